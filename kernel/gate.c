@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The gate round a VMM and its listener. See gate.h.
+ */
+#include "kernel/gate.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "kernel/gate_filter.h"
+#include "kernel/process.h"
+#include "kernel/uapi.h"
+
+bool gate_available(const char **ret_reason)
+{
+	uint32_t action = SECCOMP_RET_USER_NOTIF;
+
+	/* A length of 0 seals nothing. */
+	if (syscall(__NR_mseal, 0, 0, 0) < 0) {
+		*ret_reason = "no mseal(2): Linux 6.10 or newer is needed";
+		return false;
+	}
+	if (syscall(__NR_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) < 0) {
+		*ret_reason = "no seccomp user notification: the kernel lacks CONFIG_SECCOMP_FILTER";
+		return false;
+	}
+	return true;
+}
+
+int gate_install(const struct mailbox_area areas[static MAILBOX_COMMANDS], int *ret_listener)
+{
+	const unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC |
+		SECCOMP_FILTER_FLAG_TSYNC_ESRCH | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+	struct gate_filter filter;
+	struct sock_fprog program;
+	int listener, r;
+
+	r = gate_filter_build(areas, &filter);
+	if (r < 0)
+		return r;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	program = (struct sock_fprog){.len = filter.length, .filter = filter.program};
+	listener = (int)syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+	if (listener < 0)
+		return -errno;
+	*ret_listener = listener;
+	return 0;
+}
+
+bool gate_is_listener(int fd)
+{
+	char target[PATH_MAX];
+
+	return process_file_target(getpid(), fd, target, sizeof target) == 0 &&
+		strcmp(target, "anon_inode:seccomp notify") == 0;
+}
+
+int gate_receive(int listener, struct gate_trap *ret)
+{
+	struct seccomp_notif notification;
+
+	memset(&notification, 0, sizeof notification);
+	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) < 0)
+		return -errno;
+	*ret = (struct gate_trap){
+		.id = notification.id,
+		.thread = (pid_t)notification.pid,
+		.request = (uint32_t)notification.data.args[1],
+		.argument = notification.data.args[2],
+		.fd = (int)notification.data.args[0],
+	};
+	return 0;
+}
+
+bool gate_waits(int listener, uint64_t id)
+{
+	return ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+}
+
+static int gate_answer(int listener, const struct seccomp_notif_resp *answer)
+{
+	return ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, answer) < 0 ? -errno : 0;
+}
+
+int gate_continue(int listener, uint64_t id)
+{
+	struct seccomp_notif_resp answer = {
+		.id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+
+	return gate_answer(listener, &answer);
+}
+
+int gate_refuse(int listener, uint64_t id)
+{
+	struct seccomp_notif_resp answer = {.id = id, .error = -EPERM};
+
+	return gate_answer(listener, &answer);
+}

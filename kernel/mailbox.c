@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The mailbox: where gmemd writes the arguments of a VM's ioctls. See mailbox.h.
+ */
+#include "kernel/mailbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kernel/cleanup.h"
+
+/*
+ * Below any program's own segments, and low for a reason: what precedes it in a VMM's /proc/PID/smaps, which gmemd
+ * reads to verify the mapping, is then bounded by these 2 MiB, however many mappings the VMM makes.
+ */
+#define MAILBOX_ADDRESS 0x200000
+
+/* As a size it is negative, as an address unaligned, as {slot, flags} it has illegal flags: the kernel says EINVAL. */
+#define MAILBOX_INVALID UINT64_MAX
+
+static const struct {
+	uint32_t request;
+	unsigned pages;
+	unsigned stride;
+} area_layout[MAILBOX_COMMANDS] = {
+	[MAILBOX_CREATE] = {KVM_CREATE_GUEST_MEMFD, 1, 64},
+	[MAILBOX_SLOT] = {KVM_SET_USER_MEMORY_REGION2, 4, 256},
+	[MAILBOX_ATTRIBUTES] = {KVM_SET_MEMORY_ATTRIBUTES, 4, 32},
+};
+
+struct mailbox_entries {
+	struct mailbox_area area;
+	unsigned char *bytes;
+	unsigned count;
+	unsigned next; /* where the search for a free one begins */
+	bool *taken;
+};
+
+struct mailbox {
+	int fd; /* read-only */
+	struct file_identity identity;
+	unsigned char *bytes;
+	uint64_t length;
+	struct mailbox_entries entries[MAILBOX_COMMANDS];
+};
+
+static unsigned char *entry_bytes(const struct mailbox_entries *entries, unsigned entry)
+{
+	return entries->bytes + entry * entries->area.stride;
+}
+
+static void entry_invalidate(const struct mailbox_entries *entries, unsigned entry)
+{
+	unsigned char *bytes = entry_bytes(entries, entry);
+
+	__atomic_store_n((uint64_t *)bytes, MAILBOX_INVALID, __ATOMIC_SEQ_CST);
+	memset(bytes + sizeof(uint64_t), 0, entries->area.stride - sizeof(uint64_t));
+}
+
+static void entry_write(
+	const struct mailbox_entries *entries, unsigned entry, const void *arguments, size_t size)
+{
+	unsigned char *bytes = entry_bytes(entries, entry);
+	uint64_t first;
+
+	memcpy(&first, arguments, sizeof first);
+	memcpy(bytes + sizeof first, (const unsigned char *)arguments + sizeof first,
+		size - sizeof first);
+	__atomic_store_n((uint64_t *)bytes, first, __ATOMIC_RELEASE);
+}
+
+static int entries_set_up(struct mailbox *mailbox, enum mailbox_command command, uint64_t offset)
+{
+	struct mailbox_entries *entries = &mailbox->entries[command];
+	uint64_t length = area_layout[command].pages * (uint64_t)sysconf(_SC_PAGESIZE);
+
+	entries->area = (struct mailbox_area){
+		.request = area_layout[command].request,
+		.address = MAILBOX_ADDRESS + offset,
+		.length = length,
+		.stride = area_layout[command].stride,
+	};
+	entries->bytes = mailbox->bytes + offset;
+	entries->count = length / entries->area.stride;
+	entries->taken = calloc(entries->count, sizeof *entries->taken);
+	if (!entries->taken)
+		return -ENOMEM;
+	for (unsigned entry = 0; entry < entries->count; entry++)
+		entry_invalidate(entries, entry);
+	return 0;
+}
+
+/* Maps it writable while that can be done, then seals it; what is left is an fd that can only be read. */
+static int mailbox_make_file(struct mailbox *mailbox)
+{
+	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+	cleanup_fd int fd =
+		memfd_create("gmemd-mailbox", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	char path[64];
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)mailbox->length) < 0 || fchmod(fd, 0444) < 0)
+		return -errno;
+	mailbox->bytes =
+		mmap(NULL, mailbox->length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+	if (mailbox->bytes == MAP_FAILED) {
+		mailbox->bytes = NULL;
+		return -errno;
+	}
+	if (fcntl(fd, F_ADD_SEALS, seals) < 0)
+		return -errno;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	mailbox->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (mailbox->fd < 0)
+		return -errno;
+	return file_identity_of(mailbox->fd, &mailbox->identity);
+}
+
+static int mailbox_set_up(struct mailbox *mailbox)
+{
+	uint64_t offset = 0;
+	int r;
+
+	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++)
+		mailbox->length += area_layout[command].pages * (uint64_t)sysconf(_SC_PAGESIZE);
+	r = mailbox_make_file(mailbox);
+	for (unsigned command = 0; r == 0 && command < MAILBOX_COMMANDS; command++) {
+		r = entries_set_up(mailbox, command, offset);
+		offset += mailbox->entries[command].area.length;
+	}
+	return r;
+}
+
+int mailbox_new(struct mailbox **ret)
+{
+	struct mailbox *mailbox = calloc(1, sizeof *mailbox);
+	int r;
+
+	if (!mailbox)
+		return -ENOMEM;
+	mailbox->fd = -1;
+	r = mailbox_set_up(mailbox);
+	if (r < 0) {
+		mailbox_free(mailbox);
+		return r;
+	}
+	*ret = mailbox;
+	return 0;
+}
+
+struct mailbox *mailbox_free(struct mailbox *mailbox)
+{
+	if (!mailbox)
+		return NULL;
+	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++)
+		free(mailbox->entries[command].taken);
+	if (mailbox->bytes)
+		munmap(mailbox->bytes, mailbox->length);
+	fd_close(mailbox->fd);
+	free(mailbox);
+	return NULL;
+}
+
+int mailbox_fd(const struct mailbox *mailbox)
+{
+	return mailbox->fd;
+}
+
+struct file_identity mailbox_identity(const struct mailbox *mailbox)
+{
+	return mailbox->identity;
+}
+
+uint64_t mailbox_address(const struct mailbox *mailbox)
+{
+	return mailbox->entries[0].area.address;
+}
+
+uint64_t mailbox_length(const struct mailbox *mailbox)
+{
+	return mailbox->length;
+}
+
+const struct mailbox_area *mailbox_area(const struct mailbox *mailbox, enum mailbox_command command)
+{
+	return &mailbox->entries[command].area;
+}
+
+int mailbox_take(struct mailbox *mailbox, enum mailbox_command command, unsigned *ret_entry)
+{
+	struct mailbox_entries *entries = &mailbox->entries[command];
+
+	for (unsigned i = 0; i < entries->count; i++) {
+		unsigned entry = (entries->next + i) % entries->count;
+
+		if (entries->taken[entry])
+			continue;
+		entries->taken[entry] = true;
+		entries->next = (entry + 1) % entries->count;
+		*ret_entry = entry;
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+void mailbox_put(struct mailbox *mailbox, enum mailbox_command command, unsigned entry)
+{
+	entry_invalidate(&mailbox->entries[command], entry);
+	mailbox->entries[command].taken[entry] = false;
+}
+
+uint64_t mailbox_entry_address(
+	const struct mailbox *mailbox, enum mailbox_command command, unsigned entry)
+{
+	const struct mailbox_area *area = &mailbox->entries[command].area;
+
+	return area->address + entry * area->stride;
+}
+
+int mailbox_entry_at(const struct mailbox *mailbox, enum mailbox_command command, uint64_t address,
+	unsigned *ret_entry)
+{
+	const struct mailbox_area *area = &mailbox->entries[command].area;
+
+	if (address < area->address || address - area->address >= area->length)
+		return -ENOENT;
+	if ((address - area->address) % area->stride != 0)
+		return -ENOENT;
+	*ret_entry = (address - area->address) / area->stride;
+	return 0;
+}
+
+void mailbox_write_create(
+	struct mailbox *mailbox, unsigned entry, const struct kvm_create_guest_memfd *arguments)
+{
+	entry_write(&mailbox->entries[MAILBOX_CREATE], entry, arguments, sizeof *arguments);
+}
+
+void mailbox_write_slot(struct mailbox *mailbox, unsigned entry,
+	const struct kvm_userspace_memory_region2 *arguments)
+{
+	entry_write(&mailbox->entries[MAILBOX_SLOT], entry, arguments, sizeof *arguments);
+}
+
+void mailbox_write_attributes(
+	struct mailbox *mailbox, unsigned entry, const struct kvm_memory_attributes *arguments)
+{
+	entry_write(&mailbox->entries[MAILBOX_ATTRIBUTES], entry, arguments, sizeof *arguments);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The mailbox: where gmemd writes the arguments of a VM's ioctls.
+ *
+ * A small sealed memfd per VM. Only the process that makes it can ever write it; the VMM maps it read-only at the
+ * address that it names and passes pointers to its entries to the VM's ioctls. Each command has an area of its own,
+ * whole pages, so that no entry can be read as another struct.
+ *
+ * An entry is free, or taken by whoever called mailbox_take(). A free entry holds bytes that the kernel refuses. An
+ * entry becomes valid by one aligned 8-byte store after all others, so that a VMM that triggers it meanwhile is
+ * refused; entries are reused in turn, the one that has been free longest first.
+ *
+ * Functions return 0 or a negative errno and write outputs only on success.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernel/memory_file.h"
+#include "kernel/uapi.h"
+
+enum mailbox_command {
+	MAILBOX_CREATE,     /* KVM_CREATE_GUEST_MEMFD */
+	MAILBOX_SLOT,       /* KVM_SET_USER_MEMORY_REGION2 */
+	MAILBOX_ATTRIBUTES, /* KVM_SET_MEMORY_ATTRIBUTES */
+	MAILBOX_COMMANDS
+};
+
+/* One command's entries, by their addresses in the VMM. A multiple of the page size long; stride is a power of 2. */
+struct mailbox_area {
+	uint32_t request;
+	uint64_t address;
+	uint64_t length;
+	uint64_t stride;
+};
+
+struct mailbox;
+
+/* A mailbox with all entries free. */
+int mailbox_new(struct mailbox **ret);
+/* Takes NULL, returns NULL. */
+struct mailbox *mailbox_free(struct mailbox *mailbox);
+
+/* A read-only fd of it, for the VMM. Owned by the mailbox. */
+int mailbox_fd(const struct mailbox *mailbox);
+struct file_identity mailbox_identity(const struct mailbox *mailbox);
+/* Where a VMM must map it, and how long it is. */
+uint64_t mailbox_address(const struct mailbox *mailbox);
+uint64_t mailbox_length(const struct mailbox *mailbox);
+const struct mailbox_area *mailbox_area(const struct mailbox *mailbox, enum mailbox_command command);
+
+/* Takes one entry; *ret_entry is its number in the command's area. -ENOSPC where none is free. */
+int mailbox_take(struct mailbox *mailbox, enum mailbox_command command, unsigned *ret_entry);
+/* Makes the entry's bytes invalid, then gives it back. */
+void mailbox_put(struct mailbox *mailbox, enum mailbox_command command, unsigned entry);
+
+uint64_t mailbox_entry_address(
+	const struct mailbox *mailbox, enum mailbox_command command, unsigned entry);
+/* The number of the entry that starts at address. -ENOENT where none does. */
+int mailbox_entry_at(const struct mailbox *mailbox, enum mailbox_command command, uint64_t address,
+	unsigned *ret_entry);
+
+/* Write the arguments of one ioctl into a taken entry. */
+void mailbox_write_create(
+	struct mailbox *mailbox, unsigned entry, const struct kvm_create_guest_memfd *arguments);
+void mailbox_write_slot(struct mailbox *mailbox, unsigned entry,
+	const struct kvm_userspace_memory_region2 *arguments);
+void mailbox_write_attributes(
+	struct mailbox *mailbox, unsigned entry, const struct kvm_memory_attributes *arguments);

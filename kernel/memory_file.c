@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Files that hold guest memory. See memory_file.h.
+ */
+#include "kernel/memory_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "kernel/cleanup.h"
+#include "kernel/process.h"
+#include "kernel/uapi.h"
+
+int file_identity_of(int fd, struct file_identity *ret)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	*ret = (struct file_identity){.device = status.st_dev, .inode = status.st_ino};
+	return 0;
+}
+
+int file_identity_compare(const struct file_identity *a, const struct file_identity *b)
+{
+	if (a->device != b->device)
+		return a->device < b->device ? -1 : 1;
+	if (a->inode != b->inode)
+		return a->inode < b->inode ? -1 : 1;
+	return 0;
+}
+
+bool memory_file_is_guest_memfd(int fd)
+{
+	struct statfs status;
+	char target[PATH_MAX];
+
+	if (fstatfs(fd, &status) < 0)
+		return false;
+	if (status.f_type == GMEM_GUEST_MEMFD_MAGIC)
+		return true;
+	/* Up to 6.18 it is an anonymous inode, told by its name; no path can look like it, for paths begin with '/'. */
+	if (status.f_type != GMEM_ANON_INODE_FS_MAGIC)
+		return false;
+	return process_file_target(getpid(), fd, target, sizeof target) == 0 &&
+		strcmp(target, "anon_inode:[kvm-gmem]") == 0;
+}
+
+int memory_file_size(int fd, uint64_t *ret_size)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	*ret_size = (uint64_t)status.st_size;
+	return 0;
+}
+
+int memory_file_create_memfd(const char *name, uint64_t size, int *ret_fd)
+{
+	cleanup_fd int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)size) < 0)
+		return -errno;
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return -errno;
+	*ret_fd = fd;
+	fd = -1; /* handed over */
+	return 0;
+}
+
+int memory_file_resident(int fd, uint64_t *ret_bytes)
+{
+	struct gmem_cachestat_range whole = {.off = 0, .len = 0 /* to the end */};
+	struct gmem_cachestat counts;
+
+	if (syscall(__NR_cachestat, fd, &whole, &counts, 0) < 0)
+		return -errno;
+	*ret_bytes = counts.nr_cache * (uint64_t)sysconf(_SC_PAGESIZE);
+	return 0;
+}
+
+int memory_file_punch(int fd, uint64_t offset, uint64_t size)
+{
+	const int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+
+	while (fallocate(fd, mode, (off_t)offset, (off_t)size) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Files that hold guest memory: guest_memfd, and the sealed memfd behind shared memory.
+ *
+ * Everything here works in any process that holds the file, not just in the one that made the VM.
+ * Offsets and sizes are bytes. Functions return 0 or a negative errno and write outputs only on success.
+ * Reference: Documentation/virt/kvm/api.rst (KVM_CREATE_GUEST_MEMFD), fallocate(2), memfd_create(2).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* What tells one file from any other for as long as either is open. */
+struct file_identity {
+	dev_t device;
+	ino_t inode;
+};
+
+int file_identity_of(int fd, struct file_identity *ret);
+int file_identity_compare(const struct file_identity *a, const struct file_identity *b);
+
+/* Whether fd is a guest_memfd, whoever made it. False too for anything that can't be looked at. */
+bool memory_file_is_guest_memfd(int fd);
+
+/* The file's size. -EBADF where fd is none. */
+int memory_file_size(int fd, uint64_t *ret_size);
+
+/*
+ * A memfd of size bytes, sealed against shrinking, growing, executing and further seals, in no file system.
+ * The caller owns the fd, which has FD_CLOEXEC. name shows in /proc and need not be unique.
+ */
+int memory_file_create_memfd(const char *name, uint64_t size, int *ret_fd);
+
+/* Bytes of pages allocated, exact: cachestat(2), Linux 6.5; -ENOSYS before. */
+int memory_file_resident(int fd, uint64_t *ret_bytes);
+
+/*
+ * Frees [offset, offset + size): the pages go back to the host, and whoever touches them next reads zeroes.
+ * Both must be multiples of the page size. Past the end is no error.
+ */
+int memory_file_punch(int fd, uint64_t offset, uint64_t size);

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The kernel's constants and layouts that Debian 12's headers are too old for.
+ *
+ * Names are the kernel's own. Each is defined only where <linux/kvm.h> and its like lack it, so that newer
+ * headers win. The first kernel that has it stands beside each. Reference: Documentation/virt/kvm/api.rst.
+ */
+#pragma once
+
+#include <linux/kvm.h>
+#include <linux/seccomp.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+
+/* Linux 6.8 */
+#ifndef KVM_SET_USER_MEMORY_REGION2
+struct kvm_userspace_memory_region2 {
+	__u32 slot;
+	__u32 flags;
+	__u64 guest_phys_addr;
+	__u64 memory_size;
+	__u64 userspace_addr;
+	__u64 guest_memfd_offset;
+	__u32 guest_memfd;
+	__u32 pad1;
+	__u64 pad2[14];
+};
+#define KVM_SET_USER_MEMORY_REGION2                                                                \
+	_IOW(KVMIO, 0x49, struct kvm_userspace_memory_region2)
+#endif
+#ifndef KVM_MEM_GUEST_MEMFD
+#define KVM_MEM_GUEST_MEMFD (1UL << 2)
+#endif
+#ifndef KVM_CREATE_GUEST_MEMFD
+struct kvm_create_guest_memfd {
+	__u64 size;
+	__u64 flags;
+	__u64 reserved[6];
+};
+#define KVM_CREATE_GUEST_MEMFD _IOWR(KVMIO, 0xd4, struct kvm_create_guest_memfd)
+#endif
+#ifndef KVM_SET_MEMORY_ATTRIBUTES
+struct kvm_memory_attributes {
+	__u64 address;
+	__u64 size;
+	__u64 attributes;
+	__u64 flags;
+};
+#define KVM_SET_MEMORY_ATTRIBUTES    _IOW(KVMIO, 0xd2, struct kvm_memory_attributes)
+#define KVM_MEMORY_ATTRIBUTE_PRIVATE (1ULL << 3)
+#endif
+#ifndef KVM_EXIT_MEMORY_FAULT
+#define KVM_EXIT_MEMORY_FAULT 39
+#endif
+#ifndef KVM_CAP_USER_MEMORY2
+#define KVM_CAP_USER_MEMORY2      231
+#define KVM_CAP_MEMORY_FAULT_INFO 232
+#define KVM_CAP_MEMORY_ATTRIBUTES 233
+#define KVM_CAP_GUEST_MEMFD       234
+#define KVM_CAP_VM_TYPES          235
+#endif
+
+/* Linux 6.11 */
+#ifndef KVM_CAP_PRE_FAULT_MEMORY
+#define KVM_CAP_PRE_FAULT_MEMORY 236
+#endif
+
+/* Linux 6.18 */
+#ifndef GUEST_MEMFD_FLAG_MMAP
+#define GUEST_MEMFD_FLAG_MMAP (1ULL << 0)
+#endif
+#ifndef GUEST_MEMFD_FLAG_INIT_SHARED
+#define GUEST_MEMFD_FLAG_INIT_SHARED (1ULL << 1)
+#endif
+#ifndef KVM_CAP_GUEST_MEMFD_FLAGS
+#define KVM_CAP_GUEST_MEMFD_FLAGS 244
+#endif
+
+/* Linux 5.19: once the supervisor has received a trapped call, only a fatal signal ends its wait. */
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+
+/* Linux 6.3 */
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+/* Linux 6.5: counts of a file's cached pages, exact for a guest_memfd too. */
+#ifndef __NR_cachestat
+#define __NR_cachestat 451
+#endif
+struct gmem_cachestat_range {
+	uint64_t off;
+	uint64_t len;
+};
+struct gmem_cachestat {
+	uint64_t nr_cache;
+	uint64_t nr_dirty;
+	uint64_t nr_writeback;
+	uint64_t nr_evicted;
+	uint64_t nr_recently_evicted;
+};
+
+/* Linux 6.5: the pidfd of the process that connected. */
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+/* Linux 6.10 */
+#ifndef __NR_mseal
+#define __NR_mseal 462
+#endif
+
+/* statfs(2) f_type of a guest_memfd: of anonymous inodes up to Linux 6.18, its own later. */
+#define GMEM_ANON_INODE_FS_MAGIC 0x09041934
+#define GMEM_GUEST_MEMFD_MAGIC   0x474d454d
+
+_Static_assert(KVM_SET_USER_MEMORY_REGION2 == 0x40a0ae49, "kernel ABI");
+_Static_assert(KVM_CREATE_GUEST_MEMFD == 0xc040aed4, "kernel ABI");
+_Static_assert(KVM_SET_MEMORY_ATTRIBUTES == 0x4020aed2, "kernel ABI");
