@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The errors that an answer can carry: one code and reason each, and what the data of each says.
+ *
+ * Each constructor fills in the error and returns its code, so that a handler can end with
+ * `return rpc_error_…(error, …)`. An error owns its data: rpc_error_clear().
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct json_object;
+
+enum rpc_code {
+	RPC_OK = 0,
+	RPC_PARSE_ERROR = -32700,
+	RPC_INVALID_REQUEST = -32600,
+	RPC_METHOD_NOT_FOUND = -32601,
+	RPC_INVALID_PARAMS = -32602,
+	RPC_INTERNAL_ERROR = -32603,
+	RPC_NOT_FOUND = -32001,
+	RPC_NOT_PERMITTED = -32002,
+	RPC_BUDGET_EXCEEDED = -32003,
+	RPC_CONFLICT = -32004,
+	RPC_UNSUPPORTED = -32005,
+	RPC_KERNEL = -32006,
+	RPC_BUSY = -32007,
+	RPC_GONE = -32008,
+};
+
+struct rpc_error {
+	enum rpc_code code;
+	char message[256]; /* one sentence for a person */
+	struct json_object *data;
+};
+
+/* The reason's name ("not_found"); NULL for a code that has none. */
+const char *rpc_reason(enum rpc_code code);
+
+void rpc_error_clear(struct rpc_error *error);
+
+int rpc_error_parse(struct rpc_error *error, const char *why);
+int rpc_error_invalid_request(struct rpc_error *error, const char *why);
+/* A request that passes a limit of the transport; data.limit is that limit. */
+int rpc_error_limit(struct rpc_error *error, const char *why, uint64_t limit);
+int rpc_error_method_not_found(struct rpc_error *error, const char *method);
+/* expected completes the sentence "PARAM must be …". */
+int rpc_error_invalid_param(struct rpc_error *error, const char *param, const char *expected);
+int rpc_error_internal(struct rpc_error *error, const char *why);
+/* what: the kind of thing ("vm", "memory", "slot", "call"). */
+int rpc_error_not_found(struct rpc_error *error, const char *what, const char *id);
+int rpc_error_not_found_number(struct rpc_error *error, const char *what, uint64_t id);
+/* missing: the right, in words. */
+int rpc_error_not_permitted(struct rpc_error *error, const char *missing);
+/* scope: vm, tenant, node, host. */
+int rpc_error_budget_exceeded(struct rpc_error *error, const char *scope, uint64_t limit,
+	uint64_t committed, uint64_t requested);
+/*
+ * with: the kind of thing that is in the way; the identity of it is data's member of that name, if rpc_error_detail_…
+ * adds one.
+ */
+int rpc_error_conflict(struct rpc_error *error, const char *with, const char *message);
+int rpc_error_unsupported(
+	struct rpc_error *error, const char *capability, const char *kernel_release);
+/* number: an errno, positive. */
+int rpc_error_kernel(struct rpc_error *error, int number, const char *call);
+/* retry_after_ms: 0 where not known. */
+int rpc_error_busy(struct rpc_error *error, const char *why, uint64_t retry_after_ms);
+int rpc_error_gone(struct rpc_error *error, const char *what, const char *id);
+
+/* Add a member to data; a string that is long is cut. */
+void rpc_error_detail_string(struct rpc_error *error, const char *name, const char *value);
+void rpc_error_detail_uint(struct rpc_error *error, const char *name, uint64_t value);
+
+/* {"code":…, "message":…, "data":{"reason":…, …}}. */
+struct json_object *rpc_error_value(const struct rpc_error *error);
+
+/* An errno by its name ("EINVAL"); 0 where no errno has that name. */
+int errno_by_name(const char *name);

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Checking and decoding parameters by their table. See field.h.
+ */
+#include "protocol/field.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "protocol/json.h"
+#include "protocol/packet.h"
+
+#define EXPECTATION_SIZE 256
+
+struct decoding {
+	const struct field *fields;
+	const struct fd_list *fds;
+	struct rpc_error *error;
+};
+
+static void append_names(const char *const *names, const char *separator, char *ret, size_t size)
+{
+	for (size_t i = 0, used = strlen(ret); names[i] && used < size; i++) {
+		snprintf(ret + used, size - used, "%s\"%s\"", i > 0 ? separator : "", names[i]);
+		used = strlen(ret);
+	}
+}
+
+static void expect_integer(const struct field *field, char *ret, size_t size)
+{
+	char alignment[64] = "";
+
+	if (field->flags & FIELD_PAGES)
+		snprintf(alignment, sizeof alignment, ", a multiple of %ld", sysconf(_SC_PAGESIZE));
+	snprintf(ret, size, "an integer from %" PRIu64 " to %" PRIu64 "%s", field->min, field->max,
+		alignment);
+}
+
+void field_expectation(const struct field *field, char *ret, size_t size)
+{
+	switch (field->type) {
+	case FIELD_STRING:
+		snprintf(ret, size, "a string of %" PRIu64 " to %" PRIu64 " printable bytes",
+			field->min, field->max);
+		break;
+	case FIELD_UUID:
+		snprintf(ret, size, "a UUID: 8-4-4-4-12 hexadecimal digits");
+		break;
+	case FIELD_INTEGER:
+		expect_integer(field, ret, size);
+		break;
+	case FIELD_BOOLEAN:
+		snprintf(ret, size, "true or false");
+		break;
+	case FIELD_ENUM:
+		snprintf(ret, size, "one of ");
+		append_names(field->names, ", ", ret, size);
+		break;
+	case FIELD_FLAGS:
+		snprintf(ret, size, "an array, without repetition, of ");
+		append_names(field->names, ", ", ret, size);
+		break;
+	case FIELD_FD:
+		snprintf(ret, size, "the index of a file descriptor in this packet");
+		break;
+	case FIELD_OBJECT:
+		snprintf(ret, size, "an object");
+		break;
+	case FIELD_ARRAY:
+		snprintf(ret, size, "an array");
+		break;
+	case FIELD_ANY:
+		snprintf(ret, size, "a value");
+		break;
+	}
+	if (field->flags & FIELD_NULLABLE && strlen(ret) + sizeof ", or null" <= size)
+		strcat(ret, ", or null");
+}
+
+/* Control characters of C0 and C1 and DEL. The string is valid UTF-8. */
+static bool printable(const char *string)
+{
+	for (const unsigned char *at = (const unsigned char *)string; *at; at++) {
+		if (*at < 0x20 || *at == 0x7f || (*at == 0xc2 && at[1] < 0xa0))
+			return false;
+	}
+	return true;
+}
+
+static bool decode_string(const struct field *field, struct json_object *value, void *target)
+{
+	const char *string = json_string(value);
+
+	if (!json_is_string(value) || strlen(string) < field->min || strlen(string) > field->max)
+		return false;
+	if (!printable(string))
+		return false;
+	*(const char **)target = string;
+	return true;
+}
+
+static bool decode_uuid(struct json_object *value, void *target)
+{
+	static const char pattern[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	const char *string = json_string(value);
+
+	if (strlen(string) != strlen(pattern))
+		return false;
+	for (size_t i = 0; pattern[i]; i++) {
+		if (pattern[i] == 'x' ? !isxdigit((unsigned char)string[i]) : string[i] != '-')
+			return false;
+	}
+	*(const char **)target = string;
+	return true;
+}
+
+static bool decode_integer(const struct field *field, struct json_object *value, void *target)
+{
+	uint64_t number;
+
+	if (!json_uint(value, &number) || number < field->min || number > field->max)
+		return false;
+	if (field->flags & FIELD_PAGES && number % (uint64_t)sysconf(_SC_PAGESIZE) != 0)
+		return false;
+	*(uint64_t *)target = number;
+	return true;
+}
+
+static bool name_index(const char *const *names, struct json_object *value, uint64_t *ret_index)
+{
+	for (uint64_t i = 0; json_is_string(value) && names[i]; i++) {
+		if (strcmp(names[i], json_string(value)) == 0) {
+			*ret_index = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool decode_flags(const struct field *field, struct json_object *value, void *target)
+{
+	uint64_t flags = 0, bit;
+
+	if (!json_is_array(value))
+		return false;
+	for (size_t i = 0; i < json_length(value); i++) {
+		if (!name_index(field->names, json_at(value, i), &bit) || flags & 1ull << bit)
+			return false;
+		flags |= 1ull << bit;
+	}
+	*(uint64_t *)target = flags;
+	return true;
+}
+
+static bool decode_fd(const struct fd_list *fds, struct json_object *value, void *target)
+{
+	uint64_t index;
+
+	if (!json_uint(value, &index) || index >= fds->count)
+		return false;
+	*(int *)target = fds->fds[index];
+	return true;
+}
+
+static bool decode_value(const struct decoding *decoding, const struct field *field,
+	struct json_object *value, void *target)
+{
+	switch (field->type) {
+	case FIELD_STRING:
+		return decode_string(field, value, target);
+	case FIELD_UUID:
+		return decode_uuid(value, target);
+	case FIELD_INTEGER:
+		return decode_integer(field, value, target);
+	case FIELD_BOOLEAN:
+		*(uint64_t *)target = json_boolean(value);
+		return json_is_bool(value);
+	case FIELD_ENUM:
+		return name_index(field->names, value, target);
+	case FIELD_FLAGS:
+		return decode_flags(field, value, target);
+	case FIELD_FD:
+		return decode_fd(decoding->fds, value, target);
+	case FIELD_OBJECT:
+	case FIELD_ARRAY:
+	case FIELD_ANY:
+		break;
+	}
+	return false;
+}
+
+static void set_absent(const struct field *field, void *target)
+{
+	switch (field->type) {
+	case FIELD_STRING:
+	case FIELD_UUID:
+		*(const char **)target = NULL;
+		break;
+	case FIELD_FD:
+		*(int *)target = -1;
+		break;
+	default:
+		*(uint64_t *)target = field->default_value;
+	}
+}
+
+static int decode_field(const struct decoding *decoding, const struct field *field,
+	struct json_object *params, void *parameters)
+{
+	struct json_object *value = json_get(params, field->name);
+	void *target = (char *)parameters + field->offset;
+	char expected[EXPECTATION_SIZE];
+	bool present = json_has(params, field->name);
+
+	set_absent(field, target);
+	if (!present && field->flags & FIELD_OPTIONAL)
+		return 0;
+	if (present && !value && field->flags & FIELD_NULLABLE) {
+		if (field->type != FIELD_STRING && field->type != FIELD_UUID &&
+			field->type != FIELD_FD)
+			*(uint64_t *)target = FIELD_UNSET;
+		return 0;
+	}
+	if (value && decode_value(decoding, field, value, target))
+		return 0;
+	field_expectation(field, expected, sizeof expected);
+	return rpc_error_invalid_param(decoding->error, field->name, expected);
+}
+
+static bool known(const char *name, struct json_object *value, void *context)
+{
+	struct decoding *decoding = context;
+	char names[EXPECTATION_SIZE] = "left out: no parameter has that name; there are";
+	size_t used;
+
+	(void)value;
+	for (const struct field *field = decoding->fields; field->name; field++) {
+		if (strcmp(field->name, name) == 0)
+			return true;
+	}
+	for (const struct field *field = decoding->fields; field->name; field++) {
+		used = strlen(names);
+		snprintf(names + used, sizeof names - used, " %s", field->name);
+	}
+	if (!decoding->fields->name)
+		strcat(names, " none");
+	rpc_error_invalid_param(decoding->error, name, names);
+	return false;
+}
+
+int fields_decode(const struct field *fields, struct json_object *params, const struct fd_list *fds,
+	void *parameters, struct rpc_error *error)
+{
+	struct decoding decoding = {fields, fds, error};
+	int r;
+
+	if (params && !json_is_object(params))
+		return rpc_error_invalid_param(error, "params", "an object");
+	if (!json_each(params, known, &decoding))
+		return error->code;
+	for (const struct field *field = fields; field->name; field++) {
+		r = decode_field(&decoding, field, params, parameters);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+bool fields_have(const struct field *fields, enum field_type type)
+{
+	for (const struct field *field = fields; field && field->name; field++) {
+		if (field->type == type || fields_have(field->fields, type))
+			return true;
+	}
+	return false;
+}
+
+void json_add_flags(
+	struct json_object *object, const char *name, uint64_t flags, const char *const *names)
+{
+	struct json_object *array = json_add_array(object, name);
+
+	for (unsigned bit = 0; names[bit]; bit++) {
+		if (flags & 1ull << bit)
+			json_append_string(array, names[bit]);
+	}
+}

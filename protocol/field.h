@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Fields: what a method's parameter or result is, as a row of a table.
+ *
+ * The same rows check and decode parameters, describe them as JSON Schema (rpc.discover) and in the reference, and tell
+ * gmemctl's help. A table ends with a row without a name.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "protocol/error.h"
+
+struct fd_list;
+struct json_object;
+
+enum field_type {
+	FIELD_STRING,  /* const char *: min to max bytes of printable UTF-8 */
+	FIELD_UUID,    /* const char *: 8-4-4-4-12 hexadecimal digits */
+	FIELD_INTEGER, /* uint64_t: from min to max */
+	FIELD_BOOLEAN, /* uint64_t: 0 or 1 */
+	FIELD_ENUM,    /* uint64_t: the index in names */
+	FIELD_FLAGS,   /* uint64_t: an array of names; bit N is names[N] */
+	FIELD_FD,      /* int: the fd itself, which stays the packet's until taken from it */
+	/* In results only: */
+	FIELD_OBJECT, /* fields */
+	FIELD_ARRAY,  /* of objects of fields; of anything where there are none */
+	FIELD_ANY,
+};
+
+enum field_flags {
+	FIELD_OPTIONAL = 1 << 0,
+	FIELD_NULLABLE = 1 << 1,
+	FIELD_PAGES = 1 << 2, /* a multiple of the page size */
+};
+
+/* What an integer, boolean, enum or flags field holds that is absent, without a default, or null. */
+#define FIELD_UNSET UINT64_MAX
+
+struct field {
+	const char *name;
+	enum field_type type;
+	unsigned flags;
+	uint64_t min;
+	uint64_t max;
+	uint64_t default_value; /* of an optional one; FIELD_UNSET for none */
+	const char *const *names;
+	const struct field *fields;
+	size_t offset; /* into the method's parameters */
+	const char *summary;
+};
+
+/*
+ * Decodes params (an object; NULL counts as an empty one) into *parameters by the table. Strings live as long as params.
+ * Absent strings are NULL, absent fds -1. Returns 0, or the code of the error that it filled in: unknown parameter,
+ * missing, of another type or out of bounds.
+ */
+int fields_decode(const struct field *fields, struct json_object *params, const struct fd_list *fds,
+	void *parameters, struct rpc_error *error);
+
+/* "an integer from 4096 to 8192, a multiple of 4096": what a field must be. Truncates to size. */
+void field_expectation(const struct field *field, char *ret, size_t size);
+
+/* JSON Schema of one field, and of an object with these. */
+struct json_object *field_schema(const struct field *field);
+struct json_object *fields_schema(const struct field *fields);
+
+/* Whether the table has a field of that type at any depth. */
+bool fields_have(const struct field *fields, enum field_type type);
+
+/* Adds the names of the set bits as an array. */
+void json_add_flags(
+	struct json_object *object, const char *name, uint64_t flags, const char *const *names);

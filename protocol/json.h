@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * JSON values, so that nothing outside this folder needs to know json-c.
+ *
+ * A value is json-c's reference-counted object. json_add_… and json_append_… give the child to its parent; a child
+ * that they return is borrowed from it. Without memory they add null, and json_print() of the whole then fails: what
+ * builds an answer need not check each step. Integers are exact over the whole of int64_t and uint64_t.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct json_object;
+
+/* Arrays and objects within each other, at most. */
+#define JSON_DEPTH_MAX 16
+
+/*
+ * Parses exactly one value: strict, valid UTF-8, at most JSON_DEPTH_MAX deep, nothing before or behind it but white
+ * space, no NUL in a string. NULL where text is anything else, with what is wrong in *ret_why (a constant). The caller
+ * owns it.
+ */
+struct json_object *json_parse(const char *text, size_t length, const char **ret_why);
+struct json_object *json_ref(struct json_object *value);
+/* Takes NULL, returns NULL. */
+struct json_object *json_unref(struct json_object *value);
+
+/* The value as one line, or indented for people. Lives as long as the value and until it is printed again. */
+const char *json_print(struct json_object *value, size_t *ret_length);
+const char *json_print_pretty(struct json_object *value);
+
+struct json_object *json_new_object(void);
+struct json_object *json_new_array(void);
+
+void json_add(struct json_object *object, const char *name, struct json_object *take_value);
+/* Adds null where string is NULL. */
+void json_add_string(struct json_object *object, const char *name, const char *string);
+void json_add_uint(struct json_object *object, const char *name, uint64_t number);
+void json_add_int(struct json_object *object, const char *name, int64_t number);
+void json_add_bool(struct json_object *object, const char *name, bool value);
+void json_add_null(struct json_object *object, const char *name);
+struct json_object *json_add_object(struct json_object *object, const char *name);
+struct json_object *json_add_array(struct json_object *object, const char *name);
+void json_append(struct json_object *array, struct json_object *take_value);
+struct json_object *json_append_object(struct json_object *array);
+void json_append_string(struct json_object *array, const char *string);
+
+bool json_is_object(const struct json_object *value);
+bool json_is_array(const struct json_object *value);
+bool json_is_string(const struct json_object *value);
+bool json_is_integer(const struct json_object *value);
+bool json_is_number(const struct json_object *value);
+bool json_is_bool(const struct json_object *value);
+
+/* A member, borrowed; NULL where there is none or it is null. */
+struct json_object *json_get(const struct json_object *object, const char *name);
+/* Whether there is such a member, be it null. */
+bool json_has(const struct json_object *object, const char *name);
+/* Members by type; false, "" or 0 through *ret untouched where there is none of that type. */
+const char *json_get_string(const struct json_object *object, const char *name);
+bool json_get_uint(const struct json_object *object, const char *name, uint64_t *ret);
+bool json_get_int(const struct json_object *object, const char *name, int64_t *ret);
+bool json_get_bool(const struct json_object *object, const char *name);
+
+const char *json_string(const struct json_object *value);
+/* False where the value is no integer from 0 to UINT64_MAX. */
+bool json_uint(const struct json_object *value, uint64_t *ret);
+bool json_boolean(const struct json_object *value);
+
+size_t json_length(const struct json_object *array);
+struct json_object *json_at(const struct json_object *array, size_t index);
+
+/* Calls each(name, value, context) for the members in their order; stops at the first that returns false. */
+bool json_each(struct json_object *object,
+	bool (*each)(const char *name, struct json_object *value, void *context), void *context);

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * JSON-RPC 2.0 messages. See message.h.
+ */
+#include "protocol/message.h"
+
+#include <string.h>
+
+#include "protocol/json.h"
+
+static const char *id_fault(struct json_object *message)
+{
+	struct json_object *id = json_get(message, "id");
+	size_t length;
+
+	if (!id)
+		return NULL;
+	if (!json_is_string(id) && !json_is_number(id))
+		return "id must be a string, a number or null";
+	if (!json_print(id, &length) || length > MESSAGE_ID_BYTES_MAX)
+		return "id is longer than 256 bytes";
+	return NULL;
+}
+
+static const char *request_fault(struct json_object *message)
+{
+	struct json_object *params = json_get(message, "params");
+
+	if (strcmp(json_get_string(message, "jsonrpc"), "2.0") != 0)
+		return "jsonrpc must be \"2.0\"";
+	if (!json_is_string(json_get(message, "method")))
+		return "method must be a string";
+	if (json_has(message, "params") && !json_is_object(params) && !json_is_array(params))
+		return "params must be an object";
+	return NULL;
+}
+
+int request_message_read(
+	struct json_object *message, struct request_message *ret, struct rpc_error *error)
+{
+	const char *fault;
+
+	*ret = (struct request_message){.notification = false};
+	if (!json_is_object(message))
+		return rpc_error_invalid_request(error, "it is no object");
+	fault = id_fault(message);
+	if (fault)
+		return rpc_error_invalid_request(error, fault);
+	ret->id = json_get(message, "id");
+	fault = request_fault(message);
+	if (fault)
+		return rpc_error_invalid_request(error, fault);
+	ret->notification = !json_has(message, "id");
+	ret->method = json_get_string(message, "method");
+	ret->params = json_get(message, "params");
+	return 0;
+}
+
+static struct json_object *new_message(void)
+{
+	struct json_object *message = json_new_object();
+
+	json_add_string(message, "jsonrpc", "2.0");
+	return message;
+}
+
+struct json_object *message_result(struct json_object *id, struct json_object *take_result)
+{
+	struct json_object *message = new_message();
+
+	json_add(message, "id", json_ref(id));
+	json_add(message, "result", take_result);
+	return message;
+}
+
+struct json_object *message_error(struct json_object *id, const struct rpc_error *error)
+{
+	struct json_object *message = new_message();
+
+	json_add(message, "id", json_ref(id));
+	json_add(message, "error", rpc_error_value(error));
+	return message;
+}
+
+struct json_object *message_request(
+	uint64_t id, const char *method, struct json_object *take_params)
+{
+	struct json_object *message = new_message();
+
+	json_add_uint(message, "id", id);
+	json_add_string(message, "method", method);
+	if (take_params)
+		json_add(message, "params", take_params);
+	return message;
+}
+
+struct json_object *message_notification(const char *method, struct json_object *take_params)
+{
+	struct json_object *message = new_message();
+
+	json_add_string(message, "method", method);
+	if (take_params)
+		json_add(message, "params", take_params);
+	return message;
+}

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The table of methods. See methods.h.
+ */
+#include "protocol/methods.h"
+
+#include <string.h>
+
+/* The largest offset that a file can have, and the largest address of a guest: whole pages of either size below. */
+#define BYTES_MAX ((uint64_t)INT64_MAX & ~(uint64_t)0xffff)
+/* struct kvm_userspace_memory_region2: memory_size is less than 2^31 pages (KVM_MEM_MAX_NR_PAGES) of 4 KiB. */
+#define SLOT_BYTES_MAX   ((uint64_t)0x7fffffff << 12)
+#define USER_ADDRESS_MAX ((uint64_t)0x7ffffffff000)
+#define FD_NUMBER_MAX    INT32_MAX
+
+#define AT(type, member) .offset = offsetof(struct type, member)
+#define END              {.name = NULL}
+
+static const char *const vm_state_names[] = {"opening", "running", "released", NULL};
+static const char *const gate_state_names[] = {"none", "pending", "active", NULL};
+static const char *const object_state_names[] = {
+	"pending", "bound", "ready", "closing", NULL};
+static const char *const gate_wanted_names[] = {"required", "none", NULL};
+static const char *const initial_state_names[] = {"shared", "private", NULL};
+static const char *const charge_names[] = {"vm", "broker", NULL};
+static const char *const backend_names[] = {"kvm", NULL};
+const char *const backing_names[] = {"guest_memfd", "memfd", NULL};
+const char *const memory_flag_names[] = {"mmap", "init_shared", NULL};
+const char *const slot_flag_names[] = {"readonly", "log_dirty_pages", NULL};
+
+/* Parts of results */
+
+#define VM_ID     "The VM's id."
+#define MEMORY_ID "The memory's id, unique on the host until reboot."
+
+static const struct field call_fields[] = {
+	{"id", FIELD_INTEGER, .summary = "For call.done."},
+	{"request", FIELD_INTEGER, .summary = "The ioctl's command."},
+	{"address", FIELD_INTEGER, .summary = "Of the first entry, in the VMM."},
+	{"stride", FIELD_INTEGER, .summary = "Bytes from an entry to the next."},
+	{"count", FIELD_INTEGER, .summary = "How many entries to trigger, in order."},
+	END,
+};
+
+#define CALL_FIELD                                                                                 \
+	{"call", FIELD_OBJECT, FIELD_NULLABLE, .fields = call_fields,                              \
+		.summary = "What the VMM must trigger and report; null where the work is done."}
+
+static const struct field kernel_fields[] = {
+	{"release", FIELD_STRING, .summary = "As uname -r."},
+	{"guest_memfd", FIELD_BOOLEAN, .summary = "Whether VMs of the default type have it."},
+	{"guest_memfd_flags", FIELD_FLAGS, .names = memory_flag_names,
+		.summary = "What a VM of the default type offers."},
+	{"memory_attributes", FIELD_INTEGER, .summary = "KVM_CAP_MEMORY_ATTRIBUTES of any type."},
+	{"vm_types", FIELD_ARRAY,
+		.summary = "Each type's name, number, guest_memfd_flags and memory_attributes."},
+	{"pre_fault_memory", FIELD_BOOLEAN, .summary = "KVM_CAP_PRE_FAULT_MEMORY."},
+	END,
+};
+
+static const struct field gate_fields[] = {
+	{"available", FIELD_BOOLEAN, .summary = "Whether this kernel can hold a gate."},
+	{"reason", FIELD_STRING, FIELD_OPTIONAL, .summary = "Why not."},
+	END,
+};
+
+static const struct field limit_fields[] = {
+	{"packet_bytes", FIELD_INTEGER, .summary = "A packet's length at most."},
+	{"packet_fds", FIELD_INTEGER, .summary = "A packet's file descriptors at most."},
+	{"batch_requests", FIELD_INTEGER, .summary = "Requests in a batch at most."},
+	{"peers_per_user", FIELD_INTEGER, .summary = "Connections of one user at most."},
+	{"vms_per_user", FIELD_INTEGER, .summary = "VMs of one user at most."},
+	{"memories_per_vm", FIELD_INTEGER, .summary = "Memories of one VM at most."},
+	{"slots_per_vm", FIELD_INTEGER, .summary = "Slots of one VM at most."},
+	{"own_memory_bytes_per_vm", FIELD_INTEGER,
+		.summary = "Bytes of slots on a VMM's own memory, for each VM at most."},
+	{"commit_bytes", FIELD_INTEGER, .summary = "Bytes committed on the host at most."},
+	END,
+};
+
+static const struct field area_fields[] = {
+	{"request", FIELD_INTEGER, .summary = "The ioctl whose arguments are in this area."},
+	{"address", FIELD_INTEGER, .summary = "Where it begins in the VMM."},
+	{"length", FIELD_INTEGER, .summary = "Bytes: whole pages."},
+	{"stride", FIELD_INTEGER, .summary = "Bytes from an entry to the next."},
+	END,
+};
+
+static const struct field mailbox_fields[] = {
+	{"fd", FIELD_FD, .summary = "To be mapped read-only, shared, and sealed."},
+	{"address", FIELD_INTEGER, .summary = "Where to map it."},
+	{"length", FIELD_INTEGER, .summary = "Bytes to map."},
+	{"areas", FIELD_ARRAY, .fields = area_fields,
+		.summary = "What a gate must let through: pointers to the start of an entry."},
+	END,
+};
+
+#define VM_FIELDS                                                                                  \
+	{"vm", FIELD_STRING, .summary = VM_ID},                                                    \
+		{"name", FIELD_STRING, .summary = "As it was opened."},                            \
+		{"uuid", FIELD_UUID, .summary = "As it was opened, or gmemd's choice."},           \
+		{"tenant", FIELD_STRING, .summary = "Whose it is."},                               \
+		{"pid", FIELD_INTEGER, .summary = "The VMM's process."},                           \
+		{"state", FIELD_ENUM, .names = vm_state_names,                                     \
+			.summary = "opening until its VM is made."},                               \
+		{"gate", FIELD_ENUM, .names = gate_state_names,                                    \
+			.summary = "active once the VM was made behind it."},                      \
+		{"committed", FIELD_INTEGER, .summary = "Bytes charged."},                         \
+		{"resident", FIELD_INTEGER, .summary = "Bytes of pages allocated."}
+
+static const struct field vm_fields[] = {VM_FIELDS, END};
+
+static const struct field memory_fields[] = {
+	{"memory", FIELD_INTEGER, .summary = MEMORY_ID},
+	{"name", FIELD_STRING, FIELD_NULLABLE, .summary = "As it was created."},
+	{"size", FIELD_INTEGER, .summary = "Bytes."},
+	{"backing", FIELD_ENUM, .names = backing_names, .summary = "What kind of file it is."},
+	{"flags", FIELD_FLAGS, .names = memory_flag_names, .summary = "As it was created."},
+	{"node", FIELD_INTEGER, FIELD_NULLABLE, .summary = "The NUMA node it was asked for."},
+	{"state", FIELD_ENUM, .names = object_state_names, .summary = "pending or ready."},
+	{"resident", FIELD_INTEGER, .summary = "Bytes of pages allocated."},
+	END,
+};
+
+static const struct field slot_fields[] = {
+	{"slot", FIELD_INTEGER, .summary = "The memslot's number; address space in bits 16 to 31."},
+	{"guest_phys_addr", FIELD_INTEGER, .summary = "Bytes."},
+	{"memory_size", FIELD_INTEGER, .summary = "Bytes."},
+	{"userspace_addr", FIELD_INTEGER, .summary = "In the VMM."},
+	{"memory", FIELD_INTEGER, FIELD_NULLABLE, .summary = "Null: the VMM's own memory."},
+	{"guest_memfd_offset", FIELD_INTEGER, .summary = "Bytes."},
+	{"flags", FIELD_FLAGS, .names = slot_flag_names, .summary = "As it was bound."},
+	{"state", FIELD_ENUM, .names = object_state_names, .summary = "pending, bound or closing."},
+	END,
+};
+
+/* Methods */
+
+#define VM_PARAMETER(type)                                                                         \
+	{"vm", FIELD_STRING, .min = 1, .max = NAME_BYTES_MAX, AT(type, vm), .summary = VM_ID}
+
+static const struct field no_fields[] = {END};
+
+static const struct field host_describe_result[] = {
+	{"version", FIELD_STRING, .summary = "gmemd's."},
+	{"protocol", FIELD_INTEGER, .summary = "The wire contract's version."},
+	{"backend", FIELD_ENUM, .names = backend_names, .summary = "What memory is made by."},
+	{"page_size", FIELD_INTEGER, .summary = "Bytes."},
+	{"kernel", FIELD_OBJECT, .fields = kernel_fields, .summary = "What the kernel offers."},
+	{"gate", FIELD_OBJECT, .fields = gate_fields, .summary = "Whether there can be one."},
+	{"limits", FIELD_OBJECT, .fields = limit_fields, .summary = "What a peer may hold."},
+	END,
+};
+
+static const struct field rpc_discover_result[] = {
+	{"openrpc", FIELD_STRING, .summary = "The version of the description's format."},
+	{"info", FIELD_ANY, .summary = "Title and version."},
+	{"methods", FIELD_ARRAY, .summary = "One for each method."},
+	{"components", FIELD_ANY, .summary = "The errors, for reference by methods."},
+	END,
+};
+
+static const struct field vm_open_parameters[] = {
+	{"name", FIELD_STRING, .min = 1, .max = NAME_BYTES_MAX, AT(vm_open_parameters, name),
+		.summary = "For people; a tenant has one VM of a name."},
+	{"uuid", FIELD_UUID, FIELD_OPTIONAL, AT(vm_open_parameters, uuid),
+		.summary = "gmemd makes one where it is absent."},
+	{"type", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 32, AT(vm_open_parameters, type),
+		.summary = "Of host.describe's vm_types, by name or number; \"default\"."},
+	{"commit_limit", FIELD_INTEGER, FIELD_OPTIONAL, .min = 1, .max = INT64_MAX,
+		.default_value = FIELD_UNSET, AT(vm_open_parameters, commit_limit),
+		.summary = "Bytes that may be committed to it; none but the host's by default."},
+	{"initial_state", FIELD_ENUM, FIELD_OPTIONAL, .names = initial_state_names,
+		AT(vm_open_parameters, initial_state),
+		.summary = "Of memory that is newly bound."},
+	{"gate", FIELD_ENUM, FIELD_OPTIONAL, .names = gate_wanted_names,
+		AT(vm_open_parameters, gate),
+		.summary = "none is permitted only where gmemd's policy is \"preferred\"."},
+	{"charge", FIELD_ENUM, FIELD_OPTIONAL, .names = charge_names,
+		AT(vm_open_parameters, charge),
+		.summary = "Whose memory cgroup is charged for what gmemd allocates for it."},
+	END,
+};
+
+static const struct field vm_open_result[] = {
+	{"vm", FIELD_STRING, .summary = VM_ID},
+	{"uuid", FIELD_UUID, .summary = "As given, or gmemd's choice."},
+	{"kvm", FIELD_FD, FIELD_NULLABLE, .summary = "/dev/kvm, to make the VM with."},
+	{"mailbox", FIELD_OBJECT, FIELD_NULLABLE, .fields = mailbox_fields,
+		.summary = "Where gmemd writes the arguments of the VM's ioctls."},
+	END,
+};
+
+static const struct field vm_gate_parameters[] = {
+	VM_PARAMETER(vm_gate_parameters),
+	{"listener", FIELD_FD, AT(vm_gate_parameters, listener),
+		.summary = "Of the seccomp filter round the VMM."},
+	END,
+};
+
+static const struct field vm_list_parameters[] = {
+	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 64,
+		AT(vm_list_parameters, cursor), .summary = "Of an answer, for what follows it."},
+	{"limit", FIELD_INTEGER, FIELD_OPTIONAL, .min = 1, .max = 100, .default_value = 100,
+		AT(vm_list_parameters, limit), .summary = "How many at most."},
+	END,
+};
+
+static const struct field vm_list_result[] = {
+	{"vms", FIELD_ARRAY, .fields = vm_fields, .summary = "In the order they were opened."},
+	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .summary = "Where there are more."},
+	END,
+};
+
+static const struct field vm_get_parameters[] = {
+	VM_PARAMETER(vm_get_parameters),
+	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 64,
+		AT(vm_get_parameters, cursor), .summary = "Of an answer, for what follows it."},
+	END,
+};
+
+static const struct field vm_get_result[] = {
+	VM_FIELDS,
+	{"memories", FIELD_ARRAY, .fields = memory_fields, .summary = "By id."},
+	{"slots", FIELD_ARRAY, .fields = slot_fields, .summary = "By number."},
+	{"private_ranges", FIELD_ARRAY, .summary = "Of guest_phys_addr and size; all is shared."},
+	{"calls", FIELD_ARRAY, .fields = call_fields,
+		.summary = "Not yet reported; on the first page."},
+	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .summary = "Where there are more."},
+	END,
+};
+
+static const struct field vm_close_parameters[] = {
+	VM_PARAMETER(vm_close_parameters),
+	END,
+};
+
+static const struct field released_result[] = {
+	{"released", FIELD_INTEGER, .summary = "Bytes of pages given back to the host."},
+	END,
+};
+
+static const struct field memory_create_parameters[] = {
+	VM_PARAMETER(memory_create_parameters),
+	{"size", FIELD_INTEGER, FIELD_PAGES, .min = 1, .max = BYTES_MAX,
+		AT(memory_create_parameters, size), .summary = "Bytes."},
+	{"name", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = NAME_BYTES_MAX,
+		AT(memory_create_parameters, name),
+		.summary = "For people; a VM has one memory of a name."},
+	{"backing", FIELD_ENUM, FIELD_OPTIONAL, .names = backing_names,
+		AT(memory_create_parameters, backing), .summary = "What kind of file."},
+	{"flags", FIELD_FLAGS, FIELD_OPTIONAL, .names = memory_flag_names,
+		.default_value = FIELD_UNSET, AT(memory_create_parameters, flags),
+		.summary = "Of a guest_memfd; by default what the VM's type offers."},
+	{"node", FIELD_INTEGER, FIELD_OPTIONAL, .max = 1023, .default_value = FIELD_UNSET,
+		AT(memory_create_parameters, node), .summary = "The NUMA node."},
+	END,
+};
+
+static const struct field memory_create_result[] = {
+	{"memory", FIELD_INTEGER, .summary = MEMORY_ID},
+	CALL_FIELD,
+	{"fd", FIELD_FD, FIELD_OPTIONAL, .summary = "Where the work is done already."},
+	END,
+};
+
+static const struct field memory_parameters[] = {
+	{"memory", FIELD_INTEGER, .max = INT64_MAX, AT(memory_parameters, memory),
+		.summary = MEMORY_ID},
+	END,
+};
+
+static const struct field memory_open_result[] = {
+	{"fd", FIELD_FD, .summary = "The file."},
+	{"size", FIELD_INTEGER, .summary = "Bytes."},
+	{"flags", FIELD_FLAGS, .names = memory_flag_names, .summary = "As it was created."},
+	END,
+};
+
+static const struct field slot_bind_parameters[] = {
+	VM_PARAMETER(slot_bind_parameters),
+	{"slot", FIELD_INTEGER, .max = UINT32_MAX, AT(slot_bind_parameters, slot),
+		.summary = "The memslot's number; address space in bits 16 to 31."},
+	{"guest_phys_addr", FIELD_INTEGER, FIELD_PAGES, .max = BYTES_MAX,
+		AT(slot_bind_parameters, guest_phys_addr), .summary = "Bytes."},
+	{"memory_size", FIELD_INTEGER, FIELD_PAGES, .min = 1, .max = SLOT_BYTES_MAX,
+		AT(slot_bind_parameters, memory_size), .summary = "Bytes."},
+	{"userspace_addr", FIELD_INTEGER, FIELD_PAGES, .max = USER_ADDRESS_MAX,
+		AT(slot_bind_parameters, userspace_addr),
+		.summary = "In the VMM; nothing need be mapped there."},
+	{"memory", FIELD_INTEGER, FIELD_NULLABLE, .max = INT64_MAX,
+		AT(slot_bind_parameters, memory),
+		.summary = "Null: the VMM's own memory at userspace_addr, such as a ROM."},
+	{"guest_memfd_offset", FIELD_INTEGER, FIELD_PAGES | FIELD_OPTIONAL, .max = BYTES_MAX,
+		AT(slot_bind_parameters, guest_memfd_offset), .summary = "Bytes into the memory."},
+	{"guest_memfd", FIELD_INTEGER, FIELD_OPTIONAL | FIELD_NULLABLE, .max = FD_NUMBER_MAX,
+		.default_value = FIELD_UNSET, AT(slot_bind_parameters, guest_memfd),
+		.summary = "The memory's fd, by its number in the VMM. Required with a memory."},
+	{"shared_memory", FIELD_INTEGER, FIELD_OPTIONAL | FIELD_NULLABLE, .max = INT64_MAX,
+		.default_value = FIELD_UNSET, AT(slot_bind_parameters, shared_memory),
+		.summary = "What backs the shared half, where private memory needs a second."},
+	{"shared_offset", FIELD_INTEGER, FIELD_PAGES | FIELD_OPTIONAL, .max = BYTES_MAX,
+		.default_value = FIELD_UNSET, AT(slot_bind_parameters, shared_offset),
+		.summary = "Bytes into it."},
+	{"flags", FIELD_FLAGS, FIELD_OPTIONAL, .names = slot_flag_names,
+		AT(slot_bind_parameters, flags), .summary = "Only without a memory."},
+	END,
+};
+
+static const struct field call_result[] = {CALL_FIELD, END};
+
+static const struct field slot_unbind_parameters[] = {
+	VM_PARAMETER(slot_unbind_parameters),
+	{"slot", FIELD_INTEGER, .max = UINT32_MAX, AT(slot_unbind_parameters, slot),
+		.summary = "The memslot's number."},
+	END,
+};
+
+static const struct field call_done_parameters[] = {
+	VM_PARAMETER(call_done_parameters),
+	{"call", FIELD_INTEGER, .max = INT64_MAX, AT(call_done_parameters, call),
+		.summary = "The call's id."},
+	{"done", FIELD_INTEGER, .max = UINT32_MAX, AT(call_done_parameters, done),
+		.summary = "How many of its ioctls succeeded."},
+	{"errno", FIELD_STRING, FIELD_OPTIONAL, .min = 2, .max = 32,
+		AT(call_done_parameters, errno_name),
+		.summary = "The name of the first failure's errno, where one failed."},
+	{"fd", FIELD_FD, FIELD_OPTIONAL, AT(call_done_parameters, fd),
+		.summary = "The new guest_memfd, of a creation that succeeded."},
+	END,
+};
+
+#define ERRORS(...) ((const enum rpc_code[]){__VA_ARGS__ __VA_OPT__(, ) RPC_OK})
+
+const struct method methods[METHODS] = {
+	[METHOD_PING] = {"ping", ACCESS_VMM | ACCESS_OPERATOR, no_fields, no_fields, ERRORS(),
+		"Answers."},
+	[METHOD_HOST_DESCRIBE] = {"host.describe", ACCESS_VMM | ACCESS_OPERATOR, no_fields,
+		host_describe_result, ERRORS(),
+		"What this host and its kernel offer, and the limits in force."},
+	[METHOD_RPC_DISCOVER] = {"rpc.discover", ACCESS_VMM | ACCESS_OPERATOR, no_fields,
+		rpc_discover_result, ERRORS(), "This description of all methods, as OpenRPC."},
+	[METHOD_VM_OPEN] = {"vm.open", ACCESS_VMM, vm_open_parameters, vm_open_result,
+		ERRORS(RPC_NOT_PERMITTED, RPC_CONFLICT, RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY),
+		"Opens a VM for the peer's process, which then may make it."},
+	[METHOD_VM_GATE] = {"vm.gate", ACCESS_VMM, vm_gate_parameters, no_fields,
+		ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_GONE),
+		"Hands over the listener of the gate round the VMM."},
+	[METHOD_VM_LIST] = {"vm.list", ACCESS_VMM | ACCESS_OPERATOR, vm_list_parameters,
+		vm_list_result, ERRORS(), "The VMs that the peer may see, in pages."},
+	[METHOD_VM_GET] = {"vm.get", ACCESS_VMM | ACCESS_OPERATOR, vm_get_parameters, vm_get_result,
+		ERRORS(RPC_NOT_FOUND), "One VM with its memories, slots and calls, in pages."},
+	[METHOD_VM_CLOSE] = {"vm.close", ACCESS_VMM | ACCESS_OPERATOR, vm_close_parameters,
+		released_result, ERRORS(RPC_NOT_FOUND, RPC_GONE),
+		"Releases all memory of a VM and whatever else gmemd holds for it."},
+	[METHOD_MEMORY_CREATE] = {"memory.create", ACCESS_VMM, memory_create_parameters,
+		memory_create_result,
+		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,
+			RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY, RPC_GONE),
+		"Charges a memory and writes the arguments that create it."},
+	[METHOD_MEMORY_OPEN] = {"memory.open", ACCESS_VMM | ACCESS_OPERATOR, memory_parameters,
+		memory_open_result, ERRORS(RPC_NOT_FOUND, RPC_BUSY), "Hands the memory's file out."},
+	[METHOD_MEMORY_CLOSE] = {"memory.close", ACCESS_VMM | ACCESS_OPERATOR, memory_parameters,
+		released_result, ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_BUSY),
+		"Frees a memory's pages and gives its charge back."},
+	[METHOD_SLOT_BIND] = {"slot.bind", ACCESS_VMM, slot_bind_parameters, call_result,
+		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,
+			RPC_UNSUPPORTED, RPC_BUSY, RPC_GONE),
+		"Writes the arguments that bind a memslot."},
+	[METHOD_SLOT_UNBIND] = {"slot.unbind", ACCESS_VMM, slot_unbind_parameters, call_result,
+		ERRORS(RPC_NOT_FOUND, RPC_BUSY, RPC_GONE),
+		"Writes the arguments that delete a memslot."},
+	[METHOD_CALL_DONE] = {"call.done", ACCESS_VMM, call_done_parameters, no_fields,
+		ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_GONE),
+		"Reports what came of a call that the VMM had to trigger."},
+	[METHOD_EVENT_SUBSCRIBE] = {"event.subscribe", ACCESS_VMM | ACCESS_OPERATOR, no_fields,
+		no_fields, ERRORS(),
+		"From now on sends notifications \"event\" of the VMs that the peer may see."},
+};
+
+const struct method *method_by_name(const char *name)
+{
+	for (unsigned number = 0; number < METHODS; number++) {
+		if (strcmp(methods[number].name, name) == 0)
+			return &methods[number];
+	}
+	return NULL;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The methods: one table that says of each who may call it, what it takes, what it answers and how it fails.
+ *
+ * What checks requests, what rpc.discover answers, the reference and gmemctl's help are all made from it. The daemon
+ * has a handler for each, by its number.
+ */
+#pragma once
+
+#include "protocol/error.h"
+#include "protocol/field.h"
+
+/* The version of the wire contract, in host.describe. */
+#define PROTOCOL_VERSION 1
+
+#define NAME_BYTES_MAX 128
+
+enum method_number {
+	METHOD_PING,
+	METHOD_HOST_DESCRIBE,
+	METHOD_RPC_DISCOVER,
+	METHOD_VM_OPEN,
+	METHOD_VM_GATE,
+	METHOD_VM_LIST,
+	METHOD_VM_GET,
+	METHOD_VM_CLOSE,
+	METHOD_MEMORY_CREATE,
+	METHOD_MEMORY_OPEN,
+	METHOD_MEMORY_CLOSE,
+	METHOD_SLOT_BIND,
+	METHOD_SLOT_UNBIND,
+	METHOD_CALL_DONE,
+	METHOD_EVENT_SUBSCRIBE,
+	METHODS
+};
+
+/* Which socket's peers may call it. */
+enum method_access {
+	ACCESS_VMM = 1 << 0,      /* gmemd.sock, for the peer's own VM */
+	ACCESS_OPERATOR = 1 << 1, /* admin.sock, for any */
+};
+
+struct method {
+	const char *name;
+	unsigned access;
+	const struct field *parameters;
+	const struct field *result;
+	const enum rpc_code *errors; /* besides those that any method can give; ends with RPC_OK */
+	const char *summary;
+};
+
+extern const struct method methods[METHODS];
+
+/* NULL where there is none. */
+const struct method *method_by_name(const char *name);
+
+/* Values of enum and flags fields, in the order of their names. */
+enum vm_gate_wanted { GATE_WANTED_REQUIRED, GATE_WANTED_NONE };
+enum vm_initial_state { INITIAL_STATE_SHARED, INITIAL_STATE_PRIVATE };
+enum vm_charge { CHARGE_VM, CHARGE_BROKER };
+enum memory_backing { BACKING_GUEST_MEMFD, BACKING_MEMFD };
+enum memory_flags { MEMORY_MMAP = 1 << 0, MEMORY_INIT_SHARED = 1 << 1 };
+enum slot_flags { SLOT_READONLY = 1 << 0, SLOT_LOG_DIRTY_PAGES = 1 << 1 };
+
+extern const char *const backing_names[];
+extern const char *const memory_flag_names[];
+extern const char *const slot_flag_names[];
+
+/* What each method's parameters are decoded into. Members are as in the table. */
+struct vm_open_parameters {
+	const char *name;
+	const char *uuid;
+	const char *type;
+	uint64_t commit_limit;
+	uint64_t initial_state;
+	uint64_t gate;
+	uint64_t charge;
+};
+
+struct vm_gate_parameters {
+	const char *vm;
+	int listener;
+};
+
+struct vm_list_parameters {
+	const char *cursor;
+	uint64_t limit;
+};
+
+struct vm_get_parameters {
+	const char *vm;
+	const char *cursor;
+};
+
+struct vm_close_parameters {
+	const char *vm;
+};
+
+struct memory_create_parameters {
+	const char *vm;
+	uint64_t size;
+	const char *name;
+	uint64_t backing;
+	uint64_t flags;
+	uint64_t node;
+};
+
+/* Of memory.open and memory.close. */
+struct memory_parameters {
+	uint64_t memory;
+};
+
+struct slot_bind_parameters {
+	const char *vm;
+	uint64_t slot;
+	uint64_t guest_phys_addr;
+	uint64_t memory_size;
+	uint64_t userspace_addr;
+	uint64_t memory; /* FIELD_UNSET: none */
+	uint64_t guest_memfd_offset;
+	uint64_t guest_memfd;
+	uint64_t shared_memory;
+	uint64_t shared_offset;
+	uint64_t flags;
+};
+
+struct slot_unbind_parameters {
+	const char *vm;
+	uint64_t slot;
+};
+
+struct call_done_parameters {
+	const char *vm;
+	uint64_t call;
+	uint64_t done;
+	const char *errno_name;
+	int fd;
+};
+
+union method_parameters {
+	struct vm_open_parameters vm_open;
+	struct vm_gate_parameters vm_gate;
+	struct vm_list_parameters vm_list;
+	struct vm_get_parameters vm_get;
+	struct vm_close_parameters vm_close;
+	struct memory_create_parameters memory_create;
+	struct memory_parameters memory;
+	struct slot_bind_parameters slot_bind;
+	struct slot_unbind_parameters slot_unbind;
+	struct call_done_parameters call_done;
+};
+
+/* The whole table as an OpenRPC document. The caller owns it. */
+struct json_object *openrpc_document(const char *version);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The table of methods as an OpenRPC 1.2 document, for rpc.discover.
+ */
+#include <stdio.h>
+
+#include "protocol/json.h"
+#include "protocol/methods.h"
+
+static const enum rpc_code all_errors[] = {RPC_PARSE_ERROR, RPC_INVALID_REQUEST,
+	RPC_METHOD_NOT_FOUND, RPC_INVALID_PARAMS, RPC_INTERNAL_ERROR, RPC_NOT_FOUND,
+	RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT, RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY,
+	RPC_GONE};
+
+static void add_parameters(struct json_object *target, const struct field *fields)
+{
+	struct json_object *parameters = json_add_array(target, "params");
+
+	for (const struct field *field = fields; field->name; field++) {
+		struct json_object *parameter = json_append_object(parameters);
+
+		json_add_string(parameter, "name", field->name);
+		json_add_bool(parameter, "required", !(field->flags & FIELD_OPTIONAL));
+		json_add(parameter, "schema", field_schema(field));
+	}
+}
+
+static void add_errors(struct json_object *target, const enum rpc_code *errors)
+{
+	struct json_object *references = json_add_array(target, "errors");
+
+	for (; *errors != RPC_OK; errors++) {
+		char reference[64];
+
+		snprintf(reference, sizeof reference, "#/components/errors/%s", rpc_reason(*errors));
+		json_add_string(json_append_object(references), "$ref", reference);
+	}
+}
+
+static void add_sockets(struct json_object *target, unsigned access)
+{
+	struct json_object *sockets = json_add_array(target, "x-sockets");
+
+	if (access & ACCESS_VMM)
+		json_append_string(sockets, "gmemd.sock");
+	if (access & ACCESS_OPERATOR)
+		json_append_string(sockets, "admin.sock");
+}
+
+static void add_method(struct json_object *target, const struct method *method)
+{
+	struct json_object *result;
+
+	json_add_string(target, "name", method->name);
+	json_add_string(target, "summary", method->summary);
+	json_add_string(target, "paramStructure", "by-name");
+	add_sockets(target, method->access);
+	add_parameters(target, method->parameters);
+	result = json_add_object(target, "result");
+	json_add_string(result, "name", "result");
+	json_add(result, "schema", fields_schema(method->result));
+	add_errors(target, method->errors);
+}
+
+static void add_all_errors(struct json_object *target)
+{
+	struct json_object *errors = json_add_object(target, "errors");
+
+	for (size_t i = 0; i < sizeof all_errors / sizeof *all_errors; i++) {
+		const char *reason = rpc_reason(all_errors[i]);
+		struct json_object *error = json_add_object(errors, reason);
+
+		json_add_int(error, "code", all_errors[i]);
+		json_add_string(error, "message", reason);
+	}
+}
+
+struct json_object *openrpc_document(const char *version)
+{
+	struct json_object *document = json_new_object();
+	struct json_object *info, *list;
+
+	json_add_string(document, "openrpc", "1.2.6");
+	info = json_add_object(document, "info");
+	json_add_string(info, "title", "gmemd");
+	json_add_string(info, "version", version);
+	list = json_add_array(document, "methods");
+	for (unsigned number = 0; number < METHODS; number++)
+		add_method(json_append_object(list), &methods[number]);
+	add_all_errors(json_add_object(document, "components"));
+	return document;
+}

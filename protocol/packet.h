@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Packets: one message with its file descriptors over AF_UNIX, SOCK_SEQPACKET.
+ *
+ * Functions return 0 or a negative errno.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define PACKET_BYTES_MAX 65536
+#define PACKET_FDS_MAX   16
+
+/* File descriptors that came or go with one packet. Owned, but for those that fd_list_take() gave away. */
+struct fd_list {
+	size_t count;
+	int fds[PACKET_FDS_MAX]; /* -1 where taken */
+};
+
+/* The fd at index, to be owned by the caller from now on. -1 where there is none. */
+int fd_list_take(struct fd_list *list, size_t index);
+/* Closes all that it still owns and empties it. */
+void fd_list_close(struct fd_list *list);
+
+enum packet_fault {
+	PACKET_WHOLE,
+	PACKET_TOO_LONG,     /* longer than PACKET_BYTES_MAX; the rest is lost */
+	PACKET_TOO_MANY_FDS, /* more than PACKET_FDS_MAX, or more than this process may hold; all are closed */
+};
+
+struct packet {
+	char bytes[PACKET_BYTES_MAX + 1];
+	size_t length;
+	struct fd_list fds;
+	enum packet_fault fault;
+};
+
+/*
+ * Receives one packet; its fds have FD_CLOEXEC and belong to it. flags as of recvmsg(2), such as MSG_DONTWAIT.
+ * -ECONNRESET at the end of the connection, -EAGAIN where nothing is there.
+ */
+int packet_receive(int socket, int flags, struct packet *packet);
+
+/*
+ * Sends one packet. The fds stay the caller's. -EMSGSIZE past a limit, -EPIPE where the peer is gone (no SIGPIPE),
+ * -EAGAIN, with MSG_DONTWAIT, where its queue is full, -ETOOMANYREFS where too many fds are on their way already.
+ */
+int packet_send(int socket, int flags, const char *bytes, size_t length, const int *fds, size_t n_fds);
+
+/* Connects to the socket at path. The caller owns *ret_fd. -ENAMETOOLONG where the path is no socket's. */
+int packet_connect(const char *path, int *ret_fd);
