@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What gmemd was told: command line over configuration file over defaults.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define DEFAULT_RUNTIME_DIRECTORY "/run/gmemd"
+
+enum gate_policy {
+	GATE_POLICY_REQUIRED,  /* every VM has a gate */
+	GATE_POLICY_PREFERRED, /* a VM may ask to do without */
+};
+
+enum backend {
+	BACKEND_AUTO, /* kvm, and an error where the host lacks it */
+	BACKEND_KVM,
+};
+
+struct config {
+	char runtime_directory[96]; /* a socket's path in it must fit sun_path */
+	enum backend backend;
+	enum gate_policy gate_policy;
+	/* Where gmemd makes the sockets itself. */
+	mode_t vmm_socket_mode;
+	mode_t operator_socket_mode;
+	/* What a peer may make gmemd hold. */
+	uint64_t peers_per_user;
+	uint64_t vms_per_user;
+	uint64_t memories_per_user;
+	uint64_t memories_per_vm;
+	uint64_t slots_per_vm;
+	uint64_t own_memory_per_vm; /* bytes */
+	uint64_t commit_limit;      /* bytes on the host; 0: all of its memory */
+};
+
+enum config_outcome {
+	CONFIG_RUN,
+	CONFIG_EXIT,  /* --help or --version was answered */
+	CONFIG_WRONG, /* and stderr says how */
+};
+
+/* Reads the command line and the configuration file that it names, or the default one if it exists. */
+enum config_outcome config_read(int argc, char **argv, struct config *ret);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The log: to the journal where it is what stderr leads to, else to stderr as "<level> message" lines.
+ *
+ * Levels are syslog(3)'s. The only place that writes either; libraries are silent.
+ */
+#pragma once
+
+#include <syslog.h>
+
+void log_open(void);
+
+/* vm: the id of the VM that it is about, NULL where it is about none; GMEMD_VM= in the journal. */
+__attribute__((format(printf, 3, 4))) void log_write(
+	int level, const char *vm, const char *format, ...);
+
+#define log_error(...)         log_write(LOG_ERR, NULL, __VA_ARGS__)
+#define log_warning(...)       log_write(LOG_WARNING, NULL, __VA_ARGS__)
+#define log_info(...)          log_write(LOG_INFO, NULL, __VA_ARGS__)
+#define log_vm_warning(vm, ...) log_write(LOG_WARNING, vm, __VA_ARGS__)
+#define log_vm_info(vm, ...)    log_write(LOG_INFO, vm, __VA_ARGS__)

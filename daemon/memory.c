@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Memories. See memory.h.
+ */
+#include "daemon/memory.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel/cleanup.h"
+
+static int memory_compare_id(struct memory *a, struct memory *b)
+{
+	return a->id < b->id ? -1 : a->id > b->id;
+}
+
+static int memory_compare_file(struct memory *a, struct memory *b)
+{
+	return file_identity_compare(&a->file, &b->file);
+}
+
+RB_GENERATE(memory_tree, memory, in_vm, memory_compare_id)
+RB_GENERATE_LOCAL(memory_id_tree, memory, by_id, memory_compare_id)
+RB_GENERATE_LOCAL(memory_file_tree, memory, by_file, memory_compare_file)
+
+static int memory_set_up(struct memory *memory, const struct memory_request *request)
+{
+	struct registry *registry = memory->vm->registry;
+	int r;
+
+	r = user_charge(
+		registry->users, memory->vm->process.uid, USER_MEMORIES, &memory->user);
+	if (r < 0)
+		return r;
+	if (request->name) {
+		memory->name = strdup(request->name);
+		if (!memory->name)
+			return -ENOMEM;
+	}
+	memory->id = registry_next_id(registry);
+	return 0;
+}
+
+static void memory_unset(struct memory *memory)
+{
+	fd_close(memory->fd);
+	user_give_back(memory->user, USER_MEMORIES);
+	free(memory->name);
+	free(memory);
+}
+
+int memory_new(struct vm *vm, const struct memory_request *request, struct memory **ret,
+	const struct budget **ret_refused)
+{
+	const struct budget *refused;
+	struct memory *memory;
+	int r;
+
+	if (vm->n_memories >= vm->registry->config->memories_per_vm)
+		return -EDQUOT;
+	memory = calloc(1, sizeof *memory);
+	if (!memory)
+		return -ENOMEM;
+	memory->vm = vm;
+	memory->fd = -1;
+	memory->size = request->size;
+	memory->backing = request->backing;
+	memory->flags = request->flags;
+	r = memory_set_up(memory, request);
+	refused = r == 0 ? budget_charge(&vm->budget, memory->size) : NULL;
+	if (r < 0 || refused) {
+		memory_unset(memory);
+		*ret_refused = refused;
+		return r < 0 ? r : -ENOSPC;
+	}
+	RB_INSERT(memory_tree, &vm->memories, memory);
+	RB_INSERT(memory_id_tree, &vm->registry->memories, memory);
+	vm->n_memories++;
+	*ret = memory;
+	return 0;
+}
+
+struct memory *memory_free(struct memory *memory)
+{
+	struct vm *vm;
+
+	if (!memory)
+		return NULL;
+	assert(memory->n_slots == 0);
+	vm = memory->vm;
+	RB_REMOVE(memory_tree, &vm->memories, memory);
+	RB_REMOVE(memory_id_tree, &vm->registry->memories, memory);
+	if (memory->state == OBJECT_READY)
+		RB_REMOVE(memory_file_tree, &vm->registry->memory_files, memory);
+	vm->n_memories--;
+	budget_give_back(&vm->budget, memory->size);
+	memory_unset(memory);
+	return NULL;
+}
+
+static int memory_take_file(struct memory *memory, int consume_fd)
+{
+	int r = file_identity_of(consume_fd, &memory->file);
+
+	if (r < 0)
+		return r;
+	if (RB_INSERT(memory_file_tree, &memory->vm->registry->memory_files, memory))
+		return -EEXIST;
+	memory->fd = consume_fd;
+	memory->state = OBJECT_READY;
+	return 0;
+}
+
+int memory_adopt(struct memory *memory, int consume_fd)
+{
+	uint64_t size;
+
+	if (!memory_file_is_guest_memfd(consume_fd))
+		return -EINVAL;
+	if (memory_file_size(consume_fd, &size) < 0 || size != memory->size)
+		return -EINVAL;
+	return memory_take_file(memory, consume_fd);
+}
+
+int memory_make_memfd(struct memory *memory)
+{
+	cleanup_fd int fd = -1;
+	char name[64];
+	int r;
+
+	snprintf(name, sizeof name, "gmemd-memory-%" PRIu64, memory->id);
+	r = memory_file_create_memfd(name, memory->size, &fd);
+	if (r == 0)
+		r = memory_take_file(memory, fd);
+	if (r == 0)
+		fd = -1; /* consumed */
+	return r;
+}
+
+uint64_t memory_punch_all(struct memory *memory)
+{
+	uint64_t before = memory_resident(memory);
+
+	if (before == 0 || memory_file_punch(memory->fd, 0, memory->size) < 0)
+		return 0;
+	return before - memory_resident(memory);
+}
+
+uint64_t memory_resident(const struct memory *memory)
+{
+	uint64_t bytes;
+
+	if (memory->fd < 0 || memory_file_resident(memory->fd, &bytes) < 0)
+		return 0;
+	return bytes;
+}
+
+struct memory *registry_memory(struct registry *registry, uint64_t id)
+{
+	struct memory key = {.id = id};
+
+	return RB_FIND(memory_id_tree, &registry->memories, &key);
+}
+
+struct memory *vm_memory_by_name(struct vm *vm, const char *name)
+{
+	struct memory *memory;
+
+	RB_FOREACH(memory, memory_tree, &vm->memories) {
+		if (memory->name && strcmp(memory->name, name) == 0)
+			return memory;
+	}
+	return NULL;
+}
+
+struct memory *vm_memory_after(struct vm *vm, uint64_t id)
+{
+	struct memory key = {.id = id + 1};
+
+	return RB_NFIND(memory_tree, &vm->memories, &key);
+}

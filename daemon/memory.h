@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Memories: the files that hold a VM's guest memory, each charged for its whole size from creation to close.
+ *
+ * A guest_memfd is pending until the VMM has created it and handed its fd over; then gmemd keeps the fd.
+ */
+#pragma once
+
+#include "daemon/vm.h"
+#include "kernel/memory_file.h"
+#include "protocol/methods.h"
+
+struct memory {
+	RB_ENTRY(memory) in_vm;
+	RB_ENTRY(memory) by_id;
+	RB_ENTRY(memory) by_file; /* of a ready one */
+	struct vm *vm;
+	struct user *user;
+	uint64_t id;
+	char *name; /* NULL: none */
+	uint64_t size;
+	enum memory_backing backing;
+	uint64_t flags;
+	enum object_state state;
+	int fd; /* -1 while pending */
+	struct file_identity file;
+	unsigned n_slots; /* that use it */
+	struct slot_offset_tree slots_by_offset;
+};
+
+RB_PROTOTYPE(memory_tree, memory, in_vm, )
+
+struct memory_request {
+	const char *name; /* NULL: none */
+	uint64_t size;
+	enum memory_backing backing;
+	uint64_t flags;
+};
+
+/*
+ * A pending memory of the VM, charged. -EDQUOT where its VM or user has too many; -ENOSPC where a budget refuses, which is
+ * then *ret_refused; -ENOMEM.
+ */
+int memory_new(struct vm *vm, const struct memory_request *request, struct memory **ret,
+	const struct budget **ret_refused);
+/* Gives the charge back and closes the file. No slot may use it. Takes NULL, returns NULL. */
+struct memory *memory_free(struct memory *memory);
+
+/*
+ * Makes a pending guest_memfd ready with the file that the VMM created, which is consumed on success. -EINVAL where it is
+ * no guest_memfd of this size, -EEXIST where gmemd has it already.
+ */
+int memory_adopt(struct memory *memory, int consume_fd);
+/* Makes a pending memfd ready. */
+int memory_make_memfd(struct memory *memory);
+
+/* Gives all pages back to the host. Returns how many bytes that were. */
+uint64_t memory_punch_all(struct memory *memory);
+uint64_t memory_resident(const struct memory *memory);
+
+struct memory *registry_memory(struct registry *registry, uint64_t id);
+/* The VM's memory of that name, or NULL. */
+struct memory *vm_memory_by_name(struct vm *vm, const char *name);
+/* The VM's first memory with an id above that, or NULL. */
+struct memory *vm_memory_after(struct vm *vm, uint64_t id);

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Slots. See slot.h.
+ */
+#include "daemon/slot.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/*
+ * Ranges in a tree never overlap. Comparing a range with them finds one that it overlaps, if there is any: overlapping
+ * ranges compare equal.
+ */
+static int range_compare(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
+{
+	if (a + a_size <= b)
+		return -1;
+	return a >= b + b_size;
+}
+
+static int slot_compare_number(struct slot *a, struct slot *b)
+{
+	return a->number < b->number ? -1 : a->number > b->number;
+}
+
+static int slot_compare_address(struct slot *a, struct slot *b)
+{
+	uint32_t a_space = a->number >> 16, b_space = b->number >> 16;
+
+	if (a_space != b_space)
+		return a_space < b_space ? -1 : 1;
+	return range_compare(a->guest_phys_addr, a->memory_size, b->guest_phys_addr, b->memory_size);
+}
+
+static int slot_compare_offset(struct slot *a, struct slot *b)
+{
+	return range_compare(
+		a->guest_memfd_offset, a->memory_size, b->guest_memfd_offset, b->memory_size);
+}
+
+RB_GENERATE(slot_tree, slot, by_number, slot_compare_number)
+RB_GENERATE_LOCAL(slot_address_tree, slot, by_address, slot_compare_address)
+RB_GENERATE_LOCAL(slot_offset_tree, slot, by_offset, slot_compare_offset)
+
+static void slot_fill(struct slot *slot, struct vm *vm, const struct slot_request *request)
+{
+	*slot = (struct slot){
+		.vm = vm,
+		.number = request->number,
+		.guest_phys_addr = request->guest_phys_addr,
+		.memory_size = request->memory_size,
+		.userspace_addr = request->userspace_addr,
+		.memory = request->memory,
+		.guest_memfd_offset = request->guest_memfd_offset,
+		.flags = request->flags,
+	};
+}
+
+enum slot_conflict slot_check(
+	struct vm *vm, const struct slot_request *request, struct slot **ret_other)
+{
+	struct slot key;
+
+	slot_fill(&key, vm, request);
+	*ret_other = RB_FIND(slot_tree, &vm->slots, &key);
+	if (*ret_other)
+		return SLOT_NUMBER_TAKEN;
+	*ret_other = RB_FIND(slot_address_tree, &vm->slots_by_address, &key);
+	if (*ret_other)
+		return SLOT_ADDRESS_TAKEN;
+	if (key.memory)
+		*ret_other = RB_FIND(slot_offset_tree, &key.memory->slots_by_offset, &key);
+	return *ret_other ? SLOT_OFFSET_TAKEN : SLOT_FITS;
+}
+
+int slot_new(struct vm *vm, const struct slot_request *request, struct slot **ret)
+{
+	struct slot *slot;
+
+	if (vm->n_slots >= vm->registry->config->slots_per_vm)
+		return -EDQUOT;
+	slot = malloc(sizeof *slot);
+	if (!slot)
+		return -ENOMEM;
+	slot_fill(slot, vm, request);
+	RB_INSERT(slot_tree, &vm->slots, slot);
+	RB_INSERT(slot_address_tree, &vm->slots_by_address, slot);
+	vm->n_slots++;
+	if (slot->memory) {
+		RB_INSERT(slot_offset_tree, &slot->memory->slots_by_offset, slot);
+		slot->memory->n_slots++;
+	} else {
+		vm->own_memory += slot->memory_size;
+	}
+	*ret = slot;
+	return 0;
+}
+
+struct slot *slot_free(struct slot *slot)
+{
+	struct vm *vm;
+
+	if (!slot)
+		return NULL;
+	vm = slot->vm;
+	RB_REMOVE(slot_tree, &vm->slots, slot);
+	RB_REMOVE(slot_address_tree, &vm->slots_by_address, slot);
+	vm->n_slots--;
+	if (slot->memory) {
+		RB_REMOVE(slot_offset_tree, &slot->memory->slots_by_offset, slot);
+		slot->memory->n_slots--;
+	} else {
+		vm->own_memory -= slot->memory_size;
+	}
+	free(slot);
+	return NULL;
+}
+
+struct slot *vm_slot(struct vm *vm, uint32_t number)
+{
+	struct slot key = {.number = number};
+
+	return RB_FIND(slot_tree, &vm->slots, &key);
+}
+
+struct slot *vm_slot_from(struct vm *vm, uint64_t number)
+{
+	struct slot key = {.number = (uint32_t)number};
+
+	return number > UINT32_MAX ? NULL : RB_NFIND(slot_tree, &vm->slots, &key);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Users: what each uid makes gmemd hold, so that none can take the whole of it.
+ *
+ * A user exists as long as something is charged to it.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/config.h"
+
+enum user_resource { USER_PEERS, USER_VMS, USER_MEMORIES, USER_RESOURCES };
+
+struct user;
+struct users;
+
+/* -ENOMEM. */
+int users_new(const struct config *config, struct users **ret);
+/* Takes NULL, returns NULL. Nothing may be charged any more. */
+struct users *users_free(struct users *users);
+
+/* Charges one to the uid. -EDQUOT at its limit, -ENOMEM. *ret is to be given back by user_give_back(). */
+int user_charge(struct users *users, uid_t uid, enum user_resource resource, struct user **ret);
+/* Takes NULL, returns NULL. */
+struct user *user_give_back(struct user *user, enum user_resource resource);
+
+uid_t user_uid(const struct user *user);

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * VMs: what gmemd holds for each, and the set of all.
+ *
+ * A VM belongs to the process that opened it. It is opening until the gate lets it be made (or, without a gate, until its
+ * first call is reported), then running; released when it is closed or its process has ended, whichever is first. A
+ * released VM holds no memory, slot, call or charge; it stays listed while its process lives, so that its gate goes on
+ * refusing.
+ *
+ * Ownership: registry → VMs → memories, slots, calls. Nothing here knows the event loop, peers or JSON.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/budget.h"
+#include "daemon/tree.h"
+#include "daemon/user.h"
+#include "kernel/mailbox.h"
+#include "kernel/probe.h"
+#include "kernel/process.h"
+
+enum vm_state { VM_OPENING, VM_RUNNING, VM_RELEASED };
+
+enum vm_gate_state {
+	VM_GATE_NONE,    /* the VM does without one */
+	VM_GATE_PENDING, /* its listener was not handed over, or its VM was not made yet */
+	VM_GATE_ACTIVE,  /* its VM was made behind it */
+};
+
+/* Of a memory or slot. */
+enum object_state {
+	OBJECT_PENDING, /* its call is not reported yet */
+	OBJECT_READY,   /* a slot: bound */
+	OBJECT_CLOSING, /* a slot whose end is not reported yet */
+};
+
+struct call;
+struct memory;
+struct slot;
+
+RB_HEAD(memory_tree, memory);
+RB_HEAD(slot_tree, slot);
+RB_HEAD(slot_address_tree, slot);
+RB_HEAD(slot_offset_tree, slot);
+TAILQ_HEAD(call_list, call);
+
+struct vm {
+	RB_ENTRY(vm) by_id;
+	RB_ENTRY(vm) by_process;
+	struct registry *registry;
+	uint64_t number; /* its id is "vm-NUMBER" */
+	char id[32];
+	char *name;
+	char uuid[37];
+	unsigned type; /* as of KVM_CREATE_VM */
+	struct process process;
+	struct user *user;
+	enum vm_state state;
+	enum vm_gate_state gate;
+
+	struct mailbox *mailbox;
+	int listener;         /* -1: none yet */
+	bool verifying;       /* KVM_CREATE_VM waits for the check of the mapping */
+	unsigned refusals;    /* of trapped calls, for the log */
+	struct budget budget;
+	uint64_t own_memory; /* bytes of slots on the VMM's own memory */
+
+	struct memory_tree memories;
+	unsigned n_memories;
+	struct slot_tree slots;
+	struct slot_address_tree slots_by_address;
+	unsigned n_slots;
+	struct call_list calls;
+	uint64_t last_call;
+
+	void *watch; /* what the event loop keeps for it; see watch.h */
+};
+
+RB_HEAD(vm_tree, vm);
+RB_HEAD(vm_process_tree, vm);
+RB_HEAD(memory_id_tree, memory);
+RB_HEAD(memory_file_tree, memory);
+
+struct registry {
+	const struct config *config;
+	const struct host_offer *host;
+	struct users *users;
+	struct budget budget; /* the host's */
+	uint64_t last_id;     /* of VMs and memories */
+	struct vm_tree vms;
+	struct vm_process_tree vms_by_process;
+	struct memory_id_tree memories;
+	struct memory_file_tree memory_files;
+};
+
+RB_PROTOTYPE(vm_tree, vm, by_id, )
+RB_PROTOTYPE(vm_process_tree, vm, by_process, )
+
+/* config, host and users must outlive it. */
+void registry_init(struct registry *registry, const struct config *config,
+	const struct host_offer *host, struct users *users);
+/* Releases and frees all VMs. */
+void registry_clear(struct registry *registry);
+/* An id that no VM or memory had since the host booted. */
+uint64_t registry_next_id(struct registry *registry);
+
+/* NULL where there is none. */
+struct vm *registry_vm_by_id(struct registry *registry, const char *id);
+struct vm *registry_vm_of_process(struct registry *registry, const struct process *process);
+
+struct vm_request {
+	const char *name;
+	const char *uuid; /* NULL: one is made */
+	unsigned type;
+	uint64_t commit_limit; /* BUDGET_UNLIMITED: the host's alone */
+	bool gate;
+};
+
+/*
+ * A new VM of a process. The process's pidfd is duplicated. -EDQUOT where its user has too many, -ENOMEM, or why no mailbox
+ * can be made.
+ */
+int vm_new(struct registry *registry, const struct process *process,
+	const struct vm_request *request, struct vm **ret);
+/* Releases it if it isn't yet, then forgets it. Takes NULL, returns NULL. */
+struct vm *vm_free(struct vm *vm);
+
+/* Frees all memory, slots and calls. Returns the bytes of pages given back to the host. */
+uint64_t vm_release(struct vm *vm);
+
+/* What a VM of its type offers. */
+const struct vm_type_offer *vm_offer(const struct vm *vm);
+
+/* Bytes of pages allocated for it. */
+uint64_t vm_resident(const struct vm *vm);
