@@ -2,7 +2,8 @@
 /*
  * Budgets: how much memory may be committed, and is. Each is within a larger one, up to the host's.
  *
- * A charge is taken at all levels or at none. Charge first, commit second, give back in the destructor.
+ * A charge is taken at all levels or at none. Charge first, commit second, give back in the
+ * destructor.
  */
 #pragma once
 

@@ -119,7 +119,7 @@ struct call *vm_call(struct vm *vm, uint64_t id)
 {
 	struct call *call;
 
-	TAILQ_FOREACH(call, &vm->calls, link) {
+	TAILQ_FOREACH (call, &vm->calls, link) {
 		if (call->id == id)
 			return call;
 	}
@@ -130,7 +130,7 @@ struct call *vm_call_of_create_entry(struct vm *vm, unsigned entry)
 {
 	struct call *call;
 
-	TAILQ_FOREACH(call, &vm->calls, link) {
+	TAILQ_FOREACH (call, &vm->calls, link) {
 		if (call->kind == CALL_CREATE && call->entry == entry)
 			return call;
 	}

@@ -14,7 +14,7 @@ struct call {
 	uint64_t id; /* within its VM */
 	enum call_kind kind;
 	unsigned entry;
-	bool continued; /* the gate let this creation through */
+	bool continued;        /* the gate let this creation through */
 	struct memory *memory; /* of a creation */
 	struct slot *slot;     /* of a binding or its end */
 };

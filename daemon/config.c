@@ -6,8 +6,8 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <ini.h>
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,7 +180,9 @@ static const char usage[] =
 static bool set_option(struct config *config, int option)
 {
 	if (option == OPTION_RUNTIME_DIRECTORY && !set_runtime_directory(config, optarg))
-		fprintf(stderr, "gmemd: --runtime-directory must be an absolute path of at most %zu bytes\n",
+		fprintf(stderr,
+			"gmemd: --runtime-directory must be an absolute path of at most %zu "
+			"bytes\n",
 			sizeof config->runtime_directory - 17);
 	else if (option == OPTION_BACKEND && !set_backend(config, optarg))
 		fprintf(stderr, "gmemd: --backend must be auto or kvm\n");

@@ -43,5 +43,6 @@ enum config_outcome {
 	CONFIG_WRONG, /* and stderr says how */
 };
 
-/* Reads the command line and the configuration file that it names, or the default one if it exists. */
+/* Reads the command line and the configuration file that it names, or the default one if it exists.
+ */
 enum config_outcome config_read(int argc, char **argv, struct config *ret);

@@ -18,8 +18,8 @@
 
 static bool to_journal;
 
-static const char *const level_names[] = {"emergency", "alert", "critical", "error", "warning",
-	"notice", "info", "debug"};
+static const char *const level_names[] = {
+	"emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"};
 
 void log_open(void)
 {
@@ -27,10 +27,11 @@ void log_open(void)
 	uintmax_t device, inode;
 	struct stat status;
 
-	/* systemd.exec(5): set where stderr leads to the journal, so compare before believing it. */
+	/* systemd.exec(5): set where stderr leads to the journal, so compare before believing it.
+	 */
 	to_journal = stream && sscanf(stream, "%ju:%ju", &device, &inode) == 2 &&
-		fstat(STDERR_FILENO, &status) == 0 && status.st_dev == device &&
-		status.st_ino == inode;
+		     fstat(STDERR_FILENO, &status) == 0 && status.st_dev == device &&
+		     status.st_ino == inode;
 }
 
 void log_write(int level, const char *vm, const char *format, ...)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The log: to the journal where it is what stderr leads to, else to stderr as "<level> message" lines.
+ * The log: to the journal where it is what stderr leads to, else to stderr as "<level> message"
+ * lines.
  *
  * Levels are syslog(3)'s. The only place that writes either; libraries are silent.
  */
@@ -14,8 +15,8 @@ void log_open(void);
 __attribute__((format(printf, 3, 4))) void log_write(
 	int level, const char *vm, const char *format, ...);
 
-#define log_error(...)         log_write(LOG_ERR, NULL, __VA_ARGS__)
-#define log_warning(...)       log_write(LOG_WARNING, NULL, __VA_ARGS__)
-#define log_info(...)          log_write(LOG_INFO, NULL, __VA_ARGS__)
+#define log_error(...)          log_write(LOG_ERR, NULL, __VA_ARGS__)
+#define log_warning(...)        log_write(LOG_WARNING, NULL, __VA_ARGS__)
+#define log_info(...)           log_write(LOG_INFO, NULL, __VA_ARGS__)
 #define log_vm_warning(vm, ...) log_write(LOG_WARNING, vm, __VA_ARGS__)
 #define log_vm_info(vm, ...)    log_write(LOG_INFO, vm, __VA_ARGS__)

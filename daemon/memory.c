@@ -32,8 +32,7 @@ static int memory_set_up(struct memory *memory, const struct memory_request *req
 	struct registry *registry = memory->vm->registry;
 	int r;
 
-	r = user_charge(
-		registry->users, memory->vm->process.uid, USER_MEMORIES, &memory->user);
+	r = user_charge(registry->users, memory->vm->process.uid, USER_MEMORIES, &memory->user);
 	if (r < 0)
 		return r;
 	if (request->name) {
@@ -170,7 +169,7 @@ struct memory *vm_memory_by_name(struct vm *vm, const char *name)
 {
 	struct memory *memory;
 
-	RB_FOREACH(memory, memory_tree, &vm->memories) {
+	RB_FOREACH (memory, memory_tree, &vm->memories) {
 		if (memory->name && strcmp(memory->name, name) == 0)
 			return memory;
 	}

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Memories: the files that hold a VM's guest memory, each charged for its whole size from creation to close.
+ * Memories: the files that hold a VM's guest memory, each charged for its whole size from creation
+ * to close.
  *
- * A guest_memfd is pending until the VMM has created it and handed its fd over; then gmemd keeps the fd.
+ * A guest_memfd is pending until the VMM has created it and handed its fd over; then gmemd keeps
+ * the fd.
  */
 #pragma once
 
@@ -38,8 +40,8 @@ struct memory_request {
 };
 
 /*
- * A pending memory of the VM, charged. -EDQUOT where its VM or user has too many; -ENOSPC where a budget refuses, which is
- * then *ret_refused; -ENOMEM.
+ * A pending memory of the VM, charged. -EDQUOT where its VM or user has too many; -ENOSPC where a
+ * budget refuses, which is then *ret_refused; -ENOMEM.
  */
 int memory_new(struct vm *vm, const struct memory_request *request, struct memory **ret,
 	const struct budget **ret_refused);
@@ -47,8 +49,8 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
 struct memory *memory_free(struct memory *memory);
 
 /*
- * Makes a pending guest_memfd ready with the file that the VMM created, which is consumed on success. -EINVAL where it is
- * no guest_memfd of this size, -EEXIST where gmemd has it already.
+ * Makes a pending guest_memfd ready with the file that the VMM created, which is consumed on
+ * success. -EINVAL where it is no guest_memfd of this size, -EEXIST where gmemd has it already.
  */
 int memory_adopt(struct memory *memory, int consume_fd);
 /* Makes a pending memfd ready. */

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 /*
- * Ranges in a tree never overlap. Comparing a range with them finds one that it overlaps, if there is any: overlapping
- * ranges compare equal.
+ * Ranges in a tree never overlap. Comparing a range with them finds one that it overlaps, if there
+ * is any: overlapping ranges compare equal.
  */
 static int range_compare(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 {
@@ -29,7 +29,8 @@ static int slot_compare_address(struct slot *a, struct slot *b)
 
 	if (a_space != b_space)
 		return a_space < b_space ? -1 : 1;
-	return range_compare(a->guest_phys_addr, a->memory_size, b->guest_phys_addr, b->memory_size);
+	return range_compare(
+		a->guest_phys_addr, a->memory_size, b->guest_phys_addr, b->memory_size);
 }
 
 static int slot_compare_offset(struct slot *a, struct slot *b)
@@ -128,4 +129,9 @@ struct slot *vm_slot_from(struct vm *vm, uint64_t number)
 	struct slot key = {.number = (uint32_t)number};
 
 	return number > UINT32_MAX ? NULL : RB_NFIND(slot_tree, &vm->slots, &key);
+}
+
+struct slot *memory_first_slot(struct memory *memory)
+{
+	return RB_MIN(slot_offset_tree, &memory->slots_by_offset);
 }

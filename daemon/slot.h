@@ -2,8 +2,8 @@
 /*
  * Slots: which range of which memory a VM's memslots show the guest at which address.
  *
- * A slot holds its number, its guest addresses and its range of the memory from the moment that its binding is written,
- * so that nothing else is written that would collide with it.
+ * A slot holds its number, its guest addresses and its range of the memory from the moment that its
+ * binding is written, so that nothing else is written that would collide with it.
  */
 #pragma once
 
@@ -55,3 +55,5 @@ struct slot *slot_free(struct slot *slot);
 struct slot *vm_slot(struct vm *vm, uint32_t number);
 /* The VM's first slot with a number of at least that, or NULL. */
 struct slot *vm_slot_from(struct vm *vm, uint64_t number);
+/* One of the slots that use the memory, or NULL. */
+struct slot *memory_first_slot(struct memory *memory);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Red-black trees and lists of libbsd, and a form of its RB_GENERATE_STATIC that compiles with glibc, which lacks the
- * BSDs' __unused.
+ * Red-black trees and lists of libbsd, and a form of its RB_GENERATE_STATIC that compiles with
+ * glibc, which lacks the BSDs' __unused.
  */
 #pragma once
 

@@ -21,7 +21,8 @@ int users_new(const struct config *config, struct users **ret);
 /* Takes NULL, returns NULL. Nothing may be charged any more. */
 struct users *users_free(struct users *users);
 
-/* Charges one to the uid. -EDQUOT at its limit, -ENOMEM. *ret is to be given back by user_give_back(). */
+/* Charges one to the uid. -EDQUOT at its limit, -ENOMEM. *ret is to be given back by
+ * user_give_back(). */
 int user_charge(struct users *users, uid_t uid, enum user_resource resource, struct user **ret);
 /* Takes NULL, returns NULL. */
 struct user *user_give_back(struct user *user, enum user_resource resource);

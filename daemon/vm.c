@@ -31,8 +31,8 @@ RB_GENERATE(vm_tree, vm, by_id, vm_compare_id)
 RB_GENERATE(vm_process_tree, vm, by_process, vm_compare_process)
 
 /*
- * Ids must not repeat before the host reboots, though gmemd may restart: they begin with the time since boot, which runs
- * faster than VMs and memories can be made.
+ * Ids must not repeat before the host reboots, though gmemd may restart: they begin with the time
+ * since boot, which runs faster than VMs and memories can be made.
  */
 static uint64_t first_id(void)
 {
@@ -189,7 +189,7 @@ uint64_t vm_resident(const struct vm *vm)
 	uint64_t resident = 0;
 	struct memory *memory;
 
-	RB_FOREACH(memory, memory_tree, (struct memory_tree *)&vm->memories)
+	RB_FOREACH (memory, memory_tree, (struct memory_tree *)&vm->memories)
 		resident += memory_resident(memory);
 	return resident;
 }

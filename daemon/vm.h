@@ -2,12 +2,13 @@
 /*
  * VMs: what gmemd holds for each, and the set of all.
  *
- * A VM belongs to the process that opened it. It is opening until the gate lets it be made (or, without a gate, until its
- * first call is reported), then running; released when it is closed or its process has ended, whichever is first. A
- * released VM holds no memory, slot, call or charge; it stays listed while its process lives, so that its gate goes on
- * refusing.
+ * A VM belongs to the process that opened it. It is opening until the gate lets it be made (or,
+ * without a gate, until its first call is reported), then running; released when it is closed or
+ * its process has ended, whichever is first. A released VM holds no memory, slot, call or charge;
+ * it stays listed while its process lives, so that its gate goes on refusing.
  *
- * Ownership: registry → VMs → memories, slots, calls. Nothing here knows the event loop, peers or JSON.
+ * Ownership: registry → VMs → memories, slots, calls. Nothing here knows the event loop, peers or
+ * JSON.
  */
 #pragma once
 
@@ -61,9 +62,9 @@ struct vm {
 	enum vm_gate_state gate;
 
 	struct mailbox *mailbox;
-	int listener;         /* -1: none yet */
-	bool verifying;       /* KVM_CREATE_VM waits for the check of the mapping */
-	unsigned refusals;    /* of trapped calls, for the log */
+	int listener;      /* -1: none yet */
+	bool verifying;    /* KVM_CREATE_VM waits for the check of the mapping */
+	unsigned refusals; /* of trapped calls, for the log */
 	struct budget budget;
 	uint64_t own_memory; /* bytes of slots on the VMM's own memory */
 
@@ -119,8 +120,8 @@ struct vm_request {
 };
 
 /*
- * A new VM of a process. The process's pidfd is duplicated. -EDQUOT where its user has too many, -ENOMEM, or why no mailbox
- * can be made.
+ * A new VM of a process. The process's pidfd is duplicated. -EDQUOT where its user has too many,
+ * -ENOMEM, or why no mailbox can be made.
  */
 int vm_new(struct registry *registry, const struct process *process,
 	const struct vm_request *request, struct vm **ret);

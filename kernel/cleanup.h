@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Scope-bound release of what a function holds: files, mappings of no library of their own, heap memory.
+ * Scope-bound release of what a function holds: files, mappings of no library of their own, heap
+ * memory.
  */
 #pragma once
 

@@ -25,7 +25,8 @@ bool gate_available(const char **ret_reason)
 		return false;
 	}
 	if (syscall(__NR_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) < 0) {
-		*ret_reason = "no seccomp user notification: the kernel lacks CONFIG_SECCOMP_FILTER";
+		*ret_reason =
+			"no seccomp user notification: the kernel lacks CONFIG_SECCOMP_FILTER";
 		return false;
 	}
 	return true;
@@ -34,7 +35,8 @@ bool gate_available(const char **ret_reason)
 int gate_install(const struct mailbox_area areas[static MAILBOX_COMMANDS], int *ret_listener)
 {
 	const unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC |
-		SECCOMP_FILTER_FLAG_TSYNC_ESRCH | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+				    SECCOMP_FILTER_FLAG_TSYNC_ESRCH |
+				    SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
 	struct gate_filter filter;
 	struct sock_fprog program;
 	int listener, r;
@@ -57,7 +59,7 @@ bool gate_is_listener(int fd)
 	char target[PATH_MAX];
 
 	return process_file_target(getpid(), fd, target, sizeof target) == 0 &&
-		strcmp(target, "anon_inode:seccomp notify") == 0;
+	       strcmp(target, "anon_inode:seccomp notify") == 0;
 }
 
 int gate_receive(int listener, struct gate_trap *ret)
@@ -89,8 +91,7 @@ static int gate_answer(int listener, const struct seccomp_notif_resp *answer)
 
 int gate_continue(int listener, uint64_t id)
 {
-	struct seccomp_notif_resp answer = {
-		.id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+	struct seccomp_notif_resp answer = {.id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
 
 	return gate_answer(listener, &answer);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The gate: the seccomp filter put round a VMM, and its listener, where gmemd answers what it traps.
+ * The gate: the seccomp filter put round a VMM, and its listener, where gmemd answers what it
+ * traps.
  *
- * Functions return 0 or a negative errno and write outputs only on success. Reference: seccomp(2), seccomp_unotify(2).
+ * Functions return 0 or a negative errno and write outputs only on success. Reference: seccomp(2),
+ * seccomp_unotify(2).
  */
 #pragma once
 
@@ -13,15 +15,16 @@
 #include "kernel/mailbox.h"
 
 /*
- * Whether this kernel can hold a gate: mseal and user notification. Where not, *ret_reason is what is missing (a
- * constant).
+ * Whether this kernel can hold a gate: mseal and user notification. Where not, *ret_reason is what
+ * is missing (a constant).
  */
 bool gate_available(const char **ret_reason);
 
 /*
- * In the VMM: puts the gate round every thread of the calling process and all that they start, across exec, for good,
- * and sets no_new_privs. The caller owns the listener, which has FD_CLOEXEC. -ESRCH where a thread has filters of its
- * own that this can't join, -EBUSY where the process has a listener already.
+ * In the VMM: puts the gate round every thread of the calling process and all that they start,
+ * across exec, for good, and sets no_new_privs. The caller owns the listener, which has FD_CLOEXEC.
+ * -ESRCH where a thread has filters of its own that this can't join, -EBUSY where the process has a
+ * listener already.
  */
 int gate_install(const struct mailbox_area areas[static MAILBOX_COMMANDS], int *ret_listener);
 
@@ -37,13 +40,15 @@ struct gate_trap {
 	int fd; /* the number in the VMM of what the ioctl is for */
 };
 
-/* Takes the next trapped call. -ENOENT where its thread was killed meanwhile. Call when the listener polls readable. */
+/* Takes the next trapped call. -ENOENT where its thread was killed meanwhile. Call when the
+ * listener polls readable. */
 int gate_receive(int listener, struct gate_trap *ret);
 
 /* Whether the trapped thread still waits: what was read of it in /proc meanwhile was its own. */
 bool gate_waits(int listener, uint64_t id);
 
-/* Lets the call run with the arguments that it was trapped with. -ENOENT where its thread was killed meanwhile. */
+/* Lets the call run with the arguments that it was trapped with. -ENOENT where its thread was
+ * killed meanwhile. */
 int gate_continue(int listener, uint64_t id);
 
 /* Fails the call with EPERM. */

@@ -45,10 +45,10 @@ static const struct {
 
 static const uint32_t refused_numbers[] = {
 	KVM_CREATE_VM & COMMAND_NUMBER_MASK,
-	KVM_CREATE_GUEST_MEMFD & COMMAND_NUMBER_MASK,
-	KVM_SET_USER_MEMORY_REGION2 & COMMAND_NUMBER_MASK,
-	KVM_SET_MEMORY_ATTRIBUTES & COMMAND_NUMBER_MASK,
-	KVM_SET_USER_MEMORY_REGION & COMMAND_NUMBER_MASK,
+	KVM_CREATE_GUEST_MEMFD &COMMAND_NUMBER_MASK,
+	KVM_SET_USER_MEMORY_REGION2 &COMMAND_NUMBER_MASK,
+	KVM_SET_MEMORY_ATTRIBUTES &COMMAND_NUMBER_MASK,
+	KVM_SET_USER_MEMORY_REGION &COMMAND_NUMBER_MASK,
 };
 #define REFUSED_NUMBERS (sizeof refused_numbers / sizeof *refused_numbers)
 
@@ -57,10 +57,12 @@ static void emit(struct gate_filter *filter, struct sock_filter instruction)
 	filter->program[filter->length++] = instruction;
 }
 
-#define EMIT_STATEMENT(filter, code, k)    emit(filter, (struct sock_filter)BPF_STMT(code, k))
-#define EMIT_JUMP(filter, code, k, jt, jf) emit(filter, (struct sock_filter)BPF_JUMP(code, k, jt, jf))
+#define EMIT_STATEMENT(filter, code, k) emit(filter, (struct sock_filter)BPF_STMT(code, k))
+#define EMIT_JUMP(filter, code, k, jt, jf)                                                         \
+	emit(filter, (struct sock_filter)BPF_JUMP(code, k, jt, jf))
 
-/* Leaves the command's lower half in the accumulator for an ioctl of our architecture; ends here for all else. */
+/* Leaves the command's lower half in the accumulator for an ioctl of our architecture; ends here
+ * for all else. */
 static void emit_preamble(struct gate_filter *filter)
 {
 	EMIT_STATEMENT(filter, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
@@ -76,14 +78,16 @@ static void emit_preamble(struct gate_filter *filter)
 	EMIT_STATEMENT(filter, BPF_LD | BPF_W | BPF_ABS, COMMAND_OFFSET);
 }
 
-/* Sends each command to its end: a return of its own, or the block of its area, which follow in order. */
+/* Sends each command to its end: a return of its own, or the block of its area, which follow in
+ * order. */
 static void emit_dispatch(struct gate_filter *filter)
 {
 	unsigned after = MAILBOX_COMMANDS + 1 + REFUSED_NUMBERS + 1;
 
 	EMIT_JUMP(filter, BPF_JMP | BPF_JEQ | BPF_K, KVM_CREATE_VM, after, 0);
 	for (unsigned area = 0; area < MAILBOX_COMMANDS; area++) {
-		/* Over what is left of the dispatch, the two returns behind it, and the blocks before. */
+		/* Over what is left of the dispatch, the two returns behind it, and the blocks
+		 * before. */
 		unsigned left = MAILBOX_COMMANDS - 1 - area + 1 + REFUSED_NUMBERS + 3;
 
 		EMIT_JUMP(filter, BPF_JMP | BPF_JEQ | BPF_K, area_rules[area].request,
@@ -98,8 +102,7 @@ static void emit_dispatch(struct gate_filter *filter)
 	EMIT_STATEMENT(filter, BPF_RET | BPF_K, REFUSED);
 }
 
-static void emit_area(
-	struct gate_filter *filter, const struct mailbox_area *area, uint32_t action)
+static void emit_area(struct gate_filter *filter, const struct mailbox_area *area, uint32_t action)
 {
 	uint32_t first = (uint32_t)area->address;
 	uint32_t last = (uint32_t)(area->address + area->length - 1);
@@ -127,8 +130,7 @@ static bool area_valid(const struct mailbox_area *area, uint32_t request)
 		return false;
 	if (area->address >> 32 != (end - 1) >> 32)
 		return false;
-	return area->stride > 0 && area->stride <= page &&
-		(area->stride & (area->stride - 1)) == 0;
+	return area->stride > 0 && area->stride <= page && (area->stride & (area->stride - 1)) == 0;
 }
 
 static bool areas_overlap(const struct mailbox_area *a, const struct mailbox_area *b)

@@ -7,14 +7,14 @@
  *   KVM_SET_USER_MEMORY_REGION2 at a slot entry        runs;   elsewhere EPERM
  *   KVM_SET_MEMORY_ATTRIBUTES at an attribute entry    runs;   elsewhere EPERM
  *   KVM_SET_USER_MEMORY_REGION                         EPERM
- *   the same command numbers with another size or direction (a kernel to come may extend them; the attribute
- *   ioctl of a guest_memfd itself is one)              EPERM
- *   another architecture's calls, x32                  the process is killed
- *   all else                                           runs
+ *   the same command numbers with another size or direction (a kernel to come may extend them; the
+ * attribute ioctl of a guest_memfd itself is one)              EPERM another architecture's calls,
+ * x32                  the process is killed all else runs
  *
- * The kernel takes an ioctl's command as 32 bits and its pointer as 64, so the upper half of the command is ignored here
- * and that of the pointer compared. Written as classic BPF by hand, for libseccomp 2.5 can neither negate a masked
- * comparison nor ask for SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV. Reference:
+ * The kernel takes an ioctl's command as 32 bits and its pointer as 64, so the upper half of the
+ * command is ignored here and that of the pointer compared. Written as classic BPF by hand, for
+ * libseccomp 2.5 can neither negate a masked comparison nor ask for
+ * SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV. Reference:
  * Documentation/userspace-api/seccomp_filter.rst.
  */
 #pragma once
@@ -31,8 +31,9 @@ struct gate_filter {
 };
 
 /*
- * The program for a mailbox's areas. -EINVAL where an area is empty, not whole pages, crosses 4 GiB, overlaps another,
- * has a stride that is no power of 2 or longer than a page, or has another command than its place says.
+ * The program for a mailbox's areas. -EINVAL where an area is empty, not whole pages, crosses 4
+ * GiB, overlaps another, has a stride that is no power of 2 or longer than a page, or has another
+ * command than its place says.
  */
 int gate_filter_build(
 	const struct mailbox_area areas[static MAILBOX_COMMANDS], struct gate_filter *ret);

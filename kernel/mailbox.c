@@ -16,12 +16,14 @@
 #include "kernel/cleanup.h"
 
 /*
- * Below any program's own segments, and low for a reason: what precedes it in a VMM's /proc/PID/smaps, which gmemd
- * reads to verify the mapping, is then bounded by these 2 MiB, however many mappings the VMM makes.
+ * Below any program's own segments, and low for a reason: what precedes it in a VMM's
+ * /proc/PID/smaps, which gmemd reads to verify the mapping, is then bounded by these 2 MiB, however
+ * many mappings the VMM makes.
  */
 #define MAILBOX_ADDRESS 0x200000
 
-/* As a size it is negative, as an address unaligned, as {slot, flags} it has illegal flags: the kernel says EINVAL. */
+/* As a size it is negative, as an address unaligned, as {slot, flags} it has illegal flags: the
+ * kernel says EINVAL. */
 #define MAILBOX_INVALID UINT64_MAX
 
 static const struct {
@@ -96,7 +98,8 @@ static int entries_set_up(struct mailbox *mailbox, enum mailbox_command command,
 	return 0;
 }
 
-/* Maps it writable while that can be done, then seals it; what is left is an fd that can only be read. */
+/* Maps it writable while that can be done, then seals it; what is left is an fd that can only be
+ * read. */
 static int mailbox_make_file(struct mailbox *mailbox)
 {
 	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
@@ -108,8 +111,8 @@ static int mailbox_make_file(struct mailbox *mailbox)
 		return -errno;
 	if (ftruncate(fd, (off_t)mailbox->length) < 0 || fchmod(fd, 0444) < 0)
 		return -errno;
-	mailbox->bytes =
-		mmap(NULL, mailbox->length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+	mailbox->bytes = mmap(
+		NULL, mailbox->length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
 	if (mailbox->bytes == MAP_FAILED) {
 		mailbox->bytes = NULL;
 		return -errno;

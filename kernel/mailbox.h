@@ -2,13 +2,14 @@
 /*
  * The mailbox: where gmemd writes the arguments of a VM's ioctls.
  *
- * A small sealed memfd per VM. Only the process that makes it can ever write it; the VMM maps it read-only at the
- * address that it names and passes pointers to its entries to the VM's ioctls. Each command has an area of its own,
- * whole pages, so that no entry can be read as another struct.
+ * A small sealed memfd per VM. Only the process that makes it can ever write it; the VMM maps it
+ * read-only at the address that it names and passes pointers to its entries to the VM's ioctls.
+ * Each command has an area of its own, whole pages, so that no entry can be read as another struct.
  *
- * An entry is free, or taken by whoever called mailbox_take(). A free entry holds bytes that the kernel refuses. An
- * entry becomes valid by one aligned 8-byte store after all others, so that a VMM that triggers it meanwhile is
- * refused; entries are reused in turn, the one that has been free longest first.
+ * An entry is free, or taken by whoever called mailbox_take(). A free entry holds bytes that the
+ * kernel refuses. An entry becomes valid by one aligned 8-byte store after all others, so that a
+ * VMM that triggers it meanwhile is refused; entries are reused in turn, the one that has been free
+ * longest first.
  *
  * Functions return 0 or a negative errno and write outputs only on success.
  */
@@ -27,7 +28,8 @@ enum mailbox_command {
 	MAILBOX_COMMANDS
 };
 
-/* One command's entries, by their addresses in the VMM. A multiple of the page size long; stride is a power of 2. */
+/* One command's entries, by their addresses in the VMM. A multiple of the page size long; stride is
+ * a power of 2. */
 struct mailbox_area {
 	uint32_t request;
 	uint64_t address;
@@ -48,7 +50,8 @@ struct file_identity mailbox_identity(const struct mailbox *mailbox);
 /* Where a VMM must map it, and how long it is. */
 uint64_t mailbox_address(const struct mailbox *mailbox);
 uint64_t mailbox_length(const struct mailbox *mailbox);
-const struct mailbox_area *mailbox_area(const struct mailbox *mailbox, enum mailbox_command command);
+const struct mailbox_area *mailbox_area(
+	const struct mailbox *mailbox, enum mailbox_command command);
 
 /* Takes one entry; *ret_entry is its number in the command's area. -ENOSPC where none is free. */
 int mailbox_take(struct mailbox *mailbox, enum mailbox_command command, unsigned *ret_entry);

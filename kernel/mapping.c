@@ -18,16 +18,16 @@
 #include "kernel/uapi.h"
 
 /*
- * A read of smaps walks the page tables of each mapping that it reports. The kernel reports no further mapping once
- * the read is satisfied, and a record is longer than this; so a read never walks beyond the mailbox.
+ * A read of smaps walks the page tables of each mapping that it reports. The kernel reports no
+ * further mapping once the read is satisfied, and a record is longer than this; so a read never
+ * walks beyond the mailbox.
  */
 #define SMAPS_READ_SIZE 256
 
 int mapping_make_permanent(int fd, uint64_t address, uint64_t length)
 {
 	void *wanted = (void *)(uintptr_t)address;
-	void *mapped =
-		mmap(wanted, length, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
+	void *mapped = mmap(wanted, length, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
 	int r;
 
 	if (mapped == MAP_FAILED)
@@ -90,7 +90,8 @@ static const char *flags_fault(const char *line)
 	return NULL;
 }
 
-/* Reads records in the order of their addresses, up to the flags of the one at the mailbox's address or the first beyond it. */
+/* Reads records in the order of their addresses, up to the flags of the one at the mailbox's
+ * address or the first beyond it. */
 static int smaps_verify(
 	FILE *smaps, const struct mapping_expected *expected, const char **ret_reason)
 {
@@ -110,7 +111,8 @@ static int smaps_verify(
 			if (*ret_reason)
 				return -EPERM;
 			reached = true;
-			*ret_reason = "the kernel does not tell whether the mailbox's mapping is sealed";
+			*ret_reason =
+				"the kernel does not tell whether the mailbox's mapping is sealed";
 		} else if (reached && strncmp(line, "VmFlags:", 8) == 0) {
 			*ret_reason = flags_fault(line);
 			return *ret_reason ? -EPERM : 0;

@@ -46,11 +46,12 @@ bool memory_file_is_guest_memfd(int fd)
 		return false;
 	if (status.f_type == GMEM_GUEST_MEMFD_MAGIC)
 		return true;
-	/* Up to 6.18 it is an anonymous inode, told by its name; no path can look like it, for paths begin with '/'. */
+	/* Up to 6.18 it is an anonymous inode, told by its name; no path can look like it, for
+	 * paths begin with '/'. */
 	if (status.f_type != GMEM_ANON_INODE_FS_MAGIC)
 		return false;
 	return process_file_target(getpid(), fd, target, sizeof target) == 0 &&
-		strcmp(target, "anon_inode:[kvm-gmem]") == 0;
+	       strcmp(target, "anon_inode:[kvm-gmem]") == 0;
 }
 
 int memory_file_size(int fd, uint64_t *ret_size)

@@ -3,8 +3,9 @@
  * Files that hold guest memory: guest_memfd, and the sealed memfd behind shared memory.
  *
  * Everything here works in any process that holds the file, not just in the one that made the VM.
- * Offsets and sizes are bytes. Functions return 0 or a negative errno and write outputs only on success.
- * Reference: Documentation/virt/kvm/api.rst (KVM_CREATE_GUEST_MEMFD), fallocate(2), memfd_create(2).
+ * Offsets and sizes are bytes. Functions return 0 or a negative errno and write outputs only on
+ * success. Reference: Documentation/virt/kvm/api.rst (KVM_CREATE_GUEST_MEMFD), fallocate(2),
+ * memfd_create(2).
  */
 #pragma once
 
@@ -28,8 +29,8 @@ bool memory_file_is_guest_memfd(int fd);
 int memory_file_size(int fd, uint64_t *ret_size);
 
 /*
- * A memfd of size bytes, sealed against shrinking, growing, executing and further seals, in no file system.
- * The caller owns the fd, which has FD_CLOEXEC. name shows in /proc and need not be unique.
+ * A memfd of size bytes, sealed against shrinking, growing, executing and further seals, in no file
+ * system. The caller owns the fd, which has FD_CLOEXEC. name shows in /proc and need not be unique.
  */
 int memory_file_create_memfd(const char *name, uint64_t size, int *ret_fd);
 
@@ -37,7 +38,7 @@ int memory_file_create_memfd(const char *name, uint64_t size, int *ret_fd);
 int memory_file_resident(int fd, uint64_t *ret_bytes);
 
 /*
- * Frees [offset, offset + size): the pages go back to the host, and whoever touches them next reads zeroes.
- * Both must be multiples of the page size. Past the end is no error.
+ * Frees [offset, offset + size): the pages go back to the host, and whoever touches them next reads
+ * zeroes. Both must be multiples of the page size. Past the end is no error.
  */
 int memory_file_punch(int fd, uint64_t offset, uint64_t size);

@@ -71,7 +71,7 @@ static int probe_vm_type(int kvm_fd, unsigned long type, struct vm_type_offer *r
 	offer = (struct vm_type_offer){
 		.offered = true,
 		.guest_memfd = extension(vm_fd, KVM_CAP_GUEST_MEMFD) > 0 &&
-			extension(vm_fd, KVM_CAP_USER_MEMORY2) > 0,
+			       extension(vm_fd, KVM_CAP_USER_MEMORY2) > 0,
 		.guest_memfd_flags = extension(vm_fd, KVM_CAP_GUEST_MEMFD_FLAGS),
 		.memory_attributes = extension(vm_fd, KVM_CAP_MEMORY_ATTRIBUTES),
 		.memslots = extension(vm_fd, KVM_CAP_NR_MEMSLOTS),

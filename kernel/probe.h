@@ -2,7 +2,8 @@
 /*
  * What this host's kernel offers for guest memory. Probed, never assumed.
  *
- * Functions return 0 or a negative errno and write outputs only on success. Reference: Documentation/virt/kvm/api.rst.
+ * Functions return 0 or a negative errno and write outputs only on success. Reference:
+ * Documentation/virt/kvm/api.rst.
  */
 #pragma once
 
@@ -11,7 +12,8 @@
 
 #define VM_TYPES_MAX 32
 
-/* What a VM of one type can do. Asked on a VM of that type, for the answers differ between types. */
+/* What a VM of one type can do. Asked on a VM of that type, for the answers differ between types.
+ */
 struct vm_type_offer {
 	bool offered;
 	bool guest_memfd;
@@ -33,10 +35,12 @@ struct host_offer {
 	const char *gate_reason; /* a constant, why there is no gate; NULL where there is */
 };
 
-/* kvm_fd: /dev/kvm opened read-write, or -1 for what a host without it offers. Makes and closes a VM of each type. */
+/* kvm_fd: /dev/kvm opened read-write, or -1 for what a host without it offers. Makes and closes a
+ * VM of each type. */
 int probe_host(int kvm_fd, struct host_offer *ret);
 
-/* The name of a VM type ("default", "sw_protected", "snp", …), NULL for one that we know none for. */
+/* The name of a VM type ("default", "sw_protected", "snp", …), NULL for one that we know none for.
+ */
 const char *vm_type_name(unsigned type);
 /* The number of the type with that name, or of a decimal number. -ENOENT where there is none. */
 int vm_type_by_name(const char *name, unsigned *ret_type);

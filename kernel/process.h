@@ -2,9 +2,9 @@
 /*
  * Who another process is, and what /proc says of it.
  *
- * A pid can be reused; so whoever asks here either holds the process's pidfd and asks whether it still lives after
- * the answer, or holds a seccomp notification of it, whose id is valid as long as its thread waits.
- * Functions return 0 or a negative errno and write outputs only on success.
+ * A pid can be reused; so whoever asks here either holds the process's pidfd and asks whether it
+ * still lives after the answer, or holds a seccomp notification of it, whose id is valid as long as
+ * its thread waits. Functions return 0 or a negative errno and write outputs only on success.
  */
 #pragma once
 
@@ -20,8 +20,8 @@ struct process {
 };
 
 /*
- * The process that connected the AF_UNIX socket, as it was then. By SO_PEERPIDFD (Linux 6.5), and before that by
- * pidfd_open(2) of the credentials' pid. -ESRCH where it is gone already.
+ * The process that connected the AF_UNIX socket, as it was then. By SO_PEERPIDFD (Linux 6.5), and
+ * before that by pidfd_open(2) of the credentials' pid. -ESRCH where it is gone already.
  */
 int process_of_socket(int socket, struct process *ret);
 
@@ -34,5 +34,6 @@ bool process_ended(int pidfd);
 /* Whether thread is one of the process's threads now. */
 bool process_has_thread(pid_t process, pid_t thread);
 
-/* What /proc/PID/fd/FD points to, NUL-terminated. -ENAMETOOLONG where it does not fit. Needs PTRACE_MODE_READ. */
+/* What /proc/PID/fd/FD points to, NUL-terminated. -ENAMETOOLONG where it does not fit. Needs
+ * PTRACE_MODE_READ. */
 int process_file_target(pid_t process, int fd, char *ret, size_t size);

@@ -2,8 +2,9 @@
 /*
  * The kernel's constants and layouts that Debian 12's headers are too old for.
  *
- * Names are the kernel's own. Each is defined only where <linux/kvm.h> and its like lack it, so that newer
- * headers win. The first kernel that has it stands beside each. Reference: Documentation/virt/kvm/api.rst.
+ * Names are the kernel's own. Each is defined only where <linux/kvm.h> and its like lack it, so
+ * that newer headers win. The first kernel that has it stands beside each. Reference:
+ * Documentation/virt/kvm/api.rst.
  */
 #pragma once
 
@@ -25,8 +26,7 @@ struct kvm_userspace_memory_region2 {
 	__u32 pad1;
 	__u64 pad2[14];
 };
-#define KVM_SET_USER_MEMORY_REGION2                                                                \
-	_IOW(KVMIO, 0x49, struct kvm_userspace_memory_region2)
+#define KVM_SET_USER_MEMORY_REGION2 _IOW(KVMIO, 0x49, struct kvm_userspace_memory_region2)
 #endif
 #ifndef KVM_MEM_GUEST_MEMFD
 #define KVM_MEM_GUEST_MEMFD (1UL << 2)
@@ -76,7 +76,8 @@ struct kvm_memory_attributes {
 #define KVM_CAP_GUEST_MEMFD_FLAGS 244
 #endif
 
-/* Linux 5.19: once the supervisor has received a trapped call, only a fatal signal ends its wait. */
+/* Linux 5.19: once the supervisor has received a trapped call, only a fatal signal ends its wait.
+ */
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
 #endif

@@ -119,8 +119,7 @@ int rpc_error_limit(struct rpc_error *error, const char *why, uint64_t limit)
 
 int rpc_error_method_not_found(struct rpc_error *error, const char *method)
 {
-	fill(error, RPC_METHOD_NOT_FOUND, "There is no method \"%s\".",
-		quote(method).text);
+	fill(error, RPC_METHOD_NOT_FOUND, "There is no method \"%s\".", quote(method).text);
 	rpc_error_detail_string(error, "method", method);
 	return error->code;
 }

@@ -57,8 +57,8 @@ int rpc_error_not_permitted(struct rpc_error *error, const char *missing);
 int rpc_error_budget_exceeded(struct rpc_error *error, const char *scope, uint64_t limit,
 	uint64_t committed, uint64_t requested);
 /*
- * with: the kind of thing that is in the way; the identity of it is data's member of that name, if rpc_error_detail_…
- * adds one.
+ * with: the kind of thing that is in the way; the identity of it is data's member of that name, if
+ * rpc_error_detail_… adds one.
  */
 int rpc_error_conflict(struct rpc_error *error, const char *with, const char *message);
 int rpc_error_unsupported(

@@ -2,8 +2,8 @@
 /*
  * Fields: what a method's parameter or result is, as a row of a table.
  *
- * The same rows check and decode parameters, describe them as JSON Schema (rpc.discover) and in the reference, and tell
- * gmemctl's help. A table ends with a row without a name.
+ * The same rows check and decode parameters, describe them as JSON Schema (rpc.discover) and in the
+ * reference, and tell gmemctl's help. A table ends with a row without a name.
  */
 #pragma once
 
@@ -36,7 +36,8 @@ enum field_flags {
 	FIELD_PAGES = 1 << 2, /* a multiple of the page size */
 };
 
-/* What an integer, boolean, enum or flags field holds that is absent, without a default, or null. */
+/* What an integer, boolean, enum or flags field holds that is absent, without a default, or null.
+ */
 #define FIELD_UNSET UINT64_MAX
 
 struct field {
@@ -53,9 +54,9 @@ struct field {
 };
 
 /*
- * Decodes params (an object; NULL counts as an empty one) into *parameters by the table. Strings live as long as params.
- * Absent strings are NULL, absent fds -1. Returns 0, or the code of the error that it filled in: unknown parameter,
- * missing, of another type or out of bounds.
+ * Decodes params (an object; NULL counts as an empty one) into *parameters by the table. Strings
+ * live as long as params. Absent strings are NULL, absent fds -1. Returns 0, or the code of the
+ * error that it filled in: unknown parameter, missing, of another type or out of bounds.
  */
 int fields_decode(const struct field *fields, struct json_object *params, const struct fd_list *fds,
 	void *parameters, struct rpc_error *error);

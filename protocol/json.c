@@ -19,7 +19,8 @@ static const char *parse_fault(enum json_tokener_error error)
 	}
 }
 
-/* A string's bytes from behind its first quote: returns those of its end. NULL where that is missing or a byte is illegal. */
+/* A string's bytes from behind its first quote: returns those of its end. NULL where that is
+ * missing or a byte is illegal. */
 static const char *skip_string(const char *at, const char *end)
 {
 	for (; at < end; at++) {
@@ -34,8 +35,8 @@ static const char *skip_string(const char *at, const char *end)
 }
 
 /*
- * What json-c lets pass even when it is strict: single quotes, NaN, Infinity, control characters in strings. And depth,
- * counted exactly.
+ * What json-c lets pass even when it is strict: single quotes, NaN, Infinity, control characters in
+ * strings. And depth, counted exactly.
  */
 static const char *lexical_fault(const char *text, size_t length)
 {
@@ -69,7 +70,7 @@ static bool has_nul(struct json_object *value)
 {
 	if (json_object_is_type(value, json_type_string))
 		return strlen(json_object_get_string(value)) !=
-			(size_t)json_object_get_string_len(value);
+		       (size_t)json_object_get_string_len(value);
 	if (json_object_is_type(value, json_type_array)) {
 		for (size_t i = 0; i < json_object_array_length(value); i++) {
 			if (has_nul(json_object_array_get_idx(value, i)))
@@ -103,9 +104,8 @@ struct json_object *json_parse(const char *text, size_t length, const char **ret
 		*ret_why = "out of memory";
 		return NULL;
 	}
-	json_tokener_set_flags(tokener,
-		JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8 |
-			JSON_TOKENER_ALLOW_TRAILING_CHARS);
+	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8 |
+						JSON_TOKENER_ALLOW_TRAILING_CHARS);
 	value = json_tokener_parse_ex(tokener, text, (int)length);
 	error = json_tokener_get_error(tokener);
 	end = json_tokener_get_parse_end(tokener);

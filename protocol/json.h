@@ -2,9 +2,10 @@
 /*
  * JSON values, so that nothing outside this folder needs to know json-c.
  *
- * A value is json-c's reference-counted object. json_add_… and json_append_… give the child to its parent; a child
- * that they return is borrowed from it. Without memory they add null, and json_print() of the whole then fails: what
- * builds an answer need not check each step. Integers are exact over the whole of int64_t and uint64_t.
+ * A value is json-c's reference-counted object. json_add_… and json_append_… give the child to its
+ * parent; a child that they return is borrowed from it. Without memory they add null, and
+ * json_print() of the whole then fails: what builds an answer need not check each step. Integers
+ * are exact over the whole of int64_t and uint64_t.
  */
 #pragma once
 
@@ -18,16 +19,17 @@ struct json_object;
 #define JSON_DEPTH_MAX 16
 
 /*
- * Parses exactly one value: strict, valid UTF-8, at most JSON_DEPTH_MAX deep, nothing before or behind it but white
- * space, no NUL in a string. NULL where text is anything else, with what is wrong in *ret_why (a constant). The caller
- * owns it.
+ * Parses exactly one value: strict, valid UTF-8, at most JSON_DEPTH_MAX deep, nothing before or
+ * behind it but white space, no NUL in a string. NULL where text is anything else, with what is
+ * wrong in *ret_why (a constant). The caller owns it.
  */
 struct json_object *json_parse(const char *text, size_t length, const char **ret_why);
 struct json_object *json_ref(struct json_object *value);
 /* Takes NULL, returns NULL. */
 struct json_object *json_unref(struct json_object *value);
 
-/* The value as one line, or indented for people. Lives as long as the value and until it is printed again. */
+/* The value as one line, or indented for people. Lives as long as the value and until it is printed
+ * again. */
 const char *json_print(struct json_object *value, size_t *ret_length);
 const char *json_print_pretty(struct json_object *value);
 
@@ -72,6 +74,7 @@ bool json_boolean(const struct json_object *value);
 size_t json_length(const struct json_object *array);
 struct json_object *json_at(const struct json_object *array, size_t index);
 
-/* Calls each(name, value, context) for the members in their order; stops at the first that returns false. */
+/* Calls each(name, value, context) for the members in their order; stops at the first that returns
+ * false. */
 bool json_each(struct json_object *object,
 	bool (*each)(const char *name, struct json_object *value, void *context), void *context);

@@ -14,7 +14,8 @@ struct json_object;
 /* A request's id as text, at most: it is sent back. */
 #define MESSAGE_ID_BYTES_MAX 256
 
-/* A request or notification. Everything in it is borrowed from the message that it was read from. */
+/* A request or notification. Everything in it is borrowed from the message that it was read from.
+ */
 struct request_message {
 	bool notification; /* has no id and gets no answer */
 	struct json_object *id;
@@ -23,13 +24,14 @@ struct request_message {
 };
 
 /*
- * Reads one request. Returns 0, or the code of the error that it filled in; *ret->id is set then too where the message has
- * a usable one.
+ * Reads one request. Returns 0, or the code of the error that it filled in; *ret->id is set then
+ * too where the message has a usable one.
  */
 int request_message_read(
 	struct json_object *message, struct request_message *ret, struct rpc_error *error);
 
-/* New messages; the caller owns them. They take result or params and keep a reference of their own to the id. */
+/* New messages; the caller owns them. They take result or params and keep a reference of their own
+ * to the id. */
 struct json_object *message_result(struct json_object *id, struct json_object *take_result);
 struct json_object *message_error(struct json_object *id, const struct rpc_error *error);
 struct json_object *message_request(

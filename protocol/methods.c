@@ -6,20 +6,24 @@
 
 #include <string.h>
 
-/* The largest offset that a file can have, and the largest address of a guest: whole pages of either size below. */
+/* The largest offset that a file can have, and the largest address of a guest: whole pages of
+ * either size below. */
 #define BYTES_MAX ((uint64_t)INT64_MAX & ~(uint64_t)0xffff)
-/* struct kvm_userspace_memory_region2: memory_size is less than 2^31 pages (KVM_MEM_MAX_NR_PAGES) of 4 KiB. */
+/* struct kvm_userspace_memory_region2: memory_size is less than 2^31 pages (KVM_MEM_MAX_NR_PAGES)
+ * of 4 KiB. */
 #define SLOT_BYTES_MAX   ((uint64_t)0x7fffffff << 12)
 #define USER_ADDRESS_MAX ((uint64_t)0x7ffffffff000)
 #define FD_NUMBER_MAX    INT32_MAX
 
 #define AT(type, member) .offset = offsetof(struct type, member)
-#define END              {.name = NULL}
+#define END                                                                                        \
+	{                                                                                          \
+		.name = NULL                                                                       \
+	}
 
 static const char *const vm_state_names[] = {"opening", "running", "released", NULL};
 static const char *const gate_state_names[] = {"none", "pending", "active", NULL};
-static const char *const object_state_names[] = {
-	"pending", "bound", "ready", "closing", NULL};
+static const char *const object_state_names[] = {"pending", "bound", "ready", "closing", NULL};
 static const char *const gate_wanted_names[] = {"required", "none", NULL};
 static const char *const initial_state_names[] = {"shared", "private", NULL};
 static const char *const charge_names[] = {"vm", "broker", NULL};
@@ -43,8 +47,12 @@ static const struct field call_fields[] = {
 };
 
 #define CALL_FIELD                                                                                 \
-	{"call", FIELD_OBJECT, FIELD_NULLABLE, .fields = call_fields,                              \
-		.summary = "What the VMM must trigger and report; null where the work is done."}
+	{                                                                                          \
+		"call", FIELD_OBJECT, FIELD_NULLABLE,                                              \
+			.fields = call_fields,                                                     \
+			.summary = "What the VMM must trigger and report; null where the work is " \
+				   "done."                                                         \
+	}
 
 static const struct field kernel_fields[] = {
 	{"release", FIELD_STRING, .summary = "As uname -r."},
@@ -106,7 +114,9 @@ static const struct field mailbox_fields[] = {
 		{"gate", FIELD_ENUM, .names = gate_state_names,                                    \
 			.summary = "active once the VM was made behind it."},                      \
 		{"committed", FIELD_INTEGER, .summary = "Bytes charged."},                         \
-		{"resident", FIELD_INTEGER, .summary = "Bytes of pages allocated."}
+	{                                                                                          \
+		"resident", FIELD_INTEGER, .summary = "Bytes of pages allocated."                  \
+	}
 
 static const struct field vm_fields[] = {VM_FIELDS, END};
 
@@ -137,7 +147,10 @@ static const struct field slot_fields[] = {
 /* Methods */
 
 #define VM_PARAMETER(type)                                                                         \
-	{"vm", FIELD_STRING, .min = 1, .max = NAME_BYTES_MAX, AT(type, vm), .summary = VM_ID}
+	{                                                                                          \
+		"vm", FIELD_STRING, .min = 1, .max = NAME_BYTES_MAX, AT(type, vm),                 \
+				    .summary = VM_ID                                               \
+	}
 
 static const struct field no_fields[] = {END};
 
@@ -171,8 +184,7 @@ static const struct field vm_open_parameters[] = {
 		.default_value = FIELD_UNSET, AT(vm_open_parameters, commit_limit),
 		.summary = "Bytes that may be committed to it; none but the host's by default."},
 	{"initial_state", FIELD_ENUM, FIELD_OPTIONAL, .names = initial_state_names,
-		AT(vm_open_parameters, initial_state),
-		.summary = "Of memory that is newly bound."},
+		AT(vm_open_parameters, initial_state), .summary = "Of memory that is newly bound."},
 	{"gate", FIELD_ENUM, FIELD_OPTIONAL, .names = gate_wanted_names,
 		AT(vm_open_parameters, gate),
 		.summary = "none is permitted only where gmemd's policy is \"preferred\"."},
@@ -214,8 +226,8 @@ static const struct field vm_list_result[] = {
 
 static const struct field vm_get_parameters[] = {
 	VM_PARAMETER(vm_get_parameters),
-	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 64,
-		AT(vm_get_parameters, cursor), .summary = "Of an answer, for what follows it."},
+	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 64, AT(vm_get_parameters, cursor),
+		.summary = "Of an answer, for what follows it."},
 	END,
 };
 
@@ -359,7 +371,8 @@ const struct method methods[METHODS] = {
 			RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY, RPC_GONE),
 		"Charges a memory and writes the arguments that create it."},
 	[METHOD_MEMORY_OPEN] = {"memory.open", ACCESS_VMM | ACCESS_OPERATOR, memory_parameters,
-		memory_open_result, ERRORS(RPC_NOT_FOUND, RPC_BUSY), "Hands the memory's file out."},
+		memory_open_result, ERRORS(RPC_NOT_FOUND, RPC_BUSY),
+		"Hands the memory's file out."},
 	[METHOD_MEMORY_CLOSE] = {"memory.close", ACCESS_VMM | ACCESS_OPERATOR, memory_parameters,
 		released_result, ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_BUSY),
 		"Frees a memory's pages and gives its charge back."},

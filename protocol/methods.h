@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The methods: one table that says of each who may call it, what it takes, what it answers and how it fails.
+ * The methods: one table that says of each who may call it, what it takes, what it answers and how
+ * it fails.
  *
- * What checks requests, what rpc.discover answers, the reference and gmemctl's help are all made from it. The daemon
- * has a handler for each, by its number.
+ * What checks requests, what rpc.discover answers, the reference and gmemctl's help are all made
+ * from it. The daemon has a handler for each, by its number.
  */
 #pragma once
 

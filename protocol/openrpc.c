@@ -32,7 +32,8 @@ static void add_errors(struct json_object *target, const enum rpc_code *errors)
 	for (; *errors != RPC_OK; errors++) {
 		char reference[64];
 
-		snprintf(reference, sizeof reference, "#/components/errors/%s", rpc_reason(*errors));
+		snprintf(
+			reference, sizeof reference, "#/components/errors/%s", rpc_reason(*errors));
 		json_add_string(json_append_object(references), "$ref", reference);
 	}
 }

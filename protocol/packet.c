@@ -105,7 +105,8 @@ static void attach_fds(
 	memcpy(CMSG_DATA(header), fds, sizeof(int) * n_fds);
 }
 
-int packet_send(int socket, int flags, const char *bytes, size_t length, const int *fds, size_t n_fds)
+int packet_send(
+	int socket, int flags, const char *bytes, size_t length, const int *fds, size_t n_fds)
 {
 	struct iovec vector = {(void *)bytes, length};
 	struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};

@@ -12,7 +12,8 @@
 #define PACKET_BYTES_MAX 65536
 #define PACKET_FDS_MAX   16
 
-/* File descriptors that came or go with one packet. Owned, but for those that fd_list_take() gave away. */
+/* File descriptors that came or go with one packet. Owned, but for those that fd_list_take() gave
+ * away. */
 struct fd_list {
 	size_t count;
 	int fds[PACKET_FDS_MAX]; /* -1 where taken */
@@ -26,7 +27,8 @@ void fd_list_close(struct fd_list *list);
 enum packet_fault {
 	PACKET_WHOLE,
 	PACKET_TOO_LONG,     /* longer than PACKET_BYTES_MAX; the rest is lost */
-	PACKET_TOO_MANY_FDS, /* more than PACKET_FDS_MAX, or more than this process may hold; all are closed */
+	PACKET_TOO_MANY_FDS, /* more than PACKET_FDS_MAX, or more than this process may hold; all
+				are closed */
 };
 
 struct packet {
@@ -37,16 +39,19 @@ struct packet {
 };
 
 /*
- * Receives one packet; its fds have FD_CLOEXEC and belong to it. flags as of recvmsg(2), such as MSG_DONTWAIT.
- * -ECONNRESET at the end of the connection, -EAGAIN where nothing is there.
+ * Receives one packet; its fds have FD_CLOEXEC and belong to it. flags as of recvmsg(2), such as
+ * MSG_DONTWAIT. -ECONNRESET at the end of the connection, -EAGAIN where nothing is there.
  */
 int packet_receive(int socket, int flags, struct packet *packet);
 
 /*
- * Sends one packet. The fds stay the caller's. -EMSGSIZE past a limit, -EPIPE where the peer is gone (no SIGPIPE),
- * -EAGAIN, with MSG_DONTWAIT, where its queue is full, -ETOOMANYREFS where too many fds are on their way already.
+ * Sends one packet. The fds stay the caller's. -EMSGSIZE past a limit, -EPIPE where the peer is
+ * gone (no SIGPIPE), -EAGAIN, with MSG_DONTWAIT, where its queue is full, -ETOOMANYREFS where too
+ * many fds are on their way already.
  */
-int packet_send(int socket, int flags, const char *bytes, size_t length, const int *fds, size_t n_fds);
+int packet_send(
+	int socket, int flags, const char *bytes, size_t length, const int *fds, size_t n_fds);
 
-/* Connects to the socket at path. The caller owns *ret_fd. -ENAMETOOLONG where the path is no socket's. */
+/* Connects to the socket at path. The caller owns *ret_fd. -ENAMETOOLONG where the path is no
+ * socket's. */
 int packet_connect(const char *path, int *ret_fd);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Events. See events.h.
+ */
+#include "daemon/events.h"
+
+#include <time.h>
+
+#include "protocol/json.h"
+
+static const char *const kind_names[] = {
+	[EVENT_VM_OPENED] = "vm_opened",
+	[EVENT_VM_RUNNING] = "vm_running",
+	[EVENT_VM_RELEASED] = "vm_released",
+	[EVENT_GATE_REFUSED] = "gate_refused",
+	[EVENT_MEMORY_CREATED] = "memory_created",
+	[EVENT_MEMORY_READY] = "memory_ready",
+	[EVENT_MEMORY_FAILED] = "memory_failed",
+	[EVENT_MEMORY_CLOSED] = "memory_closed",
+	[EVENT_SLOT_BOUND] = "slot_bound",
+	[EVENT_SLOT_UNBOUND] = "slot_unbound",
+	[EVENT_SLOT_FAILED] = "slot_failed",
+};
+
+void events_subscribe(struct events *events, struct subscriber *subscriber)
+{
+	subscriber->sequence = 0;
+	TAILQ_INSERT_TAIL(events, subscriber, link);
+}
+
+void events_unsubscribe(struct events *events, struct subscriber *subscriber)
+{
+	TAILQ_REMOVE(events, subscriber, link);
+}
+
+/* CLOCK_REALTIME in microseconds. */
+static uint64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_REALTIME, &time);
+	return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
+}
+
+static struct json_object *event_new(const struct vm *vm, enum event_kind kind)
+{
+	struct json_object *params = json_new_object();
+
+	json_add_uint(params, "seq", 0);
+	json_add_uint(params, "time", now());
+	json_add_string(params, "kind", kind_names[kind]);
+	json_add_string(params, "vm", vm->id);
+	json_add_string(params, "name", vm->name);
+	return params;
+}
+
+static void publish(struct events *events, const struct vm *vm, struct json_object *take_params)
+{
+	struct subscriber *subscriber, *next;
+
+	TAILQ_FOREACH_SAFE (subscriber, events, link, next) {
+		if (!subscriber->sees(subscriber, vm))
+			continue;
+		json_add_uint(take_params, "seq", ++subscriber->sequence);
+		subscriber->deliver(subscriber, take_params);
+	}
+	json_unref(take_params);
+}
+
+void events_vm(struct events *events, const struct vm *vm, enum event_kind kind)
+{
+	if (!TAILQ_EMPTY(events))
+		publish(events, vm, event_new(vm, kind));
+}
+
+void events_memory(struct events *events, const struct memory *memory, enum event_kind kind)
+{
+	struct json_object *params;
+
+	if (TAILQ_EMPTY(events))
+		return;
+	params = event_new(memory->vm, kind);
+	json_add_uint(params, "memory", memory->id);
+	json_add_uint(params, "size", memory->size);
+	publish(events, memory->vm, params);
+}
+
+void events_slot(struct events *events, const struct slot *slot, enum event_kind kind)
+{
+	struct json_object *params;
+
+	if (TAILQ_EMPTY(events))
+		return;
+	params = event_new(slot->vm, kind);
+	json_add_uint(params, "slot", slot->number);
+	json_add_uint(params, "guest_phys_addr", slot->guest_phys_addr);
+	json_add_uint(params, "memory_size", slot->memory_size);
+	publish(events, slot->vm, params);
+}
+
+void events_gate_refused(
+	struct events *events, const struct vm *vm, const char *ioctl, const char *reason)
+{
+	struct json_object *params;
+
+	if (TAILQ_EMPTY(events))
+		return;
+	params = event_new(vm, EVENT_GATE_REFUSED);
+	json_add_string(params, "ioctl", ioctl);
+	json_add_string(params, "reason", reason);
+	publish(events, vm, params);
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The gatekeeper. See gatekeeper.h.
+ */
+#include "daemon/gatekeeper.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "daemon/call.h"
+#include "daemon/log.h"
+#include "daemon/verification.h"
+#include "kernel/gate.h"
+
+/* So many of a VM's refusals are logged; what comes then is only told as events. */
+#define REFUSALS_LOGGED 16
+
+static const char *ioctl_name(uint32_t request)
+{
+	switch (request) {
+	case KVM_CREATE_VM:
+		return "KVM_CREATE_VM";
+	case KVM_CREATE_GUEST_MEMFD:
+		return "KVM_CREATE_GUEST_MEMFD";
+	default:
+		return "ioctl";
+	}
+}
+
+static void refuse(
+	struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap, const char *reason)
+{
+	const char *name = ioctl_name(trap->request);
+
+	gate_refuse(vm->listener, trap->id);
+	vm->refusals++;
+	if (vm->refusals <= REFUSALS_LOGGED)
+		log_vm_warning(vm->id, "refused %s of thread %d: %s%s", name, trap->thread, reason,
+			vm->refusals == REFUSALS_LOGGED ? " (further ones are not logged)" : "");
+	events_gate_refused(&gmemd->events, vm, name, reason);
+}
+
+/* Whether the VMM's fd is /dev/kvm. It could be another by the time that the ioctl runs, which then
+ * fails by itself. */
+static bool is_kvm(const struct gmemd *gmemd, const struct gate_trap *trap)
+{
+	struct stat status;
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/fd/%d", trap->thread, trap->fd);
+	return stat(path, &status) == 0 && S_ISCHR(status.st_mode) &&
+	       status.st_rdev == gmemd->kvm_device;
+}
+
+static bool is_vm(const struct gate_trap *trap)
+{
+	char target[64];
+
+	return process_file_target(trap->thread, trap->fd, target, sizeof target) == 0 &&
+	       strcmp(target, "anon_inode:kvm-vm") == 0;
+}
+
+static const char *create_vm_fault(
+	const struct gmemd *gmemd, const struct vm *vm, const struct gate_trap *trap)
+{
+	if (vm->state == VM_RELEASED)
+		return "the VM has been released";
+	if (vm->gate == VM_GATE_ACTIVE || vm->verifying)
+		return "it would be the process's second VM";
+	if (!process_has_thread(vm->process.pid, trap->thread))
+		return "the caller is not the VM's process";
+	if (trap->argument != vm->type)
+		return "its type is not the one the VM was opened with";
+	if (!is_kvm(gmemd, trap))
+		return "the file descriptor is not /dev/kvm";
+	return NULL;
+}
+
+static void verified(struct gmemd *gmemd, const struct verification *verification)
+{
+	struct vm *vm = registry_vm_by_id(&gmemd->registry, verification->vm);
+
+	if (!vm)
+		return;
+	vm->verifying = false;
+	/* The id is still waited for: so what was read of the thread's memory map was its own. */
+	if (!gate_waits(vm->listener, verification->trap.id))
+		return;
+	if (vm->state == VM_RELEASED) {
+		refuse(gmemd, vm, &verification->trap, "the VM has been released");
+	} else if (verification->result < 0) {
+		refuse(gmemd, vm, &verification->trap, verification->reason);
+	} else if (gate_continue(vm->listener, verification->trap.id) == 0) {
+		vm->gate = VM_GATE_ACTIVE;
+		vm->state = VM_RUNNING;
+		log_vm_info(vm->id, "made behind its gate by process %d", vm->process.pid);
+		events_vm(&gmemd->events, vm, EVENT_VM_RUNNING);
+	}
+}
+
+static void serve_create_vm(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap)
+{
+	const char *fault = create_vm_fault(gmemd, vm, trap);
+	struct verification verification;
+
+	if (fault) {
+		refuse(gmemd, vm, trap, fault);
+		return;
+	}
+	verification = (struct verification){
+		.trap = *trap,
+		.expected = {mailbox_address(vm->mailbox), mailbox_length(vm->mailbox),
+			mailbox_identity(vm->mailbox)},
+	};
+	memcpy(verification.vm, vm->id, sizeof verification.vm);
+	if (verification_start(gmemd, &verification, verified) < 0)
+		refuse(gmemd, vm, trap, "gmemd could not check the mailbox's mapping");
+	else
+		vm->verifying = true;
+}
+
+static const char *create_memory_fault(
+	const struct vm *vm, const struct gate_trap *trap, struct call **ret_call)
+{
+	unsigned entry;
+
+	if (vm->state != VM_RUNNING)
+		return "the VM is not running";
+	if (!process_has_thread(vm->process.pid, trap->thread))
+		return "the caller is not the VM's process";
+	if (!is_vm(trap))
+		return "the file descriptor is not a VM";
+	if (mailbox_entry_at(vm->mailbox, MAILBOX_CREATE, trap->argument, &entry) < 0)
+		return "its pointer is not an entry of the mailbox";
+	*ret_call = vm_call_of_create_entry((struct vm *)vm, entry);
+	if (!*ret_call)
+		return "gmemd has written no such entry";
+	if ((*ret_call)->continued)
+		return "the entry was used already";
+	return NULL;
+}
+
+static void serve_create_memory(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap)
+{
+	struct call *call;
+	const char *fault = create_memory_fault(vm, trap, &call);
+
+	if (fault)
+		refuse(gmemd, vm, trap, fault);
+	else
+		call->continued = gate_continue(vm->listener, trap->id) == 0;
+}
+
+bool gatekeeper_serve(struct gmemd *gmemd, struct vm *vm)
+{
+	struct gate_trap trap;
+
+	if (gate_receive(vm->listener, &trap) < 0)
+		return false;
+	if (trap.request == KVM_CREATE_VM)
+		serve_create_vm(gmemd, vm, &trap);
+	else if (trap.request == KVM_CREATE_GUEST_MEMFD)
+		serve_create_memory(gmemd, vm, &trap);
+	else
+		refuse(gmemd, vm, &trap, "a gate traps no such ioctl");
+	return true;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Setting the daemon's shared state up and down. See gmemd.h.
+ */
+#include "daemon/gmemd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "daemon/log.h"
+#include "daemon/watch.h"
+#include "kernel/cleanup.h"
+
+/* All files that it may hold, for each VM and memory takes some. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int probe(struct gmemd *gmemd)
+{
+	cleanup_fd int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	struct stat status;
+	int r;
+
+	if (kvm < 0 || fstat(kvm, &status) < 0) {
+		r = -errno;
+		log_error("/dev/kvm: %s", strerror(-r));
+		return r;
+	}
+	gmemd->kvm_device = status.st_rdev;
+	r = probe_host(kvm, &gmemd->host);
+	if (r < 0)
+		return r;
+	if (!gmemd->host.vm_types[0].guest_memfd) {
+		log_error("kernel %s has no guest_memfd for VMs of the default type",
+			gmemd->host.kernel_release);
+		return -ENOTSUP;
+	}
+	if (!gmemd->host.gate)
+		log_warning("VMs can have no gate: %s", gmemd->host.gate_reason);
+	return 0;
+}
+
+int gmemd_init(struct gmemd *gmemd, const struct config *config)
+{
+	int r;
+
+	memset(gmemd, 0, sizeof *gmemd);
+	gmemd->config = *config;
+	TAILQ_INIT(&gmemd->events);
+	raise_file_limit();
+	r = probe(gmemd);
+	if (r < 0)
+		return r;
+	gmemd->base = event_base_new();
+	if (!gmemd->base)
+		return -ENOMEM;
+	r = users_new(&gmemd->config, &gmemd->users);
+	if (r < 0) {
+		event_base_free(gmemd->base);
+		return r;
+	}
+	registry_init(&gmemd->registry, &gmemd->config, &gmemd->host, gmemd->users);
+	return 0;
+}
+
+void gmemd_clear(struct gmemd *gmemd)
+{
+	struct vm *vm;
+
+	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
+		watch_stop(vm);
+	registry_clear(&gmemd->registry);
+	users_free(gmemd->users);
+	event_base_free(gmemd->base);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the whole daemon shares.
+ */
+#pragma once
+
+#include <event2/event.h>
+#include <sys/types.h>
+
+#include "daemon/config.h"
+#include "daemon/events.h"
+#include "daemon/vm.h"
+
+struct gmemd {
+	struct config config;
+	struct host_offer host;
+	struct event_base *base;
+	struct users *users;
+	struct registry registry;
+	struct events events;
+	dev_t kvm_device; /* /dev/kvm's, to know it again in a VMM */
+};
+
+/*
+ * Probes the host and makes what all else needs. Says in the log why it can't. -ENOTSUP where the
+ * kernel has no guest_memfd.
+ */
+int gmemd_init(struct gmemd *gmemd, const struct config *config);
+/* Releases all VMs. Its peers must be gone. */
+void gmemd_clear(struct gmemd *gmemd);

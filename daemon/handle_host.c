@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * ping, host.describe, rpc.discover.
+ */
+#include <stdio.h>
+
+#include "daemon/dispatch.h"
+#include "daemon/handler.h"
+#include "kernel/uapi.h"
+#include "protocol/json.h"
+
+int handle_ping(struct request *request)
+{
+	(void)request;
+	return 0;
+}
+
+int handle_rpc_discover(struct request *request)
+{
+	json_unref(request->result);
+	request->result = openrpc_document(GMEMD_VERSION);
+	return 0;
+}
+
+/* The kernel's bits are in the order of the names. */
+_Static_assert(GUEST_MEMFD_FLAG_MMAP == (uint64_t)MEMORY_MMAP, "flag");
+_Static_assert(GUEST_MEMFD_FLAG_INIT_SHARED == (uint64_t)MEMORY_INIT_SHARED, "flag");
+
+static void describe_vm_type(
+	struct json_object *object, unsigned type, const struct vm_type_offer *offer)
+{
+	char number[16];
+
+	snprintf(number, sizeof number, "%u", type);
+	json_add_string(object, "name", vm_type_name(type) ? vm_type_name(type) : number);
+	json_add_uint(object, "type", type);
+	json_add_bool(object, "guest_memfd", offer->guest_memfd);
+	json_add_flags(object, "guest_memfd_flags", offer->guest_memfd_flags, memory_flag_names);
+	json_add_uint(object, "memory_attributes", offer->memory_attributes);
+	json_add_uint(object, "memslots", offer->memslots);
+}
+
+static void describe_kernel(struct json_object *object, const struct host_offer *host)
+{
+	const struct vm_type_offer *type = &host->vm_types[0];
+	struct json_object *types;
+	uint64_t attributes = 0;
+
+	json_add_string(object, "release", host->kernel_release);
+	json_add_bool(object, "guest_memfd", type->guest_memfd);
+	json_add_flags(object, "guest_memfd_flags", type->guest_memfd_flags, memory_flag_names);
+	types = json_add_array(object, "vm_types");
+	for (unsigned number = 0; number < VM_TYPES_MAX; number++) {
+		if (!host->vm_types[number].offered)
+			continue;
+		describe_vm_type(json_append_object(types), number, &host->vm_types[number]);
+		attributes |= host->vm_types[number].memory_attributes;
+	}
+	json_add_uint(object, "memory_attributes", attributes);
+	json_add_bool(object, "pre_fault_memory", type->pre_fault_memory);
+}
+
+static void describe_limits(struct json_object *object, const struct gmemd *gmemd)
+{
+	const struct config *config = &gmemd->config;
+
+	json_add_uint(object, "packet_bytes", PACKET_BYTES_MAX);
+	json_add_uint(object, "packet_fds", PACKET_FDS_MAX);
+	json_add_uint(object, "batch_requests", BATCH_REQUESTS_MAX);
+	json_add_uint(object, "peers_per_user", config->peers_per_user);
+	json_add_uint(object, "vms_per_user", config->vms_per_user);
+	json_add_uint(object, "memories_per_vm", config->memories_per_vm);
+	json_add_uint(object, "slots_per_vm", config->slots_per_vm);
+	json_add_uint(object, "own_memory_bytes_per_vm", config->own_memory_per_vm);
+	json_add_uint(object, "commit_bytes", gmemd->registry.budget.limit);
+}
+
+int handle_host_describe(struct request *request)
+{
+	const struct gmemd *gmemd = request->gmemd;
+	struct json_object *gate;
+
+	json_add_string(request->result, "version", GMEMD_VERSION);
+	json_add_uint(request->result, "protocol", PROTOCOL_VERSION);
+	json_add_string(request->result, "backend", "kvm");
+	json_add_uint(request->result, "page_size", gmemd->host.page_size);
+	describe_kernel(json_add_object(request->result, "kernel"), &gmemd->host);
+	gate = json_add_object(request->result, "gate");
+	json_add_bool(gate, "available", gmemd->host.gate);
+	if (gmemd->host.gate_reason)
+		json_add_string(gate, "reason", gmemd->host.gate_reason);
+	describe_limits(json_add_object(request->result, "limits"), gmemd);
+	return 0;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * memory.create, memory.open, memory.close.
+ */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "daemon/call.h"
+#include "daemon/handler.h"
+#include "kernel/uapi.h"
+#include "protocol/json.h"
+
+static int check_flags(struct request *request, const struct vm *vm, uint64_t *ret_flags)
+{
+	const struct memory_create_parameters *parameters = &request->parameters.memory_create;
+	uint64_t offered = vm_offer(vm)->guest_memfd_flags & (MEMORY_MMAP | MEMORY_INIT_SHARED);
+	uint64_t flags = parameters->flags;
+
+	if (parameters->backing == BACKING_MEMFD) {
+		if (flags != FIELD_UNSET)
+			return rpc_error_invalid_param(
+				&request->error, "flags", "left out for a memfd, which has none");
+		*ret_flags = 0;
+		return 0;
+	}
+	if (flags == FIELD_UNSET)
+		flags = offered;
+	if (flags & ~offered)
+		return rpc_error_unsupported(&request->error,
+			"KVM_CAP_GUEST_MEMFD_FLAGS: one of these flags, for VMs of this type",
+			request->gmemd->host.kernel_release);
+	*ret_flags = flags;
+	return 0;
+}
+
+static int new_error(struct request *request, int r, const struct budget *refused)
+{
+	uint64_t size = request->parameters.memory_create.size;
+
+	if (r == -ENOSPC && refused)
+		return rpc_error_budget_exceeded(
+			&request->error, refused->scope, refused->limit, refused->committed, size);
+	if (r == -EDQUOT)
+		return rpc_error_busy(
+			&request->error, "The VM or its user has as many memories as it may", 0);
+	return rpc_error_internal(&request->error, "no memory");
+}
+
+/* Has the VMM create it, or does so where no VM is needed for that. */
+static int create(struct request *request, struct memory *memory)
+{
+	struct call *call;
+	int fd, r;
+
+	if (memory->backing == BACKING_GUEST_MEMFD) {
+		r = call_new_create(memory, &call);
+		if (r == -EBUSY)
+			return rpc_error_busy(
+				&request->error, "Too many creations wait to be reported", 0);
+		if (r < 0)
+			return rpc_error_internal(&request->error, "no memory");
+		request_answer_call(request, call);
+		return 0;
+	}
+	r = memory_make_memfd(memory);
+	if (r < 0)
+		return rpc_error_kernel(&request->error, -r, "memfd_create");
+	fd = fcntl(memory->fd, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return rpc_error_kernel(&request->error, errno, "duplicating the memory's fd");
+	json_add_null(request->result, "call");
+	request_answer_fd(request, request->result, "fd", fd);
+	return 0;
+}
+
+int handle_memory_create(struct request *request)
+{
+	const struct memory_create_parameters *parameters = &request->parameters.memory_create;
+	const struct budget *refused = NULL;
+	struct memory *memory;
+	struct vm *vm;
+	uint64_t flags = 0;
+	int r;
+
+	r = request_gated_vm(request, parameters->vm, &vm);
+	if (r == 0)
+		r = check_flags(request, vm, &flags);
+	if (r < 0)
+		return r;
+	if (parameters->node != FIELD_UNSET)
+		return rpc_error_unsupported(&request->error, "placement on a NUMA node",
+			request->gmemd->host.kernel_release);
+	if (parameters->name && vm_memory_by_name(vm, parameters->name)) {
+		rpc_error_conflict(&request->error, "name", "The VM has a memory of this name");
+		rpc_error_detail_string(&request->error, "name", parameters->name);
+		return request->error.code;
+	}
+	r = memory_new(vm,
+		&(struct memory_request){
+			parameters->name, parameters->size, parameters->backing, flags},
+		&memory, &refused);
+	if (r < 0)
+		return new_error(request, r, refused);
+	r = create(request, memory);
+	if (r < 0) {
+		memory_free(memory);
+		return r;
+	}
+	json_add_uint(request->result, "memory", memory->id);
+	events_memory(&request->gmemd->events, memory,
+		memory->state == OBJECT_READY ? EVENT_MEMORY_READY : EVENT_MEMORY_CREATED);
+	return 0;
+}
+
+int handle_memory_open(struct request *request)
+{
+	struct memory *memory;
+	int fd, r;
+
+	r = request_memory(request, request->parameters.memory.memory, &memory);
+	if (r < 0)
+		return r;
+	fd = fcntl(memory->fd, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return rpc_error_kernel(&request->error, errno, "duplicating the memory's fd");
+	request_answer_fd(request, request->result, "fd", fd);
+	json_add_uint(request->result, "size", memory->size);
+	json_add_flags(request->result, "flags", memory->flags, memory_flag_names);
+	return 0;
+}
+
+int handle_memory_close(struct request *request)
+{
+	struct memory *memory;
+	int r;
+
+	r = request_memory(request, request->parameters.memory.memory, &memory);
+	if (r < 0)
+		return r;
+	if (memory->n_slots > 0) {
+		const struct slot *slot = memory_first_slot(memory);
+
+		rpc_error_conflict(&request->error, "slot", "A slot uses the memory");
+		rpc_error_detail_uint(&request->error, "slot", slot->number);
+		return request->error.code;
+	}
+	json_add_uint(request->result, "released", memory_punch_all(memory));
+	events_memory(&request->gmemd->events, memory, EVENT_MEMORY_CLOSED);
+	memory_free(memory);
+	return 0;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vm.open, vm.gate, vm.close.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <strings.h>
+
+#include "daemon/handler.h"
+#include "daemon/log.h"
+#include "daemon/watch.h"
+#include "kernel/cleanup.h"
+#include "kernel/gate.h"
+#include "kernel/uapi.h"
+#include "protocol/json.h"
+
+static int unsupported(struct request *request, const char *capability)
+{
+	return rpc_error_unsupported(
+		&request->error, capability, request->gmemd->host.kernel_release);
+}
+
+/* What the kernel and the policy say to the VM that is asked for. */
+static int check_offer(struct request *request, unsigned *ret_type)
+{
+	const struct vm_open_parameters *parameters = &request->parameters.vm_open;
+	const struct gmemd *gmemd = request->gmemd;
+	bool gate = parameters->gate == GATE_WANTED_REQUIRED;
+	unsigned type = 0;
+
+	if (parameters->type && vm_type_by_name(parameters->type, &type) < 0)
+		return rpc_error_invalid_param(&request->error, "type",
+			"a type of host.describe's kernel.vm_types, by name or number");
+	if (!gmemd->host.vm_types[type].offered)
+		return unsupported(request, "KVM_CAP_VM_TYPES: this type");
+	if (!gmemd->host.vm_types[type].guest_memfd)
+		return unsupported(request, "KVM_CAP_GUEST_MEMFD");
+	if (parameters->initial_state == INITIAL_STATE_PRIVATE)
+		return unsupported(request, "KVM_CAP_MEMORY_ATTRIBUTES");
+	if (!gate && gmemd->config.gate_policy == GATE_POLICY_REQUIRED)
+		return rpc_error_not_permitted(
+			&request->error, "a gate, which gmemd's policy requires");
+	if (gate && !gmemd->host.gate)
+		return unsupported(request, gmemd->host.gate_reason);
+	*ret_type = type;
+	return 0;
+}
+
+static int name_conflict(struct request *request, const char *with, const char *value)
+{
+	rpc_error_conflict(&request->error, with,
+		strcmp(with, "name") == 0 ? "The user has a VM of this name"
+					  : "The user has a VM of this UUID");
+	rpc_error_detail_string(&request->error, with, value);
+	return request->error.code;
+}
+
+/* A tenant has one VM of a name and of a UUID; what others have is not for this one to know. */
+static int check_names(struct request *request)
+{
+	const struct vm_open_parameters *parameters = &request->parameters.vm_open;
+	struct vm *vm;
+
+	RB_FOREACH (vm, vm_tree, &request->gmemd->registry.vms) {
+		if (vm->process.uid != request->caller->process.uid || vm->state == VM_RELEASED)
+			continue;
+		if (strcmp(vm->name, parameters->name) == 0)
+			return name_conflict(request, "name", parameters->name);
+		if (parameters->uuid && strcasecmp(vm->uuid, parameters->uuid) == 0)
+			return name_conflict(request, "uuid", parameters->uuid);
+	}
+	return 0;
+}
+
+/* A process has one VM, for its address space holds one mailbox; a closed one without a gate makes
+ * room for the next. */
+static int check_process(struct request *request)
+{
+	const struct process *process = &request->caller->process;
+	struct vm *vm = registry_vm_of_process(&request->gmemd->registry, process);
+
+	if (process_ended(process->pidfd))
+		return rpc_error_gone(&request->error, "process", "that connected");
+	if (vm && vm->state == VM_RELEASED && vm->listener < 0) {
+		watch_stop(vm);
+		vm_free(vm);
+		return 0;
+	}
+	if (!vm)
+		return 0;
+	rpc_error_conflict(&request->error, "vm", "This process has opened its VM already");
+	rpc_error_detail_string(&request->error, "vm", vm->id);
+	return request->error.code;
+}
+
+static void describe_mailbox(struct request *request, const struct vm *vm, int take_fd)
+{
+	struct json_object *mailbox = json_add_object(request->result, "mailbox");
+	struct json_object *areas;
+
+	request_answer_fd(request, mailbox, "fd", take_fd);
+	json_add_uint(mailbox, "address", mailbox_address(vm->mailbox));
+	json_add_uint(mailbox, "length", mailbox_length(vm->mailbox));
+	areas = json_add_array(mailbox, "areas");
+	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++) {
+		const struct mailbox_area *area = mailbox_area(vm->mailbox, command);
+		struct json_object *object = json_append_object(areas);
+
+		json_add_uint(object, "request", area->request);
+		json_add_uint(object, "address", area->address);
+		json_add_uint(object, "length", area->length);
+		json_add_uint(object, "stride", area->stride);
+	}
+}
+
+static int vm_new_error(struct request *request, int r)
+{
+	if (r == -EDQUOT)
+		return rpc_error_busy(&request->error, "The user has as many VMs as it may", 0);
+	return rpc_error_kernel(&request->error, -r, "making a mailbox");
+}
+
+/* What the answer hands out: the device and the mailbox, each opened for this VM alone. */
+static int open_files(struct request *request, const struct vm *vm, int *ret_kvm, int *ret_mailbox)
+{
+	cleanup_fd int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	int mailbox;
+
+	if (kvm < 0)
+		return rpc_error_kernel(&request->error, errno, "opening /dev/kvm");
+	mailbox = fcntl(mailbox_fd(vm->mailbox), F_DUPFD_CLOEXEC, 3);
+	if (mailbox < 0)
+		return rpc_error_kernel(&request->error, errno, "duplicating the mailbox's fd");
+	*ret_mailbox = mailbox;
+	*ret_kvm = kvm;
+	kvm = -1; /* handed over */
+	return 0;
+}
+
+static int start(struct request *request, struct vm *vm, int *ret_kvm, int *ret_mailbox)
+{
+	int r;
+
+	r = open_files(request, vm, ret_kvm, ret_mailbox);
+	if (r < 0)
+		return r;
+	r = watch_process(request->gmemd, vm);
+	if (r == 0)
+		return 0;
+	fd_close(*ret_kvm);
+	fd_close(*ret_mailbox);
+	return rpc_error_internal(&request->error, "no memory");
+}
+
+static int open_vm(struct request *request, unsigned type)
+{
+	const struct vm_open_parameters *parameters = &request->parameters.vm_open;
+	const struct process *process = &request->caller->process;
+	int kvm = -1, mailbox = -1, r;
+	struct vm *vm;
+
+	r = vm_new(&request->gmemd->registry, process,
+		&(struct vm_request){
+			.name = parameters->name,
+			.uuid = parameters->uuid,
+			.type = type,
+			.commit_limit = parameters->commit_limit,
+			.gate = parameters->gate == GATE_WANTED_REQUIRED,
+		},
+		&vm);
+	if (r < 0)
+		return vm_new_error(request, r);
+	r = start(request, vm, &kvm, &mailbox);
+	if (r < 0) {
+		vm_free(vm);
+		return r;
+	}
+	json_add_string(request->result, "vm", vm->id);
+	json_add_string(request->result, "uuid", vm->uuid);
+	request_answer_fd(request, request->result, "kvm", kvm);
+	describe_mailbox(request, vm, mailbox);
+	log_vm_info(vm->id, "opened as \"%s\" by process %d of user %u", vm->name, process->pid,
+		process->uid);
+	events_vm(&request->gmemd->events, vm, EVENT_VM_OPENED);
+	return 0;
+}
+
+int handle_vm_open(struct request *request)
+{
+	unsigned type = 0;
+	int r;
+
+	r = check_offer(request, &type);
+	if (r == 0)
+		r = check_process(request);
+	if (r == 0)
+		r = check_names(request);
+	return r < 0 ? r : open_vm(request, type);
+}
+
+int handle_vm_gate(struct request *request)
+{
+	const struct vm_gate_parameters *parameters = &request->parameters.vm_gate;
+	struct vm *vm;
+	int r;
+
+	r = request_vm(request, parameters->vm, &vm);
+	if (r < 0)
+		return r;
+	if (vm->gate == VM_GATE_NONE)
+		return rpc_error_conflict(
+			&request->error, "gate", "The VM was opened to do without a gate");
+	if (vm->listener >= 0)
+		return rpc_error_conflict(
+			&request->error, "listener", "The VM's listener was handed over already");
+	if (!gate_is_listener(parameters->listener))
+		return rpc_error_invalid_param(&request->error, "listener",
+			"the index of a seccomp listener in this packet");
+	vm->listener = parameters->listener;
+	if (watch_gate(vm) < 0) {
+		vm->listener = -1;
+		return rpc_error_internal(&request->error, "no memory");
+	}
+	request_take_fd(request, parameters->listener);
+	return 0;
+}
+
+int handle_vm_close(struct request *request)
+{
+	struct vm *vm;
+	uint64_t released;
+	int r;
+
+	r = request_vm(request, request->parameters.vm_close.vm, &vm);
+	if (r < 0)
+		return r;
+	released = vm_release(vm);
+	json_add_uint(request->result, "released", released);
+	log_vm_info(vm->id, "closed; %" PRIu64 " bytes released", released);
+	events_vm(&request->gmemd->events, vm, EVENT_VM_RELEASED);
+	return 0;
+}

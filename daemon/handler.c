@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What handlers share. See handler.h.
+ */
+#include "daemon/handler.h"
+
+#include <unistd.h>
+
+#include "daemon/call.h"
+#include "protocol/json.h"
+
+bool caller_sees_vm(const struct caller *caller, const struct vm *vm)
+{
+	if (caller->access == ACCESS_OPERATOR)
+		return true;
+	return registry_vm_of_process(vm->registry, &caller->process) == vm;
+}
+
+int request_vm(struct request *request, const char *id, struct vm **ret)
+{
+	struct vm *vm = registry_vm_by_id(&request->gmemd->registry, id);
+
+	if (!vm || !caller_sees_vm(request->caller, vm))
+		return rpc_error_not_found(&request->error, "vm", id);
+	if (vm->state == VM_RELEASED)
+		return rpc_error_gone(&request->error, "vm", id);
+	*ret = vm;
+	return 0;
+}
+
+int request_gated_vm(struct request *request, const char *id, struct vm **ret)
+{
+	struct vm *vm;
+	int r;
+
+	r = request_vm(request, id, &vm);
+	if (r < 0)
+		return r;
+	if (vm->gate == VM_GATE_PENDING && vm->listener < 0)
+		return rpc_error_not_permitted(&request->error, "the gate's listener, by vm.gate");
+	*ret = vm;
+	return 0;
+}
+
+int request_memory(struct request *request, uint64_t id, struct memory **ret)
+{
+	struct memory *memory = registry_memory(&request->gmemd->registry, id);
+
+	if (!memory || !caller_sees_vm(request->caller, memory->vm))
+		return rpc_error_not_found_number(&request->error, "memory", id);
+	if (memory->state == OBJECT_PENDING)
+		return rpc_error_busy(
+			&request->error, "The memory's creation has not been reported yet", 0);
+	*ret = memory;
+	return 0;
+}
+
+void request_answer_fd(
+	struct request *request, struct json_object *object, const char *name, int take_fd)
+{
+	struct fd_list *fds = &request->answer_fds;
+
+	json_add_uint(object, name, fds->count);
+	fds->fds[fds->count++] = take_fd;
+}
+
+int request_take_fd(struct request *request, int fd)
+{
+	for (size_t i = 0; i < request->fds->count; i++) {
+		if (request->fds->fds[i] == fd)
+			return fd_list_take(request->fds, i);
+	}
+	return -1;
+}
+
+void describe_call(struct json_object *object, const struct call *call)
+{
+	const struct mailbox *mailbox = call->vm->mailbox;
+	enum mailbox_command command = call_command(call);
+	const struct mailbox_area *area = mailbox_area(mailbox, command);
+
+	json_add_uint(object, "id", call->id);
+	json_add_uint(object, "request", area->request);
+	json_add_uint(object, "address", mailbox_entry_address(mailbox, command, call->entry));
+	json_add_uint(object, "stride", area->stride);
+	json_add_uint(object, "count", 1);
+}
+
+void request_answer_call(struct request *request, const struct call *call)
+{
+	describe_call(json_add_object(request->result, "call"), call);
+}

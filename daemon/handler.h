@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Handlers: what carries out each method.
+ *
+ * A handler is given checked parameters and adds the members of its result; or it fills in the
+ * error and returns its code, and has then changed nothing.
+ */
+#pragma once
+
+#include "daemon/gmemd.h"
+#include "protocol/methods.h"
+#include "protocol/packet.h"
+
+/* Who asks. */
+struct caller {
+	enum method_access access; /* by the socket */
+	struct process process;    /* who connected */
+	struct subscriber *subscriber;
+	bool *subscribed;
+};
+
+struct request {
+	struct gmemd *gmemd;
+	const struct caller *caller;
+	union method_parameters parameters;
+	struct fd_list *fds;        /* of the packet; what isn't taken is closed */
+	struct json_object *result; /* an object */
+	struct fd_list answer_fds;  /* go with the answer, then are closed */
+	struct rpc_error error;
+};
+
+typedef int handler(struct request *request);
+
+handler handle_ping;
+handler handle_host_describe;
+handler handle_rpc_discover;
+handler handle_vm_open;
+handler handle_vm_gate;
+handler handle_vm_list;
+handler handle_vm_get;
+handler handle_vm_close;
+handler handle_memory_create;
+handler handle_memory_open;
+handler handle_memory_close;
+handler handle_slot_bind;
+handler handle_slot_unbind;
+handler handle_call_done;
+handler handle_event_subscribe;
+
+/* Helpers that handlers share. */
+
+/* Whether the caller may know of the VM. */
+bool caller_sees_vm(const struct caller *caller, const struct vm *vm);
+/* The VM that the request names, if its caller may know of it. Returns 0, not_found, or gone for
+ * one that is released. */
+int request_vm(struct request *request, const char *id, struct vm **ret);
+/* The same, of a VM that the caller may have make memory: behind its gate if it needs one. */
+int request_gated_vm(struct request *request, const char *id, struct vm **ret);
+/* The same for a memory. busy while it is pending. */
+int request_memory(struct request *request, uint64_t id, struct memory **ret);
+
+/* Has the fd go with the answer as the result's member of that name. Takes it. */
+void request_answer_fd(
+	struct request *request, struct json_object *object, const char *name, int take_fd);
+/* Takes over one of the packet's fds. */
+int request_take_fd(struct request *request, int fd);
+
+/* Adds the member "call": what the VMM must trigger. */
+void request_answer_call(struct request *request, const struct call *call);
+void describe_call(struct json_object *object, const struct call *call);

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The listening sockets. See listener.h.
+ */
+#include "daemon/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "kernel/cleanup.h"
+
+#define LISTENERS 2
+#define BACKLOG   128
+
+/* Connections accepted before other events get their turn. */
+#define ACCEPTS_MAX 16
+
+/* How long a listener rests when gmemd can hold no more files. */
+static const struct timeval rest = {.tv_usec = 100 * 1000};
+
+struct listener {
+	const char *name;
+	enum method_access access;
+	int fd;
+	bool made; /* by us, so that we remove it */
+	struct sockaddr_un address;
+	struct event *readable, *rested;
+	struct listeners *listeners;
+};
+
+struct listeners {
+	struct gmemd *gmemd;
+	struct peer_list peers;
+	struct listener all[LISTENERS];
+};
+
+/* The message says why, once for a peer that is refused. */
+static void accept_peer(struct listener *listener, int fd)
+{
+	int r = peer_new(
+		listener->listeners->gmemd, &listener->listeners->peers, listener->access, fd);
+
+	if (r < 0 && r != -ESRCH)
+		log_warning("refused a connection to %s: %s", listener->name,
+			r == -EDQUOT ? "its user has as many as it may" : strerror(-r));
+}
+
+static bool out_of_resources(int number)
+{
+	return number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM;
+}
+
+static void accept_peers(evutil_socket_t fd, short what, void *context)
+{
+	struct listener *listener = context;
+
+	(void)what;
+	for (unsigned i = 0; i < ACCEPTS_MAX; i++) {
+		int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (peer >= 0) {
+			accept_peer(listener, peer);
+		} else if (out_of_resources(errno)) {
+			log_warning("%s rests: %s", listener->name, strerror(errno));
+			event_del(listener->readable);
+			event_add(listener->rested, &rest);
+			return;
+		} else if (errno == EAGAIN) {
+			return;
+		}
+	}
+}
+
+static void rested(evutil_socket_t fd, short what, void *context)
+{
+	struct listener *listener = context;
+
+	(void)fd;
+	(void)what;
+	event_add(listener->readable, NULL);
+}
+
+/* A socket that nobody answers at is what a killed gmemd has left. */
+static int remove_stale(const struct sockaddr_un *address)
+{
+	cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 || errno == EAGAIN)
+		return -EADDRINUSE;
+	if (errno != ECONNREFUSED && errno != ENOENT)
+		return -errno;
+	if (unlink(address->sun_path) < 0 && errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+static int listener_bind(struct listener *listener, mode_t mode)
+{
+	const struct sockaddr *address = (const struct sockaddr *)&listener->address;
+	int r;
+
+	r = remove_stale(&listener->address);
+	if (r < 0)
+		return r;
+	listener->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (listener->fd < 0)
+		return -errno;
+	if (bind(listener->fd, address, sizeof listener->address) < 0)
+		return -errno;
+	listener->made = true;
+	if (chmod(listener->address.sun_path, mode) < 0)
+		return -errno;
+	return listen(listener->fd, BACKLOG) < 0 ? -errno : 0;
+}
+
+static int listener_make(struct listener *listener)
+{
+	const struct config *config = &listener->listeners->gmemd->config;
+	mode_t mode = listener->access == ACCESS_VMM ? config->vmm_socket_mode
+						     : config->operator_socket_mode;
+	int r;
+
+	listener->address.sun_family = AF_UNIX;
+	snprintf(listener->address.sun_path, sizeof listener->address.sun_path, "%s/%s",
+		config->runtime_directory, listener->name);
+	if (mkdir(config->runtime_directory, 0755) < 0 && errno != EEXIST)
+		r = -errno;
+	else
+		r = listener_bind(listener, mode);
+	if (r < 0)
+		log_error("%s: %s", listener->address.sun_path,
+			r == -EADDRINUSE ? "another gmemd serves there" : strerror(-r));
+	return r;
+}
+
+static int listener_watch(struct listener *listener)
+{
+	struct event_base *base = listener->listeners->gmemd->base;
+
+	listener->readable =
+		event_new(base, listener->fd, EV_READ | EV_PERSIST, accept_peers, listener);
+	listener->rested = event_new(base, -1, 0, rested, listener);
+	if (!listener->readable || !listener->rested || event_add(listener->readable, NULL) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* Takes the sockets that were passed; closes what has no name of ours. */
+static int take_passed(struct listeners *listeners)
+{
+	char **names = NULL;
+	int count = sd_listen_fds_with_names(/* unset_environment= */ 1, &names);
+
+	for (int i = 0; i < count; i++) {
+		int fd = SD_LISTEN_FDS_START + i;
+		struct listener *taker = NULL;
+
+		for (unsigned j = 0; j < LISTENERS; j++) {
+			if (strcmp(names[i], listeners->all[j].name) == 0 &&
+				listeners->all[j].fd < 0)
+				taker = &listeners->all[j];
+		}
+		if (taker && sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, /* listening= */ 1) > 0) {
+			fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+			taker->fd = fd;
+		} else {
+			log_warning(
+				"closed what was passed as \"%s\": no listening SEQPACKET socket "
+				"named gmemd.sock or admin.sock",
+				names[i]);
+			fd_close(fd);
+		}
+		free(names[i]);
+	}
+	free(names);
+	return count < 0 ? count : 0;
+}
+
+static int listeners_set_up(struct listeners *listeners)
+{
+	int r;
+
+	r = take_passed(listeners);
+	for (unsigned i = 0; r == 0 && i < LISTENERS; i++) {
+		if (listeners->all[i].fd < 0)
+			r = listener_make(&listeners->all[i]);
+		if (r == 0)
+			r = listener_watch(&listeners->all[i]);
+	}
+	return r;
+}
+
+int listeners_new(struct gmemd *gmemd, struct listeners **ret)
+{
+	struct listeners *listeners = calloc(1, sizeof *listeners);
+	int r;
+
+	if (!listeners)
+		return -ENOMEM;
+	listeners->gmemd = gmemd;
+	TAILQ_INIT(&listeners->peers);
+	listeners->all[0] = (struct listener){.name = "gmemd.sock", .access = ACCESS_VMM};
+	listeners->all[1] = (struct listener){.name = "admin.sock", .access = ACCESS_OPERATOR};
+	for (unsigned i = 0; i < LISTENERS; i++) {
+		listeners->all[i].fd = -1;
+		listeners->all[i].listeners = listeners;
+	}
+	r = listeners_set_up(listeners);
+	if (r < 0) {
+		listeners_free(listeners);
+		return r;
+	}
+	*ret = listeners;
+	return 0;
+}
+
+struct listeners *listeners_free(struct listeners *listeners)
+{
+	if (!listeners)
+		return NULL;
+	peers_free(&listeners->peers);
+	for (unsigned i = 0; i < LISTENERS; i++) {
+		struct listener *listener = &listeners->all[i];
+
+		if (listener->readable)
+			event_free(listener->readable);
+		if (listener->rested)
+			event_free(listener->rested);
+		if (listener->made)
+			unlink(listener->address.sun_path);
+		fd_close(listener->fd);
+	}
+	free(listeners);
+	return NULL;
+}

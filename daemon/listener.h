@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The listening sockets: passed by the service manager under their names, or made in the runtime
+ * directory.
+ */
+#pragma once
+
+#include "daemon/gmemd.h"
+#include "daemon/peer.h"
+
+struct listeners;
+
+/*
+ * Listens on gmemd.sock and admin.sock. Those that the service manager has passed
+ * (sd_listen_fds(3)) are used by their names, the others are made. Says what is wrong in the log.
+ * -EADDRINUSE where another gmemd serves there.
+ */
+int listeners_new(struct gmemd *gmemd, struct listeners **ret);
+/* Disconnects all peers and removes the sockets it made. Takes NULL, returns NULL. */
+struct listeners *listeners_free(struct listeners *listeners);

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Peers. See peer.h.
+ */
+#include "daemon/peer.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "daemon/dispatch.h"
+#include "daemon/log.h"
+#include "kernel/cleanup.h"
+#include "protocol/json.h"
+#include "protocol/message.h"
+
+/* Events that wait for a slow peer, at most; what comes then is dropped and shows as a gap in its
+ * sequence. */
+#define EVENTS_WAITING_MAX 64
+
+/* Fds sent to a peer and not known to be received, at most: they pin what they refer to. */
+#define FDS_UNDELIVERED_MAX 32
+
+struct outgoing {
+	TAILQ_ENTRY(outgoing) link;
+	struct fd_list fds;
+	size_t length;
+	char bytes[];
+};
+
+struct peer {
+	TAILQ_ENTRY(peer) link;
+	struct peer_list *list;
+	struct gmemd *gmemd;
+	int fd;
+	struct user *user;
+	struct caller caller;
+	struct subscriber subscriber;
+	bool subscribed;
+	struct event *readable, *writable;
+	TAILQ_HEAD(, outgoing) queue;
+	unsigned n_queued;
+	size_t fds_undelivered;
+};
+
+static void peer_free(struct peer *peer)
+{
+	struct outgoing *outgoing;
+
+	TAILQ_REMOVE(peer->list, peer, link);
+	if (peer->subscribed)
+		events_unsubscribe(&peer->gmemd->events, &peer->subscriber);
+	while ((outgoing = TAILQ_FIRST(&peer->queue))) {
+		TAILQ_REMOVE(&peer->queue, outgoing, link);
+		fd_list_close(&outgoing->fds);
+		free(outgoing);
+	}
+	if (peer->readable)
+		event_free(peer->readable);
+	if (peer->writable)
+		event_free(peer->writable);
+	process_release(&peer->caller.process);
+	fd_close(peer->fd);
+	user_give_back(peer->user, USER_PEERS);
+	free(peer);
+}
+
+void peers_free(struct peer_list *list)
+{
+	while (!TAILQ_EMPTY(list))
+		peer_free(TAILQ_FIRST(list));
+}
+
+/* Takes the fds on success. */
+static int queue(struct peer *peer, const char *bytes, size_t length, struct fd_list *fds)
+{
+	struct outgoing *outgoing = malloc(sizeof *outgoing + length);
+
+	if (!outgoing)
+		return -ENOMEM;
+	memcpy(outgoing->bytes, bytes, length);
+	outgoing->length = length;
+	outgoing->fds = *fds;
+	fds->count = 0;
+	TAILQ_INSERT_TAIL(&peer->queue, outgoing, link);
+	peer->n_queued++;
+	event_del(peer->readable);
+	event_add(peer->writable, NULL);
+	return 0;
+}
+
+/* Sends now or queues. The fds are closed or taken. */
+static int peer_send(struct peer *peer, struct json_object *message, struct fd_list *fds)
+{
+	size_t length;
+	const char *bytes = json_print(message, &length);
+	int r = -ENOMEM;
+
+	if (bytes && TAILQ_EMPTY(&peer->queue)) {
+		r = packet_send(peer->fd, MSG_DONTWAIT, bytes, length, fds->fds, fds->count);
+		if (r == 0)
+			peer->fds_undelivered += fds->count;
+	} else if (bytes) {
+		r = -EAGAIN;
+	}
+	if (r == -EAGAIN)
+		r = queue(peer, bytes, length, fds);
+	fd_list_close(fds);
+	return r;
+}
+
+/* An empty queue has delivered all; else nobody can tell which packets have arrived. */
+static bool too_many_undelivered(struct peer *peer)
+{
+	int unread;
+
+	if (peer->fds_undelivered <= FDS_UNDELIVERED_MAX)
+		return false;
+	if (ioctl(peer->fd, SIOCOUTQ, &unread) == 0 && unread == 0)
+		peer->fds_undelivered = 0;
+	return peer->fds_undelivered > FDS_UNDELIVERED_MAX;
+}
+
+static int refuse_undelivered(struct peer *peer, struct packet *packet)
+{
+	struct fd_list none = {.count = 0};
+	struct rpc_error error = {.code = RPC_OK};
+	struct json_object *message, *answer;
+	const char *why;
+	int r;
+
+	message = json_parse(packet->bytes, packet->length, &why);
+	rpc_error_busy(&error, "You have not received the file descriptors sent to you", 0);
+	answer = message_error(json_get(message, "id"), &error);
+	r = peer_send(peer, answer, &none);
+	json_unref(answer);
+	json_unref(message);
+	rpc_error_clear(&error);
+	fd_list_close(&packet->fds);
+	return r;
+}
+
+static int serve(struct peer *peer, struct packet *packet)
+{
+	struct json_object *answer;
+	struct fd_list fds;
+	int r = 0;
+
+	if (too_many_undelivered(peer))
+		return refuse_undelivered(peer, packet);
+	answer = dispatch_packet(peer->gmemd, &peer->caller, packet, &fds);
+	if (answer)
+		r = peer_send(peer, answer, &fds);
+	json_unref(answer);
+	return r;
+}
+
+static void readable(evutil_socket_t fd, short what, void *context)
+{
+	static struct packet packet; /* there is one loop, and it serves one packet at a time */
+	struct peer *peer = context;
+	int r;
+
+	(void)what;
+	r = packet_receive(fd, MSG_DONTWAIT, &packet);
+	if (r == 0)
+		r = serve(peer, &packet);
+	if (r < 0 && r != -EAGAIN)
+		peer_free(peer);
+}
+
+static int flush(struct peer *peer)
+{
+	struct outgoing *outgoing;
+	int r;
+
+	while ((outgoing = TAILQ_FIRST(&peer->queue))) {
+		r = packet_send(peer->fd, MSG_DONTWAIT, outgoing->bytes, outgoing->length,
+			outgoing->fds.fds, outgoing->fds.count);
+		if (r < 0)
+			return r;
+		peer->fds_undelivered += outgoing->fds.count;
+		TAILQ_REMOVE(&peer->queue, outgoing, link);
+		peer->n_queued--;
+		fd_list_close(&outgoing->fds);
+		free(outgoing);
+	}
+	return 0;
+}
+
+static void writable(evutil_socket_t fd, short what, void *context)
+{
+	struct peer *peer = context;
+	int r = flush(peer);
+
+	(void)fd;
+	(void)what;
+	if (r == -EAGAIN)
+		return;
+	if (r < 0) {
+		peer_free(peer);
+		return;
+	}
+	event_del(peer->writable);
+	event_add(peer->readable, NULL);
+}
+
+#define PEER_OF(member_pointer)                                                                    \
+	((struct peer *)((char *)(member_pointer)-offsetof(struct peer, subscriber)))
+
+static bool sees(const struct subscriber *subscriber, const struct vm *vm)
+{
+	return caller_sees_vm(&PEER_OF(subscriber)->caller, vm);
+}
+
+/* A peer that can't be sent to is found out when it is next read or written. */
+static void deliver(struct subscriber *subscriber, struct json_object *params)
+{
+	struct peer *peer = PEER_OF(subscriber);
+	struct fd_list none = {.count = 0};
+	struct json_object *message;
+
+	if (peer->n_queued >= EVENTS_WAITING_MAX)
+		return;
+	message = message_notification("event", json_ref(params));
+	peer_send(peer, message, &none);
+	json_unref(message);
+}
+
+static int peer_set_up(struct peer *peer, enum method_access access)
+{
+	int r;
+
+	r = process_of_socket(peer->fd, &peer->caller.process);
+	if (r < 0)
+		return r;
+	r = user_charge(peer->gmemd->users, peer->caller.process.uid, USER_PEERS, &peer->user);
+	if (r < 0)
+		return r;
+	peer->caller.access = access;
+	peer->caller.subscriber = &peer->subscriber;
+	peer->caller.subscribed = &peer->subscribed;
+	peer->subscriber.sees = sees;
+	peer->subscriber.deliver = deliver;
+	peer->readable =
+		event_new(peer->gmemd->base, peer->fd, EV_READ | EV_PERSIST, readable, peer);
+	peer->writable =
+		event_new(peer->gmemd->base, peer->fd, EV_WRITE | EV_PERSIST, writable, peer);
+	if (!peer->readable || !peer->writable || event_add(peer->readable, NULL) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+int peer_new(struct gmemd *gmemd, struct peer_list *list, enum method_access access, int consume_fd)
+{
+	struct peer *peer = calloc(1, sizeof *peer);
+	int r;
+
+	if (!peer) {
+		fd_close(consume_fd);
+		return -ENOMEM;
+	}
+	peer->list = list;
+	peer->gmemd = gmemd;
+	peer->fd = consume_fd;
+	peer->caller.process.pidfd = -1;
+	TAILQ_INIT(&peer->queue);
+	TAILQ_INSERT_TAIL(list, peer, link);
+	r = peer_set_up(peer, access);
+	if (r < 0)
+		peer_free(peer);
+	return r;
+}

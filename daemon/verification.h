@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Verifications: checking a VMM's mapping of its mailbox in a thread, so that a VMM that makes its
+ * own memory map slow to read delays nobody but itself.
+ */
+#pragma once
+
+#include "daemon/gmemd.h"
+#include "kernel/gate.h"
+#include "kernel/mapping.h"
+
+struct verification {
+	char vm[32]; /* its id: the VM may be gone by the end */
+	struct gate_trap trap;
+	struct mapping_expected expected;
+	int result;         /* of mapping_verify() */
+	const char *reason; /* a constant, where the result is negative */
+};
+
+typedef void verification_done(struct gmemd *gmemd, const struct verification *verification);
+
+/* Copies what is to be checked; done is called from the event loop. -EAGAIN, -ENOMEM or -EMFILE
+ * where it can't be started. */
+int verification_start(
+	struct gmemd *gmemd, const struct verification *verification, verification_done *done);

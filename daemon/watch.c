@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Watching VMs. See watch.h.
+ */
+#include "daemon/watch.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#include "daemon/gatekeeper.h"
+#include "daemon/log.h"
+
+struct watch {
+	struct gmemd *gmemd;
+	struct event *process;
+	struct event *listener;
+};
+
+static void process_ended_event(evutil_socket_t pidfd, short what, void *context)
+{
+	struct vm *vm = context;
+	struct watch *watch = vm->watch;
+	struct gmemd *gmemd = watch->gmemd;
+	bool was_released = vm->state == VM_RELEASED;
+	uint64_t released;
+
+	(void)pidfd;
+	(void)what;
+	watch_stop(vm);
+	released = vm_release(vm);
+	if (!was_released) {
+		log_vm_info(vm->id, "process %d has ended; %" PRIu64 " bytes released",
+			vm->process.pid, released);
+		events_vm(&gmemd->events, vm, EVENT_VM_RELEASED);
+	}
+	vm_free(vm);
+}
+
+/* A listener hangs up when the last process behind its filter is gone. */
+static bool hung_up(int listener)
+{
+	struct pollfd event = {.fd = listener};
+
+	return poll(&event, 1, 0) > 0 && event.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
+static void listener_event(evutil_socket_t listener, short what, void *context)
+{
+	struct vm *vm = context;
+	struct watch *watch = vm->watch;
+
+	(void)what;
+	if (!gatekeeper_serve(watch->gmemd, vm) && hung_up(listener))
+		event_del(watch->listener);
+}
+
+int watch_process(struct gmemd *gmemd, struct vm *vm)
+{
+	struct watch *watch = calloc(1, sizeof *watch);
+
+	if (!watch)
+		return -ENOMEM;
+	watch->gmemd = gmemd;
+	watch->process = event_new(
+		gmemd->base, vm->process.pidfd, EV_READ | EV_PERSIST, process_ended_event, vm);
+	if (!watch->process || event_add(watch->process, NULL) < 0) {
+		if (watch->process)
+			event_free(watch->process);
+		free(watch);
+		return -ENOMEM;
+	}
+	vm->watch = watch;
+	return 0;
+}
+
+int watch_gate(struct vm *vm)
+{
+	struct watch *watch = vm->watch;
+	struct event *event = event_new(
+		watch->gmemd->base, vm->listener, EV_READ | EV_PERSIST, listener_event, vm);
+
+	if (!event || event_add(event, NULL) < 0) {
+		if (event)
+			event_free(event);
+		return -ENOMEM;
+	}
+	watch->listener = event;
+	return 0;
+}
+
+void watch_stop(struct vm *vm)
+{
+	struct watch *watch = vm->watch;
+
+	if (!watch)
+		return;
+	vm->watch = NULL;
+	event_free(watch->process);
+	if (watch->listener)
+		event_free(watch->listener);
+	free(watch);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Watching VMs: the end of each one's process, and the calls that its gate traps.
+ */
+#pragma once
+
+#include "daemon/gmemd.h"
+
+/* Watches the VM's process from now on: when it ends, the VM is released and freed. -ENOMEM. */
+int watch_process(struct gmemd *gmemd, struct vm *vm);
+
+/* Watches the VM's listener too. -ENOMEM. */
+int watch_gate(struct vm *vm);
+
+/* To be called before vm_free(). A VM that isn't watched is left as it is. */
+void watch_stop(struct vm *vm);
