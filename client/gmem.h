@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libgmem: guest memory from gmemd, for VMMs.
+ *
+ * gmemd decides what guest memory a VM has; the kernel lets only the VMM's own process issue its VM's ioctls. So gmemd
+ * writes the arguments into a sealed mailbox and the VMM triggers them. This library does that dance: a VMM calls
+ * gmem_memory_create() and gmem_slot_bind() and has a memslot.
+ *
+ *     gmem_connect → gmem_vm_open → gmem_memory_create → gmem_memory_map → gmem_slot_bind → KVM_RUN on gmem_vm_fd()
+ *
+ * Functions return 0 or a negative errno and write their outputs (ret_…) only on success. Sizes, offsets and addresses
+ * are bytes; where memory is meant, they are multiples of the page size. Every fd has FD_CLOEXEC. -EREMOTEIO means that
+ * gmemd refused: gmem_last_error() says why. -ECONNRESET means that gmemd is gone.
+ *
+ * A connection and all that was made through it may be used by several threads; calls on it take turns.
+ *
+ * Kernel reference: Documentation/virt/kvm/api.rst, KVM_CREATE_GUEST_MEMFD and KVM_SET_USER_MEMORY_REGION2 (Linux 6.8),
+ * guest_memfd that can be mapped (Linux 6.18); mseal(2) (Linux 6.10); seccomp_unotify(2).
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A connection to gmemd. */
+struct gmem;
+/* A VM of this process. A process can have one. */
+struct gmem_vm;
+/* A memory of a VM: a guest_memfd. */
+struct gmem_memory;
+
+/*
+ * Connects to gmemd's socket at path. NULL: the connection that gmem-run has passed in GMEM_FD if there is one, which
+ * can be taken once, else /run/gmemd/gmemd.sock. -ENOENT or -ECONNREFUSED where no gmemd serves there, -EACCES where this
+ * user may not connect. Free with gmem_free().
+ */
+int gmem_connect(const char *path, struct gmem **ret);
+
+/*
+ * Closes the connection. What was made through it must have been freed. Its VM lives on in gmemd until this process
+ * ends. Takes NULL, returns NULL.
+ */
+struct gmem *gmem_free(struct gmem *gmem);
+
+/* The connection's fd, readable when an event waits; for poll(2) alone. Stays the library's. */
+int gmem_fd(const struct gmem *gmem);
+
+/*
+ * The error of the last call in this thread that returned -EREMOTEIO, as gmemd sent it: {"code":…,"message":…,"data":{…}}.
+ * "{}" where there was none. Valid until this thread's next call.
+ */
+const char *gmem_last_error(void);
+
+/*
+ * Calls any method with its parameters as a JSON object (NULL: none). *ret_result is the result as JSON, to be freed with
+ * free(). For methods that carry fds use the functions below. -EINVAL where params is no JSON object.
+ */
+int gmem_call(struct gmem *gmem, const char *method, const char *params, char **ret_result);
+
+/*
+ * The next event after gmem_call(gmem, "event.subscribe", …), as JSON, to be freed with free(). Waits timeout_ms, for
+ * ever if that is negative: -ETIMEDOUT.
+ */
+int gmem_next_event(struct gmem *gmem, int timeout_ms, char **ret_event);
+
+/* Whether there is a gate round the VMM. */
+enum gmem_gate {
+	GMEM_GATE_REQUIRED, /* there is */
+	GMEM_GATE_NONE,     /* there is not; only where gmemd's policy permits that */
+};
+
+struct gmem_vm_options {
+	const char *name;      /* for people; required but under gmem-run */
+	const char *uuid;      /* NULL: gmemd makes one */
+	const char *type;      /* NULL: "default" */
+	uint64_t commit_limit; /* 0: only the host's */
+	enum gmem_gate gate;
+};
+
+/*
+ * Opens this process's VM: puts the gate round all threads of this process, maps and seals the mailbox, and makes the VM
+ * with KVM_CREATE_VM. Under gmem-run, which has done the first of that, options are ignored and may be NULL. The gate and
+ * the mapping stay for good, whatever comes after. Free with gmem_vm_free().
+ *
+ * -EREMOTEIO: gmemd refused. -EPERM: gmemd did not let the VM be made. -EEXIST: something is mapped where the mailbox must
+ * be. -ESRCH: a thread has seccomp filters of its own.
+ */
+int gmem_vm_open(struct gmem *gmem, const struct gmem_vm_options *options, struct gmem_vm **ret);
+
+/* Closes the VM's fd; its memories must have been freed. gmemd releases the VM when this process ends. Takes NULL, returns NULL. */
+struct gmem_vm *gmem_vm_free(struct gmem_vm *vm);
+
+/* Has gmemd release the VM now. All its memory is gone; nothing but gmem_vm_free() may follow. */
+int gmem_vm_close(struct gmem_vm *vm);
+
+/* The VM's fd, for vCPUs and what else the VMM does with it. Stays the library's. */
+int gmem_vm_fd(const struct gmem_vm *vm);
+/* /dev/kvm's fd, for KVM_GET_VCPU_MMAP_SIZE and its like. Stays the library's. */
+int gmem_vm_kvm_fd(const struct gmem_vm *vm);
+/* gmemd's id of the VM. Lives as long as the VM. */
+const char *gmem_vm_id(const struct gmem_vm *vm);
+
+enum gmem_backing {
+	GMEM_BACKING_GUEST_MEMFD,
+	GMEM_BACKING_MEMFD, /* a sealed memfd, to be shared with who knows no guest_memfd; can't be bound */
+};
+
+#define GMEM_MEMORY_DEFAULT_FLAGS UINT64_MAX /* what VMs of this type offer */
+#define GMEM_MEMORY_MMAP          (1u << 0)  /* can be mapped */
+#define GMEM_MEMORY_INIT_SHARED   (1u << 1)  /* is the host's to touch from the start */
+
+struct gmem_memory_options {
+	const char *name; /* for people; NULL: none */
+	enum gmem_backing backing;
+	uint64_t flags; /* GMEM_MEMORY_…; of a guest_memfd */
+};
+
+/*
+ * Creates a memory. gmemd charges all of size now. options NULL: a guest_memfd with default flags. Free with
+ * gmem_memory_free().
+ */
+int gmem_memory_create(struct gmem_vm *vm, uint64_t size, const struct gmem_memory_options *options,
+	struct gmem_memory **ret);
+
+/*
+ * Has gmemd free the memory's pages and give its charge back. No slot may use it any more. What was mapped of it must
+ * not be touched. gmem_memory_free() must follow.
+ */
+int gmem_memory_close(struct gmem_memory *memory);
+
+/* Closes this process's fd of it; gmemd keeps the memory. Takes NULL, returns NULL. */
+struct gmem_memory *gmem_memory_free(struct gmem_memory *memory);
+
+/* Stays the library's. */
+int gmem_memory_fd(const struct gmem_memory *memory);
+/* gmemd's id of it, unique on the host until reboot. */
+uint64_t gmem_memory_id(const struct gmem_memory *memory);
+uint64_t gmem_memory_size(const struct gmem_memory *memory);
+
+/*
+ * Maps [offset, offset + size) of it, shared, with protection as of mmap(2) (no PROT_EXEC). To be unmapped with munmap(2).
+ * -ENODEV where it has no GMEM_MEMORY_MMAP. Pages that the host may not touch give SIGBUS.
+ */
+int gmem_memory_map(
+	struct gmem_memory *memory, uint64_t offset, uint64_t size, int protection, void **ret);
+
+#define GMEM_SLOT_READONLY        (1u << 0)
+#define GMEM_SLOT_LOG_DIRTY_PAGES (1u << 1)
+
+struct gmem_slot {
+	uint32_t slot; /* bits 16 to 31: the address space */
+	uint32_t flags; /* GMEM_SLOT_…; only without a memory */
+	uint64_t guest_phys_addr;
+	uint64_t memory_size;
+	uint64_t userspace_addr; /* where the VMM has it mapped, or would; need not be mapped with a memory */
+	struct gmem_memory *memory; /* NULL: this process's own memory at userspace_addr, such as a ROM */
+	uint64_t guest_memfd_offset;
+};
+
+/* Binds a memslot (KVM_SET_USER_MEMORY_REGION2). The slot is the guest's on return. */
+int gmem_slot_bind(struct gmem_vm *vm, const struct gmem_slot *slot);
+
+/* Deletes a memslot. -EREMOTEIO with reason not_found where there is none. */
+int gmem_slot_unbind(struct gmem_vm *vm, uint32_t slot);
+
+#ifdef __cplusplus
+}
+#endif
