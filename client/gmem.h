@@ -2,20 +2,24 @@
 /*
  * libgmem: guest memory from gmemd, for VMMs.
  *
- * gmemd decides what guest memory a VM has; the kernel lets only the VMM's own process issue its VM's ioctls. So gmemd
- * writes the arguments into a sealed mailbox and the VMM triggers them. This library does that dance: a VMM calls
- * gmem_memory_create() and gmem_slot_bind() and has a memslot.
+ * gmemd decides what guest memory a VM has; the kernel lets only the VMM's own process issue its
+ * VM's ioctls. So gmemd writes the arguments into a sealed mailbox and the VMM triggers them. This
+ * library does that dance: a VMM calls gmem_memory_create() and gmem_slot_bind() and has a memslot.
  *
- *     gmem_connect → gmem_vm_open → gmem_memory_create → gmem_memory_map → gmem_slot_bind → KVM_RUN on gmem_vm_fd()
+ *     gmem_connect → gmem_vm_open → gmem_memory_create → gmem_memory_map → gmem_slot_bind → KVM_RUN
+ * on gmem_vm_fd()
  *
- * Functions return 0 or a negative errno and write their outputs (ret_…) only on success. Sizes, offsets and addresses
- * are bytes; where memory is meant, they are multiples of the page size. Every fd has FD_CLOEXEC. -EREMOTEIO means that
- * gmemd refused: gmem_last_error() says why. -ECONNRESET means that gmemd is gone.
+ * Functions return 0 or a negative errno and write their outputs (ret_…) only on success. Sizes,
+ * offsets and addresses are bytes; where memory is meant, they are multiples of the page size.
+ * Every fd has FD_CLOEXEC. -EREMOTEIO means that gmemd refused: gmem_last_error() says why.
+ * -ECONNRESET means that gmemd is gone.
  *
- * A connection and all that was made through it may be used by several threads; calls on it take turns.
+ * A connection and all that was made through it may be used by several threads; calls on it take
+ * turns.
  *
- * Kernel reference: Documentation/virt/kvm/api.rst, KVM_CREATE_GUEST_MEMFD and KVM_SET_USER_MEMORY_REGION2 (Linux 6.8),
- * guest_memfd that can be mapped (Linux 6.18); mseal(2) (Linux 6.10); seccomp_unotify(2).
+ * Kernel reference: Documentation/virt/kvm/api.rst, KVM_CREATE_GUEST_MEMFD and
+ * KVM_SET_USER_MEMORY_REGION2 (Linux 6.8), guest_memfd that can be mapped (Linux 6.18); mseal(2)
+ * (Linux 6.10); seccomp_unotify(2).
  */
 #pragma once
 
@@ -26,6 +30,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /* A connection to gmemd. */
 struct gmem;
 /* A VM of this process. A process can have one. */
@@ -34,15 +40,15 @@ struct gmem_vm;
 struct gmem_memory;
 
 /*
- * Connects to gmemd's socket at path. NULL: the connection that gmem-run has passed in GMEM_FD if there is one, which
- * can be taken once, else /run/gmemd/gmemd.sock. -ENOENT or -ECONNREFUSED where no gmemd serves there, -EACCES where this
- * user may not connect. Free with gmem_free().
+ * Connects to gmemd's socket at path. NULL: the connection that gmem-run has passed in GMEM_FD if
+ * there is one, which can be taken once, else /run/gmemd/gmemd.sock. -ENOENT or -ECONNREFUSED where
+ * no gmemd serves there, -EACCES where this user may not connect. Free with gmem_free().
  */
 int gmem_connect(const char *path, struct gmem **ret);
 
 /*
- * Closes the connection. What was made through it must have been freed. Its VM lives on in gmemd until this process
- * ends. Takes NULL, returns NULL.
+ * Closes the connection. What was made through it must have been freed. Its VM lives on in gmemd
+ * until this process ends. Takes NULL, returns NULL.
  */
 struct gmem *gmem_free(struct gmem *gmem);
 
@@ -50,20 +56,22 @@ struct gmem *gmem_free(struct gmem *gmem);
 int gmem_fd(const struct gmem *gmem);
 
 /*
- * The error of the last call in this thread that returned -EREMOTEIO, as gmemd sent it: {"code":…,"message":…,"data":{…}}.
+ * The error of the last call in this thread that returned -EREMOTEIO, as gmemd sent it:
+ * {"code":…,"message":…,"data":{…}}.
  * "{}" where there was none. Valid until this thread's next call.
  */
 const char *gmem_last_error(void);
 
 /*
- * Calls any method with its parameters as a JSON object (NULL: none). *ret_result is the result as JSON, to be freed with
- * free(). For methods that carry fds use the functions below. -EINVAL where params is no JSON object.
+ * Calls any method with its parameters as a JSON object (NULL: none). *ret_result is the result as
+ * JSON, to be freed with free(). For methods that carry fds use the functions below. -EINVAL where
+ * params is no JSON object.
  */
 int gmem_call(struct gmem *gmem, const char *method, const char *params, char **ret_result);
 
 /*
- * The next event after gmem_call(gmem, "event.subscribe", …), as JSON, to be freed with free(). Waits timeout_ms, for
- * ever if that is negative: -ETIMEDOUT.
+ * The next event after gmem_call(gmem, "event.subscribe", …), as JSON, to be freed with free().
+ * Waits timeout_ms, for ever if that is negative: -ETIMEDOUT.
  */
 int gmem_next_event(struct gmem *gmem, int timeout_ms, char **ret_event);
 
@@ -82,16 +90,18 @@ struct gmem_vm_options {
 };
 
 /*
- * Opens this process's VM: puts the gate round all threads of this process, maps and seals the mailbox, and makes the VM
- * with KVM_CREATE_VM. Under gmem-run, which has done the first of that, options are ignored and may be NULL. The gate and
- * the mapping stay for good, whatever comes after. Free with gmem_vm_free().
+ * Opens this process's VM: puts the gate round all threads of this process, maps and seals the
+ * mailbox, and makes the VM with KVM_CREATE_VM. Under gmem-run, which has done the first of that,
+ * options are ignored and may be NULL. The gate and the mapping stay for good, whatever comes
+ * after. Free with gmem_vm_free().
  *
- * -EREMOTEIO: gmemd refused. -EPERM: gmemd did not let the VM be made. -EEXIST: something is mapped where the mailbox must
- * be. -ESRCH: a thread has seccomp filters of its own.
+ * -EREMOTEIO: gmemd refused. -EPERM: gmemd did not let the VM be made. -EEXIST: something is mapped
+ * where the mailbox must be. -ESRCH: a thread has seccomp filters of its own.
  */
 int gmem_vm_open(struct gmem *gmem, const struct gmem_vm_options *options, struct gmem_vm **ret);
 
-/* Closes the VM's fd; its memories must have been freed. gmemd releases the VM when this process ends. Takes NULL, returns NULL. */
+/* Closes the VM's fd; its memories must have been freed. gmemd releases the VM when this process
+ * ends. Takes NULL, returns NULL. */
 struct gmem_vm *gmem_vm_free(struct gmem_vm *vm);
 
 /* Has gmemd release the VM now. All its memory is gone; nothing but gmem_vm_free() may follow. */
@@ -106,7 +116,8 @@ const char *gmem_vm_id(const struct gmem_vm *vm);
 
 enum gmem_backing {
 	GMEM_BACKING_GUEST_MEMFD,
-	GMEM_BACKING_MEMFD, /* a sealed memfd, to be shared with who knows no guest_memfd; can't be bound */
+	GMEM_BACKING_MEMFD, /* a sealed memfd, to be shared with who knows no guest_memfd; can't be
+			       bound */
 };
 
 #define GMEM_MEMORY_DEFAULT_FLAGS UINT64_MAX /* what VMs of this type offer */
@@ -120,15 +131,15 @@ struct gmem_memory_options {
 };
 
 /*
- * Creates a memory. gmemd charges all of size now. options NULL: a guest_memfd with default flags. Free with
- * gmem_memory_free().
+ * Creates a memory. gmemd charges all of size now. options NULL: a guest_memfd with default flags.
+ * Free with gmem_memory_free().
  */
 int gmem_memory_create(struct gmem_vm *vm, uint64_t size, const struct gmem_memory_options *options,
 	struct gmem_memory **ret);
 
 /*
- * Has gmemd free the memory's pages and give its charge back. No slot may use it any more. What was mapped of it must
- * not be touched. gmem_memory_free() must follow.
+ * Has gmemd free the memory's pages and give its charge back. No slot may use it any more. What was
+ * mapped of it must not be touched. gmem_memory_free() must follow.
  */
 int gmem_memory_close(struct gmem_memory *memory);
 
@@ -142,8 +153,9 @@ uint64_t gmem_memory_id(const struct gmem_memory *memory);
 uint64_t gmem_memory_size(const struct gmem_memory *memory);
 
 /*
- * Maps [offset, offset + size) of it, shared, with protection as of mmap(2) (no PROT_EXEC). To be unmapped with munmap(2).
- * -ENODEV where it has no GMEM_MEMORY_MMAP. Pages that the host may not touch give SIGBUS.
+ * Maps [offset, offset + size) of it, shared, with protection as of mmap(2) (no PROT_EXEC). To be
+ * unmapped with munmap(2). -ENODEV where it has no GMEM_MEMORY_MMAP. Pages that the host may not
+ * touch give SIGBUS.
  */
 int gmem_memory_map(
 	struct gmem_memory *memory, uint64_t offset, uint64_t size, int protection, void **ret);
@@ -152,12 +164,14 @@ int gmem_memory_map(
 #define GMEM_SLOT_LOG_DIRTY_PAGES (1u << 1)
 
 struct gmem_slot {
-	uint32_t slot; /* bits 16 to 31: the address space */
+	uint32_t slot;  /* bits 16 to 31: the address space */
 	uint32_t flags; /* GMEM_SLOT_…; only without a memory */
 	uint64_t guest_phys_addr;
 	uint64_t memory_size;
-	uint64_t userspace_addr; /* where the VMM has it mapped, or would; need not be mapped with a memory */
-	struct gmem_memory *memory; /* NULL: this process's own memory at userspace_addr, such as a ROM */
+	uint64_t userspace_addr; /* where the VMM has it mapped, or would; need not be mapped with a
+				    memory */
+	struct gmem_memory
+		*memory; /* NULL: this process's own memory at userspace_addr, such as a ROM */
 	uint64_t guest_memfd_offset;
 };
 
@@ -166,6 +180,8 @@ int gmem_slot_bind(struct gmem_vm *vm, const struct gmem_slot *slot);
 
 /* Deletes a memslot. -EREMOTEIO with reason not_found where there is none. */
 int gmem_slot_unbind(struct gmem_vm *vm, uint32_t slot);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

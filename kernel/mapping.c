@@ -24,17 +24,31 @@
  */
 #define SMAPS_READ_SIZE 256
 
-int mapping_make_permanent(int fd, uint64_t address, uint64_t length)
+int mapping_make(int fd, uint64_t address, uint64_t length)
 {
 	void *wanted = (void *)(uintptr_t)address;
 	void *mapped = mmap(wanted, length, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
-	int r;
 
 	if (mapped == MAP_FAILED)
 		return -errno;
-	if (mapped == wanted && syscall(__NR_mseal, mapped, length, 0) == 0)
+	if (mapped == wanted)
 		return 0;
-	r = mapped == wanted ? -errno : -EEXIST;
+	/* A kernel before 4.17 takes the address for a hint. */
+	munmap(mapped, length);
+	return -EEXIST;
+}
+
+int mapping_make_permanent(int fd, uint64_t address, uint64_t length)
+{
+	void *mapped = (void *)(uintptr_t)address;
+	int r;
+
+	r = mapping_make(fd, address, length);
+	if (r < 0)
+		return r;
+	if (syscall(__NR_mseal, mapped, length, 0) == 0)
+		return 0;
+	r = -errno;
 	munmap(mapped, length);
 	return r;
 }

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The library's connection to gmemd. See connection.h and gmem.h.
+ */
+#include "client/connection.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "client/environment.h"
+#include "kernel/cleanup.h"
+#include "protocol/json.h"
+#include "protocol/message.h"
+
+#define DEFAULT_PATH    "/run/gmemd/gmemd.sock"
+#define ERROR_BYTES_MAX 2048
+
+static __thread char last_error[ERROR_BYTES_MAX] = "{}";
+
+const char *gmem_last_error(void)
+{
+	return last_error;
+}
+
+static int remember_error(struct json_object *error)
+{
+	size_t length;
+	const char *text = json_print(error, &length);
+
+	snprintf(last_error, sizeof last_error, "%s",
+		text && length < sizeof last_error ? text : "{}");
+	return -EREMOTEIO;
+}
+
+static int gmem_new(int consume_fd, bool inherited, struct gmem **ret)
+{
+	struct gmem *gmem = calloc(1, sizeof *gmem);
+
+	if (!gmem) {
+		fd_close(consume_fd);
+		return -ENOMEM;
+	}
+	gmem->fd = consume_fd;
+	gmem->inherited = inherited;
+	pthread_mutex_init(&gmem->turn, NULL);
+	STAILQ_INIT(&gmem->events);
+	*ret = gmem;
+	return 0;
+}
+
+int gmem_connect(const char *path, struct gmem **ret)
+{
+	int fd, r;
+
+	if (!path) {
+		r = environment_take_fd(GMEM_FD_VARIABLE, &fd);
+		if (r == 0)
+			return gmem_new(fd, /* inherited= */ true, ret);
+		if (r != -ENOENT)
+			return r;
+		path = DEFAULT_PATH;
+	}
+	r = packet_connect(path, &fd);
+	if (r < 0)
+		return r;
+	return gmem_new(fd, /* inherited= */ false, ret);
+}
+
+static struct kept_event *events_pop(struct gmem *gmem)
+{
+	struct kept_event *event = STAILQ_FIRST(&gmem->events);
+
+	if (event) {
+		STAILQ_REMOVE_HEAD(&gmem->events, link);
+		gmem->n_events--;
+	}
+	return event;
+}
+
+static void event_free(struct kept_event *event)
+{
+	if (!event)
+		return;
+	json_unref(event->params);
+	free(event);
+}
+
+struct gmem *gmem_free(struct gmem *gmem)
+{
+	if (!gmem)
+		return NULL;
+	while (gmem->n_events > 0)
+		event_free(events_pop(gmem));
+	pthread_mutex_destroy(&gmem->turn);
+	fd_close(gmem->fd);
+	free(gmem);
+	return NULL;
+}
+
+int gmem_fd(const struct gmem *gmem)
+{
+	return gmem->fd;
+}
+
+static void keep_event(struct gmem *gmem, struct json_object *message)
+{
+	struct kept_event *event;
+
+	if (strcmp(json_get_string(message, "method"), "event") != 0)
+		return;
+	event = calloc(1, sizeof *event);
+	if (!event)
+		return;
+	event->params = json_ref(json_get(message, "params"));
+	if (gmem->n_events == EVENTS_KEPT_MAX)
+		event_free(events_pop(gmem));
+	STAILQ_INSERT_TAIL(&gmem->events, event, link);
+	gmem->n_events++;
+}
+
+/* *ret_message is the caller's, and so are the packet's fds. */
+static int receive(struct gmem *gmem, struct json_object **ret_message)
+{
+	const char *why;
+	int r;
+
+	r = packet_receive(gmem->fd, 0, &gmem->packet);
+	if (r < 0)
+		return r;
+	if (gmem->packet.fault != PACKET_WHOLE)
+		return -EPROTO;
+	*ret_message = json_parse(gmem->packet.bytes, gmem->packet.length, &why);
+	if (*ret_message)
+		return 0;
+	fd_list_close(&gmem->packet.fds);
+	return -EPROTO;
+}
+
+static int send_message(
+	struct gmem *gmem, struct json_object *message, const int *fds, size_t n_fds)
+{
+	size_t length;
+	const char *bytes = json_print(message, &length);
+
+	if (!bytes)
+		return -ENOMEM;
+	return packet_send(gmem->fd, 0, bytes, length, fds, n_fds);
+}
+
+/* What comes before the answer are events. */
+static int await_answer(struct gmem *gmem, uint64_t id, struct json_object **ret_answer)
+{
+	struct json_object *message;
+	uint64_t answered;
+	int r;
+
+	for (;;) {
+		r = receive(gmem, &message);
+		if (r < 0)
+			return r;
+		if (json_get_uint(message, "id", &answered) && answered == id) {
+			*ret_answer = message;
+			return 0;
+		}
+		keep_event(gmem, message);
+		fd_list_close(&gmem->packet.fds);
+		json_unref(message);
+	}
+}
+
+static int read_answer(struct gmem *gmem, struct json_object *answer, struct exchange *exchange,
+	struct json_object **ret_result)
+{
+	if (json_has(answer, "error")) {
+		fd_list_close(&gmem->packet.fds);
+		return remember_error(json_get(answer, "error"));
+	}
+	if (exchange)
+		exchange->received = gmem->packet.fds;
+	else
+		fd_list_close(&gmem->packet.fds);
+	if (ret_result)
+		*ret_result = json_ref(json_get(answer, "result"));
+	return 0;
+}
+
+static int exchange_messages(struct gmem *gmem, uint64_t id, struct json_object *request,
+	struct exchange *exchange, struct json_object **ret_result)
+{
+	struct json_object *answer = NULL;
+	int r;
+
+	r = send_message(
+		gmem, request, exchange ? exchange->fds : NULL, exchange ? exchange->n_fds : 0);
+	if (r == 0)
+		r = await_answer(gmem, id, &answer);
+	if (r < 0)
+		return r == -EPIPE ? -ECONNRESET : r;
+	r = read_answer(gmem, answer, exchange, ret_result);
+	json_unref(answer);
+	return r;
+}
+
+int connection_request(struct gmem *gmem, const char *method, struct json_object *take_params,
+	struct exchange *exchange, struct json_object **ret_result)
+{
+	struct json_object *request;
+	uint64_t id;
+	int r;
+
+	strcpy(last_error, "{}");
+	pthread_mutex_lock(&gmem->turn);
+	id = ++gmem->last_id;
+	request = message_request(id, method, take_params);
+	r = exchange_messages(gmem, id, request, exchange, ret_result);
+	json_unref(request);
+	pthread_mutex_unlock(&gmem->turn);
+	return r;
+}
+
+int connection_notify(struct gmem *gmem, const char *method, struct json_object *take_params)
+{
+	struct json_object *notification = message_notification(method, take_params);
+	int r;
+
+	pthread_mutex_lock(&gmem->turn);
+	r = send_message(gmem, notification, NULL, 0);
+	pthread_mutex_unlock(&gmem->turn);
+	json_unref(notification);
+	return r == -EPIPE ? -ECONNRESET : r;
+}
+
+static int print_copy(struct json_object *value, char **ret)
+{
+	size_t length;
+	const char *text = json_print(value, &length);
+	char *copy = text ? strdup(text) : NULL;
+
+	if (!copy)
+		return -ENOMEM;
+	*ret = copy;
+	return 0;
+}
+
+int gmem_call(struct gmem *gmem, const char *method, const char *params, char **ret_result)
+{
+	struct json_object *object = NULL, *result;
+	const char *why;
+	int r;
+
+	if (params) {
+		object = json_parse(params, strlen(params), &why);
+		if (!json_is_object(object)) {
+			json_unref(object);
+			return -EINVAL;
+		}
+	}
+	r = connection_request(gmem, method, object, NULL, &result);
+	if (r < 0)
+		return r;
+	r = print_copy(result, ret_result);
+	json_unref(result);
+	return r;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* deadline_ms: negative for none. */
+static int wait_readable(int fd, int64_t deadline_ms)
+{
+	struct pollfd event = {.fd = fd, .events = POLLIN};
+	int64_t left;
+	int n;
+
+	do {
+		left = deadline_ms < 0 ? -1 : deadline_ms - now_ms();
+		n = poll(&event, 1, deadline_ms >= 0 && left < 0 ? 0 : (int)left);
+	} while (n < 0 && errno == EINTR && deadline_ms >= 0);
+	if (n < 0)
+		return -errno;
+	return n == 0 ? -ETIMEDOUT : 0;
+}
+
+/* Nobody else receives meanwhile: the caller has its turn. */
+static int await_event(struct gmem *gmem, int64_t deadline_ms)
+{
+	struct json_object *message;
+	int r = 0;
+
+	while (r == 0 && gmem->n_events == 0) {
+		r = wait_readable(gmem->fd, deadline_ms);
+		if (r == 0)
+			r = receive(gmem, &message);
+		if (r < 0)
+			break;
+		keep_event(gmem, message);
+		fd_list_close(&gmem->packet.fds);
+		json_unref(message);
+	}
+	return r;
+}
+
+int gmem_next_event(struct gmem *gmem, int timeout_ms, char **ret_event)
+{
+	struct kept_event *event = NULL;
+	int r;
+
+	pthread_mutex_lock(&gmem->turn);
+	r = await_event(gmem, timeout_ms < 0 ? -1 : now_ms() + timeout_ms);
+	if (r == 0)
+		event = events_pop(gmem);
+	pthread_mutex_unlock(&gmem->turn);
+	if (r == 0)
+		r = print_copy(event->params, ret_event);
+	event_free(event);
+	return r;
+}

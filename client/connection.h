@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The library's connection to gmemd: requests and their answers, and the events that come between
+ * them.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "client/gmem.h"
+#include "protocol/packet.h"
+
+struct json_object;
+
+/* Events kept for gmem_next_event(), at most; the oldest go first, and their sequence shows the
+ * gap. */
+#define EVENTS_KEPT_MAX 1024
+
+struct kept_event {
+	STAILQ_ENTRY(kept_event) link;
+	struct json_object *params;
+};
+
+struct gmem {
+	int fd;
+	bool inherited; /* from gmem-run, which has opened the VM */
+	pthread_mutex_t turn;
+	uint64_t last_id;
+	STAILQ_HEAD(, kept_event) events;
+	unsigned n_events;
+	struct packet packet; /* what is being received */
+};
+
+/* What goes with a request, and what came with its answer. */
+struct exchange {
+	const int *fds; /* to send: stay the caller's */
+	size_t n_fds;
+	struct fd_list received; /* the caller's to take from and to close */
+};
+
+/*
+ * Sends a request and waits for its answer. Takes params. exchange may be NULL where no fds are
+ * meant to go or come. *ret_result is the caller's; ret_result may be NULL. -EREMOTEIO where gmemd
+ * answered an error.
+ */
+int connection_request(struct gmem *gmem, const char *method, struct json_object *take_params,
+	struct exchange *exchange, struct json_object **ret_result);
+/* Sends a notification. Takes params. */
+int connection_notify(struct gmem *gmem, const char *method, struct json_object *take_params);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What gmem-run hands its VMM: fds by inheritance, and environment variables that say which.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define GMEM_FD_VARIABLE              "GMEM_FD"              /* the connection to gmemd */
+#define GMEM_KVM_FD_VARIABLE          "GMEM_KVM_FD"          /* /dev/kvm */
+#define GMEM_MAILBOX_FD_VARIABLE      "GMEM_MAILBOX_FD"      /* the mailbox, to be mapped whole */
+#define GMEM_MAILBOX_ADDRESS_VARIABLE "GMEM_MAILBOX_ADDRESS" /* and where, in decimal */
+#define GMEM_VM_VARIABLE              "GMEM_VM"              /* the VM's id */
+#define GMEM_VM_TYPE_VARIABLE         "GMEM_VM_TYPE" /* KVM_CREATE_VM's argument, in decimal */
+
+/*
+ * Takes over the fd that a variable names: it has FD_CLOEXEC from now on and the variable is gone.
+ * -ENOENT where there is no such variable, -EBADF where it names no open fd.
+ */
+int environment_take_fd(const char *variable, int *ret_fd);
+/* A number. -ENOENT, -EINVAL. */
+int environment_number(const char *variable, uint64_t *ret);

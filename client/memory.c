@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The library's memories. See gmem.h.
+ */
+#include "client/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "kernel/cleanup.h"
+#include "protocol/json.h"
+#include "protocol/methods.h"
+
+_Static_assert(GMEM_MEMORY_MMAP == (unsigned)MEMORY_MMAP, "flag");
+_Static_assert(GMEM_MEMORY_INIT_SHARED == (unsigned)MEMORY_INIT_SHARED, "flag");
+
+static struct json_object *create_params(
+	const struct gmem_vm *vm, uint64_t size, const struct gmem_memory_options *options)
+{
+	struct json_object *params = vm_params(vm);
+
+	json_add_uint(params, "size", size);
+	if (!options)
+		return params;
+	if (options->name)
+		json_add_string(params, "name", options->name);
+	if (options->backing == GMEM_BACKING_MEMFD)
+		json_add_string(params, "backing", backing_names[BACKING_MEMFD]);
+	else if (options->flags != GMEM_MEMORY_DEFAULT_FLAGS)
+		json_add_flags(params, "flags", options->flags, memory_flag_names);
+	return params;
+}
+
+/* A guest_memfd comes without FD_CLOEXEC. */
+static int create_guest_memfd(struct gmem_vm *vm, struct json_object *call, int *ret_fd)
+{
+	uint64_t id;
+	int fd, r;
+
+	fd = vm_trigger(vm, call, &id);
+	if (fd < 0)
+		return fd;
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	r = vm_report_created(vm, id, fd);
+	if (r < 0)
+		fd_close(fd);
+	else
+		*ret_fd = fd;
+	return r;
+}
+
+static int take_result(struct gmem_memory *memory, struct json_object *result, struct fd_list *fds)
+{
+	struct json_object *call = json_get(result, "call");
+	uint64_t index;
+
+	if (!json_get_uint(result, "memory", &memory->id))
+		return -EPROTO;
+	if (call)
+		return create_guest_memfd(memory->vm, call, &memory->fd);
+	if (!json_get_uint(result, "fd", &index))
+		return -EPROTO;
+	memory->fd = fd_list_take(fds, index);
+	return memory->fd < 0 ? -EPROTO : 0;
+}
+
+int gmem_memory_create(struct gmem_vm *vm, uint64_t size, const struct gmem_memory_options *options,
+	struct gmem_memory **ret)
+{
+	struct gmem_memory *memory = calloc(1, sizeof *memory);
+	struct exchange exchange = {.n_fds = 0};
+	struct json_object *result;
+	int r;
+
+	if (!memory)
+		return -ENOMEM;
+	*memory = (struct gmem_memory){.vm = vm, .size = size, .fd = -1};
+	r = connection_request(
+		vm->gmem, "memory.create", create_params(vm, size, options), &exchange, &result);
+	if (r == 0) {
+		r = take_result(memory, result, &exchange.received);
+		fd_list_close(&exchange.received);
+		json_unref(result);
+	}
+	if (r < 0) {
+		gmem_memory_free(memory);
+		return r;
+	}
+	*ret = memory;
+	return 0;
+}
+
+int gmem_memory_close(struct gmem_memory *memory)
+{
+	struct json_object *params = json_new_object();
+
+	json_add_uint(params, "memory", memory->id);
+	return connection_request(memory->vm->gmem, "memory.close", params, NULL, NULL);
+}
+
+struct gmem_memory *gmem_memory_free(struct gmem_memory *memory)
+{
+	if (!memory)
+		return NULL;
+	fd_close(memory->fd);
+	free(memory);
+	return NULL;
+}
+
+int gmem_memory_fd(const struct gmem_memory *memory)
+{
+	return memory->fd;
+}
+
+uint64_t gmem_memory_id(const struct gmem_memory *memory)
+{
+	return memory->id;
+}
+
+uint64_t gmem_memory_size(const struct gmem_memory *memory)
+{
+	return memory->size;
+}
+
+int gmem_memory_map(
+	struct gmem_memory *memory, uint64_t offset, uint64_t size, int protection, void **ret)
+{
+	void *mapped;
+
+	if (offset > memory->size || size > memory->size - offset)
+		return -EINVAL;
+	mapped = mmap(NULL, size, protection, MAP_SHARED, memory->fd, (off_t)offset);
+	if (mapped == MAP_FAILED)
+		return -errno;
+	*ret = mapped;
+	return 0;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Opening a VM with gmemd. See opening.h.
+ */
+#include "client/opening.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/environment.h"
+#include "kernel/cleanup.h"
+#include "kernel/gate.h"
+#include "kernel/probe.h"
+#include "protocol/json.h"
+
+static struct json_object *open_params(const struct gmem_vm_options *options)
+{
+	struct json_object *params = json_new_object();
+
+	json_add_string(params, "name", options->name);
+	if (options->uuid)
+		json_add_string(params, "uuid", options->uuid);
+	if (options->type)
+		json_add_string(params, "type", options->type);
+	if (options->commit_limit > 0)
+		json_add_uint(params, "commit_limit", options->commit_limit);
+	json_add_string(params, "gate", options->gate == GMEM_GATE_NONE ? "none" : "required");
+	return params;
+}
+
+static int read_areas(struct json_object *list, struct mailbox_area areas[static MAILBOX_COMMANDS])
+{
+	uint64_t request;
+
+	if (json_length(list) != MAILBOX_COMMANDS)
+		return -EPROTO;
+	for (size_t i = 0; i < MAILBOX_COMMANDS; i++) {
+		struct json_object *area = json_at(list, i);
+
+		if (!json_get_uint(area, "request", &request) ||
+			!json_get_uint(area, "address", &areas[i].address) ||
+			!json_get_uint(area, "length", &areas[i].length) ||
+			!json_get_uint(area, "stride", &areas[i].stride))
+			return -EPROTO;
+		areas[i].request = (uint32_t)request;
+	}
+	return 0;
+}
+
+static int read_result(struct json_object *result, struct fd_list *fds, struct opening *opening)
+{
+	struct json_object *mailbox = json_get(result, "mailbox");
+	uint64_t kvm, fd;
+
+	snprintf(opening->id, sizeof opening->id, "%s", json_get_string(result, "vm"));
+	if (!json_get_uint(result, "kvm", &kvm) || !json_get_uint(mailbox, "fd", &fd) ||
+		!json_get_uint(mailbox, "address", &opening->mailbox_address) ||
+		!json_get_uint(mailbox, "length", &opening->mailbox_length))
+		return -EPROTO;
+	opening->kvm_fd = fd_list_take(fds, kvm);
+	opening->mailbox_fd = fd_list_take(fds, fd);
+	return opening->kvm_fd < 0 || opening->mailbox_fd < 0 ? -EPROTO : 0;
+}
+
+static int put_up_gate(struct gmem *gmem, struct json_object *result, const char *id)
+{
+	struct mailbox_area areas[MAILBOX_COMMANDS];
+	struct json_object *params;
+	cleanup_fd int listener = -1;
+	struct exchange exchange = {.fds = &listener, .n_fds = 1};
+	int r;
+
+	r = read_areas(json_get(json_get(result, "mailbox"), "areas"), areas);
+	if (r == 0)
+		r = gate_install(areas, &listener);
+	if (r < 0)
+		return r;
+	params = json_new_object();
+	json_add_string(params, "vm", id);
+	json_add_uint(params, "listener", 0);
+	r = connection_request(gmem, "vm.gate", params, &exchange, NULL);
+	if (r == 0)
+		fd_list_close(&exchange.received);
+	return r;
+}
+
+/* gmemd keeps a VM as long as its process lives; one that came to nothing must not stay. */
+static void abandon(struct gmem *gmem, const char *id)
+{
+	struct json_object *params = json_new_object();
+
+	json_add_string(params, "vm", id);
+	connection_notify(gmem, "vm.close", params);
+}
+
+int opening_make(struct gmem *gmem, const struct gmem_vm_options *options, struct opening *ret)
+{
+	struct opening opening = {
+		.kvm_fd = -1, .mailbox_fd = -1, .gated = options->gate == GMEM_GATE_REQUIRED};
+	struct exchange exchange = {.n_fds = 0};
+	struct json_object *result;
+	int r;
+
+	if (!options->name)
+		return -EINVAL;
+	if (options->type && vm_type_by_name(options->type, &opening.type) < 0)
+		return -EINVAL;
+	r = connection_request(gmem, "vm.open", open_params(options), &exchange, &result);
+	if (r < 0)
+		return r;
+	r = read_result(result, &exchange.received, &opening);
+	if (r == 0 && opening.gated)
+		r = put_up_gate(gmem, result, opening.id);
+	fd_list_close(&exchange.received);
+	json_unref(result);
+	if (r < 0) {
+		abandon(gmem, opening.id);
+		opening_clear(&opening);
+		return r;
+	}
+	*ret = opening;
+	return 0;
+}
+
+static int inherit_mailbox(struct opening *opening)
+{
+	struct stat status;
+	int r;
+
+	r = environment_take_fd(GMEM_MAILBOX_FD_VARIABLE, &opening->mailbox_fd);
+	if (r == 0)
+		r = environment_number(GMEM_MAILBOX_ADDRESS_VARIABLE, &opening->mailbox_address);
+	if (r == 0 && fstat(opening->mailbox_fd, &status) < 0)
+		r = -errno;
+	if (r == 0)
+		opening->mailbox_length = (uint64_t)status.st_size;
+	return r;
+}
+
+int opening_inherit(struct opening *ret)
+{
+	struct opening opening = {.kvm_fd = -1, .mailbox_fd = -1, .gated = true};
+	const char *id = getenv(GMEM_VM_VARIABLE);
+	uint64_t type = 0;
+	int r;
+
+	if (!id)
+		return -ENOENT;
+	snprintf(opening.id, sizeof opening.id, "%s", id);
+	r = environment_number(GMEM_VM_TYPE_VARIABLE, &type);
+	opening.type = (unsigned)type;
+	if (r == 0 || r == -ENOENT)
+		r = environment_take_fd(GMEM_KVM_FD_VARIABLE, &opening.kvm_fd);
+	if (r == 0)
+		r = inherit_mailbox(&opening);
+	if (r < 0) {
+		opening_clear(&opening);
+		return r;
+	}
+	*ret = opening;
+	return 0;
+}
+
+void opening_clear(struct opening *opening)
+{
+	opening->kvm_fd = fd_close(opening->kvm_fd);
+	opening->mailbox_fd = fd_close(opening->mailbox_fd);
+}

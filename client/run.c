@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gmem-run: opens a VM, puts the gate round itself, and becomes the VMM.
+ *
+ * The VMM inherits the connection, /dev/kvm, the mailbox and the gate; see environment.h. Exits 125
+ * where that fails, 126 where the VMM can't be executed, 127 where it is not found, 2 where its own
+ * arguments are wrong; else with what the VMM exits with.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/environment.h"
+#include "client/opening.h"
+#include "client/size.h"
+
+enum { EXIT_USAGE = 2, EXIT_FAILED = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+
+struct settings {
+	const char *socket;
+	struct gmem_vm_options vm;
+	char **command;
+};
+
+static const char usage[] =
+	"Usage: gmem-run [--socket=PATH] [--name=NAME] [--gate=required|none] [--type=TYPE]\n"
+	"                [--uuid=UUID] [--commit-limit=SIZE] -- VMM ARG...\n"
+	"Runs a VMM whose guest memory is gmemd's, behind the gate.\n"
+	"\n"
+	"  --socket=PATH        gmemd's socket (/run/gmemd/gmemd.sock)\n"
+	"  --name=NAME          the VM's name (the VMM's and its process id)\n"
+	"  --gate=GATE          required, or none where gmemd's policy permits that\n"
+	"  --type=TYPE          the VM's type, by name or number (default)\n"
+	"  --uuid=UUID          the VM's UUID\n"
+	"  --commit-limit=SIZE  how much memory it may have; K, M, G, T are powers of 1024\n"
+	"  --help, --version\n"
+	"\n"
+	"Exits 125 where there is no gmemd or it refuses, 126 where the VMM can't be executed,\n"
+	"127 where it is not found.\n";
+
+static int wrong(const char *what)
+{
+	fprintf(stderr, "gmem-run: %s; try gmem-run --help\n", what);
+	return EXIT_USAGE;
+}
+
+static bool set_gate(const char *value, enum gmem_gate *ret)
+{
+	*ret = strcmp(value, "none") == 0 ? GMEM_GATE_NONE : GMEM_GATE_REQUIRED;
+	return *ret == GMEM_GATE_NONE || strcmp(value, "required") == 0;
+}
+
+static const struct option options[] = {
+	{"socket", required_argument, NULL, 's'},
+	{"name", required_argument, NULL, 'n'},
+	{"gate", required_argument, NULL, 'g'},
+	{"type", required_argument, NULL, 't'},
+	{"uuid", required_argument, NULL, 'u'},
+	{"commit-limit", required_argument, NULL, 'c'},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{NULL, 0, NULL, 0},
+};
+
+/* -1 to go on, else the status to exit with. */
+static int set_option(struct settings *settings, int option)
+{
+	switch (option) {
+	case 's':
+		settings->socket = optarg;
+		return -1;
+	case 'n':
+		settings->vm.name = optarg;
+		return -1;
+	case 't':
+		settings->vm.type = optarg;
+		return -1;
+	case 'u':
+		settings->vm.uuid = optarg;
+		return -1;
+	case 'g':
+		return set_gate(optarg, &settings->vm.gate)
+			       ? -1
+			       : wrong("--gate must be required or none");
+	case 'c':
+		return size_parse(optarg, &settings->vm.commit_limit) == 0 &&
+				       settings->vm.commit_limit > 0
+			       ? -1
+			       : wrong("--commit-limit must be a size such as 512M");
+	case 'h':
+		fputs(usage, stdout);
+		return EXIT_SUCCESS;
+	case 'V':
+		puts("gmem-run " GMEMD_VERSION);
+		return EXIT_SUCCESS;
+	default:
+		return EXIT_USAGE;
+	}
+}
+
+static int read_arguments(int argc, char **argv, struct settings *settings)
+{
+	int option, status;
+
+	while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+		status = set_option(settings, option);
+		if (status >= 0)
+			return status;
+	}
+	if (optind == argc)
+		return wrong("there is no VMM to run");
+	settings->command = argv + optind;
+	return -1;
+}
+
+static int failed(const char *what, int r)
+{
+	if (r == -EREMOTEIO)
+		fprintf(stderr, "gmem-run: %s: gmemd refused: %s\n", what, gmem_last_error());
+	else
+		fprintf(stderr, "gmem-run: %s: %s\n", what, strerror(-r));
+	return EXIT_FAILED;
+}
+
+static bool export_number(const char *variable, uint64_t number)
+{
+	char text[32];
+
+	snprintf(text, sizeof text, "%" PRIu64, number);
+	return setenv(variable, text, /* overwrite= */ 1) == 0;
+}
+
+static bool export_fd(const char *variable, int fd)
+{
+	return fcntl(fd, F_SETFD, 0) == 0 && export_number(variable, (uint64_t)fd);
+}
+
+static bool export_all(const struct gmem *gmem, const struct opening *opening)
+{
+	return export_fd(GMEM_FD_VARIABLE, gmem->fd) &&
+	       export_fd(GMEM_KVM_FD_VARIABLE, opening->kvm_fd) &&
+	       export_fd(GMEM_MAILBOX_FD_VARIABLE, opening->mailbox_fd) &&
+	       export_number(GMEM_MAILBOX_ADDRESS_VARIABLE, opening->mailbox_address) &&
+	       export_number(GMEM_VM_TYPE_VARIABLE, opening->type) &&
+	       setenv(GMEM_VM_VARIABLE, opening->id, /* overwrite= */ 1) == 0;
+}
+
+static int become(char **command)
+{
+	int number;
+
+	execvp(command[0], command);
+	number = errno;
+	fprintf(stderr, "gmem-run: %s: %s\n", command[0], strerror(number));
+	return number == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+}
+
+static int run(struct settings *settings)
+{
+	const char *path = settings->socket ? settings->socket : "/run/gmemd/gmemd.sock";
+	const char *program = basename(settings->command[0]);
+	struct opening opening;
+	struct gmem *gmem;
+	char name[64];
+	int r;
+
+	if (!settings->vm.name) {
+		snprintf(name, sizeof name, "%.48s-%d", program, getpid());
+		settings->vm.name = name;
+	}
+	r = gmem_connect(path, &gmem);
+	if (r < 0)
+		return failed(path, r);
+	r = opening_make(gmem, &settings->vm, &opening);
+	if (r < 0)
+		return failed("opening the VM", r);
+	if (!export_all(gmem, &opening))
+		return failed("handing over to the VMM", -errno);
+	return become(settings->command);
+}
+
+int main(int argc, char **argv)
+{
+	struct settings settings = {.vm = {.gate = GMEM_GATE_REQUIRED}};
+	int status = read_arguments(argc, argv, &settings);
+
+	return status >= 0 ? status : run(&settings);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The library's VM and the triggering of calls. See vm.h and gmem.h.
+ */
+#include "client/vm.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "kernel/cleanup.h"
+#include "kernel/mapping.h"
+#include "kernel/uapi.h"
+#include "protocol/json.h"
+
+/* A signal must not interrupt it: the gate lets it through but once, and it fails with EINTR where
+ * one is pending. */
+static int create_vm(int kvm_fd, unsigned long type)
+{
+	sigset_t all, before;
+	int fd, r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	fd = ioctl(kvm_fd, KVM_CREATE_VM, type);
+	r = fd < 0 ? -errno : fd;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return r;
+}
+
+/* A kernel that can't seal has no gate either: what gmem-run was told to do without, this process
+ * can't know. */
+static int map_mailbox(const struct opening *opening)
+{
+	const uint64_t address = opening->mailbox_address, length = opening->mailbox_length;
+	int r = -ENOSYS;
+
+	if (opening->gated)
+		r = mapping_make_permanent(opening->mailbox_fd, address, length);
+	return r == -ENOSYS ? mapping_make(opening->mailbox_fd, address, length) : r;
+}
+
+static int vm_make(struct gmem_vm *vm)
+{
+	int r;
+
+	r = map_mailbox(&vm->opening);
+	if (r < 0)
+		return r;
+	vm->fd = create_vm(vm->opening.kvm_fd, vm->opening.type);
+	return vm->fd < 0 ? vm->fd : 0;
+}
+
+int gmem_vm_open(struct gmem *gmem, const struct gmem_vm_options *options, struct gmem_vm **ret)
+{
+	struct gmem_vm *vm = calloc(1, sizeof *vm);
+	int r;
+
+	if (!vm)
+		return -ENOMEM;
+	vm->gmem = gmem;
+	vm->fd = -1;
+	vm->opening = (struct opening){.kvm_fd = -1, .mailbox_fd = -1};
+	if (gmem->inherited)
+		r = opening_inherit(&vm->opening);
+	else
+		r = options ? opening_make(gmem, options, &vm->opening) : -EINVAL;
+	if (r == 0)
+		r = vm_make(vm);
+	if (r < 0) {
+		gmem_vm_free(vm);
+		return r;
+	}
+	*ret = vm;
+	return 0;
+}
+
+struct gmem_vm *gmem_vm_free(struct gmem_vm *vm)
+{
+	if (!vm)
+		return NULL;
+	if (vm->fd >= 0 && !vm->opening.gated)
+		munmap((void *)(uintptr_t)vm->opening.mailbox_address, vm->opening.mailbox_length);
+	fd_close(vm->fd);
+	opening_clear(&vm->opening);
+	free(vm);
+	return NULL;
+}
+
+struct json_object *vm_params(const struct gmem_vm *vm)
+{
+	struct json_object *params = json_new_object();
+
+	json_add_string(params, "vm", vm->opening.id);
+	return params;
+}
+
+int gmem_vm_close(struct gmem_vm *vm)
+{
+	return connection_request(vm->gmem, "vm.close", vm_params(vm), NULL, NULL);
+}
+
+int gmem_vm_fd(const struct gmem_vm *vm)
+{
+	return vm->fd;
+}
+
+int gmem_vm_kvm_fd(const struct gmem_vm *vm)
+{
+	return vm->opening.kvm_fd;
+}
+
+const char *gmem_vm_id(const struct gmem_vm *vm)
+{
+	return vm->opening.id;
+}
+
+static struct json_object *report(const struct gmem_vm *vm, uint64_t call, uint64_t done)
+{
+	struct json_object *params = vm_params(vm);
+
+	json_add_uint(params, "call", call);
+	json_add_uint(params, "done", done);
+	return params;
+}
+
+static void report_failure(struct gmem_vm *vm, uint64_t call, uint64_t done, int number)
+{
+	struct json_object *params = report(vm, call, done);
+
+	json_add_string(params, "errno", strerrorname_np(number));
+	connection_notify(vm->gmem, "call.done", params);
+}
+
+int vm_report_done(struct gmem_vm *vm, uint64_t call, uint64_t count)
+{
+	return connection_notify(vm->gmem, "call.done", report(vm, call, count));
+}
+
+int vm_report_created(struct gmem_vm *vm, uint64_t call, int fd)
+{
+	struct exchange exchange = {.fds = &fd, .n_fds = 1};
+	struct json_object *params = report(vm, call, 1);
+	int r;
+
+	json_add_uint(params, "fd", 0);
+	r = connection_request(vm->gmem, "call.done", params, &exchange, NULL);
+	if (r == -EREMOTEIO)
+		report_failure(vm, call, 0, ECANCELED);
+	return r;
+}
+
+/* Without a signal handler's SA_RESTART a trapped ioctl can be interrupted before gmemd has seen
+ * it. */
+static int trigger(int vm_fd, unsigned long request, uint64_t address)
+{
+	int r;
+
+	do
+		r = ioctl(vm_fd, request, (void *)(uintptr_t)address);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : r;
+}
+
+int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id)
+{
+	uint64_t id, request, address, stride, count;
+	int r = 0;
+
+	if (!json_get_uint(call, "id", &id) || !json_get_uint(call, "request", &request) ||
+		!json_get_uint(call, "address", &address) ||
+		!json_get_uint(call, "stride", &stride) || !json_get_uint(call, "count", &count))
+		return -EPROTO;
+	for (uint64_t i = 0; i < count; i++) {
+		r = trigger(vm->fd, request, address + i * stride);
+		if (r < 0) {
+			report_failure(vm, id, i, -r);
+			return r;
+		}
+	}
+	*ret_id = id;
+	return r;
+}

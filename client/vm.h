@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The library's VM, and the triggering of calls: what gmemd has written, this process's ioctl
+ * carries out.
+ */
+#pragma once
+
+#include "client/opening.h"
+
+struct gmem_vm {
+	struct gmem *gmem;
+	struct opening opening;
+	int fd;
+};
+
+/* Parameters that begin with the VM's id. */
+struct json_object *vm_params(const struct gmem_vm *vm);
+
+/*
+ * Triggers a call as gmemd has described it, and reports a failure. Returns what the last ioctl
+ * did, which is an fd for a creation, or the negative errno of the first that failed. *ret_id is
+ * the call's id where it succeeded, for the report.
+ */
+int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id);
+/* Reports success. With an fd the answer is waited for: gmemd says whether it takes it. */
+int vm_report_done(struct gmem_vm *vm, uint64_t call, uint64_t count);
+int vm_report_created(struct gmem_vm *vm, uint64_t call, int fd);
