@@ -37,3 +37,9 @@ bool process_has_thread(pid_t process, pid_t thread);
 /* What /proc/PID/fd/FD points to, NUL-terminated. -ENAMETOOLONG where it does not fit. Needs
  * PTRACE_MODE_READ. */
 int process_file_target(pid_t process, int fd, char *ret, size_t size);
+
+/*
+ * A duplicate of the process's fd, owned by the caller. Needs PTRACE_MODE_ATTACH, unlike a look into /proc/PID/fd, which
+ * CAP_SYS_PTRACE alone does not open. -EBADF where it has no such fd.
+ */
+int process_duplicate_file(int pidfd, int fd, int *ret_fd);
