@@ -44,8 +44,9 @@ static void refuse(
 }
 
 /*
- * Whether the VMM's fd is what the ioctl is for. It could be another by the time that the ioctl runs, which then fails by
- * itself: so this only keeps a mistake from using up what is let through once. Where it can't be looked at, it passes.
+ * Whether the VMM's fd is what the ioctl is for. It could be another by the time that the ioctl
+ * runs, which then fails by itself: so this only keeps a mistake from using up what is let through
+ * once. Where it can't be looked at, it passes.
  */
 static bool is_kvm(const struct gmemd *gmemd, const struct vm *vm, const struct gate_trap *trap)
 {
@@ -57,7 +58,7 @@ static bool is_kvm(const struct gmemd *gmemd, const struct vm *vm, const struct 
 	if (r < 0)
 		return r != -EBADF;
 	return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) &&
-		status.st_rdev == gmemd->kvm_device;
+	       status.st_rdev == gmemd->kvm_device;
 }
 
 static bool is_vm(const struct vm *vm, const struct gate_trap *trap)
@@ -70,7 +71,7 @@ static bool is_vm(const struct vm *vm, const struct gate_trap *trap)
 	if (r < 0)
 		return r != -EBADF;
 	return process_file_target(getpid(), fd, target, sizeof target) == 0 &&
-		strcmp(target, "anon_inode:kvm-vm") == 0;
+	       strcmp(target, "anon_inode:kvm-vm") == 0;
 }
 
 static const char *create_vm_fault(
