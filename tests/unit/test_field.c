@@ -408,9 +408,9 @@ static void test_add_flags(void)
 	json_add_flags(object, "none", 0, choices);
 	json_add_flags(object, "some", 6, choices);
 	json_add_flags(object, "unknown", UINT64_MAX, choices);
-	CU_ASSERT_STRING_EQUAL(
-		json_print(object, &length), "{\"none\":[],\"some\":[\"two\",\"three\"],"
-					     "\"unknown\":[\"one\",\"two\",\"three\"]}");
+	CU_ASSERT_STRING_EQUAL(json_print(object, &length),
+		"{\"none\":[],\"some\":[\"two\",\"three\"],"
+		"\"unknown\":[\"one\",\"two\",\"three\"]}");
 	json_unref(object);
 }
 

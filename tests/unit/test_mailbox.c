@@ -321,7 +321,9 @@ static void reopen_unprivileged(void *context)
 	const int modes[] = {O_WRONLY, O_RDWR, O_RDWR | O_TRUNC, O_WRONLY | O_APPEND};
 
 	(void)context;
-	if (setresuid(UNPRIVILEGED_UID, UNPRIVILEGED_UID, UNPRIVILEGED_UID) < 0) {
+	/* Who made the mailbox may do more, as its file's owner: test_reopened. */
+	if (getuid() == UNPRIVILEGED_UID ||
+		setresuid(UNPRIVILEGED_UID, UNPRIVILEGED_UID, UNPRIVILEGED_UID) < 0) {
 		unit_skip("not permitted to become another user");
 		return;
 	}

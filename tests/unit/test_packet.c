@@ -325,14 +325,15 @@ static void test_connect(void)
 static void test_connect_path_length(void)
 {
 	char path[sizeof((struct sockaddr_un *)NULL)->sun_path + 1];
-	int fd = -77;
+	int fd = -77, r;
 
 	memset(path, '/', sizeof path);
 	path[sizeof path - 1] = '\0';
 	CU_ASSERT_EQUAL(packet_connect(path, &fd), -ENAMETOOLONG);
 	path[sizeof path - 2] = '\0';
-	/* This is the root, which is no socket. */
-	CU_ASSERT_EQUAL(packet_connect(path, &fd), -ECONNREFUSED);
+	/* This is the root, which is no socket, and which not everybody may write. */
+	r = packet_connect(path, &fd);
+	CU_ASSERT_TRUE(r == -ECONNREFUSED || r == -EACCES);
 	CU_ASSERT_EQUAL(fd, -77);
 	CU_ASSERT_EQUAL(unit_open_fds(), fds_before);
 }
