@@ -10,6 +10,8 @@
 const struct verb verbs[] = {
 	{"status", "", 0, 0, VERB_BYTES, ctl_overview,
 		"gmemd, its kernel, how many VMs there are and how much memory they have."},
+	{"probe", "", 0, 0, 0, ctl_probe,
+		"What this host can and can't do, and what follows; needs no gmemd."},
 	{"vms", "", 0, 0, VERB_BYTES, ctl_vms, "All VMs."},
 	{"show", "VM", 1, 1, VERB_BYTES, ctl_show,
 		"A VM, by id, name or uuid, with its memories, slots and pending calls."},

@@ -34,6 +34,7 @@ const struct verb *verb_by_name(const char *name);
 void verb_names(char *ret, size_t size);
 
 enum ctl_status ctl_overview(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_probe(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_vms(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_show(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_slots(struct ctl *ctl, char **arguments);
