@@ -14,11 +14,8 @@
 
 #include "kernel/mailbox.h"
 
-/*
- * Whether this kernel can hold a gate: mseal and user notification. Where not, *ret_reason is what
- * is missing (a constant).
- */
-bool gate_available(const char **ret_reason);
+/* Whether this kernel can hold a gate. Where not, *ret_missing is what it lacks (a constant). */
+bool gate_available(const char **ret_missing);
 
 /*
  * In the VMM: puts the gate round every thread of the calling process and all that they start,
