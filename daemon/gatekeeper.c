@@ -5,13 +5,14 @@
 #include "daemon/gatekeeper.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "daemon/call.h"
 #include "daemon/log.h"
 #include "daemon/verification.h"
+#include "kernel/cleanup.h"
 #include "kernel/gate.h"
 
 /* So many of a VM's refusals are logged; what comes then is only told as events. */
@@ -42,23 +43,34 @@ static void refuse(
 	events_gate_refused(&gmemd->events, vm, name, reason);
 }
 
-/* Whether the VMM's fd is /dev/kvm. It could be another by the time that the ioctl runs, which then
- * fails by itself. */
-static bool is_kvm(const struct gmemd *gmemd, const struct gate_trap *trap)
+/*
+ * Whether the VMM's fd is what the ioctl is for. It could be another by the time that the ioctl
+ * runs, which then fails by itself: so this only keeps a mistake from using up what is let through
+ * once. Where it can't be looked at, it passes.
+ */
+static bool is_kvm(const struct gmemd *gmemd, const struct vm *vm, const struct gate_trap *trap)
 {
+	cleanup_fd int fd = -1;
 	struct stat status;
-	char path[64];
+	int r;
 
-	snprintf(path, sizeof path, "/proc/%d/fd/%d", trap->thread, trap->fd);
-	return stat(path, &status) == 0 && S_ISCHR(status.st_mode) &&
+	r = process_duplicate_file(vm->process.pidfd, trap->fd, &fd);
+	if (r < 0)
+		return r != -EBADF;
+	return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) &&
 	       status.st_rdev == gmemd->kvm_device;
 }
 
-static bool is_vm(const struct gate_trap *trap)
+static bool is_vm(const struct vm *vm, const struct gate_trap *trap)
 {
+	cleanup_fd int fd = -1;
 	char target[64];
+	int r;
 
-	return process_file_target(trap->thread, trap->fd, target, sizeof target) == 0 &&
+	r = process_duplicate_file(vm->process.pidfd, trap->fd, &fd);
+	if (r < 0)
+		return r != -EBADF;
+	return process_file_target(getpid(), fd, target, sizeof target) == 0 &&
 	       strcmp(target, "anon_inode:kvm-vm") == 0;
 }
 
@@ -73,7 +85,7 @@ static const char *create_vm_fault(
 		return "the caller is not the VM's process";
 	if (trap->argument != vm->type)
 		return "its type is not the one the VM was opened with";
-	if (!is_kvm(gmemd, trap))
+	if (!is_kvm(gmemd, vm, trap))
 		return "the file descriptor is not /dev/kvm";
 	return NULL;
 }
@@ -130,7 +142,7 @@ static const char *create_memory_fault(
 		return "the VM is not running";
 	if (!process_has_thread(vm->process.pid, trap->thread))
 		return "the caller is not the VM's process";
-	if (!is_vm(trap))
+	if (!is_vm(vm, trap))
 		return "the file descriptor is not a VM";
 	if (mailbox_entry_at(vm->mailbox, MAILBOX_CREATE, trap->argument, &entry) < 0)
 		return "its pointer is not an entry of the mailbox";

@@ -26,5 +26,5 @@ struct gmemd {
  * kernel has no guest_memfd.
  */
 int gmemd_init(struct gmemd *gmemd, const struct config *config);
-/* Releases all VMs. Its peers must be gone. */
+/* Its peers must be gone. VMs that run go on running. */
 void gmemd_clear(struct gmemd *gmemd);

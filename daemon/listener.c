@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/log.h"
@@ -34,6 +35,7 @@ struct listener {
 	bool made; /* by us, so that we remove it */
 	struct sockaddr_un address;
 	struct event *readable, *rested;
+	time_t warned; /* when last */
 	struct listeners *listeners;
 };
 
@@ -43,14 +45,25 @@ struct listeners {
 	struct listener all[LISTENERS];
 };
 
-/* The message says why, once for a peer that is refused. */
+/* Once a second at most: who is refused can come again at once. */
+static void warn(struct listener *listener, const char *what, const char *why)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec == listener->warned)
+		return;
+	listener->warned = now.tv_sec;
+	log_warning("%s %s: %s", listener->name, what, why);
+}
+
 static void accept_peer(struct listener *listener, int fd)
 {
 	int r = peer_new(
 		listener->listeners->gmemd, &listener->listeners->peers, listener->access, fd);
 
 	if (r < 0 && r != -ESRCH)
-		log_warning("refused a connection to %s: %s", listener->name,
+		warn(listener, "refused a connection",
 			r == -EDQUOT ? "its user has as many as it may" : strerror(-r));
 }
 
@@ -70,7 +83,7 @@ static void accept_peers(evutil_socket_t fd, short what, void *context)
 		if (peer >= 0) {
 			accept_peer(listener, peer);
 		} else if (out_of_resources(errno)) {
-			log_warning("%s rests: %s", listener->name, strerror(errno));
+			warn(listener, "rests", strerror(errno));
 			event_del(listener->readable);
 			event_add(listener->rested, &rest);
 			return;

@@ -7,6 +7,7 @@
 #include "daemon/gmemd.h"
 #include "daemon/listener.h"
 #include "daemon/log.h"
+#include "daemon/privileges.h"
 #include "daemon/service.h"
 
 static int run(struct gmemd *gmemd)
@@ -44,7 +45,7 @@ int main(int argc, char **argv)
 		break;
 	}
 	log_open();
-	if (gmemd_init(&gmemd, &config) < 0)
+	if (privileges_give_up() < 0 || gmemd_init(&gmemd, &config) < 0)
 		return EXIT_FAILURE;
 	status = run(&gmemd);
 	gmemd_clear(&gmemd);

@@ -144,12 +144,23 @@ int vm_new(struct registry *registry, const struct process *process,
 	return 0;
 }
 
+static void vm_clear(struct vm *vm)
+{
+	while (!TAILQ_EMPTY(&vm->calls))
+		call_free(TAILQ_FIRST(&vm->calls));
+	while (!RB_EMPTY(&vm->slots))
+		slot_free(RB_MIN(slot_tree, &vm->slots));
+	while (!RB_EMPTY(&vm->memories))
+		memory_free(RB_MIN(memory_tree, &vm->memories));
+	vm->mailbox = mailbox_free(vm->mailbox);
+}
+
 struct vm *vm_free(struct vm *vm)
 {
 	if (!vm)
 		return NULL;
 	assert(!vm->watch);
-	vm_release(vm);
+	vm_clear(vm);
 	if (vm->number > 0) {
 		RB_REMOVE(vm_tree, &vm->registry->vms, vm);
 		RB_REMOVE(vm_process_tree, &vm->registry->vms_by_process, vm);
@@ -164,17 +175,12 @@ struct vm *vm_free(struct vm *vm)
 
 uint64_t vm_release(struct vm *vm)
 {
+	struct memory *memory;
 	uint64_t released = 0;
 
-	while (!TAILQ_EMPTY(&vm->calls))
-		call_free(TAILQ_FIRST(&vm->calls));
-	while (!RB_EMPTY(&vm->slots))
-		slot_free(RB_MIN(slot_tree, &vm->slots));
-	while (!RB_EMPTY(&vm->memories)) {
-		released += memory_punch_all(RB_MIN(memory_tree, &vm->memories));
-		memory_free(RB_MIN(memory_tree, &vm->memories));
-	}
-	vm->mailbox = mailbox_free(vm->mailbox);
+	RB_FOREACH (memory, memory_tree, &vm->memories)
+		released += memory_punch_all(memory);
+	vm_clear(vm);
 	vm->state = VM_RELEASED;
 	return released;
 }

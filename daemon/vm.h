@@ -102,7 +102,7 @@ RB_PROTOTYPE(vm_process_tree, vm, by_process, )
 /* config, host and users must outlive it. */
 void registry_init(struct registry *registry, const struct config *config,
 	const struct host_offer *host, struct users *users);
-/* Releases and frees all VMs. */
+/* Forgets all VMs: those that run go on running, on the memory that they have. */
 void registry_clear(struct registry *registry);
 /* An id that no VM or memory had since the host booted. */
 uint64_t registry_next_id(struct registry *registry);
@@ -125,10 +125,14 @@ struct vm_request {
  */
 int vm_new(struct registry *registry, const struct process *process,
 	const struct vm_request *request, struct vm **ret);
-/* Releases it if it isn't yet, then forgets it. Takes NULL, returns NULL. */
+/*
+ * Forgets it and closes what is held for it. Memory that was not released stays as it is for as
+ * long as somebody else holds it. Takes NULL, returns NULL.
+ */
 struct vm *vm_free(struct vm *vm);
 
-/* Frees all memory, slots and calls. Returns the bytes of pages given back to the host. */
+/* Gives all its memory back to the host and frees memories, slots and calls. Returns the bytes of
+ * pages given back. */
 uint64_t vm_release(struct vm *vm);
 
 /* What a VM of its type offers. */

@@ -57,12 +57,12 @@ static unsigned char *entry_bytes(const struct mailbox_entries *entries, unsigne
 	return entries->bytes + entry * entries->area.stride;
 }
 
+/* The rest stays as it is: who has read the first word of a valid entry already must not find
+ * zeroes behind it. */
 static void entry_invalidate(const struct mailbox_entries *entries, unsigned entry)
 {
-	unsigned char *bytes = entry_bytes(entries, entry);
-
-	__atomic_store_n((uint64_t *)bytes, MAILBOX_INVALID, __ATOMIC_SEQ_CST);
-	memset(bytes + sizeof(uint64_t), 0, entries->area.stride - sizeof(uint64_t));
+	__atomic_store_n(
+		(uint64_t *)entry_bytes(entries, entry), MAILBOX_INVALID, __ATOMIC_SEQ_CST);
 }
 
 static void entry_write(

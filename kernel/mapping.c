@@ -75,9 +75,8 @@ static bool record_parse(const char *line, struct smaps_record *ret)
 static const char *record_fault(
 	const struct smaps_record *record, const struct mapping_expected *expected)
 {
-	if (record->start != expected->address)
-		return "nothing is mapped at the mailbox's address";
-	if (record->end != expected->address + expected->length || record->offset != 0)
+	if (record->start != expected->address ||
+		record->end != expected->address + expected->length || record->offset != 0)
 		return "the mapping is not the whole mailbox";
 	if (file_identity_compare(&record->file, &expected->file) != 0)
 		return "another file is mapped at the mailbox's address";

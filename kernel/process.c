@@ -68,3 +68,13 @@ int process_file_target(pid_t process, int fd, char *ret, size_t size)
 	ret[length] = '\0';
 	return 0;
 }
+
+int process_duplicate_file(int pidfd, int fd, int *ret_fd)
+{
+	int duplicate = pidfd_getfd(pidfd, fd, 0);
+
+	if (duplicate < 0)
+		return -errno;
+	*ret_fd = duplicate;
+	return 0;
+}

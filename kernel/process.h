@@ -21,7 +21,9 @@ struct process {
 
 /*
  * The process that connected the AF_UNIX socket, as it was then. By SO_PEERPIDFD (Linux 6.5), and
- * before that by pidfd_open(2) of the credentials' pid. -ESRCH where it is gone already.
+ * before that by pidfd_open(2) of the credentials' pid. -ESRCH where it is gone already; a kernel
+ * may hand out the pidfd of one that has ended all the same, so ask process_ended() before
+ * believing in it.
  */
 int process_of_socket(int socket, struct process *ret);
 
@@ -37,3 +39,9 @@ bool process_has_thread(pid_t process, pid_t thread);
 /* What /proc/PID/fd/FD points to, NUL-terminated. -ENAMETOOLONG where it does not fit. Needs
  * PTRACE_MODE_READ. */
 int process_file_target(pid_t process, int fd, char *ret, size_t size);
+
+/*
+ * A duplicate of the process's fd, owned by the caller. Needs PTRACE_MODE_ATTACH, unlike a look
+ * into /proc/PID/fd, which CAP_SYS_PTRACE alone does not open. -EBADF where it has no such fd.
+ */
+int process_duplicate_file(int pidfd, int fd, int *ret_fd);

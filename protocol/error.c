@@ -4,6 +4,7 @@
  */
 #include "protocol/error.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -228,6 +229,16 @@ struct json_object *rpc_error_value(const struct rpc_error *error)
 
 int errno_by_name(const char *name)
 {
+	static const struct {
+		const char *name;
+		int number;
+	} aliases[] = {
+		{"ENOTSUP", ENOTSUP}, {"EWOULDBLOCK", EWOULDBLOCK}, {"EDEADLOCK", EDEADLOCK}};
+
+	for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {
+		if (strcmp(aliases[i].name, name) == 0)
+			return aliases[i].number;
+	}
 	for (int number = 1; number <= ERRNO_MAX; number++) {
 		const char *candidate = strerrorname_np(number);
 

@@ -7,6 +7,8 @@
 #include <json-c/json.h>
 #include <string.h>
 
+#include "protocol/lexical.h"
+
 static const char *parse_fault(enum json_tokener_error error)
 {
 	switch (error) {
@@ -19,43 +21,6 @@ static const char *parse_fault(enum json_tokener_error error)
 	}
 }
 
-/* A string's bytes from behind its first quote: returns those of its end. NULL where that is
- * missing or a byte is illegal. */
-static const char *skip_string(const char *at, const char *end)
-{
-	for (; at < end; at++) {
-		if ((unsigned char)*at < 0x20)
-			return NULL;
-		if (*at == '"')
-			return at;
-		if (*at == '\\')
-			at++;
-	}
-	return NULL;
-}
-
-/*
- * What json-c lets pass even when it is strict: single quotes, NaN, Infinity, control characters in
- * strings. And depth, counted exactly.
- */
-static const char *lexical_fault(const char *text, size_t length)
-{
-	const char *end = text + length;
-	unsigned depth = 0;
-
-	for (const char *at = text; at < end; at++) {
-		if (*at == '\0' || !strchr("{}[]:,\"0123456789+-.eEtrufalsn \t\r\n", *at))
-			return "unexpected character";
-		if (*at == '"' && !(at = skip_string(at + 1, end)))
-			return "a string has no end, or a control character";
-		if ((*at == '[' || *at == '{') && ++depth > JSON_DEPTH_MAX)
-			return "nested too deep";
-		if ((*at == ']' || *at == '}') && depth-- == 0)
-			return "unexpected character";
-	}
-	return NULL;
-}
-
 static bool only_space(const char *text, size_t length)
 {
 	for (size_t i = 0; i < length; i++) {
@@ -63,29 +28,6 @@ static bool only_space(const char *text, size_t length)
 			return false;
 	}
 	return true;
-}
-
-/* A NUL would end a C string early: "a\u0000b" must not pass for "a". */
-static bool has_nul(struct json_object *value)
-{
-	if (json_object_is_type(value, json_type_string))
-		return strlen(json_object_get_string(value)) !=
-		       (size_t)json_object_get_string_len(value);
-	if (json_object_is_type(value, json_type_array)) {
-		for (size_t i = 0; i < json_object_array_length(value); i++) {
-			if (has_nul(json_object_array_get_idx(value, i)))
-				return true;
-		}
-	}
-	if (json_object_is_type(value, json_type_object)) {
-		json_object_object_foreach(value, name, member)
-		{
-			(void)name;
-			if (has_nul(member))
-				return true;
-		}
-	}
-	return false;
 }
 
 struct json_object *json_parse(const char *text, size_t length, const char **ret_why)
@@ -120,8 +62,6 @@ struct json_object *json_parse(const char *text, size_t length, const char **ret
 		*ret_why = parse_fault(error);
 	else if (!only_space(text + end, length - end))
 		*ret_why = "something follows the value";
-	else if (has_nul(value))
-		*ret_why = "a string holds NUL";
 	else
 		return value;
 	json_object_put(value);

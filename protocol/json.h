@@ -5,7 +5,8 @@
  * A value is json-c's reference-counted object. json_add_… and json_append_… give the child to its
  * parent; a child that they return is borrowed from it. Without memory they add null, and
  * json_print() of the whole then fails: what builds an answer need not check each step. Integers
- * are exact over the whole of int64_t and uint64_t.
+ * are exact over the whole of int64_t and uint64_t; one that is read and lies beyond becomes the
+ * nearest of theirs.
  */
 #pragma once
 

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What json-c lets pass as JSON, and is not. See lexical.h.
+ */
+#include "protocol/lexical.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "protocol/json.h"
+
+/* How long the UTF-8 character at at is: of the shortest form, no surrogate, at most U+10FFFF. 0
+ * where it is none. */
+static size_t utf8_length(const char *at, const char *end)
+{
+	const unsigned char *bytes = (const unsigned char *)at;
+	unsigned char first = bytes[0];
+	size_t length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+
+	if ((first >= 0x80 && first < 0xc2) || first > 0xf4 || length > (size_t)(end - at))
+		return 0;
+	for (size_t i = 1; i < length; i++) {
+		if ((bytes[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	if ((first == 0xe0 && bytes[1] < 0xa0) || (first == 0xf0 && bytes[1] < 0x90))
+		return 0;
+	if ((first == 0xed && bytes[1] >= 0xa0) || (first == 0xf4 && bytes[1] >= 0x90))
+		return 0;
+	return length;
+}
+
+/*
+ * A string's bytes from behind its first quote: returns those of its end. NULL where that is
+ * missing or a character is illegal. An escaped NUL is, in a member's name too: it would end a C
+ * string early, and "a\u0000b" pass for "a".
+ */
+static const char *skip_string(const char *at, const char *end, const char **ret_why)
+{
+	for (size_t length; at < end; at += length) {
+		length = utf8_length(at, end);
+		*ret_why = "not UTF-8";
+		if (length == 0)
+			return NULL;
+		*ret_why = "a string has a control character";
+		if ((unsigned char)*at < 0x20)
+			return NULL;
+		if (*at == '"')
+			return at;
+		*ret_why = "a string holds NUL";
+		if (end - at >= 6 && memcmp(at, "\\u0000", 6) == 0)
+			return NULL;
+		if (*at == '\\')
+			length = 2;
+	}
+	*ret_why = "a string has no end";
+	return NULL;
+}
+
+static const char *skip_digits(const char *at, const char *end)
+{
+	const char *first = at;
+
+	while (at < end && *at >= '0' && *at <= '9')
+		at++;
+	return at > first ? at : NULL;
+}
+
+/* What is behind a number as RFC 8259 has it. NULL where it is none, or more of its characters
+ * follow. */
+static const char *skip_number(const char *at, const char *end)
+{
+	if (*at == '-')
+		at++;
+	at = at < end && *at == '0' ? at + 1 : skip_digits(at, end);
+	if (at && at < end && *at == '.')
+		at = skip_digits(at + 1, end);
+	if (at && at < end && (*at == 'e' || *at == 'E')) {
+		at++;
+		if (at < end && (*at == '+' || *at == '-'))
+			at++;
+		at = skip_digits(at, end);
+	}
+	return at && at < end && strchr("0123456789+-.eE", *at) ? NULL : at;
+}
+
+const char *lexical_fault(const char *text, size_t length)
+{
+	const char *end = text + length, *why;
+	unsigned depth = 0;
+
+	for (const char *at = text; at < end; at++) {
+		if (*at == '\0' || !strchr("{}[]:,\"0123456789-etrufalsn \t\r\n", *at))
+			return "unexpected character";
+		if (*at == '"' && !(at = skip_string(at + 1, end, &why)))
+			return why;
+		if (*at == '-' || (*at >= '0' && *at <= '9')) {
+			at = skip_number(at, end);
+			if (!at--)
+				return "a malformed number";
+		}
+		if ((*at == '[' || *at == '{') && ++depth > JSON_DEPTH_MAX)
+			return "nested too deep";
+		if ((*at == ']' || *at == '}') && depth-- == 0)
+			return "unexpected character";
+	}
+	return NULL;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What json-c lets pass even when it is strict: single quotes, NaN, Infinity, control characters,
+ * illegal UTF-8 and NUL in strings, leading zeroes and missing digits in numbers. And depth,
+ * counted exactly. Reference: RFC 8259.
+ */
+#pragma once
+
+#include <stddef.h>
+
+/* What is wrong (a constant), NULL where nothing of that is; the structure is for json-c to check.
+ */
+const char *lexical_fault(const char *text, size_t length);

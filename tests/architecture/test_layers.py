@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Who may include and link whom.
+
+protocol and kernel know nothing of each other or of what is above; daemon and client never use each other; json-c is known to
+protocol alone, libevent to daemon alone; kernel has no library but libc. Each rule is checked in the sources' includes and in
+the libraries' symbols.
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+SOURCE = pathlib.Path(os.environ["SOURCE_DIR"])
+BUILD = pathlib.Path(os.environ["BUILD_DIR"])
+
+MAY_INCLUDE = {
+    "kernel": {"kernel"},
+    "protocol": {"protocol"},
+    "daemon": {"daemon", "protocol", "kernel"},
+    "client": {"client", "protocol", "kernel"},
+}
+LIBRARY_HEADERS = {
+    r"json-c/|json\.h$": {"protocol"},
+    r"event2/": {"daemon"},
+    r"systemd/": {"daemon"},
+    r"bsd/": {"daemon"},
+    r"ini\.h$": {"daemon"},
+    r"libsmartcols": {"client"},
+}
+LIBRARY_SYMBOLS = {
+    r"json_(object|tokener|util)_": {"protocol"},
+    r"(ev|evutil|event|evsignal)_(base|new|add|del|free|make)|^event_": {"daemon"},
+    r"sd_": {"daemon"},
+    r"scols_": {"client"},
+}
+ARCHIVES = {
+    "kernel": "kernel/libgmemd-kernel.a",
+    "protocol": "protocol/libgmemd-protocol.a",
+    "daemon": "daemon/libgmemd-daemon.a",
+    "client": "client/libgmemd-client.a",
+}
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
+
+
+def includes(folder):
+    for path in sorted((SOURCE / folder).rglob("*.[ch]")):
+        for kind, name in INCLUDE.findall(path.read_text(encoding="utf-8")):
+            yield path.relative_to(SOURCE), kind, name
+
+
+def wrong_project_includes(folder):
+    for path, kind, name in includes(folder):
+        if kind == '"' and name.split("/")[0] not in MAY_INCLUDE[folder]:
+            yield f"{path} includes {name}"
+
+
+def wrong_library_includes(folder):
+    for path, kind, name in includes(folder):
+        for pattern, folders in LIBRARY_HEADERS.items():
+            if kind == "<" and re.match(pattern, name) and folder not in folders:
+                yield f"{path} includes <{name}>"
+
+
+def symbols(folder):
+    """What the folder's library defines and what it needs from elsewhere."""
+    output = subprocess.run(
+        ["nm", "-P", str(BUILD / ARCHIVES[folder])], check=True, capture_output=True, text=True
+    ).stdout
+    defined, undefined = set(), set()
+    for line in output.splitlines():
+        fields = line.split()
+        if len(fields) >= 2 and len(fields[1]) == 1:
+            (undefined if fields[1] in "Uwv" else defined).add(fields[0])
+    return defined, undefined - defined
+
+
+def wrong_project_symbols(folder, tables):
+    for other in ARCHIVES:
+        if other in MAY_INCLUDE[folder]:
+            continue
+        for name in sorted(tables[folder][1] & tables[other][0]):
+            if not any(name in tables[allowed][0] for allowed in MAY_INCLUDE[folder]):
+                yield f"the {folder} library needs {name} of {other}"
+
+
+def wrong_library_symbols(folder, tables):
+    for name in sorted(tables[folder][1]):
+        for pattern, folders in LIBRARY_SYMBOLS.items():
+            if re.match(pattern, name) and folder not in folders:
+                if not any(name in tables[allowed][0] for allowed in MAY_INCLUDE[folder]):
+                    yield f"the {folder} library needs {name}"
+
+
+def exported_symbols():
+    """libgmem exports what its version script lists and its header declares, no more and no less."""
+    listed = set(re.findall(r"\bgmem_\w+(?=;)", (SOURCE / "client/libgmem.sym").read_text()))
+    header = (SOURCE / "client/gmem.h").read_text()
+    header = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
+    declared = set(re.findall(r"\b(gmem_\w+)\(", header))
+    output = subprocess.run(
+        ["nm", "-D", "--defined-only", "-P", str(BUILD / "client/libgmem.so.0")],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    exported = {line.split("@")[0].split()[0] for line in output.splitlines() if " A " not in line}
+    for name in sorted(exported ^ listed):
+        yield f"{name} is {'exported' if name in exported else 'listed'} but not {'listed' if name in exported else 'exported'}"
+    for name in sorted(declared ^ listed):
+        yield f"{name} is {'declared' if name in declared else 'listed'} but not {'listed' if name in declared else 'declared'}"
+
+
+def main():
+    tables = {folder: symbols(folder) for folder in ARCHIVES}
+    checks = []
+    for folder in ARCHIVES:
+        checks.append((f"{folder}: includes of other folders", list(wrong_project_includes(folder))))
+        checks.append((f"{folder}: includes of libraries", list(wrong_library_includes(folder))))
+        checks.append((f"{folder}: symbols of other folders", list(wrong_project_symbols(folder, tables))))
+        checks.append((f"{folder}: symbols of libraries", list(wrong_library_symbols(folder, tables))))
+    checks.append(("libgmem: exported symbols", list(exported_symbols())))
+    print(f"1..{len(checks)}")
+    for number, (name, faults) in enumerate(checks, 1):
+        print(f"{'not ok' if faults else 'ok'} {number} - {name}")
+        for fault in faults:
+            print(f"# {fault}")
+    return 1 if any(faults for _, faults in checks) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The project's own units under a real systemd: socket activation, hardening in force, a VMM as a service, the watchdog.
+set -u
+. "$(dirname "$0")/container.sh"
+
+work=$(mktemp -d)
+number=0
+failures=0
+plan=14
+
+report() { # status name
+	number=$((number + 1))
+	if [ "$1" -eq 0 ]; then
+		echo "ok $number - $2"
+	else
+		echo "not ok $number - $2"
+		tail -15 "$work/output" 2>/dev/null | sed 's/^/# /'
+		failures=1
+	fi
+}
+skip_all() { # reason
+	echo "1..0 # SKIP $1"
+	exit 0
+}
+finish() {
+	trap - EXIT
+	container_end
+	rm -rf "$work"
+}
+trap finish EXIT
+
+[ "$(id -u)" -eq 0 ] || skip_all "only root can make namespaces"
+[ -c /dev/kvm ] || skip_all "no /dev/kvm"
+"$BUILD_DIR/client/gmemctl" probe >/dev/null 2>&1 || skip_all "gmemctl probe: this host has no guest_memfd behind a gate"
+container_boot "$work/container" 2>"$work/output" || skip_all "no systemd boots in namespaces here: $(tail -1 "$work/output")"
+
+echo "1..$plan"
+
+# Waits until a command succeeds, 20 s at most.
+eventually() {
+	local i
+	for i in $(seq 100); do
+		"$@" >"$work/output" 2>&1 && return 0
+		sleep 0.2
+	done
+	return 1
+}
+vms_match() {
+	container_run gmemctl --json vms | grep -q "$1"
+}
+
+DESTDIR=$work/install meson install -C "$BUILD_DIR" --no-rebuild >"$work/output" 2>&1 &&
+	tar -C "$work/install" -c . | container_run tar -C / -x --keep-directory-symlink &&
+	container_run sh -c 'ldconfig; systemd-sysusers && systemd-tmpfiles --create && chgrp kvm /dev/kvm &&
+		systemctl daemon-reload' >>"$work/output" 2>&1
+report $? "the installation goes in"
+
+# Leak checking traces the process, which the unit forbids; a short watchdog, so that the test needn't wait long.
+container_run sh -c 'mkdir -p /etc/systemd/system/gmemd.service.d && printf "%s\n" "[Service]" \
+	"Environment=ASAN_OPTIONS=detect_leaks=0" "WatchdogSec=2" >/etc/systemd/system/gmemd.service.d/test.conf &&
+	systemctl daemon-reload'
+container_run systemctl enable --now gmemd.socket gmemd-admin.socket >"$work/output" 2>&1
+report $? "the sockets start"
+
+container_run stat -c '%n %a %U %G' /run/gmemd/gmemd.sock /run/gmemd/admin.sock >"$work/output"
+diff - "$work/output" >"$work/difference" <<-EOF
+	/run/gmemd/gmemd.sock 660 root gmem
+	/run/gmemd/admin.sock 600 root root
+EOF
+report $? "they are for group gmem, and for root"
+
+container_run systemctl is-active gmemd.service >"$work/output"
+[ "$(cat "$work/output")" = inactive ]
+report $? "gmemd does not run yet"
+
+container_run systemctl start gmem-vmm@example.service >"$work/output" 2>&1
+report $? "a VMM starts as a service"
+
+eventually vms_match '"state":"running","gate":"active"'
+report $? "its connection has started gmemd, and its VM was made behind the gate"
+
+pid=$(container_run systemctl show -P MainPID gmemd.service)
+container_run cat "/proc/$pid/status" >"$work/output"
+grep -q "^Uid:[[:space:]]*$(container_run id -u gmemd)[[:space:]]" "$work/output"
+report $? "gmemd runs as its own user"
+grep -q '^CapEff:[[:space:]]*0000000000080000$' "$work/output" &&
+	grep -q '^CapBnd:[[:space:]]*0000000000080000$' "$work/output"
+report $? "with CAP_SYS_PTRACE and no other capability"
+grep -q '^NoNewPrivs:[[:space:]]*1$' "$work/output" && grep -q '^Seccomp:[[:space:]]*2$' "$work/output"
+report $? "under its system call filter"
+
+eventually container_run sh -c 'journalctl -o cat -u gmem-vmm@example.service | grep -q "the same"'
+report $? "the guest's sum is what its VMM sees"
+
+container_run journalctl -o json -u gmemd.service >"$work/output"
+grep -q '"GMEMD_VM":"vm-' "$work/output"
+report $? "the journal says which VM a line is about"
+
+container_run systemctl kill -s KILL gmem-vmm@example.service
+eventually container_run sh -c 'gmemctl --json vms | grep -qF "\"vms\":[]"'
+report $? "a killed VMM's VM is released"
+
+before=$(container_run systemctl show -P NRestarts gmemd.service)
+container_run kill -STOP "$pid"
+restarted() {
+	[ "$(container_run systemctl show -P NRestarts gmemd.service)" -gt "$before" ] &&
+		container_run gmemctl ping
+}
+eventually restarted
+report $? "the watchdog restarts a gmemd that hangs"
+
+container_run systemctl stop gmemd.service >"$work/output" 2>&1
+container_run systemctl show -P Result gmemd.service >"$work/output"
+[ "$(cat "$work/output")" = success ] && container_run gmemctl ping >/dev/null
+report $? "it stops cleanly, and the next connection starts it again"
+
+exit $failures

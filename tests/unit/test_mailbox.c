@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The mailbox: its entries, their addresses, and that nobody but its maker writes it.
+ */
+#include "kernel/mailbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kernel/cleanup.h"
+#include "kernel/uapi.h"
+#include "tests/lib/unit.h"
+#include "tests/lib/vm.h"
+
+#define UNPRIVILEGED_UID 65534
+
+static struct mailbox *mailbox;
+static const unsigned char *view; /* as a VMM sees it, but elsewhere */
+
+static uint64_t page_size(void)
+{
+	return (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static unsigned count_of(unsigned command)
+{
+	const struct mailbox_area *area = mailbox_area(mailbox, command);
+
+	return (unsigned)(area->length / area->stride);
+}
+
+static const void *entry_view(unsigned command, unsigned entry)
+{
+	return view + (mailbox_entry_address(mailbox, command, entry) - mailbox_address(mailbox));
+}
+
+/* Layout */
+
+static void test_areas(void)
+{
+	const uint32_t requests[MAILBOX_COMMANDS] = {
+		KVM_CREATE_GUEST_MEMFD, KVM_SET_USER_MEMORY_REGION2, KVM_SET_MEMORY_ATTRIBUTES};
+	const uint64_t sizes[MAILBOX_COMMANDS] = {sizeof(struct kvm_create_guest_memfd),
+		sizeof(struct kvm_userspace_memory_region2), sizeof(struct kvm_memory_attributes)};
+	uint64_t end = mailbox_address(mailbox) + mailbox_length(mailbox), total = 0;
+
+	CU_ASSERT_EQUAL(mailbox_address(mailbox) % page_size(), 0);
+	for (unsigned i = 0; i < MAILBOX_COMMANDS; i++) {
+		const struct mailbox_area *area = mailbox_area(mailbox, i);
+
+		CU_ASSERT_EQUAL(area->request, requests[i]);
+		CU_ASSERT_TRUE(area->length > 0);
+		CU_ASSERT_EQUAL(area->address % page_size(), 0);
+		CU_ASSERT_EQUAL(area->length % page_size(), 0);
+		CU_ASSERT_TRUE(area->stride >= sizes[i]);
+		CU_ASSERT_EQUAL(area->stride & (area->stride - 1), 0);
+		CU_ASSERT_TRUE(area->address >= mailbox_address(mailbox));
+		CU_ASSERT_TRUE(area->address + area->length <= end);
+		total += area->length;
+		for (unsigned j = 0; j < i; j++) {
+			const struct mailbox_area *other = mailbox_area(mailbox, j);
+
+			CU_ASSERT_TRUE(area->address >= other->address + other->length ||
+				       other->address >= area->address + area->length);
+		}
+	}
+	CU_ASSERT_EQUAL(total, mailbox_length(mailbox));
+}
+
+static void test_entry_addresses(void)
+{
+	for (unsigned i = 0; i < MAILBOX_COMMANDS; i++) {
+		const struct mailbox_area *area = mailbox_area(mailbox, i);
+		uint64_t end = area->address + area->length;
+		const uint64_t none[] = {area->address - area->stride, area->address - 1,
+			area->address + 1, area->address + area->stride / 2,
+			area->address + area->stride - 1, end - 1, end, end + area->stride,
+			area->address + (1ull << 32), 0, UINT64_MAX};
+		unsigned entry = 12345;
+
+		for (unsigned wanted = 0; wanted < count_of(i); wanted++) {
+			uint64_t address = mailbox_entry_address(mailbox, i, wanted);
+
+			CU_ASSERT_EQUAL(address, area->address + wanted * area->stride);
+			CU_ASSERT_EQUAL(mailbox_entry_at(mailbox, i, address, &entry), 0);
+			CU_ASSERT_EQUAL(entry, wanted);
+		}
+		entry = 12345;
+		for (size_t j = 0; j < sizeof none / sizeof *none; j++)
+			UNIT_ASSERT_ROW(mailbox_entry_at(mailbox, i, none[j], &entry) == -ENOENT,
+				"command %u address 0x%llx", i, (unsigned long long)none[j]);
+		CU_ASSERT_EQUAL(entry, 12345);
+	}
+}
+
+/* Taking and giving back */
+
+static void test_all_taken(void)
+{
+	for (unsigned i = 0; i < MAILBOX_COMMANDS; i++) {
+		unsigned count = count_of(i), entry, last = 12345;
+
+		for (unsigned taken = 0; taken < count; taken++)
+			CU_ASSERT_EQUAL(mailbox_take(mailbox, i, &entry), 0);
+		CU_ASSERT_EQUAL(mailbox_take(mailbox, i, &last), -ENOSPC);
+		CU_ASSERT_EQUAL(last, 12345);
+		/* Other commands have entries of their own. */
+		CU_ASSERT_EQUAL(mailbox_take(mailbox, (i + 1) % MAILBOX_COMMANDS, &entry), 0);
+		mailbox_put(mailbox, (i + 1) % MAILBOX_COMMANDS, entry);
+		mailbox_put(mailbox, i, count / 2);
+		CU_ASSERT_EQUAL(mailbox_take(mailbox, i, &entry), 0);
+		CU_ASSERT_EQUAL(entry, count / 2);
+		for (unsigned taken = 0; taken < count; taken++)
+			mailbox_put(mailbox, i, taken);
+	}
+}
+
+static void test_reused_in_turn(void)
+{
+	for (unsigned i = 0; i < MAILBOX_COMMANDS; i++) {
+		unsigned count = count_of(i), first, entry;
+
+		CU_ASSERT_EQUAL(mailbox_take(mailbox, i, &first), 0);
+		mailbox_put(mailbox, i, first);
+		for (unsigned turn = 1; turn <= 2 * count; turn++) {
+			CU_ASSERT_EQUAL(mailbox_take(mailbox, i, &entry), 0);
+			CU_ASSERT_EQUAL(entry, (first + turn) % count);
+			mailbox_put(mailbox, i, entry);
+		}
+	}
+}
+
+/* What is in them */
+
+static void test_written(void)
+{
+	struct kvm_create_guest_memfd create = {.size = 0x123000, .flags = 3, .reserved = {9, 8}};
+	struct kvm_userspace_memory_region2 slot = {.slot = 5,
+		.flags = 4,
+		.guest_phys_addr = 0x1000,
+		.memory_size = 0x2000,
+		.userspace_addr = 0x3000,
+		.guest_memfd_offset = 0x4000,
+		.guest_memfd = 17,
+		.pad2 = {[13] = 99}};
+	struct kvm_memory_attributes attributes = {.address = 0x1000,
+		.size = 0x2000,
+		.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
+		.flags = 77};
+	unsigned entries[MAILBOX_COMMANDS];
+
+	for (unsigned i = 0; i < MAILBOX_COMMANDS; i++)
+		CU_ASSERT_EQUAL_FATAL(mailbox_take(mailbox, i, &entries[i]), 0);
+	mailbox_write_create(mailbox, entries[MAILBOX_CREATE], &create);
+	mailbox_write_slot(mailbox, entries[MAILBOX_SLOT], &slot);
+	mailbox_write_attributes(mailbox, entries[MAILBOX_ATTRIBUTES], &attributes);
+	CU_ASSERT_EQUAL(
+		memcmp(entry_view(MAILBOX_CREATE, entries[MAILBOX_CREATE]), &create, sizeof create),
+		0);
+	CU_ASSERT_EQUAL(
+		memcmp(entry_view(MAILBOX_SLOT, entries[MAILBOX_SLOT]), &slot, sizeof slot), 0);
+	CU_ASSERT_EQUAL(memcmp(entry_view(MAILBOX_ATTRIBUTES, entries[MAILBOX_ATTRIBUTES]),
+				&attributes, sizeof attributes),
+		0);
+	for (unsigned i = 0; i < MAILBOX_COMMANDS; i++)
+		mailbox_put(mailbox, i, entries[i]);
+}
+
+/* Each entry, given to the real ioctl as a VMM would; elsewhere in memory, for there is no gate
+ * here. */
+static void refuse_entries(int vm, unsigned command)
+{
+	uint32_t request = mailbox_area(mailbox, command)->request;
+
+	for (unsigned entry = 0; entry < count_of(command); entry++) {
+		int r = ioctl(vm, request, entry_view(command, entry)) < 0 ? -errno : 0;
+
+		UNIT_ASSERT_ROW(r == -EINVAL, "command %u entry %u: %d", command, entry, r);
+	}
+}
+
+static void write_all(unsigned command, unsigned entry)
+{
+	struct kvm_create_guest_memfd create = {.size = page_size()};
+	struct kvm_userspace_memory_region2 slot = {.slot = entry % 16,
+		.guest_phys_addr = entry * page_size(),
+		.memory_size = page_size(),
+		.userspace_addr = 0x40000000};
+	struct kvm_memory_attributes attributes = {.size = page_size()};
+
+	if (command == MAILBOX_CREATE)
+		mailbox_write_create(mailbox, entry, &create);
+	else if (command == MAILBOX_SLOT)
+		mailbox_write_slot(mailbox, entry, &slot);
+	else
+		mailbox_write_attributes(mailbox, entry, &attributes);
+}
+
+/* A VM with private memory has all three ioctls; one of the default type lacks the third on some
+ * kernels. */
+static bool any_vm_or_skip(int *ret_vm)
+{
+	if (vm_or_skip(/* sw_protected */ 1, ret_vm))
+		return true;
+	if (!vm_or_skip(0, ret_vm))
+		return false;
+	unit_skip(""); /* taken back */
+	return true;
+}
+
+static void test_free_entries_are_refused(void)
+{
+	cleanup_fd int vm = -1;
+
+	if (!any_vm_or_skip(&vm))
+		return;
+	for (unsigned i = 0; i < MAILBOX_COMMANDS; i++) {
+		if (i != MAILBOX_ATTRIBUTES ||
+			ioctl(vm, KVM_CHECK_EXTENSION, KVM_CAP_MEMORY_ATTRIBUTES) > 0)
+			refuse_entries(vm, i);
+	}
+}
+
+/* Written, used, given back: refused again. */
+static void test_entries_given_back_are_refused(void)
+{
+	cleanup_fd int vm = -1;
+	unsigned entry;
+	int r;
+
+	if (!any_vm_or_skip(&vm))
+		return;
+	for (unsigned i = 0; i < MAILBOX_COMMANDS; i++) {
+		if (i == MAILBOX_ATTRIBUTES &&
+			ioctl(vm, KVM_CHECK_EXTENSION, KVM_CAP_MEMORY_ATTRIBUTES) <= 0)
+			continue;
+		for (unsigned turn = 0; turn < count_of(i); turn++) {
+			CU_ASSERT_EQUAL(mailbox_take(mailbox, i, &entry), 0);
+			write_all(i, entry);
+			r = ioctl(vm, mailbox_area(mailbox, i)->request, entry_view(i, entry));
+			UNIT_ASSERT_ROW(turn > 0 || r >= 0, "command %u: %d", i, errno);
+			if (i == MAILBOX_CREATE)
+				fd_close(r);
+			mailbox_put(mailbox, i, entry);
+		}
+		refuse_entries(vm, i);
+	}
+}
+
+/* Its file */
+
+static void try_to_write(int fd)
+{
+	char byte = 0;
+
+	CU_ASSERT_EQUAL(write(fd, &byte, 1), -1);
+	CU_ASSERT_EQUAL(pwrite(fd, &byte, 1, 64), -1);
+	CU_ASSERT_EQUAL(ftruncate(fd, 0), -1);
+	CU_ASSERT_EQUAL(ftruncate(fd, (off_t)mailbox_length(mailbox) + 1), -1);
+	CU_ASSERT_EQUAL(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), -1);
+	CU_ASSERT_EQUAL(fallocate(fd, FALLOC_FL_ZERO_RANGE, 0, 4096), -1);
+	CU_ASSERT_EQUAL(fallocate(fd, 0, 0, (off_t)mailbox_length(mailbox) * 2), -1);
+	CU_ASSERT_EQUAL(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+	CU_ASSERT_EQUAL(
+		mmap(NULL, page_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED);
+}
+
+static void try_through_a_mapping(int fd)
+{
+	void *bytes = mmap(NULL, mailbox_length(mailbox), PROT_READ, MAP_SHARED, fd, 0);
+
+	CU_ASSERT_NOT_EQUAL_FATAL(bytes, MAP_FAILED);
+	CU_ASSERT_EQUAL(mprotect(bytes, page_size(), PROT_READ | PROT_WRITE), -1);
+	CU_ASSERT_EQUAL(madvise(bytes, page_size(), MADV_REMOVE), -1);
+	CU_ASSERT_EQUAL(madvise(bytes, page_size(), MADV_DONTNEED), 0);
+	munmap(bytes, mailbox_length(mailbox));
+}
+
+static int reopen(int flags)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", mailbox_fd(mailbox));
+	return open(path, flags | O_CLOEXEC);
+}
+
+static void test_read_only(void)
+{
+	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+	int fd = mailbox_fd(mailbox);
+
+	CU_ASSERT_EQUAL(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	CU_ASSERT_EQUAL(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	CU_ASSERT_EQUAL(fcntl(fd, F_GET_SEALS) & seals, seals);
+	try_to_write(fd);
+	try_through_a_mapping(fd);
+}
+
+/* root may open it writable; the seals still hold. */
+static void test_reopened(void)
+{
+	cleanup_fd int fd = reopen(O_RDWR);
+
+	if (fd < 0) {
+		CU_ASSERT_EQUAL(errno, EACCES);
+		return;
+	}
+	try_to_write(fd);
+	try_through_a_mapping(fd);
+}
+
+static void reopen_unprivileged(void *context)
+{
+	const int modes[] = {O_WRONLY, O_RDWR, O_RDWR | O_TRUNC, O_WRONLY | O_APPEND};
+
+	(void)context;
+	/* Who made the mailbox may do more, as its file's owner: test_reopened. */
+	if (getuid() == UNPRIVILEGED_UID ||
+		setresuid(UNPRIVILEGED_UID, UNPRIVILEGED_UID, UNPRIVILEGED_UID) < 0) {
+		unit_skip("not permitted to become another user");
+		return;
+	}
+	for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+		CU_ASSERT_EQUAL(reopen(modes[i]), -1);
+		CU_ASSERT_EQUAL(errno, EACCES);
+	}
+	CU_ASSERT_EQUAL(fchmod(mailbox_fd(mailbox), 0666), -1);
+	try_to_write(mailbox_fd(mailbox));
+	try_through_a_mapping(mailbox_fd(mailbox));
+}
+
+static void test_reopened_unprivileged(void)
+{
+	unit_in_child(reopen_unprivileged, NULL);
+}
+
+static void test_identity(void)
+{
+	struct file_identity own = mailbox_identity(mailbox), seen;
+	struct mailbox *other;
+	uint64_t size;
+
+	CU_ASSERT_EQUAL(file_identity_of(mailbox_fd(mailbox), &seen), 0);
+	CU_ASSERT_EQUAL(file_identity_compare(&own, &seen), 0);
+	CU_ASSERT_EQUAL(memory_file_size(mailbox_fd(mailbox), &size), 0);
+	CU_ASSERT_EQUAL(size, mailbox_length(mailbox));
+	CU_ASSERT_EQUAL_FATAL(mailbox_new(&other), 0);
+	seen = mailbox_identity(other);
+	CU_ASSERT_NOT_EQUAL(file_identity_compare(&own, &seen), 0);
+	CU_ASSERT_EQUAL(mailbox_address(other), mailbox_address(mailbox));
+	mailbox_free(other);
+}
+
+static void test_free(void)
+{
+	size_t before = unit_open_fds();
+	struct mailbox *other;
+
+	CU_ASSERT_PTR_NULL(mailbox_free(NULL));
+	CU_ASSERT_EQUAL_FATAL(mailbox_new(&other), 0);
+	CU_ASSERT_EQUAL(unit_open_fds(), before + 1);
+	CU_ASSERT_PTR_NULL(mailbox_free(other));
+	CU_ASSERT_EQUAL(unit_open_fds(), before);
+}
+
+/* Each test begins with a fresh mailbox. */
+static void set_up(void)
+{
+	if (mailbox_new(&mailbox) < 0)
+		abort();
+	view = mmap(NULL, mailbox_length(mailbox), PROT_READ, MAP_SHARED, mailbox_fd(mailbox), 0);
+	if (view == MAP_FAILED)
+		abort();
+}
+
+static void tear_down(void)
+{
+	munmap((void *)view, mailbox_length(mailbox));
+	mailbox = mailbox_free(mailbox);
+}
+
+int main(void)
+{
+	CU_TestInfo entries[] = {
+		{"areas are whole pages of their own", test_areas},
+		{"addresses", test_entry_addresses},
+		{"all taken", test_all_taken},
+		{"reused in turn", test_reused_in_turn},
+		{"what is written", test_written},
+		{"free ones are refused by the kernel", test_free_entries_are_refused},
+		{"given back ones are refused by the kernel", test_entries_given_back_are_refused},
+		CU_TEST_INFO_NULL,
+	};
+	CU_TestInfo file[] = {
+		{"read-only", test_read_only},
+		{"opened again", test_reopened},
+		{"opened again by another user", test_reopened_unprivileged},
+		{"identity", test_identity},
+		{"freed", test_free},
+		CU_TEST_INFO_NULL,
+	};
+	CU_SuiteInfo suites[] = {
+		{.pName = "mailbox entries",
+			.pSetUpFunc = set_up,
+			.pTearDownFunc = tear_down,
+			.pTests = entries},
+		{.pName = "mailbox file",
+			.pSetUpFunc = set_up,
+			.pTearDownFunc = tear_down,
+			.pTests = file},
+		CU_SUITE_INFO_NULL,
+	};
+
+	return unit_main(suites);
+}

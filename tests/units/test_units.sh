@@ -1,0 +1,85 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The units as systemd itself reads them: verified, their exposure, users, directories, and what an installation has.
+set -u
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+number=0
+failures=0
+
+report() { # status name
+	number=$((number + 1))
+	if [ "$1" -eq 0 ]; then
+		echo "ok $number - $2"
+	else
+		echo "not ok $number - $2"
+		tail -20 "$work/output" | sed 's/^/# /'
+		failures=1
+	fi
+}
+skip() { # name reason
+	number=$((number + 1))
+	echo "ok $number - $1 # SKIP $2"
+}
+
+echo 1..9
+
+DESTDIR=$work/root meson install -C "$BUILD_DIR" --no-rebuild >"$work/output" 2>&1
+report $? "everything installs"
+
+installed=$(cd "$work/root" && find . -type f -o -type l | sed 's/^\.//')
+status=0
+for wanted in sbin/gmemd$ bin/gmemctl$ bin/gmem-run$ bin/gmem-example-vmm$ 'libgmem\.so\.0$' 'libgmem\.so$' \
+	include/gmem.h$ pkgconfig/gmem.pc$ system/gmemd.service$ system/gmemd.socket$ \
+	system/gmemd-admin.socket$ 'system/gmem-vmm@.service$' sysusers.d/gmemd.conf$ tmpfiles.d/gmemd.conf$ \
+	gmemd/gmemd.conf$ gmemd-protocol.md$; do
+	grep -q "/$wanted" <<<"$installed" || {
+		echo "$wanted is not there"
+		status=1
+	}
+done >"$work/output"
+report $status "programs, library, header, pkg-config file, units, configuration and reference are installed"
+
+# What a unit starts is where the installation has put it: below DESTDIR here.
+mkdir "$work/units"
+for unit in gmemd.service gmemd.socket gmemd-admin.socket gmem-vmm@.service; do
+	path=$(find "$work/root" -name "$unit")
+	sed "/^ExecStart=/s#=/#=$work/root/#" "$path" >"$work/units/$unit"
+done
+systemd-analyze verify "$work"/units/gmemd.service "$work"/units/gmemd.socket \
+	"$work"/units/gmemd-admin.socket "$work/units/gmem-vmm@example.service" >"$work/output" 2>&1
+status=$?
+[ -s "$work/output" ] && status=1
+report $status "systemd-analyze verify has nothing to say"
+
+sed -i '/^ExecStart=/s#=.*#=/nonexistent/gmemd#' "$work/units/gmemd.service"
+systemd-analyze verify "$work/units/gmemd.service" >"$work/output" 2>&1
+[ -s "$work/output" ]
+report $? "and it would have, of a program that is not there"
+
+systemd-analyze security --offline=yes --threshold=15 "$work/units/gmemd.service" >"$work/output" 2>&1
+report $? "gmemd.service's exposure is at most 1.5 of 10"
+
+for name in gmemd.sock admin.sock; do
+	grep -qx "FileDescriptorName=$name" "$work"/units/*.socket &&
+		grep -qx "ListenSequentialPacket=/run/gmemd/$name" "$work"/units/*.socket
+	report $? "a socket unit passes $name by its name"
+done
+
+if systemd-sysusers --help 2>/dev/null | grep -q -- --root; then
+	mkdir -p "$work/users/etc"
+	systemd-sysusers --root="$work/users" "$(find "$work/root" -path '*sysusers.d/gmemd.conf')" >"$work/output" 2>&1 &&
+		grep -q '^gmemd:' "$work/users/etc/passwd" && grep -q '^gmem:' "$work/users/etc/group" &&
+		grep -q '^kvm:.*gmemd' "$work/users/etc/group"
+	report $? "sysusers makes the user gmemd in group kvm, and the group gmem"
+else
+	skip "sysusers makes the user gmemd in group kvm, and the group gmem" "this systemd-sysusers has no --root"
+fi
+
+systemd-tmpfiles --create --root="$work/tmpfiles" \
+	"$(find "$work/root" -path '*tmpfiles.d/gmemd.conf')" >"$work/output" 2>&1 &&
+	[ "$(stat -c %a "$work/tmpfiles/run/gmemd")" = 755 ]
+report $? "tmpfiles makes /run/gmemd"
+
+exit $failures
