@@ -293,7 +293,7 @@ static const char *what_is_missing(const struct bench_comparison *comparison)
 		return "/dev/kvm can't be opened";
 	if (probe_host(kvm, &host) < 0 || !host.vm_types[0].guest_memfd)
 		return "the kernel has no guest_memfd for VMs of the default type";
-	return comparison->gate ? host.gate_reason : NULL;
+	return comparison->gate ? host.gate_missing : NULL;
 }
 
 int bench_main(int argc, char **argv, const struct bench_comparison *comparison)
