@@ -224,6 +224,7 @@ int handle_vm_gate(struct request *request)
 		return rpc_error_internal(&request->error, "no memory");
 	}
 	request_take_fd(request, parameters->listener);
+	gate_wake_in_sync(vm->listener);
 	return 0;
 }
 

@@ -61,6 +61,11 @@ bool gate_is_listener(int fd)
 	       strcmp(target, "anon_inode:seccomp notify") == 0;
 }
 
+void gate_wake_in_sync(int listener)
+{
+	ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+}
+
 int gate_receive(int listener, struct gate_trap *ret)
 {
 	struct seccomp_notif notification;
