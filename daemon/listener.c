@@ -102,13 +102,17 @@ static void rested(evutil_socket_t fd, short what, void *context)
 	event_add(listener->readable, NULL);
 }
 
-/* A socket that nobody answers at is what a killed gmemd has left. */
+/* A socket that nobody answers at is what a killed gmemd has left. Connecting to what is no socket
+ * is refused, too; that is somebody's file. */
 static int remove_stale(const struct sockaddr_un *address)
 {
 	cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct stat status;
 
 	if (fd < 0)
 		return -errno;
+	if (lstat(address->sun_path, &status) == 0 && !S_ISSOCK(status.st_mode))
+		return -ENOTSOCK;
 	if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 || errno == EAGAIN)
 		return -EADDRINUSE;
 	if (errno != ECONNREFUSED && errno != ENOENT)
