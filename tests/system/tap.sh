@@ -139,6 +139,12 @@ released() {
 	result "$status" "$description (after $RELEASE_MS ms)" "$seen; idle: fds=$IDLE_FDS"
 }
 
+no_sanitizer_complaint() {
+	local complaints
+	complaints=$(grep -E "runtime error|Sanitizer" "$GMEMD_LOG")
+	is "$complaints" "" "no sanitizer has complained of gmemd"
+}
+
 # Whether the host has what these tests are about; else says what it lacks.
 host_lack() {
 	[ "$(id -u)" -eq 0 ] || { echo "needs root, to be gmemd"; return; }
