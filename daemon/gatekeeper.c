@@ -165,17 +165,19 @@ static void serve_create_memory(struct gmemd *gmemd, struct vm *vm, const struct
 		call->continued = gate_continue(vm->listener, trap->id) == 0;
 }
 
-bool gatekeeper_serve(struct gmemd *gmemd, struct vm *vm)
+int gatekeeper_serve(struct gmemd *gmemd, struct vm *vm)
 {
 	struct gate_trap trap;
+	int r;
 
-	if (gate_receive(vm->listener, &trap) < 0)
-		return false;
+	r = gate_receive(vm->listener, &trap);
+	if (r < 0)
+		return r;
 	if (trap.request == KVM_CREATE_VM)
 		serve_create_vm(gmemd, vm, &trap);
 	else if (trap.request == KVM_CREATE_GUEST_MEMFD)
 		serve_create_memory(gmemd, vm, &trap);
 	else
 		refuse(gmemd, vm, &trap, "a gate traps no such ioctl");
-	return true;
+	return 0;
 }
