@@ -46,6 +46,8 @@ void require(bool truth, const char *what);
 /* --- world.c: the VMM's own life --- */
 
 void world_inherit(struct world *world);
+/* Nothing but a connection, to the socket in ADVERSARY_SOCKET. */
+void world_connect(struct world *world);
 /* Puts it back into the environment, for a successor or for the library. */
 void pass_on_opening(const struct world *world);
 void pass_on(const char *variable, int fd);
@@ -117,4 +119,5 @@ attack attack_write, attack_trace, attack_userfaultfd, attack_guest_write;
 attack attack_wrong_fds, attack_untriggered, attack_lies, attack_giver, attack_taker;
 attack attack_second_filter, attack_second_listener, attack_architectures, attack_deaf,
 	attack_orphan;
+attack attack_steal;
 attack attack_signals, attack_threads, attack_one_entry;

@@ -10,6 +10,7 @@
 
 /* What is there when the attack begins. */
 enum stage {
+	STAGE_ALONE,     /* a connection of its own: no gmem-run, no gate */
 	STAGE_INHERITED, /* what gmem-run leaves */
 	STAGE_OPEN,      /* and the mailbox and the VM */
 };
@@ -69,6 +70,7 @@ static const struct {
 	{"architectures", STAGE_OPEN, attack_architectures, false},
 	{"deaf", STAGE_OPEN, attack_deaf, false},
 	{"orphan", STAGE_OPEN, attack_orphan, true},
+	{"steal", STAGE_ALONE, attack_steal, true},
 	{"signals", STAGE_INHERITED, attack_signals, false},
 	{"threads", STAGE_INHERITED, attack_threads, false},
 	{"one-entry", STAGE_OPEN, attack_one_entry, false},
@@ -88,7 +90,10 @@ static int run_attack(size_t number)
 {
 	struct world world;
 
-	world_inherit(&world);
+	if (attacks[number].stage == STAGE_ALONE)
+		world_connect(&world);
+	else
+		world_inherit(&world);
 	if (attacks[number].stage == STAGE_OPEN)
 		world_open(&world);
 	attacks[number].run(&world);

@@ -35,9 +35,13 @@ start_attack() {
 	(
 		export ADVERSARY_MEETING="$WORK_DIR/scratch/meeting"
 		cd "$WORK_DIR/scratch" || exit 1
-		$AS timeout --foreground "$ATTACK_SECONDS_MAX" \
-			"$WORK_DIR/bin/gmem-run" --socket="$RUNTIME_DIR/gmemd.sock" --name="$1" -- \
-			"$WORK_DIR/bin/adversary" "$1" 2>&1
+		export ADVERSARY_SOCKET="$RUNTIME_DIR/gmemd.sock"
+		case $1 in
+		steal) set -- "$WORK_DIR/bin/adversary" "$1" ;;
+		*) set -- "$WORK_DIR/bin/gmem-run" --socket="$ADVERSARY_SOCKET" --name="$1" -- \
+			"$WORK_DIR/bin/adversary" "$1" ;;
+		esac
+		$AS timeout --foreground "$ATTACK_SECONDS_MAX" "$@" 2>&1
 	) >"$WORK_DIR/$1.out" &
 	ATTACK_PID=$!
 	LIVING+=("$ATTACK_PID")
@@ -92,6 +96,7 @@ fi
 for name in $("$BUILD_DIR/tests/adversary/adversary" --list); do
 	attack "$name"
 done
+attack steal
 # What root may do beyond that.
 AS=
 for name in userfaultfd write trace remap mailbox-file shm; do

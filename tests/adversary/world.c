@@ -26,6 +26,15 @@ void world_inherit(struct world *world)
 		"the mailbox is laid out as this program thinks");
 }
 
+void world_connect(struct world *world)
+{
+	const char *path = getenv("ADVERSARY_SOCKET");
+
+	*world = (struct world){.vm = {.fd = -1}};
+	require(path && gmem_connect(path, &world->gmem) == 0, "a connection of our own");
+	world->vm.gmem = world->gmem;
+}
+
 void pass_on(const char *variable, int fd)
 {
 	char text[16];
