@@ -121,8 +121,15 @@ enum ctl_status request_vms(struct ctl *ctl, struct json_object **ret_list)
 	return request_pages(ctl, "vm.list", NULL, NULL, ret_list);
 }
 
+/* By name or uuid: both are a tenant's to choose, so that VMs of two tenants can have the same. */
+static bool is_called(const struct json_object *vm, const char *which)
+{
+	return strcmp(json_get_string(vm, "name"), which) == 0 ||
+	       strcasecmp(json_get_string(vm, "uuid"), which) == 0;
+}
+
 static enum ctl_status report_ambiguous(
-	const struct ctl *ctl, const char *name, const struct json_object *vms)
+	const struct ctl *ctl, const char *which, const struct json_object *vms)
 {
 	char ids[512] = "";
 
@@ -130,30 +137,25 @@ static enum ctl_status report_ambiguous(
 		const struct json_object *vm = json_at(vms, i);
 		size_t used = strlen(ids);
 
-		if (strcmp(json_get_string(vm, "name"), name) == 0)
+		if (is_called(vm, which))
 			snprintf(ids + used, sizeof ids - used, " %s", json_get_string(vm, "vm"));
 	}
-	return report_usage(ctl, "more than one VM is called \"%s\"; say which:%s", name, ids);
+	return report_usage(
+		ctl, "more than one VM is called \"%s\"; say which by its id:%s", which, ids);
 }
 
-/* *ret_id: the VM with that uuid, else the one with that name; NULL where there is none. */
+/* *ret_id: NULL where there is none. */
 static enum ctl_status find_id(const struct ctl *ctl, const char *which,
 	const struct json_object *vms, const char **ret_id)
 {
 	const char *id = NULL;
 
 	for (size_t i = 0; i < json_length(vms); i++) {
-		const struct json_object *vm = json_at(vms, i);
-
-		if (strcasecmp(json_get_string(vm, "uuid"), which) == 0) {
-			*ret_id = json_get_string(vm, "vm");
-			return CTL_DONE;
-		}
-		if (strcmp(json_get_string(vm, "name"), which) != 0)
+		if (!is_called(json_at(vms, i), which))
 			continue;
 		if (id)
 			return report_ambiguous(ctl, which, vms);
-		id = json_get_string(vm, "vm");
+		id = json_get_string(json_at(vms, i), "vm");
 	}
 	*ret_id = id;
 	return CTL_DONE;

@@ -340,10 +340,12 @@ ambiguous() {
 	fi
 	# The source tree may not be for everybody to read.
 	cp "$here/gmemctl_peers.py" "$tmp/peers.py"
-	background other "${nobody[@]}" /usr/bin/python3 "$tmp/peers.py" vmm "$vmms" web 1 0 0
+	background other "${nobody[@]}" /usr/bin/python3 "$tmp/peers.py" vmm "$vmms" web 1 0 0 "$uuid"
 	local other=$last
-	check "another tenant has a VM of the same name" wait_for grep -q ready "$tmp/other"
+	check "another tenant has a VM of the same name and uuid" wait_for grep -q ready "$tmp/other"
 	exits 2 "an ambiguous name is wrong usage" show web
+	err_has "the VMs are listed" "$id vm-[0-9]+"
+	exits 2 "so is an ambiguous uuid" slots "$uuid"
 	err_has "the VMs are listed" "$id vm-[0-9]+"
 	exits 0 "by id it is not" show "$id"
 	out_has "and is the one" "^tenant +uid:0$"
