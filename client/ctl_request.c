@@ -121,15 +121,18 @@ enum ctl_status request_vms(struct ctl *ctl, struct json_object **ret_list)
 	return request_pages(ctl, "vm.list", NULL, NULL, ret_list);
 }
 
-/* By name or uuid: both are a tenant's to choose, so that VMs of two tenants can have the same. */
-static bool is_called(const struct json_object *vm, const char *which)
+/* By name or uuid: both are a tenant's to choose, so that VMs of two tenants can have the same, and
+ * a VM the same as one that is released. */
+static bool is_called(const struct json_object *vm, const char *which, bool released)
 {
+	if (released != (strcmp(json_get_string(vm, "state"), "released") == 0))
+		return false;
 	return strcmp(json_get_string(vm, "name"), which) == 0 ||
 	       strcasecmp(json_get_string(vm, "uuid"), which) == 0;
 }
 
 static enum ctl_status report_ambiguous(
-	const struct ctl *ctl, const char *which, const struct json_object *vms)
+	const struct ctl *ctl, const char *which, bool released, const struct json_object *vms)
 {
 	char ids[512] = "";
 
@@ -137,7 +140,7 @@ static enum ctl_status report_ambiguous(
 		const struct json_object *vm = json_at(vms, i);
 		size_t used = strlen(ids);
 
-		if (is_called(vm, which))
+		if (is_called(vm, which, released))
 			snprintf(ids + used, sizeof ids - used, " %s", json_get_string(vm, "vm"));
 	}
 	return report_usage(
@@ -145,16 +148,16 @@ static enum ctl_status report_ambiguous(
 }
 
 /* *ret_id: NULL where there is none. */
-static enum ctl_status find_id(const struct ctl *ctl, const char *which,
+static enum ctl_status find_id(const struct ctl *ctl, const char *which, bool released,
 	const struct json_object *vms, const char **ret_id)
 {
 	const char *id = NULL;
 
 	for (size_t i = 0; i < json_length(vms); i++) {
-		if (!is_called(json_at(vms, i), which))
+		if (!is_called(json_at(vms, i), which, released))
 			continue;
 		if (id)
-			return report_ambiguous(ctl, which, vms);
+			return report_ambiguous(ctl, which, released, vms);
 		id = json_get_string(json_at(vms, i), "vm");
 	}
 	*ret_id = id;
@@ -171,7 +174,9 @@ static enum ctl_status request_vm_by_name(
 
 	if (status != CTL_DONE)
 		return status;
-	status = find_id(ctl, which, json_get(list, "vms"), &id);
+	status = find_id(ctl, which, /* released= */ false, json_get(list, "vms"), &id);
+	if (status == CTL_DONE && !id)
+		status = find_id(ctl, which, /* released= */ true, json_get(list, "vms"), &id);
 	if (status == CTL_DONE)
 		status = request_pages(ctl, "vm.get", id ? id : which, NULL, ret_vm);
 	json_unref(list);

@@ -352,6 +352,19 @@ ambiguous() {
 	finish "$other" TERM
 }
 
+# gmemd lists a VM that was closed as long as its process lives.
+released() {
+	exits 0 "a VM is closed" call vm.close "{\"vm\": \"$id\"}"
+	exits 0 "a released VM has its name" show web
+	out_has "it is released" "^state +released$"
+	background again python3 "$here/gmemctl_peers.py" vmm "$vmms" web 1 0 0
+	local again=$last
+	check "another VM gets the name" wait_for grep -q ready "$tmp/again"
+	exits 0 "the name is the new one's" --json show web
+	check "and not the released one's" json "v['vm'] != '$id' and v['state'] == 'opening'"
+	finish "$again" TERM
+}
+
 unprivileged() {
 	if ! as_nobody true; then
 		skip "as another user" "needs root and setpriv"
@@ -419,6 +432,7 @@ else
 	one_vm
 	many_vms
 	ambiguous
+	released
 	unprivileged
 	gmemd_ends
 fi
