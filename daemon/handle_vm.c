@@ -30,7 +30,7 @@ static int check_offer(struct request *request, unsigned *ret_type)
 	bool gate = parameters->gate == GATE_WANTED_REQUIRED;
 	unsigned type = 0;
 
-	if (parameters->type && vm_type_by_name(parameters->type, &type) < 0)
+	if (vm_type_by_name(parameters->type, &type) < 0)
 		return rpc_error_invalid_param(&request->error, "type",
 			"a type of host.describe's kernel.vm_types, by name or number");
 	if (!gmemd->host.vm_types[type].offered)
