@@ -44,6 +44,9 @@ static int find_method(
 				fields_have(method->result, FIELD_FD)))
 		return rpc_error_invalid_request(&request->error,
 			"a batch carries no file descriptors, and this method may need some");
+	if (request->caller->fds_refused && fields_have(method->result, FIELD_FD))
+		return rpc_error_busy(&request->error,
+			"You have not received the file descriptors sent to you", 0);
 	*ret = method;
 	return 0;
 }

@@ -124,33 +124,13 @@ static bool too_many_undelivered(struct peer *peer)
 	return peer->fds_undelivered > FDS_UNDELIVERED_MAX;
 }
 
-static int refuse_undelivered(struct peer *peer, struct packet *packet)
-{
-	struct fd_list none = {.count = 0};
-	struct rpc_error error = {.code = RPC_OK};
-	struct json_object *message, *answer;
-	const char *why;
-	int r;
-
-	message = json_parse(packet->bytes, packet->length, &why);
-	rpc_error_busy(&error, "You have not received the file descriptors sent to you", 0);
-	answer = message_error(json_get(message, "id"), &error);
-	r = peer_send(peer, answer, &none);
-	json_unref(answer);
-	json_unref(message);
-	rpc_error_clear(&error);
-	fd_list_close(&packet->fds);
-	return r;
-}
-
 static int serve(struct peer *peer, struct packet *packet)
 {
 	struct json_object *answer;
 	struct fd_list fds;
 	int r = 0;
 
-	if (too_many_undelivered(peer))
-		return refuse_undelivered(peer, packet);
+	peer->caller.fds_refused = too_many_undelivered(peer);
 	answer = dispatch_packet(peer->gmemd, &peer->caller, packet, &fds);
 	if (answer)
 		r = peer_send(peer, answer, &fds);
