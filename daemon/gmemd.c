@@ -46,7 +46,7 @@ static int probe(struct gmemd *gmemd)
 		return -ENOTSUP;
 	}
 	if (!gmemd->host.gate)
-		log_warning("VMs can have no gate: %s", gmemd->host.gate_reason);
+		log_warning("VMs can have no gate: the kernel lacks %s", gmemd->host.gate_missing);
 	return 0;
 }
 

@@ -75,20 +75,27 @@ static void describe_limits(struct json_object *object, const struct gmemd *gmem
 	json_add_uint(object, "commit_bytes", gmemd->registry.budget.limit);
 }
 
+static void describe_gate(struct json_object *object, const struct host_offer *host)
+{
+	char reason[128];
+
+	json_add_bool(object, "available", host->gate);
+	if (host->gate)
+		return;
+	snprintf(reason, sizeof reason, "the kernel lacks %s", host->gate_missing);
+	json_add_string(object, "reason", reason);
+}
+
 int handle_host_describe(struct request *request)
 {
 	const struct gmemd *gmemd = request->gmemd;
-	struct json_object *gate;
 
 	json_add_string(request->result, "version", GMEMD_VERSION);
 	json_add_uint(request->result, "protocol", PROTOCOL_VERSION);
 	json_add_string(request->result, "backend", "kvm");
 	json_add_uint(request->result, "page_size", gmemd->host.page_size);
 	describe_kernel(json_add_object(request->result, "kernel"), &gmemd->host);
-	gate = json_add_object(request->result, "gate");
-	json_add_bool(gate, "available", gmemd->host.gate);
-	if (gmemd->host.gate_reason)
-		json_add_string(gate, "reason", gmemd->host.gate_reason);
+	describe_gate(json_add_object(request->result, "gate"), &gmemd->host);
 	describe_limits(json_add_object(request->result, "limits"), gmemd);
 	return 0;
 }

@@ -26,8 +26,7 @@ static int check_flags(struct request *request, const struct vm *vm, uint64_t *r
 	if (flags == FIELD_UNSET)
 		flags = offered;
 	if (flags & ~offered)
-		return rpc_error_unsupported(&request->error,
-			"KVM_CAP_GUEST_MEMFD_FLAGS: one of these flags, for VMs of this type",
+		return rpc_error_unsupported(&request->error, "KVM_CAP_GUEST_MEMFD_FLAGS",
 			request->gmemd->host.kernel_release);
 	*ret_flags = flags;
 	return 0;

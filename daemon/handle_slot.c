@@ -33,8 +33,6 @@ static int check_combination(struct request *request)
 	if (parameters->shared_memory != FIELD_UNSET || parameters->shared_offset != FIELD_UNSET)
 		return rpc_error_unsupported(
 			error, "KVM_CAP_MEMORY_ATTRIBUTES", request->gmemd->host.kernel_release);
-	if (own && parameters->guest_memfd != FIELD_UNSET)
-		return rpc_error_invalid_param(error, "guest_memfd", "left out without a memory");
 	if (own && parameters->guest_memfd_offset != 0)
 		return rpc_error_invalid_param(
 			error, "guest_memfd_offset", "0 or left out without a memory");

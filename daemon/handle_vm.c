@@ -37,7 +37,7 @@ static int check_offer(struct request *request, unsigned *ret_type)
 		return rpc_error_invalid_param(&request->error, "type",
 			"a type of host.describe's kernel.vm_types, by name or number");
 	if (!gmemd->host.vm_types[type].offered)
-		return unsupported(request, "KVM_CAP_VM_TYPES: this type");
+		return unsupported(request, "KVM_CAP_VM_TYPES");
 	if (!gmemd->host.vm_types[type].guest_memfd)
 		return unsupported(request, "KVM_CAP_GUEST_MEMFD");
 	if (parameters->initial_state == INITIAL_STATE_PRIVATE)
@@ -46,7 +46,7 @@ static int check_offer(struct request *request, unsigned *ret_type)
 		return rpc_error_not_permitted(
 			&request->error, "a gate, which gmemd's policy requires");
 	if (gate && !gmemd->host.gate)
-		return unsupported(request, gmemd->host.gate_reason);
+		return unsupported(request, gmemd->host.gate_missing);
 	*ret_type = type;
 	return 0;
 }
@@ -243,6 +243,7 @@ int handle_vm_gate(struct request *request)
 		return rpc_error_internal(&request->error, "no memory");
 	}
 	request_take_fd(request, parameters->listener);
+	gate_wake_in_sync(vm->listener);
 	return 0;
 }
 

@@ -15,18 +15,17 @@
 #include "kernel/process.h"
 #include "kernel/uapi.h"
 
-bool gate_available(const char **ret_reason)
+bool gate_available(const char **ret_missing)
 {
 	uint32_t action = SECCOMP_RET_USER_NOTIF;
 
 	/* A length of 0 seals nothing. */
 	if (syscall(__NR_mseal, 0, 0, 0) < 0) {
-		*ret_reason = "no mseal(2): Linux 6.10 or newer is needed";
+		*ret_missing = "mseal(2), of Linux 6.10 or newer";
 		return false;
 	}
 	if (syscall(__NR_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) < 0) {
-		*ret_reason =
-			"no seccomp user notification: the kernel lacks CONFIG_SECCOMP_FILTER";
+		*ret_missing = "seccomp user notification, of CONFIG_SECCOMP_FILTER";
 		return false;
 	}
 	return true;
@@ -60,6 +59,11 @@ bool gate_is_listener(int fd)
 
 	return process_file_target(getpid(), fd, target, sizeof target) == 0 &&
 	       strcmp(target, "anon_inode:seccomp notify") == 0;
+}
+
+void gate_wake_in_sync(int listener)
+{
+	ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 }
 
 int gate_receive(int listener, struct gate_trap *ret)

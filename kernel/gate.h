@@ -14,11 +14,8 @@
 
 #include "kernel/mailbox.h"
 
-/*
- * Whether this kernel can hold a gate: mseal and user notification. Where not, *ret_reason is what
- * is missing (a constant).
- */
-bool gate_available(const char **ret_reason);
+/* Whether this kernel can hold a gate. Where not, *ret_missing is what it lacks (a constant). */
+bool gate_available(const char **ret_missing);
 
 /*
  * In the VMM: puts the gate round every thread of the calling process and all that they start,
@@ -30,6 +27,12 @@ int gate_install(const struct mailbox_area areas[static MAILBOX_COMMANDS], int *
 
 /* Whether fd is a seccomp listener. */
 bool gate_is_listener(int fd);
+
+/*
+ * Has the kernel treat trap and answer as one hand-over, on one processor where it can: a hint,
+ * from Linux 6.6 on.
+ */
+void gate_wake_in_sync(int listener);
 
 /* A trapped ioctl. Its thread waits until it is answered or killed. */
 struct gate_trap {

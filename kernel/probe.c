@@ -109,7 +109,7 @@ int probe_host(int kvm_fd, struct host_offer *ret)
 		return -errno;
 	snprintf(offer.kernel_release, sizeof offer.kernel_release, "%s", name.release);
 	offer.memory_total = (uint64_t)info.totalram * info.mem_unit;
-	offer.gate = gate_available(&offer.gate_reason);
+	offer.gate = gate_available(&offer.gate_missing);
 	if (kvm_fd >= 0)
 		probe_kvm(kvm_fd, &offer);
 	*ret = offer;

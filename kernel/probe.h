@@ -32,7 +32,7 @@ struct host_offer {
 	uint32_t vm_type_mask; /* bit N: KVM_CREATE_VM takes type N */
 	struct vm_type_offer vm_types[VM_TYPES_MAX];
 	bool gate;
-	const char *gate_reason; /* a constant, why there is no gate; NULL where there is */
+	const char *gate_missing; /* a constant, what a gate lacks; NULL where there is one */
 };
 
 /* kvm_fd: /dev/kvm opened read-write, or -1 for what a host without it offers. Makes and closes a

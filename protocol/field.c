@@ -29,14 +29,21 @@ static void append_names(const char *const *names, const char *separator, char *
 	}
 }
 
+uint64_t field_minimum(const struct field *field)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	return field->flags & FIELD_PAGES ? (field->min + page - 1) / page * page : field->min;
+}
+
 static void expect_integer(const struct field *field, char *ret, size_t size)
 {
 	char alignment[64] = "";
 
 	if (field->flags & FIELD_PAGES)
 		snprintf(alignment, sizeof alignment, ", a multiple of %ld", sysconf(_SC_PAGESIZE));
-	snprintf(ret, size, "an integer from %" PRIu64 " to %" PRIu64 "%s", field->min, field->max,
-		alignment);
+	snprintf(ret, size, "an integer from %" PRIu64 " to %" PRIu64 "%s", field_minimum(field),
+		field->max, alignment);
 }
 
 void field_expectation(const struct field *field, char *ret, size_t size)

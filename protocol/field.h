@@ -61,6 +61,9 @@ struct field {
 int fields_decode(const struct field *fields, struct json_object *params, const struct fd_list *fds,
 	void *parameters, struct rpc_error *error);
 
+/* The least that an integer field takes: min, or the first whole page from there on. */
+uint64_t field_minimum(const struct field *field);
+
 /* "an integer from 4096 to 8192, a multiple of 4096": what a field must be. Truncates to size. */
 void field_expectation(const struct field *field, char *ret, size_t size);
 

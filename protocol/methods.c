@@ -307,7 +307,8 @@ static const struct field slot_bind_parameters[] = {
 		AT(slot_bind_parameters, guest_memfd_offset), .summary = "Bytes into the memory."},
 	{"guest_memfd", FIELD_INTEGER, FIELD_OPTIONAL | FIELD_NULLABLE, .max = FD_NUMBER_MAX,
 		.default_value = FIELD_UNSET, AT(slot_bind_parameters, guest_memfd),
-		.summary = "The memory's fd, by its number in the VMM. Required with a memory."},
+		.summary = "The memory's fd, by its number in the VMM. Required with a memory, "
+			   "ignored without."},
 	{"shared_memory", FIELD_INTEGER, FIELD_OPTIONAL | FIELD_NULLABLE, .max = INT64_MAX,
 		.default_value = FIELD_UNSET, AT(slot_bind_parameters, shared_memory),
 		.summary = "What backs the shared half, where private memory needs a second."},

@@ -73,7 +73,7 @@ static void add_default(struct json_object *schema, const struct field *field)
 
 static void add_integer_bounds(struct json_object *schema, const struct field *field)
 {
-	json_add_uint(schema, "minimum", field->min);
+	json_add_uint(schema, "minimum", field_minimum(field));
 	if (field->max > 0)
 		json_add_uint(schema, "maximum", field->max);
 	if (field->flags & FIELD_PAGES)

@@ -334,8 +334,8 @@ static void test_expectations(void)
 
 	check_expectation(0, "a string of 2 to 5 printable bytes");
 	check_expectation(2, "an integer from 5 to 10");
-	snprintf(wanted, sizeof wanted, "an integer from 1 to 1048576, a multiple of %ld",
-		sysconf(_SC_PAGESIZE));
+	snprintf(wanted, sizeof wanted, "an integer from %ld to 1048576, a multiple of %ld",
+		sysconf(_SC_PAGESIZE), sysconf(_SC_PAGESIZE));
 	check_expectation(3, wanted);
 	check_expectation(4, "true or false");
 	check_expectation(5, "one of \"one\", \"two\", \"three\"");

@@ -33,7 +33,7 @@ static void test_without_kvm(void)
 	for (unsigned type = 0; type < VM_TYPES_MAX; type++)
 		CU_ASSERT_FALSE(offer.vm_types[type].offered);
 	CU_ASSERT_EQUAL(offer.gate, gate_available(&reason));
-	CU_ASSERT_EQUAL(offer.gate_reason, reason);
+	CU_ASSERT_EQUAL(offer.gate_missing, reason);
 }
 
 /* Another file is not taken for KVM. */

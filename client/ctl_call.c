@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gmemctl call: any method.
+ */
+#include <string.h>
+
+#include "client/ctl_report.h"
+#include "client/ctl_request.h"
+#include "client/ctl_text.h"
+#include "client/ctl_verb.h"
+#include "protocol/json.h"
+
+enum ctl_status ctl_call(struct ctl *ctl, char **arguments)
+{
+	const char *text = arguments[1] ? arguments[1] : "{}", *why;
+	struct json_object *params = json_parse(text, strlen(text), &why), *result;
+	enum ctl_status status;
+
+	if (!json_is_object(params)) {
+		status = report_usage(
+			ctl, "JSON must be an object: %s", params ? "it is something else" : why);
+		json_unref(params);
+		return status;
+	}
+	status = request(ctl, arguments[0], params, &result);
+	if (status != CTL_DONE)
+		return status;
+	print_value(ctl, result);
+	json_unref(result);
+	return CTL_DONE;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gmemctl's errors. See ctl_report.h.
+ */
+#include "client/ctl_report.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/gmem.h"
+#include "protocol/error.h"
+#include "protocol/json.h"
+
+#define MESSAGE_SIZE 1024
+
+/* An error of our own, in the shape of gmemd's. It has no code, for that is gmemd's to give. */
+static struct json_object *error_new(const char *reason, const char *message)
+{
+	struct json_object *error = json_new_object();
+
+	json_add_string(error, "message", message);
+	json_add_string(json_add_object(error, "data"), "reason", reason);
+	return error;
+}
+
+static bool print_detail(const char *name, struct json_object *value, void *context)
+{
+	(void)context;
+	if (strcmp(name, "reason") == 0)
+		return true;
+	fprintf(stderr, "  %s: %s\n", name,
+		json_is_string(value) ? json_string(value) : json_print(value, NULL));
+	return true;
+}
+
+static void print_error(const struct ctl *ctl, struct json_object *take_error)
+{
+	struct json_object *data = json_get(take_error, "data");
+
+	if (ctl->json) {
+		fprintf(stderr, "%s\n", json_print(take_error, NULL));
+	} else {
+		fprintf(stderr, "gmemctl: %s\n", json_get_string(take_error, "message"));
+		if (json_is_object(data))
+			json_each(data, print_detail, NULL);
+	}
+	json_unref(take_error);
+}
+
+enum ctl_status report_usage(const struct ctl *ctl, const char *format, ...)
+{
+	char message[MESSAGE_SIZE];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(message, sizeof message, format, arguments);
+	va_end(arguments);
+	print_error(ctl, error_new("usage", message));
+	return CTL_USAGE;
+}
+
+static enum ctl_status report_socket(const struct ctl *ctl, const char *reason, const char *what)
+{
+	char message[MESSAGE_SIZE];
+
+	snprintf(message, sizeof message, "%s: %s", ctl->socket, what);
+	print_error(ctl, error_new(reason, message));
+	return CTL_REFUSED;
+}
+
+enum ctl_status report_connect(const struct ctl *ctl, int r)
+{
+	switch (-r) {
+	case ENAMETOOLONG:
+		return report_usage(ctl, "%s: too long for a socket's path", ctl->socket);
+	case EACCES:
+	case EPERM:
+		return report_socket(ctl, "not_permitted", "this user may not connect");
+	case ENOMEM:
+	case EMFILE:
+	case ENFILE:
+		return report_system(ctl, "connecting", r);
+	default:
+		report_socket(ctl, "no_daemon", "no gmemd serves there");
+		return CTL_NO_DAEMON;
+	}
+}
+
+static struct json_object *last_error(void)
+{
+	const char *text = gmem_last_error(), *why;
+
+	return json_parse(text, strlen(text), &why);
+}
+
+int64_t last_error_code(void)
+{
+	struct json_object *error = last_error();
+	int64_t code = 0;
+
+	json_get_int(error, "code", &code);
+	json_unref(error);
+	return code;
+}
+
+enum ctl_status report_call(const struct ctl *ctl, int r)
+{
+	int64_t code = last_error_code();
+
+	if (r == -ECONNRESET || r == -EPIPE) {
+		report_socket(ctl, "no_daemon", "gmemd is gone");
+		return CTL_NO_DAEMON;
+	}
+	if (r != -EREMOTEIO)
+		return report_system(ctl, "calling gmemd", r);
+	print_error(ctl, last_error());
+	return code == RPC_NOT_FOUND ? CTL_NOT_FOUND : CTL_REFUSED;
+}
+
+enum ctl_status report_system(const struct ctl *ctl, const char *what, int r)
+{
+	char message[MESSAGE_SIZE];
+
+	snprintf(message, sizeof message, "%s: %s", what, strerror(-r));
+	print_error(ctl, error_new("system", message));
+	return CTL_REFUSED;
+}
+
+void report_gap(const struct ctl *ctl, uint64_t lost)
+{
+	struct json_object *error;
+	char message[MESSAGE_SIZE];
+
+	snprintf(message, sizeof message, "%" PRIu64 " event%s lost", lost,
+		lost == 1 ? " was" : "s were");
+	error = error_new("gap", message);
+	json_add_uint(json_get(error, "data"), "lost", lost);
+	print_error(ctl, error);
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gmemctl's requests to gmemd. See ctl_request.h.
+ */
+#include "client/ctl_request.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "client/ctl_report.h"
+#include "client/gmem.h"
+#include "kernel/cleanup.h"
+#include "protocol/error.h"
+#include "protocol/json.h"
+
+static int call(struct ctl *ctl, const char *method, struct json_object *params,
+	struct json_object **ret_result)
+{
+	cleanup_free char *text = NULL;
+	struct json_object *result;
+	const char *why;
+	int r;
+
+	r = gmem_call(ctl->gmem, method, params ? json_print(params, NULL) : NULL, &text);
+	if (r < 0)
+		return r;
+	result = json_parse(text, strlen(text), &why);
+	if (!result)
+		return -EPROTO;
+	*ret_result = result;
+	return 0;
+}
+
+int request_try(struct ctl *ctl, const char *method, struct json_object *take_params,
+	struct json_object **ret_result)
+{
+	int r = 0;
+
+	if (!ctl->gmem)
+		r = gmem_connect(ctl->socket, &ctl->gmem);
+	if (r == 0)
+		r = call(ctl, method, take_params, ret_result);
+	json_unref(take_params);
+	return r;
+}
+
+enum ctl_status request(struct ctl *ctl, const char *method, struct json_object *take_params,
+	struct json_object **ret_result)
+{
+	int r = request_try(ctl, method, take_params, ret_result);
+
+	if (r == 0)
+		return CTL_DONE;
+	return ctl->gmem ? report_call(ctl, r) : report_connect(ctl, r);
+}
+
+/* vm NULL: of vm.list; cursor "": the first page. */
+static struct json_object *page_params(const char *vm, const char *cursor)
+{
+	struct json_object *params = json_new_object();
+
+	if (vm)
+		json_add_string(params, "vm", vm);
+	if (cursor[0])
+		json_add_string(params, "cursor", cursor);
+	return params;
+}
+
+/* Members of a page: an array goes on with what the pages before had, others are as on the first.
+ */
+static bool join_member(const char *name, struct json_object *value, void *context)
+{
+	struct json_object *whole = context;
+	struct json_object *array = json_get(whole, name);
+
+	if (strcmp(name, "cursor") == 0)
+		return true;
+	if (!json_has(whole, name)) {
+		json_add(whole, name, json_ref(value));
+		return true;
+	}
+	for (size_t i = 0; json_is_array(array) && i < json_length(value); i++)
+		json_append(array, json_ref(json_at(value, i)));
+	return true;
+}
+
+/* first: the first page where the caller has it already, else NULL. */
+static enum ctl_status request_pages(struct ctl *ctl, const char *method, const char *vm,
+	struct json_object *take_first, struct json_object **ret_whole)
+{
+	struct json_object *whole = json_new_object(), *page = take_first, *next;
+	enum ctl_status status = CTL_DONE;
+	const char *cursor = "";
+
+	if (!page)
+		status = request(ctl, method, page_params(vm, cursor), &page);
+	while (status == CTL_DONE) {
+		json_each(page, join_member, whole);
+		cursor = json_get_string(page, "cursor");
+		if (!cursor[0])
+			break;
+		status = request(ctl, method, page_params(vm, cursor), &next);
+		if (status == CTL_DONE) {
+			json_unref(page);
+			page = next;
+		}
+	}
+	json_unref(page);
+	if (status == CTL_DONE)
+		*ret_whole = whole;
+	else
+		json_unref(whole);
+	return status;
+}
+
+enum ctl_status request_vms(struct ctl *ctl, struct json_object **ret_list)
+{
+	return request_pages(ctl, "vm.list", NULL, NULL, ret_list);
+}
+
+/* By name or uuid: both are a tenant's to choose, so that VMs of two tenants can have the same, and
+ * a VM the same as one that is released. */
+static bool is_called(const struct json_object *vm, const char *which, bool released)
+{
+	if (released != (strcmp(json_get_string(vm, "state"), "released") == 0))
+		return false;
+	return strcmp(json_get_string(vm, "name"), which) == 0 ||
+	       strcasecmp(json_get_string(vm, "uuid"), which) == 0;
+}
+
+static enum ctl_status report_ambiguous(
+	const struct ctl *ctl, const char *which, bool released, const struct json_object *vms)
+{
+	char ids[512] = "";
+
+	for (size_t i = 0; i < json_length(vms); i++) {
+		const struct json_object *vm = json_at(vms, i);
+		size_t used = strlen(ids);
+
+		if (is_called(vm, which, released))
+			snprintf(ids + used, sizeof ids - used, " %s", json_get_string(vm, "vm"));
+	}
+	return report_usage(
+		ctl, "more than one VM is called \"%s\"; say which by its id:%s", which, ids);
+}
+
+/* *ret_id: NULL where there is none. */
+static enum ctl_status find_id(const struct ctl *ctl, const char *which, bool released,
+	const struct json_object *vms, const char **ret_id)
+{
+	const char *id = NULL;
+
+	for (size_t i = 0; i < json_length(vms); i++) {
+		if (!is_called(json_at(vms, i), which, released))
+			continue;
+		if (id)
+			return report_ambiguous(ctl, which, released, vms);
+		id = json_get_string(json_at(vms, i), "vm");
+	}
+	*ret_id = id;
+	return CTL_DONE;
+}
+
+/* Where there is none, gmemd is asked by the name itself: the error is its own. */
+static enum ctl_status request_vm_by_name(
+	struct ctl *ctl, const char *which, struct json_object **ret_vm)
+{
+	struct json_object *list;
+	enum ctl_status status = request_vms(ctl, &list);
+	const char *id = NULL;
+
+	if (status != CTL_DONE)
+		return status;
+	status = find_id(ctl, which, /* released= */ false, json_get(list, "vms"), &id);
+	if (status == CTL_DONE && !id)
+		status = find_id(ctl, which, /* released= */ true, json_get(list, "vms"), &id);
+	if (status == CTL_DONE)
+		status = request_pages(ctl, "vm.get", id ? id : which, NULL, ret_vm);
+	json_unref(list);
+	return status;
+}
+
+enum ctl_status request_vm(struct ctl *ctl, const char *which, struct json_object **ret_vm)
+{
+	struct json_object *first;
+	int r = request_try(ctl, "vm.get", page_params(which, ""), &first);
+
+	if (r == 0)
+		return request_pages(ctl, "vm.get", which, first, ret_vm);
+	if (!ctl->gmem)
+		return report_connect(ctl, r);
+	if (r == -EREMOTEIO && last_error_code() == RPC_NOT_FOUND)
+		return request_vm_by_name(ctl, which, ret_vm);
+	return report_call(ctl, r);
+}

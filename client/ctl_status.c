@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gmemctl status and ping: gmemd as a whole.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "client/ctl_request.h"
+#include "client/ctl_text.h"
+#include "client/ctl_verb.h"
+#include "protocol/json.h"
+
+static const char *const states[] = {"opening", "running", "released"};
+#define STATES (sizeof states / sizeof *states)
+
+struct totals {
+	uint64_t vms[STATES];
+	uint64_t committed, resident; /* bytes */
+};
+
+static void add_up(const struct json_object *vms, struct totals *totals)
+{
+	for (size_t i = 0; i < json_length(vms); i++) {
+		const struct json_object *vm = json_at(vms, i);
+		uint64_t committed = 0, resident = 0;
+
+		for (size_t state = 0; state < STATES; state++)
+			totals->vms[state] +=
+				strcmp(json_get_string(vm, "state"), states[state]) == 0;
+		json_get_uint(vm, "committed", &committed);
+		json_get_uint(vm, "resident", &resident);
+		totals->committed += committed;
+		totals->resident += resident;
+	}
+}
+
+static void print_json_status(
+	const struct ctl *ctl, struct json_object *host, const struct totals *totals)
+{
+	struct json_object *value = json_new_object(), *vms;
+
+	json_add(value, "host", json_ref(host));
+	vms = json_add_object(value, "vms");
+	for (size_t state = 0; state < STATES; state++)
+		json_add_uint(vms, states[state], totals->vms[state]);
+	json_add_uint(value, "committed", totals->committed);
+	json_add(value, "commit_limit",
+		json_ref(json_get(json_get(host, "limits"), "commit_bytes")));
+	json_add_uint(value, "resident", totals->resident);
+	print_value(ctl, value);
+	json_unref(value);
+}
+
+static void print_host(const struct ctl *ctl, const struct json_object *host)
+{
+	const struct json_object *kernel = json_get(host, "kernel");
+	const struct json_object *gate = json_get(host, "gate");
+	char flags[TEXT_SIZE], protocol[TEXT_SIZE];
+
+	text_of_value(ctl, TEXT_NUMBER, json_get(host, "protocol"), protocol, sizeof protocol);
+	text_of_value(ctl, TEXT_NAMES, json_get(kernel, "guest_memfd_flags"), flags, sizeof flags);
+	printf("gmemd      %s, protocol %s, backend %s\n", json_get_string(host, "version"),
+		protocol, json_get_string(host, "backend"));
+	printf("kernel     %s, guest_memfd flags %s\n", json_get_string(kernel, "release"), flags);
+	if (json_get_bool(gate, "available"))
+		puts("gate       available");
+	else
+		printf("gate       not available: %s\n", json_get_string(gate, "reason"));
+}
+
+static void print_totals(const struct ctl *ctl, const struct json_object *host,
+	const struct json_object *vms, const struct totals *totals)
+{
+	char limit[TEXT_SIZE], committed[TEXT_SIZE], resident[TEXT_SIZE];
+	struct json_object *numbers = json_new_object();
+
+	json_add_uint(numbers, "committed", totals->committed);
+	json_add_uint(numbers, "resident", totals->resident);
+	text_of_value(ctl, TEXT_BYTES, json_get(numbers, "committed"), committed, TEXT_SIZE);
+	text_of_value(ctl, TEXT_BYTES, json_get(numbers, "resident"), resident, TEXT_SIZE);
+	text_of_value(ctl, TEXT_BYTES, json_get(json_get(host, "limits"), "commit_bytes"), limit,
+		sizeof limit);
+	json_unref(numbers);
+	printf("VMs        %zu", json_length(vms));
+	for (size_t state = 0; state < STATES; state++)
+		printf("%s %" PRIu64 " %s", state == 0 ? ":" : ",", totals->vms[state],
+			states[state]);
+	printf("\ncommitted  %s of %s\nresident   %s\n", committed, limit, resident);
+}
+
+enum ctl_status ctl_overview(struct ctl *ctl, char **arguments)
+{
+	struct totals totals = {.committed = 0};
+	struct json_object *host = NULL, *list = NULL;
+	enum ctl_status status;
+
+	(void)arguments;
+	status = request(ctl, "host.describe", NULL, &host);
+	if (status == CTL_DONE)
+		status = request_vms(ctl, &list);
+	if (status == CTL_DONE) {
+		add_up(json_get(list, "vms"), &totals);
+		if (ctl->json) {
+			print_json_status(ctl, host, &totals);
+		} else {
+			print_host(ctl, host);
+			print_totals(ctl, host, json_get(list, "vms"), &totals);
+		}
+	}
+	json_unref(list);
+	json_unref(host);
+	return status;
+}
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+enum ctl_status ctl_ping(struct ctl *ctl, char **arguments)
+{
+	double start = now();
+	struct json_object *result;
+	enum ctl_status status;
+
+	(void)arguments;
+	status = request(ctl, "ping", NULL, &result);
+	if (status != CTL_DONE)
+		return status;
+	if (ctl->json)
+		print_value(ctl, result);
+	else
+		printf("gmemd answered after %.0f us\n", (now() - start) * 1e6);
+	json_unref(result);
+	return CTL_DONE;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The table of gmemctl's verbs. See ctl_verb.h.
+ */
+#include "client/ctl_verb.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const struct verb verbs[] = {
+	{"status", "", 0, 0, VERB_BYTES, ctl_overview,
+		"gmemd, its kernel, how many VMs there are and how much memory they have."},
+	{"probe", "", 0, 0, 0, ctl_probe,
+		"What this host can and can't do, and what follows; needs no gmemd."},
+	{"vms", "", 0, 0, VERB_BYTES, ctl_vms, "All VMs."},
+	{"show", "VM", 1, 1, VERB_BYTES, ctl_show,
+		"A VM, by id, name or uuid, with its memories, slots and pending calls."},
+	{"slots", "VM", 1, 1, VERB_BYTES, ctl_slots, "A VM's memslots."},
+	{"events", "", 0, 0, VERB_BYTES | VERB_COUNT, ctl_events,
+		"What happens, a line for each event, until Ctrl-C."},
+	{"call", "METHOD [JSON]", 1, 2, 0, ctl_call,
+		"Calls a method with parameters ({}) and prints its result."},
+	{"ping", "", 0, 0, 0, ctl_ping, "Asks gmemd for an answer, and says how long it took."},
+	{"help", "[VERB|METHOD]", 0, 1, 0, ctl_help,
+		"This, or what a verb or a method of the protocol takes and gives."},
+	{.name = NULL},
+};
+
+const struct verb *verb_by_name(const char *name)
+{
+	for (const struct verb *verb = verbs; verb->name; verb++) {
+		if (strcmp(verb->name, name) == 0)
+			return verb;
+	}
+	return NULL;
+}
+
+void verb_names(char *ret, size_t size)
+{
+	size_t used = 0;
+
+	ret[0] = '\0';
+	for (const struct verb *verb = verbs; verb->name && used < size; verb++) {
+		snprintf(ret + used, size - used, " %s", verb->name);
+		used = strlen(ret);
+	}
+}

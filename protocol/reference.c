@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Prints the protocol's reference as Markdown, from the tables that also check requests.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "protocol/description.h"
+#include "protocol/methods.h"
+#include "protocol/packet.h"
+
+#define TEXT_SIZE 512
+
+static const char *const transport[] = {
+	"gmemd listens on two AF_UNIX sockets of type SOCK_SEQPACKET, by default in /run/gmemd:",
+	"gmemd.sock for VMMs, each for its own VM, and admin.sock for operators, for all VMs.",
+	"One packet is one JSON-RPC 2.0 request, notification or answer, or a batch (an array)",
+	"of them, in UTF-8. Parameters are given by name; one that is unknown is an error.",
+	"A file descriptor is an integer in JSON: its index among those that came with the same",
+	"packet (SCM_RIGHTS). A batch carries none. Sizes, offsets and addresses are bytes.",
+	"Answers come in the order of the requests.",
+	NULL,
+};
+
+static const char *const calls[] = {
+	"A VM's ioctls are the VMM's to issue, with arguments that gmemd has written. A method",
+	"that needs one answers with a `call`: the VMM does ioctl(vm_fd, request, address + i *",
+	"stride) for i from 0 to count - 1, stops at the first that fails, and reports with",
+	"call.done how many it has done. What gmemd refuses fails with EPERM. Where `call` is",
+	"null, the work is done.",
+	NULL,
+};
+
+/* In a table's cell a bar would end it. */
+static void print_cell(const char *text)
+{
+	fputs("| ", stdout);
+	for (; text && *text; text++)
+		printf("%s%c", *text == '|' ? "\\" : "", *text);
+	putchar(' ');
+}
+
+static void print_lines(const char *const *lines)
+{
+	for (; *lines; lines++)
+		puts(*lines);
+}
+
+static void print_transport(void)
+{
+	printf("# gmemd's protocol, version %d\n\n## Transport\n\n", PROTOCOL_VERSION);
+	print_lines(transport);
+	printf("A packet has at most %d bytes and %d file descriptors.\n", PACKET_BYTES_MAX,
+		PACKET_FDS_MAX);
+	puts("\n## Calls\n");
+	print_lines(calls);
+}
+
+/* The page size is that of the host that gmemd runs on, not of the one that this is built on. */
+static void print_expectation(const struct field *field)
+{
+	struct field unaligned = *field;
+	char text[TEXT_SIZE], whole[2 * TEXT_SIZE];
+
+	unaligned.flags &= ~(unsigned)FIELD_PAGES;
+	field_expectation(&unaligned, text, sizeof text);
+	snprintf(whole, sizeof whole, "%s%s", text,
+		field->flags & FIELD_PAGES ? ", a multiple of the page size" : "");
+	print_cell(whole);
+}
+
+static void print_parameters(const struct field *fields)
+{
+	char text[TEXT_SIZE];
+
+	puts("\nParameters:");
+	if (!fields->name) {
+		puts("none.");
+		return;
+	}
+	puts("\n| name | required | must be | default | |\n| --- | --- | --- | --- | --- |");
+	for (const struct field *field = fields; field->name; field++) {
+		snprintf(text, sizeof text, "`%s`", field->name);
+		print_cell(text);
+		print_cell(field->flags & FIELD_OPTIONAL ? "no" : "yes");
+		print_expectation(field);
+		field_default(field, text, sizeof text);
+		print_cell(text);
+		print_cell(field->summary);
+		puts("|");
+	}
+}
+
+static void print_result_row(const char *path, const struct field *field, void *context)
+{
+	char text[TEXT_SIZE];
+
+	(void)context;
+	snprintf(text, sizeof text, "`%s`", path);
+	print_cell(text);
+	print_cell(field->flags & FIELD_OPTIONAL ? "no" : "yes");
+	field_kind(field, text, sizeof text);
+	print_cell(text);
+	print_cell(field->summary);
+	puts("|");
+}
+
+static void print_result(const struct field *fields)
+{
+	puts("\nResult:");
+	if (!fields->name) {
+		puts("an empty object.");
+		return;
+	}
+	puts("\n| name | always there | is | |\n| --- | --- | --- | --- |");
+	fields_walk(fields, print_result_row, NULL);
+}
+
+static void print_errors(const enum rpc_code *errors)
+{
+	puts("\nErrors:");
+	if (*errors == RPC_OK)
+		puts("only those of any method.");
+	for (; *errors != RPC_OK; errors++)
+		printf("%d %s%s\n", *errors, rpc_reason(*errors), errors[1] == RPC_OK ? "." : ",");
+}
+
+static void print_method(const struct method *method)
+{
+	printf("\n### %s\n\n%s\n\nMay be called on:", method->name, method->summary);
+	printf("%s%s%s.\n", method->access & ACCESS_VMM ? " gmemd.sock" : "",
+		method->access == (ACCESS_VMM | ACCESS_OPERATOR) ? "," : "",
+		method->access & ACCESS_OPERATOR ? " admin.sock" : "");
+	print_parameters(method->parameters);
+	print_result(method->result);
+	print_errors(method->errors);
+}
+
+static void print_common_errors(void)
+{
+	static const enum rpc_code codes[] = {RPC_PARSE_ERROR, RPC_INVALID_REQUEST,
+		RPC_METHOD_NOT_FOUND, RPC_INVALID_PARAMS, RPC_INTERNAL_ERROR, RPC_NOT_PERMITTED};
+
+	puts("\n## Errors\n");
+	puts("An error has a code, a message (one sentence for a person) and data, whose `reason`");
+	puts("names the code. Data of invalid_params has `param` and `expected` too.");
+	puts("Any method can give these:\n\n| code | reason |\n| --- | --- |");
+	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+		printf("| %d | %s |\n", codes[i], rpc_reason(codes[i]));
+}
+
+int main(void)
+{
+	print_transport();
+	print_common_errors();
+	puts("\n## Methods");
+	for (unsigned number = 0; number < METHODS; number++)
+		print_method(&methods[number]);
+	return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
