@@ -138,11 +138,28 @@ static int read_setting(void *context, const char *section, const char *name, co
 	return 0;
 }
 
+/* ini_parse() takes what can be opened and not read, such as a directory, for an empty file. */
+static int parse_file(struct file_reading *reading)
+{
+	FILE *file = fopen(reading->path, "re");
+	int line, number;
+
+	if (!file)
+		return -1;
+	line = ini_parse_file(file, read_setting, reading);
+	number = errno;
+	if (line == 0 && ferror(file))
+		line = -1;
+	fclose(file);
+	errno = number;
+	return line;
+}
+
 /* required: whether it is wrong for the file not to be there. */
 static bool read_file(const char *path, bool required, struct config *config)
 {
 	struct file_reading reading = {config, path};
-	int line = ini_parse(path, read_setting, &reading);
+	int line = parse_file(&reading);
 
 	if (line == -1 && !required && errno == ENOENT)
 		return true;

@@ -16,6 +16,9 @@
 #include "kernel/uapi.h"
 #include "protocol/json.h"
 
+/* The end of a process is known within a turn of the loop. */
+#define RETRY_MS 100
+
 static int unsupported(struct request *request, const char *capability)
 {
 	return rpc_error_unsupported(
@@ -74,6 +77,11 @@ static int check_names(struct request *request)
 	return 0;
 }
 
+static bool makes_room(const struct vm *vm)
+{
+	return vm->state == VM_RELEASED && vm->listener < 0;
+}
+
 /* A process has one VM, for its address space holds one mailbox; a closed one without a gate makes
  * room for the next. */
 static int check_process(struct request *request)
@@ -83,12 +91,7 @@ static int check_process(struct request *request)
 
 	if (process_ended(process->pidfd))
 		return rpc_error_gone(&request->error, "process", "that connected");
-	if (vm && vm->state == VM_RELEASED && vm->listener < 0) {
-		watch_stop(vm);
-		vm_free(vm);
-		return 0;
-	}
-	if (!vm)
+	if (!vm || makes_room(vm))
 		return 0;
 	rpc_error_conflict(&request->error, "vm", "This process has opened its VM already");
 	rpc_error_detail_string(&request->error, "vm", vm->id);
@@ -115,8 +118,23 @@ static void describe_mailbox(struct request *request, const struct vm *vm, int t
 	}
 }
 
+/* Only once nothing speaks against the next any more: a refusal changes nothing. */
+static void make_room(struct request *request)
+{
+	struct vm *vm =
+		registry_vm_of_process(&request->gmemd->registry, &request->caller->process);
+
+	if (vm) {
+		watch_stop(vm);
+		vm_free(vm);
+	}
+}
+
 static int vm_new_error(struct request *request, int r)
 {
+	if (r == -EEXIST)
+		return rpc_error_busy(&request->error,
+			"The process that had this one's pid is not yet done with", RETRY_MS);
 	if (r == -EDQUOT)
 		return rpc_error_busy(&request->error, "The user has as many VMs as it may", 0);
 	return rpc_error_kernel(&request->error, -r, "making a mailbox");
@@ -161,6 +179,7 @@ static int open_vm(struct request *request, unsigned type)
 	int kvm = -1, mailbox = -1, r;
 	struct vm *vm;
 
+	make_room(request);
 	r = vm_new(&request->gmemd->registry, process,
 		&(struct vm_request){
 			.name = parameters->name,

@@ -8,6 +8,18 @@
 
 #include "protocol/json.h"
 
+/* json-c makes one of these two of each integer that has no room in 64 bits: whether the id was one
+ * that can be said back as it was can't be told. */
+static bool id_at_edge(struct json_object *message)
+{
+	uint64_t number;
+	int64_t negative;
+
+	if (json_get_uint(message, "id", &number))
+		return number == UINT64_MAX;
+	return json_get_int(message, "id", &negative) && negative == INT64_MIN;
+}
+
 static const char *id_fault(struct json_object *message)
 {
 	struct json_object *id = json_get(message, "id");
@@ -18,6 +30,8 @@ static const char *id_fault(struct json_object *message)
 		return NULL;
 	if (!json_is_string(id) && !json_is_number(id))
 		return "id must be a string, a number or null";
+	if (id_at_edge(message))
+		return "id must be above -2^63 and below 2^64-1";
 	if (!json_print(id, &length) || length > MESSAGE_ID_BYTES_MAX)
 		return "id is longer than 256 bytes";
 	return NULL;
