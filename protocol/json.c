@@ -226,12 +226,7 @@ bool json_get_uint(const struct json_object *object, const char *name, uint64_t 
 
 bool json_get_int(const struct json_object *object, const char *name, int64_t *ret)
 {
-	struct json_object *member = json_get(object, name);
-
-	if (!json_is_integer(member))
-		return false;
-	*ret = json_object_get_int64(member);
-	return true;
+	return json_int(json_get(object, name), ret);
 }
 
 bool json_get_bool(const struct json_object *object, const char *name)
@@ -249,6 +244,14 @@ bool json_uint(const struct json_object *value, uint64_t *ret)
 	if (!json_is_integer(value) || json_object_get_int64(value) < 0)
 		return false;
 	*ret = json_object_get_uint64(value);
+	return true;
+}
+
+bool json_int(const struct json_object *value, int64_t *ret)
+{
+	if (!json_is_integer(value))
+		return false;
+	*ret = json_object_get_int64(value);
 	return true;
 }
 

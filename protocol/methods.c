@@ -184,6 +184,7 @@ static const struct field rpc_discover_result[] = {
 	{"openrpc", FIELD_STRING, .summary = "The version of the description's format."},
 	{"info", FIELD_ANY, .summary = "Title and version."},
 	{"methods", FIELD_ARRAY, .summary = "One for each method."},
+	{"x-events", FIELD_ANY, .summary = "The notification \"event\": its parameters and kinds."},
 	{"components", FIELD_ANY, .summary = "The errors, for reference by methods."},
 	END,
 };

@@ -484,8 +484,7 @@ def slot_combinations():
         data = {} if code != -32602 else {"param": param}
         watched.refused(vmm.peer, "slot.bind", params, code, **data)
 
-    refused("guest_memfd", memory=None)
-    refused("guest_memfd_offset", memory=None, guest_memfd=None)
+    refused("guest_memfd_offset", memory=None)
     refused("userspace_addr", memory=None, guest_memfd=None, guest_memfd_offset=0, userspace_addr=0)
     refused("guest_memfd", guest_memfd=None)
     refused("flags", flags=["readonly"])
