@@ -172,23 +172,28 @@ static int start(struct request *request, struct vm *vm, int *ret_kvm, int *ret_
 	return rpc_error_internal(&request->error, "no memory");
 }
 
+static void announce(struct request *request, const struct vm *vm)
+{
+	log_vm_info(vm->id, "opened as \"%s\" by process %d of user %u", vm->name, vm->process.pid,
+		vm->process.uid);
+	events_vm(&request->gmemd->events, vm, EVENT_VM_OPENED);
+}
+
 static int open_vm(struct request *request, unsigned type)
 {
 	const struct vm_open_parameters *parameters = &request->parameters.vm_open;
-	const struct process *process = &request->caller->process;
+	const struct vm_request wanted = {
+		.name = parameters->name,
+		.uuid = parameters->uuid,
+		.type = type,
+		.commit_limit = parameters->commit_limit,
+		.gate = parameters->gate == GATE_WANTED_REQUIRED,
+	};
 	int kvm = -1, mailbox = -1, r;
 	struct vm *vm;
 
 	make_room(request);
-	r = vm_new(&request->gmemd->registry, process,
-		&(struct vm_request){
-			.name = parameters->name,
-			.uuid = parameters->uuid,
-			.type = type,
-			.commit_limit = parameters->commit_limit,
-			.gate = parameters->gate == GATE_WANTED_REQUIRED,
-		},
-		&vm);
+	r = vm_new(&request->gmemd->registry, &request->caller->process, &wanted, &vm);
 	if (r < 0)
 		return vm_new_error(request, r);
 	r = start(request, vm, &kvm, &mailbox);
@@ -200,9 +205,7 @@ static int open_vm(struct request *request, unsigned type)
 	json_add_string(request->result, "uuid", vm->uuid);
 	request_answer_fd(request, request->result, "kvm", kvm);
 	describe_mailbox(request, vm, mailbox);
-	log_vm_info(vm->id, "opened as \"%s\" by process %d of user %u", vm->name, process->pid,
-		process->uid);
-	events_vm(&request->gmemd->events, vm, EVENT_VM_OPENED);
+	announce(request, vm);
 	return 0;
 }
 
