@@ -17,6 +17,7 @@ struct caller {
 	struct process process;    /* who connected */
 	struct subscriber *subscriber;
 	bool *subscribed;
+	bool fds_refused; /* it has not received those that were sent to it */
 };
 
 struct request {
