@@ -9,7 +9,7 @@ import tempfile
 import time
 
 from gmemtest import linux
-from gmemtest.tap import Failed, check, equal, note
+from gmemtest.tap import Failed, check, note
 from gmemtest.wire import Peer
 
 SECONDS_TO_START = 30
@@ -55,7 +55,9 @@ class Daemon:
             try:
                 peer = self.operator()
                 peer.call("ping")
+                fds = self.fds()
                 peer.close()
+                self.fds_come_back(fds - 2)  # the connection and its pidfd
                 return
             except OSError:
                 time.sleep(0.01)
@@ -101,7 +103,7 @@ class Daemon:
         until = time.monotonic() + seconds
         while self.fds() > to and time.monotonic() < until:
             time.sleep(0.02)
-        return equal(self.fds() <= to, True, "gmemd has %d fds open, %d before" % (self.fds(), to))
+        return check(self.fds() <= to, "gmemd has %d fds open, %d before" % (self.fds(), to))
 
     def stop(self):
         """Ends it and checks that it ends as it should."""
