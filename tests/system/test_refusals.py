@@ -152,6 +152,7 @@ def before_the_gate():
 def policy():
     strict = Daemon(gate="required")
     peer = strict.peer()
+    peer.call("ping")
     before = strict.fds()
     error = peer.error("vm.open", {"name": "x", "gate": "none"})
     equal(error["code"], -32002, "code")
