@@ -189,7 +189,6 @@ struct json_object *dispatch_packet(struct gmemd *gmemd, const struct caller *ca
 	struct request request = {.gmemd = gmemd, .caller = caller, .fds = &packet->fds};
 	struct json_object *answer = serve_packet(packet, &request);
 
-	fd_list_close(&packet->fds);
 	*ret_fds = request.answer_fds;
 	return answer;
 }

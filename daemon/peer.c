@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "daemon/dispatch.h"
+#include "daemon/disposal.h"
 #include "daemon/log.h"
 #include "kernel/cleanup.h"
 #include "protocol/json.h"
@@ -24,8 +25,10 @@
 /* Fds sent to a peer and not known to be received, at most: they pin what they refer to. */
 #define FDS_UNDELIVERED_MAX 32
 
-/* How long an answer rests where all users together have too many fds on their way: nothing tells
- * when that changes. */
+/*
+ * How long a peer rests where its answer finds too many fds of all users on their way, or it has
+ * sent more files than can be closed: nothing tells when that changes.
+ */
 static const struct timeval rest = {.tv_usec = 100 * 1000};
 
 struct outgoing {
@@ -150,6 +153,7 @@ static int serve(struct peer *peer, struct packet *packet)
 
 	peer->caller.fds_refused = too_many_undelivered(peer);
 	answer = dispatch_packet(peer->gmemd, &peer->caller, packet, &fds);
+	disposal_close(peer->gmemd, peer->caller.process.uid, &packet->fds);
 	if (answer)
 		r = peer_send(peer, answer, &fds);
 	json_unref(answer);
@@ -163,6 +167,11 @@ static void readable(evutil_socket_t fd, short what, void *context)
 	int r;
 
 	(void)what;
+	if (!disposal_has_room(peer->gmemd, peer->caller.process.uid)) {
+		event_del(peer->readable);
+		event_add(peer->rested, &rest);
+		return;
+	}
 	r = packet_receive(fd, MSG_DONTWAIT, &packet);
 	if (r == 0)
 		r = serve(peer, &packet);
