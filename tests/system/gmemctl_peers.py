@@ -17,12 +17,15 @@ import fcntl
 import json
 import mmap
 import os
+import signal
 import socket
 import sys
 
 KVM_CREATE_VM = 0xAE01
 PAGE = 4096
 MAP_FIXED_NOREPLACE = 0x100000
+
+PR_SET_PDEATHSIG = 1
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
@@ -63,6 +66,10 @@ class Vmm:
         self.call("call.done", vm=self.vm, call=call["id"], done=1)
 
 
+def die_with_parent():
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def wait_for_end():
     print("ready", flush=True)
     sys.stdin.read()
@@ -72,6 +79,7 @@ def vmm(path, name, count, slots, pending, **options):
     for number in range(1, count):
         read_end, write_end = os.pipe()
         if os.fork() == 0:
+            die_with_parent()
             other = Vmm(path, f"{name}-{number}")
             os.write(write_end, other.vm.encode())
             sys.stdin.read()
@@ -106,6 +114,7 @@ def gmemd(path, sequences):
         peer.send(json.dumps(event).encode())
 
 
+die_with_parent()
 if sys.argv[1] == "vmm":
     chosen = {"uuid": sys.argv[7]} if len(sys.argv) > 7 else {}
     vmm(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), sys.argv[6] == "1", **chosen)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A FUSE file system of the test's own, with one file whose close waits until the file system ends.
+
+It speaks as much of the kernel's protocol (<linux/fuse.h>) as it takes to open that file. Of a process that ends,
+the device is closed first, for it has the lower number: then nobody waits for ever.
+"""
+
+import ctypes
+import os
+import struct
+import threading
+
+LOOKUP, GETATTR, OPEN, FLUSH, INIT = 1, 3, 14, 25, 26
+FILE_NODE = 2
+FUSE_VERSION = (7, 31)
+CLONE_NEWNS, MS_REC, MS_PRIVATE, MNT_FORCE = 0x20000, 0x4000, 0x40000, 1
+ENOSYS = 38
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def checked(result):
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def attributes(node):
+    mode = 0o100666 if node == FILE_NODE else 0o40777
+    return struct.pack("=6Q10I", node, 0, 0, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
+
+
+def reply(opcode, node):
+    """The body of an answer, None for none at all, an errno for an error."""
+    if opcode == INIT:
+        return struct.pack("=4I2H2I2HI7I", *FUSE_VERSION, 0, 0, 1, 1, 4096, 1, 1, 0, 0, *[0] * 7)
+    if opcode == LOOKUP:
+        return struct.pack("=4Q2I", FILE_NODE, 0, 60, 60, 0, 0) + attributes(FILE_NODE)
+    if opcode == GETATTR:
+        return struct.pack("=Q2I", 60, 0, 0) + attributes(node)
+    if opcode == OPEN:
+        return struct.pack("=Q2I", 1, 0, 0)
+    return None if opcode == FLUSH else ENOSYS
+
+
+class SlowFile:
+    """In a mount namespace of the caller's own from now on. Its fd is `fd`."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        checked(libc.unshare(CLONE_NEWNS))
+        checked(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
+        self.device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        options = "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other" % self.device
+        checked(libc.mount(b"gmemd", directory.encode(), b"fuse.gmemd", 0, options.encode()))
+        threading.Thread(target=self._serve, daemon=True).start()
+        self.fd = os.open(os.path.join(directory, "file"), os.O_RDWR | os.O_CLOEXEC)
+
+    def _serve(self):
+        while True:
+            try:
+                question = os.read(self.device, 1 << 20)
+            except OSError:
+                return
+            _, opcode, unique, node = struct.unpack_from("=2I2Q", question)
+            answer = reply(opcode, node)
+            if answer is None:
+                continue
+            body, error = (b"", -answer) if isinstance(answer, int) else (answer, 0)
+            os.write(self.device, struct.pack("=IiQ", 16 + len(body), error, unique) + body)
+
+    def end(self):
+        """Whoever waits for it waits no more: it is busy and stays mounted, but aborted."""
+        libc.umount2(self.directory.encode(), MNT_FORCE)

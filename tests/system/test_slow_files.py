@@ -1,0 +1,149 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Files whose close waits for a peer: gmemd is not the one that waits."""
+
+import os
+import tempfile
+import time
+
+from gmemtest import linux, tap
+from gmemtest.child import Child
+from gmemtest.daemon import Daemon
+from gmemtest.fuse import SlowFile
+from gmemtest.tap import Skip, check, equal, note, test
+from gmemtest.vmm import Vmm
+from gmemtest.wire import Peer, RpcError, encode, request
+
+SECONDS_TO_ANSWER = 5
+PACKETS = 64
+PACKET_FDS = 16
+
+# Packets that one user may have waiting to be closed, and what else a peer and its VM take.
+FDS_BOUND = (16 + 1) * PACKET_FDS + 16
+
+daemon = None
+
+
+def set_up():
+    global daemon
+    linux.require_guest_memfd()
+    linux.require_root()
+    if not os.path.exists("/dev/fuse"):
+        raise Skip("no /dev/fuse")
+    daemon = Daemon()
+
+
+def tear_down():
+    daemon.stop()
+
+
+def others_are_served():
+    start = time.monotonic()
+    peer = Peer(daemon.socket_path("gmemd.sock"), SECONDS_TO_ANSWER)
+    peer.call("ping")
+    peer.close()
+    operator = daemon.operator()
+    operator.call("vm.list")
+    operator.close()
+    return time.monotonic() - start
+
+
+def with_slow_file(body):
+    """Runs body(path, file, channel) in another process and sees that others are served meanwhile."""
+    fds = daemon.fds()
+    with tempfile.TemporaryDirectory() as directory:
+
+        def attack(channel):
+            file = SlowFile(directory)
+            try:
+                body(daemon.socket_path("gmemd.sock"), file.fd)
+                channel.say("sent")
+                channel.hear()
+            finally:
+                file.end()
+            channel.say("ended")
+            channel.hear()
+
+        with Child(attack) as child:
+            equal(child.channel.hear(), "sent", "the attacker")
+            slowest = max(others_are_served() for _ in range(20))
+            check(slowest < SECONDS_TO_ANSWER, "another peer waited %.1f s" % slowest)
+            held = daemon.fds() - fds
+            check(held <= FDS_BOUND, "gmemd holds %d more fds" % held)
+            child.channel.say("end")
+            equal(child.channel.hear(), "ended", "the attacker")
+    check(daemon.alive(), "gmemd has ended")
+    daemon.fds_come_back(fds)
+    note("held meanwhile: %d fds; slowest answer %.3f s" % (held, slowest))
+
+
+def close_and_exit(fd):
+    try:
+        os.close(fd)
+    except ConnectionAbortedError:
+        pass  # which is how it ends
+    os._exit(0)
+
+
+@test("the file is what it is meant to be: its close waits")
+def control():
+    def attack(channel):
+        file = SlowFile(channel.hear())
+        child = os.fork()
+        if child == 0:
+            close_and_exit(file.fd)
+        time.sleep(0.3)
+        waits = os.waitpid(child, os.WNOHANG) == (0, 0)
+        file.end()
+        os.waitpid(child, 0)
+        channel.say(waits)
+        channel.hear()
+
+    with tempfile.TemporaryDirectory() as directory, Child(attack) as child:
+        child.channel.say(directory)
+        check(child.channel.hear(), "the close did not wait")
+
+
+@test("a file that nobody asked for")
+def unasked():
+    def body(path, fd):
+        Peer(path).send(encode(request("ping")), [fd])
+
+    with_slow_file(body)
+
+
+@test("instead of a guest_memfd, a listener")
+def instead():
+    def body(path, fd):
+        peer = Peer(path, SECONDS_TO_ANSWER)
+        vmm = Vmm(peer, "slow", make=False, gate="none")
+        result = peer.call("memory.create", {"vm": vmm.id, "size": linux.PAGE})
+        report = {"vm": vmm.id, "call": result["call"]["id"], "done": 1, "fd": 0}
+        for method, params in (
+            ("call.done", report),
+            ("vm.gate", {"vm": vmm.id, "listener": 0}),
+        ):
+            try:
+                peer.call(method, params, [fd])
+            except RpcError:
+                pass
+
+    with_slow_file(body)
+
+
+@test("many of them")
+def many():
+    def body(path, fd):
+        peer = Peer(path)
+        peer.socket.setblocking(False)
+        for _ in range(PACKETS):
+            try:
+                peer.send(encode(request("ping")), [fd] * PACKET_FDS)
+            except OSError:
+                time.sleep(0.01)
+
+    with_slow_file(body)
+
+
+if __name__ == "__main__":
+    tap.main(set_up, tear_down)
