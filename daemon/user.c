@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "daemon/tree.h"
+#include "kernel/tree.h"
 
 struct user {
 	RB_ENTRY(user) link;
