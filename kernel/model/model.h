@@ -35,6 +35,12 @@ struct model_rules {
 	uint64_t guest_phys_end; /* the first guest address that no slot can have */
 	uint64_t userspace_end;  /* the first userspace address that no slot can have */
 	int overlapping_offsets; /* EINVAL up to Linux 7.1, EEXIST from 7.2 */
+	/*
+	 * KVM emulates the guest's instructions (real mode without VMX and SVM). The emulator knows
+	 * no guest_memfd: it uses every slot's userspace address, and takes one where nothing is
+	 * mapped for MMIO.
+	 */
+	bool emulated_guest;
 };
 
 /*

@@ -43,6 +43,18 @@ static enum model_access memory_access(
 	return done == (ssize_t)size ? MODEL_ACCESS_DONE : MODEL_ACCESS_MEMORY_FAULT;
 }
 
+/* By KVM's instruction emulator, which is no page fault. */
+static enum model_access emulated_access(const struct model_vm *vm, const struct model_slot *slot,
+	uint64_t offset, void *bytes, size_t size, bool write)
+{
+	if (write && slot->flags & KVM_MEM_READONLY)
+		return MODEL_ACCESS_MMIO;
+	return userspace_access(&vm->userspace, slot->userspace_addr + offset, bytes, size, write) <
+			       0
+		       ? MODEL_ACCESS_MMIO
+		       : MODEL_ACCESS_DONE;
+}
+
 /* Within one page. */
 static enum model_access page_access(struct model_vm *vm, unsigned address_space,
 	uint64_t guest_phys_addr, void *bytes, size_t size, bool write)
@@ -52,8 +64,11 @@ static enum model_access page_access(struct model_vm *vm, unsigned address_space
 	uint64_t offset;
 
 	if (!slot)
-		return private ? MODEL_ACCESS_MEMORY_FAULT : MODEL_ACCESS_MMIO;
+		return private && !vm->rules.emulated_guest ? MODEL_ACCESS_MEMORY_FAULT
+							    : MODEL_ACCESS_MMIO;
 	offset = guest_phys_addr - slot->guest_phys_addr;
+	if (vm->rules.emulated_guest)
+		return emulated_access(vm, slot, offset, bytes, size, write);
 	if (private || slot->guest_memfd_only) {
 		if (!slot->memory)
 			return MODEL_ACCESS_MEMORY_FAULT;
