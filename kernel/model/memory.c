@@ -124,11 +124,26 @@ int model_memory_fallocate(struct model_memory *memory, int mode, int64_t offset
 
 /* The host's mappings */
 
+/* What mmap(2) checks of every file: that there is room for the mapping, then that the file's
+ * offset has a page number. */
+static int check_mmap(uint64_t length, int64_t offset)
+{
+	const uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	if (length == 0 || (uint64_t)offset & (page_size - 1))
+		return -EINVAL;
+	if (length > 1ULL << 47) /* more than there are user addresses */
+		return -ENOMEM;
+	return offset < 0 || (uint64_t)offset > INT64_MAX - length ? -EOVERFLOW : 0;
+}
+
 int model_memory_check_mapping(
 	const struct model_memory *memory, size_t length, int protection, int flags, int64_t offset)
 {
-	if (length == 0 || offset & (sysconf(_SC_PAGESIZE) - 1))
-		return -EINVAL;
+	int r = check_mmap(length, offset);
+
+	if (r < 0)
+		return r;
 	if (protection & PROT_EXEC)
 		return -EPERM;
 	if (!(memory->flags & GUEST_MEMFD_FLAG_MMAP))

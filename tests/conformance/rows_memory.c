@@ -247,6 +247,10 @@ static void mappings(struct trial *trial)
 	EXPECT(trial, map(trial, PAGE, PROT_READ, MAP_PRIVATE, 0), -EINVAL, "private");
 	EXPECT(trial, map(trial, PAGE, both | PROT_EXEC, MAP_SHARED, 0), -EPERM, "executable");
 	EXPECT(trial, map(trial, PAGE, PROT_EXEC, MAP_PRIVATE, 0), -EPERM, "private, executable");
+	EXPECT(trial, map(trial, SIZE_MAX, both, MAP_SHARED, 0), -ENOMEM, "of everything");
+	EXPECT(trial, map(trial, PAGE, both, MAP_SHARED, -(int64_t)PAGE), -EOVERFLOW, "before it");
+	EXPECT(trial, map(trial, PAGE, both, MAP_SHARED, INT64_MAX - (int64_t)PAGE + 1), -EOVERFLOW,
+		"where offsets end");
 	EXPECT(trial, resident(trial, 0), 0, "pages that mappings cost");
 }
 

@@ -87,8 +87,9 @@ static int model_map(struct subject *subject, unsigned memory, size_t length, in
 {
 	struct model_memory *found = memory_of(subject, memory);
 
-	return found ? model_memory_check_mapping(found, length, protection, flags, offset)
-		     : -EBADF;
+	if (!found) /* mmap(2) looks at the offset before the fd */
+		return (uint64_t)offset % PAGE ? -EINVAL : -EBADF;
+	return model_memory_check_mapping(found, length, protection, flags, offset);
 }
 
 static int model_hold(struct subject *subject, unsigned memory, size_t size)
