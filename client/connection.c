@@ -133,9 +133,9 @@ static int receive(struct gmem *gmem, struct json_object **ret_message)
 	r = packet_receive(gmem->fd, 0, &gmem->packet);
 	if (r < 0)
 		return r;
-	if (gmem->packet.fault != PACKET_WHOLE)
-		return -EPROTO;
-	*ret_message = json_parse(gmem->packet.bytes, gmem->packet.length, &why);
+	*ret_message = NULL;
+	if (gmem->packet.fault == PACKET_WHOLE)
+		*ret_message = json_parse(gmem->packet.bytes, gmem->packet.length, &why);
 	if (*ret_message)
 		return 0;
 	fd_list_close(&gmem->packet.fds);

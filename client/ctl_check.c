@@ -14,13 +14,6 @@
 #include "kernel/cleanup.h"
 #include "kernel/uapi.h"
 
-static bool unknown(const struct checked_host *host, char *ret_detail, size_t size)
-{
-	if (!host->offer.kvm)
-		snprintf(ret_detail, size, "not known: nobody could ask KVM");
-	return !host->offer.kvm;
-}
-
 static void append(char *text, size_t size, const char *word)
 {
 	size_t used = strlen(text);
@@ -33,8 +26,6 @@ static bool any_type(const struct checked_host *host,
 	bool (*has)(const struct vm_type_offer *offer), char *ret_detail, size_t size)
 {
 	ret_detail[0] = '\0';
-	if (unknown(host, ret_detail, size))
-		return false;
 	for (unsigned type = 0; type < VM_TYPES_MAX; type++) {
 		const struct vm_type_offer *offer = &host->offer.vm_types[type];
 		char number[16];
@@ -70,8 +61,6 @@ static bool kvm_opens(const struct checked_host *host, char *ret_detail, size_t 
 
 static bool guest_memfd(const struct checked_host *host, char *ret_detail, size_t size)
 {
-	if (unknown(host, ret_detail, size))
-		return false;
 	snprintf(ret_detail, size, "for VMs of type default");
 	return host->offer.vm_types[0].guest_memfd;
 }
@@ -81,8 +70,6 @@ static bool guest_memfd_flags(const struct checked_host *host, char *ret_detail,
 	uint64_t flags = host->offer.vm_types[0].guest_memfd_flags;
 
 	ret_detail[0] = '\0';
-	if (unknown(host, ret_detail, size))
-		return false;
 	if (flags & GUEST_MEMFD_FLAG_MMAP)
 		append(ret_detail, size, "mmap");
 	if (flags & GUEST_MEMFD_FLAG_INIT_SHARED)
@@ -247,40 +234,42 @@ static bool one_node(const struct checked_host *host, char *ret_detail, size_t s
 #define ANOTHER_KERNEL(release) "Boot Linux " release " or newer."
 
 const struct check checks[] = {
-	{"/dev/kvm is there", kvm_there, true, "There can be no VMs.",
+	{"/dev/kvm is there", kvm_there, true, false, "There can be no VMs.",
 		"Load kvm_intel or kvm_amd, and enable virtualization in the firmware."},
-	{"/dev/kvm can be opened", kvm_opens, true, "Whoever can't open it can't run gmemd.",
+	{"/dev/kvm can be opened", kvm_opens, true, false, "Whoever can't open it can't run gmemd.",
 		"Ask as root or as a member of the group kvm, or start gmemd, which is asked "
 		"then."},
-	{"VM types", vm_types, true, "No VM can be made.",
+	{"VM types", vm_types, true, true, "No VM can be made.",
 		"See the kernel's log for what KVM says."},
-	{"guest_memfd", guest_memfd, true, "gmemd has nothing to make guest memory of.",
+	{"guest_memfd", guest_memfd, true, true, "gmemd has nothing to make guest memory of.",
 		ANOTHER_KERNEL("6.18")},
-	{"guest_memfd: mmap, init_shared", guest_memfd_flags, false,
+	{"guest_memfd: mmap, init_shared", guest_memfd_flags, false, true,
 		"VMMs can't map their guests' memory.", ANOTHER_KERNEL("6.18")},
-	{"private memory attributes", private_attributes, false,
+	{"private memory attributes", private_attributes, false, true,
 		"No confidential VMs: no memory can be made private.",
 		"Use a host with SEV-SNP or TDX, or, for trying, a kernel with "
 		"CONFIG_KVM_SW_PROTECTED_VM."},
-	{"pre-fault of guest memory", pre_fault, false,
+	{"pre-fault of guest memory", pre_fault, false, true,
 		"A guest faults at its first touch of each page, preallocated or not.",
 		ANOTHER_KERNEL("6.11") " It needs two-dimensional paging, too."},
-	{"mseal", mseal_there, true, "No VM can have a gate, which gmemd demands by default.",
+	{"mseal", mseal_there, true, false,
+		"No VM can have a gate, which gmemd demands by default.",
 		ANOTHER_KERNEL("6.10") " Or let gmemd run with --gate=preferred."},
-	{"seccomp user notification", user_notification, true,
+	{"seccomp user notification", user_notification, true, false,
 		"No VM can have a gate, which gmemd demands by default.",
 		"Use a kernel with CONFIG_SECCOMP_FILTER, or let gmemd run with --gate=preferred."},
-	{"cachestat", cachestat_there, false, "gmemd can't tell how much of a memory is resident.",
-		ANOTHER_KERNEL("6.5")},
-	{"pressure stall information", pressure, false,
+	{"cachestat", cachestat_there, false, false,
+		"gmemd can't tell how much of a memory is resident.", ANOTHER_KERNEL("6.5")},
+	{"pressure stall information", pressure, false, false,
 		"Nobody notices that the host's memory gets short.",
 		"Boot with psi=1, with a kernel that has CONFIG_PSI."},
-	{"memory cgroup", memory_cgroup, false, "No VM's memory can be limited by its cgroup.",
+	{"memory cgroup", memory_cgroup, false, false,
+		"No VM's memory can be limited by its cgroup.",
 		"Mount cgroup2 on /sys/fs/cgroup, and boot without cgroup_disable=memory."},
-	{"SO_PEERPIDFD", peer_pidfd, false,
+	{"SO_PEERPIDFD", peer_pidfd, false, false,
 		"gmemd tells a peer's process by its number, which another may get meanwhile.",
 		ANOTHER_KERNEL("6.5")},
-	{"NUMA nodes", one_node, false, "gmemd does not place memory on a node yet.",
+	{"NUMA nodes", one_node, false, false, "gmemd does not place memory on a node yet.",
 		"Bind VMMs to the node that their memory should be allocated on."},
 	{.name = NULL},
 };

@@ -21,6 +21,7 @@ struct check {
 	/* Whether the host has it; *ret_detail is what exactly, or why not. */
 	bool (*present)(const struct checked_host *host, char *ret_detail, size_t size);
 	bool required; /* gmemd does not serve without */
+	bool of_kvm;   /* not to be called where host->offer.kvm is false */
 	/* Where it is not present: */
 	const char *consequence;
 	const char *remedy;

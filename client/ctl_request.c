@@ -121,8 +121,18 @@ enum ctl_status request_vms(struct ctl *ctl, struct json_object **ret_list)
 	return request_pages(ctl, "vm.list", NULL, NULL, ret_list);
 }
 
+/* By name or uuid: both are a tenant's to choose, so that VMs of two tenants can have the same, and
+ * a VM the same as one that is released. */
+static bool is_called(const struct json_object *vm, const char *which, bool released)
+{
+	if (released != (strcmp(json_get_string(vm, "state"), "released") == 0))
+		return false;
+	return strcmp(json_get_string(vm, "name"), which) == 0 ||
+	       strcasecmp(json_get_string(vm, "uuid"), which) == 0;
+}
+
 static enum ctl_status report_ambiguous(
-	const struct ctl *ctl, const char *name, const struct json_object *vms)
+	const struct ctl *ctl, const char *which, bool released, const struct json_object *vms)
 {
 	char ids[512] = "";
 
@@ -130,30 +140,25 @@ static enum ctl_status report_ambiguous(
 		const struct json_object *vm = json_at(vms, i);
 		size_t used = strlen(ids);
 
-		if (strcmp(json_get_string(vm, "name"), name) == 0)
+		if (is_called(vm, which, released))
 			snprintf(ids + used, sizeof ids - used, " %s", json_get_string(vm, "vm"));
 	}
-	return report_usage(ctl, "more than one VM is called \"%s\"; say which:%s", name, ids);
+	return report_usage(
+		ctl, "more than one VM is called \"%s\"; say which by its id:%s", which, ids);
 }
 
-/* *ret_id: the VM with that uuid, else the one with that name; NULL where there is none. */
-static enum ctl_status find_id(const struct ctl *ctl, const char *which,
+/* *ret_id: NULL where there is none. */
+static enum ctl_status find_id(const struct ctl *ctl, const char *which, bool released,
 	const struct json_object *vms, const char **ret_id)
 {
 	const char *id = NULL;
 
 	for (size_t i = 0; i < json_length(vms); i++) {
-		const struct json_object *vm = json_at(vms, i);
-
-		if (strcasecmp(json_get_string(vm, "uuid"), which) == 0) {
-			*ret_id = json_get_string(vm, "vm");
-			return CTL_DONE;
-		}
-		if (strcmp(json_get_string(vm, "name"), which) != 0)
+		if (!is_called(json_at(vms, i), which, released))
 			continue;
 		if (id)
-			return report_ambiguous(ctl, which, vms);
-		id = json_get_string(vm, "vm");
+			return report_ambiguous(ctl, which, released, vms);
+		id = json_get_string(json_at(vms, i), "vm");
 	}
 	*ret_id = id;
 	return CTL_DONE;
@@ -169,7 +174,9 @@ static enum ctl_status request_vm_by_name(
 
 	if (status != CTL_DONE)
 		return status;
-	status = find_id(ctl, which, json_get(list, "vms"), &id);
+	status = find_id(ctl, which, /* released= */ false, json_get(list, "vms"), &id);
+	if (status == CTL_DONE && !id)
+		status = find_id(ctl, which, /* released= */ true, json_get(list, "vms"), &id);
 	if (status == CTL_DONE)
 		status = request_pages(ctl, "vm.get", id ? id : which, NULL, ret_vm);
 	json_unref(list);

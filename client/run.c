@@ -167,7 +167,7 @@ static int run(struct settings *settings)
 	struct opening opening;
 	struct gmem *gmem;
 	char name[64];
-	int r;
+	int r, status;
 
 	if (!settings->vm.name) {
 		snprintf(name, sizeof name, "%.48s-%d", program, getpid());
@@ -177,11 +177,15 @@ static int run(struct settings *settings)
 	if (r < 0)
 		return failed(path, r);
 	r = opening_make(gmem, &settings->vm, &opening);
-	if (r < 0)
-		return failed("opening the VM", r);
-	if (!export_all(gmem, &opening))
-		return failed("handing over to the VMM", -errno);
-	return become(settings->command);
+	if (r < 0) {
+		status = failed("opening the VM", r);
+	} else {
+		status = export_all(gmem, &opening) ? become(settings->command)
+						    : failed("handing over to the VMM", -errno);
+		opening_clear(&opening);
+	}
+	gmem_free(gmem);
+	return status;
 }
 
 int main(int argc, char **argv)

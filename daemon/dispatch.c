@@ -28,6 +28,12 @@ static handler *const handlers[METHODS] = {
 	[METHOD_EVENT_SUBSCRIBE] = handle_event_subscribe,
 };
 
+static int too_long_for_batch(struct rpc_error *error)
+{
+	return rpc_error_limit(error, "The answer is too long for a batch; ask for it alone",
+		BATCH_ANSWER_BYTES_MAX);
+}
+
 static int find_method(
 	const char *name, bool in_batch, struct request *request, const struct method **ret)
 {
@@ -44,6 +50,12 @@ static int find_method(
 				fields_have(method->result, FIELD_FD)))
 		return rpc_error_invalid_request(&request->error,
 			"a batch carries no file descriptors, and this method may need some");
+	/* Known without making it 64 times over, which would keep others waiting. */
+	if (in_batch && method == &methods[METHOD_RPC_DISCOVER])
+		return too_long_for_batch(&request->error);
+	if (request->caller->fds_refused && fields_have(method->result, FIELD_FD))
+		return rpc_error_busy(&request->error,
+			"You have not received the file descriptors sent to you", 0);
 	*ret = method;
 	return 0;
 }
@@ -95,8 +107,7 @@ static struct json_object *too_long_answer(struct json_object *message)
 	struct rpc_error error = {.code = RPC_OK};
 	struct json_object *answer;
 
-	rpc_error_limit(&error, "The answer is too long for a batch; ask for it alone",
-		BATCH_ANSWER_BYTES_MAX);
+	too_long_for_batch(&error);
 	answer = message_error(json_get(message, "id"), &error);
 	rpc_error_clear(&error);
 	return answer;
@@ -178,7 +189,6 @@ struct json_object *dispatch_packet(struct gmemd *gmemd, const struct caller *ca
 	struct request request = {.gmemd = gmemd, .caller = caller, .fds = &packet->fds};
 	struct json_object *answer = serve_packet(packet, &request);
 
-	fd_list_close(&packet->fds);
 	*ret_fds = request.answer_fds;
 	return answer;
 }

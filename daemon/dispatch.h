@@ -11,9 +11,9 @@
 #define BATCH_REQUESTS_MAX 64
 
 /*
- * Carries out what the packet asks for. The packet's fds are taken or closed. Returns the answer,
- * to be freed by json_unref(), with the fds that go with it, to be closed, in *ret_fds; NULL where
- * there is nothing to answer.
+ * Carries out what the packet asks for. The fds that it takes are the packet's no more. Returns the
+ * answer, to be freed by json_unref(), with the fds that go with it, to be closed, in *ret_fds;
+ * NULL where there is nothing to answer.
  */
 struct json_object *dispatch_packet(struct gmemd *gmemd, const struct caller *caller,
 	struct packet *packet, struct fd_list *ret_fds);

@@ -8,20 +8,6 @@
 
 #include "protocol/json.h"
 
-static const char *const kind_names[] = {
-	[EVENT_VM_OPENED] = "vm_opened",
-	[EVENT_VM_RUNNING] = "vm_running",
-	[EVENT_VM_RELEASED] = "vm_released",
-	[EVENT_GATE_REFUSED] = "gate_refused",
-	[EVENT_MEMORY_CREATED] = "memory_created",
-	[EVENT_MEMORY_READY] = "memory_ready",
-	[EVENT_MEMORY_FAILED] = "memory_failed",
-	[EVENT_MEMORY_CLOSED] = "memory_closed",
-	[EVENT_SLOT_BOUND] = "slot_bound",
-	[EVENT_SLOT_UNBOUND] = "slot_unbound",
-	[EVENT_SLOT_FAILED] = "slot_failed",
-};
-
 void events_subscribe(struct events *events, struct subscriber *subscriber)
 {
 	subscriber->sequence = 0;
@@ -48,7 +34,7 @@ static struct json_object *event_new(const struct vm *vm, enum event_kind kind)
 
 	json_add_uint(params, "seq", 0);
 	json_add_uint(params, "time", now());
-	json_add_string(params, "kind", kind_names[kind]);
+	json_add_string(params, "kind", event_descriptions[kind].kind);
 	json_add_string(params, "vm", vm->id);
 	json_add_string(params, "name", vm->name);
 	return params;

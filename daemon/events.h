@@ -11,22 +11,9 @@
 #include <stdint.h>
 
 #include "daemon/slot.h"
+#include "protocol/event_kinds.h"
 
 struct json_object;
-
-enum event_kind {
-	EVENT_VM_OPENED,
-	EVENT_VM_RUNNING,
-	EVENT_VM_RELEASED,
-	EVENT_GATE_REFUSED,
-	EVENT_MEMORY_CREATED,
-	EVENT_MEMORY_READY,
-	EVENT_MEMORY_FAILED,
-	EVENT_MEMORY_CLOSED,
-	EVENT_SLOT_BOUND,
-	EVENT_SLOT_UNBOUND,
-	EVENT_SLOT_FAILED,
-};
 
 struct subscriber {
 	TAILQ_ENTRY(subscriber) link;

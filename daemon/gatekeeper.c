@@ -5,11 +5,14 @@
 #include "daemon/gatekeeper.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "daemon/call.h"
+#include "daemon/disposal.h"
 #include "daemon/log.h"
 #include "daemon/verification.h"
 #include "kernel/cleanup.h"
@@ -43,39 +46,50 @@ static void refuse(
 	events_gate_refused(&gmemd->events, vm, name, reason);
 }
 
+/* What is looked at here is a VMM's file, which may wait for the VMM: no file system is asked. */
+static bool is_kvm(const struct gmemd *gmemd, int fd)
+{
+	struct statx status;
+
+	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &status) == 0 &&
+	       S_ISCHR(status.stx_mode) &&
+	       makedev(status.stx_rdev_major, status.stx_rdev_minor) == gmemd->kvm_device;
+}
+
+static bool is_vm(const struct gmemd *gmemd, int fd)
+{
+	char target[64];
+
+	(void)gmemd;
+	return process_file_target(getpid(), fd, target, sizeof target) == 0 &&
+	       strcmp(target, "anon_inode:kvm-vm") == 0;
+}
+
 /*
  * Whether the VMM's fd is what the ioctl is for. It could be another by the time that the ioctl
  * runs, which then fails by itself: so this only keeps a mistake from using up what is let through
  * once. Where it can't be looked at, it passes.
  */
-static bool is_kvm(const struct gmemd *gmemd, const struct vm *vm, const struct gate_trap *trap)
+static bool file_is(struct gmemd *gmemd, const struct vm *vm, const struct gate_trap *trap,
+	bool (*expected)(const struct gmemd *gmemd, int fd))
 {
-	cleanup_fd int fd = -1;
-	struct stat status;
+	bool is;
+	int fd;
 	int r;
 
 	r = process_duplicate_file(vm->process.pidfd, trap->fd, &fd);
 	if (r < 0)
 		return r != -EBADF;
-	return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) &&
-	       status.st_rdev == gmemd->kvm_device;
-}
-
-static bool is_vm(const struct vm *vm, const struct gate_trap *trap)
-{
-	cleanup_fd int fd = -1;
-	char target[64];
-	int r;
-
-	r = process_duplicate_file(vm->process.pidfd, trap->fd, &fd);
-	if (r < 0)
-		return r != -EBADF;
-	return process_file_target(getpid(), fd, target, sizeof target) == 0 &&
-	       strcmp(target, "anon_inode:kvm-vm") == 0;
+	is = expected(gmemd, fd);
+	if (is)
+		fd_close(fd);
+	else
+		disposal_close_one(gmemd, vm->process.uid, fd);
+	return is;
 }
 
 static const char *create_vm_fault(
-	const struct gmemd *gmemd, const struct vm *vm, const struct gate_trap *trap)
+	struct gmemd *gmemd, const struct vm *vm, const struct gate_trap *trap)
 {
 	if (vm->state == VM_RELEASED)
 		return "the VM has been released";
@@ -85,7 +99,7 @@ static const char *create_vm_fault(
 		return "the caller is not the VM's process";
 	if (trap->argument != vm->type)
 		return "its type is not the one the VM was opened with";
-	if (!is_kvm(gmemd, vm, trap))
+	if (!file_is(gmemd, vm, trap, is_kvm))
 		return "the file descriptor is not /dev/kvm";
 	return NULL;
 }
@@ -133,8 +147,8 @@ static void serve_create_vm(struct gmemd *gmemd, struct vm *vm, const struct gat
 		vm->verifying = true;
 }
 
-static const char *create_memory_fault(
-	const struct vm *vm, const struct gate_trap *trap, struct call **ret_call)
+static const char *create_memory_fault(struct gmemd *gmemd, const struct vm *vm,
+	const struct gate_trap *trap, struct call **ret_call)
 {
 	unsigned entry;
 
@@ -142,7 +156,7 @@ static const char *create_memory_fault(
 		return "the VM is not running";
 	if (!process_has_thread(vm->process.pid, trap->thread))
 		return "the caller is not the VM's process";
-	if (!is_vm(vm, trap))
+	if (!file_is(gmemd, vm, trap, is_vm))
 		return "the file descriptor is not a VM";
 	if (mailbox_entry_at(vm->mailbox, MAILBOX_CREATE, trap->argument, &entry) < 0)
 		return "its pointer is not an entry of the mailbox";
@@ -157,7 +171,7 @@ static const char *create_memory_fault(
 static void serve_create_memory(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap)
 {
 	struct call *call;
-	const char *fault = create_memory_fault(vm, trap, &call);
+	const char *fault = create_memory_fault(gmemd, vm, trap, &call);
 
 	if (fault)
 		refuse(gmemd, vm, trap, fault);
@@ -165,17 +179,19 @@ static void serve_create_memory(struct gmemd *gmemd, struct vm *vm, const struct
 		call->continued = gate_continue(vm->listener, trap->id) == 0;
 }
 
-bool gatekeeper_serve(struct gmemd *gmemd, struct vm *vm)
+int gatekeeper_serve(struct gmemd *gmemd, struct vm *vm)
 {
 	struct gate_trap trap;
+	int r;
 
-	if (gate_receive(vm->listener, &trap) < 0)
-		return false;
+	r = gate_receive(vm->listener, &trap);
+	if (r < 0)
+		return r;
 	if (trap.request == KVM_CREATE_VM)
 		serve_create_vm(gmemd, vm, &trap);
 	else if (trap.request == KVM_CREATE_GUEST_MEMFD)
 		serve_create_memory(gmemd, vm, &trap);
 	else
 		refuse(gmemd, vm, &trap, "a gate traps no such ioctl");
-	return true;
+	return 0;
 }

@@ -12,5 +12,5 @@
 
 #include "daemon/gmemd.h"
 
-/* Takes and answers one trapped call. False where there was none. */
-bool gatekeeper_serve(struct gmemd *gmemd, struct vm *vm);
+/* Takes and answers one trapped call. Where there was none, why: see gate_receive(). */
+int gatekeeper_serve(struct gmemd *gmemd, struct vm *vm);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -50,6 +51,17 @@ static int probe(struct gmemd *gmemd)
 	return 0;
 }
 
+static int find_memfd_device(struct gmemd *gmemd)
+{
+	cleanup_fd int memfd = memfd_create("gmemd", MFD_CLOEXEC);
+	struct stat status;
+
+	if (memfd < 0 || fstat(memfd, &status) < 0)
+		return -errno;
+	gmemd->memfd_device = status.st_dev;
+	return 0;
+}
+
 int gmemd_init(struct gmemd *gmemd, const struct config *config)
 {
 	int r;
@@ -59,6 +71,8 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	TAILQ_INIT(&gmemd->events);
 	raise_file_limit();
 	r = probe(gmemd);
+	if (r == 0)
+		r = find_memfd_device(gmemd);
 	if (r < 0)
 		return r;
 	gmemd->base = event_base_new();

@@ -18,7 +18,8 @@ struct gmemd {
 	struct users *users;
 	struct registry registry;
 	struct events events;
-	dev_t kvm_device; /* /dev/kvm's, to know it again in a VMM */
+	dev_t kvm_device;   /* /dev/kvm's, to know it again in a VMM */
+	dev_t memfd_device; /* of the kernel's own file system, which memfds are in */
 };
 
 /*

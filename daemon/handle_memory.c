@@ -72,20 +72,10 @@ static int create(struct request *request, struct memory *memory)
 	return 0;
 }
 
-int handle_memory_create(struct request *request)
+static int check_create(struct request *request, struct vm *vm, uint64_t *ret_flags)
 {
 	const struct memory_create_parameters *parameters = &request->parameters.memory_create;
-	const struct budget *refused = NULL;
-	struct memory *memory;
-	struct vm *vm;
-	uint64_t flags = 0;
-	int r;
 
-	r = request_gated_vm(request, parameters->vm, &vm);
-	if (r == 0)
-		r = check_flags(request, vm, &flags);
-	if (r < 0)
-		return r;
 	if (parameters->node != FIELD_UNSET)
 		return rpc_error_unsupported(&request->error, "placement on a NUMA node",
 			request->gmemd->host.kernel_release);
@@ -94,10 +84,25 @@ int handle_memory_create(struct request *request)
 		rpc_error_detail_string(&request->error, "name", parameters->name);
 		return request->error.code;
 	}
-	r = memory_new(vm,
-		&(struct memory_request){
-			parameters->name, parameters->size, parameters->backing, flags},
-		&memory, &refused);
+	return check_flags(request, vm, ret_flags);
+}
+
+int handle_memory_create(struct request *request)
+{
+	const struct memory_create_parameters *parameters = &request->parameters.memory_create;
+	struct memory_request wanted = {
+		.name = parameters->name, .size = parameters->size, .backing = parameters->backing};
+	const struct budget *refused = NULL;
+	struct memory *memory;
+	struct vm *vm;
+	int r;
+
+	r = request_gated_vm(request, parameters->vm, &vm);
+	if (r == 0)
+		r = check_create(request, vm, &wanted.flags);
+	if (r < 0)
+		return r;
+	r = memory_new(vm, &wanted, &memory, &refused);
 	if (r < 0)
 		return new_error(request, r, refused);
 	r = create(request, memory);

@@ -104,21 +104,36 @@ static int cursor_error(struct request *request)
 }
 
 /* A cursor is "WORD:NUMBER": the number that the next page begins behind or at. */
+#define CURSOR_SIZE 64
+
+static void cursor_write(char *ret, const char *word, uint64_t number)
+{
+	snprintf(ret, CURSOR_SIZE, "%s:%" PRIu64, word, number);
+}
+
+/* False where it is none that cursor_write() has written. */
 static bool cursor_read(const char *cursor, const char *word, uint64_t *ret)
 {
 	size_t length = strlen(word);
-	int end = 0;
+	char again[CURSOR_SIZE];
+	uint64_t number;
 
-	return strncmp(cursor, word, length) == 0 && cursor[length] == ':' &&
-	       sscanf(cursor + length + 1, "%" SCNu64 "%n", ret, &end) == 1 &&
-	       cursor[length + 1 + (size_t)end] == '\0';
+	if (strncmp(cursor, word, length) != 0 || cursor[length] != ':')
+		return false;
+	if (sscanf(cursor + length + 1, "%" SCNu64, &number) != 1)
+		return false;
+	cursor_write(again, word, number);
+	if (strcmp(again, cursor) != 0)
+		return false;
+	*ret = number;
+	return true;
 }
 
 static void cursor_add(struct json_object *result, const char *word, uint64_t number)
 {
-	char cursor[64];
+	char cursor[CURSOR_SIZE];
 
-	snprintf(cursor, sizeof cursor, "%s:%" PRIu64, word, number);
+	cursor_write(cursor, word, number);
 	json_add_string(result, "cursor", cursor);
 }
 

@@ -16,6 +16,9 @@
 #include "kernel/uapi.h"
 #include "protocol/json.h"
 
+/* The end of a process is known within a turn of the loop. */
+#define RETRY_MS 100
+
 static int unsupported(struct request *request, const char *capability)
 {
 	return rpc_error_unsupported(
@@ -30,7 +33,7 @@ static int check_offer(struct request *request, unsigned *ret_type)
 	bool gate = parameters->gate == GATE_WANTED_REQUIRED;
 	unsigned type = 0;
 
-	if (parameters->type && vm_type_by_name(parameters->type, &type) < 0)
+	if (vm_type_by_name(parameters->type, &type) < 0)
 		return rpc_error_invalid_param(&request->error, "type",
 			"a type of host.describe's kernel.vm_types, by name or number");
 	if (!gmemd->host.vm_types[type].offered)
@@ -74,6 +77,11 @@ static int check_names(struct request *request)
 	return 0;
 }
 
+static bool makes_room(const struct vm *vm)
+{
+	return vm->state == VM_RELEASED && vm->listener < 0;
+}
+
 /* A process has one VM, for its address space holds one mailbox; a closed one without a gate makes
  * room for the next. */
 static int check_process(struct request *request)
@@ -83,12 +91,7 @@ static int check_process(struct request *request)
 
 	if (process_ended(process->pidfd))
 		return rpc_error_gone(&request->error, "process", "that connected");
-	if (vm && vm->state == VM_RELEASED && vm->listener < 0) {
-		watch_stop(vm);
-		vm_free(vm);
-		return 0;
-	}
-	if (!vm)
+	if (!vm || makes_room(vm))
 		return 0;
 	rpc_error_conflict(&request->error, "vm", "This process has opened its VM already");
 	rpc_error_detail_string(&request->error, "vm", vm->id);
@@ -115,8 +118,23 @@ static void describe_mailbox(struct request *request, const struct vm *vm, int t
 	}
 }
 
+/* Only once nothing speaks against the next any more: a refusal changes nothing. */
+static void make_room(struct request *request)
+{
+	struct vm *vm =
+		registry_vm_of_process(&request->gmemd->registry, &request->caller->process);
+
+	if (vm) {
+		watch_stop(vm);
+		vm_free(vm);
+	}
+}
+
 static int vm_new_error(struct request *request, int r)
 {
+	if (r == -EEXIST)
+		return rpc_error_busy(&request->error,
+			"The process that had this one's pid is not yet done with", RETRY_MS);
 	if (r == -EDQUOT)
 		return rpc_error_busy(&request->error, "The user has as many VMs as it may", 0);
 	return rpc_error_kernel(&request->error, -r, "making a mailbox");
@@ -154,22 +172,28 @@ static int start(struct request *request, struct vm *vm, int *ret_kvm, int *ret_
 	return rpc_error_internal(&request->error, "no memory");
 }
 
+static void announce(struct request *request, const struct vm *vm)
+{
+	log_vm_info(vm->id, "opened as \"%s\" by process %d of user %u", vm->name, vm->process.pid,
+		vm->process.uid);
+	events_vm(&request->gmemd->events, vm, EVENT_VM_OPENED);
+}
+
 static int open_vm(struct request *request, unsigned type)
 {
 	const struct vm_open_parameters *parameters = &request->parameters.vm_open;
-	const struct process *process = &request->caller->process;
+	const struct vm_request wanted = {
+		.name = parameters->name,
+		.uuid = parameters->uuid,
+		.type = type,
+		.commit_limit = parameters->commit_limit,
+		.gate = parameters->gate == GATE_WANTED_REQUIRED,
+	};
 	int kvm = -1, mailbox = -1, r;
 	struct vm *vm;
 
-	r = vm_new(&request->gmemd->registry, process,
-		&(struct vm_request){
-			.name = parameters->name,
-			.uuid = parameters->uuid,
-			.type = type,
-			.commit_limit = parameters->commit_limit,
-			.gate = parameters->gate == GATE_WANTED_REQUIRED,
-		},
-		&vm);
+	make_room(request);
+	r = vm_new(&request->gmemd->registry, &request->caller->process, &wanted, &vm);
 	if (r < 0)
 		return vm_new_error(request, r);
 	r = start(request, vm, &kvm, &mailbox);
@@ -181,9 +205,7 @@ static int open_vm(struct request *request, unsigned type)
 	json_add_string(request->result, "uuid", vm->uuid);
 	request_answer_fd(request, request->result, "kvm", kvm);
 	describe_mailbox(request, vm, mailbox);
-	log_vm_info(vm->id, "opened as \"%s\" by process %d of user %u", vm->name, process->pid,
-		process->uid);
-	events_vm(&request->gmemd->events, vm, EVENT_VM_OPENED);
+	announce(request, vm);
 	return 0;
 }
 

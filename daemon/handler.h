@@ -17,13 +17,14 @@ struct caller {
 	struct process process;    /* who connected */
 	struct subscriber *subscriber;
 	bool *subscribed;
+	bool fds_refused; /* it has not received those that were sent to it */
 };
 
 struct request {
 	struct gmemd *gmemd;
 	const struct caller *caller;
 	union method_parameters parameters;
-	struct fd_list *fds;        /* of the packet; what isn't taken is closed */
+	struct fd_list *fds;        /* of the packet; what isn't taken stays its */
 	struct json_object *result; /* an object */
 	struct fd_list answer_fds;  /* go with the answer, then are closed */
 	struct rpc_error error;

@@ -57,39 +57,43 @@ static void warn(struct listener *listener, const char *what, const char *why)
 	log_warning("%s %s: %s", listener->name, what, why);
 }
 
-static void accept_peer(struct listener *listener, int fd)
+static int accept_peer(struct listener *listener)
 {
-	int r = peer_new(
-		listener->listeners->gmemd, &listener->listeners->peers, listener->access, fd);
+	int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int r;
 
+	if (fd < 0)
+		return -errno;
+	r = peer_new(listener->listeners->gmemd, &listener->listeners->peers, listener->access, fd);
 	if (r < 0 && r != -ESRCH)
 		warn(listener, "refused a connection",
 			r == -EDQUOT ? "its user has as many as it may" : strerror(-r));
+	return r;
 }
 
-static bool out_of_resources(int number)
+/* Of what others may give back; who waits at the listener meanwhile loses nothing. */
+static bool out_of_resources(int r)
 {
-	return number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM;
+	return r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
 }
 
 static void accept_peers(evutil_socket_t fd, short what, void *context)
 {
 	struct listener *listener = context;
 
+	(void)fd;
 	(void)what;
 	for (unsigned i = 0; i < ACCEPTS_MAX; i++) {
-		int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		int r = accept_peer(listener);
 
-		if (peer >= 0) {
-			accept_peer(listener, peer);
-		} else if (out_of_resources(errno)) {
-			warn(listener, "rests", strerror(errno));
+		if (out_of_resources(r)) {
+			warn(listener, "rests", strerror(-r));
 			event_del(listener->readable);
 			event_add(listener->rested, &rest);
 			return;
-		} else if (errno == EAGAIN) {
-			return;
 		}
+		if (r == -EAGAIN)
+			return;
 	}
 }
 
@@ -102,13 +106,17 @@ static void rested(evutil_socket_t fd, short what, void *context)
 	event_add(listener->readable, NULL);
 }
 
-/* A socket that nobody answers at is what a killed gmemd has left. */
+/* A socket that nobody answers at is what a killed gmemd has left. Connecting to what is no socket
+ * is refused, too; that is somebody's file. */
 static int remove_stale(const struct sockaddr_un *address)
 {
 	cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct stat status;
 
 	if (fd < 0)
 		return -errno;
+	if (lstat(address->sun_path, &status) == 0 && !S_ISSOCK(status.st_mode))
+		return -ENOTSOCK;
 	if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 || errno == EAGAIN)
 		return -EADDRINUSE;
 	if (errno != ECONNREFUSED && errno != ENOENT)

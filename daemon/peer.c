@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "daemon/dispatch.h"
+#include "daemon/disposal.h"
 #include "daemon/log.h"
 #include "kernel/cleanup.h"
 #include "protocol/json.h"
@@ -23,6 +24,12 @@
 
 /* Fds sent to a peer and not known to be received, at most: they pin what they refer to. */
 #define FDS_UNDELIVERED_MAX 32
+
+/*
+ * How long a peer rests where its answer finds too many fds of all users on their way, or it has
+ * sent more files than can be closed: nothing tells when that changes.
+ */
+static const struct timeval rest = {.tv_usec = 100 * 1000};
 
 struct outgoing {
 	TAILQ_ENTRY(outgoing) link;
@@ -40,7 +47,7 @@ struct peer {
 	struct caller caller;
 	struct subscriber subscriber;
 	bool subscribed;
-	struct event *readable, *writable;
+	struct event *readable, *writable, *rested;
 	TAILQ_HEAD(, outgoing) queue;
 	unsigned n_queued;
 	size_t fds_undelivered;
@@ -62,6 +69,8 @@ static void peer_free(struct peer *peer)
 		event_free(peer->readable);
 	if (peer->writable)
 		event_free(peer->writable);
+	if (peer->rested)
+		event_free(peer->rested);
 	process_release(&peer->caller.process);
 	fd_close(peer->fd);
 	user_give_back(peer->user, USER_PEERS);
@@ -72,6 +81,18 @@ void peers_free(struct peer_list *list)
 {
 	while (!TAILQ_EMPTY(list))
 		peer_free(TAILQ_FIRST(list));
+}
+
+/* r: why nothing could be sent. Until it can, the peer is not read. */
+static void wait_to_send(struct peer *peer, int r)
+{
+	event_del(peer->readable);
+	if (r == -ETOOMANYREFS) {
+		event_del(peer->writable);
+		event_add(peer->rested, &rest);
+	} else {
+		event_add(peer->writable, NULL);
+	}
 }
 
 /* Takes the fds on success. */
@@ -87,8 +108,6 @@ static int queue(struct peer *peer, const char *bytes, size_t length, struct fd_
 	fds->count = 0;
 	TAILQ_INSERT_TAIL(&peer->queue, outgoing, link);
 	peer->n_queued++;
-	event_del(peer->readable);
-	event_add(peer->writable, NULL);
 	return 0;
 }
 
@@ -106,8 +125,10 @@ static int peer_send(struct peer *peer, struct json_object *message, struct fd_l
 	} else if (bytes) {
 		r = -EAGAIN;
 	}
-	if (r == -EAGAIN)
+	if (r == -EAGAIN || r == -ETOOMANYREFS) {
+		wait_to_send(peer, r);
 		r = queue(peer, bytes, length, fds);
+	}
 	fd_list_close(fds);
 	return r;
 }
@@ -124,34 +145,15 @@ static bool too_many_undelivered(struct peer *peer)
 	return peer->fds_undelivered > FDS_UNDELIVERED_MAX;
 }
 
-static int refuse_undelivered(struct peer *peer, struct packet *packet)
-{
-	struct fd_list none = {.count = 0};
-	struct rpc_error error = {.code = RPC_OK};
-	struct json_object *message, *answer;
-	const char *why;
-	int r;
-
-	message = json_parse(packet->bytes, packet->length, &why);
-	rpc_error_busy(&error, "You have not received the file descriptors sent to you", 0);
-	answer = message_error(json_get(message, "id"), &error);
-	r = peer_send(peer, answer, &none);
-	json_unref(answer);
-	json_unref(message);
-	rpc_error_clear(&error);
-	fd_list_close(&packet->fds);
-	return r;
-}
-
 static int serve(struct peer *peer, struct packet *packet)
 {
 	struct json_object *answer;
 	struct fd_list fds;
 	int r = 0;
 
-	if (too_many_undelivered(peer))
-		return refuse_undelivered(peer, packet);
+	peer->caller.fds_refused = too_many_undelivered(peer);
 	answer = dispatch_packet(peer->gmemd, &peer->caller, packet, &fds);
+	disposal_close(peer->gmemd, peer->caller.process.uid, &packet->fds);
 	if (answer)
 		r = peer_send(peer, answer, &fds);
 	json_unref(answer);
@@ -165,6 +167,11 @@ static void readable(evutil_socket_t fd, short what, void *context)
 	int r;
 
 	(void)what;
+	if (!disposal_has_room(peer->gmemd, peer->caller.process.uid)) {
+		event_del(peer->readable);
+		event_add(peer->rested, &rest);
+		return;
+	}
 	r = packet_receive(fd, MSG_DONTWAIT, &packet);
 	if (r == 0)
 		r = serve(peer, &packet);
@@ -198,8 +205,10 @@ static void writable(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	if (r == -EAGAIN)
+	if (r == -EAGAIN || r == -ETOOMANYREFS) {
+		wait_to_send(peer, r);
 		return;
+	}
 	if (r < 0) {
 		peer_free(peer);
 		return;
@@ -249,7 +258,9 @@ static int peer_set_up(struct peer *peer, enum method_access access)
 		event_new(peer->gmemd->base, peer->fd, EV_READ | EV_PERSIST, readable, peer);
 	peer->writable =
 		event_new(peer->gmemd->base, peer->fd, EV_WRITE | EV_PERSIST, writable, peer);
-	if (!peer->readable || !peer->writable || event_add(peer->readable, NULL) < 0)
+	peer->rested = event_new(peer->gmemd->base, -1, 0, writable, peer);
+	if (!peer->readable || !peer->writable || !peer->rested ||
+		event_add(peer->readable, NULL) < 0)
 		return -ENOMEM;
 	return 0;
 }

@@ -10,6 +10,9 @@
 
 #include "kernel/tree.h"
 
+/* Of one user's files at once: each that waits takes a thread. */
+#define DISPOSALS_MAX 16
+
 struct user {
 	RB_ENTRY(user) link;
 	struct users *users;
@@ -41,13 +44,21 @@ int users_new(const struct config *config, struct users **ret)
 	users->limits[USER_PEERS] = config->peers_per_user;
 	users->limits[USER_VMS] = config->vms_per_user;
 	users->limits[USER_MEMORIES] = config->memories_per_user;
+	users->limits[USER_DISPOSALS] = DISPOSALS_MAX;
 	*ret = users;
 	return 0;
 }
 
 struct users *users_free(struct users *users)
 {
-	assert(!users || RB_EMPTY(&users->tree));
+	struct user *user, *next;
+
+	if (!users)
+		return NULL;
+	RB_FOREACH_SAFE (user, user_tree, &users->tree, next) {
+		RB_REMOVE(user_tree, &users->tree, user);
+		free(user);
+	}
 	free(users);
 	return NULL;
 }
@@ -93,6 +104,24 @@ int user_charge(struct users *users, uid_t uid, enum user_resource resource, str
 	user->held[resource]++;
 	*ret = user;
 	return 0;
+}
+
+static uint64_t held(const struct users *users, uid_t uid, enum user_resource resource)
+{
+	struct user key = {.uid = uid};
+	const struct user *user = RB_FIND(user_tree, (struct user_tree *)&users->tree, &key);
+
+	return user ? user->held[resource] : 0;
+}
+
+bool user_holds(const struct users *users, uid_t uid, enum user_resource resource)
+{
+	return held(users, uid, resource) > 0;
+}
+
+bool user_has_room(const struct users *users, uid_t uid, enum user_resource resource)
+{
+	return held(users, uid, resource) < users->limits[resource];
 }
 
 struct user *user_give_back(struct user *user, enum user_resource resource)

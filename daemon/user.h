@@ -6,24 +6,29 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "daemon/config.h"
 
-enum user_resource { USER_PEERS, USER_VMS, USER_MEMORIES, USER_RESOURCES };
+enum user_resource { USER_PEERS, USER_VMS, USER_MEMORIES, USER_DISPOSALS, USER_RESOURCES };
 
 struct user;
 struct users;
 
 /* -ENOMEM. */
 int users_new(const struct config *config, struct users **ret);
-/* Takes NULL, returns NULL. Nothing may be charged any more. */
+/* Takes NULL, returns NULL. What is still charged then is never given back. */
 struct users *users_free(struct users *users);
 
 /* Charges one to the uid. -EDQUOT at its limit, -ENOMEM. *ret is to be given back by
  * user_give_back(). */
 int user_charge(struct users *users, uid_t uid, enum user_resource resource, struct user **ret);
+/* Whether the uid is charged any. */
+bool user_holds(const struct users *users, uid_t uid, enum user_resource resource);
+/* Whether the uid could be charged one more. */
+bool user_has_room(const struct users *users, uid_t uid, enum user_resource resource);
 /* Takes NULL, returns NULL. */
 struct user *user_give_back(struct user *user, enum user_resource resource);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Verifications: checking a VMM's mapping of its mailbox in a thread, so that a VMM that makes its
- * own memory map slow to read delays nobody but itself.
+ * Verifications: checking a VMM's mapping of its mailbox, which takes as long as the VMM makes its
+ * own memory map slow to read.
  */
 #pragma once
 
@@ -19,7 +19,6 @@ struct verification {
 
 typedef void verification_done(struct gmemd *gmemd, const struct verification *verification);
 
-/* Copies what is to be checked; done is called from the event loop. -EAGAIN, -ENOMEM or -EMFILE
- * where it can't be started. */
+/* Copies what is to be checked; done is called from the event loop. Errors are errand_start()'s. */
 int verification_start(
 	struct gmemd *gmemd, const struct verification *verification, verification_done *done);

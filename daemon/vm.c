@@ -118,9 +118,12 @@ static int vm_set_up(struct vm *vm, const struct process *process, const struct 
 int vm_new(struct registry *registry, const struct process *process,
 	const struct vm_request *request, struct vm **ret)
 {
-	struct vm *vm = calloc(1, sizeof *vm);
+	struct vm key = {.process = {.pid = process->pid}}, *vm;
 	int r;
 
+	if (RB_FIND(vm_process_tree, &registry->vms_by_process, &key))
+		return -EEXIST;
+	vm = calloc(1, sizeof *vm);
 	if (!vm)
 		return -ENOMEM;
 	vm->registry = registry;

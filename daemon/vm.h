@@ -120,8 +120,8 @@ struct vm_request {
 };
 
 /*
- * A new VM of a process. The process's pidfd is duplicated. -EDQUOT where its user has too many,
- * -ENOMEM, or why no mailbox can be made.
+ * A new VM of a process. The process's pidfd is duplicated. -EEXIST where one of the same pid has a
+ * VM, -EDQUOT where its user has too many, -ENOMEM, or why no mailbox can be made.
  */
 int vm_new(struct registry *registry, const struct process *process,
 	const struct vm_request *request, struct vm **ret);

@@ -50,9 +50,14 @@ static void listener_event(evutil_socket_t listener, short what, void *context)
 {
 	struct vm *vm = context;
 	struct watch *watch = vm->watch;
+	int r;
 
 	(void)what;
-	if (!gatekeeper_serve(watch->gmemd, vm) && hung_up(listener))
+	r = gatekeeper_serve(watch->gmemd, vm);
+	/* Every call that is taken away from us costs all others our wait for it. */
+	if (r == -EINTR)
+		log_vm_warning(vm->id, "its gate is served no more: another process serves it too");
+	if (r == -EINTR || (r < 0 && hung_up(listener)))
 		event_del(watch->listener);
 }
 

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "kernel/deadline.h"
 #include "kernel/gate_filter.h"
 #include "kernel/process.h"
 #include "kernel/uapi.h"
@@ -69,10 +70,18 @@ void gate_wake_in_sync(int listener)
 int gate_receive(int listener, struct gate_trap *ret)
 {
 	struct seccomp_notif notification;
+	int r;
 
 	memset(&notification, 0, sizeof notification);
-	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) < 0)
-		return -errno;
+	/* It waits where nothing is there, whatever poll said before: somebody else who holds the
+	 * listener may have taken it, and nothing makes the ioctl non-blocking. */
+	r = deadline_start();
+	if (r < 0)
+		return r;
+	r = ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) < 0 ? -errno : 0;
+	deadline_stop();
+	if (r < 0)
+		return r;
 	*ret = (struct gate_trap){
 		.id = notification.id,
 		.thread = (pid_t)notification.pid,

@@ -43,8 +43,11 @@ struct gate_trap {
 	int fd; /* the number in the VMM of what the ioctl is for */
 };
 
-/* Takes the next trapped call. -ENOENT where its thread was killed meanwhile. Call when the
- * listener polls readable. */
+/*
+ * Takes the next trapped call. -ENOENT where its thread was killed meanwhile. Call when the
+ * listener polls readable, and always in the same thread. -EINTR, after some milliseconds, where
+ * nothing is there all the same: another process holds the listener and has taken the call.
+ */
 int gate_receive(int listener, struct gate_trap *ret);
 
 /* Whether the trapped thread still waits: what was read of it in /proc meanwhile was its own. */

@@ -37,21 +37,21 @@ int file_identity_compare(const struct file_identity *a, const struct file_ident
 	return 0;
 }
 
+/*
+ * By its name first: it may be any file, and asking its file system may wait for whoever serves
+ * that. Up to 6.18 it is an anonymous inode; no path can look like one, for paths begin with '/'.
+ */
 bool memory_file_is_guest_memfd(int fd)
 {
 	struct statfs status;
 	char target[PATH_MAX];
 
-	if (fstatfs(fd, &status) < 0)
+	if (process_file_target(getpid(), fd, target, sizeof target) < 0)
 		return false;
-	if (status.f_type == GMEM_GUEST_MEMFD_MAGIC)
+	if (strcmp(target, "anon_inode:[kvm-gmem]") == 0)
 		return true;
-	/* Up to 6.18 it is an anonymous inode, told by its name; no path can look like it, for
-	 * paths begin with '/'. */
-	if (status.f_type != GMEM_ANON_INODE_FS_MAGIC)
-		return false;
-	return process_file_target(getpid(), fd, target, sizeof target) == 0 &&
-	       strcmp(target, "anon_inode:[kvm-gmem]") == 0;
+	return strncmp(target, "/[kvm-gmem]", strlen("/[kvm-gmem]")) == 0 &&
+	       fstatfs(fd, &status) == 0 && status.f_type == GMEM_GUEST_MEMFD_MAGIC;
 }
 
 int memory_file_size(int fd, uint64_t *ret_size)

@@ -119,9 +119,8 @@ struct gmem_cachestat {
 #define __NR_mseal 462
 #endif
 
-/* statfs(2) f_type of a guest_memfd: of anonymous inodes up to Linux 6.18, its own later. */
-#define GMEM_ANON_INODE_FS_MAGIC 0x09041934
-#define GMEM_GUEST_MEMFD_MAGIC   0x474d454d
+/* statfs(2) f_type of a guest_memfd, where it is no anonymous inode any more (after Linux 6.18). */
+#define GMEM_GUEST_MEMFD_MAGIC 0x474d454d
 
 _Static_assert(KVM_SET_USER_MEMORY_REGION2 == 0x40a0ae49, "kernel ABI");
 _Static_assert(KVM_CREATE_GUEST_MEMFD == 0xc040aed4, "kernel ABI");

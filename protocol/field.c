@@ -204,7 +204,7 @@ static void set_absent(const struct field *field, void *target)
 	switch (field->type) {
 	case FIELD_STRING:
 	case FIELD_UUID:
-		*(const char **)target = NULL;
+		*(const char **)target = field->default_string;
 		break;
 	case FIELD_FD:
 		*(int *)target = -1;

@@ -46,7 +46,8 @@ struct field {
 	unsigned flags;
 	uint64_t min;
 	uint64_t max;
-	uint64_t default_value; /* of an optional one; FIELD_UNSET for none */
+	uint64_t default_value;     /* of an optional one; FIELD_UNSET for none */
+	const char *default_string; /* of an optional string; NULL for none */
 	const char *const *names;
 	const struct field *fields;
 	size_t offset; /* into the method's parameters */
@@ -55,7 +56,8 @@ struct field {
 
 /*
  * Decodes params (an object; NULL counts as an empty one) into *parameters by the table. Strings
- * live as long as params. Absent strings are NULL, absent fds -1. Returns 0, or the code of the
+ * live as long as params. Absent strings are their default or
+ * NULL, absent fds -1. Returns 0, or the code of the
  * error that it filled in: unknown parameter, missing, of another type or out of bounds.
  */
 int fields_decode(const struct field *fields, struct json_object *params, const struct fd_list *fds,

@@ -30,40 +30,50 @@ static bool only_space(const char *text, size_t length)
 	return true;
 }
 
+/* NULL with *ret_why where that is no value; *ret_end is behind it else. */
+static struct json_object *tokenize(struct json_tokener *tokener, const char *text, size_t length,
+	size_t *ret_end, const char **ret_why)
+{
+	struct json_object *value;
+	enum json_tokener_error error;
+
+	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8 |
+						JSON_TOKENER_ALLOW_TRAILING_CHARS);
+	value = json_tokener_parse_ex(tokener, text, (int)length);
+	error = json_tokener_get_error(tokener);
+	*ret_end = json_tokener_get_parse_end(tokener);
+	/* A number ends only where something else follows; a packet has an end of its own. */
+	if (error == json_tokener_continue) {
+		value = json_tokener_parse_ex(tokener, "", 1);
+		error = json_tokener_get_error(tokener);
+		*ret_end = length;
+	}
+	if (error == json_tokener_success)
+		return value;
+	*ret_why = parse_fault(error);
+	return NULL;
+}
+
 struct json_object *json_parse(const char *text, size_t length, const char **ret_why)
 {
 	struct json_tokener *tokener;
 	struct json_object *value;
-	enum json_tokener_error error;
 	size_t end;
 
 	*ret_why = lexical_fault(text, length);
 	if (*ret_why)
 		return NULL;
-	*ret_why = "the value is null";
 	tokener = json_tokener_new_ex(JSON_DEPTH_MAX + 2);
 	if (!tokener) {
 		*ret_why = "out of memory";
 		return NULL;
 	}
-	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8 |
-						JSON_TOKENER_ALLOW_TRAILING_CHARS);
-	value = json_tokener_parse_ex(tokener, text, (int)length);
-	error = json_tokener_get_error(tokener);
-	end = json_tokener_get_parse_end(tokener);
-	/* A number ends only where something else follows; a packet has an end of its own. */
-	if (error == json_tokener_continue) {
-		value = json_tokener_parse_ex(tokener, "", 1);
-		error = json_tokener_get_error(tokener);
-		end = length;
-	}
+	*ret_why = "the value is null";
+	value = tokenize(tokener, text, length, &end, ret_why);
 	json_tokener_free(tokener);
-	if (error != json_tokener_success)
-		*ret_why = parse_fault(error);
-	else if (!only_space(text + end, length - end))
-		*ret_why = "something follows the value";
-	else
+	if (!value || only_space(text + end, length - end))
 		return value;
+	*ret_why = "something follows the value";
 	json_object_put(value);
 	return NULL;
 }
@@ -226,12 +236,7 @@ bool json_get_uint(const struct json_object *object, const char *name, uint64_t 
 
 bool json_get_int(const struct json_object *object, const char *name, int64_t *ret)
 {
-	struct json_object *member = json_get(object, name);
-
-	if (!json_is_integer(member))
-		return false;
-	*ret = json_object_get_int64(member);
-	return true;
+	return json_int(json_get(object, name), ret);
 }
 
 bool json_get_bool(const struct json_object *object, const char *name)
@@ -249,6 +254,14 @@ bool json_uint(const struct json_object *value, uint64_t *ret)
 	if (!json_is_integer(value) || json_object_get_int64(value) < 0)
 		return false;
 	*ret = json_object_get_uint64(value);
+	return true;
+}
+
+bool json_int(const struct json_object *value, int64_t *ret)
+{
+	if (!json_is_integer(value))
+		return false;
+	*ret = json_object_get_int64(value);
 	return true;
 }
 

@@ -70,6 +70,8 @@ bool json_get_bool(const struct json_object *object, const char *name);
 const char *json_string(const struct json_object *value);
 /* False where the value is no integer from 0 to UINT64_MAX. */
 bool json_uint(const struct json_object *value, uint64_t *ret);
+/* Beyond int64_t, the nearest that it has. */
+bool json_int(const struct json_object *value, int64_t *ret);
 bool json_boolean(const struct json_object *value);
 
 size_t json_length(const struct json_object *array);

@@ -96,8 +96,9 @@ const char *lexical_fault(const char *text, size_t length)
 			return why;
 		if (*at == '-' || (*at >= '0' && *at <= '9')) {
 			at = skip_number(at, end);
-			if (!at--)
+			if (!at)
 				return "a malformed number";
+			at--;
 		}
 		if ((*at == '[' || *at == '{') && ++depth > JSON_DEPTH_MAX)
 			return "nested too deep";

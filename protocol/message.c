@@ -8,14 +8,28 @@
 
 #include "protocol/json.h"
 
+/* json-c makes one of these two of each integer that has no room in 64 bits: whether the id was one
+ * that can be said back as it was can't be told. */
+static bool at_edge(const struct json_object *id)
+{
+	int64_t negative;
+	uint64_t number;
+
+	if (json_uint(id, &number))
+		return number == UINT64_MAX;
+	return json_int(id, &negative) && negative == INT64_MIN;
+}
+
 static const char *id_fault(struct json_object *message)
 {
 	struct json_object *id = json_get(message, "id");
 	size_t length;
 
-	/* The usual one, and never long: it need not be printed to be measured. */
-	if (!id || json_is_integer(id))
+	if (!id)
 		return NULL;
+	/* The usual one, and never long: it need not be printed to be measured. */
+	if (json_is_integer(id))
+		return at_edge(id) ? "id must be above -2^63 and below 2^64-1" : NULL;
 	if (!json_is_string(id) && !json_is_number(id))
 		return "id must be a string, a number or null";
 	if (!json_print(id, &length) || length > MESSAGE_ID_BYTES_MAX)

@@ -23,7 +23,8 @@
 
 static const char *const vm_state_names[] = {"opening", "running", "released", NULL};
 static const char *const gate_state_names[] = {"none", "pending", "active", NULL};
-static const char *const object_state_names[] = {"pending", "bound", "ready", "closing", NULL};
+static const char *const memory_state_names[] = {"pending", "ready", NULL};
+static const char *const slot_state_names[] = {"pending", "bound", "closing", NULL};
 static const char *const gate_wanted_names[] = {"required", "none", NULL};
 static const char *const initial_state_names[] = {"shared", "private", NULL};
 static const char *const charge_names[] = {"vm", "broker", NULL};
@@ -54,14 +55,25 @@ static const struct field call_fields[] = {
 				   "done."                                                         \
 	}
 
+static const struct field vm_type_fields[] = {
+	{"name", FIELD_STRING, .summary = "For vm.open's type."},
+	{"type", FIELD_INTEGER, .summary = "KVM_CREATE_VM's argument."},
+	{"guest_memfd", FIELD_BOOLEAN, .summary = "KVM_CAP_GUEST_MEMFD."},
+	{"guest_memfd_flags", FIELD_FLAGS, .names = memory_flag_names,
+		.summary = "KVM_CAP_GUEST_MEMFD_FLAGS."},
+	{"memory_attributes", FIELD_INTEGER, .summary = "KVM_CAP_MEMORY_ATTRIBUTES."},
+	{"memslots", FIELD_INTEGER, .summary = "KVM_CAP_NR_MEMSLOTS."},
+	{"pre_fault_memory", FIELD_BOOLEAN, .summary = "KVM_CAP_PRE_FAULT_MEMORY."},
+	END,
+};
+
 static const struct field kernel_fields[] = {
 	{"release", FIELD_STRING, .summary = "As uname -r."},
 	{"guest_memfd", FIELD_BOOLEAN, .summary = "Whether VMs of the default type have it."},
 	{"guest_memfd_flags", FIELD_FLAGS, .names = memory_flag_names,
 		.summary = "What a VM of the default type offers."},
 	{"memory_attributes", FIELD_INTEGER, .summary = "KVM_CAP_MEMORY_ATTRIBUTES of any type."},
-	{"vm_types", FIELD_ARRAY,
-		.summary = "Each type's name, number, guest_memfd_flags and memory_attributes."},
+	{"vm_types", FIELD_ARRAY, .fields = vm_type_fields, .summary = "What can be made."},
 	{"pre_fault_memory", FIELD_BOOLEAN, .summary = "KVM_CAP_PRE_FAULT_MEMORY."},
 	END,
 };
@@ -110,7 +122,8 @@ static const struct field mailbox_fields[] = {
 		{"tenant", FIELD_STRING, .summary = "Whose it is."},                               \
 		{"pid", FIELD_INTEGER, .summary = "The VMM's process."},                           \
 		{"state", FIELD_ENUM, .names = vm_state_names,                                     \
-			.summary = "opening until its VM is made."},                               \
+			.summary = "opening until its VM is made; without a gate, until its "      \
+				   "first call is done."},                                         \
 		{"gate", FIELD_ENUM, .names = gate_state_names,                                    \
 			.summary = "active once the VM was made behind it."},                      \
 		{"committed", FIELD_INTEGER, .summary = "Bytes charged."},                         \
@@ -127,7 +140,8 @@ static const struct field memory_fields[] = {
 	{"backing", FIELD_ENUM, .names = backing_names, .summary = "What kind of file it is."},
 	{"flags", FIELD_FLAGS, .names = memory_flag_names, .summary = "As it was created."},
 	{"node", FIELD_INTEGER, FIELD_NULLABLE, .summary = "The NUMA node it was asked for."},
-	{"state", FIELD_ENUM, .names = object_state_names, .summary = "pending or ready."},
+	{"state", FIELD_ENUM, .names = memory_state_names,
+		.summary = "pending until its creation is reported."},
 	{"resident", FIELD_INTEGER, .summary = "Bytes of pages allocated."},
 	END,
 };
@@ -140,7 +154,8 @@ static const struct field slot_fields[] = {
 	{"memory", FIELD_INTEGER, FIELD_NULLABLE, .summary = "Null: the VMM's own memory."},
 	{"guest_memfd_offset", FIELD_INTEGER, .summary = "Bytes."},
 	{"flags", FIELD_FLAGS, .names = slot_flag_names, .summary = "As it was bound."},
-	{"state", FIELD_ENUM, .names = object_state_names, .summary = "pending, bound or closing."},
+	{"state", FIELD_ENUM, .names = slot_state_names,
+		.summary = "pending or closing until its change is reported."},
 	END,
 };
 
@@ -169,6 +184,7 @@ static const struct field rpc_discover_result[] = {
 	{"openrpc", FIELD_STRING, .summary = "The version of the description's format."},
 	{"info", FIELD_ANY, .summary = "Title and version."},
 	{"methods", FIELD_ARRAY, .summary = "One for each method."},
+	{"x-events", FIELD_ANY, .summary = "The notification \"event\": its parameters and kinds."},
 	{"components", FIELD_ANY, .summary = "The errors, for reference by methods."},
 	END,
 };
@@ -178,8 +194,9 @@ static const struct field vm_open_parameters[] = {
 		.summary = "For people; a tenant has one VM of a name."},
 	{"uuid", FIELD_UUID, FIELD_OPTIONAL, AT(vm_open_parameters, uuid),
 		.summary = "gmemd makes one where it is absent."},
-	{"type", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 32, AT(vm_open_parameters, type),
-		.summary = "Of host.describe's vm_types, by name or number; \"default\"."},
+	{"type", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 32, .default_string = "default",
+		AT(vm_open_parameters, type),
+		.summary = "Of host.describe's kernel.vm_types, by name or number."},
 	{"commit_limit", FIELD_INTEGER, FIELD_OPTIONAL, .min = 1, .max = INT64_MAX,
 		.default_value = FIELD_UNSET, AT(vm_open_parameters, commit_limit),
 		.summary = "Bytes that may be committed to it; none but the host's by default."},

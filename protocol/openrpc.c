@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "protocol/event_kinds.h"
 #include "protocol/json.h"
 #include "protocol/methods.h"
 
@@ -76,6 +77,24 @@ static void add_all_errors(struct json_object *target)
 	}
 }
 
+/* OpenRPC has no word for notifications that a server sends. */
+static void add_events(struct json_object *target)
+{
+	struct json_object *events = json_add_object(target, "x-events");
+	struct json_object *kinds;
+
+	json_add_string(events, "method", "event");
+	json_add(events, "params", fields_schema(event_fields));
+	kinds = json_add_object(events, "kinds");
+	for (unsigned kind = 0; kind < EVENT_KINDS; kind++) {
+		const struct event_description *description = &event_descriptions[kind];
+		struct json_object *object = json_add_object(kinds, description->kind);
+
+		json_add_string(object, "summary", description->summary);
+		json_add(object, "params", fields_schema(description->fields));
+	}
+}
+
 struct json_object *openrpc_document(const char *version)
 {
 	struct json_object *document = json_new_object();
@@ -88,6 +107,7 @@ struct json_object *openrpc_document(const char *version)
 	list = json_add_array(document, "methods");
 	for (unsigned number = 0; number < METHODS; number++)
 		add_method(json_append_object(list), &methods[number]);
+	add_events(document);
 	add_all_errors(json_add_object(document, "components"));
 	return document;
 }

@@ -85,8 +85,6 @@ int packet_receive(int socket, int flags, struct packet *packet)
 		packet->fault = PACKET_TOO_LONG;
 	if (message.msg_flags & MSG_CTRUNC)
 		packet->fault = PACKET_TOO_MANY_FDS;
-	if (packet->fault != PACKET_WHOLE)
-		fd_list_close(&packet->fds);
 	return 0;
 }
 

@@ -39,8 +39,9 @@ struct packet {
 };
 
 /*
- * Receives one packet; its fds have FD_CLOEXEC and belong to it. flags as of recvmsg(2), such as
- * MSG_DONTWAIT. -ECONNRESET at the end of the connection, -EAGAIN where nothing is there.
+ * Receives one packet; its fds have FD_CLOEXEC and belong to it, whatever its fault. flags as of
+ * recvmsg(2), such as MSG_DONTWAIT. -ECONNRESET at the end of the connection, -EAGAIN where nothing
+ * is there.
  */
 int packet_receive(int socket, int flags, struct packet *packet);
 

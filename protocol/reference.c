@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "protocol/description.h"
+#include "protocol/event_kinds.h"
 #include "protocol/methods.h"
 #include "protocol/packet.h"
 
@@ -107,9 +108,8 @@ static void print_result_row(const char *path, const struct field *field, void *
 
 static void print_result(const struct field *fields)
 {
-	puts("\nResult:");
 	if (!fields->name) {
-		puts("an empty object.");
+		puts("An empty object.");
 		return;
 	}
 	puts("\n| name | always there | is | |\n| --- | --- | --- | --- |");
@@ -132,6 +132,7 @@ static void print_method(const struct method *method)
 		method->access == (ACCESS_VMM | ACCESS_OPERATOR) ? "," : "",
 		method->access & ACCESS_OPERATOR ? " admin.sock" : "");
 	print_parameters(method->parameters);
+	puts("\nResult:");
 	print_result(method->result);
 	print_errors(method->errors);
 }
@@ -149,6 +150,24 @@ static void print_common_errors(void)
 		printf("| %d | %s |\n", codes[i], rpc_reason(codes[i]));
 }
 
+static void print_events(void)
+{
+	puts("\n## Events\n");
+	puts("After event.subscribe, gmemd sends notifications \"event\". Each has:");
+	print_result(event_fields);
+	puts("\n| kind | | also has |\n| --- | --- | --- |");
+	for (unsigned kind = 0; kind < EVENT_KINDS; kind++) {
+		const struct event_description *description = &event_descriptions[kind];
+
+		printf("| `%s` ", description->kind);
+		print_cell(description->summary);
+		printf("|");
+		for (const struct field *field = description->fields; field->name; field++)
+			printf(" `%s`", field->name);
+		puts(" |");
+	}
+}
+
 int main(void)
 {
 	print_transport();
@@ -156,5 +175,6 @@ int main(void)
 	puts("\n## Methods");
 	for (unsigned number = 0; number < METHODS; number++)
 		print_method(&methods[number]);
+	print_events();
 	return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

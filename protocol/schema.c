@@ -61,6 +61,8 @@ static void add_default(struct json_object *schema, const struct field *field)
 
 	if (!(field->flags & FIELD_OPTIONAL) || value == FIELD_UNSET)
 		return;
+	if (field->default_string)
+		json_add_string(schema, "default", field->default_string);
 	if (field->type == FIELD_INTEGER)
 		json_add_uint(schema, "default", value);
 	if (field->type == FIELD_BOOLEAN)

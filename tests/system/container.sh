@@ -6,7 +6,7 @@
 #   container_run CMD...  runs a command inside
 #   container_end         kills it and removes what it has left on the host
 #
-# Nothing in it outlives its PID 1, which dies with container_end. Root only.
+# Nothing in it outlives its PID 1, which dies with container_end, or with the test. Root only.
 
 container_directory=
 container_leader=
@@ -94,7 +94,7 @@ container_boot() { # directory
 	# It moves itself into its cgroups first, so that its cgroup namespace begins there.
 	(
 		read -r _
-		exec setsid unshare --pid --mount --uts --ipc --cgroup --net --fork --kill-child \
+		exec setpriv --pdeathsig KILL setsid unshare --pid --mount --uts --ipc --cgroup --net --fork --kill-child \
 			bash -c 'container_init "$0"' "$1/fs/root"
 	) >"$1/log" 2>&1 < <(sleep 1; echo go; sleep 1) &
 	local outer=$!

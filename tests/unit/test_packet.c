@@ -164,7 +164,8 @@ static void test_too_many_fds(void)
 		send_raw("many", 4, counts[i]);
 		receive();
 		CU_ASSERT_EQUAL(packet.fault, PACKET_TOO_MANY_FDS);
-		CU_ASSERT_EQUAL(packet.fds.count, 0);
+		CU_ASSERT_TRUE(packet.fds.count <= PACKET_FDS_MAX);
+		fd_list_close(&packet.fds);
 		CU_ASSERT_EQUAL(unit_open_fds(), fds_before);
 	}
 	CU_ASSERT_EQUAL(packet_send(ends[0], 0, "next", 4, NULL, 0), 0);
@@ -172,7 +173,7 @@ static void test_too_many_fds(void)
 	CU_ASSERT_EQUAL(packet.fault, PACKET_WHOLE);
 }
 
-/* The receiver's own limit: it gets some of them, and must keep none. */
+/* The receiver's own limit: it gets some of them, to close. */
 static void receive_at_the_limit(void *context)
 {
 	struct rlimit limit = {.rlim_cur = unit_open_fds() + 3, .rlim_max = 4096};
@@ -187,7 +188,7 @@ static void receive_at_the_limit(void *context)
 	CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	receive();
 	CU_ASSERT_EQUAL(packet.fault, PACKET_TOO_MANY_FDS);
-	CU_ASSERT_EQUAL(packet.fds.count, 0);
+	fd_list_close(&packet.fds);
 	CU_ASSERT_EQUAL(unit_open_fds(), fds_before);
 }
 

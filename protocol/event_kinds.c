@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The table of events. See event_kinds.h.
+ */
+#include "protocol/event_kinds.h"
+
+#define END                                                                                        \
+	{                                                                                          \
+		.name = NULL                                                                       \
+	}
+
+const struct field event_fields[] = {
+	{"seq", FIELD_INTEGER,
+		.summary =
+			"Counts what was due to this subscriber, from 1: a gap is what it missed."},
+	{"time", FIELD_INTEGER, .summary = "CLOCK_REALTIME, in microseconds."},
+	{"kind", FIELD_STRING, .summary = "What has happened."},
+	{"vm", FIELD_STRING, .summary = "The VM's id."},
+	{"name", FIELD_STRING, .summary = "The VM's name."},
+	END,
+};
+
+static const struct field no_fields[] = {END};
+
+static const struct field refusal_fields[] = {
+	{"ioctl", FIELD_STRING, .summary = "What was trapped."},
+	{"reason", FIELD_STRING, .summary = "Why it failed with EPERM."},
+	END,
+};
+
+static const struct field memory_fields[] = {
+	{"memory", FIELD_INTEGER, .summary = "The memory's id."},
+	{"size", FIELD_INTEGER, .summary = "Bytes."},
+	END,
+};
+
+static const struct field slot_fields[] = {
+	{"slot", FIELD_INTEGER, .summary = "The memslot's number."},
+	{"guest_phys_addr", FIELD_INTEGER, .summary = "Bytes."},
+	{"memory_size", FIELD_INTEGER, .summary = "Bytes."},
+	END,
+};
+
+const struct event_description event_descriptions[EVENT_KINDS] = {
+	[EVENT_VM_OPENED] = {"vm_opened", "A VM was opened.", no_fields},
+	[EVENT_VM_RUNNING] = {"vm_running",
+		"It was made; without a gate: its first call was reported.", no_fields},
+	[EVENT_VM_RELEASED] = {"vm_released",
+		"It was closed or its process has ended, and with it all its memories and slots.",
+		no_fields},
+	[EVENT_GATE_REFUSED] = {"gate_refused", "A trapped ioctl was refused.", refusal_fields},
+	[EVENT_MEMORY_CREATED] = {"memory_created",
+		"A memory is charged and waits for the VMM to create it.", memory_fields},
+	[EVENT_MEMORY_READY] = {"memory_ready", "gmemd has the memory's file.", memory_fields},
+	[EVENT_MEMORY_FAILED] = {"memory_failed",
+		"The VMM has reported that its creation failed; its charge is gone.",
+		memory_fields},
+	[EVENT_MEMORY_CLOSED] = {"memory_closed", "Its charge is gone.", memory_fields},
+	[EVENT_SLOT_BOUND] = {"slot_bound", "The VMM has reported a binding.", slot_fields},
+	[EVENT_SLOT_UNBOUND] = {"slot_unbound", "The VMM has reported a deletion.", slot_fields},
+	[EVENT_SLOT_FAILED] = {"slot_failed",
+		"The VMM has reported that a binding or deletion failed; the slot is as before.",
+		slot_fields},
+};

@@ -1,0 +1,110 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Runs every attack of the adversary as an unprivileged VMM under gmem-run, each in a process of its
+# own, and looks after each whether gmemd is as it was: up, with no VM, as many file descriptors and
+# nothing committed.
+#
+#     BUILD_DIR=build tests/adversary/test_adversary.sh [ATTACK...]
+
+HERE=$(dirname "$0")
+# shellcheck source=tests/system/tap.sh
+. "$HERE/../system/tap.sh"
+
+ATTACK_SECONDS_MAX=60
+
+# Every line of the adversary's is a test of its own.
+relay() {
+	local attack=$1 line
+	while IFS= read -r line; do
+		case $line in
+		"ok - "* | "not ok - "*)
+			TAP_TESTS=$((TAP_TESTS + 1))
+			[ "${line%% *}" = ok ] || TAP_FAILURES=$((TAP_FAILURES + 1))
+			echo "${line%% - *} $TAP_TESTS - $attack: ${line#* - }"
+			;;
+		*)
+			echo "# $line"
+			;;
+		esac
+	done
+}
+
+# start_attack NAME: prints to $WORK_DIR/NAME.out; its pid is in $ATTACK_PID.
+start_attack() {
+	(
+		export ADVERSARY_MEETING="$WORK_DIR/scratch/meeting"
+		cd "$WORK_DIR/scratch" || exit 1
+		export ADVERSARY_SOCKET="$RUNTIME_DIR/gmemd.sock"
+		case $1 in
+		steal) set -- "$WORK_DIR/bin/adversary" "$1" ;;
+		*) set -- "$WORK_DIR/bin/gmem-run" --socket="$ADVERSARY_SOCKET" --name="$1" -- \
+			"$WORK_DIR/bin/adversary" "$1" ;;
+		esac
+		$AS timeout --foreground "$ATTACK_SECONDS_MAX" "$@" 2>&1
+	) >"$WORK_DIR/$1.out" &
+	ATTACK_PID=$!
+	LIVING+=("$ATTACK_PID")
+}
+
+# end_attack NAME PID: waits for it and prints what it said.
+end_attack() {
+	local status
+	wait "$2"
+	status=$?
+	relay "$1" <"$WORK_DIR/$1.out"
+	is "$status" 0 "$1: the adversary has come to its end"
+}
+
+# attack NAME, or NAME+NAME for two that run side by side.
+attack() {
+	local first=${1%+*} second=${1#*+} first_pid
+	start_attack "$first"
+	first_pid=$ATTACK_PID
+	if [ "$first" != "$second" ]; then
+		start_attack "$1"
+		end_attack "$1" "$ATTACK_PID"
+		rm -f "$WORK_DIR/scratch/meeting"
+	fi
+	end_attack "$first" "$first_pid"
+	LIVING=()
+	released "$1: gmemd is as it was"
+}
+
+# gmemd ends under the attack.
+orphan() {
+	start_attack orphan
+	until_true grep -q ready "$WORK_DIR/orphan.out"
+	stop_gmemd KILL
+	end_attack orphan "$ATTACK_PID"
+	LIVING=()
+}
+
+lack=$(host_lack)
+[ -z "$lack" ] || skip_all "$lack"
+echo "TAP version 13"
+set_up "$BUILD_DIR/client/gmem-run" "$BUILD_DIR/tests/adversary/adversary"
+start_gmemd
+remember_idle_gmemd
+AS="setpriv --reuid=$UNPRIVILEGED --regid=$UNPRIVILEGED --clear-groups --"
+if [ $# -gt 0 ]; then
+	for name; do
+		attack "$name"
+	done
+	finish
+fi
+for name in $("$BUILD_DIR/tests/adversary/adversary" --list); do
+	attack "$name"
+done
+attack steal
+# What root may do beyond that.
+AS=
+for name in userfaultfd write trace remap mailbox-file shm; do
+	attack "$name"
+done
+kill -0 "$GMEMD_PID"
+result $? "gmemd has lived through all"
+AS="setpriv --reuid=$UNPRIVILEGED --regid=$UNPRIVILEGED --clear-groups --"
+orphan
+no_sanitizer_complaint
+finish

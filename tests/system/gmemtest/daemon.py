@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A gmemd of the test's own, and what can be seen of it from outside."""
+
+import os
+import resource
+import shutil
+import subprocess
+import tempfile
+import time
+
+from gmemtest import linux
+from gmemtest.tap import Failed, check, note
+from gmemtest.wire import Peer
+
+SECONDS_TO_START = 30
+SANITIZERS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:")
+
+
+class Daemon:
+    """Runs until stop(), at most as long as the test."""
+
+    def __init__(self, gate="preferred", config="", files=None):
+        self.directory = tempfile.mkdtemp(prefix="gmemd-test-")
+        os.chmod(self.directory, 0o755)
+        self.path = os.path.join(self.directory, "run")
+        config_path = os.path.join(self.directory, "gmemd.conf")
+        with open(config_path, "w", encoding="utf-8") as file:
+            file.write(config)
+        self.log_path = os.path.join(self.directory, "log")
+        program = os.path.join(os.environ["BUILD_DIR"], "daemon", "gmemd")
+        arguments = [
+            program,
+            "--runtime-directory=" + self.path,
+            "--config=" + config_path,
+            "--gate=" + gate,
+        ]
+
+        def before_exec():
+            linux.die_with_parent()
+            if files is not None:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                arguments, stdin=subprocess.DEVNULL, stderr=log, preexec_fn=before_exec
+            )
+        self.pid = self.process.pid
+        self._wait_until_it_serves()
+
+    def _wait_until_it_serves(self):
+        until = time.monotonic() + SECONDS_TO_START
+        while time.monotonic() < until:
+            if self.process.poll() is not None:
+                raise Failed("gmemd has ended: " + self.log())
+            try:
+                peer = self.operator()
+                peer.call("ping")
+                fds = self.fds()
+                peer.close()
+                self.fds_come_back(fds - 2)  # the connection and its pidfd
+                return
+            except OSError:
+                time.sleep(0.01)
+        raise Failed("gmemd does not serve: " + self.log())
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def socket_path(self, name):
+        return os.path.join(self.path, name)
+
+    def peer(self):
+        return Peer(self.socket_path("gmemd.sock"))
+
+    def operator(self):
+        return Peer(self.socket_path("admin.sock"))
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def fds(self):
+        """How many it has open."""
+        return len(os.listdir("/proc/%d/fd" % self.pid))
+
+    def lowest_free_fd(self):
+        used = {int(name) for name in os.listdir("/proc/%d/fd" % self.pid)}
+        return min(set(range(len(used) + 1)) - used)
+
+    def cpu_seconds(self):
+        with open("/proc/%d/stat" % self.pid, encoding="utf-8") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def limit_files(self, number):
+        """Its RLIMIT_NOFILE from now on; returns what it was."""
+        old = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (number, max(number, old[1])))
+        return old[0]
+
+    def fds_come_back(self, to, seconds=5):
+        """Whether it has no more open than that within the time."""
+        until = time.monotonic() + seconds
+        while self.fds() > to and time.monotonic() < until:
+            time.sleep(0.02)
+        return check(self.fds() <= to, "gmemd has %d fds open, %d before" % (self.fds(), to))
+
+    def stop(self):
+        """Ends it and checks that it ends as it should."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            status = self.process.wait(SECONDS_TO_START)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = self.process.wait()
+        self.process = None
+        log = self.log()
+        wrong = [line for line in log.splitlines() if any(s in line for s in SANITIZERS)]
+        if not check(status == 0 and not wrong, "gmemd ended with %d, %s" % (status, wrong)):
+            note(log[-8000:])
+        shutil.rmtree(self.directory)

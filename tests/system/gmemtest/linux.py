@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The system calls that Python's library lacks, by ctypes."""
+
+import ctypes
+import errno
+import os
+import signal
+
+from gmemtest.tap import Skip
+
+MAP_SHARED = 0x01
+MAP_PRIVATE = 0x02
+MAP_ANONYMOUS = 0x20
+MAP_FIXED_NOREPLACE = 0x100000
+PROT_NONE = 0
+PROT_READ = 1
+PROT_WRITE = 2
+
+KVM_CREATE_VM = 0xAE01
+KVM_CHECK_EXTENSION = 0xAE03
+KVM_CAP_GUEST_MEMFD = 234
+
+PR_SET_PDEATHSIG = 1
+PR_SET_NO_NEW_PRIVS = 38
+SECCOMP_SET_MODE_FILTER = 1
+SECCOMP_FILTER_FLAG_NEW_LISTENER = 1 << 3
+NR_SECCOMP = {"x86_64": 317, "aarch64": 277}
+NR_MSEAL = 462
+F_GET_SEALS = 1034
+
+PAGE = os.sysconf("SC_PAGESIZE")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_long,
+]
+_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_libc.ioctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong]
+_libc.syscall.restype = ctypes.c_long
+
+
+def _checked(result):
+    if result == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def ioctl(fd, command, argument=0):
+    return _checked(_libc.ioctl(fd, command, argument))
+
+
+def mmap(address, length, protection, flags, fd=-1):
+    result = _libc.mmap(address, length, protection, flags, fd, 0)
+    if result == ctypes.c_void_p(-1).value:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def munmap(address, length):
+    _checked(_libc.munmap(address, length))
+
+
+def mseal(address, length):
+    """Returns whether this kernel knows it."""
+    result = _libc.syscall(
+        ctypes.c_long(NR_MSEAL),
+        ctypes.c_ulong(address),
+        ctypes.c_ulong(length),
+        ctypes.c_ulong(0),
+    )
+    if result == -1 and ctypes.get_errno() == errno.ENOSYS:
+        return False
+    _checked(result)
+    return True
+
+
+def die_with_parent():
+    """For a child: nothing outlives its test."""
+    _checked(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+
+
+class _Filter(ctypes.Structure):
+    _fields_ = [
+        ("code", ctypes.c_ushort),
+        ("jt", ctypes.c_ubyte),
+        ("jf", ctypes.c_ubyte),
+        ("k", ctypes.c_uint32),
+    ]
+
+
+class _Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.POINTER(_Filter))]
+
+
+def seccomp_listener():
+    """The listener of a new filter round this process that lets everything through."""
+    allow = _Filter(0x06, 0, 0, 0x7FFF0000)  # BPF_RET | BPF_K, SECCOMP_RET_ALLOW
+    program = _Program(1, ctypes.pointer(allow))
+    number = NR_SECCOMP.get(os.uname().machine)
+    if number is None:
+        raise Skip("seccomp(2)'s number is not known for this architecture")
+    _checked(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    return _checked(
+        _libc.syscall(
+            ctypes.c_long(number),
+            ctypes.c_ulong(SECCOMP_SET_MODE_FILTER),
+            ctypes.c_ulong(SECCOMP_FILTER_FLAG_NEW_LISTENER),
+            ctypes.byref(program),
+        )
+    )
+
+
+def require_guest_memfd():
+    try:
+        kvm = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
+    except OSError as e:
+        raise Skip("/dev/kvm: %s" % e.strerror) from None
+    try:
+        vm = ioctl(kvm, KVM_CREATE_VM, 0)
+    except OSError as e:
+        raise Skip("KVM_CREATE_VM: %s" % e.strerror) from None
+    finally:
+        os.close(kvm)
+    offered = ioctl(vm, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD)
+    os.close(vm)
+    if offered <= 0:
+        raise Skip("this kernel has no guest_memfd for VMs of the default type")
+
+
+def require_root():
+    if os.geteuid() != 0:
+        raise Skip("only root can act as other users")

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A VMM without a gate: opens its VM, triggers the calls, reports what came of them."""
+
+import errno
+import os
+
+from gmemtest import linux
+from gmemtest.linux import PAGE
+from gmemtest.wire import close_all
+
+
+class Vmm:
+    """This process's one VM."""
+
+    def __init__(self, peer, name="vm", make=True, **options):
+        self.peer = peer
+        params = dict({"name": name, "gate": "none"}, **options)
+        self.opened, self.fds = peer.call_with_fds("vm.open", params)
+        self.id = self.opened["vm"]
+        self.vm_fd = -1
+        if make:
+            self._map_mailbox()
+            self.vm_fd = linux.ioctl(self.fds[self.opened["kvm"]], linux.KVM_CREATE_VM, 0)
+
+    def _map_mailbox(self):
+        mailbox = self.opened["mailbox"]
+        address = linux.mmap(
+            mailbox["address"],
+            mailbox["length"],
+            linux.PROT_READ,
+            linux.MAP_SHARED | linux.MAP_FIXED_NOREPLACE,
+            self.fds[mailbox["fd"]],
+        )
+        if address != mailbox["address"]:
+            raise AssertionError("the mailbox is not where gmemd wants it")
+        linux.mseal(address, mailbox["length"])
+
+    def close_files(self):
+        close_all(self.fds)
+        self.fds = []
+        if self.vm_fd >= 0:
+            os.close(self.vm_fd)
+        self.vm_fd = -1
+
+    def trigger(self, call):
+        """(how many succeeded, the last one's result, the errno's name where one failed)."""
+        result = -1
+        for i in range(call["count"]):
+            try:
+                result = linux.ioctl(
+                    self.vm_fd, call["request"], call["address"] + i * call["stride"]
+                )
+            except OSError as e:
+                return i, -1, errno.errorcode[e.errno]
+        return call["count"], result, None
+
+    def report(self, call, done, name=None, fd=None):
+        """call.done as a request."""
+        params = {"vm": self.id, "call": call["id"], "done": done}
+        if name is not None:
+            params["errno"] = name
+        if fd is not None:
+            params["fd"] = 0
+        return self.peer.call("call.done", params, [fd] if fd is not None else [])
+
+    def carry_out(self, call):
+        """Triggers a call that makes no file, and reports it. Raises OSError where it fails."""
+        done, _, name = self.trigger(call)
+        self.report(call, done, name)
+        if name is not None:
+            raise OSError(getattr(errno, name), name)
+
+    def create(self, size, **options):
+        """A new guest_memfd: (its id, its fd, which is the caller's)."""
+        result = self.peer.call("memory.create", dict({"vm": self.id, "size": size}, **options))
+        done, fd, name = self.trigger(result["call"])
+        if name is not None:
+            self.report(result["call"], done, name)
+            raise OSError(getattr(errno, name), name)
+        self.report(result["call"], done, fd=fd)
+        return result["memory"], fd
+
+    def bind_params(self, slot, address, size, memory, fd, offset=0):
+        return {
+            "vm": self.id,
+            "slot": slot,
+            "guest_phys_addr": address,
+            "memory_size": size,
+            "userspace_addr": 0x7F0000000000 + address,
+            "memory": memory,
+            "guest_memfd_offset": offset,
+            "guest_memfd": fd,
+        }
+
+    def bind(self, *arguments, **options):
+        self.carry_out(self.peer.call("slot.bind", self.bind_params(*arguments, **options))["call"])
+
+    def bind_own(self, slot, address, size, userspace_addr, flags=()):
+        """A slot on the VMM's own memory."""
+        params = {
+            "vm": self.id,
+            "slot": slot,
+            "guest_phys_addr": address,
+            "memory_size": size,
+            "userspace_addr": userspace_addr,
+            "memory": None,
+            "guest_memfd_offset": 0,
+            "guest_memfd": None,
+            "flags": list(flags),
+        }
+        self.carry_out(self.peer.call("slot.bind", params)["call"])
+
+    def unbind(self, slot):
+        self.carry_out(self.peer.call("slot.unbind", {"vm": self.id, "slot": slot})["call"])
+
+    def get(self):
+        """All of vm.get, its pages put together."""
+        page = self.peer.call("vm.get", {"vm": self.id})
+        whole = dict(page)
+        while "cursor" in page:
+            page = self.peer.call("vm.get", {"vm": self.id, "cursor": page["cursor"]})
+            whole["memories"] = whole["memories"] + page["memories"]
+            whole["slots"] = whole["slots"] + page["slots"]
+        whole.pop("cursor", None)
+        return whole
+
+
+__all__ = ["Vmm", "PAGE"]

@@ -1,0 +1,156 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# gmem-run as a program: what it exits with, and what it hands its VMM. A VMM here is any program.
+
+HERE=$(dirname "$0")
+# shellcheck source=tests/system/tap.sh
+. "$HERE/tap.sh"
+
+# run [OPTION...] -- COMMAND...: as an unprivileged user; output in $SAID, status in $STATUS.
+run() {
+	SAID=$(unprivileged "$WORK_DIR/bin/gmem-run" --socket="$RUNTIME_DIR/gmemd.sock" "$@" 2>&1)
+	STATUS=$?
+}
+
+# exits STATUS DESCRIPTION [PATTERN]: of the last run, and what it said.
+exits() {
+	local status=1
+	[ "$STATUS" -eq "$1" ] && grep -q -e "${3-}" <<<"$SAID$'\n'" && status=0
+	result "$status" "exits with $1: $2" "status $STATUS: $SAID"
+}
+
+test_usage() {
+	run
+	exits 2 "no VMM" "there is no VMM"
+	run --
+	exits 2 "no VMM behind --" "there is no VMM"
+	run --nonsense -- true
+	exits 2 "an unknown option" "nonsense"
+	run --gate=perhaps -- true
+	exits 2 "an unknown gate" "gate"
+	run --commit-limit=many -- true
+	exits 2 "a limit that is no size" "commit-limit"
+	run --help
+	exits 0 "--help" "Usage"
+	run --version
+	exits 0 "--version" "gmem-run"
+}
+
+test_no_daemon() {
+	local directory=$RUNTIME_DIR
+	RUNTIME_DIR=$WORK_DIR/nowhere
+	run -- true
+	exits 125 "no gmemd's socket" "nowhere"
+	RUNTIME_DIR=$directory
+}
+
+test_refusals() {
+	run --type=nonsense -- true
+	exits 125 "a type that nobody knows"
+	run --type=30 -- true
+	exits 125 "a type that the kernel lacks" "unsupported"
+	run --gate=none -- true
+	exits 125 "no gate where the policy requires one" "not_permitted"
+	run --uuid=nonsense -- true
+	exits 125 "a UUID that is none" "uuid"
+}
+
+test_names() {
+	local holder
+	unprivileged "$WORK_DIR/bin/gmem-run" --socket="$RUNTIME_DIR/gmemd.sock" --name=taken -- \
+		sleep 60 &
+	holder=$!
+	LIVING=("$holder")
+	until_true is_called "$holder" sleep
+	run --name=taken -- true
+	exits 125 "a name that the user has given already" "conflict"
+	run --name=other -- true
+	exits 0 "another name"
+	"$WORK_DIR/bin/gmem-run" --socket="$RUNTIME_DIR/gmemd.sock" --name=taken -- true
+	is $? 0 "another user may give the same name"
+	end "$holder"
+	LIVING=()
+	until_true name_is_free
+	result $? "the name is free again once its VMM has ended"
+}
+
+is_called() {
+	[ "$(cat "/proc/$1/comm" 2>/dev/null)" = "$2" ]
+}
+
+name_is_free() {
+	run --name=taken -- true
+	[ "$STATUS" -eq 0 ]
+}
+
+test_execution() {
+	run -- "$WORK_DIR/bin/nothing"
+	exits 127 "no such program" "No such file"
+	run -- gmemd-no-such-program
+	exits 127 "none in the PATH" "No such file"
+	touch "$WORK_DIR/bin/text"
+	run -- "$WORK_DIR/bin/text"
+	exits 126 "a file that is not executable" "Permission denied"
+	run -- "$WORK_DIR/scratch"
+	exits 126 "a directory" "Permission denied"
+}
+
+test_status() {
+	local status
+	for status in 0 1 7 124 125 126 127 255; do
+		run -- sh -c "exit $status"
+		exits "$status" "the VMM's own status"
+	done
+	# shellcheck disable=SC2016
+	run -- sh -c 'kill -KILL $$'
+	exits 137 "the VMM was killed"
+	run -- sh -c "exit 2" argument --version
+	exits 2 "the VMM's options are the VMM's"
+}
+
+test_inheritance() {
+	# shellcheck disable=SC2016
+	run -- sh -c 'echo $GMEM_VM $GMEM_MAILBOX_ADDRESS; ls -l /proc/self/fd/$GMEM_FD \
+		/proc/self/fd/$GMEM_KVM_FD /proc/self/fd/$GMEM_MAILBOX_FD'
+	exits 0 "the VMM has its VM's id" "^vm-[0-9]* [0-9]*$"
+	exits 0 "its connection" "socket:"
+	exits 0 "/dev/kvm" "/dev/kvm"
+	exits 0 "its mailbox" "gmemd-mailbox"
+	# shellcheck disable=SC2016
+	run -- sh -c 'ls -l /proc/self/fd'
+	! grep -q "seccomp" <<<"$SAID"
+	result $? "the VMM has no listener" "$SAID"
+	run -- grep -E "^(NoNewPrivs|Seccomp|Seccomp_filters):" /proc/self/status
+	is "$(tr -d '[:space:]' <<<"$SAID")" "NoNewPrivs:1Seccomp:2Seccomp_filters:1" \
+		"the VMM is behind the gate"
+}
+
+test_node() {
+	if unprivileged_opens_kvm; then
+		skip "the VMM can't open /dev/kvm" "on this host any user can"
+	else
+		run -- sh -c ": <>/dev/kvm"
+		[ "$STATUS" -ne 0 ] && grep -q "ermission denied" <<<"$SAID"
+		result $? "the VMM can't open /dev/kvm" "$SAID"
+	fi
+}
+
+unprivileged_opens_kvm() {
+	(unprivileged sh -c ": <>/dev/kvm") 2>/dev/null
+}
+
+lack=$(host_lack)
+[ -z "$lack" ] || skip_all "$lack"
+echo "TAP version 13"
+# All of which the unprivileged user may search.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+set_up "$BUILD_DIR/client/gmem-run"
+start_gmemd
+remember_idle_gmemd
+for part in usage no_daemon refusals names execution status inheritance node; do
+	"test_$part"
+	released "$part: gmemd is as it was"
+done
+no_sanitizer_complaint
+finish

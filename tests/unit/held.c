@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A registry of VMs for tests. See held.h.
+ */
+#include "tests/unit/held.h"
+
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+#include "tests/lib/unit.h"
+
+void held_init(struct held *held)
+{
+	*held = (struct held){
+		.config = {.vms_per_user = HELD_VMS,
+			.memories_per_user = HELD_VMS * HELD_MEMORIES,
+			.memories_per_vm = HELD_MEMORIES,
+			.slots_per_vm = HELD_SLOTS,
+			.commit_limit = HELD_HOST},
+		.host = {.page_size = HELD_PAGE, .memory_total = 2 * HELD_HOST},
+		.fds = unit_open_fds(),
+	};
+	CU_ASSERT_EQUAL_FATAL(users_new(&held->config, &held->users), 0);
+	registry_init(&held->registry, &held->config, &held->host, held->users);
+}
+
+void held_end(struct held *held)
+{
+	registry_clear(&held->registry);
+	CU_ASSERT_EQUAL(held->registry.budget.committed, 0);
+	CU_ASSERT_TRUE(RB_EMPTY(&held->registry.memories));
+	CU_ASSERT_TRUE(RB_EMPTY(&held->registry.memory_files));
+	CU_ASSERT_TRUE(RB_EMPTY(&held->registry.vms_by_process));
+	CU_ASSERT_PTR_NULL(users_free(held->users)); /* asserts that nothing is charged */
+	CU_ASSERT_EQUAL(unit_open_fds(), held->fds);
+}
+
+int held_vm_new(struct held *held, pid_t pid, uint64_t commit_limit, struct vm **ret)
+{
+	struct process process = {
+		.pid = pid, .uid = HELD_USER_UID, .pidfd = pidfd_open(getpid(), 0)};
+	struct vm_request request = {.name = "vm", .commit_limit = commit_limit};
+	int r = vm_new(&held->registry, &process, &request, ret);
+
+	process_release(&process);
+	return r;
+}
+
+struct vm *held_vm(struct held *held, pid_t pid, uint64_t commit_limit)
+{
+	struct vm *vm = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(held_vm_new(held, pid, commit_limit, &vm), 0);
+	return vm;
+}
+
+struct memory *held_memory(struct vm *vm, uint64_t size, const char *name)
+{
+	struct memory_request request = {name, size, BACKING_GUEST_MEMFD, MEMORY_MMAP};
+	const struct budget *refused = NULL;
+	struct memory *memory = NULL;
+
+	CU_ASSERT_EQUAL(memory_new(vm, &request, &memory, &refused), 0);
+	CU_ASSERT_PTR_NULL(refused);
+	return memory;
+}
+
+struct slot *held_slot(struct vm *vm, uint32_t number, uint64_t address, uint64_t size,
+	struct memory *memory, uint64_t offset)
+{
+	struct slot_request request = {
+		.number = number,
+		.guest_phys_addr = address,
+		.memory_size = size,
+		.memory = memory,
+		.guest_memfd_offset = offset,
+	};
+	struct slot *slot = NULL;
+
+	CU_ASSERT_EQUAL(slot_new(vm, &request, &slot), 0);
+	return slot;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Configuration: good and bad files and options, and which overrides which.
+ */
+#include "daemon/config.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kernel/cleanup.h"
+#include "tests/lib/unit.h"
+
+#define OPTIONS_MAX 5
+
+static char directory[] = "/tmp/gmemd-config-XXXXXX";
+static char path[64], file_option[96];
+
+static int set_up(void)
+{
+	if (!mkdtemp(directory))
+		return -1;
+	snprintf(path, sizeof path, "%s/gmemd.conf", directory);
+	snprintf(file_option, sizeof file_option, "--config=%s", path);
+	return 0;
+}
+
+static int tear_down(void)
+{
+	unlink(path);
+	return rmdir(directory);
+}
+
+static void write_file(const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+/* What it says about it goes nowhere. */
+static enum config_outcome read_quietly(int argc, char **argv, struct config *ret)
+{
+	cleanup_fd int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO);
+	cleanup_fd int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	enum config_outcome outcome;
+
+	fflush(stdout);
+	dup2(null, STDOUT_FILENO);
+	dup2(null, STDERR_FILENO);
+	optind = 0; /* getopt starts anew */
+	outcome = config_read(argc, argv, ret);
+	fflush(stdout);
+	dup2(out, STDOUT_FILENO);
+	dup2(err, STDERR_FILENO);
+	return outcome;
+}
+
+/* With the file, and up to OPTIONS_MAX more, the last one NULL. */
+static enum config_outcome read_with(const char *const *options, struct config *ret)
+{
+	char *argv[OPTIONS_MAX + 3] = {(char *)"gmemd", file_option};
+	int argc = 2;
+
+	while (*options)
+		argv[argc++] = (char *)*options++;
+	return read_quietly(argc, argv, ret);
+}
+
+#define READ(ret, ...) read_with((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL}, ret)
+
+static void test_defaults(void)
+{
+	struct config config;
+
+	write_file("");
+	CU_ASSERT_EQUAL_FATAL(READ(&config), CONFIG_RUN);
+	CU_ASSERT_STRING_EQUAL(config.runtime_directory, DEFAULT_RUNTIME_DIRECTORY);
+	CU_ASSERT_EQUAL(config.gate_policy, GATE_POLICY_REQUIRED);
+	CU_ASSERT_EQUAL(config.backend, BACKEND_AUTO);
+	CU_ASSERT_EQUAL(config.operator_socket_mode, 0600);
+	CU_ASSERT_EQUAL(config.commit_limit, 0);
+	CU_ASSERT_TRUE(config.peers_per_user > 0 && config.vms_per_user > 0);
+	CU_ASSERT_TRUE(config.memories_per_vm > 0 && config.slots_per_vm > 0);
+}
+
+static void test_file(void)
+{
+	struct config config;
+
+	write_file("; a comment\n# another\n[gate]\npolicy = preferred\n\n[sockets]\n"
+		   "vmm-mode=0660\nadmin-mode = 600\n[limits]\npeers-per-user = 3\n"
+		   "vms-per-user = 4\nmemories-per-user = 5\nmemories-per-vm = 6\n"
+		   "slots-per-vm = 7\nown-memory-per-vm = 8\n"
+		   "commit-limit = 18446744073709551615\n");
+	CU_ASSERT_EQUAL_FATAL(READ(&config), CONFIG_RUN);
+	CU_ASSERT_EQUAL(config.gate_policy, GATE_POLICY_PREFERRED);
+	CU_ASSERT_EQUAL(config.vmm_socket_mode, 0660);
+	CU_ASSERT_EQUAL(config.operator_socket_mode, 0600);
+	CU_ASSERT_EQUAL(config.peers_per_user, 3);
+	CU_ASSERT_EQUAL(config.vms_per_user, 4);
+	CU_ASSERT_EQUAL(config.memories_per_user, 5);
+	CU_ASSERT_EQUAL(config.memories_per_vm, 6);
+	CU_ASSERT_EQUAL(config.slots_per_vm, 7);
+	CU_ASSERT_EQUAL(config.own_memory_per_vm, 8);
+	CU_ASSERT_EQUAL(config.commit_limit, UINT64_MAX);
+}
+
+/* A wrong file is no half configuration: nothing is written. */
+static void test_bad_files(void)
+{
+	static const char *const files[] = {"[gate]\npolicy = maybe\n", "[gate]\npolicy =\n",
+		"[gate]\nPolicy = required\n", "[gate]\nbogus = 1\n",
+		"[bogus]\npolicy = required\n", "policy = required\n",
+		"[limits]\npeers-per-user = -1\n", "[limits]\npeers-per-user = x\n",
+		"[limits]\npeers-per-user = 1x\n", "[limits]\npeers-per-user = 0x10\n",
+		"[limits]\npeers-per-user = 1.5\n", "[limits]\npeers-per-user =\n",
+		"[limits]\npeers-per-user = +1\n",
+		"[limits]\ncommit-limit = 18446744073709551616\n", "[limits]\ncommit-limit = 1 2\n",
+		"[sockets]\nvmm-mode = 0888\n", "[sockets]\nvmm-mode = 1777\n",
+		"[sockets]\nadmin-mode = rw\n", "[gate\n", "nonsense\n",
+		"[limits]\nvms-per-user = 1\nbogus\n"};
+
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+		struct config config = {.peers_per_user = 77};
+
+		write_file(files[i]);
+		UNIT_ASSERT_ROW(READ(&config) == CONFIG_WRONG, "%s", files[i]);
+		UNIT_ASSERT_ROW(config.peers_per_user == 77, "%s was half read", files[i]);
+	}
+}
+
+static void test_no_file(void)
+{
+	struct config config;
+
+	unlink(path);
+	CU_ASSERT_EQUAL(READ(&config), CONFIG_WRONG);
+	CU_ASSERT_EQUAL(READ(&config, "--config=/"), CONFIG_WRONG);
+}
+
+static void test_options(void)
+{
+	struct config config;
+
+	write_file("[gate]\npolicy = preferred\n");
+	CU_ASSERT_EQUAL(READ(&config, "--gate=required"), CONFIG_RUN);
+	CU_ASSERT_EQUAL(config.gate_policy, GATE_POLICY_REQUIRED);
+	write_file("[gate]\npolicy = required\n");
+	CU_ASSERT_EQUAL(READ(&config, "--gate", "preferred", "--backend=kvm"), CONFIG_RUN);
+	CU_ASSERT_EQUAL(config.gate_policy, GATE_POLICY_PREFERRED);
+	CU_ASSERT_EQUAL(config.backend, BACKEND_KVM);
+	CU_ASSERT_EQUAL(READ(&config, "--runtime-directory=/x/y"), CONFIG_RUN);
+	CU_ASSERT_STRING_EQUAL(config.runtime_directory, "/x/y");
+}
+
+static void test_bad_options(void)
+{
+	static const char *const options[] = {"--bogus", "--gate=maybe", "--gate=", "--backend=xen",
+		"--runtime-directory=relative", "--runtime-directory=", "-x", "argument", "--gate",
+		"--", "--config"};
+	struct config config;
+
+	write_file("");
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+		const char *more = strcmp(options[i], "--") == 0 ? "argument" : NULL;
+
+		UNIT_ASSERT_ROW(READ(&config, options[i], more) == CONFIG_WRONG, "%s", options[i]);
+	}
+}
+
+static void test_long_directory(void)
+{
+	char option[256] = "--runtime-directory=/";
+	struct config config;
+	size_t start = strlen(option);
+	size_t longest = sizeof config.runtime_directory - 17 - 1;
+
+	write_file("");
+	memset(option + start, 'x', longest);
+	CU_ASSERT_EQUAL(READ(&config, option), CONFIG_RUN);
+	CU_ASSERT_EQUAL(strlen(config.runtime_directory), longest + 1);
+	option[start + longest] = 'x';
+	CU_ASSERT_EQUAL(READ(&config, option), CONFIG_WRONG);
+}
+
+static void test_answered(void)
+{
+	struct config config;
+
+	CU_ASSERT_EQUAL(READ(&config, "--help"), CONFIG_EXIT);
+	CU_ASSERT_EQUAL(READ(&config, "--version"), CONFIG_EXIT);
+}
+
+int main(void)
+{
+	CU_TestInfo tests[] = {
+		{"defaults", test_defaults},
+		{"a file", test_file},
+		{"bad files", test_bad_files},
+		{"no file", test_no_file},
+		{"options override the file", test_options},
+		{"bad options", test_bad_options},
+		{"the longest directory", test_long_directory},
+		{"--help and --version", test_answered},
+		CU_TEST_INFO_NULL,
+	};
+	CU_SuiteInfo suites[] = {{.pName = "configuration",
+					 .pInitFunc = set_up,
+					 .pCleanupFunc = tear_down,
+					 .pTests = tests},
+		CU_SUITE_INFO_NULL};
+
+	return unit_main(suites);
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Memories: charged whole, to the byte; ready only with the very file that was asked for.
+ */
+#include "daemon/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "kernel/cleanup.h"
+#include "tests/lib/unit.h"
+#include "tests/lib/vm.h"
+#include "tests/unit/held.h"
+
+static int new_memory(struct vm *vm, uint64_t size, const char **ret_scope)
+{
+	struct memory_request request = {.size = size, .backing = BACKING_GUEST_MEMFD};
+	const struct budget *refused = NULL;
+	struct memory *memory = NULL;
+	int r = memory_new(vm, &request, &memory, &refused);
+
+	CU_ASSERT_TRUE((r == 0) == (memory != NULL));
+	*ret_scope = refused ? refused->scope : "";
+	return r;
+}
+
+static void test_budgets(void)
+{
+	const char *scope;
+	struct held held;
+	struct vm *small, *large;
+
+	held_init(&held);
+	small = held_vm(&held, 1, 10 * HELD_PAGE);
+	large = held_vm(&held, 2, BUDGET_UNLIMITED);
+	CU_ASSERT_EQUAL(new_memory(small, 11 * HELD_PAGE, &scope), -ENOSPC);
+	CU_ASSERT_STRING_EQUAL(scope, "vm");
+	CU_ASSERT_EQUAL(new_memory(small, 10 * HELD_PAGE, &scope), 0);
+	CU_ASSERT_EQUAL(new_memory(small, HELD_PAGE, &scope), -ENOSPC);
+	CU_ASSERT_STRING_EQUAL(scope, "vm");
+	CU_ASSERT_EQUAL(new_memory(large, HELD_HOST - 9 * HELD_PAGE, &scope), -ENOSPC);
+	CU_ASSERT_STRING_EQUAL(scope, "host");
+	CU_ASSERT_EQUAL(new_memory(large, UINT64_MAX - HELD_PAGE, &scope), -ENOSPC);
+	CU_ASSERT_EQUAL(held.registry.budget.committed, 10 * HELD_PAGE);
+	CU_ASSERT_EQUAL(new_memory(large, HELD_HOST - 10 * HELD_PAGE, &scope), 0);
+	CU_ASSERT_EQUAL(held.registry.budget.committed, HELD_HOST);
+	CU_ASSERT_EQUAL(large->n_memories, 1);
+	held_end(&held);
+}
+
+/* The host's limit is what was configured, but no more than there is. */
+static void test_host_limit(void)
+{
+	struct registry registry;
+	struct held held;
+
+	held_init(&held);
+	CU_ASSERT_EQUAL(held.registry.budget.limit, HELD_HOST);
+	held.config.commit_limit = 0;
+	registry_init(&registry, &held.config, &held.host, held.users);
+	CU_ASSERT_EQUAL(registry.budget.limit, held.host.memory_total);
+	held.config.commit_limit = UINT64_MAX;
+	registry_init(&registry, &held.config, &held.host, held.users);
+	CU_ASSERT_EQUAL(registry.budget.limit, held.host.memory_total);
+	held_end(&held);
+}
+
+static void test_counts(void)
+{
+	const char *scope;
+	struct held held;
+	struct vm *vm, *other;
+
+	held_init(&held);
+	held.config.memories_per_vm = HELD_MEMORIES;
+	vm = held_vm(&held, 1, BUDGET_UNLIMITED);
+	for (int i = 0; i < HELD_MEMORIES; i++)
+		CU_ASSERT_EQUAL(new_memory(vm, HELD_PAGE, &scope), 0);
+	CU_ASSERT_EQUAL(new_memory(vm, HELD_PAGE, &scope), -EDQUOT);
+	CU_ASSERT_STRING_EQUAL(scope, "");
+	other = held_vm(&held, 2, BUDGET_UNLIMITED);
+	held.config.memories_per_vm = 100;
+	for (int i = 0; i < HELD_MEMORIES; i++)
+		CU_ASSERT_EQUAL(new_memory(other, HELD_PAGE, &scope), 0);
+	CU_ASSERT_EQUAL(new_memory(other, HELD_PAGE, &scope), -EDQUOT);
+	CU_ASSERT_EQUAL(held.registry.budget.committed, 2 * HELD_MEMORIES * HELD_PAGE);
+	vm_release(vm);
+	CU_ASSERT_EQUAL(new_memory(other, HELD_PAGE, &scope), 0);
+	held_end(&held);
+}
+
+static void test_found(void)
+{
+	struct held held;
+	struct memory *first, *second;
+	struct vm *vm, *other;
+
+	held_init(&held);
+	vm = held_vm(&held, 1, BUDGET_UNLIMITED);
+	other = held_vm(&held, 2, BUDGET_UNLIMITED);
+	first = held_memory(vm, HELD_PAGE, "a");
+	second = held_memory(vm, HELD_PAGE, NULL);
+	CU_ASSERT_PTR_EQUAL(registry_memory(&held.registry, first->id), first);
+	CU_ASSERT_PTR_NULL(registry_memory(&held.registry, second->id + 1));
+	CU_ASSERT_PTR_EQUAL(vm_memory_by_name(vm, "a"), first);
+	CU_ASSERT_PTR_NULL(vm_memory_by_name(vm, "A"));
+	CU_ASSERT_PTR_NULL(vm_memory_by_name(other, "a"));
+	CU_ASSERT_PTR_EQUAL(vm_memory_after(vm, 0), first);
+	CU_ASSERT_PTR_EQUAL(vm_memory_after(vm, first->id), second);
+	CU_ASSERT_PTR_NULL(vm_memory_after(vm, second->id));
+	CU_ASSERT_PTR_NULL(vm_memory_after(other, 0));
+	memory_free(first);
+	CU_ASSERT_PTR_NULL(registry_memory(&held.registry, second->id - 1));
+	CU_ASSERT_PTR_NULL(vm_memory_by_name(vm, "a"));
+	CU_ASSERT_PTR_NULL(memory_free(NULL));
+	held_end(&held);
+}
+
+/* What is refused stays the caller's, and the memory pending. */
+static void check_refused(struct memory *memory, int fd, int expected)
+{
+	CU_ASSERT_EQUAL(memory_adopt(memory, fd), expected);
+	CU_ASSERT_EQUAL(memory->state, OBJECT_PENDING);
+	CU_ASSERT_EQUAL(memory->fd, -1);
+	CU_ASSERT_TRUE(fcntl(fd, F_GETFD) >= 0);
+}
+
+static void test_adopted(void)
+{
+	cleanup_fd int vm_fd = -1, memfd = -1, small = -1, copy = -1;
+	struct memory *memory, *second;
+	struct held held;
+	struct vm *vm;
+	int fd;
+
+	if (!vm_or_skip(0, &vm_fd))
+		return;
+	memfd = memfd_create("memfd", MFD_CLOEXEC);
+	CU_ASSERT_EQUAL(ftruncate(memfd, 2 * HELD_PAGE), 0);
+	small = vm_guest_memfd(vm_fd, HELD_PAGE, 0);
+	held_init(&held);
+	fd = vm_guest_memfd(vm_fd, 2 * HELD_PAGE, 0);
+	CU_ASSERT_TRUE_FATAL(fd >= 0 && small >= 0);
+	vm = held_vm(&held, 1, BUDGET_UNLIMITED);
+	memory = held_memory(vm, 2 * HELD_PAGE, NULL);
+	second = held_memory(vm, 2 * HELD_PAGE, NULL);
+	check_refused(memory, memfd, -EINVAL);
+	check_refused(memory, small, -EINVAL);
+	check_refused(memory, vm_fd, -EINVAL);
+	CU_ASSERT_EQUAL(memory_adopt(memory, fd), 0);
+	CU_ASSERT_EQUAL(memory->state, OBJECT_READY);
+	copy = dup(fd);
+	check_refused(second, copy, -EEXIST);
+	memory_free(memory);
+	CU_ASSERT_EQUAL(memory_adopt(second, copy), 0);
+	copy = -1; /* consumed */
+	held_end(&held);
+}
+
+static void test_punched(void)
+{
+	struct memory_request request = {NULL, 4 * HELD_PAGE, BACKING_MEMFD, 0};
+	const struct budget *refused;
+	struct memory *memory;
+	struct held held;
+	char byte = 1;
+
+	held_init(&held);
+	CU_ASSERT_EQUAL_FATAL(
+		memory_new(held_vm(&held, 1, BUDGET_UNLIMITED), &request, &memory, &refused), 0);
+	CU_ASSERT_EQUAL(memory_resident(memory), 0);
+	CU_ASSERT_EQUAL(memory_punch_all(memory), 0);
+	CU_ASSERT_EQUAL_FATAL(memory_make_memfd(memory), 0);
+	CU_ASSERT_EQUAL(memory->state, OBJECT_READY);
+	CU_ASSERT_EQUAL(pwrite(memory->fd, &byte, 1, 3 * HELD_PAGE), 1);
+	CU_ASSERT_EQUAL(memory_resident(memory), HELD_PAGE);
+	CU_ASSERT_EQUAL(memory_punch_all(memory), HELD_PAGE);
+	CU_ASSERT_EQUAL(memory_resident(memory), 0);
+	held_end(&held);
+}
+
+int main(void)
+{
+	CU_TestInfo tests[] = {
+		{"budgets", test_budgets},
+		{"the host's limit", test_host_limit},
+		{"as many as there may be", test_counts},
+		{"found", test_found},
+		{"adopted", test_adopted},
+		{"punched", test_punched},
+		CU_TEST_INFO_NULL,
+	};
+	CU_SuiteInfo suites[] = {{.pName = "memories", .pTests = tests}, CU_SUITE_INFO_NULL};
+
+	return unit_main(suites);
+}
