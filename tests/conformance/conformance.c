@@ -48,6 +48,9 @@ static const char *what_is_missing(const struct subject *subject, unsigned needs
 		return "this VM type has private memory";
 	if (needs & NEEDS_PAGE_FAULTS && rules->emulated_guest)
 		return "this KVM emulates a guest in real mode: no access is a page fault";
+	if (needs & NEEDS_REACH && rules->emulated_guest &&
+		!(rules->guest_memfd_flags & GUEST_MEMFD_FLAG_INIT_SHARED))
+		return "an emulated guest can't reach a guest_memfd that the host can't map";
 	if (needs & NEEDS_EMULATION && !rules->emulated_guest)
 		return "this KVM does not emulate a guest in real mode";
 	return NULL;

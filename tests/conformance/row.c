@@ -91,7 +91,8 @@ struct kvm_userspace_memory_region2 mapped(const struct trial *trial, uint32_t s
 	struct kvm_userspace_memory_region2 region =
 		bound(trial, slot, guest_phys_addr, size, memory, offset);
 
-	region.userspace_addr = (uintptr_t)trial->subject->held[memory] + offset;
+	if (trial->subject->held[memory])
+		region.userspace_addr = (uintptr_t)trial->subject->held[memory] + offset;
 	return region;
 }
 

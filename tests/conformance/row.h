@@ -18,6 +18,7 @@ enum row_needs {
 	NEEDS_NO_PRIVATE = 1 << 4,
 	NEEDS_PAGE_FAULTS = 1 << 5, /* a guest whose accesses are not emulated */
 	NEEDS_EMULATION = 1 << 6,
+	NEEDS_REACH = 1 << 7, /* a guest that can reach a guest_memfd, in either way */
 };
 
 struct trial {
@@ -57,7 +58,7 @@ int64_t resident(struct trial *trial, unsigned memory);
 /* A slot on a guest_memfd, with a userspace address at the same place of the arena. */
 struct kvm_userspace_memory_region2 bound(const struct trial *trial, uint32_t slot,
 	uint64_t guest_phys_addr, uint64_t size, unsigned memory, uint64_t offset);
-/* The same with its userspace address in the mapping that is held of the memory. */
+/* The same with its userspace address in the mapping that is held of the memory, if one is. */
 struct kvm_userspace_memory_region2 mapped(const struct trial *trial, uint32_t slot,
 	uint64_t guest_phys_addr, uint64_t size, unsigned memory, uint64_t offset);
 /* A slot on the arena alone. */
