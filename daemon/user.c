@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "daemon/tree.h"
+#include "kernel/tree.h"
 
 /* Of one user's files at once: each that waits takes a thread. */
 #define DISPOSALS_MAX 16

@@ -16,11 +16,11 @@
 #include <stdint.h>
 
 #include "daemon/budget.h"
-#include "daemon/tree.h"
 #include "daemon/user.h"
 #include "kernel/mailbox.h"
 #include "kernel/probe.h"
 #include "kernel/process.h"
+#include "kernel/tree.h"
 
 enum vm_state { VM_OPENING, VM_RUNNING, VM_RELEASED };
 

@@ -3,7 +3,7 @@
 """Who may include and link whom.
 
 protocol and kernel know nothing of each other or of what is above; daemon and client never use each other; json-c is known to
-protocol alone, libevent to daemon alone; kernel has no library but libc. Each rule is checked in the sources' includes and in
+protocol alone, libevent to daemon alone; kernel has no library but libc (and the macros of libbsd's tree). Each rule is checked in the sources' includes and in
 the libraries' symbols.
 """
 
@@ -26,7 +26,7 @@ LIBRARY_HEADERS = {
     r"json-c/|json\.h$": {"protocol"},
     r"event2/": {"daemon"},
     r"systemd/": {"daemon"},
-    r"bsd/": {"daemon"},
+    r"bsd/": {"daemon", "kernel"},
     r"ini\.h$": {"daemon"},
     r"libsmartcols": {"client"},
 }
