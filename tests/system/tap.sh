@@ -53,8 +53,11 @@ finish() {
 
 # end PID [SIGNAL]: ends a child and waits for it; its status is in $?.
 end() {
+	local state
+	state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null)
 	kill -"${2-KILL}" "$1" 2>/dev/null
-	kill -CONT "$1" 2>/dev/null
+	# Only to one that was stopped: SIGCONT would cancel the SIGSTOP by which LeakSanitizer looks at one that ends.
+	[ "$state" != T ] || kill -CONT "$1" 2>/dev/null
 	wait "$1" 2>/dev/null
 }
 
