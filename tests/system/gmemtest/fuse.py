@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A FUSE file system of the test's own, with one file whose close waits until the file system ends.
 
-It speaks as much of the kernel's protocol (<linux/fuse.h>) as it takes to open that file. Of a process that ends,
-the device is closed first, for it has the lower number: then nobody waits for ever.
+It speaks as much of the kernel's protocol (<linux/fuse.h>) as it takes to open that file. Its server is a process of its
+own, which has none of its files: so it can end whenever it must, and then nobody waits any more.
 """
 
 import ctypes
 import os
+import signal
 import struct
-import threading
+
+from gmemtest import linux
 
 LOOKUP, GETATTR, OPEN, FLUSH, INIT = 1, 3, 14, 25, 26
 FILE_NODE = 2
 FUSE_VERSION = (7, 31)
-CLONE_NEWNS, MS_REC, MS_PRIVATE, MNT_FORCE = 0x20000, 0x4000, 0x40000, 1
+CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 ENOSYS = 38
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -42,32 +44,37 @@ def reply(opcode, node):
     return None if opcode == FLUSH else ENOSYS
 
 
+def serve(device):
+    while True:
+        question = os.read(device, 1 << 20)
+        _, opcode, unique, node = struct.unpack_from("=2I2Q", question)
+        answer = reply(opcode, node)
+        if answer is None:
+            continue
+        body, error = (b"", -answer) if isinstance(answer, int) else (answer, 0)
+        os.write(device, struct.pack("=IiQ", 16 + len(body), error, unique) + body)
+
+
 class SlowFile:
     """In a mount namespace of the caller's own from now on. Its fd is `fd`."""
 
     def __init__(self, directory):
-        self.directory = directory
         checked(libc.unshare(CLONE_NEWNS))
         checked(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
-        self.device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
-        options = "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other" % self.device
+        device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        options = "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other" % device
         checked(libc.mount(b"gmemd", directory.encode(), b"fuse.gmemd", 0, options.encode()))
-        threading.Thread(target=self._serve, daemon=True).start()
+        self.server = os.fork()
+        if self.server == 0:
+            linux.die_with_parent()
+            try:
+                serve(device)
+            finally:
+                os._exit(0)
+        os.close(device)
         self.fd = os.open(os.path.join(directory, "file"), os.O_RDWR | os.O_CLOEXEC)
 
-    def _serve(self):
-        while True:
-            try:
-                question = os.read(self.device, 1 << 20)
-            except OSError:
-                return
-            _, opcode, unique, node = struct.unpack_from("=2I2Q", question)
-            answer = reply(opcode, node)
-            if answer is None:
-                continue
-            body, error = (b"", -answer) if isinstance(answer, int) else (answer, 0)
-            os.write(self.device, struct.pack("=IiQ", 16 + len(body), error, unique) + body)
-
     def end(self):
-        """Whoever waits for it waits no more: it is busy and stays mounted, but aborted."""
-        libc.umount2(self.directory.encode(), MNT_FORCE)
+        """Whoever waits for it waits no more."""
+        os.kill(self.server, signal.SIGKILL)
+        os.waitpid(self.server, 0)
