@@ -79,15 +79,20 @@ int memory_file_create_memfd(const char *name, uint64_t size, int *ret_fd)
 	return 0;
 }
 
-int memory_file_resident(int fd, uint64_t *ret_bytes)
+int memory_file_resident_range(int fd, uint64_t offset, uint64_t size, uint64_t *ret_bytes)
 {
-	struct gmem_cachestat_range whole = {.off = 0, .len = 0 /* to the end */};
+	struct gmem_cachestat_range range = {.off = offset, .len = size};
 	struct gmem_cachestat counts;
 
-	if (syscall(__NR_cachestat, fd, &whole, &counts, 0) < 0)
+	if (syscall(__NR_cachestat, fd, &range, &counts, 0) < 0)
 		return -errno;
 	*ret_bytes = counts.nr_cache * (uint64_t)sysconf(_SC_PAGESIZE);
 	return 0;
+}
+
+int memory_file_resident(int fd, uint64_t *ret_bytes)
+{
+	return memory_file_resident_range(fd, 0, 0 /* to the end */, ret_bytes);
 }
 
 int memory_file_punch(int fd, uint64_t offset, uint64_t size)
