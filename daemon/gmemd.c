@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "daemon/backend.h"
+#include "daemon/bulk.h"
 #include "daemon/log.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
@@ -88,7 +89,10 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	if (!gmemd->base)
 		return -ENOMEM;
 	r = users_new(&gmemd->config, &gmemd->users);
+	if (r == 0)
+		r = bulk_new(gmemd->base, &gmemd->bulk);
 	if (r < 0) {
+		users_free(gmemd->users);
 		event_base_free(gmemd->base);
 		return r;
 	}
@@ -102,6 +106,7 @@ void gmemd_clear(struct gmemd *gmemd)
 {
 	struct vm *vm;
 
+	bulk_free(gmemd->bulk);
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
 		watch_stop(vm);
 	registry_clear(&gmemd->registry);

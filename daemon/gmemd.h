@@ -15,6 +15,7 @@ struct gmemd {
 	struct config config;
 	struct host_offer host;
 	struct event_base *base;
+	struct bulk *bulk;
 	struct users *users;
 	struct registry registry;
 	struct events events;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "daemon/conversion.h"
+#include "daemon/describe.h"
 #include "daemon/handler.h"
 #include "daemon/outcome.h"
 #include "protocol/json.h"

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * memory.create, memory.open, memory.close.
+ * memory.create, memory.open, memory.close, memory.reclaim.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 
 #include "daemon/call.h"
 #include "daemon/handler.h"
+#include "daemon/release.h"
 #include "kernel/uapi.h"
 #include "protocol/json.h"
 
@@ -160,8 +162,38 @@ int handle_memory_close(struct request *request)
 		rpc_error_detail_uint(&request->error, "slot", slot->number);
 		return request->error.code;
 	}
-	json_add_uint(request->result, "released", memory_punch_all(memory));
-	events_memory(&request->gmemd->events, memory, EVENT_MEMORY_CLOSED);
-	memory_free(memory);
+	return release_memory(request, memory);
+}
+
+static int check_ranges(struct request *request, const struct memory *memory)
+{
+	const struct memory_reclaim_parameters *parameters = &request->parameters.memory_reclaim;
+	const struct file_range *ranges = parameters->ranges.items;
+	char param[64];
+
+	for (size_t i = 0; i < parameters->ranges.count; i++) {
+		bool beyond = ranges[i].offset >= memory->size;
+
+		if (!beyond && ranges[i].size <= memory->size - ranges[i].offset)
+			continue;
+		snprintf(param, sizeof param, "ranges[%zu].%s", i, beyond ? "offset" : "size");
+		return rpc_error_invalid_param(&request->error, param,
+			beyond ? "less than the memory's size"
+			       : "at most what the memory has from offset on");
+	}
 	return 0;
+}
+
+int handle_memory_reclaim(struct request *request)
+{
+	const struct memory_reclaim_parameters *parameters = &request->parameters.memory_reclaim;
+	struct memory *memory;
+	int r;
+
+	r = request_memory(request, parameters->memory, &memory);
+	if (r == 0)
+		r = check_ranges(request, memory);
+	if (r < 0)
+		return r;
+	return release_ranges(request, memory, parameters->ranges.items, parameters->ranges.count);
 }

@@ -2,12 +2,13 @@
 /*
  * vm.list and vm.get: what a peer may see, in pages that fit a packet.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/call.h"
-#include "daemon/handler.h"
+#include "daemon/describe.h"
+#include "daemon/residency.h"
 #include "protocol/json.h"
 
 /* Bytes of an answer that its lists may take, and what an object of each takes at most. */
@@ -16,93 +17,6 @@
 #define SLOT_BYTES     500
 #define RANGE_BYTES    80
 #define CALL_BYTES     180
-
-static const char *vm_state_name(enum vm_state state)
-{
-	switch (state) {
-	case VM_OPENING:
-		return "opening";
-	case VM_RUNNING:
-		return "running";
-	case VM_RELEASED:
-		break;
-	}
-	return "released";
-}
-
-static const char *gate_state_name(enum vm_gate_state state)
-{
-	switch (state) {
-	case VM_GATE_NONE:
-		return "none";
-	case VM_GATE_PENDING:
-		return "pending";
-	case VM_GATE_ACTIVE:
-		break;
-	}
-	return "active";
-}
-
-/* ready: what an object of this kind is called that is there. */
-static const char *object_state_name(enum object_state state, const char *ready)
-{
-	switch (state) {
-	case OBJECT_PENDING:
-		return "pending";
-	case OBJECT_READY:
-		return ready;
-	case OBJECT_CLOSING:
-		break;
-	}
-	return "closing";
-}
-
-static void describe_vm(struct json_object *object, const struct vm *vm)
-{
-	char tenant[32];
-
-	snprintf(tenant, sizeof tenant, "uid:%u", vm->process.uid);
-	json_add_string(object, "vm", vm->id);
-	json_add_string(object, "name", vm->name);
-	json_add_string(object, "uuid", vm->uuid);
-	json_add_string(object, "tenant", tenant);
-	json_add_uint(object, "pid", (uint64_t)vm->process.pid);
-	json_add_string(object, "state", vm_state_name(vm->state));
-	json_add_string(object, "gate", gate_state_name(vm->gate));
-	json_add_uint(object, "committed", vm->budget.committed);
-	json_add_uint(object, "resident", vm_resident(vm));
-}
-
-static void describe_memory(struct json_object *object, const struct memory *memory)
-{
-	json_add_uint(object, "memory", memory->id);
-	json_add_string(object, "name", memory->name);
-	json_add_uint(object, "size", memory->size);
-	json_add_string(object, "backing", backing_names[memory->backing]);
-	json_add_flags(object, "flags", memory->flags, memory_flag_names);
-	json_add_null(object, "node");
-	json_add_string(object, "state", object_state_name(memory->state, "ready"));
-	json_add_uint(object, "resident", memory_resident(memory));
-}
-
-static void describe_slot(struct json_object *object, const struct slot *slot)
-{
-	json_add_uint(object, "slot", slot->number);
-	json_add_uint(object, "guest_phys_addr", slot->guest_phys_addr);
-	json_add_uint(object, "memory_size", slot->memory_size);
-	json_add_uint(object, "userspace_addr", slot->userspace_addr);
-	if (slot->memory)
-		json_add_uint(object, "memory", slot->memory->id);
-	else
-		json_add_null(object, "memory");
-	json_add_uint(object, "guest_memfd_offset", slot->guest_memfd_offset);
-	if (slot->shared_memory) {
-		json_add_uint(object, "shared_memory", slot->shared_memory->id);
-		json_add_uint(object, "shared_offset", slot->shared_offset);
-	}
-	json_add_flags(object, "flags", slot->flags, slot_flag_names);
-	json_add_string(object, "state", object_state_name(slot->state, "bound"));
-}
 
 static int cursor_error(struct request *request)
 {
@@ -144,28 +58,72 @@ static void cursor_add(struct json_object *result, const char *word, uint64_t nu
 	json_add_string(result, "cursor", cursor);
 }
 
-int handle_vm_list(struct request *request)
-{
-	const struct vm_list_parameters *parameters = &request->parameters.vm_list;
-	struct registry *registry = &request->gmemd->registry;
-	struct json_object *list = json_add_array(request->result, "vms");
-	struct vm key = {.number = 0};
-	uint64_t listed = 0;
-	struct vm *vm;
+/* What is asked for, as it outlives the request. */
+struct list_context {
+	uint64_t from, limit;
+};
 
-	if (parameters->cursor && !cursor_read(parameters->cursor, "vm", &key.number))
-		return cursor_error(request);
-	for (vm = RB_NFIND(vm_tree, &registry->vms, &key); vm; vm = RB_NEXT(vm_tree, _, vm)) {
-		if (!caller_sees_vm(request->caller, vm))
+static struct vm *first_vm(struct gmemd *gmemd, const struct list_context *context)
+{
+	struct vm key = {.number = context->from};
+
+	return RB_NFIND(vm_tree, &gmemd->registry.vms, &key);
+}
+
+static int fill_list(struct gmemd *gmemd, const struct caller *caller, const void *what,
+	struct json_object *result, struct rpc_error *error)
+{
+	const struct list_context *context = what;
+	struct json_object *list = json_add_array(result, "vms");
+	struct vm *vm = first_vm(gmemd, context);
+	uint64_t listed = 0;
+
+	(void)error;
+	for (; vm; vm = RB_NEXT(vm_tree, _, vm)) {
+		if (!caller_sees_vm(caller, vm))
 			continue;
-		if (listed == parameters->limit) {
-			cursor_add(request->result, "vm", vm->number);
+		if (listed == context->limit) {
+			cursor_add(result, "vm", vm->number);
 			break;
 		}
 		describe_vm(json_append_object(list), vm);
 		listed++;
 	}
 	return 0;
+}
+
+static int add_listed(struct residency *residency, const struct request *request,
+	const struct list_context *context)
+{
+	struct vm *vm = first_vm(request->gmemd, context);
+	uint64_t listed = 0;
+	int r = 0;
+
+	for (; r == 0 && vm && listed < context->limit; vm = RB_NEXT(vm_tree, _, vm)) {
+		if (!caller_sees_vm(request->caller, vm))
+			continue;
+		r = residency_add(residency, vm);
+		listed++;
+	}
+	return r;
+}
+
+int handle_vm_list(struct request *request)
+{
+	const struct vm_list_parameters *parameters = &request->parameters.vm_list;
+	struct list_context context = {.limit = parameters->limit};
+	struct residency *residency;
+	int r;
+
+	if (parameters->cursor && !cursor_read(parameters->cursor, "vm", &context.from))
+		return cursor_error(request);
+	residency = residency_new(request->gmemd);
+	r = residency ? add_listed(residency, request, &context) : -ENOMEM;
+	if (r < 0) {
+		residency_free(residency);
+		return rpc_error_internal(&request->error, "no memory");
+	}
+	return residency_count(residency, request, fill_list, &context, sizeof context);
 }
 
 /* One answer's part of what there is to see of a VM: its lists one after the other. */
@@ -280,17 +238,50 @@ static void view_add(struct json_object *result, struct view *view)
 	}
 }
 
+struct get_context {
+	uint64_t number; /* the VM's */
+	enum view_list list;
+	uint64_t from;
+};
+
+static int fill_view(struct gmemd *gmemd, const struct caller *caller, const void *what,
+	struct json_object *result, struct rpc_error *error)
+{
+	const struct get_context *context = what;
+	struct vm key = {.number = context->number};
+	struct view view = {.list = context->list, .from = context->from, .room = VIEW_BYTES_MAX};
+	char id[32];
+
+	(void)caller;
+	view.vm = RB_FIND(vm_tree, &gmemd->registry.vms, &key);
+	if (!view.vm) {
+		snprintf(id, sizeof id, "vm-%" PRIu64, context->number);
+		return rpc_error_not_found(error, "vm", id);
+	}
+	describe_vm(result, view.vm);
+	view_add(result, &view);
+	return 0;
+}
+
 int handle_vm_get(struct request *request)
 {
 	const struct vm_get_parameters *parameters = &request->parameters.vm_get;
-	struct view view = {.room = VIEW_BYTES_MAX};
+	struct vm *vm = registry_vm_by_id(&request->gmemd->registry, parameters->vm);
+	struct residency *residency;
+	struct get_context context;
+	struct view view = {.vm = vm};
+	int r;
 
-	view.vm = registry_vm_by_id(&request->gmemd->registry, parameters->vm);
-	if (!view.vm || !caller_sees_vm(request->caller, view.vm))
+	if (!vm || !caller_sees_vm(request->caller, vm))
 		return rpc_error_not_found(&request->error, "vm", parameters->vm);
 	if (!view_read(parameters->cursor, &view))
 		return cursor_error(request);
-	describe_vm(request->result, view.vm);
-	view_add(request->result, &view);
-	return 0;
+	context = (struct get_context){vm->number, view.list, view.from};
+	residency = residency_new(request->gmemd);
+	r = residency ? residency_add(residency, vm) : -ENOMEM;
+	if (r < 0) {
+		residency_free(residency);
+		return rpc_error_internal(&request->error, "no memory");
+	}
+	return residency_count(residency, request, fill_view, &context, sizeof context);
 }

@@ -4,13 +4,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <string.h>
 #include <strings.h>
 
 #include "daemon/backend.h"
 #include "daemon/handler.h"
 #include "daemon/log.h"
+#include "daemon/release.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
 #include "kernel/gate.h"
@@ -81,7 +81,7 @@ static int check_names(struct request *request)
 
 static bool makes_room(const struct vm *vm)
 {
-	return vm->state == VM_RELEASED && vm->listener < 0;
+	return vm->state == VM_RELEASED && !vm->releasing && vm->listener < 0;
 }
 
 /* A process has one VM, for its address space holds one mailbox; a closed one without a gate makes
@@ -274,15 +274,8 @@ int handle_vm_gate(struct request *request)
 int handle_vm_close(struct request *request)
 {
 	struct vm *vm;
-	uint64_t released;
 	int r;
 
 	r = request_vm(request, request->parameters.vm_close.vm, &vm);
-	if (r < 0)
-		return r;
-	released = vm_release(vm);
-	json_add_uint(request->result, "released", released);
-	log_vm_info(vm->id, "closed; %" PRIu64 " bytes released", released);
-	events_vm(&request->gmemd->events, vm, EVENT_VM_RELEASED);
-	return 0;
+	return r < 0 ? r : release_vm(request, vm);
 }

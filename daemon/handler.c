@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "daemon/describe.h"
 #include "daemon/outcome.h"
 #include "protocol/json.h"
 
@@ -52,6 +53,8 @@ int request_memory(struct request *request, uint64_t id, struct memory **ret)
 	if (memory->state == OBJECT_PENDING)
 		return rpc_error_busy(
 			&request->error, "The memory's creation has not been reported yet", 0);
+	if (memory->state == OBJECT_CLOSING)
+		return rpc_error_gone_number(&request->error, "memory", id);
 	*ret = memory;
 	return 0;
 }
@@ -72,19 +75,6 @@ int request_take_fd(struct request *request, int fd)
 			return fd_list_take(request->fds, i);
 	}
 	return -1;
-}
-
-void describe_call(struct json_object *object, const struct call *call)
-{
-	const struct mailbox *mailbox = call->vm->mailbox;
-	enum mailbox_command command = call_command(call);
-	const struct mailbox_area *area = mailbox_area(mailbox, command);
-
-	json_add_uint(object, "id", call->id);
-	json_add_uint(object, "request", area->request);
-	json_add_uint(object, "address", mailbox_entry_address(mailbox, command, call->entry));
-	json_add_uint(object, "stride", area->stride);
-	json_add_uint(object, "count", call->count);
 }
 
 int request_answer_call(struct request *request, const char *name, struct call *take_call)

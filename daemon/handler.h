@@ -11,6 +11,11 @@
 #include "protocol/methods.h"
 #include "protocol/packet.h"
 
+struct deferral;
+struct json_object;
+
+LIST_HEAD(deferral_list, deferral);
+
 /* Who asks. */
 struct caller {
 	enum method_access access; /* by the socket */
@@ -18,11 +23,26 @@ struct caller {
 	struct subscriber *subscriber;
 	bool *subscribed;
 	bool fds_refused; /* it has not received those that were sent to it */
+
+	/* Of answers that come later: see deferral.h. */
+	struct deferral_list deferrals;
+	unsigned held; /* answers that must come before anything else is read */
+	void (*send)(struct caller *caller, struct json_object *message);
+	void (*go_on)(struct caller *caller); /* reading, when nothing is held any more */
+};
+
+/* What a request is one of; it is told of an answer that was deferred. */
+struct batch {
+	void (*go_on)(struct batch *batch, struct json_object *take_answer);
+	void (*abandon)(struct batch *batch); /* the caller is gone */
 };
 
 struct request {
 	struct gmemd *gmemd;
-	const struct caller *caller;
+	struct caller *caller;
+	struct json_object *id; /* NULL: a notification, or unknown */
+	bool notification;
+	struct batch *batch; /* that it is of; NULL: none */
 	union method_parameters parameters;
 	struct fd_list *fds;        /* of the packet; what isn't taken stays its */
 	struct json_object *result; /* an object */
@@ -43,6 +63,7 @@ handler handle_vm_close;
 handler handle_memory_create;
 handler handle_memory_open;
 handler handle_memory_close;
+handler handle_memory_reclaim;
 handler handle_slot_bind;
 handler handle_slot_unbind;
 handler handle_memory_convert;
@@ -76,4 +97,3 @@ int request_answer_call(struct request *request, const char *name, struct call *
 int request_call_error(struct request *request, int r, const char *ioctl);
 /* Has a slot's frames made private by one call; *ret is NULL where they are. */
 int request_convert_slot(struct request *request, const struct slot *slot, struct call **ret);
-void describe_call(struct json_object *object, const struct call *call);

@@ -96,7 +96,7 @@ struct memory *memory_free(struct memory *memory)
 	vm = memory->vm;
 	RB_REMOVE(memory_tree, &vm->memories, memory);
 	RB_REMOVE(memory_id_tree, &vm->registry->memories, memory);
-	if (memory->state == OBJECT_READY)
+	if (memory->fd >= 0)
 		RB_REMOVE(memory_file_tree, &vm->registry->memory_files, memory);
 	vm->n_memories--;
 	commitment_shrink(vm, memory->backing, memory->size);
@@ -147,24 +147,6 @@ int memory_make_memfd(struct memory *memory)
 	if (r == 0)
 		fd = -1; /* consumed */
 	return r;
-}
-
-uint64_t memory_punch_all(struct memory *memory)
-{
-	uint64_t before = memory_resident(memory);
-
-	if (before == 0 || memory_file_punch(memory->fd, 0, memory->size) < 0)
-		return 0;
-	return before - memory_resident(memory);
-}
-
-uint64_t memory_resident(const struct memory *memory)
-{
-	uint64_t bytes;
-
-	if (memory->fd < 0 || memory_file_resident(memory->fd, &bytes) < 0)
-		return 0;
-	return bytes;
 }
 
 struct memory *registry_memory(struct registry *registry, uint64_t id)

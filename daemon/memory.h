@@ -24,7 +24,8 @@ struct memory {
 	enum memory_backing backing;
 	uint64_t flags;
 	enum object_state state;
-	int fd; /* -1 while pending */
+	int fd;            /* -1 while pending */
+	uint64_t resident; /* bytes of pages when they were last counted */
 	struct file_identity file;
 	struct model_memory *model; /* with the model */
 	unsigned n_slots;           /* that use it */
@@ -59,10 +60,6 @@ int memory_adopt(struct memory *memory, int consume_fd);
 void memory_take_model(struct memory *memory, struct model_memory *take_model, int take_fd);
 /* Makes a pending memfd ready. */
 int memory_make_memfd(struct memory *memory);
-
-/* Gives all pages back to the host. Returns how many bytes that were. */
-uint64_t memory_punch_all(struct memory *memory);
-uint64_t memory_resident(const struct memory *memory);
 
 struct memory *registry_memory(struct registry *registry, uint64_t id);
 /* The VM's memory of that name, or NULL. */

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "daemon/deferral.h"
 #include "daemon/dispatch.h"
 #include "daemon/disposal.h"
 #include "daemon/log.h"
@@ -58,6 +59,7 @@ static void peer_free(struct peer *peer)
 	struct outgoing *outgoing;
 
 	TAILQ_REMOVE(peer->list, peer, link);
+	deferrals_abandon(&peer->caller);
 	if (peer->subscribed)
 		events_unsubscribe(&peer->gmemd->events, &peer->subscriber);
 	while ((outgoing = TAILQ_FIRST(&peer->queue))) {
@@ -145,7 +147,7 @@ static bool too_many_undelivered(struct peer *peer)
 	return peer->fds_undelivered > FDS_UNDELIVERED_MAX;
 }
 
-static int serve(struct peer *peer, struct packet *packet)
+static int serve_packet(struct peer *peer, struct packet *packet)
 {
 	struct json_object *answer;
 	struct fd_list fds;
@@ -158,6 +160,27 @@ static int serve(struct peer *peer, struct packet *packet)
 		r = peer_send(peer, answer, &fds);
 	json_unref(answer);
 	return r;
+}
+
+#define PEER_OF_CALLER(member) ((struct peer *)((char *)(member)-offsetof(struct peer, caller)))
+
+/* It is read while it has been sent all that there was, and no answer is awaited. */
+static void go_on(struct caller *caller)
+{
+	struct peer *peer = PEER_OF_CALLER(caller);
+
+	if (caller->held > 0 || !TAILQ_EMPTY(&peer->queue))
+		event_del(peer->readable);
+	else
+		event_add(peer->readable, NULL);
+}
+
+/* A peer that can't be sent to is found out when it is next read or written. */
+static void send_later_answer(struct caller *caller, struct json_object *message)
+{
+	struct fd_list none = {.count = 0};
+
+	peer_send(PEER_OF_CALLER(caller), message, &none);
 }
 
 static void readable(evutil_socket_t fd, short what, void *context)
@@ -174,9 +197,11 @@ static void readable(evutil_socket_t fd, short what, void *context)
 	}
 	r = packet_receive(fd, MSG_DONTWAIT, &packet);
 	if (r == 0)
-		r = serve(peer, &packet);
+		r = serve_packet(peer, &packet);
 	if (r < 0 && r != -EAGAIN)
 		peer_free(peer);
+	else
+		go_on(&peer->caller);
 }
 
 static int flush(struct peer *peer)
@@ -214,7 +239,7 @@ static void writable(evutil_socket_t fd, short what, void *context)
 		return;
 	}
 	event_del(peer->writable);
-	event_add(peer->readable, NULL);
+	go_on(&peer->caller);
 }
 
 #define PEER_OF(member_pointer)                                                                    \
@@ -252,6 +277,8 @@ static int peer_set_up(struct peer *peer, enum method_access access)
 	peer->caller.access = access;
 	peer->caller.subscriber = &peer->subscriber;
 	peer->caller.subscribed = &peer->subscribed;
+	peer->caller.send = send_later_answer;
+	peer->caller.go_on = go_on;
 	peer->subscriber.sees = sees;
 	peer->subscriber.deliver = deliver;
 	peer->readable =

@@ -149,17 +149,26 @@ int vm_new(struct registry *registry, const struct process *process,
 	return 0;
 }
 
-static void vm_clear(struct vm *vm)
+void vm_stop(struct vm *vm)
 {
+	struct memory *memory;
+
 	while (!TAILQ_EMPTY(&vm->calls))
 		call_free(TAILQ_FIRST(&vm->calls));
 	while (!RB_EMPTY(&vm->slots))
 		slot_free(RB_MIN(slot_tree, &vm->slots));
-	while (!RB_EMPTY(&vm->memories))
-		memory_free(RB_MIN(memory_tree, &vm->memories));
 	ranges_clear(&vm->private_ranges);
 	ranges_clear(&vm->converting);
 	ranges_clear(&vm->in_both);
+	RB_FOREACH (memory, memory_tree, &vm->memories)
+		memory->state = OBJECT_CLOSING;
+	vm->state = VM_RELEASED;
+}
+
+void vm_drop(struct vm *vm)
+{
+	while (!RB_EMPTY(&vm->memories))
+		memory_free(RB_MIN(memory_tree, &vm->memories));
 	vm->registry->backend->close(vm);
 }
 
@@ -168,7 +177,8 @@ struct vm *vm_free(struct vm *vm)
 	if (!vm)
 		return NULL;
 	assert(!vm->watch);
-	vm_clear(vm);
+	vm_stop(vm);
+	vm_drop(vm);
 	if (vm->number > 0) {
 		RB_REMOVE(vm_tree, &vm->registry->vms, vm);
 		RB_REMOVE(vm_process_tree, &vm->registry->vms_by_process, vm);
@@ -179,18 +189,6 @@ struct vm *vm_free(struct vm *vm)
 	free(vm->name);
 	free(vm);
 	return NULL;
-}
-
-uint64_t vm_release(struct vm *vm)
-{
-	struct memory *memory;
-	uint64_t released = 0;
-
-	RB_FOREACH (memory, memory_tree, &vm->memories)
-		released += memory_punch_all(memory);
-	vm_clear(vm);
-	vm->state = VM_RELEASED;
-	return released;
 }
 
 const struct vm_type_offer *vm_offer(const struct vm *vm)
@@ -209,6 +207,6 @@ uint64_t vm_resident(const struct vm *vm)
 	struct memory *memory;
 
 	RB_FOREACH (memory, memory_tree, (struct memory_tree *)&vm->memories)
-		resident += memory_resident(memory);
+		resident += memory->resident;
 	return resident;
 }

@@ -35,7 +35,8 @@ enum vm_gate_state {
 enum object_state {
 	OBJECT_PENDING, /* its call is not reported yet */
 	OBJECT_READY,   /* a slot: bound */
-	OBJECT_CLOSING, /* a slot whose end is not reported yet */
+	OBJECT_CLOSING, /* a slot whose end is not reported yet, a memory whose pages are not gone
+			 */
 };
 
 struct backend;
@@ -94,6 +95,8 @@ struct vm {
 	struct ranges converting; /* by calls that are not reported */
 	struct ranges in_both;    /* not discarded from the half that went stale */
 
+	bool releasing; /* its memories' pages are being given back */
+
 	void *watch; /* what the event loop keeps for it; see watch.h */
 };
 
@@ -151,14 +154,17 @@ int vm_new(struct registry *registry, const struct process *process,
  */
 struct vm *vm_free(struct vm *vm);
 
-/* Gives all its memory back to the host and frees memories, slots and calls. Returns the bytes of
- * pages given back. */
-uint64_t vm_release(struct vm *vm);
+/* It is released from now on: its slots, calls and private ranges are gone. Its memories are still
+ * charged. */
+void vm_stop(struct vm *vm);
+/* Frees the memories of one that was stopped, and with them its charge. Their pages should be gone.
+ */
+void vm_drop(struct vm *vm);
 
 /* What a VM of its type offers. */
 const struct vm_type_offer *vm_offer(const struct vm *vm);
 /* Whether its guest frames can be private. */
 bool vm_has_private_memory(const struct vm *vm);
 
-/* Bytes of pages allocated for it. */
+/* Bytes of pages of its memories when they were last counted. */
 uint64_t vm_resident(const struct vm *vm);

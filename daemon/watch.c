@@ -5,12 +5,12 @@
 #include "daemon/watch.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 
 #include "daemon/gatekeeper.h"
 #include "daemon/log.h"
+#include "daemon/release.h"
 
 struct watch {
 	struct gmemd *gmemd;
@@ -23,19 +23,11 @@ static void process_ended_event(evutil_socket_t pidfd, short what, void *context
 	struct vm *vm = context;
 	struct watch *watch = vm->watch;
 	struct gmemd *gmemd = watch->gmemd;
-	bool was_released = vm->state == VM_RELEASED;
-	uint64_t released;
 
 	(void)pidfd;
 	(void)what;
 	watch_stop(vm);
-	released = vm_release(vm);
-	if (!was_released) {
-		log_vm_info(vm->id, "process %d has ended; %" PRIu64 " bytes released",
-			vm->process.pid, released);
-		events_vm(&gmemd->events, vm, EVENT_VM_RELEASED);
-	}
-	vm_free(vm);
+	release_ended_vm(gmemd, vm);
 }
 
 /* A listener hangs up when the last process behind its filter is gone. */

@@ -217,6 +217,14 @@ int rpc_error_gone(struct rpc_error *error, const char *what, const char *id)
 	return error->code;
 }
 
+int rpc_error_gone_number(struct rpc_error *error, const char *what, uint64_t id)
+{
+	fill(error, RPC_GONE, "The %s %" PRIu64 " has been released.", what, id);
+	rpc_error_detail_string(error, "what", what);
+	rpc_error_detail_uint(error, "id", id);
+	return error->code;
+}
+
 struct json_object *rpc_error_value(const struct rpc_error *error)
 {
 	struct json_object *value = json_new_object();

@@ -68,6 +68,7 @@ int rpc_error_kernel(struct rpc_error *error, int number, const char *call);
 /* retry_after_ms: 0 where not known. */
 int rpc_error_busy(struct rpc_error *error, const char *why, uint64_t retry_after_ms);
 int rpc_error_gone(struct rpc_error *error, const char *what, const char *id);
+int rpc_error_gone_number(struct rpc_error *error, const char *what, uint64_t id);
 
 /* Add a member to data; a string that is long is cut. */
 void rpc_error_detail_string(struct rpc_error *error, const char *name, const char *value);

@@ -23,7 +23,7 @@
 
 static const char *const vm_state_names[] = {"opening", "running", "released", NULL};
 static const char *const gate_state_names[] = {"none", "pending", "active", NULL};
-static const char *const memory_state_names[] = {"pending", "ready", NULL};
+static const char *const memory_state_names[] = {"pending", "ready", "closing", NULL};
 static const char *const slot_state_names[] = {"pending", "bound", "closing", NULL};
 static const char *const gate_wanted_names[] = {"required", "none", NULL};
 static const char *const initial_state_names[] = {"shared", "private", NULL};
@@ -312,6 +312,29 @@ static const struct field memory_parameters[] = {
 	END,
 };
 
+static const struct field file_range_fields[] = {
+	{"offset", FIELD_INTEGER, FIELD_PAGES, .max = BYTES_MAX, AT(file_range, offset),
+		.summary = "Bytes into the memory."},
+	{"size", FIELD_INTEGER, FIELD_PAGES, .min = 1, .max = BYTES_MAX, AT(file_range, size),
+		.summary = "Bytes."},
+	END,
+};
+
+static const struct field memory_reclaim_parameters[] = {
+	{"memory", FIELD_INTEGER, .max = INT64_MAX, AT(memory_reclaim_parameters, memory),
+		.summary = MEMORY_ID},
+	{"ranges", FIELD_ARRAY, .fields = file_range_fields, .item_size = sizeof(struct file_range),
+		.min = 1, .max = RANGES_MAX, AT(memory_reclaim_parameters, ranges),
+		.summary = "What to give back. Whoever touches it next reads zeroes."},
+	END,
+};
+
+static const struct field memory_reclaim_result[] = {
+	{"reclaimed", FIELD_INTEGER, .summary = "Bytes of pages given back to the host."},
+	{"resident", FIELD_INTEGER, .summary = "Bytes of pages that the memory has left."},
+	END,
+};
+
 static const struct field memory_open_result[] = {
 	{"fd", FIELD_FD, .summary = "The file."},
 	{"size", FIELD_INTEGER, .summary = "Bytes."},
@@ -438,11 +461,15 @@ const struct method methods[METHODS] = {
 			RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY, RPC_GONE),
 		"Charges a memory and writes the arguments that create it."},
 	[METHOD_MEMORY_OPEN] = {"memory.open", ACCESS_VMM | ACCESS_OPERATOR, memory_parameters,
-		memory_open_result, ERRORS(RPC_NOT_FOUND, RPC_BUSY),
+		memory_open_result, ERRORS(RPC_NOT_FOUND, RPC_BUSY, RPC_GONE),
 		"Hands the memory's file out."},
 	[METHOD_MEMORY_CLOSE] = {"memory.close", ACCESS_VMM | ACCESS_OPERATOR, memory_parameters,
-		released_result, ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_BUSY),
+		released_result, ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_BUSY, RPC_GONE),
 		"Frees a memory's pages and gives its charge back."},
+	[METHOD_MEMORY_RECLAIM] = {"memory.reclaim", ACCESS_VMM | ACCESS_OPERATOR,
+		memory_reclaim_parameters, memory_reclaim_result,
+		ERRORS(RPC_NOT_FOUND, RPC_KERNEL, RPC_BUSY, RPC_GONE),
+		"Gives pages of a memory back to the host, bound or not."},
 	[METHOD_SLOT_BIND] = {"slot.bind", ACCESS_VMM, slot_bind_parameters, slot_bind_result,
 		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,
 			RPC_UNSUPPORTED, RPC_BUSY, RPC_GONE),

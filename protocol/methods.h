@@ -30,6 +30,7 @@ enum method_number {
 	METHOD_MEMORY_CREATE,
 	METHOD_MEMORY_OPEN,
 	METHOD_MEMORY_CLOSE,
+	METHOD_MEMORY_RECLAIM,
 	METHOD_SLOT_BIND,
 	METHOD_SLOT_UNBIND,
 	METHOD_MEMORY_CONVERT,
@@ -116,6 +117,17 @@ struct memory_parameters {
 	uint64_t memory;
 };
 
+/* Of a memory's file. */
+struct file_range {
+	uint64_t offset;
+	uint64_t size;
+};
+
+struct memory_reclaim_parameters {
+	uint64_t memory;
+	struct field_array ranges; /* of struct file_range */
+};
+
 struct slot_bind_parameters {
 	const char *vm;
 	uint64_t slot;
@@ -164,6 +176,7 @@ union method_parameters {
 	struct vm_close_parameters vm_close;
 	struct memory_create_parameters memory_create;
 	struct memory_parameters memory;
+	struct memory_reclaim_parameters memory_reclaim;
 	struct slot_bind_parameters slot_bind;
 	struct slot_unbind_parameters slot_unbind;
 	struct memory_convert_parameters memory_convert;

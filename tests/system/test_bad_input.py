@@ -72,6 +72,7 @@ def valid_params(method):
         "memory.create": {"vm": vmm.id, "size": PAGE},
         "memory.open": {"memory": memory},
         "memory.close": {"memory": memory},
+        "memory.reclaim": {"memory": memory, "ranges": [{"offset": 0, "size": PAGE}]},
         "slot.bind": vmm.bind_params(5, 1 << 32, PAGE, memory, memory_fd, PAGE),
         "slot.unbind": {"vm": vmm.id, "slot": 0},
         "memory.convert": {

@@ -87,7 +87,8 @@ static void test_counts(void)
 		CU_ASSERT_EQUAL(new_memory(other, HELD_PAGE, &scope), 0);
 	CU_ASSERT_EQUAL(new_memory(other, HELD_PAGE, &scope), -EDQUOT);
 	CU_ASSERT_EQUAL(held.registry.budget.committed, 2 * HELD_MEMORIES * HELD_PAGE);
-	vm_release(vm);
+	vm_stop(vm);
+	vm_drop(vm);
 	CU_ASSERT_EQUAL(new_memory(other, HELD_PAGE, &scope), 0);
 	held_end(&held);
 }
@@ -160,30 +161,6 @@ static void test_adopted(void)
 	held_end(&held);
 }
 
-static void test_punched(void)
-{
-	struct memory_request request = {NULL, 4 * HELD_PAGE, BACKING_MEMFD, 0};
-	const struct budget *refused;
-	struct memory *memory;
-	uint64_t requested;
-	struct held held;
-	char byte = 1;
-
-	held_init(&held);
-	CU_ASSERT_EQUAL_FATAL(memory_new(held_vm(&held, 1, BUDGET_UNLIMITED), &request, &memory,
-				      &refused, &requested),
-		0);
-	CU_ASSERT_EQUAL(memory_resident(memory), 0);
-	CU_ASSERT_EQUAL(memory_punch_all(memory), 0);
-	CU_ASSERT_EQUAL_FATAL(memory_make_memfd(memory), 0);
-	CU_ASSERT_EQUAL(memory->state, OBJECT_READY);
-	CU_ASSERT_EQUAL(pwrite(memory->fd, &byte, 1, 3 * HELD_PAGE), 1);
-	CU_ASSERT_EQUAL(memory_resident(memory), HELD_PAGE);
-	CU_ASSERT_EQUAL(memory_punch_all(memory), HELD_PAGE);
-	CU_ASSERT_EQUAL(memory_resident(memory), 0);
-	held_end(&held);
-}
-
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -192,7 +169,6 @@ int main(void)
 		{"as many as there may be", test_counts},
 		{"found", test_found},
 		{"adopted", test_adopted},
-		{"punched", test_punched},
 		CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {{.pName = "memories", .pTests = tests}, CU_SUITE_INFO_NULL};

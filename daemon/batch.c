@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Batches. See batch.h.
+ */
+#include "daemon/batch.h"
+
+#include <stdlib.h>
+
+#include "protocol/json.h"
+#include "protocol/message.h"
+
+struct running {
+	struct batch batch;
+	struct gmemd *gmemd;
+	struct caller *caller;
+	struct json_object *messages, *answers;
+	size_t next;
+};
+
+static void running_free(struct batch *batch)
+{
+	struct running *running = (struct running *)batch;
+
+	json_unref(running->messages);
+	json_unref(running->answers);
+	free(running);
+}
+
+static struct json_object *too_long_answer(struct json_object *message)
+{
+	struct rpc_error error = {.code = RPC_OK};
+	struct json_object *answer;
+
+	serve_too_long_for_batch(&error);
+	answer = message_error(json_get(message, "id"), &error);
+	rpc_error_clear(&error);
+	return answer;
+}
+
+/* Answers of methods that change something are always short. */
+static void add_answer(struct running *running, struct json_object *take_answer)
+{
+	size_t length;
+
+	if (take_answer && (!json_print(take_answer, &length) || length > BATCH_ANSWER_BYTES_MAX)) {
+		json_unref(take_answer);
+		take_answer = too_long_answer(json_at(running->messages, running->next));
+	}
+	if (take_answer)
+		json_append(running->answers, take_answer);
+	running->next++;
+}
+
+/* True where all have been served. */
+static bool serve_rest(struct running *running)
+{
+	static struct fd_list no_fds;
+
+	while (running->next < json_length(running->messages)) {
+		struct request request = {.gmemd = running->gmemd,
+			.caller = running->caller,
+			.fds = &no_fds,
+			.batch = &running->batch};
+		struct json_object *answer;
+
+		if (serve(json_at(running->messages, running->next), &request, &answer) ==
+			SERVE_DEFERRED)
+			return false;
+		add_answer(running, answer);
+	}
+	return true;
+}
+
+static void go_on(struct batch *batch, struct json_object *take_answer)
+{
+	struct running *running = (struct running *)batch;
+
+	add_answer(running, take_answer);
+	if (!serve_rest(running))
+		return;
+	if (json_length(running->answers) > 0)
+		running->caller->send(running->caller, running->answers);
+	running_free(batch);
+}
+
+static struct json_object *no_memory(void)
+{
+	struct rpc_error error = {.code = RPC_OK};
+	struct json_object *answer;
+
+	rpc_error_internal(&error, "no memory");
+	answer = message_error(NULL, &error);
+	rpc_error_clear(&error);
+	return answer;
+}
+
+struct json_object *batch_serve(
+	struct gmemd *gmemd, struct caller *caller, struct json_object *messages)
+{
+	struct running *running = malloc(sizeof *running);
+	struct json_object *answers = NULL;
+
+	if (!running)
+		return no_memory();
+	*running = (struct running){
+		.batch = {go_on, running_free},
+		.gmemd = gmemd,
+		.caller = caller,
+		.messages = json_ref(messages),
+		.answers = json_new_array(),
+	};
+	if (!serve_rest(running))
+		return NULL;
+	if (json_length(running->answers) > 0)
+		answers = json_ref(running->answers);
+	running_free(&running->batch);
+	return answers;
+}

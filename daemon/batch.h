@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Batches: requests of one packet, answered by one packet.
+ *
+ * They are served in their order. Where an answer is deferred, the batch goes on when it is there.
+ */
+#pragma once
+
+#include "daemon/serve.h"
+
+/*
+ * Serves a batch of at least one request. Returns the array of answers; NULL where there is nothing
+ * to answer, or where it will be sent to the caller later.
+ */
+struct json_object *batch_serve(
+	struct gmemd *gmemd, struct caller *caller, struct json_object *messages);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Deferrals. See deferral.h.
+ */
+#include "daemon/deferral.h"
+
+#include <stdlib.h>
+
+#include "protocol/json.h"
+#include "protocol/message.h"
+
+struct deferral {
+	LIST_ENTRY(deferral) link;
+	struct caller *caller; /* NULL: gone */
+	struct json_object *id;
+	bool notification;
+	bool in_order;
+	struct batch *batch;
+	void (*gone)(void *context);
+	void *context;
+};
+
+struct deferral *request_defer(struct request *request, enum deferral_order order,
+	void (*gone)(void *context), void *context)
+{
+	struct deferral *deferral = malloc(sizeof *deferral);
+
+	if (!deferral)
+		return NULL;
+	*deferral = (struct deferral){
+		.caller = request->caller,
+		.id = json_ref(request->id),
+		.notification = request->notification,
+		.in_order = order == DEFERRAL_IN_ORDER || request->batch,
+		.batch = request->batch,
+		.gone = gone,
+		.context = context,
+	};
+	LIST_INSERT_HEAD(&request->caller->deferrals, deferral, link);
+	request->caller->held += deferral->in_order;
+	return deferral;
+}
+
+const struct caller *deferral_caller(const struct deferral *deferral)
+{
+	return deferral->caller;
+}
+
+void deferral_notify(struct deferral *deferral, const char *method, struct json_object *take_params)
+{
+	struct json_object *message = message_notification(method, take_params);
+
+	if (deferral->caller)
+		deferral->caller->send(deferral->caller, message);
+	json_unref(message);
+}
+
+static void deliver(struct deferral *deferral, struct json_object *take_answer)
+{
+	struct caller *caller = deferral->caller;
+
+	LIST_REMOVE(deferral, link);
+	if (deferral->notification)
+		take_answer = json_unref(take_answer);
+	if (deferral->batch) {
+		deferral->batch->go_on(deferral->batch, take_answer);
+	} else if (take_answer) {
+		caller->send(caller, take_answer);
+		json_unref(take_answer);
+	}
+	caller->held -= deferral->in_order;
+	if (caller->held == 0)
+		caller->go_on(caller);
+}
+
+static void finish(struct deferral *deferral, struct json_object *take_answer)
+{
+	if (deferral->caller)
+		deliver(deferral, take_answer);
+	else
+		json_unref(take_answer);
+	json_unref(deferral->id);
+	free(deferral);
+}
+
+void deferral_answer(struct deferral *take_deferral, struct json_object *take_result)
+{
+	finish(take_deferral, message_result(take_deferral->id, take_result));
+}
+
+void deferral_refuse(struct deferral *take_deferral, struct rpc_error *error)
+{
+	struct json_object *answer = message_error(take_deferral->id, error);
+
+	rpc_error_clear(error);
+	finish(take_deferral, answer);
+}
+
+void deferrals_abandon(struct caller *caller)
+{
+	struct deferral *deferral;
+
+	while ((deferral = LIST_FIRST(&caller->deferrals))) {
+		LIST_REMOVE(deferral, link);
+		deferral->caller = NULL;
+		if (deferral->batch)
+			deferral->batch->abandon(deferral->batch);
+		if (deferral->gone)
+			deferral->gone(deferral->context);
+	}
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Releases. See release.h.
+ */
+#include "daemon/release.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "daemon/bulk.h"
+#include "daemon/deferral.h"
+#include "daemon/log.h"
+#include "protocol/json.h"
+
+/* What is to be done once the pages are gone, and for whom. */
+struct release {
+	struct gmemd *gmemd;
+	struct deferral *deferral; /* NULL: nobody waits */
+	struct vm *vm;             /* all of it; it stays while it is releasing */
+	uint64_t memory;           /* of a memory: its id */
+	bool ended;                /* the VM's process has */
+};
+
+static int no_memory(struct request *request)
+{
+	return rpc_error_internal(&request->error, "no memory");
+}
+
+/* NULL without memory; then the request is told. */
+static struct release *new_release(
+	struct request *request, struct bulk_job *job, void (*done)(struct bulk_job *job))
+{
+	struct release *release = job ? calloc(1, sizeof *release) : NULL;
+
+	if (!release) {
+		no_memory(request);
+		return NULL;
+	}
+	release->gmemd = request->gmemd;
+	job->done = done;
+	job->context = release;
+	return release;
+}
+
+/* The thread has the job. Without memory for it nobody will be answered when it is done. */
+static int wait_for(struct request *request, struct release *release)
+{
+	release->deferral = request_defer(request, DEFERRAL_IN_ORDER, NULL, NULL);
+	return release->deferral ? REQUEST_DEFERRED : no_memory(request);
+}
+
+static void answer_released(struct deferral *deferral, uint64_t released)
+{
+	struct json_object *result;
+
+	if (!deferral)
+		return;
+	result = json_new_object();
+	json_add_uint(result, "released", released);
+	deferral_answer(deferral, result);
+}
+
+/* A memory */
+
+static void forget_memory(struct gmemd *gmemd, struct memory *memory)
+{
+	events_memory(&gmemd->events, memory, EVENT_MEMORY_CLOSED);
+	memory_free(memory);
+}
+
+/* Its VM may have been released meanwhile, which then has it. */
+static void memory_released(struct bulk_job *job)
+{
+	struct release *release = job->context;
+	struct memory *memory = registry_memory(&release->gmemd->registry, release->memory);
+
+	if (memory && !memory->vm->releasing)
+		forget_memory(release->gmemd, memory);
+	answer_released(release->deferral, bulk_job_released(job));
+	bulk_job_free(job);
+	free(release);
+}
+
+int release_memory(struct request *request, struct memory *memory)
+{
+	struct bulk_job *job = bulk_job_new(1);
+	struct release *release = new_release(request, job, memory_released);
+
+	if (!release) {
+		bulk_job_free(job);
+		return request->error.code;
+	}
+	release->memory = memory->id;
+	bulk_job_add(job, BULK_PUNCH, memory->fd, 0, memory->size);
+	if (!bulk_do(request->gmemd->bulk, job)) {
+		memory->state = OBJECT_CLOSING;
+		return wait_for(request, release);
+	}
+	json_add_uint(request->result, "released", bulk_job_released(job));
+	forget_memory(request->gmemd, memory);
+	bulk_job_free(job);
+	free(release);
+	return 0;
+}
+
+/* Ranges of a memory */
+
+static void add_reclaimed(struct json_object *result, const struct bulk_job *job)
+{
+	json_add_uint(result, "reclaimed", bulk_job_released(job));
+	json_add_uint(result, "resident", job->ranges[job->count - 1].resident);
+}
+
+static void ranges_reclaimed(struct bulk_job *job)
+{
+	struct release *release = job->context;
+	struct json_object *result = json_new_object();
+
+	add_reclaimed(result, job);
+	if (release->deferral)
+		deferral_answer(release->deferral, result);
+	else
+		json_unref(result);
+	bulk_job_free(job);
+	free(release);
+}
+
+/* The last range counts what is left. */
+int release_ranges(struct request *request, struct memory *memory, const struct file_range *ranges,
+	size_t count)
+{
+	struct bulk_job *job = bulk_job_new(count + 1);
+	struct release *release = new_release(request, job, ranges_reclaimed);
+
+	if (!release) {
+		bulk_job_free(job);
+		return request->error.code;
+	}
+	for (size_t i = 0; i < count; i++)
+		bulk_job_add(job, BULK_PUNCH, memory->fd, ranges[i].offset, ranges[i].size);
+	bulk_job_add(job, BULK_COUNT, memory->fd, 0, memory->size);
+	if (!bulk_do(request->gmemd->bulk, job))
+		return wait_for(request, release);
+	add_reclaimed(request->result, job);
+	bulk_job_free(job);
+	free(release);
+	return 0;
+}
+
+/* A VM */
+
+static void tell_released(struct gmemd *gmemd, struct vm *vm, bool ended, uint64_t released)
+{
+	if (ended)
+		log_vm_info(vm->id, "process %d has ended; %" PRIu64 " bytes released",
+			vm->process.pid, released);
+	else
+		log_vm_info(vm->id, "closed; %" PRIu64 " bytes released", released);
+	events_vm(&gmemd->events, vm, EVENT_VM_RELEASED);
+}
+
+static void vm_released(struct bulk_job *job)
+{
+	struct release *release = job->context;
+	struct vm *vm = release->vm;
+	uint64_t released = bulk_job_released(job);
+
+	vm->releasing = false;
+	vm_drop(vm);
+	tell_released(release->gmemd, vm, release->ended, released);
+	if (!vm->watch)
+		vm_free(vm); /* its process has ended, now or meanwhile */
+	answer_released(release->deferral, released);
+	bulk_job_free(job);
+	free(release);
+}
+
+static struct bulk_job *job_of_vm(struct vm *vm)
+{
+	struct bulk_job *job = bulk_job_new(vm->n_memories);
+	struct memory *memory;
+
+	RB_FOREACH (memory, memory_tree, &vm->memories) {
+		if (job && memory->fd >= 0)
+			bulk_job_add(job, BULK_PUNCH, memory->fd, 0, memory->size);
+	}
+	return job;
+}
+
+int release_vm(struct request *request, struct vm *vm)
+{
+	struct bulk_job *job = job_of_vm(vm);
+	struct release *release = new_release(request, job, vm_released);
+
+	if (!release) {
+		bulk_job_free(job);
+		return request->error.code;
+	}
+	release->vm = vm;
+	vm_stop(vm);
+	vm->releasing = !bulk_do(request->gmemd->bulk, job);
+	if (vm->releasing)
+		return wait_for(request, release);
+	vm_drop(vm);
+	tell_released(request->gmemd, vm, /* ended= */ false, bulk_job_released(job));
+	json_add_uint(request->result, "released", bulk_job_released(job));
+	bulk_job_free(job);
+	free(release);
+	return 0;
+}
+
+/* False where it is done. */
+static bool release_later(struct gmemd *gmemd, struct vm *vm, struct bulk_job *job)
+{
+	struct release *release = calloc(1, sizeof *release);
+
+	if (!job || !release) {
+		free(release);
+		return false;
+	}
+	*release = (struct release){.gmemd = gmemd, .vm = vm, .ended = true};
+	job->done = vm_released;
+	job->context = release;
+	vm->releasing = !bulk_do(gmemd->bulk, job);
+	if (!vm->releasing)
+		free(release);
+	return vm->releasing;
+}
+
+/* Without memory for a job the kernel gives the pages back when the files are closed. */
+void release_ended_vm(struct gmemd *gmemd, struct vm *vm)
+{
+	bool was_released = vm->state == VM_RELEASED;
+	struct bulk_job *job;
+
+	vm_stop(vm);
+	if (vm->releasing)
+		return; /* what does that frees it */
+	job = job_of_vm(vm);
+	if (release_later(gmemd, vm, job))
+		return;
+	vm_drop(vm);
+	if (!was_released)
+		tell_released(gmemd, vm, /* ended= */ true, job ? bulk_job_released(job) : 0);
+	vm_free(vm);
+	bulk_job_free(job);
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Serving. See serve.h.
+ */
+#include "daemon/serve.h"
+
+#include "daemon/deferral.h"
+#include "protocol/json.h"
+#include "protocol/message.h"
+
+static handler *const handlers[METHODS] = {
+	[METHOD_PING] = handle_ping,
+	[METHOD_HOST_DESCRIBE] = handle_host_describe,
+	[METHOD_RPC_DISCOVER] = handle_rpc_discover,
+	[METHOD_VM_OPEN] = handle_vm_open,
+	[METHOD_VM_GATE] = handle_vm_gate,
+	[METHOD_VM_LIST] = handle_vm_list,
+	[METHOD_VM_GET] = handle_vm_get,
+	[METHOD_VM_CLOSE] = handle_vm_close,
+	[METHOD_MEMORY_CREATE] = handle_memory_create,
+	[METHOD_MEMORY_OPEN] = handle_memory_open,
+	[METHOD_MEMORY_CLOSE] = handle_memory_close,
+	[METHOD_MEMORY_RECLAIM] = handle_memory_reclaim,
+	[METHOD_SLOT_BIND] = handle_slot_bind,
+	[METHOD_SLOT_UNBIND] = handle_slot_unbind,
+	[METHOD_MEMORY_CONVERT] = handle_memory_convert,
+	[METHOD_CALL_DONE] = handle_call_done,
+	[METHOD_EVENT_SUBSCRIBE] = handle_event_subscribe,
+};
+
+static int find_method(const char *name, struct request *request, const struct method **ret)
+{
+	const struct method *method = method_by_name(name);
+	bool in_batch = request->batch != NULL;
+
+	if (!method)
+		return rpc_error_method_not_found(&request->error, name);
+	if (!(method->access & request->caller->access))
+		return rpc_error_not_permitted(&request->error,
+			method->access & ACCESS_OPERATOR
+				? "the operators' socket, admin.sock, for this method"
+				: "the VMMs' socket, gmemd.sock, for this method");
+	if (in_batch && (fields_have(method->parameters, FIELD_FD) ||
+				fields_have(method->result, FIELD_FD)))
+		return rpc_error_invalid_request(&request->error,
+			"a batch carries no file descriptors, and this method may need some");
+	/* Known without making it 64 times over, which would keep others waiting. */
+	if (in_batch && method == &methods[METHOD_RPC_DISCOVER])
+		return serve_too_long_for_batch(&request->error);
+	if (request->caller->fds_refused && fields_have(method->result, FIELD_FD))
+		return rpc_error_busy(&request->error,
+			"You have not received the file descriptors sent to you", 0);
+	*ret = method;
+	return 0;
+}
+
+static int carry_out(const struct request_message *message, struct request *request)
+{
+	const struct method *method = NULL;
+	int r;
+
+	r = find_method(message->method, request, &method);
+	if (r < 0)
+		return r;
+	r = fields_decode(method->parameters, message->params, request->fds, &request->parameters,
+		&request->error);
+	if (r < 0)
+		return r;
+	request->result = json_new_object();
+	r = handlers[method - methods](request);
+	fields_release(method->parameters, &request->parameters);
+	return r;
+}
+
+static struct json_object *answer(struct request *request, int r)
+{
+	struct json_object *message;
+
+	if (r < 0) {
+		request->result = json_unref(request->result);
+		fd_list_close(&request->answer_fds);
+		message = message_error(request->id, &request->error);
+	} else {
+		message = message_result(request->id, request->result);
+	}
+	rpc_error_clear(&request->error);
+	request->result = NULL;
+	if (!request->notification)
+		return message;
+	fd_list_close(&request->answer_fds);
+	return json_unref(message);
+}
+
+enum serve_outcome serve(
+	struct json_object *message, struct request *request, struct json_object **ret_answer)
+{
+	struct request_message read;
+	int r;
+
+	r = request_message_read(message, &read, &request->error);
+	request->id = read.id;
+	request->notification = read.notification;
+	if (r == 0)
+		r = carry_out(&read, request);
+	if (r == REQUEST_DEFERRED) {
+		request->result = json_unref(request->result);
+		return SERVE_DEFERRED;
+	}
+	*ret_answer = answer(request, r);
+	return SERVE_ANSWERED;
+}
+
+int serve_too_long_for_batch(struct rpc_error *error)
+{
+	return rpc_error_limit(error, "The answer is too long for a batch; ask for it alone",
+		BATCH_ANSWER_BYTES_MAX);
+}
