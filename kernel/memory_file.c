@@ -79,15 +79,30 @@ int memory_file_create_memfd(const char *name, uint64_t size, int *ret_fd)
 	return 0;
 }
 
-int memory_file_resident(int fd, uint64_t *ret_bytes)
+static int resident_in(int fd, struct gmem_cachestat_range range, uint64_t *ret_bytes)
 {
-	struct gmem_cachestat_range whole = {.off = 0, .len = 0 /* to the end */};
 	struct gmem_cachestat counts;
 
-	if (syscall(__NR_cachestat, fd, &whole, &counts, 0) < 0)
+	if (syscall(__NR_cachestat, fd, &range, &counts, 0) < 0)
 		return -errno;
 	*ret_bytes = counts.nr_cache * (uint64_t)sysconf(_SC_PAGESIZE);
 	return 0;
+}
+
+int memory_file_resident(int fd, uint64_t *ret_bytes)
+{
+	return resident_in(
+		fd, (struct gmem_cachestat_range){.off = 0, .len = 0 /* to the end */}, ret_bytes);
+}
+
+int memory_file_resident_within(int fd, uint64_t offset, uint64_t size, uint64_t *ret_bytes)
+{
+	if (size == 0) {
+		*ret_bytes = 0;
+		return 0;
+	}
+	return resident_in(
+		fd, (struct gmem_cachestat_range){.off = offset, .len = size}, ret_bytes);
 }
 
 int memory_file_punch(int fd, uint64_t offset, uint64_t size)
