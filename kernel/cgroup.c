@@ -326,7 +326,7 @@ static uint64_t line_number(const char *text, const char *name)
 /* Every cgroup but a removed one has it. */
 static int check_present(const struct cgroup *cgroup)
 {
-	if (faccessat(cgroup->directory, "cgroup.procs", F_OK, 0) == 0)
+	if (faccessat(cgroup->directory, "cgroup.procs", F_OK, AT_EACCESS) == 0)
 		return 0;
 	return errno == ENOENT ? -ENODEV : -errno;
 }
