@@ -84,22 +84,25 @@ static int allocate(int memory, uint64_t offset, uint64_t size)
 	return 0;
 }
 
-/* Counts what has come, also where it failed. */
+/* What has come of one that failed is counted; of one that did not, all has, and counting would
+ * cost a twentieth of the time. */
 static int allocate_chunk(struct worker *worker, struct allocation_progress *progress)
 {
 	struct work *work = worker->work;
-	uint64_t resident = progress->resident;
-	int counted, r;
+	uint64_t resident;
+	int r;
 
 	publish(worker->record, progress);
 	r = allocate(work->memory, progress->offset, progress->size);
-	counted = memory_file_resident_within(
-		work->memory, progress->offset, progress->size, &resident);
-	if (resident > progress->resident)
-		progress->allocated += resident - progress->resident;
+	resident = r == 0 ? progress->size : progress->resident;
 	if (r == 0)
 		atomic_fetch_add(&work->allocation->done, progress->size);
-	return r < 0 ? r : counted;
+	else
+		memory_file_resident_within(
+			work->memory, progress->offset, progress->size, &resident);
+	if (resident > progress->resident)
+		progress->allocated += resident - progress->resident;
+	return r;
 }
 
 static int do_chunk(
