@@ -28,24 +28,18 @@ struct worker {
 	pthread_t thread;
 };
 
-/* The first to stop says why. */
-static void stop(struct work *work, enum allocation_end end, int error)
+/* The first to stop says why: -EDQUOT is for want of the room that there is, no other's errno. */
+static void stop(struct work *work, int r, const struct cgroup_room *room)
 {
 	int running = ALLOCATION_RUNNING;
+	int end = r == -EDQUOT ? ALLOCATION_NO_ROOM : ALLOCATION_FAILED;
 
-	if (atomic_compare_exchange_strong(&work->end, &running, (int)end))
-		work->allocation->error = error;
-}
-
-/* room is what r is about; nothing else writes it, for the lock is held or it is the first. */
-static void stop_for(struct work *work, int r, const struct cgroup_room *room)
-{
-	int running = ALLOCATION_RUNNING;
-
-	if (r != -EDQUOT)
-		stop(work, ALLOCATION_FAILED, -r);
-	else if (atomic_compare_exchange_strong(&work->end, &running, ALLOCATION_NO_ROOM))
+	if (!atomic_compare_exchange_strong(&work->end, &running, end))
+		return;
+	if (r == -EDQUOT)
 		work->allocation->room = *room;
+	else
+		work->allocation->error = -r;
 }
 
 /* Chunks begin and end at multiples of their size; the range cuts off the first and the last. */
@@ -129,13 +123,13 @@ static void *run(void *context)
 	struct worker *worker = context;
 	struct work *work = worker->work;
 	struct allocation_progress progress = {.allocated = 0};
-	struct cgroup_room room;
+	struct cgroup_room room = {.bytes = 0};
 
 	while (work->end == ALLOCATION_RUNNING && next_chunk(work->allocation, &progress)) {
 		int r = do_chunk(worker, &progress, &room);
 
 		if (r < 0)
-			stop_for(work, r, &room);
+			stop(work, r, &room);
 	}
 	progress.size = 0;
 	publish(worker->record, &progress);
@@ -193,13 +187,13 @@ static void run_all(struct work *work)
 enum allocation_end allocator_work(struct allocation *allocation, int memory)
 {
 	struct work work = {.allocation = allocation, .memory = memory};
-	struct cgroup_room room;
+	struct cgroup_room room = {.bytes = 0};
 	int r = allowance_init(&work.allowance, allocation->ignore_room);
 
 	if (r == 0)
 		r = check_room(&work, &room);
 	if (r < 0)
-		stop_for(&work, r, &room);
+		stop(&work, r, &room);
 	else
 		run_all(&work);
 	return work.end == ALLOCATION_RUNNING ? ALLOCATION_DONE : (enum allocation_end)work.end;

@@ -223,11 +223,12 @@ static int start(struct event_base *base, const struct preallocation_request *re
 	struct preallocation *preallocation)
 {
 	cleanup_fd int state = -1, entrance = -1;
-	int r = find_cgroup(preallocation, request->cgroup, &entrance);
+	int r;
 
 	preallocation->file = fcntl(request->file, F_DUPFD_CLOEXEC, 0);
 	if (preallocation->file < 0)
 		return -errno;
+	r = find_cgroup(preallocation, request->cgroup, &entrance);
 	if (r == 0)
 		r = share(preallocation, request, &state);
 	preallocation->kills_before = count_kills(preallocation);

@@ -40,7 +40,7 @@ struct preallocation_result {
 struct preallocation_request {
 	int file;                    /* the memory's */
 	uint64_t offset, size;       /* bytes, multiples of the page size, size not 0 */
-	unsigned threads;            /* 0: as many as the node has cores */
+	unsigned threads;            /* 0: as many as the node has cores; at most 64 are started */
 	int node;                    /* to allocate on it alone, or NODE_ANY */
 	const struct cgroup *cgroup; /* to charge; NULL: gmemd's own */
 	/* Allocates though there is no room, till the kernel kills: for tests of that. */

@@ -52,6 +52,12 @@ static const struct interface *interface_of(const struct cgroup *cgroup)
 	return &interfaces[cgroup->unified];
 }
 
+static const char *next_line(const char *line)
+{
+	line += strcspn(line, "\n");
+	return *line ? line + 1 : line;
+}
+
 /* Finding it */
 
 static bool list_has(const char *list, size_t length, const char *word)
@@ -74,8 +80,7 @@ static int find_path(const char *cgroups, struct cgroup_location *ret)
 {
 	bool found = false;
 
-	for (const char *line = cgroups; *line;
-		line += strcspn(line, "\n"), line += *line == '\n') {
+	for (const char *line = cgroups; *line; line = next_line(line)) {
 		const char *controllers = strchr(line, ':');
 		const char *path = controllers ? strchr(controllers + 1, ':') : NULL;
 		bool unified = strncmp(line, "0::", 3) == 0;
@@ -316,7 +321,7 @@ static uint64_t line_number(const char *text, const char *name)
 {
 	size_t length = strlen(name);
 
-	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+	for (const char *line = text; *line; line = next_line(line)) {
 		if (strncmp(line, name, length) == 0 && line[length] == ' ')
 			return strtoull(line + length + 1, NULL, 10);
 	}

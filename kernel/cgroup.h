@@ -58,8 +58,9 @@ void cgroup_release(struct cgroup *cgroup);
  *
  * Page cache of files is no use in this sense, for the kernel frees it before it kills: a VMM that
  * has read its disk image is not out of memory. Dirty pages and those on their way to disk are, and
- * so are tmpfs, guest memory and what is locked, none of which the kernel counts as files. It is an
- * estimate: others allocate meanwhile. memory.high slows down and refuses nothing.
+ * so are tmpfs, guest memory and what is locked, none of which the kernel counts as files. What it
+ * could swap out is not taken for room either. An estimate, for others allocate meanwhile.
+ * memory.high slows down and refuses nothing.
  */
 int cgroup_room(const struct cgroup *cgroup, struct cgroup_room *ret);
 

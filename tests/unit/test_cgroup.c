@@ -6,12 +6,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -277,14 +280,118 @@ static void test_reclaimable_is_room(void)
 	cleanup_fd int memfd = memfd_create("filled", MFD_CLOEXEC);
 	cleanup_fd int file = mkstemp(path);
 	struct own_cgroup own;
+	struct statfs status;
 
 	unlink(path);
+	CU_ASSERT_TRUE_FATAL(file >= 0 && fstatfs(file, &status) == 0);
+	if (status.f_type == TMPFS_MAGIC) {
+		unit_skip("/var/tmp is on no disk");
+		return;
+	}
 	if (!own_cgroup_or_skip("reclaimable", &own))
 		return;
 	CU_ASSERT_TRUE(own_cgroup_limit(&own, 256 * MIB));
 	CU_ASSERT_TRUE(room_used_by(&own, memfd) >= 16 * MIB);
 	CU_ASSERT_TRUE(room_used_by(&own, file) < 8 * MIB);
 	own_cgroup_end(&own);
+}
+
+/* Files that look like the unified hierarchy's, where there may be none. */
+struct likeness {
+	char path[64];
+	struct cgroup cgroup;
+};
+
+static void put(const char *directory, const char *name, const char *text)
+{
+	char path[128];
+	cleanup_file FILE *file = NULL;
+
+	snprintf(path, sizeof path, "%s/%s", directory, name);
+	file = fopen(path, "we");
+	CU_ASSERT_TRUE_FATAL(file && fputs(text, file) >= 0);
+}
+
+static void put_level(const char *directory, const char *limit, const char *usage)
+{
+	mkdir(directory, 0700);
+	put(directory, "cgroup.procs", "");
+	put(directory, "memory.max", limit);
+	put(directory, "memory.current", usage);
+	put(directory, "memory.stat",
+		"anon 5\nfile 1000\nfile_dirty 100\nfile_writeback 50\ninactive_anon 7000\n"
+		"inactive_file 500\nactive_file 250\nworkingset_inactive_file 9000\n");
+	put(directory, "memory.events.local", "low 0\noom 9\noom_kill 3\noom_group_kill 0\n");
+}
+
+static void likeness_make(struct likeness *likeness, const char *limit, const char *above)
+{
+	char path[80];
+
+	snprintf(likeness->path, sizeof likeness->path, "/tmp/gmemd-test-XXXXXX");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(likeness->path));
+	put_level(likeness->path, above, "4000\n");
+	snprintf(path, sizeof path, "%s/vm", likeness->path);
+	put_level(path, limit, "3000\n");
+	likeness->cgroup.unified = true;
+	likeness->cgroup.directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void likeness_end(struct likeness *likeness)
+{
+	static const char *const names[] = {"cgroup.procs", "memory.max", "memory.current",
+		"memory.stat", "memory.events.local", ""};
+	char path[128];
+
+	cgroup_release(&likeness->cgroup);
+	for (int i = 0; i < 12; i++) {
+		snprintf(path, sizeof path, "%s/%s%s", likeness->path, i < 6 ? "vm/" : "",
+			names[i % 6]);
+		remove(path);
+	}
+}
+
+static void check_unified(
+	const char *limit, const char *above, uint64_t bytes, uint64_t of_limit, uint64_t used)
+{
+	struct likeness likeness;
+	struct cgroup_room room = {.bytes = 77};
+
+	likeness_make(&likeness, limit, above);
+	CU_ASSERT_EQUAL(cgroup_room(&likeness.cgroup, &room), 0);
+	UNIT_ASSERT_ROW(room.bytes == bytes && room.limit == of_limit && room.used == used,
+		"%s below %s: %llu of %llu, %llu used", limit, above,
+		(unsigned long long)room.bytes, (unsigned long long)room.limit,
+		(unsigned long long)room.used);
+	likeness_end(&likeness);
+}
+
+/* 600 of each use is reclaimable. */
+static void test_unified_room(void)
+{
+	check_unified("max\n", "max\n", CGROUP_UNLIMITED, CGROUP_UNLIMITED, 0);
+	check_unified("10000\n", "max\n", 7600, 10000, 2400);
+	check_unified("max\n", "10000\n", 6600, 10000, 3400);
+	check_unified("10000\n", "20000\n", 7600, 10000, 2400);
+	check_unified("10000\n", "5000\n", 1600, 5000, 3400);
+	check_unified("1000\n", "5000\n", 0, 1000, 2400);
+	check_unified("0\n", "max\n", 0, 0, 2400);
+}
+
+static void test_unified_kills(void)
+{
+	struct likeness likeness;
+	uint64_t count = 77;
+
+	likeness_make(&likeness, "max\n", "max\n");
+	CU_ASSERT_EQUAL(cgroup_oom_kills(&likeness.cgroup, &count), 0);
+	CU_ASSERT_EQUAL(count, 3);
+	/* Without a controller of its own, it is part of the one above. */
+	unlinkat(likeness.cgroup.directory, "memory.events.local", 0);
+	count = 77;
+	CU_ASSERT_EQUAL(cgroup_oom_kills(&likeness.cgroup, &count), 0);
+	CU_ASSERT_EQUAL(count, 3);
+	likeness_end(&likeness);
 }
 
 static void test_oom_kills(void)
@@ -333,6 +440,8 @@ int main(void)
 		{"room of ancestors", test_room_of_ancestors},
 		{"what is reclaimable is room", test_reclaimable_is_room},
 		{"kills", test_oom_kills},
+		{"room in the unified hierarchy", test_unified_room},
+		{"kills in the unified hierarchy", test_unified_kills},
 		{"removed", test_removed},
 		CU_TEST_INFO_NULL,
 	};

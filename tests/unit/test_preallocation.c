@@ -168,12 +168,12 @@ static bool guest_memfd_or_skip(uint64_t size, int *ret_vm, int *ret_fd)
 	return true;
 }
 
-/* A child in the cgroup. */
-static void dead_or_alive(struct unit_child *child, bool expected_alive)
+/* The member of a cgroup was not hurt; ends it. */
+static void end_alive(struct unit_child *child)
 {
 	int pidfd = pidfd_open(child->pid, 0);
 
-	CU_ASSERT_EQUAL(process_ended(pidfd), !expected_alive);
+	CU_ASSERT_FALSE(process_ended(pidfd));
 	close(pidfd);
 	kill(child->pid, SIGKILL);
 	unit_child_end(child, SIGKILL);
@@ -355,37 +355,46 @@ static void test_node(void)
 
 /* Who is charged */
 
+/* Into file, by the cgroup or by us. Returns what the cgroup uses more than before. */
+static uint64_t charge(const struct own_cgroup *own, int file, bool by_cgroup)
+{
+	uint64_t before = own_cgroup_usage(own), after;
+	struct trial trial;
+
+	trial_init(&trial, file, 128 * MIB);
+	trial.request.cgroup = by_cgroup ? &own->cgroup : NULL;
+	trial_run(&trial, PREALLOCATION_DONE);
+	CU_ASSERT_EQUAL(trial.result.allocated, 128 * MIB);
+	trial_clear(&trial);
+	after = own_cgroup_usage(own);
+	return after > before ? after - before : 0;
+}
+
+static void check_charges(const struct own_cgroup *own, int file)
+{
+	uint64_t before = own_cgroup_usage(own), more = charge(own, file, true);
+
+	CU_ASSERT_TRUE(more >= 128 * MIB && more < 144 * MIB);
+	CU_ASSERT_EQUAL(memory_file_punch(file, 0, 128 * MIB), 0);
+	CU_ASSERT_TRUE(own_cgroup_usage(own) < before + 16 * MIB);
+	CU_ASSERT_TRUE(charge(own, file, false) < 16 * MIB);
+}
+
 static void test_charged(void)
 {
-	cleanup_fd int vm = -1, file = -1;
+	int vm = -1, file = -1;
 	struct own_cgroup own;
 	struct unit_child child;
-	struct trial trial;
-	uint64_t before;
 
 	if (!own_cgroup_or_skip("charged", &own))
 		return;
 	if (guest_memfd_or_skip(128 * MIB, &vm, &file)) {
 		own_cgroup_start_member(&own, &child);
-		before = own_cgroup_usage(&own);
-		trial_init(&trial, file, 128 * MIB);
-		trial.request.cgroup = &own.cgroup;
-		trial_run(&trial, PREALLOCATION_DONE);
-		CU_ASSERT_TRUE(own_cgroup_usage(&own) >= before + 128 * MIB);
-		CU_ASSERT_TRUE(own_cgroup_usage(&own) < before + 144 * MIB);
-		CU_ASSERT_EQUAL(memory_file_punch(file, 0, 64 * MIB), 0);
-		CU_ASSERT_TRUE(own_cgroup_usage(&own) < before + 80 * MIB);
-		trial_clear(&trial);
-		/* With gmemd, otherwise. */
-		before = own_cgroup_usage(&own);
-		trial_init(&trial, file, 128 * MIB);
-		trial_run(&trial, PREALLOCATION_DONE);
-		CU_ASSERT_TRUE(own_cgroup_usage(&own) < before + 16 * MIB);
-		trial_clear(&trial);
-		dead_or_alive(&child, true);
+		check_charges(&own, file);
+		end_alive(&child);
 	}
-	file = fd_close(file);
-	vm = fd_close(vm);
+	fd_close(file);
+	fd_close(vm);
 	own_cgroup_end(&own);
 }
 
@@ -419,7 +428,7 @@ static void narrow_end(struct narrow *narrow)
 {
 	check_exact(&narrow->trial, 0);
 	trial_clear(&narrow->trial);
-	dead_or_alive(&narrow->child, true);
+	end_alive(&narrow->child);
 	fd_close(narrow->file);
 	fd_close(narrow->vm);
 	own_cgroup_end(&narrow->own);
@@ -524,7 +533,7 @@ static void test_cgroup_gone(void)
 	own_cgroup_end(&own);
 }
 
-/* After it was opened: it is stopped at its start, for long enough. */
+/* After it was opened, unless the helper is faster. */
 static void test_cgroup_gone_meanwhile(void)
 {
 	cleanup_fd int file = new_memfd(MIB);
@@ -714,23 +723,36 @@ struct orphan {
 	int report[2];
 };
 
-/* Says who the helper is, and dies. */
-static void start_and_die(struct orphan *orphan)
+/* Says who the helper is. */
+static _Noreturn void start_and_wait(struct orphan *orphan)
 {
 	struct trial trial;
 	pid_t pid;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	trial_init(&trial, orphan->file, LARGE);
 	trial_start(&trial);
 	pid = helper();
 	(void)!write(orphan->report[1], &pid, sizeof pid);
-	pause();
+	while (true)
+		pause();
+}
+
+static void check_ends(pid_t pid)
+{
+	int pidfd = pidfd_open(pid, 0);
+
+	for (int i = 0; i < PATIENCE_SECONDS * 100 && !process_ended(pidfd); i++)
+		usleep(10000);
+	CU_ASSERT_TRUE(process_ended(pidfd));
+	CU_ASSERT_EQUAL(waitpid(pid, NULL, 0), pid);
+	close(pidfd);
 }
 
 /* Takes over the child that its own child leaves, to see its end. */
 static void test_parent_killed(void)
 {
-	cleanup_fd int vm = -1, pidfd = -1;
+	cleanup_fd int vm = -1;
 	struct orphan orphan;
 	pid_t parent, pid = 0;
 
@@ -739,23 +761,16 @@ static void test_parent_killed(void)
 	CU_ASSERT_EQUAL_FATAL(pipe2(orphan.report, O_CLOEXEC), 0);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	parent = fork();
-	if (parent == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		start_and_die(&orphan);
-		_exit(1);
-	}
+	if (parent == 0)
+		start_and_wait(&orphan);
 	CU_ASSERT_EQUAL(read(orphan.report[0], &pid, sizeof pid), sizeof pid);
-	CU_ASSERT_TRUE_FATAL(pid > 0);
-	pidfd = pidfd_open(pid, 0);
 	kill(parent, SIGKILL);
 	CU_ASSERT_EQUAL(waitpid(parent, NULL, 0), parent);
-	for (int i = 0; i < PATIENCE_SECONDS * 100 && pidfd >= 0 && !process_ended(pidfd); i++)
-		usleep(10000);
-	CU_ASSERT_TRUE(pidfd < 0 || process_ended(pidfd));
-	CU_ASSERT_EQUAL(waitpid(pid, NULL, 0), pid);
+	CU_ASSERT_TRUE_FATAL(pid > 0);
+	check_ends(pid);
 	prctl(PR_SET_CHILD_SUBREAPER, 0);
-	close(orphan.report[0]);
-	close(orphan.report[1]);
+	for (int i = 0; i < 2; i++)
+		close(orphan.report[i]);
 	close(orphan.file);
 }
 
