@@ -557,6 +557,46 @@ static void test_cgroup_gone_meanwhile(void)
 	own_cgroup_end(&own);
 }
 
+/* A stop interrupts fallocate(2) as any signal would that isn't blocked. */
+static void interrupt(struct trial *trial)
+{
+	pid_t pid = helper();
+
+	(void)trial;
+	CU_ASSERT_TRUE_FATAL(pid > 0);
+	for (int i = 0; i < 50; i++) {
+		kill(pid, SIGSTOP);
+		usleep(1000);
+		kill(pid, SIGCONT);
+		usleep(1000);
+	}
+}
+
+static void check_interrupted(int file)
+{
+	struct trial trial;
+
+	trial_init(&trial, file, LARGE);
+	trial.on_progress = interrupt;
+	trial_run(&trial, PREALLOCATION_DONE);
+	CU_ASSERT_EQUAL(trial.result.allocated, LARGE);
+	check_exact(&trial, 0);
+	if (trial.progresses == 0)
+		unit_skip("done before it could be interrupted");
+	trial_clear(&trial);
+}
+
+static void test_interrupted(void)
+{
+	cleanup_fd int vm = -1, file = -1, memfd = -1;
+
+	if (guest_memfd_or_skip(LARGE, &vm, &file))
+		check_interrupted(file);
+	file = fd_close(file);
+	memfd = new_memfd(LARGE);
+	check_interrupted(memfd);
+}
+
 /* How it ends */
 
 static void cancel(struct trial *trial)
@@ -780,6 +820,7 @@ int main(void)
 		{"of a memfd", test_memfd},
 		{"of a guest_memfd", test_guest_memfd},
 		{"progress", test_progress},
+		{"interrupted", test_interrupted},
 		{"failures", test_failures},
 		{"refused", test_refused},
 		CU_TEST_INFO_NULL,
