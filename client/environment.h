@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What gmem-run hands its VMM: fds by inheritance, and environment variables that say which.
+ * What gmem-run hands its VMM: fds by inheritance, and environment variables that say which. Of a
+ * gmemd whose back end is the model there is neither device nor mailbox.
  */
 #pragma once
 

@@ -81,12 +81,16 @@ enum gmem_gate {
 	GMEM_GATE_NONE,     /* there is not; only where gmemd's policy permits that */
 };
 
+/* What guest frames are. Private ones are the guest's alone. */
+enum gmem_state { GMEM_SHARED, GMEM_PRIVATE };
+
 struct gmem_vm_options {
 	const char *name;      /* for people; required but under gmem-run */
 	const char *uuid;      /* NULL: gmemd makes one */
 	const char *type;      /* NULL: "default" */
 	uint64_t commit_limit; /* 0: only the host's */
 	enum gmem_gate gate;
+	enum gmem_state initial_state; /* of what is bound; private where the VM's type has that */
 };
 
 /*
@@ -97,6 +101,9 @@ struct gmem_vm_options {
  *
  * -EREMOTEIO: gmemd refused. -EPERM: gmemd did not let the VM be made. -EEXIST: something is mapped
  * where the mailbox must be. -ESRCH: a thread has seccomp filters of its own.
+ *
+ * A gmemd whose back end is the model has no VM to make: there is no gate then, gmem_vm_fd() and
+ * gmem_vm_kvm_fd() are -1, and all else is as with KVM but that no guest can run.
  */
 int gmem_vm_open(struct gmem *gmem, const struct gmem_vm_options *options, struct gmem_vm **ret);
 
@@ -116,8 +123,8 @@ const char *gmem_vm_id(const struct gmem_vm *vm);
 
 enum gmem_backing {
 	GMEM_BACKING_GUEST_MEMFD,
-	GMEM_BACKING_MEMFD, /* a sealed memfd, to be shared with who knows no guest_memfd; can't be
-			       bound */
+	GMEM_BACKING_MEMFD, /* a sealed memfd, to be shared with who knows no guest_memfd; can be
+			       bound as a slot's shared half alone */
 };
 
 #define GMEM_MEMORY_DEFAULT_FLAGS UINT64_MAX /* what VMs of this type offer */
@@ -173,6 +180,12 @@ struct gmem_slot {
 	struct gmem_memory
 		*memory; /* NULL: this process's own memory at userspace_addr, such as a ROM */
 	uint64_t guest_memfd_offset;
+	/*
+	 * What is mapped at userspace_addr and backs the slot while it is shared, where private
+	 * memory needs a second backing: a memory of GMEM_BACKING_MEMFD. NULL: none of gmemd's.
+	 */
+	struct gmem_memory *shared_memory;
+	uint64_t shared_offset;
 };
 
 /* Binds a memslot (KVM_SET_USER_MEMORY_REGION2). The slot is the guest's on return. */
@@ -180,6 +193,43 @@ int gmem_slot_bind(struct gmem_vm *vm, const struct gmem_slot *slot);
 
 /* Deletes a memslot. -EREMOTEIO with reason not_found where there is none. */
 int gmem_slot_unbind(struct gmem_vm *vm, uint32_t slot);
+
+/* Conversion: of VM types with private memory */
+
+struct gmem_range {
+	uint64_t guest_phys_addr;
+	uint64_t size;
+};
+
+#define GMEM_RANGES_MAX 1000 /* of one gmem_convertv() */
+
+#define GMEM_CONVERT_KEEP                                                                          \
+	(1u << 0) /* leave the pages of the half that goes stale, and pay for both */
+
+/*
+ * Makes guest frames private or shared (KVM_SET_MEMORY_ATTRIBUTES, Linux 6.8). Ranges must be
+ * bound, with a memory, and not overlap; gmemd checks all before any is converted. Those that are
+ * as asked for already stay so. The pages of the half that goes stale are given back to the host,
+ * whose bytes are *ret_discarded, which may be NULL. vCPUs may run meanwhile.
+ *
+ * -EREMOTEIO: gmemd refused, and nothing is converted; reason unsupported where the kernel or the
+ * VM's type has no private memory. -E2BIG: more than GMEM_RANGES_MAX. -EINVAL: none, or flags that
+ * don't exist. Else what the ioctl failed with; the ranges before that one are converted.
+ */
+int gmem_convert(struct gmem_vm *vm, enum gmem_state to, uint64_t guest_phys_addr, uint64_t size,
+	unsigned flags, uint64_t *ret_discarded);
+int gmem_convertv(struct gmem_vm *vm, enum gmem_state to, const struct gmem_range *ranges,
+	size_t count, unsigned flags, uint64_t *ret_discarded);
+
+struct kvm_run;
+
+/*
+ * What to do when KVM_RUN exits with KVM_EXIT_MEMORY_FAULT (KVM_RUN then fails with EFAULT):
+ * converts what the guest has touched to what it took it for, rounded outwards to whole pages; then
+ * KVM_RUN again. Another vCPU may have had it converted meanwhile: that is no error. -EINVAL where
+ * it is not that exit, or one with a flag that this library does not know. Else as gmem_convert().
+ */
+int gmem_memory_fault(struct gmem_vm *vm, const struct kvm_run *run);
 
 #pragma GCC visibility pop
 

@@ -28,6 +28,8 @@ static struct json_object *open_params(const struct gmem_vm_options *options)
 		json_add_string(params, "type", options->type);
 	if (options->commit_limit > 0)
 		json_add_uint(params, "commit_limit", options->commit_limit);
+	if (options->initial_state == GMEM_PRIVATE)
+		json_add_string(params, "initial_state", "private");
 	json_add_string(params, "gate", options->gate == GMEM_GATE_NONE ? "none" : "required");
 	return params;
 }
@@ -57,6 +59,11 @@ static int read_result(struct json_object *result, struct fd_list *fds, struct o
 	uint64_t kvm, fd;
 
 	snprintf(opening->id, sizeof opening->id, "%s", json_get_string(result, "vm"));
+	opening->modelled = !mailbox;
+	if (opening->modelled) {
+		opening->gated = false;
+		return 0;
+	}
 	if (!json_get_uint(result, "kvm", &kvm) || !json_get_uint(mailbox, "fd", &fd) ||
 		!json_get_uint(mailbox, "address", &opening->mailbox_address) ||
 		!json_get_uint(mailbox, "length", &opening->mailbox_length))
@@ -126,12 +133,18 @@ int opening_make(struct gmem *gmem, const struct gmem_vm_options *options, struc
 	return 0;
 }
 
-static int inherit_mailbox(struct opening *opening)
+/* None of it is there where gmemd's back end is the model. */
+static int inherit_files(struct opening *opening)
 {
 	struct stat status;
 	int r;
 
-	r = environment_take_fd(GMEM_MAILBOX_FD_VARIABLE, &opening->mailbox_fd);
+	r = environment_take_fd(GMEM_KVM_FD_VARIABLE, &opening->kvm_fd);
+	opening->modelled = r == -ENOENT && !getenv(GMEM_MAILBOX_FD_VARIABLE);
+	if (opening->modelled)
+		return 0;
+	if (r == 0)
+		r = environment_take_fd(GMEM_MAILBOX_FD_VARIABLE, &opening->mailbox_fd);
 	if (r == 0)
 		r = environment_number(GMEM_MAILBOX_ADDRESS_VARIABLE, &opening->mailbox_address);
 	if (r == 0 && fstat(opening->mailbox_fd, &status) < 0)
@@ -154,9 +167,7 @@ int opening_inherit(struct opening *ret)
 	r = environment_number(GMEM_VM_TYPE_VARIABLE, &type);
 	opening.type = (unsigned)type;
 	if (r == 0 || r == -ENOENT)
-		r = environment_take_fd(GMEM_KVM_FD_VARIABLE, &opening.kvm_fd);
-	if (r == 0)
-		r = inherit_mailbox(&opening);
+		r = inherit_files(&opening);
 	if (r < 0) {
 		opening_clear(&opening);
 		return r;

@@ -15,6 +15,7 @@ struct opening {
 	uint64_t mailbox_address;
 	uint64_t mailbox_length;
 	bool gated;
+	bool modelled; /* gmemd's back end is the model: there is neither device nor mailbox */
 };
 
 /* vm.open, then the gate if options ask for one, then vm.gate. The caller owns what is in *ret:

@@ -29,7 +29,8 @@ struct settings {
 
 static const char usage[] =
 	"Usage: gmem-run [--socket=PATH] [--name=NAME] [--gate=required|none] [--type=TYPE]\n"
-	"                [--uuid=UUID] [--commit-limit=SIZE] -- VMM ARG...\n"
+	"                [--uuid=UUID] [--commit-limit=SIZE] [--initial-state=shared|private]\n"
+	"                -- VMM ARG...\n"
 	"Runs a VMM whose guest memory is gmemd's, behind the gate.\n"
 	"\n"
 	"  --socket=PATH        gmemd's socket (/run/gmemd/gmemd.sock)\n"
@@ -38,6 +39,8 @@ static const char usage[] =
 	"  --type=TYPE          the VM's type, by name or number (default)\n"
 	"  --uuid=UUID          the VM's UUID\n"
 	"  --commit-limit=SIZE  how much memory it may have; K, M, G, T are powers of 1024\n"
+	"  --initial-state=STATE  what memory is when it is bound: shared (the default),\n"
+	"                       or private where the VM's type has that\n"
 	"  --help, --version\n"
 	"\n"
 	"Exits 125 where there is no gmemd or it refuses, 126 where the VMM can't be executed,\n"
@@ -55,6 +58,12 @@ static bool set_gate(const char *value, enum gmem_gate *ret)
 	return *ret == GMEM_GATE_NONE || strcmp(value, "required") == 0;
 }
 
+static bool set_initial_state(const char *value, enum gmem_state *ret)
+{
+	*ret = strcmp(value, "private") == 0 ? GMEM_PRIVATE : GMEM_SHARED;
+	return *ret == GMEM_PRIVATE || strcmp(value, "shared") == 0;
+}
+
 static const struct option options[] = {
 	{"socket", required_argument, NULL, 's'},
 	{"name", required_argument, NULL, 'n'},
@@ -62,6 +71,7 @@ static const struct option options[] = {
 	{"type", required_argument, NULL, 't'},
 	{"uuid", required_argument, NULL, 'u'},
 	{"commit-limit", required_argument, NULL, 'c'},
+	{"initial-state", required_argument, NULL, 'i'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{NULL, 0, NULL, 0},
@@ -92,6 +102,10 @@ static int set_option(struct settings *settings, int option)
 				       settings->vm.commit_limit > 0
 			       ? -1
 			       : wrong("--commit-limit must be a size such as 512M");
+	case 'i':
+		return set_initial_state(optarg, &settings->vm.initial_state)
+			       ? -1
+			       : wrong("--initial-state must be shared or private");
 	case 'h':
 		fputs(usage, stdout);
 		return EXIT_SUCCESS;
@@ -140,12 +154,17 @@ static bool export_fd(const char *variable, int fd)
 	return fcntl(fd, F_SETFD, 0) == 0 && export_number(variable, (uint64_t)fd);
 }
 
+static bool export_files(const struct opening *opening)
+{
+	return export_fd(GMEM_KVM_FD_VARIABLE, opening->kvm_fd) &&
+	       export_fd(GMEM_MAILBOX_FD_VARIABLE, opening->mailbox_fd) &&
+	       export_number(GMEM_MAILBOX_ADDRESS_VARIABLE, opening->mailbox_address);
+}
+
 static bool export_all(const struct gmem *gmem, const struct opening *opening)
 {
 	return export_fd(GMEM_FD_VARIABLE, gmem->fd) &&
-	       export_fd(GMEM_KVM_FD_VARIABLE, opening->kvm_fd) &&
-	       export_fd(GMEM_MAILBOX_FD_VARIABLE, opening->mailbox_fd) &&
-	       export_number(GMEM_MAILBOX_ADDRESS_VARIABLE, opening->mailbox_address) &&
+	       (opening->modelled || export_files(opening)) &&
 	       export_number(GMEM_VM_TYPE_VARIABLE, opening->type) &&
 	       setenv(GMEM_VM_VARIABLE, opening->id, /* overwrite= */ 1) == 0;
 }

@@ -24,25 +24,32 @@ static struct json_object *bind_params(const struct gmem_vm *vm, const struct gm
 	} else {
 		json_add_null(params, "memory");
 	}
+	if (slot->shared_memory) {
+		json_add_uint(params, "shared_memory", slot->shared_memory->id);
+		json_add_uint(params, "shared_offset", slot->shared_offset);
+	}
 	if (slot->flags != 0)
 		json_add_flags(params, "flags", slot->flags, slot_flag_names);
 	return params;
 }
 
-/* Asks for the call, triggers it, reports it. gmemd reads the report before whatever this process
- * asks next. */
+/* In a VM that is private from the start a slot's conversion follows its binding. */
 static int slot_change(struct gmem_vm *vm, const char *method, struct json_object *take_params)
 {
-	struct json_object *result;
-	uint64_t id;
+	struct json_object *result, *convert;
 	int r;
 
 	r = connection_request(vm->gmem, method, take_params, NULL, &result);
 	if (r < 0)
 		return r;
-	r = vm_trigger(vm, json_get(result, "call"), &id);
+	convert = json_get(result, "convert");
+	r = vm_carry_out(vm, json_get(result, "call"), NULL);
+	if (r == 0)
+		r = vm_carry_out(vm, convert, NULL);
+	else if (convert)
+		vm_report_untouched(vm, convert);
 	json_unref(result);
-	return r < 0 ? r : vm_report_done(vm, id, 1);
+	return r;
 }
 
 int gmem_slot_bind(struct gmem_vm *vm, const struct gmem_slot *slot)

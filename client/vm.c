@@ -47,6 +47,8 @@ static int vm_make(struct gmem_vm *vm)
 {
 	int r;
 
+	if (vm->opening.modelled)
+		return 0;
 	r = map_mailbox(&vm->opening);
 	if (r < 0)
 		return r;
@@ -135,9 +137,29 @@ static void report_failure(struct gmem_vm *vm, uint64_t call, uint64_t done, int
 	connection_notify(vm->gmem, "call.done", params);
 }
 
-int vm_report_done(struct gmem_vm *vm, uint64_t call, uint64_t count)
+static int report_done(struct gmem_vm *vm, uint64_t call, uint64_t count, uint64_t *discarded)
 {
-	return connection_notify(vm->gmem, "call.done", report(vm, call, count));
+	struct json_object *result;
+	uint64_t bytes = 0;
+	int r;
+
+	if (!discarded)
+		return connection_notify(vm->gmem, "call.done", report(vm, call, count));
+	r = connection_request(vm->gmem, "call.done", report(vm, call, count), NULL, &result);
+	if (r < 0)
+		return r;
+	json_get_uint(result, "discarded", &bytes);
+	json_unref(result);
+	*discarded += bytes;
+	return 0;
+}
+
+void vm_report_untouched(struct gmem_vm *vm, struct json_object *call)
+{
+	uint64_t id;
+
+	if (json_get_uint(call, "id", &id))
+		report_failure(vm, id, 0, ECANCELED);
 }
 
 int vm_report_created(struct gmem_vm *vm, uint64_t call, int fd)
@@ -183,4 +205,18 @@ int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id)
 	}
 	*ret_id = id;
 	return r;
+}
+
+int vm_carry_out(struct gmem_vm *vm, struct json_object *call, uint64_t *discarded)
+{
+	uint64_t id, count;
+	int r;
+
+	if (!call)
+		return 0;
+	r = vm_trigger(vm, call, &id);
+	if (r < 0)
+		return r;
+	json_get_uint(call, "count", &count);
+	return report_done(vm, id, count, discarded);
 }

@@ -22,6 +22,13 @@ struct json_object *vm_params(const struct gmem_vm *vm);
  * the call's id where it succeeded, for the report.
  */
 int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id);
-/* Reports success. With an fd the answer is waited for: gmemd says whether it takes it. */
-int vm_report_done(struct gmem_vm *vm, uint64_t call, uint64_t count);
+/*
+ * Triggers a call that makes no file, NULL where there is nothing to do, and reports what came of
+ * it. gmemd reads the report before whatever this process asks next. With discarded, which may be
+ * NULL, the answer is waited for and what it says is added there.
+ */
+int vm_carry_out(struct gmem_vm *vm, struct json_object *call, uint64_t *discarded);
+/* Reports that a call was not triggered at all. */
+void vm_report_untouched(struct gmem_vm *vm, struct json_object *call);
+/* Reports a new guest_memfd. The answer is waited for: gmemd says whether it takes it. */
 int vm_report_created(struct gmem_vm *vm, uint64_t call, int fd);

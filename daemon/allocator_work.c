@@ -92,7 +92,7 @@ static int allocate_chunk(struct worker *worker, struct allocation_progress *pro
 	if (r == 0)
 		atomic_fetch_add(&work->allocation->done, progress->size);
 	else
-		memory_file_resident_within(
+		memory_file_resident_range(
 			work->memory, progress->offset, progress->size, &resident);
 	if (resident > progress->resident)
 		progress->allocated += resident - progress->resident;
@@ -104,7 +104,7 @@ static int do_chunk(
 {
 	struct work *work = worker->work;
 	uint64_t missing;
-	int r = memory_file_resident_within(
+	int r = memory_file_resident_range(
 		work->memory, progress->offset, progress->size, &progress->resident);
 
 	if (r < 0)
@@ -148,7 +148,7 @@ static int check_room(struct work *work, struct cgroup_room *ret_room)
 		int r;
 
 		step = allocation->size - done < GIGABYTE ? allocation->size - done : GIGABYTE;
-		r = memory_file_resident_within(
+		r = memory_file_resident_range(
 			work->memory, allocation->offset + done, step, &resident);
 		if (r < 0)
 			return r;

@@ -7,29 +7,44 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static const enum mailbox_command commands[] = {
-	[CALL_CREATE] = MAILBOX_CREATE,
-	[CALL_BIND] = MAILBOX_SLOT,
-	[CALL_UNBIND] = MAILBOX_SLOT,
+#include "daemon/backend.h"
+#include "daemon/conversion.h"
+
+static const struct {
+	enum mailbox_command command;
+	const char *ioctl;
+} kinds[] = {
+	[CALL_CREATE] = {MAILBOX_CREATE, "KVM_CREATE_GUEST_MEMFD"},
+	[CALL_BIND] = {MAILBOX_SLOT, "KVM_SET_USER_MEMORY_REGION2"},
+	[CALL_UNBIND] = {MAILBOX_SLOT, "KVM_SET_USER_MEMORY_REGION2"},
+	[CALL_CONVERT] = {MAILBOX_ATTRIBUTES, "KVM_SET_MEMORY_ATTRIBUTES"},
 };
 
 enum mailbox_command call_command(const struct call *call)
 {
-	return commands[call->kind];
+	return kinds[call->kind].command;
 }
 
-static int call_new(struct vm *vm, enum call_kind kind, struct call **ret)
+const char *call_ioctl_name(const struct call *call)
 {
-	struct call *call = calloc(1, sizeof *call);
+	return kinds[call->kind].ioctl;
+}
+
+static int call_new(struct vm *vm, const struct call *wanted, struct call **ret)
+{
+	struct call *call = malloc(sizeof *call);
+	int r;
 
 	if (!call)
 		return -ENOMEM;
-	if (mailbox_take(vm->mailbox, commands[kind], &call->entry) < 0) {
-		free(call);
-		return -EBUSY;
-	}
+	*call = *wanted;
 	call->vm = vm;
-	call->kind = kind;
+	r = vm->registry->backend->submit(call);
+	if (r < 0) {
+		free(call);
+		return r;
+	}
+	call->progress = r;
 	call->id = ++vm->last_call;
 	TAILQ_INSERT_TAIL(&vm->calls, call, link);
 	*ret = call;
@@ -38,21 +53,88 @@ static int call_new(struct vm *vm, enum call_kind kind, struct call **ret)
 
 int call_new_create(struct memory *memory, struct call **ret)
 {
-	struct kvm_create_guest_memfd arguments = {.size = memory->size};
-	struct call *call;
+	struct call call = {.kind = CALL_CREATE, .count = 1, .memory = memory};
+
+	return call_new(memory->vm, &call, ret);
+}
+
+int call_new_bind(struct slot *slot, uint32_t guest_memfd, struct call **ret)
+{
+	struct call call = {
+		.kind = CALL_BIND, .count = 1, .slot = slot, .guest_memfd = guest_memfd};
+
+	return call_new(slot->vm, &call, ret);
+}
+
+int call_new_unbind(struct slot *slot, struct call **ret)
+{
+	struct call call = {.kind = CALL_UNBIND, .count = 1, .slot = slot};
+
+	return call_new(slot->vm, &call, ret);
+}
+
+int call_new_convert(
+	struct vm *vm, struct conversion *conversion, unsigned first, struct call **ret)
+{
+	struct call call = {.kind = CALL_CONVERT,
+		.count = conversion->count - first,
+		.conversion = conversion,
+		.first = first};
 	int r;
 
-	r = call_new(memory->vm, CALL_CREATE, &call);
-	if (r < 0)
-		return r;
+	r = call_new(vm, &call, ret);
+	if (r == 0)
+		conversion_ref(conversion);
+	return r;
+}
+
+struct call *call_free(struct call *call)
+{
+	if (!call)
+		return NULL;
+	TAILQ_REMOVE(&call->vm->calls, call, link);
+	call->vm->registry->backend->withdraw(call);
+	conversion_unref(call->conversion);
+	free(call);
+	return NULL;
+}
+
+struct call *vm_call_from(struct vm *vm, uint64_t id)
+{
+	struct call *call;
+
+	TAILQ_FOREACH (call, &vm->calls, link) {
+		if (call->id >= id)
+			break;
+	}
+	return call;
+}
+
+struct call *vm_call(struct vm *vm, uint64_t id)
+{
+	struct call *call = vm_call_from(vm, id);
+
+	return call && call->id == id ? call : NULL;
+}
+
+struct call *vm_call_of_create_entry(struct vm *vm, unsigned entry)
+{
+	struct call *call;
+
+	TAILQ_FOREACH (call, &vm->calls, link) {
+		if (call->kind == CALL_CREATE && call->entry == entry)
+			return call;
+	}
+	return NULL;
+}
+
+static void create_arguments(const struct memory *memory, struct kvm_create_guest_memfd *ret)
+{
+	*ret = (struct kvm_create_guest_memfd){.size = memory->size};
 	if (memory->flags & MEMORY_MMAP)
-		arguments.flags |= GUEST_MEMFD_FLAG_MMAP;
+		ret->flags |= GUEST_MEMFD_FLAG_MMAP;
 	if (memory->flags & MEMORY_INIT_SHARED)
-		arguments.flags |= GUEST_MEMFD_FLAG_INIT_SHARED;
-	call->memory = memory;
-	mailbox_write_create(memory->vm->mailbox, call->entry, &arguments);
-	*ret = call;
-	return 0;
+		ret->flags |= GUEST_MEMFD_FLAG_INIT_SHARED;
 }
 
 static uint32_t kernel_slot_flags(const struct slot *slot)
@@ -66,73 +148,46 @@ static uint32_t kernel_slot_flags(const struct slot *slot)
 	return flags;
 }
 
-int call_new_bind(struct slot *slot, uint32_t guest_memfd, struct call **ret)
+static void bind_arguments(const struct call *call, struct kvm_userspace_memory_region2 *ret)
 {
-	struct kvm_userspace_memory_region2 arguments = {
+	const struct slot *slot = call->slot;
+
+	*ret = (struct kvm_userspace_memory_region2){
 		.slot = slot->number,
 		.flags = kernel_slot_flags(slot),
 		.guest_phys_addr = slot->guest_phys_addr,
 		.memory_size = slot->memory_size,
 		.userspace_addr = slot->userspace_addr,
 		.guest_memfd_offset = slot->guest_memfd_offset,
-		.guest_memfd = guest_memfd,
+		.guest_memfd = call->guest_memfd,
 	};
-	struct call *call;
-	int r;
-
-	r = call_new(slot->vm, CALL_BIND, &call);
-	if (r < 0)
-		return r;
-	call->slot = slot;
-	mailbox_write_slot(slot->vm->mailbox, call->entry, &arguments);
-	*ret = call;
-	return 0;
 }
 
-int call_new_unbind(struct slot *slot, struct call **ret)
+static void convert_arguments(
+	const struct call *call, unsigned index, struct kvm_memory_attributes *ret)
 {
-	/* A size of 0 deletes. */
-	struct kvm_userspace_memory_region2 arguments = {.slot = slot->number};
-	struct call *call;
-	int r;
+	const struct guest_range *range = &call->conversion->ranges[call->first + index];
 
-	r = call_new(slot->vm, CALL_UNBIND, &call);
-	if (r < 0)
-		return r;
-	call->slot = slot;
-	mailbox_write_slot(slot->vm->mailbox, call->entry, &arguments);
-	*ret = call;
-	return 0;
+	*ret = (struct kvm_memory_attributes){
+		.address = range->guest_phys_addr, .size = range->size};
+	if (call->conversion->to == CONVERT_TO_PRIVATE)
+		ret->attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE;
 }
 
-struct call *call_free(struct call *call)
+void call_arguments(const struct call *call, unsigned index, union call_arguments *ret)
 {
-	if (!call)
-		return NULL;
-	TAILQ_REMOVE(&call->vm->calls, call, link);
-	mailbox_put(call->vm->mailbox, call_command(call), call->entry);
-	free(call);
-	return NULL;
-}
-
-struct call *vm_call(struct vm *vm, uint64_t id)
-{
-	struct call *call;
-
-	TAILQ_FOREACH (call, &vm->calls, link) {
-		if (call->id == id)
-			return call;
+	switch (call->kind) {
+	case CALL_CREATE:
+		create_arguments(call->memory, &ret->create);
+		break;
+	case CALL_BIND:
+		bind_arguments(call, &ret->region);
+		break;
+	case CALL_UNBIND: /* a size of 0 deletes */
+		ret->region = (struct kvm_userspace_memory_region2){.slot = call->slot->number};
+		break;
+	case CALL_CONVERT:
+		convert_arguments(call, index, &ret->attributes);
+		break;
 	}
-	return NULL;
-}
-
-struct call *vm_call_of_create_entry(struct vm *vm, unsigned entry)
-{
-	struct call *call;
-
-	TAILQ_FOREACH (call, &vm->calls, link) {
-		if (call->kind == CALL_CREATE && call->entry == entry)
-			return call;
-	}
-	return NULL;
 }

@@ -23,6 +23,7 @@ static const struct config defaults = {
 	.memories_per_user = 8192,
 	.memories_per_vm = 64,
 	.slots_per_vm = 4096,
+	.private_ranges_per_vm = 2u << 20,
 	.own_memory_per_vm = 256ull << 20,
 	.commit_limit = 0,
 };
@@ -41,6 +42,8 @@ static bool set_backend(struct config *config, const char *value)
 		config->backend = BACKEND_AUTO;
 	else if (strcmp(value, "kvm") == 0)
 		config->backend = BACKEND_KVM;
+	else if (strcmp(value, "model") == 0)
+		config->backend = BACKEND_MODEL;
 	else
 		return false;
 	return true;
@@ -59,13 +62,14 @@ static const struct option options[] = {
 };
 
 static const char usage[] =
-	"Usage: gmemd [--runtime-directory=DIR] [--config=FILE] [--backend=auto|kvm]\n"
+	"Usage: gmemd [--runtime-directory=DIR] [--config=FILE] [--backend=auto|kvm|model]\n"
 	"             [--gate=required|preferred]\n"
 	"Owns the guest memory of all VMs on this host. Runs in the foreground.\n"
 	"\n"
 	"  --runtime-directory=DIR  where its sockets are (" DEFAULT_RUNTIME_DIRECTORY ")\n"
 	"  --config=FILE            its configuration (" DEFAULT_CONFIG_FILE ")\n"
-	"  --backend=BACKEND        auto and kvm: the kernel's guest_memfd\n"
+	"  --backend=BACKEND        auto and kvm: the kernel's guest_memfd;\n"
+	"                           model: a model of it without any VM, to develop with\n"
 	"  --gate=POLICY            required: every VM has a gate;\n"
 	"                           preferred: a VM may ask to do without\n"
 	"  --help, --version\n";
@@ -78,7 +82,7 @@ static bool set_option(struct config *config, int option)
 			"bytes\n",
 			sizeof config->runtime_directory - 17);
 	else if (option == OPTION_BACKEND && !set_backend(config, optarg))
-		fprintf(stderr, "gmemd: --backend must be auto or kvm\n");
+		fprintf(stderr, "gmemd: --backend must be auto, kvm or model\n");
 	else if (option == OPTION_GATE && !config_set_gate(config, optarg))
 		fprintf(stderr, "gmemd: --gate must be required or preferred\n");
 	else

@@ -15,14 +15,15 @@ enum gate_policy {
 	GATE_POLICY_PREFERRED, /* a VM may ask to do without */
 };
 
-enum backend {
+enum backend_choice {
 	BACKEND_AUTO, /* kvm, and an error where the host lacks it */
 	BACKEND_KVM,
+	BACKEND_MODEL,
 };
 
 struct config {
 	char runtime_directory[96]; /* a socket's path in it must fit sun_path */
-	enum backend backend;
+	enum backend_choice backend;
 	enum gate_policy gate_policy;
 	/* Where gmemd makes the sockets itself. */
 	mode_t vmm_socket_mode;
@@ -33,6 +34,7 @@ struct config {
 	uint64_t memories_per_user;
 	uint64_t memories_per_vm;
 	uint64_t slots_per_vm;
+	uint64_t private_ranges_per_vm;
 	uint64_t own_memory_per_vm; /* bytes */
 	uint64_t commit_limit;      /* bytes on the host; 0: all of its memory */
 };

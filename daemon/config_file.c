@@ -67,6 +67,8 @@ static const struct {
 		"a number"},
 	{"limits", "memories-per-vm", NULL, offsetof(struct config, memories_per_vm), "a number"},
 	{"limits", "slots-per-vm", NULL, offsetof(struct config, slots_per_vm), "a number"},
+	{"limits", "private-ranges-per-vm", NULL, offsetof(struct config, private_ranges_per_vm),
+		"a number"},
 	{"limits", "own-memory-per-vm", NULL, offsetof(struct config, own_memory_per_vm),
 		"a number of bytes"},
 	{"limits", "commit-limit", NULL, offsetof(struct config, commit_limit),

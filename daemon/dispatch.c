@@ -24,6 +24,7 @@ static handler *const handlers[METHODS] = {
 	[METHOD_MEMORY_CLOSE] = handle_memory_close,
 	[METHOD_SLOT_BIND] = handle_slot_bind,
 	[METHOD_SLOT_UNBIND] = handle_slot_unbind,
+	[METHOD_MEMORY_CONVERT] = handle_memory_convert,
 	[METHOD_CALL_DONE] = handle_call_done,
 	[METHOD_EVENT_SUBSCRIBE] = handle_event_subscribe,
 };
@@ -73,7 +74,9 @@ static int carry_out(const struct request_message *message, bool in_batch, struc
 	if (r < 0)
 		return r;
 	request->result = json_new_object();
-	return handlers[method - methods](request);
+	r = handlers[method - methods](request);
+	fields_release(method->parameters, &request->parameters);
+	return r;
 }
 
 /* NULL for a notification. */

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "daemon/backend.h"
 #include "daemon/log.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
@@ -26,7 +27,7 @@ static void raise_file_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int probe(struct gmemd *gmemd)
+static int probe_kvm(struct gmemd *gmemd)
 {
 	cleanup_fd int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	struct stat status;
@@ -49,6 +50,14 @@ static int probe(struct gmemd *gmemd)
 	if (!gmemd->host.gate)
 		log_warning("VMs can have no gate: the kernel lacks %s", gmemd->host.gate_missing);
 	return 0;
+}
+
+static int probe(struct gmemd *gmemd)
+{
+	if (gmemd->config.backend != BACKEND_MODEL)
+		return probe_kvm(gmemd);
+	log_warning("the back end is the model: no VM can run on what it makes");
+	return probe_model(&gmemd->host);
 }
 
 static int find_memfd_device(struct gmemd *gmemd)
@@ -83,7 +92,9 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 		event_base_free(gmemd->base);
 		return r;
 	}
-	registry_init(&gmemd->registry, &gmemd->config, &gmemd->host, gmemd->users);
+	registry_init(&gmemd->registry,
+		config->backend == BACKEND_MODEL ? &backend_model : &backend_kvm, &gmemd->config,
+		&gmemd->host, gmemd->users);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "daemon/backend.h"
 #include "daemon/dispatch.h"
 #include "daemon/handler.h"
 #include "kernel/uapi.h"
@@ -72,6 +73,7 @@ static void describe_limits(struct json_object *object, const struct gmemd *gmem
 	json_add_uint(object, "vms_per_user", config->vms_per_user);
 	json_add_uint(object, "memories_per_vm", config->memories_per_vm);
 	json_add_uint(object, "slots_per_vm", config->slots_per_vm);
+	json_add_uint(object, "private_ranges_per_vm", config->private_ranges_per_vm);
 	json_add_uint(object, "own_memory_bytes_per_vm", config->own_memory_per_vm);
 	json_add_uint(object, "commit_bytes", gmemd->registry.budget.limit);
 }
@@ -83,7 +85,10 @@ static void describe_gate(struct json_object *object, const struct host_offer *h
 	json_add_bool(object, "available", host->gate);
 	if (host->gate)
 		return;
-	snprintf(reason, sizeof reason, "the kernel lacks %s", host->gate_missing);
+	if (host->kvm)
+		snprintf(reason, sizeof reason, "the kernel lacks %s", host->gate_missing);
+	else
+		snprintf(reason, sizeof reason, "the model has no VM that one could be put round");
 	json_add_string(object, "reason", reason);
 }
 
@@ -93,7 +98,7 @@ int handle_host_describe(struct request *request)
 
 	json_add_string(request->result, "version", GMEMD_VERSION);
 	json_add_uint(request->result, "protocol", PROTOCOL_VERSION);
-	json_add_string(request->result, "backend", "kvm");
+	json_add_string(request->result, "backend", gmemd->registry.backend->name);
 	json_add_uint(request->result, "page_size", gmemd->host.page_size);
 	describe_kernel(json_add_object(request->result, "kernel"), &gmemd->host);
 	describe_gate(json_add_object(request->result, "gate"), &gmemd->host);

@@ -32,44 +32,57 @@ static int check_flags(struct request *request, const struct vm *vm, uint64_t *r
 	return 0;
 }
 
-static int new_error(struct request *request, int r, const struct budget *refused)
+static int new_error(
+	struct request *request, int r, const struct budget *refused, uint64_t requested)
 {
-	uint64_t size = request->parameters.memory_create.size;
-
 	if (r == -ENOSPC && refused)
-		return rpc_error_budget_exceeded(
-			&request->error, refused->scope, refused->limit, refused->committed, size);
+		return rpc_error_budget_exceeded(&request->error, refused->scope, refused->limit,
+			refused->committed, requested);
 	if (r == -EDQUOT)
 		return rpc_error_busy(
 			&request->error, "The VM or its user has as many memories as it may", 0);
 	return rpc_error_internal(&request->error, "no memory");
 }
 
-/* Has the VMM create it, or does so where no VM is needed for that. */
-static int create(struct request *request, struct memory *memory)
+static int answer_file(struct request *request, const struct memory *memory)
 {
-	struct call *call;
-	int fd, r;
+	int fd = fcntl(memory->fd, F_DUPFD_CLOEXEC, 3);
 
-	if (memory->backing == BACKING_GUEST_MEMFD) {
-		r = call_new_create(memory, &call);
-		if (r == -EBUSY)
-			return rpc_error_busy(
-				&request->error, "Too many creations wait to be reported", 0);
-		if (r < 0)
-			return rpc_error_internal(&request->error, "no memory");
-		request_answer_call(request, call);
-		return 0;
-	}
-	r = memory_make_memfd(memory);
-	if (r < 0)
-		return rpc_error_kernel(&request->error, -r, "memfd_create");
-	fd = fcntl(memory->fd, F_DUPFD_CLOEXEC, 3);
 	if (fd < 0)
 		return rpc_error_kernel(&request->error, errno, "duplicating the memory's fd");
-	json_add_null(request->result, "call");
 	request_answer_fd(request, request->result, "fd", fd);
 	return 0;
+}
+
+static int create_memfd(struct request *request, struct memory *memory)
+{
+	int r = memory_make_memfd(memory);
+
+	if (r < 0)
+		return rpc_error_kernel(&request->error, -r, "memfd_create");
+	r = answer_file(request, memory);
+	if (r < 0)
+		return r;
+	json_add_null(request->result, "call");
+	events_memory(&request->gmemd->events, memory, EVENT_MEMORY_READY);
+	return 0;
+}
+
+static int create_guest_memfd(struct request *request, struct memory *memory)
+{
+	struct call *call;
+	int r;
+
+	r = call_new_create(memory, &call);
+	if (r < 0)
+		return request_call_error(request, r, "KVM_CREATE_GUEST_MEMFD");
+	if (call->progress == CALL_SUBMITTED) {
+		events_memory(&request->gmemd->events, memory, EVENT_MEMORY_CREATED);
+	} else if (answer_file(request, memory) < 0) {
+		call_free(call);
+		return request->error.code;
+	}
+	return request_answer_call(request, "call", call);
 }
 
 static int check_create(struct request *request, struct vm *vm, uint64_t *ret_flags)
@@ -94,6 +107,7 @@ int handle_memory_create(struct request *request)
 		.name = parameters->name, .size = parameters->size, .backing = parameters->backing};
 	const struct budget *refused = NULL;
 	struct memory *memory;
+	uint64_t requested;
 	struct vm *vm;
 	int r;
 
@@ -102,32 +116,30 @@ int handle_memory_create(struct request *request)
 		r = check_create(request, vm, &wanted.flags);
 	if (r < 0)
 		return r;
-	r = memory_new(vm, &wanted, &memory, &refused);
+	r = memory_new(vm, &wanted, &memory, &refused, &requested);
 	if (r < 0)
-		return new_error(request, r, refused);
-	r = create(request, memory);
-	if (r < 0) {
+		return new_error(request, r, refused, requested);
+	if (memory->backing == BACKING_MEMFD)
+		r = create_memfd(request, memory);
+	else
+		r = create_guest_memfd(request, memory);
+	if (r < 0)
 		memory_free(memory);
-		return r;
-	}
-	json_add_uint(request->result, "memory", memory->id);
-	events_memory(&request->gmemd->events, memory,
-		memory->state == OBJECT_READY ? EVENT_MEMORY_READY : EVENT_MEMORY_CREATED);
-	return 0;
+	else
+		json_add_uint(request->result, "memory", memory->id);
+	return r;
 }
 
 int handle_memory_open(struct request *request)
 {
 	struct memory *memory;
-	int fd, r;
+	int r;
 
 	r = request_memory(request, request->parameters.memory.memory, &memory);
+	if (r == 0)
+		r = answer_file(request, memory);
 	if (r < 0)
 		return r;
-	fd = fcntl(memory->fd, F_DUPFD_CLOEXEC, 3);
-	if (fd < 0)
-		return rpc_error_kernel(&request->error, errno, "duplicating the memory's fd");
-	request_answer_fd(request, request->result, "fd", fd);
 	json_add_uint(request->result, "size", memory->size);
 	json_add_flags(request->result, "flags", memory->flags, memory_flag_names);
 	return 0;

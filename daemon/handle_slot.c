@@ -30,9 +30,12 @@ static int check_combination(struct request *request)
 	struct rpc_error *error = &request->error;
 	bool own = parameters->memory == FIELD_UNSET;
 
-	if (parameters->shared_memory != FIELD_UNSET || parameters->shared_offset != FIELD_UNSET)
-		return rpc_error_unsupported(
-			error, "KVM_CAP_MEMORY_ATTRIBUTES", request->gmemd->host.kernel_release);
+	if (own && parameters->shared_memory != FIELD_UNSET)
+		return rpc_error_invalid_param(error, "shared_memory",
+			"left out without a memory, whose other half it is");
+	if (parameters->shared_memory == FIELD_UNSET && parameters->shared_offset != 0)
+		return rpc_error_invalid_param(
+			error, "shared_offset", "0 or left out without a shared_memory");
 	if (own && parameters->guest_memfd_offset != 0)
 		return rpc_error_invalid_param(
 			error, "guest_memfd_offset", "0 or left out without a memory");
@@ -58,65 +61,143 @@ static int check_own_memory(struct request *request, const struct vm *vm)
 	return rpc_error_budget_exceeded(&request->error, "vm", limit, vm->own_memory, size);
 }
 
-static int check_memory(struct request *request, const struct vm *vm, struct memory **ret)
+/* A memory of the VM's own, of that backing, whose range from offset on holds the slot. */
+static int check_part(struct request *request, const struct vm *vm, uint64_t id,
+	enum memory_backing backing, uint64_t offset, struct memory **ret)
 {
-	const struct slot_bind_parameters *parameters = &request->parameters.slot_bind;
+	bool shared = backing == BACKING_MEMFD;
+	struct rpc_error *error = &request->error;
 	struct memory *memory;
 	int r;
 
-	*ret = NULL;
-	if (parameters->memory == FIELD_UNSET)
-		return check_own_memory(request, vm);
-	r = request_memory(request, parameters->memory, &memory);
+	r = request_memory(request, id, &memory);
 	if (r < 0)
 		return r;
 	if (memory->vm != vm)
-		return rpc_error_not_found_number(&request->error, "memory", parameters->memory);
-	if (memory->backing != BACKING_GUEST_MEMFD)
-		return rpc_error_invalid_param(
-			&request->error, "memory", "one that is backed by a guest_memfd");
-	if (parameters->guest_memfd_offset >= memory->size)
-		return rpc_error_invalid_param(
-			&request->error, "guest_memfd_offset", "less than the memory's size");
-	if (parameters->memory_size > memory->size - parameters->guest_memfd_offset)
-		return rpc_error_invalid_param(&request->error, "memory_size",
-			"at most what the memory has from guest_memfd_offset on");
+		return rpc_error_not_found_number(error, "memory", id);
+	if (memory->backing != backing)
+		return rpc_error_invalid_param(error, shared ? "shared_memory" : "memory",
+			shared ? "one that is backed by a memfd"
+			       : "one that is backed by a guest_memfd");
+	if (offset >= memory->size)
+		return rpc_error_invalid_param(error,
+			shared ? "shared_offset" : "guest_memfd_offset",
+			"less than the memory's size");
+	if (request->parameters.slot_bind.memory_size > memory->size - offset)
+		return rpc_error_invalid_param(error, "memory_size",
+			shared ? "at most what the shared memory has from shared_offset on"
+			       : "at most what the memory has from guest_memfd_offset on");
 	*ret = memory;
 	return 0;
+}
+
+static int check_memories(struct request *request, const struct vm *vm, struct memory **ret,
+	struct memory **ret_shared)
+{
+	const struct slot_bind_parameters *parameters = &request->parameters.slot_bind;
+	int r;
+
+	*ret = NULL;
+	*ret_shared = NULL;
+	if (parameters->memory == FIELD_UNSET)
+		return check_own_memory(request, vm);
+	r = check_part(request, vm, parameters->memory, BACKING_GUEST_MEMFD,
+		parameters->guest_memfd_offset, ret);
+	if (r < 0 || parameters->shared_memory == FIELD_UNSET)
+		return r;
+	return check_part(request, vm, parameters->shared_memory, BACKING_MEMFD,
+		parameters->shared_offset, ret_shared);
 }
 
 static int conflict_error(
 	struct request *request, enum slot_conflict conflict, const struct slot *other)
 {
+	static const struct {
+		const char *with;
+		const char *message;
+		const char *address;
+	} conflicts[] = {
+		[SLOT_NUMBER_TAKEN] = {"slot", "The slot is in use", NULL},
+		[SLOT_ADDRESS_TAKEN] = {"range", "The guest addresses overlap another slot's",
+			"guest_phys_addr"},
+		[SLOT_OFFSET_TAKEN] = {"range", "The range of the memory overlaps another slot's",
+			"guest_memfd_offset"},
+		[SLOT_SHARED_TAKEN] = {"range",
+			"The range of the shared memory overlaps another slot's", "shared_offset"},
+	};
+	const uint64_t addresses[] = {[SLOT_ADDRESS_TAKEN] = other->guest_phys_addr,
+		[SLOT_OFFSET_TAKEN] = other->guest_memfd_offset,
+		[SLOT_SHARED_TAKEN] = other->shared_offset};
 	struct rpc_error *error = &request->error;
 
-	if (conflict == SLOT_NUMBER_TAKEN) {
-		rpc_error_conflict(error, "slot", "The slot is in use");
-	} else if (conflict == SLOT_ADDRESS_TAKEN) {
-		rpc_error_conflict(error, "range", "The guest addresses overlap another slot's");
-		rpc_error_detail_uint(error, "guest_phys_addr", other->guest_phys_addr);
-		rpc_error_detail_uint(error, "size", other->memory_size);
-	} else {
-		rpc_error_conflict(
-			error, "range", "The range of the memory overlaps another slot's");
-		rpc_error_detail_uint(error, "guest_memfd_offset", other->guest_memfd_offset);
+	rpc_error_conflict(error, conflicts[conflict].with, conflicts[conflict].message);
+	if (conflicts[conflict].address) {
+		rpc_error_detail_uint(error, conflicts[conflict].address, addresses[conflict]);
 		rpc_error_detail_uint(error, "size", other->memory_size);
 	}
 	rpc_error_detail_uint(error, "slot", other->number);
 	return error->code;
 }
 
-static int slot_error(struct request *request, int r)
+static int new_slot(struct request *request, struct vm *vm, const struct slot_request *wanted,
+	struct slot **ret)
 {
+	struct slot *slot;
+	enum slot_conflict conflict = slot_check(vm, wanted, &slot);
+	int r;
+
+	if (conflict != SLOT_FITS)
+		return conflict_error(request, conflict, slot);
+	r = slot_new(vm, wanted, ret);
 	if (r == -EDQUOT)
 		return rpc_error_busy(&request->error, "The VM has as many slots as it may", 0);
-	if (r == -EBUSY)
-		return rpc_error_busy(
-			&request->error, "Too many slot changes wait to be reported", 0);
-	return rpc_error_internal(&request->error, "no memory");
+	return r < 0 ? rpc_error_internal(&request->error, "no memory") : 0;
 }
 
-static int bind_slot(struct request *request, struct vm *vm, struct memory *memory)
+/* Nothing of it has been answered yet. */
+static void undo(struct call *bind)
+{
+	struct slot *slot = bind->slot;
+	struct call *unbind;
+
+	if (bind->progress == CALL_CARRIED_OUT && call_new_unbind(slot, &unbind) == 0)
+		call_free(unbind);
+	call_free(bind);
+	slot_free(slot);
+}
+
+static int answer_bind(struct request *request, struct call *bind)
+{
+	struct slot *slot = bind->slot;
+	struct call *convert = NULL;
+	int r = 0;
+
+	if (slot->vm->initially_private && slot->memory)
+		r = request_convert_slot(request, slot, &convert);
+	if (r < 0) {
+		undo(bind);
+		return r;
+	}
+	r = request_answer_call(request, "call", bind);
+	if (r == 0 && convert)
+		r = request_answer_call(request, "convert", convert);
+	return r;
+}
+
+static int bind_slot(struct request *request, struct slot *slot)
+{
+	uint64_t guest_memfd = request->parameters.slot_bind.guest_memfd;
+	struct call *call;
+	int r;
+
+	r = call_new_bind(slot, slot->memory ? (uint32_t)guest_memfd : 0, &call);
+	if (r == 0)
+		return answer_bind(request, call);
+	slot_free(slot);
+	return request_call_error(request, r, "KVM_SET_USER_MEMORY_REGION2");
+}
+
+int handle_slot_bind(struct request *request)
 {
 	const struct slot_bind_parameters *parameters = &request->parameters.slot_bind;
 	struct slot_request wanted = {
@@ -124,44 +205,24 @@ static int bind_slot(struct request *request, struct vm *vm, struct memory *memo
 		.guest_phys_addr = parameters->guest_phys_addr,
 		.memory_size = parameters->memory_size,
 		.userspace_addr = parameters->userspace_addr,
-		.memory = memory,
 		.guest_memfd_offset = parameters->guest_memfd_offset,
+		.shared_offset = parameters->shared_offset,
 		.flags = parameters->flags,
 	};
-	enum slot_conflict conflict;
 	struct slot *slot;
-	struct call *call;
-	int r;
-
-	conflict = slot_check(vm, &wanted, &slot);
-	if (conflict != SLOT_FITS)
-		return conflict_error(request, conflict, slot);
-	r = slot_new(vm, &wanted, &slot);
-	if (r < 0)
-		return slot_error(request, r);
-	r = call_new_bind(slot, memory ? (uint32_t)parameters->guest_memfd : 0, &call);
-	if (r < 0) {
-		slot_free(slot);
-		return slot_error(request, r);
-	}
-	request_answer_call(request, call);
-	return 0;
-}
-
-int handle_slot_bind(struct request *request)
-{
-	struct memory *memory;
 	struct vm *vm;
 	int r;
 
-	r = request_gated_vm(request, request->parameters.slot_bind.vm, &vm);
+	r = request_gated_vm(request, parameters->vm, &vm);
 	if (r == 0)
 		r = check_number(request, vm);
 	if (r == 0)
 		r = check_combination(request);
 	if (r == 0)
-		r = check_memory(request, vm, &memory);
-	return r < 0 ? r : bind_slot(request, vm, memory);
+		r = check_memories(request, vm, &wanted.memory, &wanted.shared_memory);
+	if (r == 0)
+		r = new_slot(request, vm, &wanted, &slot);
+	return r < 0 ? r : bind_slot(request, slot);
 }
 
 int handle_slot_unbind(struct request *request)
@@ -183,8 +244,7 @@ int handle_slot_unbind(struct request *request)
 			"An earlier change of the slot has not been reported yet", 0);
 	r = call_new_unbind(slot, &call);
 	if (r < 0)
-		return slot_error(request, r);
+		return request_call_error(request, r, "KVM_SET_USER_MEMORY_REGION2");
 	slot->state = OBJECT_CLOSING;
-	request_answer_call(request, call);
-	return 0;
+	return request_answer_call(request, "call", call);
 }

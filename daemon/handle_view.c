@@ -10,9 +10,12 @@
 #include "daemon/handler.h"
 #include "protocol/json.h"
 
-/* Memories and slots of one answer, at most: each takes up to 600 bytes, a VM's calls up to 15,000.
- */
-#define VIEW_OBJECTS_MAX 64
+/* Bytes of an answer that its lists may take, and what an object of each takes at most. */
+#define VIEW_BYTES_MAX 60000
+#define MEMORY_BYTES   480
+#define SLOT_BYTES     500
+#define RANGE_BYTES    80
+#define CALL_BYTES     180
 
 static const char *vm_state_name(enum vm_state state)
 {
@@ -93,6 +96,10 @@ static void describe_slot(struct json_object *object, const struct slot *slot)
 	else
 		json_add_null(object, "memory");
 	json_add_uint(object, "guest_memfd_offset", slot->guest_memfd_offset);
+	if (slot->shared_memory) {
+		json_add_uint(object, "shared_memory", slot->shared_memory->id);
+		json_add_uint(object, "shared_offset", slot->shared_offset);
+	}
 	json_add_flags(object, "flags", slot->flags, slot_flag_names);
 	json_add_string(object, "state", object_state_name(slot->state, "bound"));
 }
@@ -161,78 +168,129 @@ int handle_vm_list(struct request *request)
 	return 0;
 }
 
+/* One answer's part of what there is to see of a VM: its lists one after the other. */
+enum view_list { VIEW_MEMORIES, VIEW_SLOTS, VIEW_PRIVATE_RANGES, VIEW_CALLS, VIEW_LISTS };
+
 struct view {
-	uint64_t after_memory; /* FIELD_UNSET: all memories have been shown */
-	uint64_t from_slot;
-	unsigned room;
+	struct vm *vm;
+	enum view_list list; /* the one that it begins in */
+	uint64_t from;       /* and the first number there */
+	size_t room;         /* in bytes */
 };
 
-static bool view_read(const char *cursor, struct view *ret)
+static bool fits(struct view *view, size_t bytes)
 {
-	*ret = (struct view){.room = VIEW_OBJECTS_MAX};
-	if (!cursor || cursor_read(cursor, "memory", &ret->after_memory))
-		return true;
-	ret->after_memory = FIELD_UNSET;
-	return cursor_read(cursor, "slot", &ret->from_slot);
+	if (bytes > view->room)
+		return false;
+	view->room -= bytes;
+	return true;
 }
 
-/* False where the page is full; then the cursor is set. */
-static bool view_memories(struct json_object *result, struct vm *vm, struct view *view)
+/* Each adds what there is from a number on. False where there is no room; then *next is the first
+ * that is missing. */
+static bool view_memories(struct view *view, struct json_object *list, uint64_t *next)
 {
-	struct json_object *list = json_add_array(result, "memories");
 	struct memory *memory;
 
-	while (view->after_memory != FIELD_UNSET &&
-		(memory = vm_memory_after(vm, view->after_memory))) {
-		if (view->room-- == 0) {
-			cursor_add(result, "memory", view->after_memory);
+	while ((memory = vm_memory_from(view->vm, *next))) {
+		*next = memory->id;
+		if (!fits(view, MEMORY_BYTES))
 			return false;
-		}
 		describe_memory(json_append_object(list), memory);
-		view->after_memory = memory->id;
+		*next = memory->id + 1;
 	}
 	return true;
 }
 
-static void view_slots(
-	struct json_object *result, struct json_object *list, struct vm *vm, struct view *view)
+static bool view_slots(struct view *view, struct json_object *list, uint64_t *next)
 {
-	struct slot *slot;
+	struct slot *slot = vm_slot_from(view->vm, *next);
 
-	for (slot = vm_slot_from(vm, view->from_slot); slot;
-		slot = RB_NEXT(slot_tree, &vm->slots, slot)) {
-		if (view->room-- == 0) {
-			cursor_add(result, "slot", slot->number);
-			return;
-		}
+	for (; slot; slot = RB_NEXT(slot_tree, _, slot)) {
+		*next = slot->number;
+		if (!fits(view, SLOT_BYTES))
+			return false;
 		describe_slot(json_append_object(list), slot);
+	}
+	return true;
+}
+
+static bool view_private_ranges(struct view *view, struct json_object *list, uint64_t *next)
+{
+	const struct range *range = ranges_from(&view->vm->private_ranges, *next);
+
+	for (; range; range = ranges_next(range)) {
+		struct json_object *object;
+
+		*next = range->start;
+		if (!fits(view, RANGE_BYTES))
+			return false;
+		object = json_append_object(list);
+		json_add_uint(object, "guest_phys_addr", range->start);
+		json_add_uint(object, "size", range->end - range->start);
+	}
+	return true;
+}
+
+static bool view_calls(struct view *view, struct json_object *list, uint64_t *next)
+{
+	struct call *call = vm_call_from(view->vm, *next);
+
+	for (; call; call = TAILQ_NEXT(call, link)) {
+		*next = call->id;
+		if (!fits(view, CALL_BYTES))
+			return false;
+		describe_call(json_append_object(list), call);
+	}
+	return true;
+}
+
+static const struct {
+	const char *member;
+	const char *word; /* in a cursor */
+	bool (*view)(struct view *view, struct json_object *list, uint64_t *next);
+} view_lists[VIEW_LISTS] = {
+	[VIEW_MEMORIES] = {"memories", "memory", view_memories},
+	[VIEW_SLOTS] = {"slots", "slot", view_slots},
+	[VIEW_PRIVATE_RANGES] = {"private_ranges", "private", view_private_ranges},
+	[VIEW_CALLS] = {"calls", "call", view_calls},
+};
+
+static bool view_read(const char *cursor, struct view *view)
+{
+	for (view->list = 0; cursor && view->list < VIEW_LISTS; view->list++) {
+		if (cursor_read(cursor, view_lists[view->list].word, &view->from))
+			return true;
+	}
+	return !cursor;
+}
+
+static void view_add(struct json_object *result, struct view *view)
+{
+	bool full = false;
+
+	for (enum view_list list = 0; list < VIEW_LISTS; list++) {
+		struct json_object *array = json_add_array(result, view_lists[list].member);
+		uint64_t next = list == view->list ? view->from : 0;
+
+		if (full || list < view->list || view_lists[list].view(view, array, &next))
+			continue;
+		cursor_add(result, view_lists[list].word, next);
+		full = true;
 	}
 }
 
 int handle_vm_get(struct request *request)
 {
 	const struct vm_get_parameters *parameters = &request->parameters.vm_get;
-	struct vm *vm = registry_vm_by_id(&request->gmemd->registry, parameters->vm);
-	struct json_object *slots, *calls;
-	struct call *call;
-	struct view view;
+	struct view view = {.room = VIEW_BYTES_MAX};
 
-	if (!vm || !caller_sees_vm(request->caller, vm))
+	view.vm = registry_vm_by_id(&request->gmemd->registry, parameters->vm);
+	if (!view.vm || !caller_sees_vm(request->caller, view.vm))
 		return rpc_error_not_found(&request->error, "vm", parameters->vm);
 	if (!view_read(parameters->cursor, &view))
 		return cursor_error(request);
-	describe_vm(request->result, vm);
-	if (view_memories(request->result, vm, &view)) {
-		slots = json_add_array(request->result, "slots");
-		view_slots(request->result, slots, vm, &view);
-	} else {
-		json_add_array(request->result, "slots");
-	}
-	json_add_array(request->result, "private_ranges");
-	calls = json_add_array(request->result, "calls");
-	if (parameters->cursor)
-		return 0;
-	TAILQ_FOREACH (call, &vm->calls, link)
-		describe_call(json_append_object(calls), call);
+	describe_vm(request->result, view.vm);
+	view_add(request->result, &view);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "daemon/backend.h"
 #include "daemon/handler.h"
 #include "daemon/log.h"
 #include "daemon/watch.h"
@@ -40,12 +41,13 @@ static int check_offer(struct request *request, unsigned *ret_type)
 		return unsupported(request, "KVM_CAP_VM_TYPES");
 	if (!gmemd->host.vm_types[type].guest_memfd)
 		return unsupported(request, "KVM_CAP_GUEST_MEMFD");
-	if (parameters->initial_state == INITIAL_STATE_PRIVATE)
+	if (parameters->initial_state == INITIAL_STATE_PRIVATE &&
+		!(gmemd->host.vm_types[type].memory_attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE))
 		return unsupported(request, "KVM_CAP_MEMORY_ATTRIBUTES");
 	if (!gate && gmemd->config.gate_policy == GATE_POLICY_REQUIRED)
 		return rpc_error_not_permitted(
 			&request->error, "a gate, which gmemd's policy requires");
-	if (gate && !gmemd->host.gate)
+	if (gate && gmemd->registry.backend->needs_gate && !gmemd->host.gate)
 		return unsupported(request, gmemd->host.gate_missing);
 	*ret_type = type;
 	return 0;
@@ -98,17 +100,10 @@ static int check_process(struct request *request)
 	return request->error.code;
 }
 
-static void describe_mailbox(struct request *request, const struct vm *vm, int take_fd)
+static void describe_areas(struct json_object *areas, const struct mailbox *mailbox)
 {
-	struct json_object *mailbox = json_add_object(request->result, "mailbox");
-	struct json_object *areas;
-
-	request_answer_fd(request, mailbox, "fd", take_fd);
-	json_add_uint(mailbox, "address", mailbox_address(vm->mailbox));
-	json_add_uint(mailbox, "length", mailbox_length(vm->mailbox));
-	areas = json_add_array(mailbox, "areas");
 	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++) {
-		const struct mailbox_area *area = mailbox_area(vm->mailbox, command);
+		const struct mailbox_area *area = mailbox_area(mailbox, command);
 		struct json_object *object = json_append_object(areas);
 
 		json_add_uint(object, "request", area->request);
@@ -116,6 +111,30 @@ static void describe_mailbox(struct request *request, const struct vm *vm, int t
 		json_add_uint(object, "length", area->length);
 		json_add_uint(object, "stride", area->stride);
 	}
+}
+
+/* The device and the mailbox, each opened for this VM alone. */
+struct vm_files {
+	int kvm;
+	int mailbox;
+};
+
+static void describe_files(
+	struct request *request, const struct vm *vm, const struct vm_files *take_files)
+{
+	struct json_object *mailbox;
+
+	if (!vm->mailbox) {
+		json_add_null(request->result, "kvm");
+		json_add_null(request->result, "mailbox");
+		return;
+	}
+	request_answer_fd(request, request->result, "kvm", take_files->kvm);
+	mailbox = json_add_object(request->result, "mailbox");
+	request_answer_fd(request, mailbox, "fd", take_files->mailbox);
+	json_add_uint(mailbox, "address", mailbox_address(vm->mailbox));
+	json_add_uint(mailbox, "length", mailbox_length(vm->mailbox));
+	describe_areas(json_add_array(mailbox, "areas"), vm->mailbox);
 }
 
 /* Only once nothing speaks against the next any more: a refusal changes nothing. */
@@ -137,11 +156,10 @@ static int vm_new_error(struct request *request, int r)
 			"The process that had this one's pid is not yet done with", RETRY_MS);
 	if (r == -EDQUOT)
 		return rpc_error_busy(&request->error, "The user has as many VMs as it may", 0);
-	return rpc_error_kernel(&request->error, -r, "making a mailbox");
+	return rpc_error_kernel(&request->error, -r, "setting up what a VM needs");
 }
 
-/* What the answer hands out: the device and the mailbox, each opened for this VM alone. */
-static int open_files(struct request *request, const struct vm *vm, int *ret_kvm, int *ret_mailbox)
+static int open_files(struct request *request, const struct vm *vm, struct vm_files *ret)
 {
 	cleanup_fd int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	int mailbox;
@@ -151,25 +169,29 @@ static int open_files(struct request *request, const struct vm *vm, int *ret_kvm
 	mailbox = fcntl(mailbox_fd(vm->mailbox), F_DUPFD_CLOEXEC, 3);
 	if (mailbox < 0)
 		return rpc_error_kernel(&request->error, errno, "duplicating the mailbox's fd");
-	*ret_mailbox = mailbox;
-	*ret_kvm = kvm;
+	*ret = (struct vm_files){kvm, mailbox};
 	kvm = -1; /* handed over */
 	return 0;
 }
 
-static int start(struct request *request, struct vm *vm, int *ret_kvm, int *ret_mailbox)
+static int start(struct request *request, struct vm *vm)
 {
-	int r;
+	struct vm_files files = {-1, -1};
+	int r = 0;
 
-	r = open_files(request, vm, ret_kvm, ret_mailbox);
+	if (vm->mailbox)
+		r = open_files(request, vm, &files);
 	if (r < 0)
 		return r;
-	r = watch_process(request->gmemd, vm);
-	if (r == 0)
-		return 0;
-	fd_close(*ret_kvm);
-	fd_close(*ret_mailbox);
-	return rpc_error_internal(&request->error, "no memory");
+	if (watch_process(request->gmemd, vm) < 0) {
+		fd_close(files.kvm);
+		fd_close(files.mailbox);
+		return rpc_error_internal(&request->error, "no memory");
+	}
+	json_add_string(request->result, "vm", vm->id);
+	json_add_string(request->result, "uuid", vm->uuid);
+	describe_files(request, vm, &files);
+	return 0;
 }
 
 static void announce(struct request *request, const struct vm *vm)
@@ -177,36 +199,35 @@ static void announce(struct request *request, const struct vm *vm)
 	log_vm_info(vm->id, "opened as \"%s\" by process %d of user %u", vm->name, vm->process.pid,
 		vm->process.uid);
 	events_vm(&request->gmemd->events, vm, EVENT_VM_OPENED);
+	if (vm->state == VM_RUNNING)
+		events_vm(&request->gmemd->events, vm, EVENT_VM_RUNNING);
 }
 
 static int open_vm(struct request *request, unsigned type)
 {
 	const struct vm_open_parameters *parameters = &request->parameters.vm_open;
+	struct registry *registry = &request->gmemd->registry;
 	const struct vm_request wanted = {
 		.name = parameters->name,
 		.uuid = parameters->uuid,
 		.type = type,
 		.commit_limit = parameters->commit_limit,
-		.gate = parameters->gate == GATE_WANTED_REQUIRED,
+		.initially_private = parameters->initial_state == INITIAL_STATE_PRIVATE,
+		.gate = parameters->gate == GATE_WANTED_REQUIRED && registry->backend->needs_gate,
 	};
-	int kvm = -1, mailbox = -1, r;
 	struct vm *vm;
+	int r;
 
 	make_room(request);
-	r = vm_new(&request->gmemd->registry, &request->caller->process, &wanted, &vm);
+	r = vm_new(registry, &request->caller->process, &wanted, &vm);
 	if (r < 0)
 		return vm_new_error(request, r);
-	r = start(request, vm, &kvm, &mailbox);
-	if (r < 0) {
+	r = start(request, vm);
+	if (r < 0)
 		vm_free(vm);
-		return r;
-	}
-	json_add_string(request->result, "vm", vm->id);
-	json_add_string(request->result, "uuid", vm->uuid);
-	request_answer_fd(request, request->result, "kvm", kvm);
-	describe_mailbox(request, vm, mailbox);
-	announce(request, vm);
-	return 0;
+	else
+		announce(request, vm);
+	return r;
 }
 
 int handle_vm_open(struct request *request)

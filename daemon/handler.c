@@ -4,9 +4,10 @@
  */
 #include "daemon/handler.h"
 
+#include <errno.h>
 #include <unistd.h>
 
-#include "daemon/call.h"
+#include "daemon/outcome.h"
 #include "protocol/json.h"
 
 bool caller_sees_vm(const struct caller *caller, const struct vm *vm)
@@ -83,10 +84,29 @@ void describe_call(struct json_object *object, const struct call *call)
 	json_add_uint(object, "request", area->request);
 	json_add_uint(object, "address", mailbox_entry_address(mailbox, command, call->entry));
 	json_add_uint(object, "stride", area->stride);
-	json_add_uint(object, "count", 1);
+	json_add_uint(object, "count", call->count);
 }
 
-void request_answer_call(struct request *request, const struct call *call)
+int request_answer_call(struct request *request, const char *name, struct call *take_call)
 {
-	describe_call(json_add_object(request->result, "call"), call);
+	uint64_t discarded;
+
+	if (take_call->progress == CALL_SUBMITTED) {
+		describe_call(json_add_object(request->result, name), take_call);
+		return 0;
+	}
+	json_add_null(request->result, name);
+	if (outcome_settle(&request->gmemd->events, take_call, take_call->count, &discarded) < 0)
+		return rpc_error_internal(&request->error, "no memory");
+	return 0;
+}
+
+int request_call_error(struct request *request, int r, const char *ioctl)
+{
+	if (r == -EBUSY)
+		return rpc_error_busy(
+			&request->error, "Too many calls of this kind wait to be reported", 0);
+	if (r == -ENOMEM)
+		return rpc_error_internal(&request->error, "no memory");
+	return rpc_error_kernel(&request->error, -r, ioctl);
 }

@@ -45,6 +45,7 @@ handler handle_memory_open;
 handler handle_memory_close;
 handler handle_slot_bind;
 handler handle_slot_unbind;
+handler handle_memory_convert;
 handler handle_call_done;
 handler handle_event_subscribe;
 
@@ -66,6 +67,13 @@ void request_answer_fd(
 /* Takes over one of the packet's fds. */
 int request_take_fd(struct request *request, int fd);
 
-/* Adds the member "call": what the VMM must trigger. */
-void request_answer_call(struct request *request, const struct call *call);
+/*
+ * Adds the member of that name, "call" for one: what the VMM must trigger, or null where the call
+ * is carried out, and then settles it.
+ */
+int request_answer_call(struct request *request, const char *name, struct call *take_call);
+/* Fills in why there is no call: busy, or what the ioctl failed with. */
+int request_call_error(struct request *request, int r, const char *ioctl);
+/* Has a slot's frames made private by one call; *ret is NULL where they are. */
+int request_convert_slot(struct request *request, const struct slot *slot, struct call **ret);
 void describe_call(struct json_object *object, const struct call *call);

@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/commitment.h"
 #include "kernel/cleanup.h"
+#include "kernel/model/model.h"
 
 static int memory_compare_id(struct memory *a, struct memory *b)
 {
@@ -47,13 +49,14 @@ static int memory_set_up(struct memory *memory, const struct memory_request *req
 static void memory_unset(struct memory *memory)
 {
 	fd_close(memory->fd);
+	model_memory_unref(memory->model);
 	user_give_back(memory->user, USER_MEMORIES);
 	free(memory->name);
 	free(memory);
 }
 
 int memory_new(struct vm *vm, const struct memory_request *request, struct memory **ret,
-	const struct budget **ret_refused)
+	const struct budget **ret_refused, uint64_t *ret_bytes)
 {
 	const struct budget *refused;
 	struct memory *memory;
@@ -70,7 +73,7 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
 	memory->backing = request->backing;
 	memory->flags = request->flags;
 	r = memory_set_up(memory, request);
-	refused = r == 0 ? budget_charge(&vm->budget, memory->size) : NULL;
+	refused = r == 0 ? commitment_grow(vm, memory->backing, memory->size, ret_bytes) : NULL;
 	if (r < 0 || refused) {
 		memory_unset(memory);
 		*ret_refused = refused;
@@ -96,7 +99,7 @@ struct memory *memory_free(struct memory *memory)
 	if (memory->state == OBJECT_READY)
 		RB_REMOVE(memory_file_tree, &vm->registry->memory_files, memory);
 	vm->n_memories--;
-	budget_give_back(&vm->budget, memory->size);
+	commitment_shrink(vm, memory->backing, memory->size);
 	memory_unset(memory);
 	return NULL;
 }
@@ -123,6 +126,12 @@ int memory_adopt(struct memory *memory, int consume_fd)
 	if (memory_file_size(consume_fd, &size) < 0 || size != memory->size)
 		return -EINVAL;
 	return memory_take_file(memory, consume_fd);
+}
+
+void memory_take_model(struct memory *memory, struct model_memory *take_model, int take_fd)
+{
+	memory->model = take_model;
+	memory_take_file(memory, take_fd);
 }
 
 int memory_make_memfd(struct memory *memory)
@@ -176,9 +185,9 @@ struct memory *vm_memory_by_name(struct vm *vm, const char *name)
 	return NULL;
 }
 
-struct memory *vm_memory_after(struct vm *vm, uint64_t id)
+struct memory *vm_memory_from(struct vm *vm, uint64_t id)
 {
-	struct memory key = {.id = id + 1};
+	struct memory key = {.id = id};
 
 	return RB_NFIND(memory_tree, &vm->memories, &key);
 }

@@ -26,8 +26,10 @@ struct memory {
 	enum object_state state;
 	int fd; /* -1 while pending */
 	struct file_identity file;
-	unsigned n_slots; /* that use it */
+	struct model_memory *model; /* with the model */
+	unsigned n_slots;           /* that use it */
 	struct slot_offset_tree slots_by_offset;
+	struct slot_shared_tree slots_by_shared_offset; /* whose shared half it is */
 };
 
 RB_PROTOTYPE(memory_tree, memory, in_vm, )
@@ -41,10 +43,10 @@ struct memory_request {
 
 /*
  * A pending memory of the VM, charged. -EDQUOT where its VM or user has too many; -ENOSPC where a
- * budget refuses, which is then *ret_refused; -ENOMEM.
+ * budget refuses, which is then *ret_refused with the bytes asked of it in *ret_bytes; -ENOMEM.
  */
 int memory_new(struct vm *vm, const struct memory_request *request, struct memory **ret,
-	const struct budget **ret_refused);
+	const struct budget **ret_refused, uint64_t *ret_bytes);
 /* Gives the charge back and closes the file. No slot may use it. Takes NULL, returns NULL. */
 struct memory *memory_free(struct memory *memory);
 
@@ -53,6 +55,8 @@ struct memory *memory_free(struct memory *memory);
  * success. -EINVAL where it is no guest_memfd of this size, -EEXIST where gmemd has it already.
  */
 int memory_adopt(struct memory *memory, int consume_fd);
+/* The same for the model's file and its memory, which are the memory's now. */
+void memory_take_model(struct memory *memory, struct model_memory *take_model, int take_fd);
 /* Makes a pending memfd ready. */
 int memory_make_memfd(struct memory *memory);
 
@@ -63,5 +67,5 @@ uint64_t memory_resident(const struct memory *memory);
 struct memory *registry_memory(struct registry *registry, uint64_t id);
 /* The VM's memory of that name, or NULL. */
 struct memory *vm_memory_by_name(struct vm *vm, const char *name);
-/* The VM's first memory with an id above that, or NULL. */
-struct memory *vm_memory_after(struct vm *vm, uint64_t id);
+/* The VM's first memory with an id of at least that, or NULL. */
+struct memory *vm_memory_from(struct vm *vm, uint64_t id);

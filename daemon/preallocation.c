@@ -48,8 +48,18 @@ static void preallocation_clear(struct preallocation *preallocation)
 
 /* What came of it */
 
-/* The helper has ended, so nothing of this changes any more. What is missing of the count is what
- * the chunks have that it was at when it was killed. */
+/* What of the chunk that a thread was at when it was killed has come by it. */
+static uint64_t count_unfinished(int file, const struct allocation_progress *progress)
+{
+	uint64_t resident;
+
+	if (progress->size == 0 ||
+		memory_file_resident_range(file, progress->offset, progress->size, &resident) < 0)
+		return 0;
+	return resident > progress->resident ? resident - progress->resident : 0;
+}
+
+/* The helper has ended, so nothing of this changes any more. */
 static uint64_t count_allocated(const struct preallocation *preallocation)
 {
 	uint64_t allocated = 0;
@@ -57,13 +67,9 @@ static uint64_t count_allocated(const struct preallocation *preallocation)
 	for (int i = 0; i < ALLOCATION_THREADS_MAX; i++) {
 		const struct allocation_thread *thread = &preallocation->allocation->thread[i];
 		const struct allocation_progress *progress = &thread->progress[thread->current & 1];
-		uint64_t resident = 0;
 
 		allocated += progress->allocated;
-		memory_file_resident_within(
-			preallocation->file, progress->offset, progress->size, &resident);
-		if (resident > progress->resident)
-			allocated += resident - progress->resident;
+		allocated += count_unfinished(preallocation->file, progress);
 	}
 	return allocated;
 }

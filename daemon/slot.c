@@ -39,9 +39,15 @@ static int slot_compare_offset(struct slot *a, struct slot *b)
 		a->guest_memfd_offset, a->memory_size, b->guest_memfd_offset, b->memory_size);
 }
 
+static int slot_compare_shared_offset(struct slot *a, struct slot *b)
+{
+	return range_compare(a->shared_offset, a->memory_size, b->shared_offset, b->memory_size);
+}
+
 RB_GENERATE(slot_tree, slot, by_number, slot_compare_number)
 RB_GENERATE_LOCAL(slot_address_tree, slot, by_address, slot_compare_address)
 RB_GENERATE_LOCAL(slot_offset_tree, slot, by_offset, slot_compare_offset)
+RB_GENERATE_LOCAL(slot_shared_tree, slot, by_shared_offset, slot_compare_shared_offset)
 
 static void slot_fill(struct slot *slot, struct vm *vm, const struct slot_request *request)
 {
@@ -53,6 +59,8 @@ static void slot_fill(struct slot *slot, struct vm *vm, const struct slot_reques
 		.userspace_addr = request->userspace_addr,
 		.memory = request->memory,
 		.guest_memfd_offset = request->guest_memfd_offset,
+		.shared_memory = request->shared_memory,
+		.shared_offset = request->shared_offset,
 		.flags = request->flags,
 	};
 }
@@ -71,7 +79,44 @@ enum slot_conflict slot_check(
 		return SLOT_ADDRESS_TAKEN;
 	if (key.memory)
 		*ret_other = RB_FIND(slot_offset_tree, &key.memory->slots_by_offset, &key);
-	return *ret_other ? SLOT_OFFSET_TAKEN : SLOT_FITS;
+	if (*ret_other)
+		return SLOT_OFFSET_TAKEN;
+	if (key.shared_memory)
+		*ret_other =
+			RB_FIND(slot_shared_tree, &key.shared_memory->slots_by_shared_offset, &key);
+	return *ret_other ? SLOT_SHARED_TAKEN : SLOT_FITS;
+}
+
+static void join_memories(struct slot *slot)
+{
+	struct memory *memory = slot->memory, *shared = slot->shared_memory;
+
+	if (memory) {
+		RB_INSERT(slot_offset_tree, &memory->slots_by_offset, slot);
+		memory->n_slots++;
+	} else {
+		slot->vm->own_memory += slot->memory_size;
+	}
+	if (shared) {
+		RB_INSERT(slot_shared_tree, &shared->slots_by_shared_offset, slot);
+		shared->n_slots++;
+	}
+}
+
+static void leave_memories(struct slot *slot)
+{
+	struct memory *memory = slot->memory, *shared = slot->shared_memory;
+
+	if (memory) {
+		RB_REMOVE(slot_offset_tree, &memory->slots_by_offset, slot);
+		memory->n_slots--;
+	} else {
+		slot->vm->own_memory -= slot->memory_size;
+	}
+	if (shared) {
+		RB_REMOVE(slot_shared_tree, &shared->slots_by_shared_offset, slot);
+		shared->n_slots--;
+	}
 }
 
 int slot_new(struct vm *vm, const struct slot_request *request, struct slot **ret)
@@ -87,12 +132,7 @@ int slot_new(struct vm *vm, const struct slot_request *request, struct slot **re
 	RB_INSERT(slot_tree, &vm->slots, slot);
 	RB_INSERT(slot_address_tree, &vm->slots_by_address, slot);
 	vm->n_slots++;
-	if (slot->memory) {
-		RB_INSERT(slot_offset_tree, &slot->memory->slots_by_offset, slot);
-		slot->memory->n_slots++;
-	} else {
-		vm->own_memory += slot->memory_size;
-	}
+	join_memories(slot);
 	*ret = slot;
 	return 0;
 }
@@ -107,12 +147,7 @@ struct slot *slot_free(struct slot *slot)
 	RB_REMOVE(slot_tree, &vm->slots, slot);
 	RB_REMOVE(slot_address_tree, &vm->slots_by_address, slot);
 	vm->n_slots--;
-	if (slot->memory) {
-		RB_REMOVE(slot_offset_tree, &slot->memory->slots_by_offset, slot);
-		slot->memory->n_slots--;
-	} else {
-		vm->own_memory -= slot->memory_size;
-	}
+	leave_memories(slot);
 	free(slot);
 	return NULL;
 }
@@ -133,5 +168,16 @@ struct slot *vm_slot_from(struct vm *vm, uint64_t number)
 
 struct slot *memory_first_slot(struct memory *memory)
 {
-	return RB_MIN(slot_offset_tree, &memory->slots_by_offset);
+	struct slot *slot = RB_MIN(slot_offset_tree, &memory->slots_by_offset);
+
+	return slot ? slot : RB_MIN(slot_shared_tree, &memory->slots_by_shared_offset);
+}
+
+struct slot *vm_slot_at_or_after(struct vm *vm, uint64_t guest_phys_addr)
+{
+	struct slot key = {.guest_phys_addr = guest_phys_addr, .memory_size = 1};
+	struct slot *slot = RB_NFIND(slot_address_tree, &vm->slots_by_address, &key);
+
+	/* Address spaces come one after the other. */
+	return slot && slot->number >> 16 == 0 ? slot : NULL;
 }

@@ -12,7 +12,8 @@
 struct slot {
 	RB_ENTRY(slot) by_number;
 	RB_ENTRY(slot) by_address;
-	RB_ENTRY(slot) by_offset; /* in its memory */
+	RB_ENTRY(slot) by_offset;        /* in its memory */
+	RB_ENTRY(slot) by_shared_offset; /* in what backs its shared half */
 	struct vm *vm;
 	uint32_t number; /* the address space's in the upper half */
 	uint64_t guest_phys_addr;
@@ -20,6 +21,9 @@ struct slot {
 	uint64_t userspace_addr;
 	struct memory *memory; /* NULL: the VMM's own memory */
 	uint64_t guest_memfd_offset;
+	struct memory
+		*shared_memory; /* what backs its shared half; NULL: nothing of gmemd's else */
+	uint64_t shared_offset;
 	uint64_t flags; /* enum slot_flags */
 	enum object_state state;
 };
@@ -31,6 +35,7 @@ enum slot_conflict {
 	SLOT_NUMBER_TAKEN,
 	SLOT_ADDRESS_TAKEN, /* its guest addresses overlap another slot's */
 	SLOT_OFFSET_TAKEN,  /* its range of the memory overlaps another slot's */
+	SLOT_SHARED_TAKEN,  /* its range of the shared memory does */
 };
 
 struct slot_request {
@@ -40,6 +45,8 @@ struct slot_request {
 	uint64_t userspace_addr;
 	struct memory *memory; /* ready; NULL: the VMM's own */
 	uint64_t guest_memfd_offset;
+	struct memory *shared_memory; /* ready, a memfd; NULL: none */
+	uint64_t shared_offset;
 	uint64_t flags;
 };
 
@@ -55,5 +62,7 @@ struct slot *slot_free(struct slot *slot);
 struct slot *vm_slot(struct vm *vm, uint32_t number);
 /* The VM's first slot with a number of at least that, or NULL. */
 struct slot *vm_slot_from(struct vm *vm, uint64_t number);
+/* In address space 0, the slot that holds the guest address, else the next above it, or NULL. */
+struct slot *vm_slot_at_or_after(struct vm *vm, uint64_t guest_phys_addr);
 /* One of the slots that use the memory, or NULL. */
 struct slot *memory_first_slot(struct memory *memory);

@@ -14,7 +14,7 @@
 #include <systemd/sd-id128.h>
 #include <time.h>
 
-#include "daemon/call.h"
+#include "daemon/backend.h"
 #include "kernel/cleanup.h"
 
 static int vm_compare_id(struct vm *a, struct vm *b)
@@ -42,10 +42,11 @@ static uint64_t first_id(void)
 	return (uint64_t)now.tv_sec * 10000 + (uint64_t)now.tv_nsec / 100000;
 }
 
-void registry_init(struct registry *registry, const struct config *config,
-	const struct host_offer *host, struct users *users)
+void registry_init(struct registry *registry, const struct backend *backend,
+	const struct config *config, const struct host_offer *host, struct users *users)
 {
 	*registry = (struct registry){
+		.backend = backend,
 		.config = config,
 		.host = host,
 		.users = users,
@@ -112,7 +113,7 @@ static int vm_set_up(struct vm *vm, const struct process *process, const struct 
 	if (vm->process.pidfd < 0)
 		return -errno;
 	vm_set_uuid(vm, request->uuid);
-	return mailbox_new(&vm->mailbox);
+	return vm->registry->backend->open(vm);
 }
 
 int vm_new(struct registry *registry, const struct process *process,
@@ -128,6 +129,7 @@ int vm_new(struct registry *registry, const struct process *process,
 		return -ENOMEM;
 	vm->registry = registry;
 	vm->type = request->type;
+	vm->initially_private = request->initially_private;
 	vm->gate = request->gate ? VM_GATE_PENDING : VM_GATE_NONE;
 	vm->process.pidfd = -1;
 	vm->listener = -1;
@@ -155,7 +157,10 @@ static void vm_clear(struct vm *vm)
 		slot_free(RB_MIN(slot_tree, &vm->slots));
 	while (!RB_EMPTY(&vm->memories))
 		memory_free(RB_MIN(memory_tree, &vm->memories));
-	vm->mailbox = mailbox_free(vm->mailbox);
+	ranges_clear(&vm->private_ranges);
+	ranges_clear(&vm->converting);
+	ranges_clear(&vm->in_both);
+	vm->registry->backend->close(vm);
 }
 
 struct vm *vm_free(struct vm *vm)
@@ -191,6 +196,11 @@ uint64_t vm_release(struct vm *vm)
 const struct vm_type_offer *vm_offer(const struct vm *vm)
 {
 	return &vm->registry->host->vm_types[vm->type];
+}
+
+bool vm_has_private_memory(const struct vm *vm)
+{
+	return vm_offer(vm)->memory_attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE;
 }
 
 uint64_t vm_resident(const struct vm *vm)

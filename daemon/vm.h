@@ -20,6 +20,7 @@
 #include "kernel/mailbox.h"
 #include "kernel/probe.h"
 #include "kernel/process.h"
+#include "kernel/ranges.h"
 #include "kernel/tree.h"
 
 enum vm_state { VM_OPENING, VM_RUNNING, VM_RELEASED };
@@ -37,14 +38,23 @@ enum object_state {
 	OBJECT_CLOSING, /* a slot whose end is not reported yet */
 };
 
+struct backend;
 struct call;
 struct memory;
+struct model_vm;
 struct slot;
+
+/* Bytes, as commitment.h counts them. */
+struct commitment {
+	uint64_t backed_by[2]; /* by enum memory_backing */
+	uint64_t in_both;      /* of guest frames that are in both halves */
+};
 
 RB_HEAD(memory_tree, memory);
 RB_HEAD(slot_tree, slot);
 RB_HEAD(slot_address_tree, slot);
 RB_HEAD(slot_offset_tree, slot);
+RB_HEAD(slot_shared_tree, slot);
 TAILQ_HEAD(call_list, call);
 
 struct vm {
@@ -55,17 +65,20 @@ struct vm {
 	char id[32];
 	char *name;
 	char uuid[37];
-	unsigned type; /* as of KVM_CREATE_VM */
+	unsigned type;          /* as of KVM_CREATE_VM */
+	bool initially_private; /* what is newly bound is converted */
 	struct process process;
 	struct user *user;
 	enum vm_state state;
 	enum vm_gate_state gate;
 
-	struct mailbox *mailbox;
-	int listener;      /* -1: none yet */
-	bool verifying;    /* KVM_CREATE_VM waits for the check of the mapping */
-	unsigned refusals; /* of trapped calls, for the log */
+	struct mailbox *mailbox; /* with KVM */
+	struct model_vm *model;  /* with the model */
+	int listener;            /* -1: none yet */
+	bool verifying;          /* KVM_CREATE_VM waits for the check of the mapping */
+	unsigned refusals;       /* of trapped calls, for the log */
 	struct budget budget;
+	struct commitment commitment;
 	uint64_t own_memory; /* bytes of slots on the VMM's own memory */
 
 	struct memory_tree memories;
@@ -76,6 +89,11 @@ struct vm {
 	struct call_list calls;
 	uint64_t last_call;
 
+	/* Guest addresses */
+	struct ranges private_ranges;
+	struct ranges converting; /* by calls that are not reported */
+	struct ranges in_both;    /* not discarded from the half that went stale */
+
 	void *watch; /* what the event loop keeps for it; see watch.h */
 };
 
@@ -85,6 +103,7 @@ RB_HEAD(memory_id_tree, memory);
 RB_HEAD(memory_file_tree, memory);
 
 struct registry {
+	const struct backend *backend;
 	const struct config *config;
 	const struct host_offer *host;
 	struct users *users;
@@ -99,9 +118,9 @@ struct registry {
 RB_PROTOTYPE(vm_tree, vm, by_id, )
 RB_PROTOTYPE(vm_process_tree, vm, by_process, )
 
-/* config, host and users must outlive it. */
-void registry_init(struct registry *registry, const struct config *config,
-	const struct host_offer *host, struct users *users);
+/* All must outlive it. */
+void registry_init(struct registry *registry, const struct backend *backend,
+	const struct config *config, const struct host_offer *host, struct users *users);
 /* Forgets all VMs: those that run go on running, on the memory that they have. */
 void registry_clear(struct registry *registry);
 /* An id that no VM or memory had since the host booted. */
@@ -116,12 +135,13 @@ struct vm_request {
 	const char *uuid; /* NULL: one is made */
 	unsigned type;
 	uint64_t commit_limit; /* BUDGET_UNLIMITED: the host's alone */
+	bool initially_private;
 	bool gate;
 };
 
 /*
  * A new VM of a process. The process's pidfd is duplicated. -EEXIST where one of the same pid has a
- * VM, -EDQUOT where its user has too many, -ENOMEM, or why no mailbox can be made.
+ * VM, -EDQUOT where its user has too many, -ENOMEM, or why the back end can't have it.
  */
 int vm_new(struct registry *registry, const struct process *process,
 	const struct vm_request *request, struct vm **ret);
@@ -137,6 +157,8 @@ uint64_t vm_release(struct vm *vm);
 
 /* What a VM of its type offers. */
 const struct vm_type_offer *vm_offer(const struct vm *vm);
+/* Whether its guest frames can be private. */
+bool vm_has_private_memory(const struct vm *vm);
 
 /* Bytes of pages allocated for it. */
 uint64_t vm_resident(const struct vm *vm);

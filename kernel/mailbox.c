@@ -22,10 +22,14 @@
  */
 #define MAILBOX_ADDRESS 0x200000
 
-/* As a size it is negative, as an address unaligned, as {slot, flags} it has illegal flags: the
- * kernel says EINVAL. */
+/*
+ * As a size it is negative, as an address unaligned, as {slot, flags} it has illegal flags: the
+ * kernel says EINVAL. So it does to zeroes, but for a slot: pages of other areas stay unallocated
+ * until an entry there is used.
+ */
 #define MAILBOX_INVALID UINT64_MAX
 
+/* Attributes: as many as the ranges of a packet. */
 static const struct {
 	uint32_t request;
 	unsigned pages;
@@ -33,13 +37,14 @@ static const struct {
 } area_layout[MAILBOX_COMMANDS] = {
 	[MAILBOX_CREATE] = {KVM_CREATE_GUEST_MEMFD, 1, 64},
 	[MAILBOX_SLOT] = {KVM_SET_USER_MEMORY_REGION2, 4, 256},
-	[MAILBOX_ATTRIBUTES] = {KVM_SET_MEMORY_ATTRIBUTES, 4, 32},
+	[MAILBOX_ATTRIBUTES] = {KVM_SET_MEMORY_ATTRIBUTES, 16, 32},
 };
 
 struct mailbox_entries {
 	struct mailbox_area area;
 	unsigned char *bytes;
 	unsigned count;
+	unsigned free;
 	unsigned next; /* where the search for a free one begins */
 	bool *taken;
 };
@@ -93,7 +98,8 @@ static int entries_set_up(struct mailbox *mailbox, enum mailbox_command command,
 	entries->taken = calloc(entries->count, sizeof *entries->taken);
 	if (!entries->taken)
 		return -ENOMEM;
-	for (unsigned entry = 0; entry < entries->count; entry++)
+	entries->free = entries->count;
+	for (unsigned entry = 0; command == MAILBOX_SLOT && entry < entries->count; entry++)
 		entry_invalidate(entries, entry);
 	return 0;
 }
@@ -111,8 +117,7 @@ static int mailbox_make_file(struct mailbox *mailbox)
 		return -errno;
 	if (ftruncate(fd, (off_t)mailbox->length) < 0 || fchmod(fd, 0444) < 0)
 		return -errno;
-	mailbox->bytes = mmap(
-		NULL, mailbox->length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+	mailbox->bytes = mmap(NULL, mailbox->length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (mailbox->bytes == MAP_FAILED) {
 		mailbox->bytes = NULL;
 		return -errno;
@@ -196,27 +201,48 @@ const struct mailbox_area *mailbox_area(const struct mailbox *mailbox, enum mail
 	return &mailbox->entries[command].area;
 }
 
-int mailbox_take(struct mailbox *mailbox, enum mailbox_command command, unsigned *ret_entry)
+/* How many follow from entry on that are free, at most wanted. */
+static unsigned free_run(const struct mailbox_entries *entries, unsigned entry, unsigned wanted)
+{
+	unsigned length = 0;
+
+	while (length < wanted && entry + length < entries->count &&
+		!entries->taken[entry + length])
+		length++;
+	return length;
+}
+
+int mailbox_take(
+	struct mailbox *mailbox, enum mailbox_command command, unsigned wanted, unsigned *ret_entry)
+{
+	struct mailbox_entries *entries = &mailbox->entries[command];
+	unsigned entry = entries->next, length;
+
+	if (entries->free == 0)
+		return -ENOSPC;
+	while ((length = free_run(entries, entry, wanted)) == 0)
+		entry = (entry + 1) % entries->count;
+	memset(&entries->taken[entry], true, length);
+	entries->free -= length;
+	entries->next = (entry + length) % entries->count;
+	*ret_entry = entry;
+	return (int)length;
+}
+
+void mailbox_put(
+	struct mailbox *mailbox, enum mailbox_command command, unsigned entry, unsigned count)
 {
 	struct mailbox_entries *entries = &mailbox->entries[command];
 
-	for (unsigned i = 0; i < entries->count; i++) {
-		unsigned entry = (entries->next + i) % entries->count;
-
-		if (entries->taken[entry])
-			continue;
-		entries->taken[entry] = true;
-		entries->next = (entry + 1) % entries->count;
-		*ret_entry = entry;
-		return 0;
-	}
-	return -ENOSPC;
+	for (unsigned i = entry; i < entry + count; i++)
+		entry_invalidate(entries, i);
+	memset(&entries->taken[entry], false, count);
+	entries->free += count;
 }
 
-void mailbox_put(struct mailbox *mailbox, enum mailbox_command command, unsigned entry)
+unsigned mailbox_free_entries(const struct mailbox *mailbox, enum mailbox_command command)
 {
-	entry_invalidate(&mailbox->entries[command], entry);
-	mailbox->entries[command].taken[entry] = false;
+	return mailbox->entries[command].free;
 }
 
 uint64_t mailbox_entry_address(

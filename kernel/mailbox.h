@@ -53,10 +53,18 @@ uint64_t mailbox_length(const struct mailbox *mailbox);
 const struct mailbox_area *mailbox_area(
 	const struct mailbox *mailbox, enum mailbox_command command);
 
-/* Takes one entry; *ret_entry is its number in the command's area. -ENOSPC where none is free. */
-int mailbox_take(struct mailbox *mailbox, enum mailbox_command command, unsigned *ret_entry);
-/* Makes the entry's bytes invalid, then gives it back. */
-void mailbox_put(struct mailbox *mailbox, enum mailbox_command command, unsigned entry);
+/*
+ * Takes entries that follow one another: as many as are wanted, or as there are in that place,
+ * which is returned. *ret_entry is the first one's number in the command's area. -ENOSPC where none
+ * is free.
+ */
+int mailbox_take(struct mailbox *mailbox, enum mailbox_command command, unsigned wanted,
+	unsigned *ret_entry);
+/* Makes the entries' bytes invalid, then gives them back. */
+void mailbox_put(
+	struct mailbox *mailbox, enum mailbox_command command, unsigned entry, unsigned count);
+/* How many entries of the command's area are free. */
+unsigned mailbox_free_entries(const struct mailbox *mailbox, enum mailbox_command command);
 
 uint64_t mailbox_entry_address(
 	const struct mailbox *mailbox, enum mailbox_command command, unsigned entry);

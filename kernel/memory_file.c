@@ -79,8 +79,9 @@ int memory_file_create_memfd(const char *name, uint64_t size, int *ret_fd)
 	return 0;
 }
 
-static int resident_in(int fd, struct gmem_cachestat_range range, uint64_t *ret_bytes)
+int memory_file_resident_range(int fd, uint64_t offset, uint64_t size, uint64_t *ret_bytes)
 {
+	struct gmem_cachestat_range range = {.off = offset, .len = size};
 	struct gmem_cachestat counts;
 
 	if (syscall(__NR_cachestat, fd, &range, &counts, 0) < 0)
@@ -91,18 +92,7 @@ static int resident_in(int fd, struct gmem_cachestat_range range, uint64_t *ret_
 
 int memory_file_resident(int fd, uint64_t *ret_bytes)
 {
-	return resident_in(
-		fd, (struct gmem_cachestat_range){.off = 0, .len = 0 /* to the end */}, ret_bytes);
-}
-
-int memory_file_resident_within(int fd, uint64_t offset, uint64_t size, uint64_t *ret_bytes)
-{
-	if (size == 0) {
-		*ret_bytes = 0;
-		return 0;
-	}
-	return resident_in(
-		fd, (struct gmem_cachestat_range){.off = offset, .len = size}, ret_bytes);
+	return memory_file_resident_range(fd, 0, 0 /* to the end */, ret_bytes);
 }
 
 int memory_file_punch(int fd, uint64_t offset, uint64_t size)

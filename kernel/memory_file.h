@@ -36,8 +36,8 @@ int memory_file_create_memfd(const char *name, uint64_t size, int *ret_fd);
 
 /* Bytes of pages allocated, exact: cachestat(2), Linux 6.5; -ENOSYS before. */
 int memory_file_resident(int fd, uint64_t *ret_bytes);
-/* The same of [offset, offset + size), whose pages it walks through: milliseconds for each GiB. */
-int memory_file_resident_within(int fd, uint64_t offset, uint64_t size, uint64_t *ret_bytes);
+/* The same of [offset, offset + size), whole pages. */
+int memory_file_resident_range(int fd, uint64_t offset, uint64_t size, uint64_t *ret_bytes);
 
 /*
  * Frees [offset, offset + size): the pages go back to the host, and whoever touches them next reads

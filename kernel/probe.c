@@ -15,6 +15,7 @@
 
 #include "kernel/cleanup.h"
 #include "kernel/gate.h"
+#include "kernel/model/model.h"
 #include "kernel/uapi.h"
 
 /* KVM_X86_* of <asm/kvm.h>, up to Linux 6.18. */
@@ -99,19 +100,58 @@ static void probe_kvm(int kvm_fd, struct host_offer *offer)
 	}
 }
 
-int probe_host(int kvm_fd, struct host_offer *ret)
+static int probe_system(struct host_offer *offer)
 {
-	struct host_offer offer = {.page_size = (uint64_t)sysconf(_SC_PAGESIZE)};
 	struct utsname name;
 	struct sysinfo info;
 
 	if (uname(&name) < 0 || sysinfo(&info) < 0)
 		return -errno;
-	snprintf(offer.kernel_release, sizeof offer.kernel_release, "%s", name.release);
-	offer.memory_total = (uint64_t)info.totalram * info.mem_unit;
+	*offer = (struct host_offer){
+		.page_size = (uint64_t)sysconf(_SC_PAGESIZE),
+		.memory_total = (uint64_t)info.totalram * info.mem_unit,
+	};
+	snprintf(offer->kernel_release, sizeof offer->kernel_release, "%s", name.release);
+	return 0;
+}
+
+int probe_host(int kvm_fd, struct host_offer *ret)
+{
+	struct host_offer offer;
+	int r;
+
+	r = probe_system(&offer);
+	if (r < 0)
+		return r;
 	offer.gate = gate_available(&offer.gate_missing);
 	if (kvm_fd >= 0)
 		probe_kvm(kvm_fd, &offer);
+	*ret = offer;
+	return 0;
+}
+
+int probe_model(struct host_offer *ret)
+{
+	struct host_offer offer;
+	struct model_rules rules;
+	int r;
+
+	r = probe_system(&offer);
+	if (r < 0)
+		return r;
+	for (unsigned type = 0; type < VM_TYPES_MAX; type++) {
+		if (model_rules_of_type(type, &rules) < 0)
+			continue;
+		offer.vm_type_mask |= 1u << type;
+		offer.vm_types[type] = (struct vm_type_offer){
+			.offered = true,
+			.guest_memfd = true,
+			.guest_memfd_flags = rules.guest_memfd_flags,
+			.memory_attributes = rules.memory_attributes,
+			.memslots = rules.memslots,
+			.address_spaces = rules.address_spaces,
+		};
+	}
 	*ret = offer;
 	return 0;
 }

@@ -39,6 +39,9 @@ struct host_offer {
  * VM of each type. */
 int probe_host(int kvm_fd, struct host_offer *ret);
 
+/* What the model offers on this host, in the place of KVM. */
+int probe_model(struct host_offer *ret);
+
 /* The name of a VM type ("default", "sw_protected", "snp", …), NULL for one that we know none for.
  */
 const char *vm_type_name(unsigned type);

@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,7 +20,11 @@ struct decoding {
 	const struct field *fields;
 	const struct fd_list *fds;
 	struct rpc_error *error;
+	const char *array; /* whose item these fields are of; NULL: of none */
+	size_t index;
 };
+
+static int decode_fields(struct decoding *decoding, struct json_object *object, void *parameters);
 
 static void append_names(const char *const *names, const char *separator, char *ret, size_t size)
 {
@@ -77,7 +82,11 @@ void field_expectation(const struct field *field, char *ret, size_t size)
 		snprintf(ret, size, "an object");
 		break;
 	case FIELD_ARRAY:
-		snprintf(ret, size, "an array");
+		if (field->max > 0)
+			snprintf(ret, size, "an array of %" PRIu64 " to %" PRIu64 " objects",
+				field->min, field->max);
+		else
+			snprintf(ret, size, "an array");
 		break;
 	case FIELD_ANY:
 		snprintf(ret, size, "a value");
@@ -172,6 +181,32 @@ static bool decode_fd(const struct fd_list *fds, struct json_object *value, void
 	return true;
 }
 
+/* The items' own faults fill the error in, which is then what counts. */
+static bool decode_array(const struct decoding *decoding, const struct field *field,
+	struct json_object *value, struct field_array *target)
+{
+	struct decoding item = {field->fields, decoding->fds, decoding->error, field->name, 0};
+	size_t count = json_length(value);
+
+	if (!json_is_array(value) || count < field->min || count > field->max)
+		return false;
+	if (count == 0)
+		return true;
+	target->items = calloc(count, field->item_size);
+	if (!target->items) {
+		rpc_error_internal(decoding->error, "no memory");
+		return false;
+	}
+	target->count = count;
+	for (; item.index < count; item.index++) {
+		char *at = (char *)target->items + item.index * field->item_size;
+
+		if (decode_fields(&item, json_at(value, item.index), at) < 0)
+			return false;
+	}
+	return true;
+}
+
 static bool decode_value(const struct decoding *decoding, const struct field *field,
 	struct json_object *value, void *target)
 {
@@ -191,8 +226,9 @@ static bool decode_value(const struct decoding *decoding, const struct field *fi
 		return decode_flags(field, value, target);
 	case FIELD_FD:
 		return decode_fd(decoding->fds, value, target);
-	case FIELD_OBJECT:
 	case FIELD_ARRAY:
+		return decode_array(decoding, field, value, target);
+	case FIELD_OBJECT:
 	case FIELD_ANY:
 		break;
 	}
@@ -209,20 +245,34 @@ static void set_absent(const struct field *field, void *target)
 	case FIELD_FD:
 		*(int *)target = -1;
 		break;
+	case FIELD_ARRAY:
+		*(struct field_array *)target = (struct field_array){.count = 0};
+		break;
 	default:
 		*(uint64_t *)target = field->default_value;
 	}
 }
 
-static int decode_field(const struct decoding *decoding, const struct field *field,
-	struct json_object *params, void *parameters)
+/* "size", or "ranges[3].size" of an item; "ranges[3]" for the item itself. */
+static int invalid(const struct decoding *decoding, const char *name, const char *expected)
 {
-	struct json_object *value = json_get(params, field->name);
+	char path[EXPECTATION_SIZE];
+
+	if (!decoding->array)
+		return rpc_error_invalid_param(decoding->error, name ? name : "params", expected);
+	snprintf(path, sizeof path, "%s[%zu]%s%s", decoding->array, decoding->index,
+		name ? "." : "", name ? name : "");
+	return rpc_error_invalid_param(decoding->error, path, expected);
+}
+
+static int decode_field(const struct decoding *decoding, const struct field *field,
+	struct json_object *object, void *parameters)
+{
+	struct json_object *value = json_get(object, field->name);
 	void *target = (char *)parameters + field->offset;
 	char expected[EXPECTATION_SIZE];
-	bool present = json_has(params, field->name);
+	bool present = value || json_has(object, field->name);
 
-	set_absent(field, target);
 	if (!present && field->flags & FIELD_OPTIONAL)
 		return 0;
 	if (present && !value && field->flags & FIELD_NULLABLE) {
@@ -233,8 +283,10 @@ static int decode_field(const struct decoding *decoding, const struct field *fie
 	}
 	if (value && decode_value(decoding, field, value, target))
 		return 0;
+	if (decoding->error->code != RPC_OK)
+		return decoding->error->code;
 	field_expectation(field, expected, sizeof expected);
-	return rpc_error_invalid_param(decoding->error, field->name, expected);
+	return invalid(decoding, field->name, expected);
 }
 
 static bool known(const char *name, struct json_object *value, void *context)
@@ -254,26 +306,50 @@ static bool known(const char *name, struct json_object *value, void *context)
 	}
 	if (!decoding->fields->name)
 		strcat(names, " none");
-	rpc_error_invalid_param(decoding->error, name, names);
+	invalid(decoding, name, names);
 	return false;
+}
+
+static int decode_fields(struct decoding *decoding, struct json_object *object, void *parameters)
+{
+	int r;
+
+	for (const struct field *field = decoding->fields; field->name; field++)
+		set_absent(field, (char *)parameters + field->offset);
+	if (!json_is_object(object) && (object || decoding->array))
+		return invalid(decoding, NULL, "an object");
+	if (!json_each(object, known, decoding))
+		return decoding->error->code;
+	for (const struct field *field = decoding->fields; field->name; field++) {
+		r = decode_field(decoding, field, object, parameters);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+void fields_release(const struct field *fields, void *parameters)
+{
+	for (const struct field *field = fields; field->name; field++) {
+		struct field_array *array = (void *)((char *)parameters + field->offset);
+
+		if (field->type != FIELD_ARRAY)
+			continue;
+		free(array->items);
+		*array = (struct field_array){.count = 0};
+	}
 }
 
 int fields_decode(const struct field *fields, struct json_object *params, const struct fd_list *fds,
 	void *parameters, struct rpc_error *error)
 {
-	struct decoding decoding = {fields, fds, error};
+	struct decoding decoding = {fields, fds, error, NULL, 0};
 	int r;
 
-	if (params && !json_is_object(params))
-		return rpc_error_invalid_param(error, "params", "an object");
-	if (!json_each(params, known, &decoding))
-		return error->code;
-	for (const struct field *field = fields; field->name; field++) {
-		r = decode_field(&decoding, field, params, parameters);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	r = decode_fields(&decoding, params, parameters);
+	if (r < 0)
+		fields_release(fields, parameters);
+	return r;
 }
 
 bool fields_have(const struct field *fields, enum field_type type)

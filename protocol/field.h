@@ -24,9 +24,10 @@ enum field_type {
 	FIELD_ENUM,    /* uint64_t: the index in names */
 	FIELD_FLAGS,   /* uint64_t: an array of names; bit N is names[N] */
 	FIELD_FD,      /* int: the fd itself, which stays the packet's until taken from it */
+	FIELD_ARRAY,   /* struct field_array: min to max objects of fields. In a result with any
+			  number,   and of anything where there are no fields */
 	/* In results only: */
 	FIELD_OBJECT, /* fields */
-	FIELD_ARRAY,  /* of objects of fields; of anything where there are none */
 	FIELD_ANY,
 };
 
@@ -40,6 +41,12 @@ enum field_flags {
  */
 #define FIELD_UNSET UINT64_MAX
 
+/* What an array of objects is decoded into. */
+struct field_array {
+	void *items; /* each item_size long; NULL where there are none */
+	size_t count;
+};
+
 struct field {
 	const char *name;
 	enum field_type type;
@@ -50,18 +57,22 @@ struct field {
 	const char *default_string; /* of an optional string; NULL for none */
 	const char *const *names;
 	const struct field *fields;
-	size_t offset; /* into the method's parameters */
+	size_t offset;    /* into the method's parameters, or into the item */
+	size_t item_size; /* of an array's item, decoded */
 	const char *summary;
 };
 
 /*
  * Decodes params (an object; NULL counts as an empty one) into *parameters by the table. Strings
- * live as long as params. Absent strings are their default or
- * NULL, absent fds -1. Returns 0, or the code of the
- * error that it filled in: unknown parameter, missing, of another type or out of bounds.
+ * live as long as params, arrays until fields_release(). Absent strings are their default or NULL,
+ * absent fds -1. Returns 0, or the code of the error that it filled in: unknown parameter, missing,
+ * of another type or out of bounds; then there is nothing to release.
  */
 int fields_decode(const struct field *fields, struct json_object *params, const struct fd_list *fds,
 	void *parameters, struct rpc_error *error);
+
+/* Frees the arrays that were decoded. */
+void fields_release(const struct field *fields, void *parameters);
 
 /* The least that an integer field takes: min, or the first whole page from there on. */
 uint64_t field_minimum(const struct field *field);

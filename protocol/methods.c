@@ -28,10 +28,11 @@ static const char *const slot_state_names[] = {"pending", "bound", "closing", NU
 static const char *const gate_wanted_names[] = {"required", "none", NULL};
 static const char *const initial_state_names[] = {"shared", "private", NULL};
 static const char *const charge_names[] = {"vm", "broker", NULL};
-static const char *const backend_names[] = {"kvm", NULL};
+static const char *const backend_names[] = {"kvm", "model", NULL};
 const char *const backing_names[] = {"guest_memfd", "memfd", NULL};
 const char *const memory_flag_names[] = {"mmap", "init_shared", NULL};
 const char *const slot_flag_names[] = {"readonly", "log_dirty_pages", NULL};
+const char *const convert_to_names[] = {"shared", "private", NULL};
 
 /* Parts of results */
 
@@ -92,6 +93,8 @@ static const struct field limit_fields[] = {
 	{"vms_per_user", FIELD_INTEGER, .summary = "VMs of one user at most."},
 	{"memories_per_vm", FIELD_INTEGER, .summary = "Memories of one VM at most."},
 	{"slots_per_vm", FIELD_INTEGER, .summary = "Slots of one VM at most."},
+	{"private_ranges_per_vm", FIELD_INTEGER,
+		.summary = "Ranges that the private memory of one VM is in, at most."},
 	{"own_memory_bytes_per_vm", FIELD_INTEGER,
 		.summary = "Bytes of slots on a VMM's own memory, for each VM at most."},
 	{"commit_bytes", FIELD_INTEGER, .summary = "Bytes committed on the host at most."},
@@ -153,9 +156,19 @@ static const struct field slot_fields[] = {
 	{"userspace_addr", FIELD_INTEGER, .summary = "In the VMM."},
 	{"memory", FIELD_INTEGER, FIELD_NULLABLE, .summary = "Null: the VMM's own memory."},
 	{"guest_memfd_offset", FIELD_INTEGER, .summary = "Bytes."},
+	{"shared_memory", FIELD_INTEGER, FIELD_OPTIONAL, .summary = "What backs the shared half."},
+	{"shared_offset", FIELD_INTEGER, FIELD_OPTIONAL, .summary = "Bytes into it."},
 	{"flags", FIELD_FLAGS, .names = slot_flag_names, .summary = "As it was bound."},
 	{"state", FIELD_ENUM, .names = slot_state_names,
 		.summary = "pending or closing until its change is reported."},
+	END,
+};
+
+static const struct field range_fields[] = {
+	{"guest_phys_addr", FIELD_INTEGER, FIELD_PAGES, .max = BYTES_MAX,
+		AT(guest_range, guest_phys_addr), .summary = "Bytes."},
+	{"size", FIELD_INTEGER, FIELD_PAGES, .min = 1, .max = BYTES_MAX, AT(guest_range, size),
+		.summary = "Bytes."},
 	END,
 };
 
@@ -252,9 +265,9 @@ static const struct field vm_get_result[] = {
 	VM_FIELDS,
 	{"memories", FIELD_ARRAY, .fields = memory_fields, .summary = "By id."},
 	{"slots", FIELD_ARRAY, .fields = slot_fields, .summary = "By number."},
-	{"private_ranges", FIELD_ARRAY, .summary = "Of guest_phys_addr and size; all is shared."},
-	{"calls", FIELD_ARRAY, .fields = call_fields,
-		.summary = "Not yet reported; on the first page."},
+	{"private_ranges", FIELD_ARRAY, .fields = range_fields,
+		.summary = "By address, merged; all else is shared."},
+	{"calls", FIELD_ARRAY, .fields = call_fields, .summary = "Not yet reported, by id."},
 	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .summary = "Where there are more."},
 	END,
 };
@@ -330,10 +343,17 @@ static const struct field slot_bind_parameters[] = {
 		.default_value = FIELD_UNSET, AT(slot_bind_parameters, shared_memory),
 		.summary = "What backs the shared half, where private memory needs a second."},
 	{"shared_offset", FIELD_INTEGER, FIELD_PAGES | FIELD_OPTIONAL, .max = BYTES_MAX,
-		.default_value = FIELD_UNSET, AT(slot_bind_parameters, shared_offset),
-		.summary = "Bytes into it."},
+		AT(slot_bind_parameters, shared_offset), .summary = "Bytes into it."},
 	{"flags", FIELD_FLAGS, FIELD_OPTIONAL, .names = slot_flag_names,
 		AT(slot_bind_parameters, flags), .summary = "Only without a memory."},
+	END,
+};
+
+static const struct field slot_bind_result[] = {
+	CALL_FIELD,
+	{"convert", FIELD_OBJECT, FIELD_OPTIONAL | FIELD_NULLABLE, .fields = call_fields,
+		.summary = "In a VM whose memory is private from the start: what makes the slot's "
+			   "so. To be triggered and reported after the binding."},
 	END,
 };
 
@@ -343,6 +363,29 @@ static const struct field slot_unbind_parameters[] = {
 	VM_PARAMETER(slot_unbind_parameters),
 	{"slot", FIELD_INTEGER, .max = UINT32_MAX, AT(slot_unbind_parameters, slot),
 		.summary = "The memslot's number."},
+	END,
+};
+
+static const struct field memory_convert_parameters[] = {
+	VM_PARAMETER(memory_convert_parameters),
+	{"to", FIELD_ENUM, .names = convert_to_names, AT(memory_convert_parameters, to),
+		.summary = "What the guest frames are to be."},
+	{"ranges", FIELD_ARRAY, .fields = range_fields, .item_size = sizeof(struct guest_range),
+		.min = 1, .max = RANGES_MAX, AT(memory_convert_parameters, ranges),
+		.summary = "Guest addresses that slots with a memory hold; none twice."},
+	{"discard", FIELD_BOOLEAN, FIELD_OPTIONAL, .default_value = 1,
+		AT(memory_convert_parameters, discard),
+		.summary = "Whether the half that goes stale is given back to the host."},
+	END,
+};
+
+static const struct field memory_convert_result[] = {
+	{"calls", FIELD_ARRAY, FIELD_NULLABLE, .fields = call_fields,
+		.summary = "What the VMM must trigger and report, in this order; null where the "
+			   "work is done."},
+	{"discarded", FIELD_INTEGER,
+		.summary = "Bytes of pages of stale halves given back so far; of what a call "
+			   "converts, call.done tells."},
 	END,
 };
 
@@ -357,6 +400,12 @@ static const struct field call_done_parameters[] = {
 		.summary = "The name of the first failure's errno, where one failed."},
 	{"fd", FIELD_FD, FIELD_OPTIONAL, AT(call_done_parameters, fd),
 		.summary = "The new guest_memfd, of a creation that succeeded."},
+	END,
+};
+
+static const struct field call_done_result[] = {
+	{"discarded", FIELD_INTEGER, FIELD_OPTIONAL,
+		.summary = "Of a conversion: bytes of pages of stale halves given back."},
 	END,
 };
 
@@ -394,14 +443,19 @@ const struct method methods[METHODS] = {
 	[METHOD_MEMORY_CLOSE] = {"memory.close", ACCESS_VMM | ACCESS_OPERATOR, memory_parameters,
 		released_result, ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_BUSY),
 		"Frees a memory's pages and gives its charge back."},
-	[METHOD_SLOT_BIND] = {"slot.bind", ACCESS_VMM, slot_bind_parameters, call_result,
+	[METHOD_SLOT_BIND] = {"slot.bind", ACCESS_VMM, slot_bind_parameters, slot_bind_result,
 		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,
 			RPC_UNSUPPORTED, RPC_BUSY, RPC_GONE),
 		"Writes the arguments that bind a memslot."},
 	[METHOD_SLOT_UNBIND] = {"slot.unbind", ACCESS_VMM, slot_unbind_parameters, call_result,
 		ERRORS(RPC_NOT_FOUND, RPC_BUSY, RPC_GONE),
 		"Writes the arguments that delete a memslot."},
-	[METHOD_CALL_DONE] = {"call.done", ACCESS_VMM, call_done_parameters, no_fields,
+	[METHOD_MEMORY_CONVERT] = {"memory.convert", ACCESS_VMM, memory_convert_parameters,
+		memory_convert_result,
+		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_UNSUPPORTED,
+			RPC_KERNEL, RPC_BUSY, RPC_GONE),
+		"Writes the arguments that make guest frames private or shared."},
+	[METHOD_CALL_DONE] = {"call.done", ACCESS_VMM, call_done_parameters, call_done_result,
 		ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_GONE),
 		"Reports what came of a call that the VMM had to trigger."},
 	[METHOD_EVENT_SUBSCRIBE] = {"event.subscribe", ACCESS_VMM | ACCESS_OPERATOR, no_fields,

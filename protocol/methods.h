@@ -15,6 +15,8 @@
 #define PROTOCOL_VERSION 1
 
 #define NAME_BYTES_MAX 128
+/* Of one request: a packet holds fewer. */
+#define RANGES_MAX 2048
 
 enum method_number {
 	METHOD_PING,
@@ -30,6 +32,7 @@ enum method_number {
 	METHOD_MEMORY_CLOSE,
 	METHOD_SLOT_BIND,
 	METHOD_SLOT_UNBIND,
+	METHOD_MEMORY_CONVERT,
 	METHOD_CALL_DONE,
 	METHOD_EVENT_SUBSCRIBE,
 	METHODS
@@ -61,11 +64,13 @@ enum vm_initial_state { INITIAL_STATE_SHARED, INITIAL_STATE_PRIVATE };
 enum vm_charge { CHARGE_VM, CHARGE_BROKER };
 enum memory_backing { BACKING_GUEST_MEMFD, BACKING_MEMFD };
 enum memory_flags { MEMORY_MMAP = 1 << 0, MEMORY_INIT_SHARED = 1 << 1 };
+enum convert_to { CONVERT_TO_SHARED, CONVERT_TO_PRIVATE };
 enum slot_flags { SLOT_READONLY = 1 << 0, SLOT_LOG_DIRTY_PAGES = 1 << 1 };
 
 extern const char *const backing_names[];
 extern const char *const memory_flag_names[];
 extern const char *const slot_flag_names[];
+extern const char *const convert_to_names[];
 
 /* What each method's parameters are decoded into. Members are as in the table. */
 struct vm_open_parameters {
@@ -130,6 +135,19 @@ struct slot_unbind_parameters {
 	uint64_t slot;
 };
 
+/* Of ranges. */
+struct guest_range {
+	uint64_t guest_phys_addr;
+	uint64_t size;
+};
+
+struct memory_convert_parameters {
+	const char *vm;
+	uint64_t to;               /* enum convert_to */
+	struct field_array ranges; /* of struct guest_range */
+	uint64_t discard;
+};
+
 struct call_done_parameters {
 	const char *vm;
 	uint64_t call;
@@ -148,6 +166,7 @@ union method_parameters {
 	struct memory_parameters memory;
 	struct slot_bind_parameters slot_bind;
 	struct slot_unbind_parameters slot_unbind;
+	struct memory_convert_parameters memory_convert;
 	struct call_done_parameters call_done;
 };
 

@@ -82,6 +82,16 @@ static void add_integer_bounds(struct json_object *schema, const struct field *f
 		json_add_uint(schema, "multipleOf", (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
+static void add_items(struct json_object *schema, const struct field *field)
+{
+	if (field->max > 0) {
+		json_add_uint(schema, "minItems", field->min);
+		json_add_uint(schema, "maxItems", field->max);
+	}
+	if (field->fields)
+		json_add(schema, "items", fields_schema(field->fields));
+}
+
 static void add_bounds(struct json_object *schema, const struct field *field)
 {
 	bool nullable = field->flags & FIELD_NULLABLE;
@@ -100,8 +110,8 @@ static void add_bounds(struct json_object *schema, const struct field *field)
 	} else if (field->type == FIELD_FLAGS) {
 		json_add_bool(schema, "uniqueItems", true);
 		add_names(json_add_object(schema, "items"), field->names, false);
-	} else if (field->type == FIELD_ARRAY && field->fields) {
-		json_add(schema, "items", fields_schema(field->fields));
+	} else if (field->type == FIELD_ARRAY) {
+		add_items(schema, field);
 	}
 }
 

@@ -20,7 +20,7 @@
 
 #include "kernel/cleanup.h"
 #include "kernel/probe.h"
-#include "tests/bench/gmemd_process.h"
+#include "tests/lib/gmemd_process.h"
 
 /* What a subject's process answers to its set-up, with no medians, and to each round. */
 struct report {
@@ -314,7 +314,7 @@ int bench_main(int argc, char **argv, const struct bench_comparison *comparison)
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	r = pin();
 	if (r == 0)
-		r = gmemd_process_start(argv[1], &gmemd);
+		r = gmemd_process_start(argv[1], "kvm", &gmemd);
 	if (r < 0)
 		return bench_failed("starting gmemd", r), EXIT_FAILURE;
 	r = compete(comparison, gmemd.socket);

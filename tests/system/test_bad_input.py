@@ -74,6 +74,11 @@ def valid_params(method):
         "memory.close": {"memory": memory},
         "slot.bind": vmm.bind_params(5, 1 << 32, PAGE, memory, memory_fd, PAGE),
         "slot.unbind": {"vm": vmm.id, "slot": 0},
+        "memory.convert": {
+            "vm": vmm.id,
+            "to": "private",
+            "ranges": [{"guest_phys_addr": 0, "size": PAGE}],
+        },
         "call.done": {"vm": vmm.id, "call": 1, "done": 1},
     }
     if method in known:
@@ -89,7 +94,12 @@ def filler(of):
         return of["enum"][0] if "enum" in of else "x" * max(1, of.get("minLength", 1))
     if kind == "integer":
         return max(of.get("minimum", 0), of.get("multipleOf", 0))
-    return {"array": [], "object": {}, "boolean": False}.get(kind)
+    if kind == "array":
+        return [filler(of.get("items", {}))] * of.get("minItems", 0)
+    if kind == "object":
+        properties = of.get("properties", {})
+        return {name: filler(properties[name]) for name in of.get("required", [])}
+    return False
 
 
 # Literals, as JSON writes them: every type, every edge of the integers, sizes and their neighbours.
@@ -122,6 +132,18 @@ def accepts(parameter, literal, n_fds=0):
     if isinstance(value, str):
         return len(value.encode()) <= of.get("maxLength", 1 << 20) and printable(value)
     return True
+
+
+def names(parameter, literal):
+    """The param of the error: the parameter's name, or its item's where it is an array's."""
+    name = parameter["name"]
+    of = parameter["schema"]
+    value = json.loads(literal)
+    if not isinstance(value, list) or of.get("items", {}).get("type") != "object":
+        return name
+    if not of["minItems"] <= len(value) <= of["maxItems"]:
+        return name
+    return lambda told: told.startswith(name + "[0]")
 
 
 def printable(text):
@@ -173,7 +195,9 @@ def wrong_values():
             for literal, peer in itertools.product(refused, peers_of(method)):
                 number = next(numbers)
                 packet = packet_with(method, valid_params(method), name, literal, number)
-                watched.error(peer, packet, -32602, number, param=name)
+                watched.error(
+                    peer, packet, -32602, number, param=names(parameter, literal)
+                )
 
 
 @test("parameters that are no object")
@@ -497,8 +521,10 @@ def slot_combinations():
     refused("slot", slot=0xFFFFFFFF)
     refused("slot", slot=1 << 31)
     refused("memory", -32001, memory=memory + 12345)
-    refused("shared_memory", -32005, shared_memory=memory)
-    refused("shared_offset", -32005, shared_offset=0)
+    refused("shared_memory", -32602, shared_memory=memory)
+    refused("shared_memory", -32001, shared_memory=1)
+    refused("shared_memory", -32602, memory=None, guest_memfd_offset=0, shared_memory=memory)
+    refused("shared_offset", -32602, shared_offset=PAGE)
     created = vmm.peer.call("memory.create", {"vm": vmm.id, "size": PAGE, "backing": "memfd"})
     refused("memory", memory=created["memory"], guest_memfd_offset=0)
     vmm.peer.call("memory.close", {"memory": created["memory"]})

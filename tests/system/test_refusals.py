@@ -348,8 +348,9 @@ def unsupported():
         error = other.error("vm.open", {"name": "x", "gate": "none", "type": "bogus"})
         equal((error["code"], error["data"].get("param")), (-32602, "type"), "no type at all")
     refused("memory.create", {"vm": vmm.id, "size": PAGE, "node": 0}, -32005)
-    refused("slot.bind", dict(bind_params(), shared_memory=memory), -32005)
-    refused("slot.bind", dict(bind_params(), shared_offset=PAGE), -32005)
+    ranges = [{"guest_phys_addr": 0, "size": PAGE}]
+    for to in ("private", "shared"):
+        refused("memory.convert", {"vm": vmm.id, "to": to, "ranges": ranges}, -32005)
 
 
 # kernel

@@ -29,6 +29,8 @@ test_usage() {
 	exits 2 "an unknown option" "nonsense"
 	run --gate=perhaps -- true
 	exits 2 "an unknown gate" "gate"
+	run --initial-state=neither -- true
+	exits 2 "an unknown initial state" "initial-state"
 	run --commit-limit=many -- true
 	exits 2 "a limit that is no size" "commit-limit"
 	run --help
@@ -52,6 +54,8 @@ test_refusals() {
 	exits 125 "a type that the kernel lacks" "unsupported"
 	run --gate=none -- true
 	exits 125 "no gate where the policy requires one" "not_permitted"
+	run --initial-state=private -- true
+	exits 125 "private memory where the type has none" "KVM_CAP_MEMORY_ATTRIBUTES"
 	run --uuid=nonsense -- true
 	exits 125 "a UUID that is none" "uuid"
 }

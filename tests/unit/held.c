@@ -16,12 +16,13 @@ void held_init(struct held *held)
 			.memories_per_user = HELD_VMS * HELD_MEMORIES,
 			.memories_per_vm = HELD_MEMORIES,
 			.slots_per_vm = HELD_SLOTS,
+			.private_ranges_per_vm = HELD_PRIVATE_RANGES,
 			.commit_limit = HELD_HOST},
 		.host = {.page_size = HELD_PAGE, .memory_total = 2 * HELD_HOST},
 		.fds = unit_open_fds(),
 	};
 	CU_ASSERT_EQUAL_FATAL(users_new(&held->config, &held->users), 0);
-	registry_init(&held->registry, &held->config, &held->host, held->users);
+	registry_init(&held->registry, &backend_kvm, &held->config, &held->host, held->users);
 }
 
 void held_end(struct held *held)
@@ -59,8 +60,9 @@ struct memory *held_memory(struct vm *vm, uint64_t size, const char *name)
 	struct memory_request request = {name, size, BACKING_GUEST_MEMFD, MEMORY_MMAP};
 	const struct budget *refused = NULL;
 	struct memory *memory = NULL;
+	uint64_t requested;
 
-	CU_ASSERT_EQUAL(memory_new(vm, &request, &memory, &refused), 0);
+	CU_ASSERT_EQUAL(memory_new(vm, &request, &memory, &refused, &requested), 0);
 	CU_ASSERT_PTR_NULL(refused);
 	return memory;
 }

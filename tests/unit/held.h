@@ -4,14 +4,15 @@
  */
 #pragma once
 
-#include "daemon/call.h"
+#include "daemon/backend.h"
 
-#define HELD_PAGE     4096ull
-#define HELD_HOST     (1000 * HELD_PAGE)
-#define HELD_VMS      2 /* of a user */
-#define HELD_MEMORIES 5 /* of a VM */
-#define HELD_SLOTS    8 /* of a VM */
-#define HELD_USER_UID 1000
+#define HELD_PAGE           4096ull
+#define HELD_HOST           (1000 * HELD_PAGE)
+#define HELD_VMS            2  /* of a user */
+#define HELD_MEMORIES       5  /* of a VM */
+#define HELD_SLOTS          8  /* of a VM */
+#define HELD_PRIVATE_RANGES 16 /* of a VM */
+#define HELD_USER_UID       1000
 
 struct held {
 	struct config config;

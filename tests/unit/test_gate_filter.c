@@ -584,8 +584,8 @@ static void test_kernel_with_a_vm(void)
 
 	if (!vm_here())
 		return;
-	CU_ASSERT_EQUAL_FATAL(mailbox_take(mailbox, MAILBOX_SLOT, &slot_entry), 0);
-	CU_ASSERT_EQUAL_FATAL(mailbox_take(mailbox, MAILBOX_CREATE, &create_entry), 0);
+	CU_ASSERT_EQUAL_FATAL(mailbox_take(mailbox, MAILBOX_SLOT, 1, &slot_entry), 1);
+	CU_ASSERT_EQUAL_FATAL(mailbox_take(mailbox, MAILBOX_CREATE, 1, &create_entry), 1);
 	CU_ASSERT_EQUAL_FATAL(slot_entry, 0);
 	CU_ASSERT_EQUAL_FATAL(create_entry, 0);
 	mailbox_write_slot(mailbox, slot_entry, &slot);
@@ -594,8 +594,8 @@ static void test_kernel_with_a_vm(void)
 		answer_creations(&gated);
 		gated_end(&gated, 0);
 	}
-	mailbox_put(mailbox, MAILBOX_SLOT, slot_entry);
-	mailbox_put(mailbox, MAILBOX_CREATE, create_entry);
+	mailbox_put(mailbox, MAILBOX_SLOT, slot_entry, 1);
+	mailbox_put(mailbox, MAILBOX_CREATE, create_entry, 1);
 }
 
 /* Foreign calls */

@@ -108,17 +108,17 @@ static void test_all_taken(void)
 		unsigned count = count_of(i), entry, last = 12345;
 
 		for (unsigned taken = 0; taken < count; taken++)
-			CU_ASSERT_EQUAL(mailbox_take(mailbox, i, &entry), 0);
-		CU_ASSERT_EQUAL(mailbox_take(mailbox, i, &last), -ENOSPC);
+			CU_ASSERT_EQUAL(mailbox_take(mailbox, i, 1, &entry), 1);
+		CU_ASSERT_EQUAL(mailbox_take(mailbox, i, 1, &last), -ENOSPC);
 		CU_ASSERT_EQUAL(last, 12345);
 		/* Other commands have entries of their own. */
-		CU_ASSERT_EQUAL(mailbox_take(mailbox, (i + 1) % MAILBOX_COMMANDS, &entry), 0);
-		mailbox_put(mailbox, (i + 1) % MAILBOX_COMMANDS, entry);
-		mailbox_put(mailbox, i, count / 2);
-		CU_ASSERT_EQUAL(mailbox_take(mailbox, i, &entry), 0);
+		CU_ASSERT_EQUAL(mailbox_take(mailbox, (i + 1) % MAILBOX_COMMANDS, 1, &entry), 1);
+		mailbox_put(mailbox, (i + 1) % MAILBOX_COMMANDS, entry, 1);
+		mailbox_put(mailbox, i, count / 2, 1);
+		CU_ASSERT_EQUAL(mailbox_take(mailbox, i, 1, &entry), 1);
 		CU_ASSERT_EQUAL(entry, count / 2);
 		for (unsigned taken = 0; taken < count; taken++)
-			mailbox_put(mailbox, i, taken);
+			mailbox_put(mailbox, i, taken, 1);
 	}
 }
 
@@ -127,13 +127,33 @@ static void test_reused_in_turn(void)
 	for (unsigned i = 0; i < MAILBOX_COMMANDS; i++) {
 		unsigned count = count_of(i), first, entry;
 
-		CU_ASSERT_EQUAL(mailbox_take(mailbox, i, &first), 0);
-		mailbox_put(mailbox, i, first);
+		CU_ASSERT_EQUAL(mailbox_take(mailbox, i, 1, &first), 1);
+		mailbox_put(mailbox, i, first, 1);
 		for (unsigned turn = 1; turn <= 2 * count; turn++) {
-			CU_ASSERT_EQUAL(mailbox_take(mailbox, i, &entry), 0);
+			CU_ASSERT_EQUAL(mailbox_take(mailbox, i, 1, &entry), 1);
 			CU_ASSERT_EQUAL(entry, (first + turn) % count);
-			mailbox_put(mailbox, i, entry);
+			mailbox_put(mailbox, i, entry, 1);
 		}
+	}
+}
+
+/* A run ends where an entry is taken, and at the area's end. */
+static void test_runs(void)
+{
+	for (unsigned i = 0; i < MAILBOX_COMMANDS; i++) {
+		unsigned count = count_of(i), first, entry;
+
+		CU_ASSERT_EQUAL(mailbox_free_entries(mailbox, i), count);
+		CU_ASSERT_EQUAL(mailbox_take(mailbox, i, 1, &first), 1);
+		CU_ASSERT_EQUAL(mailbox_take(mailbox, i, count, &entry), (int)(count - first - 1));
+		CU_ASSERT_EQUAL(entry, first + 1);
+		CU_ASSERT_EQUAL(mailbox_free_entries(mailbox, i), first);
+		mailbox_put(mailbox, i, entry, count - first - 1);
+		CU_ASSERT_EQUAL(mailbox_take(mailbox, i, 3, &entry), 3);
+		CU_ASSERT_EQUAL(entry, first == 0 ? 1 : 0);
+		mailbox_put(mailbox, i, entry, 3);
+		mailbox_put(mailbox, i, first, 1);
+		CU_ASSERT_EQUAL(mailbox_free_entries(mailbox, i), count);
 	}
 }
 
@@ -157,7 +177,7 @@ static void test_written(void)
 	unsigned entries[MAILBOX_COMMANDS];
 
 	for (unsigned i = 0; i < MAILBOX_COMMANDS; i++)
-		CU_ASSERT_EQUAL_FATAL(mailbox_take(mailbox, i, &entries[i]), 0);
+		CU_ASSERT_EQUAL_FATAL(mailbox_take(mailbox, i, 1, &entries[i]), 1);
 	mailbox_write_create(mailbox, entries[MAILBOX_CREATE], &create);
 	mailbox_write_slot(mailbox, entries[MAILBOX_SLOT], &slot);
 	mailbox_write_attributes(mailbox, entries[MAILBOX_ATTRIBUTES], &attributes);
@@ -170,7 +190,7 @@ static void test_written(void)
 				&attributes, sizeof attributes),
 		0);
 	for (unsigned i = 0; i < MAILBOX_COMMANDS; i++)
-		mailbox_put(mailbox, i, entries[i]);
+		mailbox_put(mailbox, i, entries[i], 1);
 }
 
 /* Each entry, given to the real ioctl as a VMM would; elsewhere in memory, for there is no gate
@@ -242,13 +262,13 @@ static void test_entries_given_back_are_refused(void)
 			ioctl(vm, KVM_CHECK_EXTENSION, KVM_CAP_MEMORY_ATTRIBUTES) <= 0)
 			continue;
 		for (unsigned turn = 0; turn < count_of(i); turn++) {
-			CU_ASSERT_EQUAL(mailbox_take(mailbox, i, &entry), 0);
+			CU_ASSERT_EQUAL(mailbox_take(mailbox, i, 1, &entry), 1);
 			write_all(i, entry);
 			r = ioctl(vm, mailbox_area(mailbox, i)->request, entry_view(i, entry));
 			UNIT_ASSERT_ROW(turn > 0 || r >= 0, "command %u: %d", i, errno);
 			if (i == MAILBOX_CREATE)
 				fd_close(r);
-			mailbox_put(mailbox, i, entry);
+			mailbox_put(mailbox, i, entry, 1);
 		}
 		refuse_entries(vm, i);
 	}
@@ -393,6 +413,7 @@ int main(void)
 		{"addresses", test_entry_addresses},
 		{"all taken", test_all_taken},
 		{"reused in turn", test_reused_in_turn},
+		{"runs of entries", test_runs},
 		{"what is written", test_written},
 		{"free ones are refused by the kernel", test_free_entries_are_refused},
 		{"given back ones are refused by the kernel", test_entries_given_back_are_refused},

@@ -19,7 +19,8 @@ static int new_memory(struct vm *vm, uint64_t size, const char **ret_scope)
 	struct memory_request request = {.size = size, .backing = BACKING_GUEST_MEMFD};
 	const struct budget *refused = NULL;
 	struct memory *memory = NULL;
-	int r = memory_new(vm, &request, &memory, &refused);
+	uint64_t requested;
+	int r = memory_new(vm, &request, &memory, &refused, &requested);
 
 	CU_ASSERT_TRUE((r == 0) == (memory != NULL));
 	*ret_scope = refused ? refused->scope : "";
@@ -59,10 +60,10 @@ static void test_host_limit(void)
 	held_init(&held);
 	CU_ASSERT_EQUAL(held.registry.budget.limit, HELD_HOST);
 	held.config.commit_limit = 0;
-	registry_init(&registry, &held.config, &held.host, held.users);
+	registry_init(&registry, &backend_kvm, &held.config, &held.host, held.users);
 	CU_ASSERT_EQUAL(registry.budget.limit, held.host.memory_total);
 	held.config.commit_limit = UINT64_MAX;
-	registry_init(&registry, &held.config, &held.host, held.users);
+	registry_init(&registry, &backend_kvm, &held.config, &held.host, held.users);
 	CU_ASSERT_EQUAL(registry.budget.limit, held.host.memory_total);
 	held_end(&held);
 }
@@ -107,10 +108,10 @@ static void test_found(void)
 	CU_ASSERT_PTR_EQUAL(vm_memory_by_name(vm, "a"), first);
 	CU_ASSERT_PTR_NULL(vm_memory_by_name(vm, "A"));
 	CU_ASSERT_PTR_NULL(vm_memory_by_name(other, "a"));
-	CU_ASSERT_PTR_EQUAL(vm_memory_after(vm, 0), first);
-	CU_ASSERT_PTR_EQUAL(vm_memory_after(vm, first->id), second);
-	CU_ASSERT_PTR_NULL(vm_memory_after(vm, second->id));
-	CU_ASSERT_PTR_NULL(vm_memory_after(other, 0));
+	CU_ASSERT_PTR_EQUAL(vm_memory_from(vm, 0), first);
+	CU_ASSERT_PTR_EQUAL(vm_memory_from(vm, first->id + 1), second);
+	CU_ASSERT_PTR_NULL(vm_memory_from(vm, second->id + 1));
+	CU_ASSERT_PTR_NULL(vm_memory_from(other, 0));
 	memory_free(first);
 	CU_ASSERT_PTR_NULL(registry_memory(&held.registry, second->id - 1));
 	CU_ASSERT_PTR_NULL(vm_memory_by_name(vm, "a"));
@@ -164,12 +165,14 @@ static void test_punched(void)
 	struct memory_request request = {NULL, 4 * HELD_PAGE, BACKING_MEMFD, 0};
 	const struct budget *refused;
 	struct memory *memory;
+	uint64_t requested;
 	struct held held;
 	char byte = 1;
 
 	held_init(&held);
-	CU_ASSERT_EQUAL_FATAL(
-		memory_new(held_vm(&held, 1, BUDGET_UNLIMITED), &request, &memory, &refused), 0);
+	CU_ASSERT_EQUAL_FATAL(memory_new(held_vm(&held, 1, BUDGET_UNLIMITED), &request, &memory,
+				      &refused, &requested),
+		0);
 	CU_ASSERT_EQUAL(memory_resident(memory), 0);
 	CU_ASSERT_EQUAL(memory_punch_all(memory), 0);
 	CU_ASSERT_EQUAL_FATAL(memory_make_memfd(memory), 0);

@@ -187,7 +187,7 @@ static void check_range(int file, uint64_t offset, uint64_t size, unsigned threa
 	uint64_t before = 0, within = 0, missing;
 
 	CU_ASSERT_EQUAL(memory_file_resident(file, &before), 0);
-	CU_ASSERT_EQUAL(memory_file_resident_within(file, offset, size, &within), 0);
+	CU_ASSERT_EQUAL(memory_file_resident_range(file, offset, size, &within), 0);
 	missing = size - within;
 	trial_init(&trial, file, size);
 	trial.request.offset = offset;
@@ -195,7 +195,7 @@ static void check_range(int file, uint64_t offset, uint64_t size, unsigned threa
 	trial_run(&trial, PREALLOCATION_DONE);
 	check_exact(&trial, before);
 	CU_ASSERT_EQUAL(trial.result.allocated, missing);
-	CU_ASSERT_EQUAL(memory_file_resident_within(file, offset, size, &within), 0);
+	CU_ASSERT_EQUAL(memory_file_resident_range(file, offset, size, &within), 0);
 	CU_ASSERT_EQUAL(within, size);
 	trial_clear(&trial);
 }

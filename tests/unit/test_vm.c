@@ -186,12 +186,13 @@ static void test_release_punches(void)
 		const struct budget *refused;
 		struct memory *memory;
 		struct held held;
+		uint64_t requested;
 		struct vm *vm;
 		char *mapped;
 
 		held_init(&held);
 		vm = held_vm(&held, 1, BUDGET_UNLIMITED);
-		CU_ASSERT_EQUAL_FATAL(memory_new(vm, &request, &memory, &refused), 0);
+		CU_ASSERT_EQUAL_FATAL(memory_new(vm, &request, &memory, &refused, &requested), 0);
 		CU_ASSERT_EQUAL_FATAL(memory_make_memfd(memory), 0);
 		mapped =
 			mmap(NULL, request.size, PROT_READ | PROT_WRITE, MAP_SHARED, memory->fd, 0);

@@ -19,7 +19,7 @@ SANITIZERS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:
 class Daemon:
     """Runs until stop(), at most as long as the test."""
 
-    def __init__(self, gate="preferred", config="", files=None):
+    def __init__(self, gate="preferred", config="", files=None, backend="auto"):
         self.directory = tempfile.mkdtemp(prefix="gmemd-test-")
         os.chmod(self.directory, 0o755)
         self.path = os.path.join(self.directory, "run")
@@ -33,6 +33,7 @@ class Daemon:
             "--runtime-directory=" + self.path,
             "--config=" + config_path,
             "--gate=" + gate,
+            "--backend=" + backend,
         ]
 
         def before_exec():

@@ -131,6 +131,9 @@ def check_error(answer, code, number, described, **data):
         check(told.get(name) is not None, "%s: data has no %s: %r" % (described, name, told))
     for name, value in data.items():
         name = "with" if name == "with_" else name
+        if callable(value):
+            check(value(told.get(name)), "%s: data.%s (%s)" % (described, name, error))
+            continue
         equal(told.get(name), value, "%s: data.%s (%s)" % (described, name, error))
     return error
 

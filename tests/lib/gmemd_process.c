@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A gmemd of a bench's own. See gmemd_process.h.
+ * A gmemd of a program's own. See gmemd_process.h.
  */
-#include "tests/bench/gmemd_process.h"
+#include "tests/lib/gmemd_process.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "kernel/cleanup.h"
 #include "protocol/packet.h"
-#include "tests/bench/bench.h"
 
 #define START_TRIES       500
 #define START_INTERVAL_US 10000
@@ -25,17 +25,21 @@ static void path_of(const struct gmemd_process *process, const char *name, char 
 }
 
 /* Its configuration is empty: the host's must not matter. */
-static void execute(const char *program, const struct gmemd_process *process)
+static void execute(const char *program, const char *backend, const struct gmemd_process *process)
 {
-	char log[64], option[64];
+	char log[64], option[64], backend_option[64];
 	int fd;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 
 	path_of(process, "log", log);
 	fd = open(log, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	if (fd >= 0)
 		dup2(fd, STDERR_FILENO);
 	snprintf(option, sizeof option, "--runtime-directory=%s", process->directory);
-	execl(program, program, option, "--config=/dev/null", "--gate=preferred", NULL);
+	snprintf(backend_option, sizeof backend_option, "--backend=%s", backend);
+	execl(program, program, option, backend_option, "--config=/dev/null", "--gate=preferred",
+		NULL);
 	fprintf(stderr, "%s: can't be executed\n", program);
 	_exit(127);
 }
@@ -70,18 +74,18 @@ static int await_service(struct gmemd_process *process)
 	return r;
 }
 
-int gmemd_process_start(const char *program, struct gmemd_process *ret)
+int gmemd_process_start(const char *program, const char *backend, struct gmemd_process *ret)
 {
-	struct gmemd_process process = {.directory = "/tmp/gmemd-bench-XXXXXX"};
+	struct gmemd_process process = {.directory = "/tmp/gmemd-own-XXXXXX"};
 	int r;
 
 	if (!mkdtemp(process.directory))
 		return -errno;
 	path_of(&process, "gmemd.sock", process.socket);
-	process.pid = bench_fork();
+	process.pid = fork();
 	if (process.pid == 0)
-		execute(program, &process);
-	r = process.pid < 0 ? process.pid : await_service(&process);
+		execute(program, backend, &process);
+	r = process.pid < 0 ? -errno : await_service(&process);
 	if (r < 0) {
 		print_log(&process);
 		gmemd_process_end(&process);

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Outcomes. See outcome.h.
+ */
+#include "daemon/outcome.h"
+
+#include "daemon/conversion.h"
+
+static void created(struct events *events, struct memory *memory, bool done)
+{
+	events_memory(events, memory, done ? EVENT_MEMORY_READY : EVENT_MEMORY_FAILED);
+	if (!done)
+		memory_free(memory);
+}
+
+static void bound(struct events *events, struct slot *slot, bool done)
+{
+	slot->state = OBJECT_READY;
+	events_slot(events, slot, done ? EVENT_SLOT_BOUND : EVENT_SLOT_FAILED);
+	if (!done)
+		slot_free(slot);
+}
+
+static void unbound(struct events *events, struct slot *slot, bool done)
+{
+	slot->state = OBJECT_READY;
+	events_slot(events, slot, done ? EVENT_SLOT_UNBOUND : EVENT_SLOT_FAILED);
+	if (done)
+		slot_free(slot);
+}
+
+int outcome_settle(
+	struct events *events, struct call *take_call, unsigned done, uint64_t *ret_discarded)
+{
+	struct call *call = take_call;
+	uint64_t discarded = 0;
+	int r = 0;
+
+	switch (call->kind) {
+	case CALL_CREATE:
+		created(events, call->memory, done);
+		break;
+	case CALL_BIND:
+		bound(events, call->slot, done);
+		break;
+	case CALL_UNBIND:
+		unbound(events, call->slot, done);
+		break;
+	case CALL_CONVERT:
+		r = conversion_end(
+			call->vm, call->conversion, call->first, call->count, done, &discarded);
+		break;
+	}
+	if (r < 0)
+		return r;
+	call_free(call);
+	*ret_discarded = discarded;
+	return 0;
+}

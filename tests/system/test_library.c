@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libgmem's conversions, on a gmemd whose back end is the model: what a VMM of a VM with private
+ * memory calls, on a host that has none.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "client/gmem.h"
+#include "kernel/uapi.h"
+#include "protocol/json.h"
+#include "tests/lib/gmemd_process.h"
+#include "tests/lib/unit.h"
+
+#define PAGE  4096ull
+#define PAGES 64ull
+#define SIZE  (PAGES * PAGE)
+#define BASE  (1ull << 32)
+
+static struct gmemd_process gmemd;
+static struct gmem *gmem;
+static struct gmem_vm *vm;
+static struct gmem_memory *private, *shared;
+static char *shared_bytes;
+
+/* Two slots next to each other on both halves. */
+static void open_vm(enum gmem_state initial_state)
+{
+	struct gmem_vm_options options = {.name = "library",
+		.type = "sw_protected",
+		.commit_limit = SIZE,
+		.initial_state = initial_state};
+	struct gmem_memory_options memfd = {.backing = GMEM_BACKING_MEMFD};
+	struct gmem_memory_options unmapped = {.flags = 0};
+	void *mapped;
+
+	CU_ASSERT_EQUAL_FATAL(gmem_connect(gmemd.socket, &gmem), 0);
+	CU_ASSERT_EQUAL_FATAL(gmem_vm_open(gmem, &options, &vm), 0);
+	CU_ASSERT_EQUAL(gmem_vm_fd(vm), -1);
+	CU_ASSERT_EQUAL_FATAL(gmem_memory_create(vm, SIZE, &unmapped, &private), 0);
+	CU_ASSERT_EQUAL_FATAL(gmem_memory_create(vm, SIZE, &memfd, &shared), 0);
+	CU_ASSERT_EQUAL_FATAL(gmem_memory_map(shared, 0, SIZE, PROT_READ | PROT_WRITE, &mapped), 0);
+	shared_bytes = mapped;
+	memset(shared_bytes, 's', SIZE);
+	for (uint32_t i = 0; i < 2; i++) {
+		struct gmem_slot slot = {.slot = i,
+			.guest_phys_addr = BASE + i * SIZE / 2,
+			.memory_size = SIZE / 2,
+			.memory = private,
+			.guest_memfd_offset = i * SIZE / 2,
+			.shared_memory = shared,
+			.shared_offset = i * SIZE / 2};
+
+		CU_ASSERT_EQUAL(gmem_slot_bind(vm, &slot), 0);
+	}
+}
+
+/* Its process can open the next VM after this. */
+static void close_vm(void)
+{
+	CU_ASSERT_EQUAL(gmem_vm_close(vm), 0);
+	munmap(shared_bytes, SIZE);
+	shared = gmem_memory_free(shared);
+	private = gmem_memory_free(private);
+	vm = gmem_vm_free(vm);
+	gmem = gmem_free(gmem);
+}
+
+static struct json_object *view(void)
+{
+	struct json_object *result;
+	char params[128], *text;
+	const char *why;
+
+	snprintf(params, sizeof params, "{\"vm\":\"%s\"}", gmem_vm_id(vm));
+	CU_ASSERT_EQUAL_FATAL(gmem_call(gmem, "vm.get", params, &text), 0);
+	result = json_parse(text, strlen(text), &why);
+	free(text);
+	return result;
+}
+
+/* expected: as JSON, page numbers from BASE and numbers of pages. */
+static void check_private(const char *expected)
+{
+	struct json_object *whole = view(), *list = json_get(whole, "private_ranges");
+	char text[256] = "";
+
+	for (size_t i = 0; i < json_length(list); i++) {
+		uint64_t start = 0, size = 0;
+		size_t used = strlen(text);
+
+		json_get_uint(json_at(list, i), "guest_phys_addr", &start);
+		json_get_uint(json_at(list, i), "size", &size);
+		snprintf(text + used, sizeof text - used, "%s%llu+%llu", i > 0 ? " " : "",
+			(unsigned long long)((start - BASE) / PAGE),
+			(unsigned long long)(size / PAGE));
+	}
+	UNIT_ASSERT_ROW(strcmp(text, expected) == 0, "private: \"%s\", not \"%s\"", text, expected);
+	json_unref(whole);
+}
+
+static uint64_t committed(void)
+{
+	struct json_object *whole = view();
+	uint64_t bytes = 0;
+
+	json_get_uint(whole, "committed", &bytes);
+	json_unref(whole);
+	return bytes;
+}
+
+static void test_convert(void)
+{
+	uint64_t discarded = 12345;
+
+	open_vm(GMEM_SHARED);
+	CU_ASSERT_EQUAL(committed(), SIZE);
+	check_private("");
+	CU_ASSERT_EQUAL(
+		gmem_convert(vm, GMEM_PRIVATE, BASE + 30 * PAGE, 4 * PAGE, 0, &discarded), 0);
+	CU_ASSERT_EQUAL(discarded, 4 * PAGE);
+	check_private("30+4");
+	CU_ASSERT_EQUAL(shared_bytes[30 * PAGE], 0);
+	CU_ASSERT_EQUAL(shared_bytes[30 * PAGE - 1], 's');
+	CU_ASSERT_EQUAL(shared_bytes[34 * PAGE], 's');
+	CU_ASSERT_EQUAL(gmem_convert(vm, GMEM_SHARED, BASE + 31 * PAGE, PAGE, 0, NULL), 0);
+	check_private("30+1 32+2");
+	CU_ASSERT_EQUAL(gmem_convert(vm, GMEM_SHARED, BASE, SIZE, 0, NULL), 0);
+	check_private("");
+	close_vm();
+}
+
+static void test_convertv(void)
+{
+	struct gmem_range ranges[GMEM_RANGES_MAX + 1];
+	uint64_t discarded = 0;
+
+	open_vm(GMEM_SHARED);
+	for (size_t i = 0; i < 16; i++)
+		ranges[i] = (struct gmem_range){BASE + 4 * i * PAGE, PAGE};
+	CU_ASSERT_EQUAL(gmem_convertv(vm, GMEM_PRIVATE, ranges, 16, 0, &discarded), 0);
+	CU_ASSERT_EQUAL(discarded, 16 * PAGE);
+	check_private(
+		"0+1 4+1 8+1 12+1 16+1 20+1 24+1 28+1 32+1 36+1 40+1 44+1 48+1 52+1 56+1 60+1");
+	CU_ASSERT_EQUAL(gmem_convertv(vm, GMEM_PRIVATE, ranges, 0, 0, NULL), -EINVAL);
+	CU_ASSERT_EQUAL(gmem_convertv(vm, 2, ranges, 1, 0, NULL), -EINVAL);
+	CU_ASSERT_EQUAL(gmem_convertv(vm, GMEM_SHARED, ranges, 1, 2, NULL), -EINVAL);
+	CU_ASSERT_EQUAL(
+		gmem_convertv(vm, GMEM_SHARED, ranges, GMEM_RANGES_MAX + 1, 0, NULL), -E2BIG);
+	ranges[15].guest_phys_addr = 0;
+	CU_ASSERT_EQUAL(gmem_convertv(vm, GMEM_SHARED, ranges, 16, 0, NULL), -EREMOTEIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_error(), "ranges[15].guest_phys_addr"));
+	check_private(
+		"0+1 4+1 8+1 12+1 16+1 20+1 24+1 28+1 32+1 36+1 40+1 44+1 48+1 52+1 56+1 60+1");
+	close_vm();
+}
+
+/* The largest batch fits a packet with the longest addresses, and all of it is refused or done. */
+static void test_largest_batch(void)
+{
+	struct gmem_range ranges[GMEM_RANGES_MAX];
+
+	open_vm(GMEM_SHARED);
+	for (size_t i = 0; i < GMEM_RANGES_MAX; i++)
+		ranges[i] = (struct gmem_range){(1ull << 52) + 2 * i * PAGE, PAGE << 40};
+	CU_ASSERT_EQUAL(
+		gmem_convertv(vm, GMEM_SHARED, ranges, GMEM_RANGES_MAX, 0, NULL), -EREMOTEIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_error(), "ranges[0].guest_phys_addr"));
+	close_vm();
+}
+
+static void test_keep(void)
+{
+	uint64_t discarded = 12345;
+
+	open_vm(GMEM_SHARED);
+	/* Both halves would cost more than the VM's limit. */
+	CU_ASSERT_EQUAL(gmem_convert(vm, GMEM_PRIVATE, BASE, PAGE, GMEM_CONVERT_KEEP, &discarded),
+		-EREMOTEIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_error(), "budget_exceeded"));
+	CU_ASSERT_EQUAL(discarded, 12345);
+	check_private("");
+	CU_ASSERT_EQUAL(shared_bytes[0], 's');
+	close_vm();
+}
+
+static void test_initially_private(void)
+{
+	open_vm(GMEM_PRIVATE);
+	check_private("0+64");
+	CU_ASSERT_EQUAL(gmem_slot_unbind(vm, 1), 0);
+	check_private("0+64"); /* the kernel's attributes outlive a slot */
+	close_vm();
+}
+
+static void test_memory_fault(void)
+{
+	struct kvm_run run = {.exit_reason = KVM_EXIT_MEMORY_FAULT};
+	struct {
+		uint64_t flags, guest_phys_addr, size;
+	} *fault = (void *)&run.hw;
+
+	open_vm(GMEM_SHARED);
+	*fault = (typeof(*fault)){KVM_MEMORY_EXIT_FLAG_PRIVATE, BASE + 5 * PAGE, PAGE};
+	CU_ASSERT_EQUAL(gmem_memory_fault(vm, &run), 0);
+	check_private("5+1");
+	CU_ASSERT_EQUAL(gmem_memory_fault(vm, &run), 0); /* another vCPU was first */
+	*fault = (typeof(*fault)){KVM_MEMORY_EXIT_FLAG_PRIVATE, BASE + 8 * PAGE + 7, PAGE};
+	CU_ASSERT_EQUAL(gmem_memory_fault(vm, &run), 0);
+	check_private("5+1 8+2");
+	*fault = (typeof(*fault)){0, BASE + 9 * PAGE - 1, 1};
+	CU_ASSERT_EQUAL(gmem_memory_fault(vm, &run), 0);
+	check_private("5+1 9+1");
+	*fault = (typeof(*fault)){1, BASE, PAGE};
+	CU_ASSERT_EQUAL(gmem_memory_fault(vm, &run), -EINVAL);
+	*fault = (typeof(*fault)){0, BASE, 0};
+	CU_ASSERT_EQUAL(gmem_memory_fault(vm, &run), -EINVAL);
+	*fault = (typeof(*fault)){0, UINT64_MAX - 1, PAGE};
+	CU_ASSERT_EQUAL(gmem_memory_fault(vm, &run), -EINVAL);
+	*fault = (typeof(*fault)){0, BASE + SIZE, PAGE};
+	CU_ASSERT_EQUAL(gmem_memory_fault(vm, &run), -EREMOTEIO);
+	run.exit_reason = KVM_EXIT_MMIO;
+	CU_ASSERT_EQUAL(gmem_memory_fault(vm, &run), -EINVAL);
+	check_private("5+1 9+1");
+	close_vm();
+}
+
+int main(int argc, char **argv)
+{
+	CU_TestInfo tests[] = {
+		{"one range", test_convert},
+		{"many ranges", test_convertv},
+		{"as many as one call takes", test_largest_batch},
+		{"keeping what goes stale", test_keep},
+		{"private from the start", test_initially_private},
+		{"KVM_EXIT_MEMORY_FAULT", test_memory_fault},
+		CU_TEST_INFO_NULL,
+	};
+	CU_SuiteInfo suites[] = {
+		{.pName = "libgmem on the model", .pTests = tests}, CU_SUITE_INFO_NULL};
+	int status;
+
+	if (argc != 2 || gmemd_process_start(argv[1], "model", &gmemd) < 0)
+		return EXIT_FAILURE;
+	status = unit_main(suites);
+	gmemd_process_end(&gmemd);
+	return status;
+}
