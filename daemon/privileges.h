@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Privileges: gmemd gives up all capabilities but one.
+ * Privileges: gmemd gives up all capabilities but two, and uses one of these only at moments.
  *
  * CAP_SYS_PTRACE stays, to read the memory map of VMMs of other users and to look at what fds they
- * make their VMs with. /dev/kvm and the runtime directory are opened by who gmemd is, not by
- * capabilities. See capabilities(7).
+ * make their VMs with. CAP_DAC_OVERRIDE stays permitted and is not in effect but while the cgroup
+ * of another user's VMM is opened for entering. What gmemd starts inherits neither. /dev/kvm and
+ * the runtime directory are opened by who gmemd is, not by capabilities. See capabilities(7).
  */
 #pragma once
 
-/* A gmemd without CAP_SYS_PTRACE goes on, and says in the log what it then can't do. -EPERM where
- * giving up fails. */
+/* A gmemd without them goes on, and says in the log what it then can't do. -EPERM where giving up
+ * fails. */
 int privileges_give_up(void);
+
+/* Puts CAP_DAC_OVERRIDE into effect for the calling thread, where it is permitted. */
+void privileges_raise_to_enter(void);
+/* Takes it out of effect again. */
+void privileges_lower(void);

@@ -5,6 +5,7 @@
 #include "kernel/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
@@ -51,7 +52,8 @@ bool process_has_thread(pid_t process, pid_t thread)
 	char path[64];
 
 	snprintf(path, sizeof path, "/proc/%d/task/%d", process, thread);
-	return access(path, F_OK) == 0;
+	/* access(2) would look without our capabilities, and hidepid= hide it. */
+	return faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) == 0;
 }
 
 int process_file_target(pid_t process, int fd, char *ret, size_t size)

@@ -28,12 +28,14 @@ LIBRARY_HEADERS = {
     r"systemd/": {"daemon"},
     r"bsd/": {"daemon", "kernel"},
     r"ini\.h$": {"daemon"},
+    r"numa": {"daemon"},
     r"libsmartcols": {"client"},
 }
 LIBRARY_SYMBOLS = {
     r"json_(object|tokener|util)_": {"protocol"},
     r"(ev|evutil|event|evsignal)_(base|new|add|del|free|make)|^event_": {"daemon"},
     r"sd_": {"daemon"},
+    r"numa_": {"daemon"},
     r"scols_": {"client"},
 }
 ARCHIVES = {

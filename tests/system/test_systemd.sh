@@ -7,7 +7,7 @@ set -u
 work=$(mktemp -d)
 number=0
 failures=0
-plan=14
+plan=16
 
 report() { # status name
 	number=$((number + 1))
@@ -86,13 +86,34 @@ container_run cat "/proc/$pid/status" >"$work/output"
 grep -q "^Uid:[[:space:]]*$(container_run id -u gmemd)[[:space:]]" "$work/output"
 report $? "gmemd runs as its own user"
 grep -q '^CapEff:[[:space:]]*0000000000080000$' "$work/output" &&
-	grep -q '^CapBnd:[[:space:]]*0000000000080000$' "$work/output"
-report $? "with CAP_SYS_PTRACE and no other capability"
+	grep -q '^CapPrm:[[:space:]]*0000000000080002$' "$work/output" &&
+	grep -q '^CapBnd:[[:space:]]*0000000000080002$' "$work/output" &&
+	grep -q '^CapAmb:[[:space:]]*0000000000000000$' "$work/output"
+report $? "with CAP_SYS_PTRACE, CAP_DAC_OVERRIDE out of effect, and no other capability"
 grep -q '^NoNewPrivs:[[:space:]]*1$' "$work/output" && grep -q '^Seccomp:[[:space:]]*2$' "$work/output"
 report $? "under its system call filter"
 
 eventually container_run sh -c 'journalctl -o cat -u gmem-vmm@example.service | grep -q "the same"'
 report $? "the guest's sum is what its VMM sees"
+
+# Another program in gmemd's place, under what its unit lets it do.
+vmm=$(container_run systemctl show -P MainPID gmem-vmm@example.service)
+container_run sh -c 'cat >/usr/local/bin/preallocate && chmod 755 /usr/local/bin/preallocate' <"$BUILD_DIR/tests/system/preallocate"
+container_run sh -c '{
+	sed -e "/^Type=/s/=.*/=oneshot/" -e "/^ExecStart=/s#=.*#=/usr/local/bin/preallocate $0 $1#" -e "/^Restart=/d" \
+		-e "/^WatchdogSec=/d" "$(systemctl show -P FragmentPath gmemd.service)"
+	printf "%s\n" "[Service]" "Environment=ASAN_OPTIONS=detect_leaks=0"
+} >/run/systemd/system/preallocate.service; systemctl daemon-reload' "$vmm" 64
+container_run systemctl start preallocate.service
+status=$?
+container_run journalctl -o cat -u preallocate.service >"$work/output"
+report $status "under gmemd's unit, another user's VMM is charged for what is preallocated"
+
+container_run sed -i -e 's/CAP_DAC_OVERRIDE//' /run/systemd/system/preallocate.service
+container_run systemctl daemon-reload
+! container_run systemctl start preallocate.service 2>/dev/null &&
+	container_run journalctl -o cat -u preallocate.service | grep -q 'preallocate: Permission denied'
+report $? "without CAP_DAC_OVERRIDE, it can't be"
 
 container_run journalctl -o json -u gmemd.service >"$work/output"
 grep -q '"GMEMD_VM":"vm-' "$work/output"

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gmemd-allocator: allocates guest memory in the name of a VM, in a process of its own.
+ *
+ * The kernel charges pages to the cgroup of the task that allocates them, places them by its memory
+ * policy, and kills it where there is no memory left; so that none of this befalls gmemd, which
+ * starts it and tells it what to do (allocation.h). It ends when gmemd does.
+ */
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "daemon/allocator_work.h"
+#include "daemon/node.h"
+#include "kernel/cleanup.h"
+
+/* Of all tasks that the kernel could kill for want of memory, this one. Needs no privilege. */
+static int be_first_to_be_killed(void)
+{
+	static const char most[] = "1000";
+	cleanup_fd int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, most, strlen(most)) < 0)
+		return -errno;
+	return 0;
+}
+
+/* A service manager may have denied capset(2), having left nothing to be given up. */
+static int give_up_privileges(void)
+{
+	bool may_bound;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	if (capng_get_caps_process() < 0)
+		return -EPERM;
+	if (capng_have_capabilities(CAPNG_SELECT_CAPS) == CAPNG_NONE)
+		return 0;
+	may_bound = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
+	capng_clear(CAPNG_SELECT_BOTH);
+	return capng_apply(may_bound ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS) < 0 ? -EPERM : 0;
+}
+
+/* After privileges are given up, which could undo it; and the parent may have died before. */
+static int end_with_parent(pid_t parent)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return -errno;
+	return getppid() == parent ? 0 : -ESRCH;
+}
+
+static enum allocation_end fail(struct allocation *allocation, int r)
+{
+	allocation->error = -r;
+	return ALLOCATION_FAILED;
+}
+
+static enum allocation_end run(struct allocation *allocation)
+{
+	int r = be_first_to_be_killed();
+
+	if (r == 0)
+		r = give_up_privileges();
+	if (r == 0)
+		r = end_with_parent(allocation->parent);
+	if (r < 0)
+		return fail(allocation, r);
+	if (fcntl(ALLOCATION_ENTRANCE, F_GETFD) >= 0)
+		r = cgroup_enter(ALLOCATION_ENTRANCE);
+	if (r == -ENODEV)
+		return ALLOCATION_CGROUP_GONE;
+	if (r == 0)
+		r = node_bind(allocation->node);
+	return r < 0 ? fail(allocation, r) : allocator_work(allocation, ALLOCATION_MEMORY);
+}
+
+int main(void)
+{
+	struct allocation *allocation = mmap(
+		NULL, sizeof *allocation, PROT_READ | PROT_WRITE, MAP_SHARED, ALLOCATION_STATE, 0);
+	sigset_t all;
+
+	if (allocation == MAP_FAILED) {
+		fprintf(stderr, "gmemd-allocator is started by gmemd\n");
+		return 2;
+	}
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	allocation->end = run(allocation);
+	_exit(allocation->end == ALLOCATION_DONE ? EXIT_SUCCESS : EXIT_FAILURE);
+}
