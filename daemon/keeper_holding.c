@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the keeper holds. See keeper_holding.h.
+ */
+#include "daemon/keeper_holding.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <systemd/sd-daemon.h>
+
+#include "daemon/keeper_packet.h"
+#include "kernel/cleanup.h"
+
+/* Names in the fd store: no ':', and at most 255 bytes. */
+#define NAME_FORMAT "held-%" PRIx64 "-%" PRIx64 "-%" PRIx64
+#define NAME_SIZE   64
+
+static int held_compare(struct held *a, struct held *b)
+{
+	return keeper_id_compare(&a->id, &b->id);
+}
+
+RB_GENERATE_LOCAL(held_tree, held, link, held_compare)
+
+static struct held *find(const struct holding *holding, const struct keeper_id *id)
+{
+	struct held key = {.id = *id};
+
+	return RB_FIND(held_tree, (struct held_tree *)&holding->tree, &key);
+}
+
+/* The service manager's fd store; without a service manager these do nothing. */
+
+static void store(const struct held *held)
+{
+	char state[NAME_SIZE + 64];
+
+	snprintf(state, sizeof state, "FDSTORE=1\nFDPOLL=0\nFDNAME=" NAME_FORMAT, held->id.kind,
+		held->id.owner, held->id.member);
+	sd_pid_notify_with_fds(0, /* unset_environment= */ 0, state, &held->fd, 1);
+}
+
+static void unstore(const struct held *held)
+{
+	char state[NAME_SIZE + 64];
+
+	snprintf(state, sizeof state, "FDSTOREREMOVE=1\nFDNAME=" NAME_FORMAT, held->id.kind,
+		held->id.owner, held->id.member);
+	sd_notify(/* unset_environment= */ 0, state);
+}
+
+static void release(struct held *held)
+{
+	if (held->stored)
+		unstore(held);
+	fd_close(held->fd);
+	free(held);
+}
+
+void holding_init(struct holding *holding, size_t limit)
+{
+	*holding = (struct holding){.limit = limit};
+	RB_INIT(&holding->tree);
+}
+
+void holding_clear(struct holding *holding)
+{
+	struct held *held, *next;
+
+	RB_FOREACH_SAFE (held, held_tree, &holding->tree, next) {
+		RB_REMOVE(held_tree, &holding->tree, held);
+		held->stored = false;
+		release(held);
+	}
+	holding->count = 0;
+}
+
+static void insert(struct holding *holding, struct held *held)
+{
+	struct held *old = RB_FIND(held_tree, &holding->tree, held);
+
+	if (old) {
+		RB_REMOVE(held_tree, &holding->tree, old);
+		release(old);
+		holding->count--;
+	}
+	RB_INSERT(held_tree, &holding->tree, held);
+	holding->count++;
+}
+
+static int allocate(struct held **ret, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		ret[i] = malloc(sizeof **ret);
+		if (ret[i])
+			continue;
+		while (i-- > 0)
+			free(ret[i]);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+int holding_put(
+	struct holding *holding, const struct keeper_id *ids, int *fds, unsigned count, bool stored)
+{
+	struct held *held[KEEPER_BATCH];
+	size_t added = 0;
+	int r;
+
+	for (unsigned i = 0; i < count; i++)
+		added += !find(holding, &ids[i]);
+	if (added > 0 && holding->count + added > holding->limit)
+		return -EMFILE;
+	r = allocate(held, count);
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < count; i++) {
+		*held[i] = (struct held){.id = ids[i], .fd = fds[i], .stored = stored};
+		fds[i] = -1; /* taken over */
+		insert(holding, held[i]);
+		if (stored)
+			store(held[i]);
+	}
+	return 0;
+}
+
+void holding_drop(struct holding *holding, const struct keeper_id *id)
+{
+	struct held *held = find(holding, id);
+
+	if (!held)
+		return;
+	RB_REMOVE(held_tree, &holding->tree, held);
+	holding->count--;
+	release(held);
+}
+
+const struct held *holding_after(const struct holding *holding, const struct keeper_id *id)
+{
+	/* The tree's functions take no const. */
+	struct held_tree *tree = (struct held_tree *)&holding->tree;
+	struct held key = {0}, *held;
+
+	if (!id)
+		return RB_MIN(held_tree, tree);
+	key.id = *id;
+	held = RB_NFIND(held_tree, tree, &key);
+	return held && keeper_id_compare(&held->id, id) == 0 ? RB_NEXT(held_tree, tree, held)
+							     : held;
+}
+
+int holding_restore(struct holding *holding, const char *name, int fd)
+{
+	struct keeper_id id;
+	struct held *held;
+
+	if (sscanf(name, "held-%" SCNx64 "-%" SCNx64 "-%" SCNx64, &id.kind, &id.owner,
+		    &id.member) != 3)
+		return -EINVAL;
+	held = malloc(sizeof *held);
+	if (!held)
+		return -ENOMEM;
+	*held = (struct held){.id = id, .fd = fd, .stored = true};
+	insert(holding, held);
+	return 0;
+}

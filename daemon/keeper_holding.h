@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the keeper holds: fds by their ids, up to a limit. All of it is in memory and in the fds
+ * themselves; the service manager's fd store has a second of those that were put with KEEPER_STORE,
+ * for the keeper's own restart.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "daemon/keeper_protocol.h"
+#include "kernel/tree.h"
+
+struct held {
+	RB_ENTRY(held) link;
+	struct keeper_id id;
+	int fd;
+	bool stored;
+};
+
+RB_HEAD(held_tree, held);
+
+struct holding {
+	struct held_tree tree;
+	size_t count, limit;
+};
+
+void holding_init(struct holding *holding, size_t limit);
+/* Closes all. What the service manager has stored stays there. */
+void holding_clear(struct holding *holding);
+
+/* Takes all of the fds over, which are -1 then, or, where it fails, none. -EMFILE past the limit,
+ * -ENOMEM. */
+int holding_put(
+	struct holding *holding, const struct keeper_id *ids, int *fds, unsigned count, bool store);
+void holding_drop(struct holding *holding, const struct keeper_id *id);
+
+/* The first one after an id, or of all where it is NULL. NULL where there is none. */
+const struct held *holding_after(const struct holding *holding, const struct keeper_id *id);
+
+/* Takes over a fd that the service manager gave back under the name that it was stored by. -EINVAL
+ * where it is no such name. */
+int holding_restore(struct holding *holding, const char *name, int fd);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Serving the keeper's peers: a few connections, each request answered at once.
+ *
+ * Peers are the keeper's own user and root. From one that doesn't read its answers nothing more is
+ * read; one that sends what is no request is disconnected, and what is held stays.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/keeper_holding.h"
+
+/* A gmemd, its successor, and whoever looks at them. */
+#define KEEPER_CONNECTIONS 4
+
+struct keeper_connection {
+	int fd;       /* -1: none */
+	bool stalled; /* has answers to read before it is served */
+};
+
+struct keeper_server {
+	struct holding *holding;
+	int listener, signals; /* not owned */
+	int idle_seconds;      /* it ends when it was of no use for so long; -1: it doesn't */
+	uint64_t started;      /* CLOCK_MONOTONIC, nanoseconds */
+	bool resting;          /* accepts nobody for a moment */
+	struct keeper_connection connections[KEEPER_CONNECTIONS];
+};
+
+/* Returns 0 at SIGTERM, SIGINT or the end of its use, or a negative errno. */
+int keeper_server_run(struct keeper_server *server);

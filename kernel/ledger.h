@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A ledger: records in a memfd that outlive their writer, whole, wherever it was killed.
+ *
+ * Whoever opens it after a SIGKILL between any two instructions sees what the last transaction has
+ * committed and nothing of a later one, however many records either has changed. Each record has
+ * two copies, tagged with the sequence number of the transaction that wrote them. A transaction
+ * writes the copies that are not current, and commits by one aligned 8-byte store of its sequence
+ * number into the header. Of a record's copies the current one is the one with the highest sequence
+ * number that is committed; a checksum over it finds what was changed otherwise.
+ *
+ * Records have an index below the capacity and a length up to the record size; both limits are set
+ * when the ledger is made. Only pages of records that were ever used take memory, so the capacity
+ * costs nothing: the file is as long as it needs to be from the start, and sealed so. A record
+ * costs 2 * (16 + record size) bytes, the header 64.
+ *
+ * One writer at a time; readers beside it see what is committed, unless two transactions end while
+ * they look at one record. Functions return 0 or a negative errno and write outputs only on
+ * success.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define LEDGER_RECORD_SIZE_MAX 4096
+#define LEDGER_CAPACITY_MAX    (1u << 20)
+
+struct ledger;
+
+/*
+ * An empty one. name shows in /proc and need not be unique. record_size is a multiple of 8. -EINVAL
+ * past a limit.
+ */
+int ledger_new(const char *name, uint32_t record_size, uint32_t capacity, struct ledger **ret);
+
+/*
+ * One that was made before, maybe by an earlier version of this code. fd belongs to the ledger
+ * where it succeeds. Writes nothing. -EBADMSG where it is none, or not whole; -EPROTONOSUPPORT
+ * where a later version has made it, in a format that this one doesn't know.
+ */
+int ledger_open(int fd, struct ledger **ret);
+
+/* Drops a transaction that was not committed. Takes NULL, returns NULL. */
+struct ledger *ledger_free(struct ledger *ledger);
+
+/* Owned by the ledger. */
+int ledger_fd(const struct ledger *ledger);
+uint32_t ledger_record_size(const struct ledger *ledger);
+uint32_t ledger_capacity(const struct ledger *ledger);
+/* No record has an index that is not below this: where a walk through all of them ends. */
+uint32_t ledger_end(const struct ledger *ledger);
+
+/*
+ * The record as committed; valid until it is changed for the second time. A length smaller than
+ * expected is how the record of an earlier writer looks that has grown since. -ENOENT where there
+ * is none.
+ */
+int ledger_get(
+	const struct ledger *ledger, uint32_t index, const void **ret_bytes, size_t *ret_length);
+
+/*
+ * What is put and deleted until ledger_commit() or ledger_abort() is one transaction; the last
+ * about a record counts. length is 1 up to the record size. -EINVAL past a limit.
+ */
+int ledger_put(struct ledger *ledger, uint32_t index, const void *bytes, size_t length);
+/* Deleting what is not there is no error. */
+int ledger_delete(struct ledger *ledger, uint32_t index);
+void ledger_commit(struct ledger *ledger);
+void ledger_abort(struct ledger *ledger);
+
+/*
+ * An index that has no record, neither committed nor in this transaction; the lower ones first, so
+ * that few pages are used. It stays free until something is put there. -ENOSPC where there is none.
+ */
+int ledger_free_index(struct ledger *ledger, uint32_t *ret_index);
