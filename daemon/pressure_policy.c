@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define QUIET 10000000 /* microseconds */
+
 static int ask_compare(struct pressure_ask *a, struct pressure_ask *b)
 {
 	return a->key < b->key ? -1 : a->key > b->key;
@@ -19,6 +21,18 @@ const char *pressure_level_name(enum pressure_level level)
 	static const char *const names[PRESSURE_LEVELS] = {"none", "low", "medium", "critical"};
 
 	return names[level];
+}
+
+struct pressure_settings pressure_settings_for(
+	uint64_t floor, uint64_t deadline, uint64_t page_size)
+{
+	return (struct pressure_settings){
+		.floor = floor,
+		.margin = floor / 4,
+		.quiet = QUIET,
+		.deadline = deadline,
+		.page_size = page_size,
+	};
 }
 
 void pressure_policy_init(struct pressure_policy *policy, const struct pressure_settings *settings)

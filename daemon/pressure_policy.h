@@ -38,6 +38,10 @@ struct pressure_settings {
 	uint64_t page_size;
 };
 
+/* With a margin of a quarter of the floor, and 10 s of quiet. */
+struct pressure_settings pressure_settings_for(
+	uint64_t floor, uint64_t deadline, uint64_t page_size);
+
 enum pressure_answer {
 	PRESSURE_ANSWER_PENDING, /* until the deadline */
 	PRESSURE_ANSWER_GIVEN,   /* all that was asked for */
