@@ -14,6 +14,7 @@
 #include "daemon/backend.h"
 #include "daemon/bulk.h"
 #include "daemon/log.h"
+#include "daemon/preallocating.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
 
@@ -79,6 +80,7 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	memset(gmemd, 0, sizeof *gmemd);
 	gmemd->config = *config;
 	TAILQ_INIT(&gmemd->events);
+	TAILQ_INIT(&gmemd->preallocating);
 	raise_file_limit();
 	r = probe(gmemd);
 	if (r == 0)
@@ -106,6 +108,7 @@ void gmemd_clear(struct gmemd *gmemd)
 {
 	struct vm *vm;
 
+	preallocating_stop_all(gmemd);
 	bulk_free(gmemd->bulk);
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
 		watch_stop(vm);

@@ -11,11 +11,14 @@
 #include "daemon/events.h"
 #include "daemon/vm.h"
 
+TAILQ_HEAD(preallocating_list, preallocating);
+
 struct gmemd {
 	struct config config;
 	struct host_offer host;
 	struct event_base *base;
 	struct bulk *bulk;
+	struct preallocating_list preallocating;
 	struct users *users;
 	struct registry registry;
 	struct events events;

@@ -72,6 +72,7 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
 	memory->size = request->size;
 	memory->backing = request->backing;
 	memory->flags = request->flags;
+	memory->node = request->node;
 	r = memory_set_up(memory, request);
 	refused = r == 0 ? commitment_grow(vm, memory->backing, memory->size, ret_bytes) : NULL;
 	if (r < 0 || refused) {

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "daemon/node.h"
 #include "daemon/vm.h"
 #include "kernel/memory_file.h"
 #include "protocol/methods.h"
@@ -23,6 +24,7 @@ struct memory {
 	uint64_t size;
 	enum memory_backing backing;
 	uint64_t flags;
+	int node; /* that its pages come from, or NODE_ANY */
 	enum object_state state;
 	int fd;            /* -1 while pending */
 	uint64_t resident; /* bytes of pages when they were last counted */
@@ -40,6 +42,7 @@ struct memory_request {
 	uint64_t size;
 	enum memory_backing backing;
 	uint64_t flags;
+	int node; /* or NODE_ANY */
 };
 
 /*

@@ -11,6 +11,7 @@
 #include "daemon/bulk.h"
 #include "daemon/deferral.h"
 #include "daemon/log.h"
+#include "daemon/preallocating.h"
 #include "protocol/json.h"
 
 /* What is to be done once the pages are gone, and for whom. */
@@ -92,6 +93,7 @@ int release_memory(struct request *request, struct memory *memory)
 		return request->error.code;
 	}
 	release->memory = memory->id;
+	preallocating_stop_memory(request->gmemd, memory);
 	bulk_job_add(job, BULK_PUNCH, memory->fd, 0, memory->size);
 	if (!bulk_do(request->gmemd->bulk, job)) {
 		memory->state = OBJECT_CLOSING;
@@ -198,6 +200,7 @@ int release_vm(struct request *request, struct vm *vm)
 		return request->error.code;
 	}
 	release->vm = vm;
+	preallocating_stop_vm(request->gmemd, vm);
 	vm_stop(vm);
 	vm->releasing = !bulk_do(request->gmemd->bulk, job);
 	if (vm->releasing)
@@ -234,6 +237,7 @@ void release_ended_vm(struct gmemd *gmemd, struct vm *vm)
 	bool was_released = vm->state == VM_RELEASED;
 	struct bulk_job *job;
 
+	preallocating_stop_vm(gmemd, vm);
 	vm_stop(vm);
 	if (vm->releasing)
 		return; /* what does that frees it */

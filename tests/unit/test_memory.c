@@ -16,7 +16,7 @@
 
 static int new_memory(struct vm *vm, uint64_t size, const char **ret_scope)
 {
-	struct memory_request request = {.size = size, .backing = BACKING_GUEST_MEMFD};
+	struct memory_request request = {.size = size, .backing = BACKING_GUEST_MEMFD, NODE_ANY};
 	const struct budget *refused = NULL;
 	struct memory *memory = NULL;
 	uint64_t requested;
