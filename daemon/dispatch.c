@@ -35,8 +35,7 @@ static int too_long_for_batch(struct rpc_error *error)
 		BATCH_ANSWER_BYTES_MAX);
 }
 
-static int find_method(
-	const char *name, bool in_batch, struct request *request, const struct method **ret)
+static int find_method(const char *name, struct request *request, const struct method **ret)
 {
 	const struct method *method = method_by_name(name);
 
@@ -47,12 +46,12 @@ static int find_method(
 			method->access & ACCESS_OPERATOR
 				? "the operators' socket, admin.sock, for this method"
 				: "the VMMs' socket, gmemd.sock, for this method");
-	if (in_batch && (fields_have(method->parameters, FIELD_FD) ||
-				fields_have(method->result, FIELD_FD)))
+	if (request->in_batch && (fields_have(method->parameters, FIELD_FD) ||
+					 fields_have(method->result, FIELD_FD)))
 		return rpc_error_invalid_request(&request->error,
 			"a batch carries no file descriptors, and this method may need some");
 	/* Known without making it 64 times over, which would keep others waiting. */
-	if (in_batch && method == &methods[METHOD_RPC_DISCOVER])
+	if (request->in_batch && method == &methods[METHOD_RPC_DISCOVER])
 		return too_long_for_batch(&request->error);
 	if (request->caller->fds_refused && fields_have(method->result, FIELD_FD))
 		return rpc_error_busy(&request->error,
@@ -61,12 +60,12 @@ static int find_method(
 	return 0;
 }
 
-static int carry_out(const struct request_message *message, bool in_batch, struct request *request)
+static int carry_out(const struct request_message *message, struct request *request)
 {
 	const struct method *method = NULL;
 	int r;
 
-	r = find_method(message->method, in_batch, request, &method);
+	r = find_method(message->method, request, &method);
 	if (r < 0)
 		return r;
 	r = fields_decode(method->parameters, message->params, request->fds, &request->parameters,
@@ -87,9 +86,10 @@ static struct json_object *serve(
 	struct json_object *answer;
 	int r;
 
+	request->in_batch = in_batch;
 	r = request_message_read(message, &read, &request->error);
 	if (r == 0)
-		r = carry_out(&read, in_batch, request);
+		r = carry_out(&read, request);
 	if (r < 0) {
 		request->result = json_unref(request->result);
 		fd_list_close(&request->answer_fds);

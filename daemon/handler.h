@@ -24,6 +24,7 @@ struct request {
 	struct gmemd *gmemd;
 	const struct caller *caller;
 	union method_parameters parameters;
+	bool in_batch;              /* its answer shares a packet with others */
 	struct fd_list *fds;        /* of the packet; what isn't taken stays its */
 	struct json_object *result; /* an object */
 	struct fd_list answer_fds;  /* go with the answer, then are closed */
