@@ -19,6 +19,7 @@ from gmemtest.vmm import Vmm
 from gmemtest.wire import PACKET_BYTES, PACKET_FDS, Closed, encode
 
 MEMORY_PAGES = 16
+BACKEND = os.environ.get("BACKEND", "auto")
 
 daemon = vmm = watched = operator = None
 memory = memory_fd = None
@@ -27,8 +28,9 @@ methods = {}
 
 def set_up():
     global daemon, vmm, watched, operator, memory, memory_fd
-    linux.require_guest_memfd()
-    daemon = Daemon()
+    if BACKEND != "model":
+        linux.require_guest_memfd()
+    daemon = Daemon(backend=BACKEND)
     vmm = Vmm(daemon.peer(), "bad input")
     memory, memory_fd = vmm.create(MEMORY_PAGES * PAGE, name="ram")
     vmm.bind(0, 0, PAGE, memory, memory_fd)
