@@ -51,13 +51,14 @@ static unsigned below(unsigned limit)
 	return (unsigned)random() % limit;
 }
 
-static void seed(void)
+static int seed(void)
 {
 	const char *given = getenv("SEED");
 	unsigned number = given ? (unsigned)atoi(given) : (unsigned)time(NULL);
 
 	printf("# SEED=%u\n", number);
 	srandom(number);
+	return 0;
 }
 
 static void bind_slot(uint32_t number, unsigned start, unsigned end)
@@ -256,8 +257,7 @@ static unsigned make_ranges(struct guest_range ranges[static RANGES])
 	return count;
 }
 
-/* A request's calls are one, for there is always room in the mailbox's one run of entries; or two,
- * where it begins anew. */
+/* A request's calls are one: all steps together don't use the mailbox's entries up once. */
 static void note_calls(struct pending *call, const struct json_object *calls, unsigned step)
 {
 	struct json_object *one = json_at(calls, 0);
@@ -350,8 +350,9 @@ int main(void)
 		CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {
-		{.pName = "conversions at random", .pTests = tests}, CU_SUITE_INFO_NULL};
+		{.pName = "conversions at random", .pInitFunc = seed, .pTests = tests},
+		CU_SUITE_INFO_NULL,
+	};
 
-	seed();
 	return unit_main(suites);
 }
