@@ -17,7 +17,6 @@
  * In pages, the guest's memory is [0, 8) and [8, 16) in two slots with a memfd each as the other
  * half; [20, 24) is the VMM's own, [24, 28) is pending, [28, 32) has no other half.
  */
-#define PAGES    16
 #define LIMIT    6
 #define PART_MAX 5
 
@@ -187,41 +186,50 @@ static void test_faults(void)
 	}
 }
 
+static int plan_and_clear(enum convert_to to, const struct part *asked)
+{
+	struct conversion_plan planned;
+	size_t index;
+	int r = plan(to, true, asked, &planned, &index);
+
+	if (r == CONVERSION_FITS)
+		conversion_plan_clear(&planned);
+	return r;
+}
+
+/* Of five pieces where six may be, and of six. */
+static const struct {
+	enum convert_to to;
+	struct part asked[PART_MAX];
+	bool fits_five, fits_six;
+} pieces[] = {
+	{CONVERT_TO_PRIVATE, {{12, 1}}, true, false},
+	{CONVERT_TO_PRIVATE, {{12, 1}, {14, 1}}, false, false},
+	{CONVERT_TO_PRIVATE, {{3, 1}, {1, 1}, {11, 1}}, true, true},
+	{CONVERT_TO_PRIVATE, {{0, 16}}, true, true},
+	{CONVERT_TO_SHARED, {{9, 1}}, true, false},
+	{CONVERT_TO_SHARED, {{8, 1}, {0, 1}, {2, 1}}, true, true},
+	{CONVERT_TO_SHARED, {{10, 2}}, true, true},
+	{CONVERT_TO_SHARED, {{0, 16}}, true, true},
+};
+
 /* At the limit, what makes no more pieces goes on. */
 static void test_pieces(void)
 {
-	static const struct part full[] = {{0, 1}, {2, 1}, {4, 1}, {6, 1}, {8, 3}, {0}};
-	static const struct {
-		enum convert_to to;
-		struct part asked[PART_MAX];
-		bool fits;
-	} rows[] = {{CONVERT_TO_PRIVATE, {{12, 1}}, true},
-		{CONVERT_TO_PRIVATE, {{12, 1}, {14, 1}}, false},
-		{CONVERT_TO_PRIVATE, {{12, 1}, {3, 1}, {1, 1}}, true},
-		{CONVERT_TO_PRIVATE, {{0, 16}}, true}, {CONVERT_TO_SHARED, {{9, 1}}, true},
-		{CONVERT_TO_SHARED, {{8, 1}, {0, 1}, {2, 1}}, true},
-		{CONVERT_TO_SHARED, {{0, 16}}, true}};
-	struct conversion_plan planned;
-	size_t index;
+	static const struct part five[] = {{0, 1}, {2, 1}, {4, 1}, {6, 1}, {8, 3}, {0}};
 
-	set_private(full);
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		int r = plan(rows[i].to, true, rows[i].asked, &planned, &index);
-
-		UNIT_ASSERT_ROW(r == (rows[i].fits ? CONVERSION_FITS : CONVERSION_TOO_MANY),
-			"row %zu: %d", i, r);
-		if (r == CONVERSION_FITS)
-			conversion_plan_clear(&planned);
-	}
+	set_private(five);
+	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
+		UNIT_ASSERT_ROW(
+			plan_and_clear(pieces[i].to, pieces[i].asked) ==
+				(pieces[i].fits_five ? CONVERSION_FITS : CONVERSION_TOO_MANY),
+			"row %zu of five", i);
 	ranges_add(&test.vm->private_ranges, 28 * P, P);
-	CU_ASSERT_EQUAL(plan(CONVERT_TO_PRIVATE, true, rows[0].asked, &planned, &index),
-		CONVERSION_TOO_MANY);
-	CU_ASSERT_EQUAL(plan(CONVERT_TO_SHARED, true, rows[4].asked, &planned, &index),
-		CONVERSION_TOO_MANY);
-	CU_ASSERT_EQUAL(plan(CONVERT_TO_SHARED, true, rows[5].asked, &planned, &index), 0);
-	conversion_plan_clear(&planned);
-	CU_ASSERT_EQUAL(plan(CONVERT_TO_PRIVATE, true, rows[3].asked, &planned, &index), 0);
-	conversion_plan_clear(&planned);
+	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
+		UNIT_ASSERT_ROW(
+			plan_and_clear(pieces[i].to, pieces[i].asked) ==
+				(pieces[i].fits_six ? CONVERSION_FITS : CONVERSION_TOO_MANY),
+			"row %zu of six", i);
 }
 
 /* What comes of them */

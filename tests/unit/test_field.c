@@ -416,39 +416,48 @@ static void test_array_bounds(void)
 		json_get_string(error.data, "expected"), "an array of 1 to 4 objects");
 }
 
+/* The items with a fault: "%s" is one without. */
+static const struct {
+	const char *items, *param;
+} array_faults[] = {{"{}", "items"}, {"null", "items"}, {"7", "items"}, {"\"x\"", "items"},
+	{"[null]", "items[0]"}, {"[[]]", "items[0]"}, {"[7]", "items[0]"},
+	{"[%s,null]", "items[1]"}, {"[%s,%s,\"x\"]", "items[2]"}, {"[{}]", "items[0].start"},
+	{"[%s,{\"start\":1}]", "items[1].size"}, {"[%s,{\"size\":1}]", "items[1].start"},
+	{"[%s,%s,%s,{\"start\":1,\"size\":11}]", "items[3].size"},
+	{"[{\"start\":1,\"size\":0},%s]", "items[0].size"},
+	{"[%s,{\"start\":1001,\"size\":1}]", "items[1].start"},
+	{"[%s,{\"start\":null,\"size\":1}]", "items[1].start"},
+	{"[%s,{\"start\":1,\"size\":1,\"name\":\"\"}]", "items[1].name"},
+	{"[%s,{\"start\":1,\"size\":1,\"Name\":\"x\"}]", "items[1].Name"},
+	{"[%s,{\"start\":1,\"size\":99,\"\":1}]", "items[1]."}};
+
+static void write_items(const char *items, char ret[static 512])
+{
+	static const char good[] = "{\"start\":1,\"size\":1}";
+	int length = sprintf(ret, "{\"before\":[%s],\"items\":", good);
+
+	for (const char *at = items; *at; at++) {
+		if (strncmp(at, "%s", 2) != 0) {
+			ret[length++] = *at;
+			continue;
+		}
+		length += sprintf(ret + length, "%s", good);
+		at++;
+	}
+	strcpy(ret + length, "}");
+}
+
 /* What was decoded before the fault is released with it; a leak is the sanitizer's to find. */
 static void test_array_faults(void)
 {
-	static const struct {
-		const char *items, *param;
-	} rows[] = {{"{}", "items"}, {"null", "items"}, {"7", "items"}, {"\"x\"", "items"},
-		{"[null]", "items[0]"}, {"[[]]", "items[0]"}, {"[7]", "items[0]"},
-		{"[%s,null]", "items[1]"}, {"[%s,%s,\"x\"]", "items[2]"},
-		{"[{}]", "items[0].start"}, {"[%s,{\"start\":1}]", "items[1].size"},
-		{"[%s,{\"size\":1}]", "items[1].start"},
-		{"[%s,%s,%s,{\"start\":1,\"size\":11}]", "items[3].size"},
-		{"[{\"start\":1,\"size\":0},%s]", "items[0].size"},
-		{"[%s,{\"start\":1001,\"size\":1}]", "items[1].start"},
-		{"[%s,{\"start\":null,\"size\":1}]", "items[1].start"},
-		{"[%s,{\"start\":1,\"size\":1,\"name\":\"\"}]", "items[1].name"},
-		{"[%s,{\"start\":1,\"size\":1,\"Name\":\"x\"}]", "items[1].Name"},
-		{"[%s,{\"start\":1,\"size\":99,\"\":1}]", "items[1]."}};
-	static const char good[] = "{\"start\":1,\"size\":1}";
-
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		char items[256] = "", text[512];
+	for (size_t i = 0; i < sizeof array_faults / sizeof *array_faults; i++) {
 		const char *param;
+		char text[512];
 
-		for (const char *at = rows[i].items; *at; at++) {
-			bool here = strncmp(at, "%s", 2) == 0;
-
-			strncat(items, here ? good : at, here ? sizeof good : 1);
-			at += here;
-		}
-		snprintf(text, sizeof text, "{\"before\":[%s],\"items\":%s}", good, items);
+		write_items(array_faults[i].items, text);
 		UNIT_ASSERT_ROW(decode_arrays(text) == RPC_INVALID_PARAMS, "%s", text);
 		param = json_get_string(error.data, "param");
-		UNIT_ASSERT_ROW(strcmp(param, rows[i].param) == 0, "%s: %s", text, param);
+		UNIT_ASSERT_ROW(strcmp(param, array_faults[i].param) == 0, "%s: %s", text, param);
 		UNIT_ASSERT_ROW(!arrays.before.items && !arrays.items.items, "%s", text);
 	}
 }
