@@ -369,6 +369,53 @@ static void test_kept_and_unbound(void)
 	CU_ASSERT_EQUAL(test.vm->private_ranges.total, 2 * P);
 }
 
+/* slot.bind of a second slot behind the first. */
+static struct json_object *bind_second(const struct memory *second)
+{
+	return private_vm_ask(&test,
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"slot.bind\",\"params\":{\"vm\":\"%s\","
+		"\"slot\":1,\"guest_phys_addr\":%llu,\"memory_size\":%llu,\"userspace_addr\":0,"
+		"\"memory\":%" PRIu64 ",\"guest_memfd_offset\":0,\"guest_memfd\":7}}",
+		test.vm->id, PAGES * P, 4 * P, second->id);
+}
+
+static void test_initially_private(void)
+{
+	struct memory *second = private_vm_memory(&test, BACKING_GUEST_MEMFD, 4 * P);
+	struct json_object *answer, *bound, *converted;
+
+	test.vm->initially_private = true;
+	answer = bind_second(second);
+	bound = json_get(json_get(answer, "result"), "call");
+	converted = json_get(json_get(answer, "result"), "convert");
+	CU_ASSERT_EQUAL(number(converted, "count"), 1);
+	CU_ASSERT_EQUAL(number(converted, "request"), KVM_SET_MEMORY_ATTRIBUTES);
+	CU_ASSERT_EQUAL(entry(converted, 0)->address, PAGES * P);
+	CU_ASSERT_EQUAL(entry(converted, 0)->size, 4 * P);
+	CU_ASSERT_EQUAL(code_and_free(report(number(bound, "id"), 1, NULL)), 0);
+	CU_ASSERT_EQUAL(code_and_free(report(number(converted, "id"), 1, NULL)), 0);
+	CU_ASSERT_EQUAL(test.vm->private_ranges.total, 4 * P);
+	json_unref(answer);
+}
+
+/* Where the conversion can't be written, neither is the binding. */
+static void test_initially_private_refused(void)
+{
+	struct memory *second = private_vm_memory(&test, BACKING_GUEST_MEMFD, 4 * P);
+	unsigned free_slots = mailbox_free_entries(test.vm->mailbox, MAILBOX_SLOT);
+
+	one_call(convert(CONVERT_TO_PRIVATE, true, 0, 1024, 1));
+	one_call(convert(CONVERT_TO_PRIVATE, true, 2048, 1024, 1));
+	test.vm->initially_private = true;
+	CU_ASSERT_EQUAL(code_and_free(bind_second(second)), -32007);
+	CU_ASSERT_PTR_NULL(vm_slot(test.vm, 1));
+	CU_ASSERT_EQUAL(mailbox_free_entries(test.vm->mailbox, MAILBOX_SLOT), free_slots);
+	CU_ASSERT_EQUAL(test.vm->converting.total, ENTRIES * P);
+	CU_ASSERT_EQUAL(second->n_slots, 0);
+	test.vm->initially_private = false;
+	CU_ASSERT_EQUAL(code_and_free(bind_second(second)), 0);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -383,6 +430,8 @@ int main(void)
 		{"never reported", test_never_reported},
 		{"a slot unbound meanwhile", test_unbound_meanwhile},
 		{"a slot unbound with both halves", test_kept_and_unbound},
+		{"private from the start", test_initially_private},
+		{"private from the start, and no room", test_initially_private_refused},
 		CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {{.pName = "conversion calls",
