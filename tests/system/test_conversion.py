@@ -17,6 +17,7 @@ from gmemtest.vmm import Vmm
 from gmemtest.wire import PACKET_BYTES, close_all, encode, request
 
 PAGES = 64
+PIECES = 60000  # of private memory
 MANY = 50000
 RANGES_MAX = 2048
 
@@ -25,7 +26,8 @@ daemon = operator = None
 
 def set_up():
     global daemon, operator
-    daemon = Daemon(backend="model", gate="required")
+    config = "[limits]\nprivate-ranges-per-vm = %d\n" % PIECES
+    daemon = Daemon(backend="model", gate="required", config=config)
     operator = daemon.operator()
     # A closed VM is listed until this process's next: from now on there always is one.
     peer = daemon.peer()
@@ -458,6 +460,29 @@ def many():
         equal(convert(vmm, "shared", (0, 2 * MANY)), 0, "discarded")
         equal(private(vmm), [], "all shared by one range")
         halves.close()
+
+
+@test("as many pieces of private memory as there may be, and the way back")
+def pieces():
+    with opened() as vmm:
+        Halves(vmm, 2 * PIECES + 8).close()
+        limit = operator.call("host.describe")["limits"]["private_ranges_per_vm"]
+        equal(limit, PIECES, "the limit as it is told")
+        for first in range(0, PIECES, 1000):
+            ranges = ranges_of(*((2 * i, 1) for i in range(first, first + 1000)))
+            vmm.peer.call("memory.convert", convert_params(vmm, "private", ranges))
+        watched = Watched(daemon, vmm)
+        params = convert_params(vmm, "private", ranges_of((2 * PIECES + 1, 1)))
+        watched.refused(vmm.peer, "memory.convert", params, -32007)
+        convert(vmm, "private", (1, 1))
+        convert(vmm, "private", (2 * PIECES + 1, 1))
+        params = convert_params(vmm, "shared", ranges_of((1, 1)))
+        watched.refused(vmm.peer, "memory.convert", params, -32007)
+        convert(vmm, "shared", (0, 3))
+        equal(len(private(vmm)), PIECES - 1, "pieces")
+        convert(vmm, "private", (0, 2 * PIECES + 8))
+        equal(private(vmm), [(0, 2 * PIECES + 8)], "one piece")
+        watched.operator.close()
 
 
 if __name__ == "__main__":
