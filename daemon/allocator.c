@@ -15,11 +15,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "daemon/allocator_work.h"
 #include "daemon/node.h"
 #include "kernel/cleanup.h"
+
+#define NICENESS 10
 
 /* Of all tasks that the kernel could kill for want of memory, this one. Needs no privilege. */
 static int be_first_to_be_killed(void)
@@ -56,6 +59,15 @@ static int end_with_parent(pid_t parent)
 	return getppid() == parent ? 0 : -ESRCH;
 }
 
+/*
+ * Behind whoever has something to do now: as many threads as there are processors would else keep
+ * gmemd, and VMs that run, waiting for milliseconds. An idle processor is used all the same.
+ */
+static void give_way(void)
+{
+	setpriority(PRIO_PROCESS, 0, NICENESS);
+}
+
 static enum allocation_end fail(struct allocation *allocation, int r)
 {
 	allocation->error = -r;
@@ -72,6 +84,7 @@ static enum allocation_end run(struct allocation *allocation)
 		r = end_with_parent(allocation->parent);
 	if (r < 0)
 		return fail(allocation, r);
+	give_way();
 	if (fcntl(ALLOCATION_ENTRANCE, F_GETFD) >= 0)
 		r = cgroup_enter(ALLOCATION_ENTRANCE);
 	if (r == -ENODEV)

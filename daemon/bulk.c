@@ -90,17 +90,16 @@ uint64_t bulk_job_released(const struct bulk_job *job)
 	return released;
 }
 
+/* What was there when it was punched is gone; what comes back after that is new. */
 static void work(struct bulk_range *range, uint64_t offset, uint64_t size)
 {
-	uint64_t before = 0, after = 0;
+	uint64_t bytes = 0;
 
-	memory_file_resident_range(range->fd, offset, size, &before);
-	range->resident += before;
-	if (range->kind != BULK_PUNCH || before == 0 ||
-		memory_file_punch(range->fd, offset, size) < 0)
-		return;
-	memory_file_resident_range(range->fd, offset, size, &after);
-	range->released += before > after ? before - after : 0;
+	memory_file_resident_range(range->fd, offset, size, &bytes);
+	range->resident += bytes;
+	if (range->kind == BULK_PUNCH && bytes > 0 &&
+		memory_file_punch(range->fd, offset, size) == 0)
+		range->released += bytes;
 }
 
 /* One step of it. False where that was the last. */

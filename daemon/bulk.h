@@ -18,7 +18,7 @@
 
 enum bulk_kind {
 	BULK_COUNT, /* pages */
-	BULK_PUNCH, /* count, give back, count again */
+	BULK_PUNCH, /* count, and give back */
 };
 
 /* A part of a file. */
