@@ -7,16 +7,21 @@
 #include <event2/event.h>
 #include <sys/types.h>
 
+#include "daemon/capacity.h"
 #include "daemon/config.h"
 #include "daemon/events.h"
 #include "daemon/vm.h"
+
+struct pressure_watch;
 
 struct gmemd {
 	struct config config;
 	struct host_offer host;
 	struct event_base *base;
 	struct bulk *bulk;
+	struct pressure_watch *pressure;
 	struct users *users;
+	struct capacity capacity;
 	struct registry registry;
 	struct events events;
 	dev_t kvm_device;   /* /dev/kvm's, to know it again in a VMM */

@@ -44,27 +44,10 @@ static void test_budgets(void)
 	CU_ASSERT_EQUAL(new_memory(large, HELD_HOST - 9 * HELD_PAGE, &scope), -ENOSPC);
 	CU_ASSERT_STRING_EQUAL(scope, "host");
 	CU_ASSERT_EQUAL(new_memory(large, UINT64_MAX - HELD_PAGE, &scope), -ENOSPC);
-	CU_ASSERT_EQUAL(held.registry.budget.committed, 10 * HELD_PAGE);
+	CU_ASSERT_EQUAL(held.capacity.host.committed, 10 * HELD_PAGE);
 	CU_ASSERT_EQUAL(new_memory(large, HELD_HOST - 10 * HELD_PAGE, &scope), 0);
-	CU_ASSERT_EQUAL(held.registry.budget.committed, HELD_HOST);
+	CU_ASSERT_EQUAL(held.capacity.host.committed, HELD_HOST);
 	CU_ASSERT_EQUAL(large->n_memories, 1);
-	held_end(&held);
-}
-
-/* The host's limit is what was configured, but no more than there is. */
-static void test_host_limit(void)
-{
-	struct registry registry;
-	struct held held;
-
-	held_init(&held);
-	CU_ASSERT_EQUAL(held.registry.budget.limit, HELD_HOST);
-	held.config.commit_limit = 0;
-	registry_init(&registry, &backend_kvm, &held.config, &held.host, held.users);
-	CU_ASSERT_EQUAL(registry.budget.limit, held.host.memory_total);
-	held.config.commit_limit = UINT64_MAX;
-	registry_init(&registry, &backend_kvm, &held.config, &held.host, held.users);
-	CU_ASSERT_EQUAL(registry.budget.limit, held.host.memory_total);
 	held_end(&held);
 }
 
@@ -86,7 +69,7 @@ static void test_counts(void)
 	for (int i = 0; i < HELD_MEMORIES; i++)
 		CU_ASSERT_EQUAL(new_memory(other, HELD_PAGE, &scope), 0);
 	CU_ASSERT_EQUAL(new_memory(other, HELD_PAGE, &scope), -EDQUOT);
-	CU_ASSERT_EQUAL(held.registry.budget.committed, 2 * HELD_MEMORIES * HELD_PAGE);
+	CU_ASSERT_EQUAL(held.capacity.host.committed, 2 * HELD_MEMORIES * HELD_PAGE);
 	vm_stop(vm);
 	vm_drop(vm);
 	CU_ASSERT_EQUAL(new_memory(other, HELD_PAGE, &scope), 0);
@@ -165,7 +148,6 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"budgets", test_budgets},
-		{"the host's limit", test_host_limit},
 		{"as many as there may be", test_counts},
 		{"found", test_found},
 		{"adopted", test_adopted},
