@@ -30,7 +30,7 @@ struct gmem {
 	uint64_t last_id;
 	STAILQ_HEAD(kept_events, kept_event) events;
 	unsigned n_events;
-	gmem_pressure_handler *pressure_handler; /* NULL: none */
+	gmem_pressure_handler pressure_handler; /* NULL: none */
 	void *pressure_context;
 	struct packet packet; /* what is being received */
 };

@@ -98,14 +98,14 @@ struct gmem_pressure {
 };
 
 /* pressure is valid during the call. It may call any of these functions but gmem_free(). */
-typedef void gmem_pressure_handler(const struct gmem_pressure *pressure, void *context);
+typedef void (*gmem_pressure_handler)(const struct gmem_pressure *pressure, void *context);
 
 /*
  * Has gmem_dispatch() call handler from now on, in the place of the last one; NULL: none.
  * Subscribes to gmemd's events. context must live until another handler is set or the connection is
  * freed.
  */
-int gmem_set_pressure_handler(struct gmem *gmem, gmem_pressure_handler *handler, void *context);
+int gmem_set_pressure_handler(struct gmem *gmem, gmem_pressure_handler handler, void *context);
 
 /*
  * Calls the handler for each event of its kind that has come, in this thread; never waits. The

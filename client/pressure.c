@@ -25,7 +25,7 @@ static void read_event(const struct json_object *event, struct gmem_pressure *re
 	json_get_uint(event, "deadline_ms", &ret->deadline_ms);
 }
 
-int gmem_set_pressure_handler(struct gmem *gmem, gmem_pressure_handler *handler, void *context)
+int gmem_set_pressure_handler(struct gmem *gmem, gmem_pressure_handler handler, void *context)
 {
 	int r = 0;
 
@@ -43,7 +43,7 @@ int gmem_set_pressure_handler(struct gmem *gmem, gmem_pressure_handler *handler,
 /* The handler is called outside of the turn, so that it can make calls. */
 static bool handle_next(struct gmem *gmem)
 {
-	gmem_pressure_handler *handler;
+	gmem_pressure_handler handler;
 	struct gmem_pressure pressure;
 	struct json_object *event;
 	void *context;

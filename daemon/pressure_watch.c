@@ -116,12 +116,28 @@ static void tell_asked(struct pressure_watch *watch, const struct pressure_vm *v
 	}
 }
 
+/* A VM that has no pages left owes none: it gave some between being counted and being asked. */
+static void forgive(struct pressure_watch *watch)
+{
+	const struct pressure_ask *ask = pressure_policy_ask_from(&watch->policy, 0);
+	uint64_t key;
+
+	for (; ask; ask = pressure_policy_ask_from(&watch->policy, key + 1)) {
+		const struct vm *vm = registry_vm_by_number(&watch->gmemd->registry, ask->key);
+
+		key = ask->key;
+		if (pressure_ask_is_overdue(ask) && (!vm || vm_resident(vm) == 0))
+			pressure_policy_forget(&watch->policy, key);
+	}
+}
+
 /* Without a VM that has pages there is no round, so that the first is asked at once. */
 static void ask(struct pressure_watch *watch)
 {
 	cleanup_free struct pressure_vm *vms = NULL;
 	size_t count = list_vms(watch, NULL, 0), asked = 0;
 
+	forgive(watch);
 	if (count == 0)
 		return;
 	vms = calloc(count, sizeof *vms);
