@@ -5,6 +5,9 @@
  *
  * A guest_memfd is pending until the VMM has created it and handed its fd over; then gmemd keeps
  * the fd.
+ *
+ * What is bound to a NUMA node is charged to that, too. Of a VM with private memory those are the
+ * guest_memfds alone: the other half's pages are there in the place of theirs.
  */
 #pragma once
 
@@ -18,6 +21,7 @@ struct memory {
 	RB_ENTRY(memory) by_file; /* of a ready one */
 	struct vm *vm;
 	struct user *user;
+	struct budget *node_budget; /* NULL: no node's */
 	uint64_t id;
 	char *name; /* NULL: none */
 	uint64_t size;
@@ -40,6 +44,7 @@ struct memory_request {
 	uint64_t size;
 	enum memory_backing backing;
 	uint64_t flags;
+	struct budget *node_budget; /* of the node that its pages are bound to; NULL: none */
 };
 
 /*

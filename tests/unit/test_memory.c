@@ -51,6 +51,58 @@ static void test_budgets(void)
 	held_end(&held);
 }
 
+/* Two on a node that has room for one and a half, in a VM that was promised room for both. */
+static void test_node(void)
+{
+	struct budget node = {.scope = "node", .limit = 15 * HELD_PAGE};
+	struct memory_request request = {
+		.size = 10 * HELD_PAGE, .backing = BACKING_GUEST_MEMFD, .node_budget = &node};
+	const struct budget *refused = NULL;
+	struct memory *memory = NULL;
+	uint64_t requested = 0;
+	struct held held;
+	struct vm *vm;
+
+	held_init(&held);
+	vm = held_vm(&held, 1, 20 * HELD_PAGE);
+	CU_ASSERT_EQUAL(memory_new(vm, &request, &memory, &refused, &requested), 0);
+	CU_ASSERT_EQUAL(node.committed, 10 * HELD_PAGE);
+	CU_ASSERT_EQUAL(memory_new(vm, &request, &memory, &refused, &requested), -ENOSPC);
+	CU_ASSERT_PTR_EQUAL(refused, &node);
+	CU_ASSERT_EQUAL(requested, 10 * HELD_PAGE);
+	CU_ASSERT_EQUAL(vm->budget.committed, 10 * HELD_PAGE);
+	memory_free(memory);
+	CU_ASSERT_EQUAL(node.committed, 0);
+	CU_ASSERT_EQUAL(memory_new(vm, &request, &memory, &refused, &requested), 0);
+	CU_ASSERT_EQUAL(held.capacity.host.committed, 20 * HELD_PAGE);
+	vm_free(vm);
+	CU_ASSERT_EQUAL(node.committed, 0);
+	held_end(&held);
+}
+
+/* A limit is promised: who can't be promised it isn't there. */
+static void test_promise(void)
+{
+	struct held held;
+	struct vm *vm, *other;
+
+	held_init(&held);
+	vm = held_vm(&held, 1, HELD_HOST - HELD_PAGE);
+	CU_ASSERT_EQUAL(held.capacity.host.promised, HELD_HOST - HELD_PAGE);
+	CU_ASSERT_PTR_EQUAL(registry_refuses(&held.registry, 2 * HELD_PAGE), &held.capacity.host);
+	CU_ASSERT_EQUAL(held_vm_new(&held, 2, 2 * HELD_PAGE, &other), -ENOSPC);
+	CU_ASSERT_PTR_NULL(registry_refuses(&held.registry, HELD_PAGE));
+	CU_ASSERT_PTR_NULL(registry_refuses(&held.registry, BUDGET_UNLIMITED));
+	CU_ASSERT_EQUAL(held.capacity.host.committed, HELD_HOST - HELD_PAGE);
+	held_memory(vm, 10 * HELD_PAGE, NULL);
+	vm_stop(vm);
+	CU_ASSERT_EQUAL(held.capacity.host.promised, HELD_HOST - HELD_PAGE);
+	vm_drop(vm);
+	CU_ASSERT_EQUAL(held.capacity.host.promised, 0);
+	CU_ASSERT_EQUAL(held_vm_new(&held, 2, HELD_HOST, &other), 0);
+	held_end(&held);
+}
+
 static void test_counts(void)
 {
 	const char *scope;
@@ -148,6 +200,8 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"budgets", test_budgets},
+		{"bound to a node", test_node},
+		{"promises", test_promise},
 		{"as many as there may be", test_counts},
 		{"found", test_found},
 		{"adopted", test_adopted},
