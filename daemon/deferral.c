@@ -41,6 +41,11 @@ struct deferral *request_defer(struct request *request, enum deferral_order orde
 	return deferral;
 }
 
+void deferral_ending(struct deferral *deferral)
+{
+	deferral->gone = NULL;
+}
+
 const struct caller *deferral_caller(const struct deferral *deferral)
 {
 	return deferral->caller;

@@ -26,6 +26,9 @@ enum deferral_order {
 struct deferral *request_defer(struct request *request, enum deferral_order order,
 	void (*gone)(void *context), void *context);
 
+/* From now on gone is not called: what it would end has ended. */
+void deferral_ending(struct deferral *deferral);
+
 /* Its caller, NULL where that is gone. */
 const struct caller *deferral_caller(const struct deferral *deferral);
 /* A notification to the caller, before the answer. */

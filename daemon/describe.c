@@ -71,7 +71,10 @@ void describe_memory(struct json_object *object, const struct memory *memory)
 	json_add_uint(object, "size", memory->size);
 	json_add_string(object, "backing", backing_names[memory->backing]);
 	json_add_flags(object, "flags", memory->flags, memory_flag_names);
-	json_add_null(object, "node");
+	if (memory->node == NODE_ANY)
+		json_add_null(object, "node");
+	else
+		json_add_uint(object, "node", (uint64_t)memory->node);
 	json_add_string(object, "state", object_state_name(memory->state, "ready"));
 	json_add_uint(object, "resident", memory->resident);
 }

@@ -15,6 +15,7 @@
 #include "daemon/bulk.h"
 #include "daemon/capacity_host.h"
 #include "daemon/log.h"
+#include "daemon/preallocating.h"
 #include "daemon/pressure_watch.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
@@ -100,6 +101,7 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	memset(gmemd, 0, sizeof *gmemd);
 	gmemd->config = *config;
 	TAILQ_INIT(&gmemd->events);
+	TAILQ_INIT(&gmemd->preallocating);
 	raise_file_limit();
 	r = probe(gmemd);
 	if (r == 0)
@@ -119,6 +121,7 @@ void gmemd_clear(struct gmemd *gmemd)
 {
 	struct vm *vm;
 
+	preallocating_stop_all(gmemd);
 	bulk_free(gmemd->bulk);
 	pressure_watch_free(gmemd->pressure);
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)

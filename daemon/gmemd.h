@@ -14,12 +14,15 @@
 
 struct pressure_watch;
 
+TAILQ_HEAD(preallocating_list, preallocating);
+
 struct gmemd {
 	struct config config;
 	struct host_offer host;
 	struct event_base *base;
 	struct bulk *bulk;
 	struct pressure_watch *pressure;
+	struct preallocating_list preallocating;
 	struct users *users;
 	struct capacity capacity;
 	struct registry registry;

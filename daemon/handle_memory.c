@@ -91,9 +91,9 @@ static int check_create(struct request *request, struct vm *vm, uint64_t *ret_fl
 {
 	const struct memory_create_parameters *parameters = &request->parameters.memory_create;
 
-	if (parameters->node != FIELD_UNSET)
-		return rpc_error_unsupported(&request->error, "placement on a NUMA node",
-			request->gmemd->host.kernel_release);
+	if (parameters->node != FIELD_UNSET && !node_exists((int)parameters->node))
+		return rpc_error_invalid_param(
+			&request->error, "node", "a NUMA node of this host that has memory");
 	if (parameters->name && vm_memory_by_name(vm, parameters->name)) {
 		rpc_error_conflict(&request->error, "name", "The VM has a memory of this name");
 		rpc_error_detail_string(&request->error, "name", parameters->name);
@@ -105,8 +105,10 @@ static int check_create(struct request *request, struct vm *vm, uint64_t *ret_fl
 int handle_memory_create(struct request *request)
 {
 	const struct memory_create_parameters *parameters = &request->parameters.memory_create;
-	struct memory_request wanted = {
-		.name = parameters->name, .size = parameters->size, .backing = parameters->backing};
+	struct memory_request wanted = {.name = parameters->name,
+		.size = parameters->size,
+		.backing = parameters->backing,
+		.node = parameters->node == FIELD_UNSET ? NODE_ANY : (int)parameters->node};
 	const struct budget *refused = NULL;
 	struct memory *memory;
 	uint64_t requested;

@@ -224,6 +224,7 @@ static int open_vm(struct request *request, unsigned type)
 		.type = type,
 		.commit_limit = parameters->commit_limit,
 		.initially_private = parameters->initial_state == INITIAL_STATE_PRIVATE,
+		.charge = parameters->charge,
 		.gate = parameters->gate == GATE_WANTED_REQUIRED && registry->backend->needs_gate,
 	};
 	struct vm *vm;

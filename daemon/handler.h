@@ -64,6 +64,8 @@ handler handle_memory_create;
 handler handle_memory_open;
 handler handle_memory_close;
 handler handle_memory_reclaim;
+handler handle_memory_preallocate;
+handler handle_memory_cancel;
 handler handle_slot_bind;
 handler handle_slot_unbind;
 handler handle_memory_convert;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/capacity.h"
 #include "daemon/commitment.h"
 #include "kernel/cleanup.h"
 #include "kernel/model/model.h"
@@ -78,11 +79,14 @@ static void memory_give_back(struct memory *memory)
 		budget_give_back_alone(memory->node_budget, memory->size);
 }
 
-static struct budget *node_budget_of(const struct vm *vm, const struct memory_request *request)
+static struct budget *node_budget_of(const struct memory *memory)
 {
-	if (request->backing == BACKING_MEMFD && vm_has_private_memory(vm))
+	const struct vm *vm = memory->vm;
+
+	if (memory->node == NODE_ANY ||
+		(memory->backing == BACKING_MEMFD && vm_has_private_memory(vm)))
 		return NULL;
-	return request->node_budget;
+	return capacity_of_node(vm->registry->capacity, (unsigned)memory->node);
 }
 
 int memory_new(struct vm *vm, const struct memory_request *request, struct memory **ret,
@@ -102,7 +106,8 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
 	memory->size = request->size;
 	memory->backing = request->backing;
 	memory->flags = request->flags;
-	memory->node_budget = node_budget_of(vm, request);
+	memory->node = request->node;
+	memory->node_budget = node_budget_of(memory);
 	r = memory_set_up(memory, request);
 	refused = r == 0 ? memory_charge(memory, ret_bytes) : NULL;
 	if (r < 0 || refused) {

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "daemon/node.h"
 #include "daemon/vm.h"
 #include "kernel/memory_file.h"
 #include "protocol/methods.h"
@@ -21,12 +22,13 @@ struct memory {
 	RB_ENTRY(memory) by_file; /* of a ready one */
 	struct vm *vm;
 	struct user *user;
-	struct budget *node_budget; /* NULL: no node's */
+	struct budget *node_budget; /* its node's; NULL: it is charged to none */
 	uint64_t id;
 	char *name; /* NULL: none */
 	uint64_t size;
 	enum memory_backing backing;
 	uint64_t flags;
+	int node; /* that its pages come from, or NODE_ANY */
 	enum object_state state;
 	int fd;            /* -1 while pending */
 	uint64_t resident; /* bytes of pages when they were last counted */
@@ -44,7 +46,7 @@ struct memory_request {
 	uint64_t size;
 	enum memory_backing backing;
 	uint64_t flags;
-	struct budget *node_budget; /* of the node that its pages are bound to; NULL: none */
+	int node; /* or NODE_ANY */
 };
 
 /*

@@ -11,6 +11,7 @@
 #include "daemon/bulk.h"
 #include "daemon/deferral.h"
 #include "daemon/log.h"
+#include "daemon/preallocating.h"
 #include "daemon/pressure_watch.h"
 #include "protocol/json.h"
 
@@ -109,6 +110,7 @@ int release_memory(struct request *request, struct memory *memory)
 	}
 	release->memory = memory->id;
 	release->giver = giver_of(request, memory);
+	preallocating_stop_memory(request->gmemd, memory);
 	bulk_job_add(job, BULK_PUNCH, memory->fd, 0, memory->size);
 	if (!bulk_do(request->gmemd->bulk, job)) {
 		memory->state = OBJECT_CLOSING;
@@ -197,6 +199,7 @@ static void vm_released(struct bulk_job *job)
 
 static void stop(struct gmemd *gmemd, struct vm *vm)
 {
+	preallocating_stop_vm(gmemd, vm);
 	vm_stop(vm);
 	pressure_watch_forget(gmemd->pressure, vm);
 }

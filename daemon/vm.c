@@ -155,6 +155,7 @@ int vm_new(struct registry *registry, const struct process *process,
 	vm->registry = registry;
 	vm->type = request->type;
 	vm->initially_private = request->initially_private;
+	vm->charge = request->charge;
 	vm->gate = request->gate ? VM_GATE_PENDING : VM_GATE_NONE;
 	vm->process.pidfd = -1;
 	vm->listener = -1;

@@ -22,6 +22,7 @@
 #include "kernel/process.h"
 #include "kernel/ranges.h"
 #include "kernel/tree.h"
+#include "protocol/methods.h"
 
 enum vm_state { VM_OPENING, VM_RUNNING, VM_RELEASED };
 
@@ -69,6 +70,7 @@ struct vm {
 	char uuid[37];
 	unsigned type;          /* as of KVM_CREATE_VM */
 	bool initially_private; /* what is newly bound is converted */
+	enum vm_charge charge;  /* whose memory cgroup what gmemd allocates for it is charged to */
 	struct process process;
 	struct user *user;
 	enum vm_state state;
@@ -142,6 +144,7 @@ struct vm_request {
 	unsigned type;
 	uint64_t commit_limit; /* promised to it; BUDGET_UNLIMITED: it has what the host has */
 	bool initially_private;
+	enum vm_charge charge;
 	bool gate;
 };
 

@@ -366,6 +366,41 @@ static const struct field memory_reclaim_result[] = {
 	END,
 };
 
+#define TOKEN_BYTES_MAX 64
+#define THREADS_MAX     64
+
+static const struct field memory_preallocate_parameters[] = {
+	{"memory", FIELD_INTEGER, .max = INT64_MAX, AT(memory_preallocate_parameters, memory),
+		.summary = MEMORY_ID},
+	{"offset", FIELD_INTEGER, FIELD_PAGES | FIELD_OPTIONAL, .max = BYTES_MAX,
+		AT(memory_preallocate_parameters, offset), .summary = "Bytes into the memory."},
+	{"size", FIELD_INTEGER, FIELD_PAGES | FIELD_OPTIONAL, .min = 1, .max = BYTES_MAX,
+		.default_value = FIELD_UNSET, AT(memory_preallocate_parameters, size),
+		.summary = "Bytes; to the memory's end by default."},
+	{"threads", FIELD_INTEGER, FIELD_OPTIONAL, .min = 1, .max = THREADS_MAX,
+		.default_value = FIELD_UNSET, AT(memory_preallocate_parameters, threads),
+		.summary = "How many at most; by default as many as the node has cores."},
+	{"token", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = TOKEN_BYTES_MAX,
+		AT(memory_preallocate_parameters, token),
+		.summary =
+			"With one there are notifications \"progress\" of token, done and total, "
+			"and memory.cancel ends it. The user's own, once at a time."},
+	END,
+};
+
+static const struct field memory_preallocate_result[] = {
+	{"allocated", FIELD_INTEGER, .summary = "Bytes of pages that this has added."},
+	{"resident", FIELD_INTEGER, .summary = "Bytes of pages that the memory has now."},
+	{"cancelled", FIELD_BOOLEAN, FIELD_OPTIONAL, .summary = "Where it was."},
+	END,
+};
+
+static const struct field memory_cancel_parameters[] = {
+	{"token", FIELD_STRING, .min = 1, .max = TOKEN_BYTES_MAX,
+		AT(memory_cancel_parameters, token), .summary = "Of a memory.preallocate."},
+	END,
+};
+
 static const struct field memory_open_result[] = {
 	{"fd", FIELD_FD, .summary = "The file."},
 	{"size", FIELD_INTEGER, .summary = "Bytes."},
@@ -502,6 +537,15 @@ const struct method methods[METHODS] = {
 		memory_reclaim_parameters, memory_reclaim_result,
 		ERRORS(RPC_NOT_FOUND, RPC_KERNEL, RPC_BUSY, RPC_GONE),
 		"Gives pages of a memory back to the host, bound or not."},
+	[METHOD_MEMORY_PREALLOCATE] = {"memory.preallocate", ACCESS_VMM | ACCESS_OPERATOR,
+		memory_preallocate_parameters, memory_preallocate_result,
+		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,
+			RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY, RPC_GONE),
+		"Allocates a memory's pages, charged to the VM's memory cgroup unless the VM was "
+		"opened otherwise. Answers when that is done; an error tells what is allocated."},
+	[METHOD_MEMORY_CANCEL] = {"memory.cancel", ACCESS_VMM | ACCESS_OPERATOR,
+		memory_cancel_parameters, no_fields, ERRORS(RPC_NOT_FOUND),
+		"Ends a memory.preallocate, which then answers with what is allocated."},
 	[METHOD_SLOT_BIND] = {"slot.bind", ACCESS_VMM, slot_bind_parameters, slot_bind_result,
 		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,
 			RPC_UNSUPPORTED, RPC_BUSY, RPC_GONE),

@@ -31,6 +31,8 @@ enum method_number {
 	METHOD_MEMORY_OPEN,
 	METHOD_MEMORY_CLOSE,
 	METHOD_MEMORY_RECLAIM,
+	METHOD_MEMORY_PREALLOCATE,
+	METHOD_MEMORY_CANCEL,
 	METHOD_SLOT_BIND,
 	METHOD_SLOT_UNBIND,
 	METHOD_MEMORY_CONVERT,
@@ -129,6 +131,18 @@ struct memory_reclaim_parameters {
 	struct field_array ranges; /* of struct file_range */
 };
 
+struct memory_preallocate_parameters {
+	uint64_t memory;
+	uint64_t offset;
+	uint64_t size;    /* FIELD_UNSET: to the end */
+	uint64_t threads; /* FIELD_UNSET: as many as the node has cores */
+	const char *token;
+};
+
+struct memory_cancel_parameters {
+	const char *token;
+};
+
 struct slot_bind_parameters {
 	const char *vm;
 	uint64_t slot;
@@ -178,6 +192,8 @@ union method_parameters {
 	struct memory_create_parameters memory_create;
 	struct memory_parameters memory;
 	struct memory_reclaim_parameters memory_reclaim;
+	struct memory_preallocate_parameters memory_preallocate;
+	struct memory_cancel_parameters memory_cancel;
 	struct slot_bind_parameters slot_bind;
 	struct slot_unbind_parameters slot_unbind;
 	struct memory_convert_parameters memory_convert;

@@ -72,6 +72,8 @@ def valid_params(method):
         "memory.create": {"vm": vmm.id, "size": PAGE},
         "memory.open": {"memory": memory},
         "memory.close": {"memory": memory},
+        "memory.preallocate": {"memory": memory},
+        "memory.cancel": {"token": "none"},
         "memory.reclaim": {"memory": memory, "ranges": [{"offset": 0, "size": PAGE}]},
         "slot.bind": vmm.bind_params(5, 1 << 32, PAGE, memory, memory_fd, PAGE),
         "slot.unbind": {"vm": vmm.id, "slot": 0},

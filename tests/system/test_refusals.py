@@ -351,7 +351,7 @@ def unsupported():
         equal(other.call("vm.list")["vms"], [], "VMs")
         error = other.error("vm.open", {"name": "x", "gate": "none", "type": "bogus"})
         equal((error["code"], error["data"].get("param")), (-32602, "type"), "no type at all")
-    refused("memory.create", {"vm": vmm.id, "size": PAGE, "node": 0}, -32005)
+    refused("memory.create", {"vm": vmm.id, "size": PAGE, "node": 1000}, -32602, param="node")
     ranges = [{"guest_phys_addr": 0, "size": PAGE}]
     for to in ("private", "shared"):
         refused("memory.convert", {"vm": vmm.id, "to": to, "ranges": ranges}, -32005)

@@ -16,7 +16,7 @@
 
 static int new_memory(struct vm *vm, uint64_t size, const char **ret_scope)
 {
-	struct memory_request request = {.size = size, .backing = BACKING_GUEST_MEMFD};
+	struct memory_request request = {.size = size, .backing = BACKING_GUEST_MEMFD, NODE_ANY};
 	const struct budget *refused = NULL;
 	struct memory *memory = NULL;
 	uint64_t requested;
@@ -54,29 +54,34 @@ static void test_budgets(void)
 /* Two on a node that has room for one and a half, in a VM that was promised room for both. */
 static void test_node(void)
 {
-	struct budget node = {.scope = "node", .limit = 15 * HELD_PAGE};
+	const struct capacity_request capacity = {.total = HELD_HOST};
+	const struct capacity_node nodes[] = {{.number = 3, .total = 15 * HELD_PAGE}};
 	struct memory_request request = {
-		.size = 10 * HELD_PAGE, .backing = BACKING_GUEST_MEMFD, .node_budget = &node};
+		.size = 10 * HELD_PAGE, .backing = BACKING_GUEST_MEMFD, .node = 3};
 	const struct budget *refused = NULL;
 	struct memory *memory = NULL;
 	uint64_t requested = 0;
+	struct budget *node;
 	struct held held;
 	struct vm *vm;
 
 	held_init(&held);
+	capacity_clear(&held.capacity);
+	CU_ASSERT_EQUAL_FATAL(capacity_init(&held.capacity, &capacity, nodes, 1), 0);
+	node = capacity_of_node(&held.capacity, 3);
 	vm = held_vm(&held, 1, 20 * HELD_PAGE);
 	CU_ASSERT_EQUAL(memory_new(vm, &request, &memory, &refused, &requested), 0);
-	CU_ASSERT_EQUAL(node.committed, 10 * HELD_PAGE);
+	CU_ASSERT_EQUAL(node->committed, 10 * HELD_PAGE);
 	CU_ASSERT_EQUAL(memory_new(vm, &request, &memory, &refused, &requested), -ENOSPC);
-	CU_ASSERT_PTR_EQUAL(refused, &node);
+	CU_ASSERT_PTR_EQUAL(refused, node);
 	CU_ASSERT_EQUAL(requested, 10 * HELD_PAGE);
 	CU_ASSERT_EQUAL(vm->budget.committed, 10 * HELD_PAGE);
 	memory_free(memory);
-	CU_ASSERT_EQUAL(node.committed, 0);
+	CU_ASSERT_EQUAL(node->committed, 0);
 	CU_ASSERT_EQUAL(memory_new(vm, &request, &memory, &refused, &requested), 0);
 	CU_ASSERT_EQUAL(held.capacity.host.committed, 20 * HELD_PAGE);
 	vm_free(vm);
-	CU_ASSERT_EQUAL(node.committed, 0);
+	CU_ASSERT_EQUAL(node->committed, 0);
 	held_end(&held);
 }
 

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The preallocations that are under way. See preallocating.h.
+ */
+#include "daemon/preallocating.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/bulk.h"
+#include "daemon/deferral.h"
+#include "daemon/preallocation.h"
+#include "protocol/json.h"
+
+struct preallocating {
+	TAILQ_ENTRY(preallocating) link;
+	struct gmemd *gmemd;
+	struct preallocation *preallocation;
+	struct deferral *deferral;
+	uint64_t vm, memory; /* their numbers */
+	uid_t uid;           /* who asked */
+	char *token;         /* NULL: none */
+	uint64_t size;
+};
+
+/* What came of one, while it is counted how much its memory has. */
+struct ending {
+	struct deferral *deferral;
+	struct preallocation_result result;
+	uint64_t size;
+};
+
+static void forget(struct preallocating *one)
+{
+	TAILQ_REMOVE(&one->gmemd->preallocating, one, link);
+	preallocation_free(one->preallocation);
+	free(one->token);
+	free(one);
+}
+
+/* Its end */
+
+static int fill_error(const struct ending *ending, struct rpc_error *error)
+{
+	const struct preallocation_result *result = &ending->result;
+
+	switch (result->outcome) {
+	case PREALLOCATION_DONE:
+	case PREALLOCATION_CANCELLED:
+		return 0;
+	case PREALLOCATION_NO_ROOM:
+	case PREALLOCATION_OUT_OF_MEMORY:
+		rpc_error_budget_exceeded(
+			error, "cgroup", result->room.limit, result->room.used, ending->size);
+		break;
+	case PREALLOCATION_KILLED:
+		rpc_error_kernel(error, EINTR, "allocating, for the helper was killed");
+		break;
+	case PREALLOCATION_CGROUP_GONE:
+		rpc_error_gone(error, "cgroup", "of the VM's process");
+		break;
+	case PREALLOCATION_FAILED:
+		rpc_error_kernel(error, -result->error, "fallocate");
+		break;
+	}
+	rpc_error_detail_uint(error, "allocated", result->allocated);
+	return error->code;
+}
+
+static void counted(struct bulk_job *job)
+{
+	struct ending *ending = job->context;
+	struct rpc_error error = {.code = RPC_OK};
+	struct json_object *result;
+
+	if (fill_error(ending, &error) < 0) {
+		deferral_refuse(ending->deferral, &error);
+	} else {
+		result = json_new_object();
+		json_add_uint(result, "allocated", ending->result.allocated);
+		json_add_uint(result, "resident", job->ranges[0].resident);
+		if (ending->result.outcome == PREALLOCATION_CANCELLED)
+			json_add_bool(result, "cancelled", true);
+		deferral_answer(ending->deferral, result);
+	}
+	free(ending);
+	bulk_job_free(job);
+}
+
+static void done(void *context, const struct preallocation_result *result)
+{
+	struct preallocating *one = context;
+	struct gmemd *gmemd = one->gmemd;
+	struct memory *memory = registry_memory(&gmemd->registry, one->memory);
+	struct ending *ending = malloc(sizeof *ending);
+	struct bulk_job *job = bulk_job_new(1);
+	struct rpc_error error = {.code = RPC_OK};
+	struct deferral *deferral = one->deferral;
+
+	deferral_ending(deferral);
+	if (memory && ending && job) {
+		*ending = (struct ending){deferral, *result, one->size};
+		bulk_job_add(job, BULK_COUNT, memory->fd, 0, memory->size);
+		job->done = counted;
+		job->context = ending;
+		forget(one);
+		if (bulk_do(gmemd->bulk, job))
+			counted(job);
+		return;
+	}
+	forget(one);
+	bulk_job_free(job);
+	free(ending);
+	rpc_error_internal(&error, "no memory");
+	deferral_refuse(deferral, &error);
+}
+
+static void progress(void *context, uint64_t bytes, uint64_t total)
+{
+	const struct preallocating *one = context;
+	struct json_object *params;
+
+	if (!one->token)
+		return;
+	params = json_new_object();
+	json_add_string(params, "token", one->token);
+	json_add_uint(params, "done", bytes);
+	json_add_uint(params, "total", total);
+	deferral_notify(one->deferral, "progress", params);
+}
+
+static void peer_gone(void *context)
+{
+	const struct preallocating *one = context;
+
+	preallocation_cancel(one->preallocation);
+}
+
+/* Its beginning */
+
+static int check_room(struct request *request, const struct memory *memory, const char *token)
+{
+	const struct preallocating *one;
+	unsigned all = 0, of_vm = 0;
+
+	TAILQ_FOREACH (one, &request->gmemd->preallocating, link) {
+		all++;
+		of_vm += one->vm == memory->vm->number;
+		if (!token || !one->token || one->uid != request->caller->process.uid ||
+			strcmp(one->token, token) != 0)
+			continue;
+		rpc_error_conflict(&request->error, "token", "The token is in use");
+		rpc_error_detail_string(&request->error, "token", token);
+		return request->error.code;
+	}
+	if (of_vm < PREALLOCATIONS_PER_VM && all < PREALLOCATIONS_ON_HOST)
+		return 0;
+	return rpc_error_busy(
+		&request->error, "As many preallocations are under way as there may be", 0);
+}
+
+static int start_error(struct request *request, int r)
+{
+	struct rpc_error *error = &request->error;
+
+	if (r == -ESRCH)
+		return rpc_error_gone(error, "process", "of the VM");
+	if (r == -ENODEV)
+		return rpc_error_gone(error, "cgroup", "of the VM's process");
+	if (r == -EACCES)
+		return rpc_error_not_permitted(
+			error, "gmemd's right to enter the memory cgroup of the VM");
+	if (r == -EXDEV)
+		return rpc_error_unsupported(error, "a view of the VM's memory cgroup",
+			request->gmemd->host.kernel_release);
+	if (r == -ENOMEM)
+		return rpc_error_internal(error, "no memory");
+	return rpc_error_kernel(error, -r, "starting the helper");
+}
+
+/* Where there is no memory controller nobody is charged. */
+static int find_cgroup(const struct vm *vm, struct cgroup *cgroup, const struct cgroup **ret)
+{
+	int r;
+
+	*ret = NULL;
+	if (vm->charge == CHARGE_BROKER)
+		return 0;
+	r = cgroup_of_process(vm->process.pid, vm->process.pidfd, cgroup);
+	if (r == -ENOENT)
+		return 0;
+	if (r == 0)
+		*ret = cgroup;
+	return r;
+}
+
+static int start_helper(
+	struct preallocating *one, const struct memory *memory, uint64_t offset, unsigned threads)
+{
+	struct preallocation_request wanted = {.file = memory->fd,
+		.offset = offset,
+		.size = one->size,
+		.threads = threads,
+		.node = memory->node};
+	const struct preallocation_events events = {progress, done, one};
+	struct cgroup cgroup;
+	int r;
+
+	r = find_cgroup(memory->vm, &cgroup, &wanted.cgroup);
+	if (r < 0)
+		return r;
+	r = preallocation_start(one->gmemd->base, &wanted, &events, &one->preallocation);
+	if (wanted.cgroup)
+		cgroup_release(&cgroup);
+	return r;
+}
+
+static struct preallocating *new_one(
+	struct request *request, const struct memory *memory, uint64_t size)
+{
+	const char *token = request->parameters.memory_preallocate.token;
+	struct preallocating *one = calloc(1, sizeof *one);
+
+	if (!one)
+		return NULL;
+	*one = (struct preallocating){.gmemd = request->gmemd,
+		.vm = memory->vm->number,
+		.memory = memory->id,
+		.uid = request->caller->process.uid,
+		.token = token ? strdup(token) : NULL,
+		.size = size};
+	TAILQ_INSERT_TAIL(&request->gmemd->preallocating, one, link);
+	if (!token || one->token)
+		return one;
+	forget(one);
+	return NULL;
+}
+
+int preallocating_start(
+	struct request *request, struct memory *memory, uint64_t offset, uint64_t size)
+{
+	const struct memory_preallocate_parameters *parameters =
+		&request->parameters.memory_preallocate;
+	unsigned threads = parameters->threads == FIELD_UNSET ? 0 : (unsigned)parameters->threads;
+	struct preallocating *one;
+	int r;
+
+	r = check_room(request, memory, parameters->token);
+	if (r < 0)
+		return r;
+	one = new_one(request, memory, size);
+	r = one ? start_helper(one, memory, offset, threads) : -ENOMEM;
+	if (r == 0) {
+		one->deferral = request_defer(request, DEFERRAL_WHENEVER, peer_gone, one);
+		r = one->deferral ? REQUEST_DEFERRED : -ENOMEM;
+	}
+	if (r < 0 && one)
+		forget(one);
+	return r < 0 ? start_error(request, r) : r;
+}
+
+bool preallocating_cancel(struct gmemd *gmemd, const struct caller *caller, const char *token)
+{
+	const struct preallocating *one;
+
+	TAILQ_FOREACH (one, &gmemd->preallocating, link) {
+		bool own = one->uid == caller->process.uid;
+
+		if (!one->token || strcmp(one->token, token) != 0)
+			continue;
+		if (!own && caller->access != ACCESS_OPERATOR)
+			continue;
+		preallocation_cancel(one->preallocation);
+		return true;
+	}
+	return false;
+}
+
+/* Now, and its peer is told why. */
+static void stop(struct preallocating *one)
+{
+	struct deferral *deferral = one->deferral;
+	struct rpc_error error = {.code = RPC_OK};
+
+	rpc_error_gone_number(&error, "memory", one->memory);
+	deferral_ending(deferral);
+	forget(one);
+	deferral_refuse(deferral, &error);
+}
+
+/* 0 stands for any. */
+static void stop_those(struct gmemd *gmemd, uint64_t vm, uint64_t memory)
+{
+	struct preallocating *one, *next;
+
+	TAILQ_FOREACH_SAFE (one, &gmemd->preallocating, link, next) {
+		if ((vm == 0 || one->vm == vm) && (memory == 0 || one->memory == memory))
+			stop(one);
+	}
+}
+
+void preallocating_stop_memory(struct gmemd *gmemd, const struct memory *memory)
+{
+	stop_those(gmemd, 0, memory->id);
+}
+
+void preallocating_stop_vm(struct gmemd *gmemd, const struct vm *vm)
+{
+	stop_those(gmemd, vm->number, 0);
+}
+
+void preallocating_stop_all(struct gmemd *gmemd)
+{
+	stop_those(gmemd, 0, 0);
+}
