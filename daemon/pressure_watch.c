@@ -262,6 +262,8 @@ static int set_up(struct pressure_watch *watch)
 	int r;
 
 	r = meminfo_open(&watch->meminfo);
+	if (r < 0)
+		log_error("/proc/meminfo: %s", strerror(-r));
 	if (r < 0 || watch->policy.settings.floor == 0)
 		return r;
 	watch->timer = event_new(watch->gmemd->base, -1, 0, timer_event, watch);

@@ -8,7 +8,9 @@ With a floor of all the host's memory there is pressure from the start.
 import contextlib
 import mmap
 import os
+import re
 import signal
+import subprocess
 import time
 
 from gmemtest import linux, tap
@@ -117,6 +119,13 @@ def asks_heard(guest):
     return [event for event in guest.pressure() if event["ask"] > 0]
 
 
+def status(daemon):
+    """As gmemctl prints it."""
+    program = os.path.join(os.environ["BUILD_DIR"], "client", "gmemctl")
+    command = [program, "--socket=" + daemon.socket_path("admin.sock"), "status"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
 @test("VMs are asked for what they have, the largest first, and each hears of itself")
 def order():
     sizes = [8 * MIB, 48 * MIB, 24 * MIB]
@@ -159,12 +168,14 @@ def given():
 
 @test("who does not answer is listed, and operators are told; who does is not any more")
 def overdue():
-    with running("100%", 200, [32 * MIB, 8 * MIB]) as (_, operator, (large, small)):
+    with running("100%", 200, [32 * MIB, 8 * MIB]) as (daemon, operator, (large, small)):
         told = eventually("overdue", lambda: operator.events("pressure_overdue"))
         check({event["vm"] for event in told} <= {large.vm, small.vm}, told)
         check(all(event["given"] < event["asked"] for event in told), told)
         eventually("both", lambda: operator.pressure()["vms_overdue"] == 2)
         check(operator.ask_of(large)["overdue"], "it is listed")
+        line = r"^ +%s has given 0B of 32M, overdue$" % large.vm
+        check(re.search(line, status(daemon), re.MULTILINE), "gmemctl: " + status(daemon))
         eventually("it is asked again", lambda: len(asks_heard(large)) > 2)
         whole = [{"offset": 0, "size": 32 * MIB}]
         large.ask("call", "memory.reclaim", {"memory": large.memory, "ranges": whole})
@@ -243,7 +254,8 @@ def level():
         taken = take_memory(lambda: operator.events("pressure_level"))
         events = need(operator.events("pressure_level"), "an event")
         equal(sorted(set(events[0]) & {"vm", "name"}), [], "it is of no VM")
-        check(events[0]["level"] in LEVELS and events[0]["available"] < floor, events[0])
+        # Where tasks have waited for memory there is pressure with a margin above the floor, too.
+        check(events[0]["level"] in LEVELS and events[0]["available"] < floor * 5 // 4, events[0])
         equal(events[0]["floor"], floor, "floor")
         told = guest.pressure()
         equal((told[0]["level"], told[0]["ask"]), (events[0]["level"], 0), "a VM: the level")
