@@ -118,22 +118,37 @@ static void settle(struct conversion_plan *plan, uint64_t start, uint64_t end)
 		plan->settled[plan->n_settled++] = (struct guest_range){start, end - start};
 }
 
-static void plan_range(struct conversion_plan *plan, const struct vm *vm, const struct asked *whole)
+/* Whether there is one piece more then: private where nothing that touches it is, or shared in the
+ * midst of one. */
+static bool adds_piece(const struct ranges *private, enum convert_to to, const struct asked *part)
+{
+	const struct range *range = ranges_from(private, part->start > 0 ? part->start - 1 : 0);
+
+	if (to == CONVERT_TO_PRIVATE)
+		return !range || range->start > part->end;
+	return range->start < part->start && range->end > part->end;
+}
+
+/* Returns how many pieces there are more then. */
+static size_t plan_range(
+	struct conversion_plan *plan, const struct vm *vm, const struct asked *whole)
 {
 	struct asked part = narrow(&vm->private_ranges, plan->to, whole);
 
 	if (part.end == 0) {
 		settle(plan, whole->start, whole->end);
-		return;
+		return 0;
 	}
 	settle(plan, whole->start, part.start);
 	settle(plan, part.end, whole->end);
 	plan->ranges[plan->count++] = (struct guest_range){part.start, part.end - part.start};
+	return adds_piece(&vm->private_ranges, plan->to, &part);
 }
 
 static int plan_all(struct vm *vm, struct asked *asked, size_t count, struct conversion_plan *plan)
 {
 	const struct config *config = vm->registry->config;
+	size_t added = 0;
 
 	count = merge(asked, count);
 	plan->ranges = calloc(count, sizeof *plan->ranges);
@@ -141,9 +156,9 @@ static int plan_all(struct vm *vm, struct asked *asked, size_t count, struct con
 	if (!plan->ranges || !plan->settled)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
-		plan_range(plan, vm, &asked[i]);
-	if (vm->private_ranges.count + vm->converting.count + plan->count >
-		config->private_ranges_per_vm)
+		added += plan_range(plan, vm, &asked[i]);
+	if (added > 0 && vm->private_ranges.count + vm->converting.count + added >
+				 config->private_ranges_per_vm)
 		return CONVERSION_TOO_MANY;
 	return CONVERSION_FITS;
 }
@@ -308,6 +323,11 @@ static int leave_both(struct vm *vm, uint64_t start, uint64_t size)
 	r = ranges_remove(&vm->in_both, start, size);
 	commitment_discard(vm, before - vm->in_both.total);
 	return r;
+}
+
+int conversion_leave_slot(const struct slot *slot)
+{
+	return leave_both(slot->vm, slot->guest_phys_addr, slot->memory_size);
 }
 
 static int note_done(struct vm *vm, const struct conversion *conversion,

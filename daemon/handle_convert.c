@@ -13,7 +13,8 @@
 
 /* Calls of one answer, at most, so that it fits a packet. There is one, unless what waits to be
  * reported leaves only gaps between. */
-#define CALLS_MAX 256
+#define CALLS_MAX          256
+#define CALLS_IN_BATCH_MAX 4
 
 struct call_span {
 	struct call *calls[CALLS_MAX];
@@ -52,7 +53,8 @@ static int fault_error(struct request *request, int fault, size_t index)
 }
 
 /* All of them or none. */
-static int submit(struct vm *vm, struct conversion *conversion, struct call_span *span)
+static int submit(
+	struct vm *vm, struct conversion *conversion, unsigned calls_max, struct call_span *span)
 {
 	unsigned first = 0;
 	int r = 0;
@@ -60,7 +62,7 @@ static int submit(struct vm *vm, struct conversion *conversion, struct call_span
 	while (r == 0 && first < conversion->count) {
 		struct call **next = &span->calls[span->count];
 
-		r = span->count < CALLS_MAX ? call_new_convert(vm, conversion, first, next)
+		r = span->count < calls_max ? call_new_convert(vm, conversion, first, next)
 					    : -EBUSY;
 		if (r < 0)
 			break;
@@ -88,6 +90,7 @@ static int begin(struct request *request, struct vm *vm, struct conversion *conv
 static int start(struct request *request, struct vm *vm, const struct conversion_plan *plan,
 	struct call_span *span)
 {
+	unsigned calls_max = request->batch ? CALLS_IN_BATCH_MAX : CALLS_MAX;
 	struct conversion *conversion;
 	uint64_t none;
 	int r;
@@ -96,7 +99,7 @@ static int start(struct request *request, struct vm *vm, const struct conversion
 		return rpc_error_internal(&request->error, "no memory");
 	r = begin(request, vm, conversion);
 	if (r == 0) {
-		r = submit(vm, conversion, span);
+		r = submit(vm, conversion, calls_max, span);
 		if (r < 0) {
 			conversion_end(vm, conversion, 0, conversion->count, 0, &none);
 			request_call_error(request, r, "KVM_SET_MEMORY_ATTRIBUTES");

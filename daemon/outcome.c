@@ -44,7 +44,9 @@ int outcome_settle(
 		bound(events, call->slot, done);
 		break;
 	case CALL_UNBIND:
-		unbound(events, call->slot, done);
+		r = done ? conversion_leave_slot(call->slot) : 0;
+		if (r == 0)
+			unbound(events, call->slot, done);
 		break;
 	case CALL_CONVERT:
 		r = conversion_end(

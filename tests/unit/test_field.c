@@ -318,6 +318,159 @@ static void test_required(void)
 	CU_ASSERT_STRING_EQUAL(json_get_string(error.data, "param"), "params");
 }
 
+/* Arrays of objects */
+
+struct item {
+	uint64_t start;
+	uint64_t size;
+	const char *name;
+};
+
+struct array_parameters {
+	struct field_array before, items;
+	uint64_t after;
+};
+
+#define ITEM(member)  .offset = offsetof(struct item, member)
+#define ARRAY(member) .offset = offsetof(struct array_parameters, member)
+
+static const struct field item_fields[] = {
+	{"start", FIELD_INTEGER, .max = 1000, ITEM(start)},
+	{"size", FIELD_INTEGER, .min = 1, .max = 10, ITEM(size)},
+	{"name", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 3, ITEM(name),
+		.default_string = "x"},
+	{.name = NULL},
+};
+
+static const struct field array_fields[] = {
+	{"before", FIELD_ARRAY, FIELD_OPTIONAL, .max = 9, .fields = item_fields,
+		.item_size = sizeof(struct item), ARRAY(before)},
+	{"items", FIELD_ARRAY, .min = 1, .max = 4, .fields = item_fields,
+		.item_size = sizeof(struct item), ARRAY(items)},
+	{"after", FIELD_INTEGER, FIELD_OPTIONAL, .max = 9, ARRAY(after)},
+	{.name = NULL},
+};
+
+static struct array_parameters arrays;
+
+static int decode_arrays(const char *text)
+{
+	const char *why;
+
+	json_unref(params);
+	params = json_parse(text, strlen(text), &why);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(params);
+	rpc_error_clear(&error);
+	memset(&arrays, 0x5a, sizeof arrays);
+	return fields_decode(array_fields, params, &fds, &arrays, &error);
+}
+
+static void test_arrays(void)
+{
+	const struct item *items;
+
+	CU_ASSERT_EQUAL_FATAL(
+		decode_arrays("{\"items\":[{\"start\":0,\"size\":10},{\"name\":\"abc\","
+			      "\"size\":1,\"start\":1000}],\"after\":7}"),
+		0);
+	items = arrays.items.items;
+	CU_ASSERT_EQUAL(arrays.items.count, 2);
+	CU_ASSERT_EQUAL(items[0].start, 0);
+	CU_ASSERT_EQUAL(items[0].size, 10);
+	CU_ASSERT_STRING_EQUAL(items[0].name, "x");
+	CU_ASSERT_EQUAL(items[1].start, 1000);
+	CU_ASSERT_EQUAL(items[1].size, 1);
+	CU_ASSERT_STRING_EQUAL(items[1].name, "abc");
+	CU_ASSERT_EQUAL(arrays.after, 7);
+	CU_ASSERT_EQUAL(arrays.before.count, 0);
+	CU_ASSERT_PTR_NULL(arrays.before.items);
+	fields_release(array_fields, &arrays);
+	CU_ASSERT_PTR_NULL(arrays.items.items);
+	CU_ASSERT_EQUAL(arrays.items.count, 0);
+	fields_release(array_fields, &arrays);
+}
+
+/* An empty one, where that is allowed, is none. */
+static void test_array_bounds(void)
+{
+	char text[512];
+
+	CU_ASSERT_EQUAL(decode_arrays("{\"before\":[],\"items\":[{\"start\":1,\"size\":1}]}"), 0);
+	CU_ASSERT_EQUAL(arrays.before.count, 0);
+	CU_ASSERT_PTR_NULL(arrays.before.items);
+	fields_release(array_fields, &arrays);
+	for (size_t count = 0; count < 7; count++) {
+		bool fits = count >= 1 && count <= 4;
+
+		strcpy(text, "{\"items\":[");
+		for (size_t i = 0; i < count; i++)
+			sprintf(text + strlen(text), "%s{\"start\":%zu,\"size\":1}",
+				i > 0 ? "," : "", i);
+		strcat(text, "]}");
+		UNIT_ASSERT_ROW(decode_arrays(text) == (fits ? 0 : RPC_INVALID_PARAMS), "%s", text);
+		UNIT_ASSERT_ROW(arrays.items.count == (fits ? count : 0), "%s", text);
+		fields_release(array_fields, &arrays);
+	}
+	CU_ASSERT_STRING_EQUAL(json_get_string(error.data, "param"), "items");
+	CU_ASSERT_STRING_EQUAL(
+		json_get_string(error.data, "expected"), "an array of 1 to 4 objects");
+}
+
+/* The items with a fault: "%s" is one without. */
+static const struct {
+	const char *items, *param;
+} array_faults[] = {{"{}", "items"}, {"null", "items"}, {"7", "items"}, {"\"x\"", "items"},
+	{"[null]", "items[0]"}, {"[[]]", "items[0]"}, {"[7]", "items[0]"},
+	{"[%s,null]", "items[1]"}, {"[%s,%s,\"x\"]", "items[2]"}, {"[{}]", "items[0].start"},
+	{"[%s,{\"start\":1}]", "items[1].size"}, {"[%s,{\"size\":1}]", "items[1].start"},
+	{"[%s,%s,%s,{\"start\":1,\"size\":11}]", "items[3].size"},
+	{"[{\"start\":1,\"size\":0},%s]", "items[0].size"},
+	{"[%s,{\"start\":1001,\"size\":1}]", "items[1].start"},
+	{"[%s,{\"start\":null,\"size\":1}]", "items[1].start"},
+	{"[%s,{\"start\":1,\"size\":1,\"name\":\"\"}]", "items[1].name"},
+	{"[%s,{\"start\":1,\"size\":1,\"Name\":\"x\"}]", "items[1].Name"},
+	{"[%s,{\"start\":1,\"size\":99,\"\":1}]", "items[1]."}};
+
+static void write_items(const char *items, char ret[static 512])
+{
+	static const char good[] = "{\"start\":1,\"size\":1}";
+	int length = sprintf(ret, "{\"before\":[%s],\"items\":", good);
+
+	for (const char *at = items; *at; at++) {
+		if (strncmp(at, "%s", 2) != 0) {
+			ret[length++] = *at;
+			continue;
+		}
+		length += sprintf(ret + length, "%s", good);
+		at++;
+	}
+	strcpy(ret + length, "}");
+}
+
+/* What was decoded before the fault is released with it; a leak is the sanitizer's to find. */
+static void test_array_faults(void)
+{
+	for (size_t i = 0; i < sizeof array_faults / sizeof *array_faults; i++) {
+		const char *param;
+		char text[512];
+
+		write_items(array_faults[i].items, text);
+		UNIT_ASSERT_ROW(decode_arrays(text) == RPC_INVALID_PARAMS, "%s", text);
+		param = json_get_string(error.data, "param");
+		UNIT_ASSERT_ROW(strcmp(param, array_faults[i].param) == 0, "%s: %s", text, param);
+		UNIT_ASSERT_ROW(!arrays.before.items && !arrays.items.items, "%s", text);
+	}
+}
+
+/* A fault behind the array, too. */
+static void test_array_before_fault(void)
+{
+	CU_ASSERT_EQUAL(decode_arrays("{\"items\":[{\"start\":1,\"size\":1}],\"after\":10}"),
+		RPC_INVALID_PARAMS);
+	CU_ASSERT_STRING_EQUAL(json_get_string(error.data, "param"), "after");
+	CU_ASSERT_PTR_NULL(arrays.items.items);
+}
+
 /* Descriptions */
 
 static void check_expectation(size_t index, const char *wanted)
@@ -436,6 +589,10 @@ int main(void)
 		{"unknown", test_unknown},
 		{"unknown and long", test_unknown_long},
 		{"required", test_required},
+		{"arrays", test_arrays},
+		{"arrays: how many", test_array_bounds},
+		{"arrays: each item's faults", test_array_faults},
+		{"arrays: a fault behind them", test_array_before_fault},
 		CU_TEST_INFO_NULL,
 	};
 	CU_TestInfo describing[] = {

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A VMM without a gate: opens its VM, triggers the calls, reports what came of them."""
+"""A VMM without a gate: opens its VM, triggers the calls, reports what came of them.
+
+On the model there is nothing to map and nothing to trigger: calls are null, files come at once.
+"""
 
 import errno
 import os
@@ -18,7 +21,7 @@ class Vmm:
         self.opened, self.fds = peer.call_with_fds("vm.open", params)
         self.id = self.opened["vm"]
         self.vm_fd = -1
-        if make:
+        if make and self.opened["kvm"] is not None:
             self._map_mailbox()
             self.vm_fd = linux.ioctl(self.fds[self.opened["kvm"]], linux.KVM_CREATE_VM, 0)
 
@@ -65,6 +68,8 @@ class Vmm:
 
     def carry_out(self, call):
         """Triggers a call that makes no file, and reports it. Raises OSError where it fails."""
+        if call is None:
+            return
         done, _, name = self.trigger(call)
         self.report(call, done, name)
         if name is not None:
@@ -72,7 +77,10 @@ class Vmm:
 
     def create(self, size, **options):
         """A new guest_memfd: (its id, its fd, which is the caller's)."""
-        result = self.peer.call("memory.create", dict({"vm": self.id, "size": size}, **options))
+        params = dict({"vm": self.id, "size": size}, **options)
+        result, fds = self.peer.call_with_fds("memory.create", params)
+        if result["call"] is None:
+            return result["memory"], fds[result["fd"]]
         done, fd, name = self.trigger(result["call"])
         if name is not None:
             self.report(result["call"], done, name)
@@ -80,8 +88,8 @@ class Vmm:
         self.report(result["call"], done, fd=fd)
         return result["memory"], fd
 
-    def bind_params(self, slot, address, size, memory, fd, offset=0):
-        return {
+    def bind_params(self, slot, address, size, memory, fd, offset=0, **options):
+        params = {
             "vm": self.id,
             "slot": slot,
             "guest_phys_addr": address,
@@ -91,9 +99,13 @@ class Vmm:
             "guest_memfd_offset": offset,
             "guest_memfd": fd,
         }
+        params.update(options)
+        return params
 
     def bind(self, *arguments, **options):
-        self.carry_out(self.peer.call("slot.bind", self.bind_params(*arguments, **options))["call"])
+        result = self.peer.call("slot.bind", self.bind_params(*arguments, **options))
+        self.carry_out(result["call"])
+        return result
 
     def bind_own(self, slot, address, size, userspace_addr, flags=()):
         """A slot on the VMM's own memory."""
@@ -119,8 +131,8 @@ class Vmm:
         whole = dict(page)
         while "cursor" in page:
             page = self.peer.call("vm.get", {"vm": self.id, "cursor": page["cursor"]})
-            whole["memories"] = whole["memories"] + page["memories"]
-            whole["slots"] = whole["slots"] + page["slots"]
+            for name in ("memories", "slots", "private_ranges", "calls"):
+                whole[name] += page[name]
         whole.pop("cursor", None)
         return whole
 

@@ -81,12 +81,14 @@ class Peer:
         return json.loads(packet.decode("utf-8", "strict")), list(fds)
 
     def receive_answer(self):
-        """The next packet that is no event."""
+        """The next packet that is no notification."""
         while True:
             message, fds = self.receive()
-            if not isinstance(message, dict) or message.get("method") != "event":
+            method = message.get("method") if isinstance(message, dict) else None
+            if method not in ("event", "progress"):
                 return message, fds
-            self.events.append(message["params"])
+            if method == "event":
+                self.events.append(message["params"])
 
     def call_with_fds(self, method, params=None, fds=()):
         """(result, fds that came with it). Raises RpcError."""

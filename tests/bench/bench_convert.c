@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * bench_convert: what memory.convert costs the daemon, from the packet to the printed answer.
+ *
+ * Without sockets: packets go to dispatch_packet() in this process, on one core. With the model a
+ * conversion is one packet; with KVM it is the request up to what the VMM triggers, and the report
+ * of that. All VMs have both halves. In each round each case is measured in turn; a figure is the
+ * median of its rounds.
+ */
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "protocol/json.h"
+#include "tests/lib/private_vm.h"
+
+#define PAGE        4096ull
+#define GUEST_PAGES 4000000ull
+#define ROUNDS      20
+#define RANGES      20000 /* of a case, in a round */
+#define SPOTS       32    /* of the guest's memory, in turn */
+#define SHOWN       3
+
+static const unsigned batches[SHOWN] = {1, 64, 256};
+static const unsigned pieces[SHOWN] = {1000, 100000, 1000000};
+
+/* There and back again. */
+struct bench_case {
+	struct private_vm vm;
+	unsigned batch;
+	struct packet convert[SPOTS][2]; /* by enum convert_to */
+	double rounds[ROUNDS];           /* nanoseconds of a request */
+};
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+}
+
+static int compare(const void *left, const void *right)
+{
+	double a = *(const double *)left, b = *(const double *)right;
+
+	return (a > b) - (a < b);
+}
+
+/* The first core serves most interrupts. */
+static void pin(void)
+{
+	cpu_set_t allowed, last;
+	int cpu = CPU_SETSIZE - 1;
+
+	sched_getaffinity(0, sizeof allowed, &allowed);
+	while (cpu > 0 && !CPU_ISSET(cpu, &allowed))
+		cpu--;
+	CPU_ZERO(&last);
+	CPU_SET(cpu, &last);
+	sched_setaffinity(0, sizeof last, &last);
+}
+
+/* As a peer's connection does it. */
+static struct json_object *dispatch(struct private_vm *vm, struct packet *packet)
+{
+	struct fd_list fds;
+	struct json_object *answer = dispatch_packet(&vm->gmemd, &vm->caller, packet, &fds);
+	size_t length;
+
+	json_print(answer, &length);
+	return answer;
+}
+
+static void report(struct private_vm *vm, const struct call *call)
+{
+	json_unref(private_vm_ask(vm,
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"call.done\",\"params\":{\"vm\":\"%s\","
+		"\"call\":%" PRIu64 ",\"done\":%u}}",
+		vm->vm->id, call->id, call->count));
+}
+
+static void convert(struct bench_case *one, struct packet *packet)
+{
+	struct vm *vm = one->vm.vm;
+
+	json_unref(dispatch(&one->vm, packet));
+	while (!TAILQ_EMPTY(&vm->calls))
+		report(&one->vm, TAILQ_FIRST(&vm->calls));
+}
+
+static void play(struct bench_case *one, unsigned round)
+{
+	unsigned pairs = RANGES / one->batch / 2;
+	double start = now();
+
+	for (unsigned i = 0; i < pairs; i++) {
+		convert(one, &one->convert[i % SPOTS][CONVERT_TO_PRIVATE]);
+		convert(one, &one->convert[i % SPOTS][CONVERT_TO_SHARED]);
+	}
+	one->rounds[round] = (now() - start) / (2 * pairs);
+}
+
+/* Every second page from the first on, so that none touches another. */
+static void write_packets(struct bench_case *one, uint64_t first, struct packet ret[static 2])
+{
+	struct guest_range ranges[256];
+
+	for (unsigned i = 0; i < one->batch; i++)
+		ranges[i] = (struct guest_range){(first + 2 * i) * PAGE, PAGE};
+	for (unsigned to = 0; to < 2; to++)
+		private_vm_write_convert(
+			&one->vm, to, /* discard= */ true, ranges, one->batch, &ret[to]);
+}
+
+/* n_pieces: private ranges that the VM has already, every fourth page. */
+static void set_up(
+	struct bench_case *one, const struct backend *backend, unsigned batch, unsigned n_pieces)
+{
+	struct slot_request slot = {.memory_size = GUEST_PAGES * PAGE};
+
+	one->batch = batch;
+	private_vm_init(&one->vm, backend);
+	slot.memory = private_vm_memory(&one->vm, BACKING_GUEST_MEMFD, GUEST_PAGES * PAGE);
+	slot.shared_memory = private_vm_memory(&one->vm, BACKING_MEMFD, GUEST_PAGES * PAGE);
+	private_vm_slot(&one->vm, &slot);
+	for (uint64_t i = 0; i < n_pieces; i++) {
+		if (ranges_add(&one->vm.vm->private_ranges, i * (GUEST_PAGES / n_pieces) * PAGE,
+			    PAGE) < 0)
+			abort();
+	}
+	/* Among them, where there is room for one more. */
+	for (uint64_t spot = 0; spot < SPOTS; spot++)
+		write_packets(one, GUEST_PAGES / SPOTS / 4 * spot * 4 + 2, one->convert[spot]);
+}
+
+static double median(struct bench_case *one)
+{
+	qsort(one->rounds, ROUNDS, sizeof *one->rounds, compare);
+	return one->rounds[ROUNDS / 2];
+}
+
+static void measure(struct bench_case *cases, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		play(&cases[i], 0);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		for (unsigned i = 0; i < count; i++)
+			play(&cases[i], round);
+	}
+}
+
+static void end(struct bench_case *cases, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		private_vm_end(&cases[i].vm);
+	free(cases);
+}
+
+static struct bench_case *new_cases(unsigned count)
+{
+	struct bench_case *cases = calloc(count, sizeof *cases);
+
+	if (!cases)
+		abort();
+	return cases;
+}
+
+static void compare_batches(void)
+{
+	static const struct backend *const backends[] = {&backend_model, &backend_kvm};
+	struct bench_case *cases = new_cases(2 * SHOWN);
+
+	for (unsigned i = 0; i < 2 * SHOWN; i++)
+		set_up(&cases[i], backends[i / SHOWN], batches[i % SHOWN], 0);
+	measure(cases, 2 * SHOWN);
+	printf("%-8s %8s %14s %14s %14s\n", "backend", "ranges", "us a request", "us a range",
+		"ranges/s");
+	for (unsigned i = 0; i < 2 * SHOWN; i++) {
+		double request = median(&cases[i]), range = request / cases[i].batch;
+
+		printf("%-8s %8u %14.2f %14.3f %14.0f\n", backends[i / SHOWN]->name, cases[i].batch,
+			request / 1e3, range / 1e3, 1e9 / range);
+	}
+	end(cases, 2 * SHOWN);
+}
+
+static void compare_pieces(void)
+{
+	struct bench_case *cases = new_cases(SHOWN);
+
+	for (unsigned i = 0; i < SHOWN; i++)
+		set_up(&cases[i], &backend_kvm, 1, pieces[i]);
+	measure(cases, SHOWN);
+	printf("%-8s %14s %14s\n", "backend", "private ranges", "us a request");
+	for (unsigned i = 0; i < SHOWN; i++)
+		printf("%-8s %14u %14.2f\n", "kvm", pieces[i], median(&cases[i]) / 1e3);
+	end(cases, SHOWN);
+}
+
+int main(void)
+{
+	pin();
+	printf("convert: medians of %u rounds, in turn, on one core\n", ROUNDS);
+	compare_batches();
+	compare_pieces();
+	printf("target: at most 2 us a range of 256, and logarithmic growth with private ranges\n");
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A VM with private memory. See private_vm.h.
+ */
+#include "tests/lib/private_vm.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+#include "kernel/uapi.h"
+
+#define SW_PROTECTED 1
+
+static void check(int r)
+{
+	if (r < 0)
+		abort();
+}
+
+static void gmemd_set_up(struct gmemd *gmemd, const struct backend *backend)
+{
+	memset(gmemd, 0, sizeof *gmemd);
+	gmemd->config = (struct config){
+		.gate_policy = GATE_POLICY_PREFERRED,
+		.peers_per_user = 8,
+		.vms_per_user = 8,
+		.memories_per_user = 64,
+		.memories_per_vm = 64,
+		.slots_per_vm = 64,
+		.private_ranges_per_vm = 2u << 20,
+		.own_memory_per_vm = 1u << 20,
+	};
+	gmemd->host.page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+	gmemd->host.memory_total = (uint64_t)1 << 50;
+	strcpy(gmemd->host.kernel_release, "made up");
+	gmemd->host.vm_types[SW_PROTECTED] = (struct vm_type_offer){
+		.offered = true,
+		.guest_memfd = true,
+		.memory_attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
+		.memslots = 1000,
+		.address_spaces = 1,
+	};
+	TAILQ_INIT(&gmemd->events);
+	check(users_new(&gmemd->config, &gmemd->users));
+	registry_init(&gmemd->registry, backend, &gmemd->config, &gmemd->host, gmemd->users);
+}
+
+void private_vm_init(struct private_vm *ret, const struct backend *backend)
+{
+	const struct vm_request request = {
+		.name = "private", .type = SW_PROTECTED, .commit_limit = BUDGET_UNLIMITED};
+
+	gmemd_set_up(&ret->gmemd, backend);
+	ret->caller = (struct caller){.access = ACCESS_VMM,
+		.process = {.pid = getpid(), .uid = getuid(), .pidfd = pidfd_open(getpid(), 0)}};
+	ret->packet.length = 0;
+	ret->packet.fds.count = 0;
+	ret->packet.fault = PACKET_WHOLE;
+	check(vm_new(&ret->gmemd.registry, &ret->caller.process, &request, &ret->vm));
+	ret->vm->state = VM_RUNNING;
+}
+
+void private_vm_end(struct private_vm *private_vm)
+{
+	registry_clear(&private_vm->gmemd.registry);
+	process_release(&private_vm->caller.process);
+	users_free(private_vm->gmemd.users);
+}
+
+struct memory *private_vm_memory(
+	struct private_vm *private_vm, enum memory_backing backing, uint64_t size)
+{
+	const struct memory_request request = {.size = size, .backing = backing, .node = NODE_ANY};
+	const struct budget *refused;
+	struct memory *memory = NULL;
+	uint64_t bytes;
+
+	check(memory_new(private_vm->vm, &request, &memory, &refused, &bytes));
+	check(memory_make_memfd(memory));
+	return memory;
+}
+
+struct slot *private_vm_slot(struct private_vm *private_vm, const struct slot_request *request)
+{
+	struct slot *slot = NULL;
+
+	check(slot_new(private_vm->vm, request, &slot));
+	slot->state = OBJECT_READY;
+	return slot;
+}
+
+static struct json_object *ask(struct private_vm *private_vm)
+{
+	struct fd_list fds;
+	struct json_object *answer =
+		dispatch_packet(&private_vm->gmemd, &private_vm->caller, &private_vm->packet, &fds);
+
+	fd_list_close(&fds);
+	return answer;
+}
+
+struct json_object *private_vm_ask(struct private_vm *private_vm, const char *format, ...)
+{
+	struct packet *packet = &private_vm->packet;
+	va_list arguments;
+
+	va_start(arguments, format);
+	packet->length = (size_t)vsnprintf(packet->bytes, sizeof packet->bytes, format, arguments);
+	va_end(arguments);
+	return ask(private_vm);
+}
+
+struct json_object *private_vm_convert(struct private_vm *private_vm, enum convert_to to,
+	bool discard, const struct guest_range *ranges, size_t count)
+{
+	private_vm_write_convert(private_vm, to, discard, ranges, count, &private_vm->packet);
+	return ask(private_vm);
+}
+
+void private_vm_write_convert(struct private_vm *private_vm, enum convert_to to, bool discard,
+	const struct guest_range *ranges, size_t count, struct packet *ret)
+{
+	size_t room = sizeof ret->bytes;
+	size_t length = (size_t)snprintf(ret->bytes, room,
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"memory.convert\",\"params\":{\"vm\":"
+		"\"%s\",\"to\":\"%s\",\"discard\":%s,\"ranges\":[",
+		private_vm->vm->id, convert_to_names[to], discard ? "true" : "false");
+
+	for (size_t i = 0; i < count && length < room; i++)
+		length += (size_t)snprintf(ret->bytes + length, room - length,
+			"%s{\"guest_phys_addr\":%" PRIu64 ",\"size\":%" PRIu64 "}",
+			i > 0 ? "," : "", ranges[i].guest_phys_addr, ranges[i].size);
+	if (length >= room - 3)
+		abort();
+	strcpy(ret->bytes + length, "]}}");
+	ret->length = length + 3;
+	ret->fds.count = 0;
+	ret->fault = PACKET_WHOLE;
+}
