@@ -293,23 +293,64 @@ static int wait_readable(int fd, int64_t deadline_ms)
 	return n == 0 ? -ETIMEDOUT : 0;
 }
 
-/* Nobody else receives meanwhile: the caller has its turn. */
-static int await_event(struct gmem *gmem, int64_t deadline_ms)
+/* One more packet. Nobody else receives meanwhile: the caller has its turn. */
+static int receive_event(struct gmem *gmem, int64_t deadline_ms)
 {
 	struct json_object *message;
+	int r;
+
+	r = wait_readable(gmem->fd, deadline_ms);
+	if (r == 0)
+		r = receive(gmem, &message);
+	if (r < 0)
+		return r;
+	keep_event(gmem, message);
+	fd_list_close(&gmem->packet.fds);
+	json_unref(message);
+	return 0;
+}
+
+static int await_event(struct gmem *gmem, int64_t deadline_ms)
+{
 	int r = 0;
 
-	while (r == 0 && gmem->n_events == 0) {
-		r = wait_readable(gmem->fd, deadline_ms);
-		if (r == 0)
-			r = receive(gmem, &message);
-		if (r < 0)
-			break;
-		keep_event(gmem, message);
-		fd_list_close(&gmem->packet.fds);
-		json_unref(message);
-	}
+	while (r == 0 && gmem->n_events == 0)
+		r = receive_event(gmem, deadline_ms);
 	return r;
+}
+
+int connection_receive_events(struct gmem *gmem)
+{
+	unsigned i;
+	int r = 0;
+
+	/* Not for ever, should they come faster than this. */
+	pthread_mutex_lock(&gmem->turn);
+	for (i = 0; r == 0 && i < EVENTS_KEPT_MAX; i++)
+		r = receive_event(gmem, /* deadline_ms= */ 0);
+	pthread_mutex_unlock(&gmem->turn);
+	return r == -ETIMEDOUT ? 0 : r;
+}
+
+struct json_object *connection_take_event(struct gmem *gmem, const char *kind)
+{
+	struct json_object *params = NULL;
+	struct kept_event *event;
+
+	pthread_mutex_lock(&gmem->turn);
+	STAILQ_FOREACH(event, &gmem->events, link)
+	{
+		if (strcmp(json_get_string(event->params, "kind"), kind) == 0)
+			break;
+	}
+	if (event) {
+		STAILQ_REMOVE(&gmem->events, event, kept_event, link);
+		gmem->n_events--;
+		params = json_ref(event->params);
+	}
+	pthread_mutex_unlock(&gmem->turn);
+	event_free(event);
+	return params;
 }
 
 int gmem_next_event(struct gmem *gmem, int timeout_ms, char **ret_event)

@@ -28,8 +28,10 @@ struct gmem {
 	bool inherited; /* from gmem-run, which has opened the VM */
 	pthread_mutex_t turn;
 	uint64_t last_id;
-	STAILQ_HEAD(, kept_event) events;
+	STAILQ_HEAD(kept_events, kept_event) events;
 	unsigned n_events;
+	gmem_pressure_handler pressure_handler; /* NULL: none */
+	void *pressure_context;
 	struct packet packet; /* what is being received */
 };
 
@@ -47,5 +49,12 @@ struct exchange {
  */
 int connection_request(struct gmem *gmem, const char *method, struct json_object *take_params,
 	struct exchange *exchange, struct json_object **ret_result);
+/*
+ * The first of the events that have come that is of that kind, taken from them: its parameters,
+ * which are the caller's. NULL where there is none.
+ */
+struct json_object *connection_take_event(struct gmem *gmem, const char *kind);
+/* Takes in what has come, without waiting. */
+int connection_receive_events(struct gmem *gmem);
 /* Sends a notification. Takes params. */
 int connection_notify(struct gmem *gmem, const char *method, struct json_object *take_params);

@@ -28,8 +28,13 @@ static void end(int signal)
 
 static enum text_kind detail_kind(const char *name)
 {
-	if (strcmp(name, "size") == 0 || strcmp(name, "memory_size") == 0)
-		return TEXT_BYTES;
+	static const char *const bytes[] = {
+		"size", "memory_size", "ask", "asked", "given", "available", "floor"};
+
+	for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
+		if (strcmp(name, bytes[i]) == 0)
+			return TEXT_BYTES;
+	}
 	return strcmp(name, "guest_phys_addr") == 0 ? TEXT_HEX : TEXT_PLAIN;
 }
 
@@ -59,7 +64,9 @@ static void print_event(struct ctl *ctl, struct json_object *event)
 	}
 	json_get_uint(event, "time", &microseconds);
 	text_of_time(microseconds, time, sizeof time);
-	printf("%s %s %s", time, json_get_string(event, "kind"), json_get_string(event, "vm"));
+	printf("%s %s", time, json_get_string(event, "kind"));
+	if (json_has(event, "vm"))
+		printf(" %s", json_get_string(event, "vm"));
 	json_each(event, print_detail, ctl);
 	putchar('\n');
 }

@@ -90,6 +90,37 @@ static void print_totals(const struct ctl *ctl, const struct json_object *host,
 	printf("\ncommitted  %s of %s\nresident   %s\n", committed, limit, resident);
 }
 
+static void print_ask(const struct ctl *ctl, const struct json_object *ask)
+{
+	char asked[TEXT_SIZE], given[TEXT_SIZE];
+
+	text_of_value(ctl, TEXT_BYTES, json_get(ask, "asked"), asked, sizeof asked);
+	text_of_value(ctl, TEXT_BYTES, json_get(ask, "given"), given, sizeof given);
+	printf("           %s has given %s of %s%s\n", json_get_string(ask, "vm"), given, asked,
+		json_get_bool(ask, "overdue") ? ", overdue" : "");
+}
+
+/* A VMM's socket tells the level alone. */
+static void print_pressure(const struct ctl *ctl, const struct json_object *pressure)
+{
+	const struct json_object *asks = json_get(pressure, "asks");
+	char available[TEXT_SIZE], floor[TEXT_SIZE];
+	uint64_t n_asked = 0;
+
+	printf("pressure   %s", json_get_string(pressure, "level"));
+	if (json_has(pressure, "available")) {
+		text_of_value(ctl, TEXT_BYTES, json_get(pressure, "available"), available,
+			sizeof available);
+		text_of_value(ctl, TEXT_BYTES, json_get(pressure, "floor"), floor, sizeof floor);
+		printf(", %s available, floor %s", available, floor);
+	}
+	putchar('\n');
+	for (size_t i = 0; i < json_length(asks); i++)
+		print_ask(ctl, json_at(asks, i));
+	if (json_get_uint(pressure, "vms_asked", &n_asked) && n_asked > json_length(asks))
+		printf("           and %" PRIu64 " more\n", n_asked - json_length(asks));
+}
+
 enum ctl_status ctl_overview(struct ctl *ctl, char **arguments)
 {
 	struct totals totals = {.committed = 0};
@@ -107,6 +138,7 @@ enum ctl_status ctl_overview(struct ctl *ctl, char **arguments)
 		} else {
 			print_host(ctl, host);
 			print_totals(ctl, host, json_get(list, "vms"), &totals);
+			print_pressure(ctl, json_get(host, "pressure"));
 		}
 	}
 	json_unref(list);

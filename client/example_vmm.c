@@ -4,12 +4,15 @@
  *
  * Makes one guest_memfd, binds several slots from it, runs one vCPU in real mode that fills and
  * sums its memory, and compares what the guest says with what it reads through its own mapping.
+ * Where gmemd asks for memory, the guest is told to do with less, and the rest is given back.
  * Needs no access to /dev/kvm.
  */
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/kvm.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -37,6 +40,7 @@ static const struct {
 };
 #define SLOTS       (sizeof layout / sizeof *layout)
 #define MEMORY_SIZE 0x2c000
+#define PAGE        0x1000
 
 /* Where the VMM stops itself with SIGSTOP if asked to, so that one can look at it with gmemctl. */
 enum stage {
@@ -56,7 +60,7 @@ struct settings {
 	struct gmem_vm_options vm;
 	int pause_at;      /* a stage, -1 for none */
 	uint64_t rounds;   /* how often the guest is run; 0: until a signal ends it */
-	uint64_t interval; /* microseconds between */
+	uint64_t interval; /* milliseconds between */
 };
 
 struct example {
@@ -68,6 +72,8 @@ struct example {
 	int vcpu;
 	struct kvm_run *run;
 	size_t run_size;
+	int events;          /* to wait for; -1 once gmemd is gone */
+	uint64_t in_balloon; /* bytes at the end of memory that the guest does without */
 };
 
 static int failed(const char *what, int r)
@@ -96,6 +102,7 @@ static int open_vm(struct example *example)
 	r = gmem_connect(settings->socket, &example->gmem);
 	if (r < 0)
 		return failed("connecting to gmemd", r);
+	example->events = gmem_fd(example->gmem);
 	reach(settings, STAGE_CONNECTED);
 	r = gmem_vm_open(example->gmem, &settings->vm, &example->vm);
 	if (r < 0)
@@ -170,6 +177,69 @@ static void load_guest(struct example *example)
 		(size_t)(example_guest_end - example_guest));
 }
 
+/*
+ * The balloon: the pages at the end of the last range, and of the file, which the guest is told to
+ * leave alone when it is next run.
+ */
+#define BALLOON_SLOT (SLOTS - 1)
+#define BALLOON_MAX  (layout[BALLOON_SLOT].size - PAGE) /* a range must have some words */
+
+/* The guest is not running. */
+static void resize_balloon(struct example *example, uint64_t bytes)
+{
+	struct guest_table *table = guest_table(example);
+
+	example->in_balloon = bytes;
+	table->ranges[table->n_ranges - 1].words =
+		(uint16_t)((layout[BALLOON_SLOT].size - bytes) / 2);
+}
+
+static void inflate(struct example *example, uint64_t ask)
+{
+	uint64_t bytes =
+		ask < BALLOON_MAX - example->in_balloon ? example->in_balloon + ask : BALLOON_MAX;
+	uint64_t reclaimed = 0;
+	int r;
+
+	bytes = (bytes + PAGE - 1) / PAGE * PAGE;
+	resize_balloon(example, bytes);
+	r = gmem_memory_reclaim(example->memory, MEMORY_SIZE - bytes, bytes, &reclaimed);
+	if (r < 0)
+		failed("giving memory back", r);
+	printf("vmm: gmemd asks for %" PRIu64 " KiB: gave %" PRIu64 " KiB back, %" PRIu64
+	       " KiB are in the balloon\n",
+		ask / 1024, reclaimed / 1024, bytes / 1024);
+}
+
+/* The guest has them anew when it touches them. */
+static void deflate(struct example *example)
+{
+	resize_balloon(example, 0);
+	puts("vmm: no pressure any more: the balloon is empty");
+}
+
+static void on_pressure(const struct gmem_pressure *pressure, void *context)
+{
+	struct example *example = context;
+
+	if (pressure->ask > 0)
+		inflate(example, pressure->ask);
+	else if (pressure->level == GMEM_PRESSURE_NONE && example->in_balloon > 0)
+		deflate(example);
+}
+
+/* A VM outlives gmemd: then there is nothing to wait for but time. */
+static void serve_events(struct example *example, int timeout_ms)
+{
+	struct pollfd event = {.fd = example->events, .events = POLLIN};
+
+	if (gmem_dispatch(example->gmem) < 0)
+		event.fd = example->events = -1;
+	poll(&event, 1, timeout_ms);
+	if (event.revents && gmem_dispatch(example->gmem) < 0)
+		example->events = -1;
+}
+
 static int set_registers(struct example *example)
 {
 	struct kvm_regs registers = {.rip = GUEST_CODE_ADDRESS, .rflags = 2};
@@ -229,14 +299,16 @@ static int run_guest(struct example *example)
 	}
 }
 
+/* Of what the guest has filled: not of what is in the balloon, which a look would bring back. */
 static uint16_t host_sum(const struct example *example)
 {
 	uint16_t sum = 0;
 
 	for (size_t i = 0; i < SLOTS; i++) {
 		const uint16_t *words = (const uint16_t *)(example->bytes + layout[i].offset);
+		uint64_t size = layout[i].size - (i == BALLOON_SLOT ? example->in_balloon : 0);
 
-		for (size_t j = 0; layout[i].filled && j < layout[i].size / 2; j++)
+		for (size_t j = 0; layout[i].filled && j < size / 2; j++)
 			sum = (uint16_t)(sum + words[j]);
 	}
 	return sum;
@@ -269,9 +341,12 @@ static int run_rounds(struct example *example)
 	if (r < 0)
 		return r;
 	load_guest(example);
+	r = gmem_set_pressure_handler(example->gmem, on_pressure, example);
+	if (r < 0)
+		return failed("subscribing to events", r);
 	for (uint64_t round = 0; settings->rounds == 0 || round < settings->rounds; round++) {
 		if (round > 0)
-			usleep((useconds_t)settings->interval);
+			serve_events(example, (int)settings->interval);
 		r = run_round(example);
 		if (r < 0)
 			return r;
@@ -314,7 +389,7 @@ static void tear_down(struct example *example)
 
 static int run(const struct settings *settings)
 {
-	struct example example = {.settings = settings, .vcpu = -1};
+	struct example example = {.settings = settings, .vcpu = -1, .events = -1};
 	int r;
 
 	r = open_vm(&example);
@@ -354,14 +429,14 @@ static bool set_stage(const char *name, struct settings *settings)
 	return false;
 }
 
-static bool set_number(const char *text, uint64_t factor, uint64_t *ret)
+static bool set_number(const char *text, uint64_t max, uint64_t *ret)
 {
 	char *end;
 	unsigned long long number = strtoull(text, &end, 10);
 
-	if (text[0] < '0' || text[0] > '9' || *end != '\0' || number > UINT32_MAX)
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || number > max)
 		return false;
-	*ret = number * factor;
+	*ret = number;
 	return true;
 }
 
@@ -383,9 +458,9 @@ static bool set_option(struct settings *settings, int option)
 	case 'g':
 		return set_gate(optarg, settings);
 	case 'r':
-		return set_number(optarg, 1, &settings->rounds);
+		return set_number(optarg, UINT32_MAX, &settings->rounds);
 	case 'i':
-		return set_number(optarg, 1000, &settings->interval);
+		return set_number(optarg, INT_MAX, &settings->interval);
 	case 'p':
 		return set_stage(optarg, settings);
 	default:
@@ -406,7 +481,7 @@ int main(int argc, char **argv)
 		{NULL, 0, NULL, 0},
 	};
 	struct settings settings = {
-		.vm = {.name = "example"}, .pause_at = -1, .rounds = 1, .interval = 1000000};
+		.vm = {.name = "example"}, .pause_at = -1, .rounds = 1, .interval = 1000};
 	int option;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

@@ -75,6 +75,47 @@ int gmem_call(struct gmem *gmem, const char *method, const char *params, char **
  */
 int gmem_next_event(struct gmem *gmem, int timeout_ms, char **ret_event);
 
+/*
+ * Pressure: the host is short of memory
+ *
+ * gmemd tells each VM how bad it is whenever that changes, and asks some of them, the largest
+ * first, to give memory back. A VMM answers with gmem_memory_reclaim() or gmem_memory_close(): all
+ * that it gives back until the deadline counts, in one call or several. Who gives too little is
+ * listed as overdue and asked again. With no pressure any more, what was asked for need not be
+ * given. The level that there is when the handler is set is host.describe's.
+ */
+enum gmem_pressure_level {
+	GMEM_PRESSURE_NONE,
+	GMEM_PRESSURE_LOW,
+	GMEM_PRESSURE_MEDIUM,
+	GMEM_PRESSURE_CRITICAL,
+};
+
+struct gmem_pressure {
+	enum gmem_pressure_level level;
+	uint64_t ask;         /* bytes; 0: only the level has changed */
+	uint64_t deadline_ms; /* from when gmemd asked; 0 without an ask */
+};
+
+/* pressure is valid during the call. It may call any of these functions but gmem_free(). */
+typedef void (*gmem_pressure_handler)(const struct gmem_pressure *pressure, void *context);
+
+/*
+ * Has gmem_dispatch() call handler from now on, in the place of the last one; NULL: none.
+ * Subscribes to gmemd's events. context must live until another handler is set or the connection is
+ * freed.
+ */
+int gmem_set_pressure_handler(struct gmem *gmem, gmem_pressure_handler handler, void *context);
+
+/*
+ * Calls the handler for each event of its kind that has come, in this thread; never waits. The
+ * others stay for gmem_next_event(), to which those without a handler go as well. To be called when
+ * gmem_fd() is readable, and each time before the VMM waits for that: an event can also have come
+ * with the answer to another call. -ECONNRESET where gmemd is gone, and then nothing comes any
+ * more.
+ */
+int gmem_dispatch(struct gmem *gmem);
+
 /* Whether there is a gate round the VMM. */
 enum gmem_gate {
 	GMEM_GATE_REQUIRED, /* there is */
@@ -131,6 +172,8 @@ enum gmem_backing {
 #define GMEM_MEMORY_MMAP          (1u << 0)  /* can be mapped */
 #define GMEM_MEMORY_INIT_SHARED   (1u << 1)  /* is the host's to touch from the start */
 
+#define GMEM_RANGES_MAX 1000 /* of one gmem_memory_reclaimv() or gmem_convertv() */
+
 struct gmem_memory_options {
 	const char *name; /* for people; NULL: none */
 	enum gmem_backing backing;
@@ -149,6 +192,25 @@ int gmem_memory_create(struct gmem_vm *vm, uint64_t size, const struct gmem_memo
  * mapped of it must not be touched. gmem_memory_free() must follow.
  */
 int gmem_memory_close(struct gmem_memory *memory);
+
+/* A part of a memory. */
+struct gmem_memory_range {
+	uint64_t offset;
+	uint64_t size;
+};
+
+/*
+ * Gives pages of the memory back to the host, as a balloon does: bound or not, mapped or not. Who
+ * touches them next, guest or host, has them anew, and reads zeroes. They stay charged.
+ * *ret_reclaimed, which may be NULL, is how many bytes of pages there were. Ranges may overlap.
+ *
+ * -EREMOTEIO: gmemd refused, and nothing is given back: a range is not within the memory, say.
+ * -E2BIG: more than GMEM_RANGES_MAX. -EINVAL: none.
+ */
+int gmem_memory_reclaim(
+	struct gmem_memory *memory, uint64_t offset, uint64_t size, uint64_t *ret_reclaimed);
+int gmem_memory_reclaimv(struct gmem_memory *memory, const struct gmem_memory_range *ranges,
+	size_t count, uint64_t *ret_reclaimed);
 
 /* Closes this process's fd of it; gmemd keeps the memory. Takes NULL, returns NULL. */
 struct gmem_memory *gmem_memory_free(struct gmem_memory *memory);
@@ -200,8 +262,6 @@ struct gmem_range {
 	uint64_t guest_phys_addr;
 	uint64_t size;
 };
-
-#define GMEM_RANGES_MAX 1000 /* of one gmem_convertv() */
 
 #define GMEM_CONVERT_KEEP                                                                          \
 	(1u << 0) /* leave the pages of the half that goes stale, and pay for both */

@@ -100,6 +100,54 @@ int gmem_memory_close(struct gmem_memory *memory)
 	return connection_request(memory->vm->gmem, "memory.close", params, NULL, NULL);
 }
 
+static struct json_object *reclaim_params(
+	const struct gmem_memory *memory, const struct gmem_memory_range *ranges, size_t count)
+{
+	struct json_object *params = json_new_object();
+	struct json_object *list;
+
+	json_add_uint(params, "memory", memory->id);
+	list = json_add_array(params, "ranges");
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *range = json_append_object(list);
+
+		json_add_uint(range, "offset", ranges[i].offset);
+		json_add_uint(range, "size", ranges[i].size);
+	}
+	return params;
+}
+
+int gmem_memory_reclaimv(struct gmem_memory *memory, const struct gmem_memory_range *ranges,
+	size_t count, uint64_t *ret_reclaimed)
+{
+	struct json_object *result;
+	uint64_t reclaimed;
+	int r;
+
+	if (count == 0)
+		return -EINVAL;
+	if (count > GMEM_RANGES_MAX)
+		return -E2BIG;
+	r = connection_request(memory->vm->gmem, "memory.reclaim",
+		reclaim_params(memory, ranges, count), NULL, &result);
+	if (r < 0)
+		return r;
+	if (!json_get_uint(result, "reclaimed", &reclaimed))
+		r = -EPROTO;
+	else if (ret_reclaimed)
+		*ret_reclaimed = reclaimed;
+	json_unref(result);
+	return r;
+}
+
+int gmem_memory_reclaim(
+	struct gmem_memory *memory, uint64_t offset, uint64_t size, uint64_t *ret_reclaimed)
+{
+	struct gmem_memory_range range = {offset, size};
+
+	return gmem_memory_reclaimv(memory, &range, 1, ret_reclaimed);
+}
+
 struct gmem_memory *gmem_memory_free(struct gmem_memory *memory)
 {
 	if (!memory)

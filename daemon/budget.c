@@ -32,6 +32,20 @@ void budget_give_back(struct budget *budget, uint64_t bytes)
 	}
 }
 
+const struct budget *budget_charge_alone(struct budget *budget, uint64_t bytes)
+{
+	if (bytes > budget->limit - budget->committed)
+		return budget;
+	budget->committed += bytes;
+	return NULL;
+}
+
+void budget_give_back_alone(struct budget *budget, uint64_t bytes)
+{
+	assert(budget->committed >= bytes);
+	budget->committed -= bytes;
+}
+
 /* What the levels above know of it as promised, beside what is promised to those within it. */
 static uint64_t promised_beside(const struct budget *budget)
 {

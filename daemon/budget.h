@@ -29,6 +29,10 @@ struct budget {
 const struct budget *budget_charge(struct budget *budget, uint64_t bytes);
 void budget_give_back(struct budget *budget, uint64_t bytes);
 
+/* The same at this level alone, where the larger ones are charged for it by another way. */
+const struct budget *budget_charge_alone(struct budget *budget, uint64_t bytes);
+void budget_give_back_alone(struct budget *budget, uint64_t bytes);
+
 /*
  * Promises the budget its limit; what is committed of it already is part of that. NULL where those
  * that it is within can keep the promise, else the one that can't; then nothing has changed. An

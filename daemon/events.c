@@ -28,6 +28,7 @@ static uint64_t now(void)
 	return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
 }
 
+/* vm: NULL for what is of none. */
 static struct json_object *event_new(const struct vm *vm, enum event_kind kind)
 {
 	struct json_object *params = json_new_object();
@@ -35,22 +36,40 @@ static struct json_object *event_new(const struct vm *vm, enum event_kind kind)
 	json_add_uint(params, "seq", 0);
 	json_add_uint(params, "time", now());
 	json_add_string(params, "kind", event_descriptions[kind].kind);
+	if (!vm)
+		return params;
 	json_add_string(params, "vm", vm->id);
 	json_add_string(params, "name", vm->name);
 	return params;
 }
 
-static void publish(struct events *events, const struct vm *vm, struct json_object *take_params)
+enum audience { AUDIENCE_ALL, AUDIENCE_VMMS, AUDIENCE_OPERATORS };
+
+static bool is_meant(
+	const struct subscriber *subscriber, enum audience audience, const struct vm *vm)
+{
+	if (audience == (subscriber->is_operator ? AUDIENCE_VMMS : AUDIENCE_OPERATORS))
+		return false;
+	return !vm || subscriber->sees(subscriber, vm);
+}
+
+static void publish_to(struct events *events, enum audience audience, const struct vm *vm,
+	struct json_object *take_params)
 {
 	struct subscriber *subscriber, *next;
 
 	TAILQ_FOREACH_SAFE (subscriber, events, link, next) {
-		if (!subscriber->sees(subscriber, vm))
+		if (!is_meant(subscriber, audience, vm))
 			continue;
 		json_add_uint(take_params, "seq", ++subscriber->sequence);
 		subscriber->deliver(subscriber, take_params);
 	}
 	json_unref(take_params);
+}
+
+static void publish(struct events *events, const struct vm *vm, struct json_object *take_params)
+{
+	publish_to(events, AUDIENCE_ALL, vm, take_params);
 }
 
 void events_vm(struct events *events, const struct vm *vm, enum event_kind kind)
@@ -95,4 +114,57 @@ void events_gate_refused(
 	json_add_string(params, "ioctl", ioctl);
 	json_add_string(params, "reason", reason);
 	publish(events, vm, params);
+}
+
+static void publish_pressure(struct events *events, enum audience audience, const struct vm *vm,
+	enum pressure_level level, uint64_t ask, uint64_t deadline)
+{
+	struct json_object *params;
+
+	if (TAILQ_EMPTY(events))
+		return;
+	params = event_new(vm, EVENT_PRESSURE);
+	json_add_string(params, "level", pressure_level_name(level));
+	json_add_uint(params, "ask", ask);
+	json_add_uint(params, "deadline_ms", deadline);
+	publish_to(events, audience, vm, params);
+}
+
+void events_pressure(struct events *events, const struct vm *vm, enum pressure_level level)
+{
+	publish_pressure(events, AUDIENCE_VMMS, vm, level, /* ask= */ 0, /* deadline= */ 0);
+}
+
+void events_pressure_asked(struct events *events, const struct vm *vm, enum pressure_level level,
+	uint64_t ask, uint64_t deadline)
+{
+	publish_pressure(events, AUDIENCE_ALL, vm, level, ask, deadline);
+}
+
+void events_pressure_level(
+	struct events *events, enum pressure_level level, uint64_t available, uint64_t floor)
+{
+	struct json_object *params;
+
+	if (TAILQ_EMPTY(events))
+		return;
+	params = event_new(/* vm= */ NULL, EVENT_PRESSURE_LEVEL);
+	json_add_string(params, "level", pressure_level_name(level));
+	json_add_uint(params, "available", available);
+	json_add_uint(params, "floor", floor);
+	publish_to(events, AUDIENCE_OPERATORS, /* vm= */ NULL, params);
+}
+
+void events_pressure_overdue(
+	struct events *events, const struct vm *vm, const struct pressure_ask *ask)
+{
+	struct json_object *params;
+
+	if (TAILQ_EMPTY(events))
+		return;
+	params = event_new(vm, EVENT_PRESSURE_OVERDUE);
+	json_add_uint(params, "asked", ask->asked);
+	json_add_uint(params, "given", ask->given);
+	json_add_uint(params, "missed", ask->missed);
+	publish_to(events, AUDIENCE_OPERATORS, vm, params);
 }

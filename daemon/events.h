@@ -2,14 +2,16 @@
 /*
  * Events: telling subscribers what happens to VMs.
  *
- * A subscriber hears of the VMs that it may see. Its own sequence counts every event that was due
- * to it, delivered or not, so that a gap shows what a slow one has missed.
+ * A subscriber hears of the VMs that it may see, an operator of the host as well. Its own sequence
+ * counts every event that was due to it, delivered or not, so that a gap shows what a slow one has
+ * missed.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/pressure_policy.h"
 #include "daemon/slot.h"
 #include "protocol/event_kinds.h"
 
@@ -18,6 +20,7 @@ struct json_object;
 struct subscriber {
 	TAILQ_ENTRY(subscriber) link;
 	uint64_t sequence;
+	bool is_operator;
 	/* Whether it may see the VM. */
 	bool (*sees)(const struct subscriber *subscriber, const struct vm *vm);
 	/* params stays the caller's. May drop it. */
@@ -35,3 +38,14 @@ void events_slot(struct events *events, const struct slot *slot, enum event_kind
 /* ioctl: its name; reason: a sentence's end. */
 void events_gate_refused(
 	struct events *events, const struct vm *vm, const char *ioctl, const char *reason);
+
+/* To the VM alone: the level. */
+void events_pressure(struct events *events, const struct vm *vm, enum pressure_level level);
+/* The VM is asked for bytes, by a deadline in milliseconds from now. */
+void events_pressure_asked(struct events *events, const struct vm *vm, enum pressure_level level,
+	uint64_t ask, uint64_t deadline);
+/* To operators alone: of the host, and of a VM that has not answered its ask in time. */
+void events_pressure_level(
+	struct events *events, enum pressure_level level, uint64_t available, uint64_t floor);
+void events_pressure_overdue(
+	struct events *events, const struct vm *vm, const struct pressure_ask *ask);

@@ -13,8 +13,10 @@
 
 #include "daemon/backend.h"
 #include "daemon/bulk.h"
+#include "daemon/capacity_host.h"
 #include "daemon/log.h"
 #include "daemon/preallocating.h"
+#include "daemon/pressure_watch.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
 
@@ -73,6 +75,25 @@ static int find_memfd_device(struct gmemd *gmemd)
 	return 0;
 }
 
+/* What it has of its own. */
+static int set_up(struct gmemd *gmemd)
+{
+	int r;
+
+	r = users_new(&gmemd->config, &gmemd->users);
+	if (r < 0)
+		return r;
+	registry_init(&gmemd->registry,
+		gmemd->config.backend == BACKEND_MODEL ? &backend_model : &backend_kvm,
+		&gmemd->config, &gmemd->host, gmemd->users, &gmemd->capacity);
+	r = capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host);
+	if (r == 0)
+		r = bulk_new(gmemd->base, &gmemd->bulk);
+	if (r == 0)
+		r = pressure_watch_new(gmemd, &gmemd->pressure);
+	return r;
+}
+
 int gmemd_init(struct gmemd *gmemd, const struct config *config)
 {
 	int r;
@@ -90,18 +111,10 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	gmemd->base = event_base_new();
 	if (!gmemd->base)
 		return -ENOMEM;
-	r = users_new(&gmemd->config, &gmemd->users);
-	if (r == 0)
-		r = bulk_new(gmemd->base, &gmemd->bulk);
-	if (r < 0) {
-		users_free(gmemd->users);
-		event_base_free(gmemd->base);
-		return r;
-	}
-	registry_init(&gmemd->registry,
-		config->backend == BACKEND_MODEL ? &backend_model : &backend_kvm, &gmemd->config,
-		&gmemd->host, gmemd->users);
-	return 0;
+	r = set_up(gmemd);
+	if (r < 0)
+		gmemd_clear(gmemd);
+	return r;
 }
 
 void gmemd_clear(struct gmemd *gmemd)
@@ -110,9 +123,11 @@ void gmemd_clear(struct gmemd *gmemd)
 
 	preallocating_stop_all(gmemd);
 	bulk_free(gmemd->bulk);
+	pressure_watch_free(gmemd->pressure);
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
 		watch_stop(vm);
 	registry_clear(&gmemd->registry);
+	capacity_clear(&gmemd->capacity);
 	users_free(gmemd->users);
 	event_base_free(gmemd->base);
 }

@@ -7,9 +7,12 @@
 #include <event2/event.h>
 #include <sys/types.h>
 
+#include "daemon/capacity.h"
 #include "daemon/config.h"
 #include "daemon/events.h"
 #include "daemon/vm.h"
+
+struct pressure_watch;
 
 TAILQ_HEAD(preallocating_list, preallocating);
 
@@ -18,8 +21,10 @@ struct gmemd {
 	struct host_offer host;
 	struct event_base *base;
 	struct bulk *bulk;
+	struct pressure_watch *pressure;
 	struct preallocating_list preallocating;
 	struct users *users;
+	struct capacity capacity;
 	struct registry registry;
 	struct events events;
 	dev_t kvm_device;   /* /dev/kvm's, to know it again in a VMM */

@@ -7,6 +7,7 @@
 #include "daemon/backend.h"
 #include "daemon/dispatch.h"
 #include "daemon/handler.h"
+#include "daemon/pressure_watch.h"
 #include "kernel/uapi.h"
 #include "protocol/json.h"
 
@@ -75,7 +76,7 @@ static void describe_limits(struct json_object *object, const struct gmemd *gmem
 	json_add_uint(object, "slots_per_vm", config->slots_per_vm);
 	json_add_uint(object, "private_ranges_per_vm", config->private_ranges_per_vm);
 	json_add_uint(object, "own_memory_bytes_per_vm", config->own_memory_per_vm);
-	json_add_uint(object, "commit_bytes", gmemd->registry.budget.limit);
+	json_add_uint(object, "commit_bytes", gmemd->capacity.host.limit);
 }
 
 static void describe_gate(struct json_object *object, const struct host_offer *host)
@@ -92,9 +93,59 @@ static void describe_gate(struct json_object *object, const struct host_offer *h
 	json_add_string(object, "reason", reason);
 }
 
+/* Of many asks, so that they fit a packet with all the rest. */
+#define ASKS_LISTED_MAX 200
+
+static void describe_ask(
+	struct json_object *object, const struct vm *vm, const struct pressure_ask *ask)
+{
+	json_add_string(object, "vm", vm->id);
+	json_add_uint(object, "asked", ask->asked);
+	json_add_uint(object, "given", ask->given);
+	json_add_bool(object, "overdue", pressure_ask_is_overdue(ask));
+}
+
+/* Those that are overdue or those that are not. Returns how many there are. */
+static size_t describe_asks(struct json_object *asks, struct gmemd *gmemd, bool overdue)
+{
+	const struct pressure_policy *policy = pressure_watch_policy(gmemd->pressure);
+	const struct pressure_ask *ask = pressure_policy_ask_from(policy, 0);
+	size_t count = 0;
+
+	for (; ask; ask = pressure_policy_ask_from(policy, ask->key + 1)) {
+		const struct vm *vm = registry_vm_by_number(&gmemd->registry, ask->key);
+
+		if (!vm || pressure_ask_is_overdue(ask) != overdue)
+			continue;
+		count++;
+		if (json_length(asks) < ASKS_LISTED_MAX)
+			describe_ask(json_append_object(asks), vm, ask);
+	}
+	return count;
+}
+
+static void describe_pressure(
+	struct json_object *object, struct gmemd *gmemd, enum method_access access)
+{
+	const struct pressure_policy *policy = pressure_watch_policy(gmemd->pressure);
+	struct json_object *asks;
+	size_t overdue, others;
+
+	json_add_string(object, "level", pressure_level_name(policy->level));
+	if (access != ACCESS_OPERATOR)
+		return;
+	json_add_uint(object, "available", pressure_watch_available(gmemd->pressure));
+	json_add_uint(object, "floor", policy->settings.floor);
+	asks = json_add_array(object, "asks");
+	overdue = describe_asks(asks, gmemd, /* overdue= */ true);
+	others = describe_asks(asks, gmemd, /* overdue= */ false);
+	json_add_uint(object, "vms_asked", overdue + others);
+	json_add_uint(object, "vms_overdue", overdue);
+}
+
 int handle_host_describe(struct request *request)
 {
-	const struct gmemd *gmemd = request->gmemd;
+	struct gmemd *gmemd = request->gmemd;
 
 	json_add_string(request->result, "version", GMEMD_VERSION);
 	json_add_uint(request->result, "protocol", PROTOCOL_VERSION);
@@ -103,5 +154,7 @@ int handle_host_describe(struct request *request)
 	describe_kernel(json_add_object(request->result, "kernel"), &gmemd->host);
 	describe_gate(json_add_object(request->result, "gate"), &gmemd->host);
 	describe_limits(json_add_object(request->result, "limits"), gmemd);
+	describe_pressure(
+		json_add_object(request->result, "pressure"), gmemd, request->caller->access);
 	return 0;
 }

@@ -203,6 +203,17 @@ static void announce(struct request *request, const struct vm *vm)
 		events_vm(&request->gmemd->events, vm, EVENT_VM_RUNNING);
 }
 
+static int check_promise(struct request *request)
+{
+	uint64_t limit = request->parameters.vm_open.commit_limit;
+	const struct budget *refused = registry_refuses(&request->gmemd->registry, limit);
+
+	if (!refused)
+		return 0;
+	return rpc_error_budget_exceeded(
+		&request->error, refused->scope, refused->limit, refused->committed, limit);
+}
+
 static int open_vm(struct request *request, unsigned type)
 {
 	const struct vm_open_parameters *parameters = &request->parameters.vm_open;
@@ -219,6 +230,9 @@ static int open_vm(struct request *request, unsigned type)
 	struct vm *vm;
 	int r;
 
+	r = check_promise(request);
+	if (r < 0)
+		return r;
 	make_room(request);
 	r = vm_new(registry, &request->caller->process, &wanted, &vm);
 	if (r < 0)

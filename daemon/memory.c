@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/capacity.h"
 #include "daemon/commitment.h"
 #include "kernel/cleanup.h"
 #include "kernel/model/model.h"
@@ -55,6 +56,39 @@ static void memory_unset(struct memory *memory)
 	free(memory);
 }
 
+/* The VM's budget is within the host's, which so is charged once. */
+static const struct budget *memory_charge(struct memory *memory, uint64_t *ret_bytes)
+{
+	const struct budget *refused =
+		commitment_grow(memory->vm, memory->backing, memory->size, ret_bytes);
+
+	if (refused || !memory->node_budget)
+		return refused;
+	refused = budget_charge_alone(memory->node_budget, memory->size);
+	if (refused) {
+		commitment_shrink(memory->vm, memory->backing, memory->size);
+		*ret_bytes = memory->size;
+	}
+	return refused;
+}
+
+static void memory_give_back(struct memory *memory)
+{
+	commitment_shrink(memory->vm, memory->backing, memory->size);
+	if (memory->node_budget)
+		budget_give_back_alone(memory->node_budget, memory->size);
+}
+
+static struct budget *node_budget_of(const struct memory *memory)
+{
+	const struct vm *vm = memory->vm;
+
+	if (memory->node == NODE_ANY ||
+		(memory->backing == BACKING_MEMFD && vm_has_private_memory(vm)))
+		return NULL;
+	return capacity_of_node(vm->registry->capacity, (unsigned)memory->node);
+}
+
 int memory_new(struct vm *vm, const struct memory_request *request, struct memory **ret,
 	const struct budget **ret_refused, uint64_t *ret_bytes)
 {
@@ -73,8 +107,9 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
 	memory->backing = request->backing;
 	memory->flags = request->flags;
 	memory->node = request->node;
+	memory->node_budget = node_budget_of(memory);
 	r = memory_set_up(memory, request);
-	refused = r == 0 ? commitment_grow(vm, memory->backing, memory->size, ret_bytes) : NULL;
+	refused = r == 0 ? memory_charge(memory, ret_bytes) : NULL;
 	if (r < 0 || refused) {
 		memory_unset(memory);
 		*ret_refused = refused;
@@ -100,7 +135,7 @@ struct memory *memory_free(struct memory *memory)
 	if (memory->fd >= 0)
 		RB_REMOVE(memory_file_tree, &vm->registry->memory_files, memory);
 	vm->n_memories--;
-	commitment_shrink(vm, memory->backing, memory->size);
+	memory_give_back(memory);
 	memory_unset(memory);
 	return NULL;
 }

@@ -5,6 +5,9 @@
  *
  * A guest_memfd is pending until the VMM has created it and handed its fd over; then gmemd keeps
  * the fd.
+ *
+ * What is bound to a NUMA node is charged to that, too. Of a VM with private memory those are the
+ * guest_memfds alone: the other half's pages are there in the place of theirs.
  */
 #pragma once
 
@@ -19,6 +22,7 @@ struct memory {
 	RB_ENTRY(memory) by_file; /* of a ready one */
 	struct vm *vm;
 	struct user *user;
+	struct budget *node_budget; /* its node's; NULL: it is charged to none */
 	uint64_t id;
 	char *name; /* NULL: none */
 	uint64_t size;

@@ -279,6 +279,7 @@ static int peer_set_up(struct peer *peer, enum method_access access)
 	peer->caller.subscribed = &peer->subscribed;
 	peer->caller.send = send_later_answer;
 	peer->caller.go_on = go_on;
+	peer->subscriber.is_operator = access == ACCESS_OPERATOR;
 	peer->subscriber.sees = sees;
 	peer->subscriber.deliver = deliver;
 	peer->readable =

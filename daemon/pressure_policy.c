@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "protocol/methods.h"
+
 #define QUIET 10000000 /* microseconds */
 
 static int ask_compare(struct pressure_ask *a, struct pressure_ask *b)
@@ -18,9 +20,7 @@ RB_GENERATE_LOCAL(pressure_ask_tree, pressure_ask, by_key, ask_compare)
 
 const char *pressure_level_name(enum pressure_level level)
 {
-	static const char *const names[PRESSURE_LEVELS] = {"none", "low", "medium", "critical"};
-
-	return names[level];
+	return pressure_level_names[level];
 }
 
 struct pressure_settings pressure_settings_for(

@@ -12,6 +12,7 @@
 #include "daemon/deferral.h"
 #include "daemon/log.h"
 #include "daemon/preallocating.h"
+#include "daemon/pressure_watch.h"
 #include "protocol/json.h"
 
 /* What is to be done once the pages are gone, and for whom. */
@@ -21,6 +22,7 @@ struct release {
 	struct vm *vm;             /* all of it; it stays while it is releasing */
 	uint64_t memory;           /* of a memory: its id */
 	bool ended;                /* the VM's process has */
+	uint64_t giver;            /* number of the VM that gives something back; 0: none */
 };
 
 static int no_memory(struct request *request)
@@ -62,6 +64,20 @@ static void answer_released(struct deferral *deferral, uint64_t released)
 	deferral_answer(deferral, result);
 }
 
+/* What an operator takes is no answer of the VM. */
+static uint64_t giver_of(const struct request *request, const struct memory *memory)
+{
+	return request->caller->access == ACCESS_VMM ? memory->vm->number : 0;
+}
+
+static uint64_t count_released(const struct release *release, const struct bulk_job *job)
+{
+	uint64_t released = bulk_job_released(job);
+
+	pressure_watch_given(release->gmemd->pressure, release->giver, released);
+	return released;
+}
+
 /* A memory */
 
 static void forget_memory(struct gmemd *gmemd, struct memory *memory)
@@ -78,7 +94,7 @@ static void memory_released(struct bulk_job *job)
 
 	if (memory && !memory->vm->releasing)
 		forget_memory(release->gmemd, memory);
-	answer_released(release->deferral, bulk_job_released(job));
+	answer_released(release->deferral, count_released(release, job));
 	bulk_job_free(job);
 	free(release);
 }
@@ -93,13 +109,14 @@ int release_memory(struct request *request, struct memory *memory)
 		return request->error.code;
 	}
 	release->memory = memory->id;
+	release->giver = giver_of(request, memory);
 	preallocating_stop_memory(request->gmemd, memory);
 	bulk_job_add(job, BULK_PUNCH, memory->fd, 0, memory->size);
 	if (!bulk_do(request->gmemd->bulk, job)) {
 		memory->state = OBJECT_CLOSING;
 		return wait_for(request, release);
 	}
-	json_add_uint(request->result, "released", bulk_job_released(job));
+	json_add_uint(request->result, "released", count_released(release, job));
 	forget_memory(request->gmemd, memory);
 	bulk_job_free(job);
 	free(release);
@@ -108,9 +125,10 @@ int release_memory(struct request *request, struct memory *memory)
 
 /* Ranges of a memory */
 
-static void add_reclaimed(struct json_object *result, const struct bulk_job *job)
+static void add_reclaimed(
+	struct json_object *result, const struct release *release, const struct bulk_job *job)
 {
-	json_add_uint(result, "reclaimed", bulk_job_released(job));
+	json_add_uint(result, "reclaimed", count_released(release, job));
 	json_add_uint(result, "resident", job->ranges[job->count - 1].resident);
 }
 
@@ -119,7 +137,7 @@ static void ranges_reclaimed(struct bulk_job *job)
 	struct release *release = job->context;
 	struct json_object *result = json_new_object();
 
-	add_reclaimed(result, job);
+	add_reclaimed(result, release, job);
 	if (release->deferral)
 		deferral_answer(release->deferral, result);
 	else
@@ -139,12 +157,13 @@ int release_ranges(struct request *request, struct memory *memory, const struct 
 		bulk_job_free(job);
 		return request->error.code;
 	}
+	release->giver = giver_of(request, memory);
 	for (size_t i = 0; i < count; i++)
 		bulk_job_add(job, BULK_PUNCH, memory->fd, ranges[i].offset, ranges[i].size);
 	bulk_job_add(job, BULK_COUNT, memory->fd, 0, memory->size);
 	if (!bulk_do(request->gmemd->bulk, job))
 		return wait_for(request, release);
-	add_reclaimed(request->result, job);
+	add_reclaimed(request->result, release, job);
 	bulk_job_free(job);
 	free(release);
 	return 0;
@@ -178,6 +197,13 @@ static void vm_released(struct bulk_job *job)
 	free(release);
 }
 
+static void stop(struct gmemd *gmemd, struct vm *vm)
+{
+	preallocating_stop_vm(gmemd, vm);
+	vm_stop(vm);
+	pressure_watch_forget(gmemd->pressure, vm);
+}
+
 static struct bulk_job *job_of_vm(struct vm *vm)
 {
 	struct bulk_job *job = bulk_job_new(vm->n_memories);
@@ -200,8 +226,7 @@ int release_vm(struct request *request, struct vm *vm)
 		return request->error.code;
 	}
 	release->vm = vm;
-	preallocating_stop_vm(request->gmemd, vm);
-	vm_stop(vm);
+	stop(request->gmemd, vm);
 	vm->releasing = !bulk_do(request->gmemd->bulk, job);
 	if (vm->releasing)
 		return wait_for(request, release);
@@ -237,8 +262,7 @@ void release_ended_vm(struct gmemd *gmemd, struct vm *vm)
 	bool was_released = vm->state == VM_RELEASED;
 	struct bulk_job *job;
 
-	preallocating_stop_vm(gmemd, vm);
-	vm_stop(vm);
+	stop(gmemd, vm);
 	if (vm->releasing)
 		return; /* what does that frees it */
 	job = job_of_vm(vm);

@@ -20,6 +20,9 @@ struct residency {
 	struct deferral *deferral;
 	residency_fill *fill;
 	void *context;
+	/* For no request. */
+	void (*updated)(void *context);
+	void *updated_context;
 };
 
 struct residency *residency_new(struct gmemd *gmemd)
@@ -109,6 +112,32 @@ static void answer(const struct residency *residency)
 	} else {
 		deferral_answer(residency->deferral, result);
 	}
+}
+
+static void updated(struct bulk_job *job)
+{
+	struct residency *residency = job->context;
+
+	note(residency);
+	residency->updated(residency->updated_context);
+	residency_free(residency);
+}
+
+void residency_update(struct residency *take_residency, void (*done)(void *context), void *context)
+{
+	struct residency *residency = take_residency;
+
+	residency->updated = done;
+	residency->updated_context = context;
+	if (!residency->job) {
+		residency_free(residency);
+		done(context);
+		return;
+	}
+	residency->job->done = updated;
+	residency->job->context = residency;
+	if (bulk_do(residency->gmemd->bulk, residency->job))
+		updated(residency->job);
 }
 
 static void counted(struct bulk_job *job)

@@ -19,6 +19,9 @@ struct residency *residency_free(struct residency *residency);
 /* Adds the VM's memories to those that are to be counted. -ENOMEM. */
 int residency_add(struct residency *residency, const struct vm *vm);
 
+/* Counts for no request, then calls done. */
+void residency_update(struct residency *take_residency, void (*done)(void *context), void *context);
+
 /* Fills in the result, or the error whose code it returns, with what it was told to by context. */
 typedef int residency_fill(struct gmemd *gmemd, const struct caller *caller, const void *context,
 	struct json_object *result, struct rpc_error *error);

@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "daemon/backend.h"
+#include "daemon/capacity.h"
 #include "kernel/cleanup.h"
 
 static int vm_compare_id(struct vm *a, struct vm *b)
@@ -43,18 +44,17 @@ static uint64_t first_id(void)
 }
 
 void registry_init(struct registry *registry, const struct backend *backend,
-	const struct config *config, const struct host_offer *host, struct users *users)
+	const struct config *config, const struct host_offer *host, struct users *users,
+	struct capacity *capacity)
 {
 	*registry = (struct registry){
 		.backend = backend,
 		.config = config,
 		.host = host,
 		.users = users,
-		.budget = {.scope = "host", .limit = config->commit_limit},
+		.capacity = capacity,
 		.last_id = first_id(),
 	};
-	if (registry->budget.limit == 0 || registry->budget.limit > host->memory_total)
-		registry->budget.limit = host->memory_total;
 }
 
 void registry_clear(struct registry *registry)
@@ -68,13 +68,21 @@ uint64_t registry_next_id(struct registry *registry)
 	return ++registry->last_id;
 }
 
+struct vm *registry_vm_by_number(struct registry *registry, uint64_t number)
+{
+	struct vm key = {.number = number};
+
+	return RB_FIND(vm_tree, &registry->vms, &key);
+}
+
 struct vm *registry_vm_by_id(struct registry *registry, const char *id)
 {
-	struct vm key, *vm;
+	uint64_t number;
+	struct vm *vm;
 
-	if (sscanf(id, "vm-%" SCNu64, &key.number) != 1)
+	if (sscanf(id, "vm-%" SCNu64, &number) != 1)
 		return NULL;
-	vm = RB_FIND(vm_tree, &registry->vms, &key);
+	vm = registry_vm_by_number(registry, number);
 	return vm && strcmp(vm->id, id) == 0 ? vm : NULL;
 }
 
@@ -113,7 +121,24 @@ static int vm_set_up(struct vm *vm, const struct process *process, const struct 
 	if (vm->process.pidfd < 0)
 		return -errno;
 	vm_set_uuid(vm, request->uuid);
+	if (budget_promise(&vm->budget))
+		return -ENOSPC;
 	return vm->registry->backend->open(vm);
+}
+
+static struct budget budget_of_vm(struct registry *registry, uint64_t commit_limit)
+{
+	return (struct budget){
+		.scope = "vm", .limit = commit_limit, .within = &registry->capacity->host};
+}
+
+const struct budget *registry_refuses(struct registry *registry, uint64_t commit_limit)
+{
+	struct budget budget = budget_of_vm(registry, commit_limit);
+	const struct budget *refused = budget_promise(&budget);
+
+	budget_end_promise(&budget);
+	return refused;
 }
 
 int vm_new(struct registry *registry, const struct process *process,
@@ -134,8 +159,7 @@ int vm_new(struct registry *registry, const struct process *process,
 	vm->gate = request->gate ? VM_GATE_PENDING : VM_GATE_NONE;
 	vm->process.pidfd = -1;
 	vm->listener = -1;
-	vm->budget = (struct budget){
-		.scope = "vm", .limit = request->commit_limit, .within = &registry->budget};
+	vm->budget = budget_of_vm(registry, request->commit_limit);
 	TAILQ_INIT(&vm->calls);
 	r = vm_set_up(vm, process, request);
 	if (r < 0) {
@@ -170,6 +194,7 @@ void vm_drop(struct vm *vm)
 {
 	while (!RB_EMPTY(&vm->memories))
 		memory_free(RB_MIN(memory_tree, &vm->memories));
+	budget_end_promise(&vm->budget);
 	vm->registry->backend->close(vm);
 }
 

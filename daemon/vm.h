@@ -42,6 +42,7 @@ enum object_state {
 
 struct backend;
 struct call;
+struct capacity;
 struct memory;
 struct model_vm;
 struct slot;
@@ -112,8 +113,8 @@ struct registry {
 	const struct config *config;
 	const struct host_offer *host;
 	struct users *users;
-	struct budget budget; /* the host's */
-	uint64_t last_id;     /* of VMs and memories */
+	struct capacity *capacity; /* the host's */
+	uint64_t last_id;          /* of VMs and memories */
 	struct vm_tree vms;
 	struct vm_process_tree vms_by_process;
 	struct memory_id_tree memories;
@@ -125,7 +126,8 @@ RB_PROTOTYPE(vm_process_tree, vm, by_process, )
 
 /* All must outlive it. */
 void registry_init(struct registry *registry, const struct backend *backend,
-	const struct config *config, const struct host_offer *host, struct users *users);
+	const struct config *config, const struct host_offer *host, struct users *users,
+	struct capacity *capacity);
 /* Forgets all VMs: those that run go on running, on the memory that they have. */
 void registry_clear(struct registry *registry);
 /* An id that no VM or memory had since the host booted. */
@@ -133,21 +135,26 @@ uint64_t registry_next_id(struct registry *registry);
 
 /* NULL where there is none. */
 struct vm *registry_vm_by_id(struct registry *registry, const char *id);
+struct vm *registry_vm_by_number(struct registry *registry, uint64_t number);
 struct vm *registry_vm_of_process(struct registry *registry, const struct process *process);
 
 struct vm_request {
 	const char *name;
 	const char *uuid; /* NULL: one is made */
 	unsigned type;
-	uint64_t commit_limit; /* BUDGET_UNLIMITED: the host's alone */
+	uint64_t commit_limit; /* promised to it; BUDGET_UNLIMITED: it has what the host has */
 	bool initially_private;
 	enum vm_charge charge;
 	bool gate;
 };
 
+/* Who can't promise a VM so much, NULL where it can be promised. */
+const struct budget *registry_refuses(struct registry *registry, uint64_t commit_limit);
+
 /*
  * A new VM of a process. The process's pidfd is duplicated. -EEXIST where one of the same pid has a
- * VM, -EDQUOT where its user has too many, -ENOMEM, or why the back end can't have it.
+ * VM, -EDQUOT where its user has too many, -ENOSPC where registry_refuses(), -ENOMEM, or why the
+ * back end can't have it.
  */
 int vm_new(struct registry *registry, const struct process *process,
 	const struct vm_request *request, struct vm **ret);
@@ -160,8 +167,8 @@ struct vm *vm_free(struct vm *vm);
 /* It is released from now on: its slots, calls and private ranges are gone. Its memories are still
  * charged. */
 void vm_stop(struct vm *vm);
-/* Frees the memories of one that was stopped, and with them its charge. Their pages should be gone.
- */
+/* Frees the memories of one that was stopped, and with them its charge and what it was promised.
+ * Their pages should be gone. */
 void vm_drop(struct vm *vm);
 
 /* What a VM of its type offers. */

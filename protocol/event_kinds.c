@@ -4,6 +4,8 @@
  */
 #include "protocol/event_kinds.h"
 
+#include "protocol/methods.h"
+
 #define END                                                                                        \
 	{                                                                                          \
 		.name = NULL                                                                       \
@@ -15,8 +17,9 @@ const struct field event_fields[] = {
 			"Counts what was due to this subscriber, from 1: a gap is what it missed."},
 	{"time", FIELD_INTEGER, .summary = "CLOCK_REALTIME, in microseconds."},
 	{"kind", FIELD_STRING, .summary = "What has happened."},
-	{"vm", FIELD_STRING, .summary = "The VM's id."},
-	{"name", FIELD_STRING, .summary = "The VM's name."},
+	{"vm", FIELD_STRING, FIELD_OPTIONAL,
+		.summary = "The VM's id; absent where it is of the host."},
+	{"name", FIELD_STRING, FIELD_OPTIONAL, .summary = "The VM's name."},
 	END,
 };
 
@@ -41,6 +44,37 @@ static const struct field slot_fields[] = {
 	END,
 };
 
+#define LEVEL_FIELD                                                                                \
+	{                                                                                          \
+		"level", FIELD_ENUM, .names = pressure_level_names,                                \
+				     .summary = "How bad it is on the host."                       \
+	}
+
+static const struct field pressure_fields[] = {
+	LEVEL_FIELD,
+	{"ask", FIELD_INTEGER,
+		.summary = "Bytes that the VMM should give back by memory.reclaim or memory.close. "
+			   "0: none now."},
+	{"deadline_ms", FIELD_INTEGER,
+		.summary = "For how long, from now; then the VM counts as overdue."},
+	END,
+};
+
+static const struct field pressure_level_fields[] = {
+	LEVEL_FIELD,
+	{"available", FIELD_INTEGER, .summary = "MemAvailable, in bytes."},
+	{"floor", FIELD_INTEGER, .summary = "Bytes below which there is pressure."},
+	END,
+};
+
+static const struct field pressure_overdue_fields[] = {
+	{"asked", FIELD_INTEGER, .summary = "Bytes."},
+	{"given", FIELD_INTEGER, .summary = "Bytes of them."},
+	{"missed", FIELD_INTEGER,
+		.summary = "Deadlines since it last gave all that it was asked for."},
+	END,
+};
+
 const struct event_description event_descriptions[EVENT_KINDS] = {
 	[EVENT_VM_OPENED] = {"vm_opened", "A VM was opened.", no_fields},
 	[EVENT_VM_RUNNING] = {"vm_running",
@@ -61,4 +95,13 @@ const struct event_description event_descriptions[EVENT_KINDS] = {
 	[EVENT_SLOT_FAILED] = {"slot_failed",
 		"The VMM has reported that a binding or deletion failed; the slot is as before.",
 		slot_fields},
+	[EVENT_PRESSURE] = {"pressure",
+		"The host is short of memory and asks this VM to give some back; or the level has "
+		"changed, which its VMM is told with an ask of 0.",
+		pressure_fields},
+	[EVENT_PRESSURE_LEVEL] = {"pressure_level",
+		"The level has changed. Operators alone are told.", pressure_level_fields},
+	[EVENT_PRESSURE_OVERDUE] = {"pressure_overdue",
+		"The VM has not given all that it was asked for in time. Operators alone are told.",
+		pressure_overdue_fields},
 };

@@ -32,6 +32,7 @@ static const char *const backend_names[] = {"kvm", "model", NULL};
 const char *const backing_names[] = {"guest_memfd", "memfd", NULL};
 const char *const memory_flag_names[] = {"mmap", "init_shared", NULL};
 const char *const slot_flag_names[] = {"readonly", "log_dirty_pages", NULL};
+const char *const pressure_level_names[] = {"none", "low", "medium", "critical", NULL};
 const char *const convert_to_names[] = {"shared", "private", NULL};
 
 /* Parts of results */
@@ -97,7 +98,33 @@ static const struct field limit_fields[] = {
 		.summary = "Ranges that the private memory of one VM is in, at most."},
 	{"own_memory_bytes_per_vm", FIELD_INTEGER,
 		.summary = "Bytes of slots on a VMM's own memory, for each VM at most."},
-	{"commit_bytes", FIELD_INTEGER, .summary = "Bytes committed on the host at most."},
+	{"commit_bytes", FIELD_INTEGER,
+		.summary = "Bytes committed or promised on the host at most."},
+	END,
+};
+
+static const struct field pressure_ask_fields[] = {
+	{"vm", FIELD_STRING, .summary = VM_ID},
+	{"asked", FIELD_INTEGER, .summary = "Bytes, when it was last asked."},
+	{"given", FIELD_INTEGER, .summary = "Bytes that it has given back since."},
+	{"overdue", FIELD_BOOLEAN,
+		.summary = "Whether it owes what it was asked for since a deadline that has "
+			   "passed."},
+	END,
+};
+
+static const struct field pressure_fields[] = {
+	{"level", FIELD_ENUM, .names = pressure_level_names, .summary = "How bad it is."},
+	{"available", FIELD_INTEGER, FIELD_OPTIONAL,
+		.summary = "MemAvailable, in bytes. This and what follows is for operators."},
+	{"floor", FIELD_INTEGER, FIELD_OPTIONAL,
+		.summary = "Bytes below which there is pressure; 0: there never is."},
+	{"vms_asked", FIELD_INTEGER, FIELD_OPTIONAL,
+		.summary = "How many have been asked for memory since there is pressure."},
+	{"vms_overdue", FIELD_INTEGER, FIELD_OPTIONAL, .summary = "How many of them are overdue."},
+	{"asks", FIELD_ARRAY, FIELD_OPTIONAL, .fields = pressure_ask_fields,
+		.summary = "Of VMs that were asked, the overdue ones first, as many as a packet "
+			   "holds."},
 	END,
 };
 
@@ -190,6 +217,8 @@ static const struct field host_describe_result[] = {
 	{"kernel", FIELD_OBJECT, .fields = kernel_fields, .summary = "What the kernel offers."},
 	{"gate", FIELD_OBJECT, .fields = gate_fields, .summary = "Whether there can be one."},
 	{"limits", FIELD_OBJECT, .fields = limit_fields, .summary = "What a peer may hold."},
+	{"pressure", FIELD_OBJECT, .fields = pressure_fields,
+		.summary = "Whether the host is short of memory."},
 	END,
 };
 
@@ -212,7 +241,9 @@ static const struct field vm_open_parameters[] = {
 		.summary = "Of host.describe's kernel.vm_types, by name or number."},
 	{"commit_limit", FIELD_INTEGER, FIELD_OPTIONAL, .min = 1, .max = INT64_MAX,
 		.default_value = FIELD_UNSET, AT(vm_open_parameters, commit_limit),
-		.summary = "Bytes that may be committed to it; none but the host's by default."},
+		.summary = "Bytes that may be committed to it, and that no other VM can have "
+			   "while it is there. By default it is promised none and may have what "
+			   "the host has left."},
 	{"initial_state", FIELD_ENUM, FIELD_OPTIONAL, .names = initial_state_names,
 		AT(vm_open_parameters, initial_state), .summary = "Of memory that is newly bound."},
 	{"gate", FIELD_ENUM, FIELD_OPTIONAL, .names = gate_wanted_names,
@@ -478,7 +509,8 @@ const struct method methods[METHODS] = {
 	[METHOD_RPC_DISCOVER] = {"rpc.discover", ACCESS_VMM | ACCESS_OPERATOR, no_fields,
 		rpc_discover_result, ERRORS(), "This description of all methods, as OpenRPC."},
 	[METHOD_VM_OPEN] = {"vm.open", ACCESS_VMM, vm_open_parameters, vm_open_result,
-		ERRORS(RPC_NOT_PERMITTED, RPC_CONFLICT, RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY),
+		ERRORS(RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT, RPC_UNSUPPORTED,
+			RPC_KERNEL, RPC_BUSY),
 		"Opens a VM for the peer's process, which then may make it."},
 	[METHOD_VM_GATE] = {"vm.gate", ACCESS_VMM, vm_gate_parameters, no_fields,
 		ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_GONE),

@@ -73,6 +73,7 @@ enum slot_flags { SLOT_READONLY = 1 << 0, SLOT_LOG_DIRTY_PAGES = 1 << 1 };
 extern const char *const backing_names[];
 extern const char *const memory_flag_names[];
 extern const char *const slot_flag_names[];
+extern const char *const pressure_level_names[];
 extern const char *const convert_to_names[];
 
 /* What each method's parameters are decoded into. Members are as in the table. */

@@ -12,6 +12,8 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
+#include "daemon/capacity_host.h"
+#include "daemon/pressure_watch.h"
 #include "kernel/uapi.h"
 
 #define SW_PROTECTED 1
@@ -47,7 +49,10 @@ static void gmemd_set_up(struct gmemd *gmemd, const struct backend *backend)
 	};
 	TAILQ_INIT(&gmemd->events);
 	check(users_new(&gmemd->config, &gmemd->users));
-	registry_init(&gmemd->registry, backend, &gmemd->config, &gmemd->host, gmemd->users);
+	check(capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host));
+	registry_init(&gmemd->registry, backend, &gmemd->config, &gmemd->host, gmemd->users,
+		&gmemd->capacity);
+	check(pressure_watch_new(gmemd, &gmemd->pressure));
 }
 
 void private_vm_init(struct private_vm *ret, const struct backend *backend)
@@ -67,7 +72,9 @@ void private_vm_init(struct private_vm *ret, const struct backend *backend)
 
 void private_vm_end(struct private_vm *private_vm)
 {
+	pressure_watch_free(private_vm->gmemd.pressure);
 	registry_clear(&private_vm->gmemd.registry);
+	capacity_clear(&private_vm->gmemd.capacity);
 	process_release(&private_vm->caller.process);
 	users_free(private_vm->gmemd.users);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libgmem's conversions, on a gmemd whose back end is the model: what a VMM of a VM with private
- * memory calls, on a host that has none.
+ * libgmem's conversions, reclaims and events, on a gmemd whose back end is the model: what a VMM of
+ * a VM with private memory calls, on a host that has none.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -228,6 +228,60 @@ static void test_memory_fault(void)
 	close_vm();
 }
 
+static void test_reclaim(void)
+{
+	struct gmem_memory_range ranges[GMEM_RANGES_MAX + 1];
+	uint64_t reclaimed = 12345;
+
+	open_vm(GMEM_SHARED);
+	CU_ASSERT_EQUAL(gmem_memory_reclaim(shared, 2 * PAGE, 3 * PAGE, &reclaimed), 0);
+	CU_ASSERT_EQUAL(reclaimed, 3 * PAGE);
+	CU_ASSERT_EQUAL(shared_bytes[2 * PAGE - 1], 's');
+	CU_ASSERT_EQUAL(shared_bytes[2 * PAGE], 0);
+	CU_ASSERT_EQUAL(shared_bytes[5 * PAGE], 's');
+	for (size_t i = 0; i < GMEM_RANGES_MAX; i++)
+		ranges[i] = (struct gmem_memory_range){i % PAGES * PAGE, PAGE};
+	CU_ASSERT_EQUAL(gmem_memory_reclaimv(shared, ranges, GMEM_RANGES_MAX, &reclaimed), 0);
+	CU_ASSERT_EQUAL(reclaimed, SIZE - 2 * PAGE); /* one of the three was read since */
+	CU_ASSERT_EQUAL(gmem_memory_reclaimv(shared, ranges, 1, NULL), 0);
+	CU_ASSERT_EQUAL(gmem_memory_reclaimv(shared, ranges, 0, &reclaimed), -EINVAL);
+	CU_ASSERT_EQUAL(
+		gmem_memory_reclaimv(shared, ranges, GMEM_RANGES_MAX + 1, &reclaimed), -E2BIG);
+	CU_ASSERT_EQUAL(gmem_memory_reclaim(shared, PAGE, SIZE, &reclaimed), -EREMOTEIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_error(), "ranges[0].size"));
+	CU_ASSERT_EQUAL(reclaimed, SIZE - 2 * PAGE);
+	close_vm();
+}
+
+static void count_call(const struct gmem_pressure *pressure, void *context)
+{
+	(void)pressure;
+	++*(unsigned *)context;
+}
+
+/* Other events stay for who asks for the next. That the handler is called is the example VMM's. */
+static void test_dispatch(void)
+{
+	unsigned calls = 0;
+	char *event;
+
+	CU_ASSERT_EQUAL_FATAL(gmem_connect(gmemd.socket, &gmem), 0);
+	CU_ASSERT_EQUAL(gmem_dispatch(gmem), 0);
+	CU_ASSERT_EQUAL(gmem_set_pressure_handler(gmem, count_call, &calls), 0);
+	gmem_free(gmem);
+	open_vm(GMEM_SHARED);
+	CU_ASSERT_EQUAL(gmem_set_pressure_handler(gmem, count_call, &calls), 0);
+	CU_ASSERT_EQUAL(gmem_slot_unbind(vm, 1), 0);
+	CU_ASSERT_EQUAL(gmem_dispatch(gmem), 0);
+	CU_ASSERT_EQUAL(calls, 0);
+	CU_ASSERT_EQUAL_FATAL(gmem_next_event(gmem, 0, &event), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(event, "slot_unbound"));
+	free(event);
+	CU_ASSERT_EQUAL(gmem_next_event(gmem, 0, &event), -ETIMEDOUT);
+	CU_ASSERT_EQUAL(gmem_set_pressure_handler(gmem, NULL, NULL), 0);
+	close_vm();
+}
+
 int main(int argc, char **argv)
 {
 	CU_TestInfo tests[] = {
@@ -237,6 +291,8 @@ int main(int argc, char **argv)
 		{"keeping what goes stale", test_keep},
 		{"private from the start", test_initially_private},
 		{"KVM_EXIT_MEMORY_FAULT", test_memory_fault},
+		{"giving pages back", test_reclaim},
+		{"dispatching events", test_dispatch},
 		CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {

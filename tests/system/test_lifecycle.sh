@@ -132,6 +132,28 @@ more_rounds_than() {
 	[ "$(grep -c "the same" "$VMM_OUT")" -gt "$1" ]
 }
 
+# Under pressure from the start: gmemd asks for all that the VMM has.
+balloon() {
+	local rounds
+	printf '[pressure]\nfloor = 100%%\n' >"$WORK_DIR/pressure.conf"
+	start_gmemd --config="$WORK_DIR/pressure.conf"
+	start_vmm run --rounds=0 --interval=10
+	until_true grep -q "in the balloon" "$VMM_OUT"
+	result $? "the VMM is asked for memory"
+	# How much that is depends on how far its guest was when gmemd counted its pages.
+	grep -m 1 "gave" "$VMM_OUT" |
+		grep -qE 'gave ([1-9][0-9]*) KiB back, \1 KiB are in the balloon'
+	result $? "it gives back what its balloon holds"
+	rounds=$(grep -c "the same" "$VMM_OUT")
+	until_true more_rounds_than "$((rounds + 1))"
+	result $? "its guest runs on with less"
+	is "$(grep -c "NOT THE SAME" "$VMM_OUT")" 0 "and sums what it has"
+	end "$VMM_PID"
+	LIVING=()
+	stop_gmemd
+	is $? 0 "gmemd, ended under pressure, exits with 0"
+}
+
 lack=$(host_lack)
 [ -z "$lack" ] || skip_all "$lack"
 [ -x "$BUILD_DIR/client/gmem-example-vmm" ] || skip_all "the example VMM is for x86-64"
@@ -151,5 +173,6 @@ done
 kill_some_of_many
 echo "# the slowest release took $SLOWEST_MS ms"
 outlive_gmemd
+balloon
 no_sanitizer_complaint
 finish

@@ -188,35 +188,39 @@ def vm_limit():
     equal(vmm.get()["committed"], RAM, "after it was closed")
 
 
+def memfd(size):
+    params = {"vm": vmm.id, "size": size, "backing": "memfd"}
+    return vmm.peer.call("memory.create", params)["memory"]
+
+
 @test("budget_exceeded: the host's limit, to the byte")
 def host_limit():
     with other_process() as other:
         described = other.call("host.describe")["limits"]
         equal(described["commit_bytes"], HOST_LIMIT, "the limit that is described")
         vm = other.call("vm.open", {"name": "large", "gate": "none"})["vm"]
-        params = {"vm": vm, "size": HOST_LIMIT - RAM + PAGE, "backing": "memfd"}
+        left = HOST_LIMIT - COMMIT_LIMIT  # the rest is promised
+        params = {"vm": vm, "size": left + PAGE, "backing": "memfd"}
         error = other.error("memory.create", params)
         expected = {
             "reason": "budget_exceeded",
             "scope": "host",
             "limit": HOST_LIMIT,
-            "committed": RAM,
-            "requested": HOST_LIMIT - RAM + PAGE,
+            "committed": COMMIT_LIMIT,
+            "requested": left + PAGE,
         }
         equal(error["data"], expected, "data")
         equal(other.call("vm.get", {"vm": vm})["committed"], 0, "after the refusal")
-        other.call("memory.create", dict(params, size=HOST_LIMIT - RAM))
-        refused(
-            "memory.create",
-            {"vm": vmm.id, "size": PAGE},
-            -32003,
-            scope="host",
-            limit=HOST_LIMIT,
-            committed=HOST_LIMIT,
-            requested=PAGE,
-        )
-        # The VM's own limit is the nearer one.
+        other.call("memory.create", dict(params, size=left))
+        error = other.error("memory.create", dict(params, size=PAGE))
+        equal(error["data"], dict(expected, committed=HOST_LIMIT, requested=PAGE), "one page more")
+        with other_process() as third:
+            params = {"name": "third", "gate": "none", "commit_limit": PAGE}
+            error = third.error("vm.open", params)
+            equal(error["data"], dict(expected, committed=HOST_LIMIT, requested=PAGE), "a promise")
+        # What was promised is this VM's all the same; its own limit is the only one.
         refused("memory.create", {"vm": vmm.id, "size": COMMIT_LIMIT}, -32003, scope="vm")
+        vmm.peer.call("memory.close", {"memory": memfd(COMMIT_LIMIT - RAM)})
     equal(watched.host_committed(), RAM, "after that VM's end")
 
 

@@ -11,24 +11,29 @@
 
 void held_init(struct held *held)
 {
+	const struct capacity_request capacity = {.total = HELD_HOST};
+
 	*held = (struct held){
 		.config = {.vms_per_user = HELD_VMS,
 			.memories_per_user = HELD_VMS * HELD_MEMORIES,
 			.memories_per_vm = HELD_MEMORIES,
 			.slots_per_vm = HELD_SLOTS,
-			.private_ranges_per_vm = HELD_PRIVATE_RANGES,
-			.commit_limit = HELD_HOST},
-		.host = {.page_size = HELD_PAGE, .memory_total = 2 * HELD_HOST},
+			.private_ranges_per_vm = HELD_PRIVATE_RANGES},
+		.host = {.page_size = HELD_PAGE},
 		.fds = unit_open_fds(),
 	};
 	CU_ASSERT_EQUAL_FATAL(users_new(&held->config, &held->users), 0);
-	registry_init(&held->registry, &backend_kvm, &held->config, &held->host, held->users);
+	CU_ASSERT_EQUAL_FATAL(capacity_init(&held->capacity, &capacity, NULL, 0), 0);
+	registry_init(&held->registry, &backend_kvm, &held->config, &held->host, held->users,
+		&held->capacity);
 }
 
 void held_end(struct held *held)
 {
 	registry_clear(&held->registry);
-	CU_ASSERT_EQUAL(held->registry.budget.committed, 0);
+	CU_ASSERT_EQUAL(held->capacity.host.committed, 0);
+	CU_ASSERT_EQUAL(held->capacity.host.promised, 0);
+	capacity_clear(&held->capacity);
 	CU_ASSERT_TRUE(RB_EMPTY(&held->registry.memories));
 	CU_ASSERT_TRUE(RB_EMPTY(&held->registry.memory_files));
 	CU_ASSERT_TRUE(RB_EMPTY(&held->registry.vms_by_process));

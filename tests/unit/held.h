@@ -5,6 +5,7 @@
 #pragma once
 
 #include "daemon/backend.h"
+#include "daemon/capacity.h"
 
 #define HELD_PAGE           4096ull
 #define HELD_HOST           (1000 * HELD_PAGE)
@@ -18,6 +19,7 @@ struct held {
 	struct config config;
 	struct host_offer host;
 	struct users *users;
+	struct capacity capacity;
 	struct registry registry;
 	size_t fds; /* that were open before */
 };

@@ -91,7 +91,7 @@ static void test_keep_and_discard(void)
 	CU_ASSERT_EQUAL(vm->budget.committed, 14 * P);
 	commitment_discard(vm, P);
 	CU_ASSERT_EQUAL(vm->budget.committed, 13 * P);
-	CU_ASSERT_EQUAL(held.registry.budget.committed, 13 * P);
+	CU_ASSERT_EQUAL(held.capacity.host.committed, 13 * P);
 	commitment_shrink(vm, BACKING_MEMFD, 8 * P); /* fewer are left than were in both */
 	CU_ASSERT_EQUAL(vm->budget.committed, 12 * P);
 	commitment_discard(vm, 3 * P);

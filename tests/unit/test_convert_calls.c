@@ -319,7 +319,7 @@ static void test_never_reported(void)
 	CU_ASSERT_EQUAL(code_and_free(convert(CONVERT_TO_PRIVATE, true, 1, 1, 1)), 0);
 	CU_ASSERT_EQUAL(test.vm->budget.committed, (PAGES + 3) * P);
 	registry_clear(&test.gmemd.registry);
-	CU_ASSERT_EQUAL(test.gmemd.registry.budget.committed, 0);
+	CU_ASSERT_EQUAL(test.gmemd.capacity.host.committed, 0);
 }
 
 static struct json_object *unbind(void)

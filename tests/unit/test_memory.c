@@ -44,27 +44,67 @@ static void test_budgets(void)
 	CU_ASSERT_EQUAL(new_memory(large, HELD_HOST - 9 * HELD_PAGE, &scope), -ENOSPC);
 	CU_ASSERT_STRING_EQUAL(scope, "host");
 	CU_ASSERT_EQUAL(new_memory(large, UINT64_MAX - HELD_PAGE, &scope), -ENOSPC);
-	CU_ASSERT_EQUAL(held.registry.budget.committed, 10 * HELD_PAGE);
+	CU_ASSERT_EQUAL(held.capacity.host.committed, 10 * HELD_PAGE);
 	CU_ASSERT_EQUAL(new_memory(large, HELD_HOST - 10 * HELD_PAGE, &scope), 0);
-	CU_ASSERT_EQUAL(held.registry.budget.committed, HELD_HOST);
+	CU_ASSERT_EQUAL(held.capacity.host.committed, HELD_HOST);
 	CU_ASSERT_EQUAL(large->n_memories, 1);
 	held_end(&held);
 }
 
-/* The host's limit is what was configured, but no more than there is. */
-static void test_host_limit(void)
+/* Two on a node that has room for one and a half, in a VM that was promised room for both. */
+static void test_node(void)
 {
-	struct registry registry;
+	const struct capacity_request capacity = {.total = HELD_HOST};
+	const struct capacity_node nodes[] = {{.number = 3, .total = 15 * HELD_PAGE}};
+	struct memory_request request = {
+		.size = 10 * HELD_PAGE, .backing = BACKING_GUEST_MEMFD, .node = 3};
+	const struct budget *refused = NULL;
+	struct memory *memory = NULL;
+	uint64_t requested = 0;
+	struct budget *node;
 	struct held held;
+	struct vm *vm;
 
 	held_init(&held);
-	CU_ASSERT_EQUAL(held.registry.budget.limit, HELD_HOST);
-	held.config.commit_limit = 0;
-	registry_init(&registry, &backend_kvm, &held.config, &held.host, held.users);
-	CU_ASSERT_EQUAL(registry.budget.limit, held.host.memory_total);
-	held.config.commit_limit = UINT64_MAX;
-	registry_init(&registry, &backend_kvm, &held.config, &held.host, held.users);
-	CU_ASSERT_EQUAL(registry.budget.limit, held.host.memory_total);
+	capacity_clear(&held.capacity);
+	CU_ASSERT_EQUAL_FATAL(capacity_init(&held.capacity, &capacity, nodes, 1), 0);
+	node = capacity_of_node(&held.capacity, 3);
+	vm = held_vm(&held, 1, 20 * HELD_PAGE);
+	CU_ASSERT_EQUAL(memory_new(vm, &request, &memory, &refused, &requested), 0);
+	CU_ASSERT_EQUAL(node->committed, 10 * HELD_PAGE);
+	CU_ASSERT_EQUAL(memory_new(vm, &request, &memory, &refused, &requested), -ENOSPC);
+	CU_ASSERT_PTR_EQUAL(refused, node);
+	CU_ASSERT_EQUAL(requested, 10 * HELD_PAGE);
+	CU_ASSERT_EQUAL(vm->budget.committed, 10 * HELD_PAGE);
+	memory_free(memory);
+	CU_ASSERT_EQUAL(node->committed, 0);
+	CU_ASSERT_EQUAL(memory_new(vm, &request, &memory, &refused, &requested), 0);
+	CU_ASSERT_EQUAL(held.capacity.host.committed, 20 * HELD_PAGE);
+	vm_free(vm);
+	CU_ASSERT_EQUAL(node->committed, 0);
+	held_end(&held);
+}
+
+/* A limit is promised: who can't be promised it isn't there. */
+static void test_promise(void)
+{
+	struct held held;
+	struct vm *vm, *other;
+
+	held_init(&held);
+	vm = held_vm(&held, 1, HELD_HOST - HELD_PAGE);
+	CU_ASSERT_EQUAL(held.capacity.host.promised, HELD_HOST - HELD_PAGE);
+	CU_ASSERT_PTR_EQUAL(registry_refuses(&held.registry, 2 * HELD_PAGE), &held.capacity.host);
+	CU_ASSERT_EQUAL(held_vm_new(&held, 2, 2 * HELD_PAGE, &other), -ENOSPC);
+	CU_ASSERT_PTR_NULL(registry_refuses(&held.registry, HELD_PAGE));
+	CU_ASSERT_PTR_NULL(registry_refuses(&held.registry, BUDGET_UNLIMITED));
+	CU_ASSERT_EQUAL(held.capacity.host.committed, HELD_HOST - HELD_PAGE);
+	held_memory(vm, 10 * HELD_PAGE, NULL);
+	vm_stop(vm);
+	CU_ASSERT_EQUAL(held.capacity.host.promised, HELD_HOST - HELD_PAGE);
+	vm_drop(vm);
+	CU_ASSERT_EQUAL(held.capacity.host.promised, 0);
+	CU_ASSERT_EQUAL(held_vm_new(&held, 2, HELD_HOST, &other), 0);
 	held_end(&held);
 }
 
@@ -86,7 +126,7 @@ static void test_counts(void)
 	for (int i = 0; i < HELD_MEMORIES; i++)
 		CU_ASSERT_EQUAL(new_memory(other, HELD_PAGE, &scope), 0);
 	CU_ASSERT_EQUAL(new_memory(other, HELD_PAGE, &scope), -EDQUOT);
-	CU_ASSERT_EQUAL(held.registry.budget.committed, 2 * HELD_MEMORIES * HELD_PAGE);
+	CU_ASSERT_EQUAL(held.capacity.host.committed, 2 * HELD_MEMORIES * HELD_PAGE);
 	vm_stop(vm);
 	vm_drop(vm);
 	CU_ASSERT_EQUAL(new_memory(other, HELD_PAGE, &scope), 0);
@@ -165,7 +205,8 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"budgets", test_budgets},
-		{"the host's limit", test_host_limit},
+		{"bound to a node", test_node},
+		{"promises", test_promise},
 		{"as many as there may be", test_counts},
 		{"found", test_found},
 		{"adopted", test_adopted},

@@ -113,7 +113,7 @@ static struct vm *busy_vm(struct held *held, struct memory *ret_memories[2],
 	CU_ASSERT_EQUAL(call_new_bind(ret_slots[0], 7, &ret_calls[1]), 0);
 	CU_ASSERT_EQUAL(call_new_unbind(ret_slots[1], &ret_calls[2]), 0);
 	CU_ASSERT_EQUAL(vm->budget.committed, 30 * HELD_PAGE);
-	CU_ASSERT_EQUAL(held->registry.budget.committed, 30 * HELD_PAGE);
+	CU_ASSERT_EQUAL(held->capacity.host.committed, 30 * HELD_PAGE);
 	CU_ASSERT_EQUAL(vm->own_memory, HELD_PAGE);
 	return vm;
 }
@@ -138,7 +138,7 @@ static void end_in_order(unsigned order)
 	memory_free(memories[order & 4 ? 0 : 1]);
 	memory_free(memories[order & 4 ? 1 : 0]);
 	CU_ASSERT_EQUAL(vm->budget.committed, 0);
-	CU_ASSERT_EQUAL(held.registry.budget.committed, 0);
+	CU_ASSERT_EQUAL(held.capacity.host.committed, 0);
 	if (order & 8)
 		vm_stop(vm);
 	if (order & 16)
@@ -171,10 +171,10 @@ static void test_end_at_once(void)
 			CU_ASSERT_EQUAL(vm->state, VM_RELEASED);
 			CU_ASSERT_EQUAL(vm->n_slots, 0);
 			CU_ASSERT_TRUE(TAILQ_EMPTY(&vm->calls));
-			CU_ASSERT_EQUAL(held.registry.budget.committed, committed);
+			CU_ASSERT_EQUAL(held.capacity.host.committed, committed);
 			vm_drop(vm);
 			CU_ASSERT_EQUAL(vm->n_memories, 0);
-			CU_ASSERT_EQUAL(held.registry.budget.committed, 0);
+			CU_ASSERT_EQUAL(held.capacity.host.committed, 0);
 			vm_stop(vm);
 			vm_drop(vm);
 		}

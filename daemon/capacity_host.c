@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The capacity of this host. See capacity_host.h.
+ */
+#include "daemon/capacity_host.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "kernel/cleanup.h"
+#include "kernel/meminfo.h"
+#include "kernel/ranges.h"
+
+/* False for a node that has no memory now. */
+static bool read_node(unsigned number, struct capacity_node *ret)
+{
+	cleanup_fd int fd = -1;
+	struct meminfo meminfo;
+
+	if (meminfo_open_node(number, &fd) < 0 || meminfo_read_node(fd, &meminfo) < 0)
+		return false;
+	*ret = (struct capacity_node){.number = number, .total = meminfo.total};
+	return true;
+}
+
+/* nodes has room for all in numbers. */
+static size_t read_nodes(const struct ranges *numbers, struct capacity_node *nodes)
+{
+	size_t count = 0;
+
+	for (const struct range *range = ranges_from(numbers, 0); range;
+		range = ranges_next(range)) {
+		for (uint64_t number = range->start; number < range->end; number++)
+			count += read_node((unsigned)number, &nodes[count]);
+	}
+	return count;
+}
+
+int capacity_init_host(
+	struct capacity *capacity, const struct config *config, const struct host_offer *host)
+{
+	const struct capacity_request request = {
+		.total = host->memory_total,
+		.host_reserve = config_bytes(&config->host_reserve, host->memory_total),
+		.overcommit = config->overcommit,
+		.commit_limit = config->commit_limit,
+	};
+	cleanup_free struct capacity_node *nodes = NULL;
+	struct ranges numbers = {.count = 0};
+	size_t count = 0;
+
+	if (meminfo_nodes(&numbers) == 0 && numbers.total > 0) {
+		nodes = calloc(numbers.total, sizeof *nodes);
+		if (nodes)
+			count = read_nodes(&numbers, nodes);
+	}
+	ranges_clear(&numbers);
+	return capacity_init(capacity, &request, nodes, count);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The capacity of this host: as its kernel says what memory it has, and as it is configured.
+ */
+#pragma once
+
+#include "daemon/capacity.h"
+#include "daemon/config.h"
+#include "kernel/probe.h"
+
+/* A host that does not tell of its nodes has none. -ENOMEM. */
+int capacity_init_host(
+	struct capacity *capacity, const struct config *config, const struct host_offer *host);

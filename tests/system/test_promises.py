@@ -1,0 +1,179 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Promises: what a VM may commit is the host's to give, or the VM is refused."""
+
+import contextlib
+import time
+
+from gmemtest import linux, tap
+from gmemtest.child import RemotePeer
+from gmemtest.daemon import Daemon
+from gmemtest.linux import PAGE
+from gmemtest.tap import check, equal, test
+
+MIB = 1 << 20
+HOST = 64 * MIB
+
+daemon = operator = None
+
+
+def set_up():
+    global daemon, operator
+    linux.require_guest_memfd()
+    daemon = Daemon(config="[limits]\nhost-reserve = 0\ncommit-limit = %d\n" % HOST)
+    operator = daemon.operator()
+
+
+def tear_down():
+    daemon.stop()
+
+
+def other():
+    return RemotePeer(daemon.socket_path("gmemd.sock"))
+
+
+def opened(peer, limit=None, name="vm"):
+    params = {"name": "%s of %d" % (name, peer.pid), "gate": "none"}
+    if limit is not None:
+        params["commit_limit"] = limit
+    return peer.call("vm.open", params)["vm"]
+
+
+def open_error(peer, limit):
+    params = {"name": "refused of %d" % peer.pid, "gate": "none", "commit_limit": limit}
+    return peer.error("vm.open", params)
+
+
+def created(peer, vm, size):
+    params = {"vm": vm, "size": size, "backing": "memfd"}
+    return peer.call("memory.create", params)["memory"]
+
+
+def create_error(peer, vm, size):
+    return peer.error("memory.create", {"vm": vm, "size": size, "backing": "memfd"})
+
+
+def is_refusal(error, scope, limit, committed, requested, what):
+    expected = {
+        "reason": "budget_exceeded",
+        "scope": scope,
+        "limit": limit,
+        "committed": committed,
+        "requested": requested,
+    }
+    equal((error or {}).get("code"), -32003, what)
+    equal((error or {}).get("data"), expected, what)
+
+
+def none_is_left():
+    until = time.monotonic() + 30
+    while operator.call("vm.list")["vms"] and time.monotonic() < until:
+        time.sleep(0.01)
+    equal(operator.call("vm.list")["vms"], [], "VMs")
+
+
+@contextlib.contextmanager
+def others(number):
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(other()) for _ in range(number)]
+    none_is_left()
+
+
+@test("a VM is refused a limit that was promised to another, and nothing has changed")
+def refused():
+    with others(3) as (first, second, third):
+        opened(first, 40 * MIB)
+        before = operator.call("vm.list")
+        is_refusal(open_error(second, 40 * MIB), "host", HOST, 40 * MIB, 40 * MIB, "the second")
+        is_refusal(open_error(second, HOST), "host", HOST, 40 * MIB, HOST, "all of the host")
+        error = open_error(second, (1 << 63) - 1)
+        is_refusal(error, "host", HOST, 40 * MIB, (1 << 63) - 1, "more than any host has")
+        equal(operator.call("vm.list"), before, "VMs")
+        opened(second, 24 * MIB)
+        is_refusal(open_error(third, PAGE), "host", HOST, HOST, PAGE, "the third")
+
+
+@test("what was promised is there, though others have taken all the rest")
+def kept():
+    with others(2) as (first, second):
+        promised, unlimited = opened(first, 40 * MIB), opened(second)
+        error = create_error(second, unlimited, 24 * MIB + PAGE)
+        is_refusal(error, "host", HOST, 40 * MIB, 24 * MIB + PAGE, "more than is left")
+        created(second, unlimited, 24 * MIB)
+        created(first, promised, 40 * MIB)
+        error = create_error(first, promised, PAGE)
+        is_refusal(error, "vm", 40 * MIB, 40 * MIB, PAGE, "more than was promised")
+
+
+@test("a VM without a limit is charged as it commits")
+def unlimited():
+    with others(3) as (first, second, third):
+        vm = opened(first)
+        equal(opened(second, HOST) is None, False, "a promise of all that is not committed")
+        is_refusal(create_error(first, vm, PAGE), "host", HOST, HOST, PAGE, "then")
+        second.end()
+        until = time.monotonic() + 30
+        while create_error(first, vm, 8 * MIB) and time.monotonic() < until:
+            time.sleep(0.01)
+        error = open_error(third, 60 * MIB)
+        is_refusal(error, "host", HOST, 8 * MIB, 60 * MIB, "a promise beside what is committed")
+        opened(third, 56 * MIB)
+
+
+@test("a promise ends with the VM's process, and by vm.close")
+def released():
+    with others(3) as (first, second, third):
+        vm = opened(first, HOST)
+        created(first, vm, 16 * MIB)
+        is_refusal(open_error(second, PAGE), "host", HOST, HOST, PAGE, "while it is there")
+        first.end()
+        none_is_left()
+        vm = opened(second, HOST)
+        created(second, vm, 16 * MIB)
+        second.call("vm.close", {"vm": vm})
+        opened(third, HOST)
+
+
+@test("a refusal leaves the closed VM that this process had as it is")
+def room_is_not_made():
+    with others(2) as (first, second):
+        closed = opened(second, 24 * MIB)
+        second.call("vm.close", {"vm": closed})
+        opened(first, 40 * MIB)
+        before = operator.call("vm.list")
+        is_refusal(open_error(second, HOST), "host", HOST, 40 * MIB, HOST, "the next")
+        equal(operator.call("vm.list"), before, "VMs")
+        check(opened(second, 24 * MIB, name="next") != closed, "one that there is room for")
+
+
+def memory_total():
+    with open("/proc/meminfo", encoding="utf-8") as file:
+        return int(file.readline().split()[1]) * 1024
+
+
+def commit_bytes(limits):
+    one = Daemon(config="[limits]\n" + limits)
+    try:
+        peer = one.operator()
+        bytes_ = peer.call("host.describe")["limits"]["commit_bytes"]
+        peer.close()
+        return bytes_
+    finally:
+        one.stop()
+
+
+@test("what may be promised is what the reserve leaves, and as much more as is configured")
+def capacity():
+    total = memory_total()
+    equal(commit_bytes("host-reserve = 0\n"), total, "no reserve")
+    equal(commit_bytes("host-reserve = %d\n" % (64 * MIB)), total - 64 * MIB, "in bytes")
+    half = total - total * 50 // 100
+    equal(commit_bytes("host-reserve = 50%\n"), half, "in percent")
+    equal(commit_bytes("host-reserve = 50%\novercommit = 20\n"), half * 120 // 100, "overcommit")
+    equal(commit_bytes("host-reserve = 100%\n"), 0, "nothing is left")
+    least = commit_bytes("host-reserve = 0\ncommit-limit = %d\n" % (1 << 62))
+    equal(least, total, "a limit beyond what there is")
+
+
+if __name__ == "__main__":
+    tap.main(set_up, tear_down)
