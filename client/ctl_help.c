@@ -141,10 +141,13 @@ static struct json_object *verb_value(const struct verb *verb)
 
 static void print_verb(const struct verb *verb)
 {
-	printf("gmemctl [--socket=PATH] [--json]%s%s %s%s%s\n  %s\n",
-		verb->options & VERB_BYTES ? " [--bytes]" : "",
-		verb->options & VERB_COUNT ? " [--count=N]" : "", verb->name,
-		verb->arguments[0] ? " " : "", verb->arguments, verb->summary);
+	printf("gmemctl [--socket=PATH] [--json]");
+	for (const struct verb_option *option = verb_options; option->usage; option++) {
+		if (verb->options & option->option)
+			printf(" [%s]", option->usage);
+	}
+	printf(" %s%s%s\n  %s\n", verb->name, verb->arguments[0] ? " " : "", verb->arguments,
+		verb->summary);
 }
 
 static void print_json_all(const struct ctl *ctl)
@@ -168,12 +171,13 @@ static void print_all(void)
 	puts("Usage: gmemctl [--socket=PATH] [--json] VERB\n"
 	     "The operators' way to gmemd.\n"
 	     "\n"
-	     "  --socket=PATH  gmemd's socket for operators (" CTL_DEFAULT_SOCKET ")\n"
-	     "  --json         print raw results, and errors, as JSON\n"
-	     "  --bytes        print sizes in bytes\n"
-	     "  --count=N      of events: end after N\n"
-	     "  --help, --version\n"
-	     "\nVerbs:");
+	     "  --socket=PATH        gmemd's socket for operators (" CTL_DEFAULT_SOCKET ")\n"
+	     "  --json               print raw results, and errors, as JSON\n"
+	     "  --help, --version");
+	puts("\nOf some verbs, as gmemctl help VERB says:");
+	for (const struct verb_option *option = verb_options; option->usage; option++)
+		printf("  %-20s %s\n", option->usage, option->summary);
+	puts("\nVerbs:");
 	for (const struct verb *verb = verbs; verb->name; verb++) {
 		snprintf(usage, sizeof usage, "%s %s", verb->name, verb->arguments);
 		printf("  %-20s %s\n", usage, verb->summary);

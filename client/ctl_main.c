@@ -13,40 +13,104 @@
 #include "client/ctl_verb.h"
 #include "client/gmem.h"
 
-enum { OPTION_SOCKET = 256, OPTION_JSON, OPTION_BYTES, OPTION_COUNT };
+enum { OPTION_SOCKET = 256, OPTION_JSON };
 
+/* Options that not every verb takes: their value is the bit of enum verb_options. */
 static const struct option options[] = {
 	{"socket", required_argument, NULL, OPTION_SOCKET},
 	{"json", no_argument, NULL, OPTION_JSON},
-	{"bytes", no_argument, NULL, OPTION_BYTES},
-	{"count", required_argument, NULL, OPTION_COUNT},
-	{"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, 'V'},
+	{"bytes", no_argument, NULL, VERB_BYTES},
+	{"count", required_argument, NULL, VERB_COUNT},
+	{"memory", required_argument, NULL, VERB_MEMORY},
+	{"node", required_argument, NULL, VERB_NODE},
+	{"threads", required_argument, NULL, VERB_THREADS},
+	{"force", no_argument, NULL, VERB_FORCE},
+	{"interval", required_argument, NULL, VERB_INTERVAL},
+	{"sort", required_argument, NULL, VERB_SORT},
+	{"help", no_argument, NULL, 'h' << 16},
+	{"version", no_argument, NULL, 'V' << 16},
 	{NULL, 0, NULL, 0},
 };
 
 /* What the command line says besides what goes into struct ctl. */
 struct command_line {
 	bool help, version;
+	unsigned given;      /* enum verb_options */
 	const char *unknown; /* an option that there is not, or without its value */
-	const char *count;
+	const char *wrong;   /* what a value must be that isn't */
 };
 
-static bool parse_count(const char *text, uint64_t *ret)
+static bool parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret)
 {
 	unsigned long long number;
 	char *end;
 
 	errno = 0;
 	number = strtoull(text, &end, 10);
-	if (errno != 0 || text[0] < '0' || text[0] > '9' || *end != '\0' || number == 0)
+	if (errno != 0 || text[0] < '0' || text[0] > '9' || *end != '\0' || number < min ||
+		number > max)
 		return false;
 	*ret = number;
 	return true;
 }
 
+static bool parse_sort(const char *text, enum ctl_sort *ret)
+{
+	static const char *const names[SORTS] = {"committed", "resident", "private", "rate"};
+
+	for (unsigned sort = 0; sort < SORTS; sort++) {
+		if (strcmp(text, names[sort]) == 0) {
+			*ret = sort;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Returns what the option's value must be where it is not, else NULL. */
+static const char *read_value(unsigned option, struct ctl *ctl)
+{
+	uint64_t seconds;
+
+	switch (option) {
+	case VERB_BYTES:
+		ctl->bytes = true;
+		break;
+	case VERB_FORCE:
+		ctl->force = true;
+		break;
+	case VERB_MEMORY:
+		ctl->memory = optarg;
+		break;
+	case VERB_COUNT:
+		return parse_number(optarg, 1, UINT64_MAX, &ctl->count)
+			       ? NULL
+			       : "--count must be a number from 1 on";
+	case VERB_NODE:
+		return parse_number(optarg, 0, 1023, &ctl->node)
+			       ? NULL
+			       : "--node must be a NUMA node's number";
+	case VERB_THREADS:
+		return parse_number(optarg, 1, 64, &ctl->threads)
+			       ? NULL
+			       : "--threads must be a number from 1 to 64";
+	case VERB_INTERVAL:
+		if (!parse_number(optarg, 1, 3600, &seconds))
+			return "--interval must be seconds from 1 to 3600";
+		ctl->milliseconds = seconds * 1000;
+		break;
+	case VERB_SORT:
+		return parse_sort(optarg, &ctl->sort)
+			       ? NULL
+			       : "--sort must be committed, resident, private or rate";
+	}
+	return NULL;
+}
+
 static void read_option(int option, char **argv, struct ctl *ctl, struct command_line *line)
 {
+	const char *wrong;
+
 	switch (option) {
 	case OPTION_SOCKET:
 		ctl->socket = optarg;
@@ -54,20 +118,21 @@ static void read_option(int option, char **argv, struct ctl *ctl, struct command
 	case OPTION_JSON:
 		ctl->json = true;
 		break;
-	case OPTION_BYTES:
-		ctl->bytes = true;
-		break;
-	case OPTION_COUNT:
-		line->count = optarg;
-		break;
 	case 'h':
+	case 'h' << 16:
 		line->help = true;
 		break;
 	case 'V':
+	case 'V' << 16:
 		line->version = true;
 		break;
-	default:
+	case '?':
 		line->unknown = argv[optind - 1];
+		break;
+	default:
+		line->given |= (unsigned)option;
+		wrong = read_value((unsigned)option, ctl);
+		line->wrong = line->wrong ? line->wrong : wrong;
 	}
 }
 
@@ -85,17 +150,18 @@ static enum ctl_status read_options(
 			"\"%s\" is no option, or its value is missing or too much; try gmemctl "
 			"help",
 			line->unknown);
-	if (line->count && !parse_count(line->count, &ctl->count))
-		return report_usage(ctl, "--count must be a number from 1 on");
-	return CTL_DONE;
+	return line->wrong ? report_usage(ctl, "%s", line->wrong) : CTL_DONE;
 }
 
-static enum ctl_status check_verb(const struct ctl *ctl, const struct verb *verb, int n_arguments)
+static enum ctl_status check_verb(
+	const struct ctl *ctl, const struct verb *verb, unsigned given, int n_arguments)
 {
-	if (ctl->bytes && !(verb->options & VERB_BYTES))
-		return report_usage(ctl, "%s takes no --bytes", verb->name);
-	if (ctl->count > 0 && !(verb->options & VERB_COUNT))
-		return report_usage(ctl, "%s takes no --count", verb->name);
+	for (const struct option *option = options; option->name; option++) {
+		unsigned bit = (unsigned)option->val & given & ~verb->options;
+
+		if (option->val < OPTION_SOCKET && bit)
+			return report_usage(ctl, "%s takes no --%s", verb->name, option->name);
+	}
 	if (n_arguments >= verb->arguments_min && n_arguments <= verb->arguments_max)
 		return CTL_DONE;
 	if (verb->arguments_max == 0)
@@ -104,7 +170,7 @@ static enum ctl_status check_verb(const struct ctl *ctl, const struct verb *verb
 }
 
 /* arguments: the verb's name and its arguments; ends with NULL. */
-static enum ctl_status run_verb(struct ctl *ctl, char **arguments, int n_arguments)
+static enum ctl_status run_verb(struct ctl *ctl, unsigned given, char **arguments, int n_arguments)
 {
 	const struct verb *verb = n_arguments > 0 ? verb_by_name(arguments[0]) : NULL;
 	enum ctl_status status;
@@ -116,7 +182,7 @@ static enum ctl_status run_verb(struct ctl *ctl, char **arguments, int n_argumen
 	if (!verb)
 		return report_usage(
 			ctl, "there is no verb \"%s\"; there are%s", arguments[0], names);
-	status = check_verb(ctl, verb, n_arguments - 1);
+	status = check_verb(ctl, verb, given, n_arguments - 1);
 	if (status != CTL_DONE)
 		return status;
 	return verb->run(ctl, arguments + 1);
@@ -135,12 +201,15 @@ static enum ctl_status run(struct ctl *ctl, int argc, char **argv)
 		puts("gmemctl " GMEMD_VERSION);
 		return CTL_DONE;
 	}
-	return run_verb(ctl, argv + optind, argc - optind);
+	return run_verb(ctl, line.given, argv + optind, argc - optind);
 }
 
 int main(int argc, char **argv)
 {
-	struct ctl ctl = {.socket = CTL_DEFAULT_SOCKET};
+	struct ctl ctl = {.socket = CTL_DEFAULT_SOCKET,
+		.node = CTL_ANY,
+		.threads = CTL_ANY,
+		.milliseconds = 1000};
 	enum ctl_status status;
 
 	setlocale(LC_CTYPE, "");

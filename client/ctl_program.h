@@ -11,7 +11,9 @@ struct gmem;
 
 #define CTL_DEFAULT_SOCKET "/run/gmemd/admin.sock"
 
-/* What the program exits with. */
+#define CTL_ANY UINT64_MAX
+
+/* What the program exits with. Interrupted by a signal, 128 and its number. */
 enum ctl_status {
 	CTL_DONE = 0,
 	CTL_REFUSED = 1, /* by gmemd, or by the system */
@@ -20,10 +22,18 @@ enum ctl_status {
 	CTL_NOT_FOUND = 4,
 };
 
+enum ctl_sort { SORT_COMMITTED, SORT_RESIDENT, SORT_PRIVATE, SORT_RATE, SORTS };
+
 struct ctl {
 	const char *socket;
-	bool json;         /* print raw results, errors too */
-	bool bytes;        /* print sizes as they are */
-	uint64_t count;    /* of events; 0: without end */
+	bool json;             /* print raw results, errors too */
+	bool bytes;            /* print sizes as they are */
+	uint64_t count;        /* of events, of views; 0: without end */
+	const char *memory;    /* by id or name; NULL: all of a VM's */
+	uint64_t node;         /* whose memories alone; CTL_ANY: all */
+	uint64_t threads;      /* CTL_ANY: gmemd's choice */
+	bool force;            /* what a guest may be using, too */
+	uint64_t milliseconds; /* between two views */
+	enum ctl_sort sort;
 	struct gmem *gmem; /* NULL until the first request */
 };

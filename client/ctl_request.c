@@ -5,6 +5,7 @@
 #include "client/ctl_request.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,4 +196,17 @@ enum ctl_status request_vm(struct ctl *ctl, const char *which, struct json_objec
 	if (r == -EREMOTEIO && last_error_code() == RPC_NOT_FOUND)
 		return request_vm_by_name(ctl, which, ret_vm);
 	return report_call(ctl, r);
+}
+
+bool request_is_memory(const struct ctl *ctl, const struct json_object *memory)
+{
+	char id[32] = "";
+	uint64_t number;
+
+	if (!ctl->memory)
+		return true;
+	if (json_get_uint(memory, "memory", &number))
+		snprintf(id, sizeof id, "%" PRIu64, number);
+	return strcmp(ctl->memory, id) == 0 ||
+	       strcmp(ctl->memory, json_get_string(memory, "name")) == 0;
 }

@@ -21,3 +21,5 @@ enum ctl_status request(struct ctl *ctl, const char *method, struct json_object 
 enum ctl_status request_vms(struct ctl *ctl, struct json_object **ret_list);
 /* The VM of that id, name or uuid, whole, as vm.get's result. */
 enum ctl_status request_vm(struct ctl *ctl, const char *which, struct json_object **ret_vm);
+/* Whether a memory of vm.get's is the one that --memory names, if it does. */
+bool request_is_memory(const struct ctl *ctl, const struct json_object *memory);

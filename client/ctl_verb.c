@@ -16,6 +16,14 @@ const struct verb verbs[] = {
 	{"show", "VM", 1, 1, VERB_BYTES, ctl_show,
 		"A VM, by id, name or uuid, with its memories, slots and pending calls."},
 	{"slots", "VM", 1, 1, VERB_BYTES, ctl_slots, "A VM's memslots."},
+	{"prealloc", "VM", 1, 1, VERB_BYTES | VERB_MEMORY | VERB_NODE | VERB_THREADS, ctl_prealloc,
+		"Allocates all of a VM's memory before its guest touches it. Ctrl-C stops it."},
+	{"reclaim", "VM", 1, 1, VERB_BYTES | VERB_MEMORY | VERB_FORCE, ctl_reclaim,
+		"Gives back what no guest can see: memory that no slot shows, and stale halves. "
+		"With --force all of it, which destroys what the guest has there."},
+	{"top", "", 0, 0, VERB_BYTES | VERB_COUNT | VERB_INTERVAL | VERB_SORT, ctl_top,
+		"A live view of all VMs; keys: c, r, p, d sort by committed, resident, private, "
+		"rate, q quits."},
 	{"events", "", 0, 0, VERB_BYTES | VERB_COUNT, ctl_events,
 		"What happens, a line for each event, until Ctrl-C."},
 	{"call", "METHOD [JSON]", 1, 2, 0, ctl_call,
@@ -24,6 +32,18 @@ const struct verb verbs[] = {
 	{"help", "[VERB|METHOD]", 0, 1, 0, ctl_help,
 		"This, or what a verb or a method of the protocol takes and gives."},
 	{.name = NULL},
+};
+
+const struct verb_option verb_options[] = {
+	{VERB_BYTES, "--bytes", "print sizes in bytes"},
+	{VERB_COUNT, "--count=N", "end after N events, or views"},
+	{VERB_MEMORY, "--memory=ID|NAME", "of the VM's memories, this one"},
+	{VERB_NODE, "--node=N", "of the VM's memories, those of this NUMA node"},
+	{VERB_THREADS, "--threads=N", "allocate by so many threads at most"},
+	{VERB_FORCE, "--force", "what the guest may be using, too"},
+	{VERB_INTERVAL, "--interval=SECONDS", "between two views"},
+	{VERB_SORT, "--sort=WHAT", "by committed, resident, private or rate"},
+	{.usage = NULL},
 };
 
 const struct verb *verb_by_name(const char *name)

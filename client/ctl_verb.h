@@ -13,7 +13,22 @@
 enum verb_options {
 	VERB_BYTES = 1 << 0,
 	VERB_COUNT = 1 << 1,
+	VERB_MEMORY = 1 << 2,
+	VERB_NODE = 1 << 3,
+	VERB_THREADS = 1 << 4,
+	VERB_FORCE = 1 << 5,
+	VERB_INTERVAL = 1 << 6,
+	VERB_SORT = 1 << 7,
 };
+
+/* How help shows each; ends with one without usage. */
+struct verb_option {
+	unsigned option;
+	const char *usage;
+	const char *summary;
+};
+
+extern const struct verb_option verb_options[];
 
 struct verb {
 	const char *name;
@@ -38,6 +53,9 @@ enum ctl_status ctl_probe(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_vms(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_show(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_slots(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_prealloc(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_reclaim(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_top(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_events(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_call(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_ping(struct ctl *ctl, char **arguments);

@@ -62,6 +62,7 @@ void describe_vm(struct json_object *object, const struct vm *vm)
 	json_add_string(object, "gate", gate_state_name(vm->gate));
 	json_add_uint(object, "committed", vm->budget.committed);
 	json_add_uint(object, "resident", vm_resident(vm));
+	json_add_uint(object, "private", vm->private_ranges.total);
 }
 
 void describe_memory(struct json_object *object, const struct memory *memory)

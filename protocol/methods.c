@@ -157,8 +157,9 @@ static const struct field mailbox_fields[] = {
 		{"gate", FIELD_ENUM, .names = gate_state_names,                                    \
 			.summary = "active once the VM was made behind it."},                      \
 		{"committed", FIELD_INTEGER, .summary = "Bytes charged."},                         \
+		{"resident", FIELD_INTEGER, .summary = "Bytes of pages allocated."},               \
 	{                                                                                          \
-		"resident", FIELD_INTEGER, .summary = "Bytes of pages allocated."                  \
+		"private", FIELD_INTEGER, .summary = "Bytes of guest memory that are private."     \
 	}
 
 static const struct field vm_fields[] = {VM_FIELDS, END};

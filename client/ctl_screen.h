@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The whole terminal, for as long as a live view has it: put back as it was whatever ends it, but
+ * SIGKILL.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct screen;
+
+/* NULL with errno set. */
+struct screen *screen_open(void);
+/* Takes NULL, returns NULL. */
+struct screen *screen_close(struct screen *screen);
+
+void screen_size(const struct screen *screen, size_t *ret_rows, size_t *ret_columns);
+
+enum screen_event {
+	SCREEN_TIMEOUT,
+	SCREEN_KEY,
+	SCREEN_RESIZED,
+	SCREEN_SIGNAL, /* that ends the program */
+};
+
+/* Waits so long at most. *ret is the key, or the signal's number. */
+enum screen_event screen_wait(struct screen *screen, int milliseconds, int *ret);
