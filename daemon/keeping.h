@@ -6,7 +6,7 @@
  * can also be posted, several in a row, and settled together: that takes one round trip. After an
  * error of the connection itself (-ETIMEDOUT, -ECONNRESET, -EPIPE, -EBADMSG, -EPROTONOSUPPORT) all
  * later calls fail with it: connect again, and put everything again if the keeper is another one.
- * Functions return 0 or a negative errno.
+ * So does a keeper_take() that fails with -EMFILE. Functions return 0 or a negative errno.
  */
 #pragma once
 

@@ -3,7 +3,8 @@
 """Who may include and link whom.
 
 protocol and kernel know nothing of each other or of what is above; daemon and client never use each other; json-c is known to
-protocol alone, libevent to daemon alone; kernel has no library but libc (and the macros of libbsd's tree). Each rule is checked in the sources' includes and in
+protocol alone, libevent to daemon alone; kernel has no library but libc (and the macros of libbsd's tree); gmemd-keeper shares
+no file with gmemd but what they say to each other. Each rule is checked in the sources' includes and in
 the libraries' symbols.
 """
 
@@ -26,6 +27,7 @@ LIBRARY_HEADERS = {
     r"json-c/|json\.h$": {"protocol"},
     r"event2/": {"daemon"},
     r"systemd/": {"daemon"},
+    r"seccomp\.h$": {"daemon"},
     r"bsd/": {"daemon", "kernel"},
     r"ini\.h$": {"daemon"},
     r"numa": {"daemon"},
@@ -115,6 +117,22 @@ def exported_symbols():
         yield f"{name} is {'declared' if name in declared else 'listed'} but not {'listed' if name in declared else 'declared'}"
 
 
+def wrong_keeper():
+    """gmemd-keeper uses its own files, the kernel's, and two libraries."""
+    for path, kind, name in includes("daemon"):
+        if not path.name.startswith("keeper_"):
+            continue
+        allowed = name.startswith(("daemon/keeper_", "kernel/")) or name == "daemon/config.h"
+        if kind == '"' and not allowed:
+            yield f"{path} includes {name}"
+    output = subprocess.run(
+        ["readelf", "-d", str(BUILD / "daemon/gmemd-keeper")], check=True, capture_output=True, text=True
+    ).stdout
+    for name in re.findall(r"\(NEEDED\).*\[(.*)\]", output):
+        if not re.match(r"lib(c|systemd|seccomp|asan|ubsan|gcc_s)\.so", name):
+            yield f"gmemd-keeper needs {name}"
+
+
 def main():
     tables = {folder: symbols(folder) for folder in ARCHIVES}
     checks = []
@@ -123,6 +141,7 @@ def main():
         checks.append((f"{folder}: includes of libraries", list(wrong_library_includes(folder))))
         checks.append((f"{folder}: symbols of other folders", list(wrong_project_symbols(folder, tables))))
         checks.append((f"{folder}: symbols of libraries", list(wrong_library_symbols(folder, tables))))
+    checks.append(("gmemd-keeper: files and libraries", list(wrong_keeper())))
     checks.append(("libgmem: exported symbols", list(exported_symbols())))
     print(f"1..{len(checks)}")
     for number, (name, faults) in enumerate(checks, 1):

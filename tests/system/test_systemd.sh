@@ -7,7 +7,7 @@ set -u
 work=$(mktemp -d)
 number=0
 failures=0
-plan=16
+plan=19
 
 report() { # status name
 	number=$((number + 1))
@@ -118,6 +118,44 @@ report $? "without CAP_DAC_OVERRIDE, it can't be"
 container_run journalctl -o json -u gmemd.service >"$work/output"
 grep -q '"GMEMD_VM":"vm-' "$work/output"
 report $? "the journal says which VM a line is about"
+
+# The keeper, which gmemd.service has pulled in, started by the first that connects.
+keep_in_container() { # operation
+	container_run python3 - "$1" <<-'EOF'
+		import array, os, socket, struct, sys
+		peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+		peer.settimeout(30)
+		peer.connect("/run/gmemd/keeper.sock")
+		operation, ids, fds = (2, struct.pack("=QQQ", 1, 2, 3), [0]) if sys.argv[1] == "put" else (4, b"", [])
+		header = struct.pack("=IHHIiIIQ", 0x4B4D4547, 1, operation, len(fds), 0, len(fds), 0, 0)
+		rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+		peer.sendmsg([header + ids], rights)
+		answer, control, _, _ = peer.recvmsg(4096, 256)
+		print(struct.unpack("=IHHIiIIQ", answer[:32])[4:6], answer[32:].hex(), len(control))
+	EOF
+}
+[ "$(keep_in_container put)" = "(0, 0)  0" ] &&
+	[ "$(container_run stat -c '%a %U' /run/gmemd/keeper.sock)" = "600 gmemd" ]
+report $? "the keeper's socket is gmemd's, and starts it"
+
+keeper_pid=$(container_run systemctl show -P MainPID gmemd-keeper.service)
+container_run cat "/proc/$keeper_pid/status" | grep -E '^(Uid|CapBnd|Seccomp:)' | tr -s '[:blank:]' ' ' >"$work/output"
+uid=$(container_run id -u gmemd)
+diff - "$work/output" >"$work/difference" <<-EOF
+	Uid: $uid $uid $uid $uid
+	CapBnd: 0000000000000000
+	Seccomp: 2
+EOF
+report $? "it runs as gmemd's user, with no capability, under its filter"
+
+# What was put for the fd store has come back with the keeper's successor.
+[ "${keeper_pid:-0}" -gt 0 ] && container_run kill -KILL "$keeper_pid"
+held_again() {
+	[ "$(container_run systemctl show -P MainPID gmemd-keeper.service)" != "$keeper_pid" ] &&
+		[ "$(keep_in_container take)" = "(0, 1) 010000000000000002000000000000000300000000000000 1" ]
+}
+eventually held_again
+report $? "a killed keeper's successor has what was stored"
 
 container_run systemctl kill -s KILL gmem-vmm@example.service
 eventually container_run sh -c 'gmemctl --json vms | grep -qF "\"vms\":[]"'

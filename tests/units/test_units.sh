@@ -23,16 +23,16 @@ skip() { # name reason
 	echo "ok $number - $1 # SKIP $2"
 }
 
-echo 1..9
+echo 1..11
 
 DESTDIR=$work/root meson install -C "$BUILD_DIR" --no-rebuild >"$work/output" 2>&1
 report $? "everything installs"
 
 installed=$(cd "$work/root" && find . -type f -o -type l | sed 's/^\.//')
 status=0
-for wanted in sbin/gmemd$ libexec/gmemd/gmemd-allocator$ bin/gmemctl$ bin/gmem-run$ bin/gmem-example-vmm$ 'libgmem\.so\.0$' 'libgmem\.so$' \
+for wanted in sbin/gmemd$ sbin/gmemd-keeper$ libexec/gmemd/gmemd-allocator$ bin/gmemctl$ bin/gmem-run$ bin/gmem-example-vmm$ 'libgmem\.so\.0$' 'libgmem\.so$' \
 	include/gmem.h$ pkgconfig/gmem.pc$ system/gmemd.service$ system/gmemd.socket$ \
-	system/gmemd-admin.socket$ 'system/gmem-vmm@.service$' sysusers.d/gmemd.conf$ tmpfiles.d/gmemd.conf$ \
+	system/gmemd-admin.socket$ system/gmemd-keeper.service$ system/gmemd-keeper.socket$ 'system/gmem-vmm@.service$' sysusers.d/gmemd.conf$ tmpfiles.d/gmemd.conf$ \
 	gmemd/gmemd.conf$ gmemd-protocol.md$; do
 	grep -q "/$wanted" <<<"$installed" || {
 		echo "$wanted is not there"
@@ -43,12 +43,13 @@ report $status "programs, library, header, pkg-config file, units, configuration
 
 # What a unit starts is where the installation has put it: below DESTDIR here.
 mkdir "$work/units"
-for unit in gmemd.service gmemd.socket gmemd-admin.socket gmem-vmm@.service; do
+for unit in gmemd.service gmemd.socket gmemd-admin.socket gmemd-keeper.service gmemd-keeper.socket gmem-vmm@.service; do
 	path=$(find "$work/root" -name "$unit")
 	sed "/^ExecStart=/s#=/#=$work/root/#" "$path" >"$work/units/$unit"
 done
 systemd-analyze verify "$work"/units/gmemd.service "$work"/units/gmemd.socket \
-	"$work"/units/gmemd-admin.socket "$work/units/gmem-vmm@example.service" >"$work/output" 2>&1
+	"$work"/units/gmemd-admin.socket "$work"/units/gmemd-keeper.service \
+	"$work"/units/gmemd-keeper.socket "$work/units/gmem-vmm@example.service" >"$work/output" 2>&1
 status=$?
 [ -s "$work/output" ] && status=1
 report $status "systemd-analyze verify has nothing to say"
@@ -61,7 +62,10 @@ report $? "and it would have, of a program that is not there"
 systemd-analyze security --offline=yes --threshold=15 "$work/units/gmemd.service" >"$work/output" 2>&1
 report $? "gmemd.service's exposure is at most 1.5 of 10"
 
-for name in gmemd.sock admin.sock; do
+systemd-analyze security --offline=yes --threshold=15 "$work/units/gmemd-keeper.service" >"$work/output" 2>&1
+report $? "gmemd-keeper.service's exposure is at most 1.5 of 10"
+
+for name in gmemd.sock admin.sock keeper.sock; do
 	grep -qx "FileDescriptorName=$name" "$work"/units/*.socket &&
 		grep -qx "ListenSequentialPacket=/run/gmemd/$name" "$work"/units/*.socket
 	report $? "a socket unit passes $name by its name"
