@@ -7,21 +7,61 @@
 #include <assert.h>
 #include <stddef.h>
 
+/* The next level that a charge reaches: none above a promised one, which have it already. */
+static struct budget *above(const struct budget *level)
+{
+	return level->is_promised ? NULL : level->within;
+}
+
 const struct budget *budget_charge(struct budget *budget, uint64_t bytes)
 {
-	for (const struct budget *level = budget; level; level = level->within) {
+	for (const struct budget *level = budget; level; level = above(level)) {
 		if (bytes > level->limit - level->committed)
 			return level;
 	}
-	for (struct budget *level = budget; level; level = level->within)
+	for (struct budget *level = budget; level; level = above(level))
 		level->committed += bytes;
 	return NULL;
 }
 
 void budget_give_back(struct budget *budget, uint64_t bytes)
 {
-	for (struct budget *level = budget; level; level = level->within) {
+	for (struct budget *level = budget; level; level = above(level)) {
 		assert(level->committed >= bytes);
 		level->committed -= bytes;
 	}
+}
+
+/* What the levels above know of it as promised, beside what is promised to those within it. */
+static uint64_t promised_beside(const struct budget *budget)
+{
+	return budget->limit - budget->promised;
+}
+
+const struct budget *budget_promise(struct budget *budget)
+{
+	const struct budget *refused;
+
+	assert(!budget->is_promised);
+	if (budget->limit == BUDGET_UNLIMITED || !budget->within)
+		return NULL;
+	refused = budget_charge(budget->within, budget->limit - budget->committed);
+	if (refused)
+		return refused;
+	for (struct budget *level = budget->within; level; level = above(level))
+		level->promised += promised_beside(budget);
+	budget->is_promised = true;
+	return NULL;
+}
+
+void budget_end_promise(struct budget *budget)
+{
+	if (!budget->is_promised)
+		return;
+	budget->is_promised = false;
+	for (struct budget *level = budget->within; level; level = above(level)) {
+		assert(level->promised >= promised_beside(budget));
+		level->promised -= promised_beside(budget);
+	}
+	budget_give_back(budget->within, budget->limit - budget->committed);
 }

@@ -4,20 +4,36 @@
  *
  * A charge is taken at all levels or at none. Charge first, commit second, give back in the
  * destructor.
+ *
+ * A budget can be promised: then the larger ones take its whole limit beforehand, and charges
+ * within it can be refused by it alone. So nothing counts twice, and what is promised and what is
+ * committed without a promise never pass a limit together.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define BUDGET_UNLIMITED UINT64_MAX
 
 struct budget {
-	const char *scope; /* as in the error: vm, tenant, node, host */
-	uint64_t limit;    /* bytes */
-	uint64_t committed;
+	const char *scope;     /* as in the error: vm, tenant, node, host */
+	uint64_t limit;        /* bytes; constant while it is promised */
+	uint64_t committed;    /* a promise to one within it counts as a whole */
+	uint64_t promised;     /* how much of that is promises */
+	bool is_promised;      /* by those that it is within */
 	struct budget *within; /* NULL for the outermost */
 };
 
 /* NULL where all levels took the charge, else the level that refused; then nothing has changed. */
 const struct budget *budget_charge(struct budget *budget, uint64_t bytes);
 void budget_give_back(struct budget *budget, uint64_t bytes);
+
+/*
+ * Promises the budget its limit; what is committed of it already is part of that. NULL where those
+ * that it is within can keep the promise, else the one that can't; then nothing has changed. An
+ * unlimited budget is promised nothing, and NULL is returned.
+ */
+const struct budget *budget_promise(struct budget *budget);
+/* Ends the promise, where there is one. What is still committed stays charged at all levels. */
+void budget_end_promise(struct budget *budget);

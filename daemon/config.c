@@ -26,7 +26,18 @@ static const struct config defaults = {
 	.private_ranges_per_vm = 2u << 20,
 	.own_memory_per_vm = 256ull << 20,
 	.commit_limit = 0,
+	.host_reserve = {10, /* percent= */ true},
+	.overcommit = 0,
+	.pressure_floor = {5, /* percent= */ true},
+	.pressure_deadline = 5000,
 };
+
+uint64_t config_bytes(const struct config_amount *amount, uint64_t memory_total)
+{
+	if (!amount->percent)
+		return amount->number;
+	return memory_total / 100 * amount->number + memory_total % 100 * amount->number / 100;
+}
 
 static bool set_runtime_directory(struct config *config, const char *value)
 {

@@ -21,6 +21,12 @@ enum backend_choice {
 	BACKEND_MODEL,
 };
 
+/* A number of bytes, or of percent of the host's memory. */
+struct config_amount {
+	uint64_t number;
+	bool percent;
+};
+
 struct config {
 	char runtime_directory[96]; /* a socket's path in it must fit sun_path */
 	enum backend_choice backend;
@@ -37,7 +43,16 @@ struct config {
 	uint64_t private_ranges_per_vm;
 	uint64_t own_memory_per_vm; /* bytes */
 	uint64_t commit_limit;      /* bytes on the host; 0: all of its memory */
+	/* What may be promised: the host's memory less the reserve, and so many percent more. */
+	struct config_amount host_reserve;
+	uint64_t overcommit;
+	/* Where VMs are asked to give memory back, and for how long; floor 0: they never are. */
+	struct config_amount pressure_floor;
+	uint64_t pressure_deadline; /* milliseconds */
 };
+
+/* In bytes, on a host with as much memory. */
+uint64_t config_bytes(const struct config_amount *amount, uint64_t memory_total);
 
 enum config_outcome {
 	CONFIG_RUN,

@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OVERCOMMIT_MAX        1000    /* percent */
+#define PRESSURE_DEADLINE_MAX 3600000 /* milliseconds */
+
 /* Setters take the text of one setting; false where it is none of its values. */
 bool config_set_gate(struct config *config, const char *value)
 {
@@ -52,6 +55,54 @@ static bool set_operator_socket_mode(struct config *config, const char *value)
 	return set_mode(value, &config->operator_socket_mode);
 }
 
+static bool set_amount(const char *value, struct config_amount *amount)
+{
+	size_t length = strlen(value);
+	bool percent = length > 0 && value[length - 1] == '%';
+	char digits[24];
+	uint64_t number;
+
+	if (length >= sizeof digits)
+		return false;
+	memcpy(digits, value, length + 1);
+	if (percent)
+		digits[length - 1] = '\0';
+	if (!parse_number(digits, 10, &number) || (percent && number > 100))
+		return false;
+	*amount = (struct config_amount){number, percent};
+	return true;
+}
+
+static bool set_host_reserve(struct config *config, const char *value)
+{
+	return set_amount(value, &config->host_reserve);
+}
+
+static bool set_pressure_floor(struct config *config, const char *value)
+{
+	return set_amount(value, &config->pressure_floor);
+}
+
+static bool set_bounded(const char *value, uint64_t min, uint64_t max, uint64_t *number)
+{
+	uint64_t parsed;
+
+	if (!parse_number(value, 10, &parsed) || parsed < min || parsed > max)
+		return false;
+	*number = parsed;
+	return true;
+}
+
+static bool set_overcommit(struct config *config, const char *value)
+{
+	return set_bounded(value, 0, OVERCOMMIT_MAX, &config->overcommit);
+}
+
+static bool set_pressure_deadline(struct config *config, const char *value)
+{
+	return set_bounded(value, 1, PRESSURE_DEADLINE_MAX, &config->pressure_deadline);
+}
+
 static const struct {
 	const char *section, *name;
 	bool (*set)(struct config *config, const char *value); /* or NULL: a number at */
@@ -73,6 +124,11 @@ static const struct {
 		"a number of bytes"},
 	{"limits", "commit-limit", NULL, offsetof(struct config, commit_limit),
 		"a number of bytes"},
+	{"limits", "host-reserve", set_host_reserve, 0, "a number of bytes, or 0% to 100%"},
+	{"limits", "overcommit", set_overcommit, 0, "a number of percent, at most 1000"},
+	{"pressure", "floor", set_pressure_floor, 0, "a number of bytes, or 0% to 100%"},
+	{"pressure", "deadline", set_pressure_deadline, 0,
+		"a number of milliseconds, 1 to 3600000"},
 };
 
 struct file_reading {

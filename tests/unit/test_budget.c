@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Budgets: a charge is taken at all levels or at none, to the byte.
+ * Budgets: a charge is taken at all levels or at none, to the byte; what is promised is there.
  */
 #include "daemon/budget.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/lib/unit.h"
@@ -100,6 +101,203 @@ static void test_siblings(void)
 	CU_ASSERT_EQUAL(levels.host.committed, 80);
 }
 
+/* Promises */
+
+static void test_promise(void)
+{
+	struct levels levels;
+	struct budget other = {.scope = "vm", .limit = BUDGET_UNLIMITED, .within = &levels.node};
+
+	levels_init(&levels, 100, 100, 80);
+	CU_ASSERT_PTR_NULL(budget_promise(&levels.vm));
+	CU_ASSERT_TRUE(levels.vm.is_promised);
+	CU_ASSERT_TRUE(levels.host.committed == 80 && levels.host.promised == 80);
+	CU_ASSERT_PTR_NULL(budget_promise(&other));
+	CU_ASSERT_FALSE(other.is_promised);
+	CU_ASSERT_PTR_EQUAL(budget_charge(&other, 21), &levels.node);
+	CU_ASSERT_PTR_NULL(budget_charge(&other, 20));
+	CU_ASSERT_PTR_NULL(budget_charge(&levels.vm, 80));
+	CU_ASSERT_PTR_EQUAL(budget_charge(&levels.vm, 1), &levels.vm);
+	CU_ASSERT_TRUE(levels.host.committed == 100 && levels.vm.committed == 80);
+	budget_give_back(&levels.vm, 80);
+	CU_ASSERT_TRUE(levels.host.committed == 100 && levels.vm.committed == 0);
+	budget_end_promise(&levels.vm);
+	CU_ASSERT_TRUE(levels.host.committed == 20 && levels.host.promised == 0);
+	budget_end_promise(&levels.vm);
+	budget_give_back(&other, 20);
+	check_committed(&levels, 0);
+}
+
+static void test_promise_refused(void)
+{
+	static const struct {
+		uint64_t host, node, taken;
+		const char *scope;
+	} rows[] = {{99, 200, 0, "host"}, {200, 99, 0, "node"}, {99, 99, 0, "node"},
+		{149, 150, 50, "host"}, {150, 149, 50, "node"}, {150, 150, 50, ""}};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct levels levels;
+		struct budget other = {
+			.scope = "vm", .limit = BUDGET_UNLIMITED, .within = &levels.node};
+		const struct budget *refused;
+
+		levels_init(&levels, rows[i].host, rows[i].node, 100);
+		CU_ASSERT_PTR_NULL(budget_charge(&other, rows[i].taken));
+		refused = budget_promise(&levels.vm);
+		UNIT_ASSERT_ROW(strcmp(refused ? refused->scope : "", rows[i].scope) == 0,
+			"row %zu: %s", i, refused ? refused->scope : "promised");
+		CU_ASSERT_EQUAL(levels.vm.is_promised, !refused);
+		CU_ASSERT_EQUAL(levels.node.committed, rows[i].taken + (refused ? 0 : 100));
+		CU_ASSERT_EQUAL(levels.host.committed, levels.node.committed);
+		CU_ASSERT_EQUAL(levels.host.promised, refused ? 0u : 100u);
+	}
+}
+
+/* What is committed before a promise is part of it; what is left after its end stays charged. */
+static void test_promise_around_charges(void)
+{
+	struct levels levels;
+
+	levels_init(&levels, 100, 100, 90);
+	CU_ASSERT_PTR_NULL(budget_charge(&levels.vm, 30));
+	CU_ASSERT_PTR_NULL(budget_promise(&levels.vm));
+	CU_ASSERT_TRUE(levels.vm.committed == 30 && levels.host.committed == 90);
+	CU_ASSERT_PTR_NULL(budget_charge(&levels.vm, 20));
+	budget_end_promise(&levels.vm);
+	check_committed(&levels, 50);
+	budget_give_back(&levels.vm, 50);
+	check_committed(&levels, 0);
+}
+
+/* A promise within a promise, begun and ended in each order. */
+static void test_promises_nested(void)
+{
+	for (int order = 0; order < 4; order++) {
+		struct levels levels;
+		struct budget *first = order & 1 ? &levels.vm : &levels.node;
+		struct budget *last = order & 2 ? &levels.vm : &levels.node;
+
+		levels_init(&levels, 100, 70, 40);
+		CU_ASSERT_PTR_NULL(budget_promise(first));
+		CU_ASSERT_PTR_NULL(budget_promise(first == &levels.vm ? &levels.node : &levels.vm));
+		CU_ASSERT_TRUE(levels.host.committed == 70 && levels.host.promised == 70);
+		CU_ASSERT_TRUE(levels.node.committed == 40 && levels.node.promised == 40);
+		CU_ASSERT_PTR_NULL(budget_charge(&levels.vm, 40));
+		CU_ASSERT_EQUAL(levels.host.committed, 70);
+		budget_end_promise(last == &levels.vm ? &levels.node : &levels.vm);
+		UNIT_ASSERT_ROW(levels.host.promised == (last == &levels.vm ? 40u : 70u) &&
+					levels.host.committed == levels.host.promised,
+			"order %d: %llu", order, (unsigned long long)levels.host.promised);
+		budget_end_promise(last);
+		check_committed(&levels, 40);
+		CU_ASSERT_EQUAL(levels.host.promised + levels.node.promised, 0);
+		budget_give_back(&levels.vm, 40);
+		check_committed(&levels, 0);
+	}
+}
+
+/* Many VMs at random on two nodes and on none, beside a plain sum. */
+
+#define RANDOM_VMS 24
+
+struct random_host {
+	struct budget host, nodes[2], vms[RANDOM_VMS];
+};
+
+static void random_host_init(struct random_host *host)
+{
+	host->host = (struct budget){.scope = "host", .limit = 1500};
+	for (int i = 0; i < 2; i++)
+		host->nodes[i] =
+			(struct budget){.scope = "node", .limit = 1000, .within = &host->host};
+	for (int i = 0; i < RANDOM_VMS; i++)
+		host->vms[i] = (struct budget){
+			.scope = "vm",
+			.limit = i % 4 == 3 ? BUDGET_UNLIMITED : (uint64_t)random() % 300,
+			.within = i % 3 == 2 ? &host->host : &host->nodes[i % 3],
+		};
+}
+
+/* What a level above should hold: promises whole, and what VMs without one have committed. */
+static void check_level(const struct random_host *host, const struct budget *level, unsigned seed)
+{
+	uint64_t committed = 0, promised = 0;
+
+	for (int i = 0; i < RANDOM_VMS; i++) {
+		const struct budget *vm = &host->vms[i];
+
+		if (vm->within != level && vm->within->within != level)
+			continue;
+		committed += vm->is_promised ? vm->limit : vm->committed;
+		promised += vm->is_promised ? vm->limit : 0;
+	}
+	UNIT_ASSERT_ROW(level->committed == committed && level->promised == promised &&
+				committed <= level->limit,
+		"seed %u: a %s has %llu and promised %llu, expected %llu and %llu", seed,
+		level->scope, (unsigned long long)level->committed,
+		(unsigned long long)level->promised, (unsigned long long)committed,
+		(unsigned long long)promised);
+}
+
+static void check_host(const struct random_host *host, unsigned seed)
+{
+	check_level(host, &host->host, seed);
+	check_level(host, &host->nodes[0], seed);
+	check_level(host, &host->nodes[1], seed);
+	for (int i = 0; i < RANDOM_VMS; i++)
+		CU_ASSERT_TRUE(host->vms[i].committed <= host->vms[i].limit);
+}
+
+/* Returns whether it was refused. */
+static bool random_step(struct budget *vm)
+{
+	uint64_t bytes = (uint64_t)random() % 200;
+
+	switch (random() % 4) {
+	case 0:
+		return !vm->is_promised && budget_promise(vm);
+	case 1:
+		budget_end_promise(vm);
+		return false;
+	case 2:
+		budget_give_back(vm, bytes < vm->committed ? bytes : vm->committed);
+		return false;
+	default:
+		return budget_charge(vm, bytes) != NULL;
+	}
+}
+
+static void run_random(unsigned seed)
+{
+	struct random_host host, before;
+	unsigned refusals = 0;
+
+	srandom(seed);
+	random_host_init(&host);
+	for (int i = 0; i < 2000; i++) {
+		before = host;
+		if (random_step(&host.vms[random() % RANDOM_VMS])) {
+			refusals++;
+			CU_ASSERT_EQUAL(memcmp(&host, &before, sizeof host), 0);
+		}
+		check_host(&host, seed);
+	}
+	CU_ASSERT_TRUE(refusals > 0);
+	for (int i = 0; i < RANDOM_VMS; i++) {
+		budget_give_back(&host.vms[i], host.vms[i].committed);
+		budget_end_promise(&host.vms[i]);
+	}
+	CU_ASSERT_EQUAL(host.host.committed + host.host.promised, 0);
+	check_host(&host, seed);
+}
+
+static void test_random(void)
+{
+	for (unsigned seed = 1; seed <= 20; seed++)
+		run_random(seed);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -107,6 +305,11 @@ int main(void)
 		{"refusals", test_refusals},
 		{"edges", test_edges},
 		{"siblings", test_siblings},
+		{"a promise", test_promise},
+		{"promises refused", test_promise_refused},
+		{"promises around charges", test_promise_around_charges},
+		{"promises within promises", test_promises_nested},
+		{"charges and promises at random", test_random},
 		CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {{.pName = "budget", .pTests = tests}, CU_SUITE_INFO_NULL};

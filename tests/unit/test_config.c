@@ -85,6 +85,10 @@ static void test_defaults(void)
 	CU_ASSERT_EQUAL(config.backend, BACKEND_AUTO);
 	CU_ASSERT_EQUAL(config.operator_socket_mode, 0600);
 	CU_ASSERT_EQUAL(config.commit_limit, 0);
+	CU_ASSERT_EQUAL(config_bytes(&config.host_reserve, 1000), 100);
+	CU_ASSERT_EQUAL(config.overcommit, 0);
+	CU_ASSERT_EQUAL(config_bytes(&config.pressure_floor, 1000), 50);
+	CU_ASSERT_EQUAL(config.pressure_deadline, 5000);
 	CU_ASSERT_TRUE(config.peers_per_user > 0 && config.vms_per_user > 0);
 	CU_ASSERT_TRUE(config.memories_per_vm > 0 && config.slots_per_vm > 0);
 }
@@ -97,7 +101,8 @@ static void test_file(void)
 		   "vmm-mode=0660\nadmin-mode = 600\n[limits]\npeers-per-user = 3\n"
 		   "vms-per-user = 4\nmemories-per-user = 5\nmemories-per-vm = 6\n"
 		   "slots-per-vm = 7\nown-memory-per-vm = 8\n"
-		   "commit-limit = 18446744073709551615\n");
+		   "commit-limit = 18446744073709551615\nhost-reserve = 1073741824\n"
+		   "overcommit = 25\n[pressure]\nfloor = 7%\ndeadline = 250\n");
 	CU_ASSERT_EQUAL_FATAL(READ(&config), CONFIG_RUN);
 	CU_ASSERT_EQUAL(config.gate_policy, GATE_POLICY_PREFERRED);
 	CU_ASSERT_EQUAL(config.vmm_socket_mode, 0660);
@@ -109,6 +114,32 @@ static void test_file(void)
 	CU_ASSERT_EQUAL(config.slots_per_vm, 7);
 	CU_ASSERT_EQUAL(config.own_memory_per_vm, 8);
 	CU_ASSERT_EQUAL(config.commit_limit, UINT64_MAX);
+	CU_ASSERT_EQUAL(config_bytes(&config.host_reserve, 1), 1073741824);
+	CU_ASSERT_EQUAL(config.overcommit, 25);
+	CU_ASSERT_EQUAL(config_bytes(&config.pressure_floor, 1000), 70);
+	CU_ASSERT_EQUAL(config.pressure_deadline, 250);
+}
+
+static void test_amounts(void)
+{
+	static const struct {
+		const char *text;
+		uint64_t total, bytes;
+	} rows[] = {{"0", 1000, 0}, {"0%", 1000, 0}, {"100%", UINT64_MAX, UINT64_MAX},
+		{"18446744073709551615", 5, UINT64_MAX}, {"5%", 0, 0}, {"5%", 199, 9},
+		{"50%", UINT64_MAX, UINT64_MAX / 2}, {"7", 5, 7}};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct config config;
+		char text[64];
+
+		snprintf(text, sizeof text, "[pressure]\nfloor = %s\n", rows[i].text);
+		write_file(text);
+		CU_ASSERT_EQUAL_FATAL(READ(&config), CONFIG_RUN);
+		UNIT_ASSERT_ROW(
+			config_bytes(&config.pressure_floor, rows[i].total) == rows[i].bytes,
+			"%s of %llu", rows[i].text, (unsigned long long)rows[i].total);
+	}
 }
 
 /* A wrong file is no half configuration: nothing is written. */
@@ -124,7 +155,15 @@ static void test_bad_files(void)
 		"[limits]\ncommit-limit = 18446744073709551616\n", "[limits]\ncommit-limit = 1 2\n",
 		"[sockets]\nvmm-mode = 0888\n", "[sockets]\nvmm-mode = 1777\n",
 		"[sockets]\nadmin-mode = rw\n", "[gate\n", "nonsense\n",
-		"[limits]\nvms-per-user = 1\nbogus\n"};
+		"[limits]\nvms-per-user = 1\nbogus\n", "[limits]\nhost-reserve = 101%\n",
+		"[limits]\nhost-reserve = %\n", "[limits]\nhost-reserve =\n",
+		"[limits]\nhost-reserve = 5 %\n", "[limits]\nhost-reserve = 5%%\n",
+		"[limits]\nhost-reserve = -1\n", "[limits]\novercommit = 10%\n",
+		"[limits]\novercommit = 1001\n", "[pressure]\nfloor = 1.5%\n",
+		"[pressure]\nfloor = 18446744073709551616\n",
+		"[pressure]\nfloor = 000000000000000000000000000000000000001\n",
+		"[pressure]\ndeadline = 0\n", "[pressure]\ndeadline = 3600001\n",
+		"[limits]\nfloor = 1\n"};
 
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
 		struct config config = {.peers_per_user = 77};
@@ -202,6 +241,7 @@ int main(void)
 	CU_TestInfo tests[] = {
 		{"defaults", test_defaults},
 		{"a file", test_file},
+		{"bytes or percent", test_amounts},
 		{"bad files", test_bad_files},
 		{"no file", test_no_file},
 		{"options override the file", test_options},

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The host's capacity. See capacity.h.
+ */
+#include "daemon/capacity.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+__extension__ typedef unsigned __int128 wide;
+
+static uint64_t saturate(wide number)
+{
+	return number > UINT64_MAX ? UINT64_MAX : (uint64_t)number;
+}
+
+uint64_t capacity_of(uint64_t total, uint64_t reserve, uint64_t overcommit)
+{
+	if (reserve >= total)
+		return 0;
+	return saturate((wide)(total - reserve) * ((wide)100 + overcommit) / 100);
+}
+
+/* Rounded up, so that nodes never have more than the host. */
+static uint64_t share_of(uint64_t reserve, uint64_t part, uint64_t whole)
+{
+	return saturate(((wide)reserve * part + whole - 1) / whole);
+}
+
+static void init_nodes(struct capacity *capacity, const struct capacity_request *request)
+{
+	uint64_t whole = 0;
+
+	for (size_t i = 0; i < capacity->n_nodes; i++)
+		whole += capacity->nodes[i].total;
+	for (size_t i = 0; i < capacity->n_nodes; i++) {
+		struct capacity_node *node = &capacity->nodes[i];
+		uint64_t reserve =
+			whole > 0 ? share_of(request->host_reserve, node->total, whole) : 0;
+
+		node->budget = (struct budget){
+			.scope = "node",
+			.limit = capacity_of(node->total, reserve, request->overcommit),
+			.within = &capacity->host,
+		};
+	}
+}
+
+int capacity_init(struct capacity *capacity, const struct capacity_request *request,
+	const struct capacity_node *nodes, size_t n_nodes)
+{
+	uint64_t limit = capacity_of(request->total, request->host_reserve, request->overcommit);
+	struct capacity_node *copy = NULL;
+
+	if (n_nodes > 0) {
+		copy = calloc(n_nodes, sizeof *copy);
+		if (!copy)
+			return -ENOMEM;
+		memcpy(copy, nodes, n_nodes * sizeof *copy);
+	}
+	if (request->commit_limit > 0 && request->commit_limit < limit)
+		limit = request->commit_limit;
+	*capacity = (struct capacity){
+		.host = {.scope = "host", .limit = limit}, .nodes = copy, .n_nodes = n_nodes};
+	init_nodes(capacity, request);
+	return 0;
+}
+
+void capacity_clear(struct capacity *capacity)
+{
+	free(capacity->nodes);
+	capacity->nodes = NULL;
+	capacity->n_nodes = 0;
+}
+
+struct budget *capacity_of_node(struct capacity *capacity, unsigned number)
+{
+	for (size_t i = 0; i < capacity->n_nodes; i++) {
+		if (capacity->nodes[i].number == number)
+			return &capacity->nodes[i].budget;
+	}
+	return NULL;
+}

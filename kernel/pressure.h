@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Pressure stall information: how long tasks waited for memory, on the host or in a cgroup, and a
+ * file that becomes ready when that was too long.
+ *
+ * Without CAP_SYS_RESOURCE a trigger's window must be a multiple of PRESSURE_WINDOW_UNIT, and the
+ * kernel looks only as often; all else is -EINVAL (Linux 6.4). Before 6.4 the capability is needed
+ * to open /proc/pressure/memory for writing at all, and in 6.4 and 6.5 a cgroup's file: -EPERM. A
+ * cgroup's file also has to be writable by its mode.
+ *
+ * Functions return 0 or a negative errno and write outputs only on success. Reference:
+ * Documentation/accounting/psi.rst.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define PRESSURE_OF_HOST     "/proc/pressure/memory"
+#define PRESSURE_WINDOW_UNIT 2000000u  /* microseconds */
+#define PRESSURE_WINDOW_MAX  10000000u /* microseconds */
+
+/* Who waits: some tasks, or all that are not idle at once. */
+enum pressure_kind { PRESSURE_SOME, PRESSURE_FULL, PRESSURE_KINDS };
+
+struct pressure_stall {
+	uint32_t average_10; /* share of the last 10 s, in hundredths of a percent */
+	uint32_t average_60; /* and of the last 60 s */
+	uint64_t total;      /* microseconds */
+};
+
+struct pressure {
+	struct pressure_stall of[PRESSURE_KINDS];
+};
+
+/* What a pressure file holds. -EBADMSG where it does not have that form. */
+int pressure_parse(const char *text, struct pressure *ret);
+/* fd: a pressure file, opened for reading, from its beginning whatever its offset. */
+int pressure_read(int fd, struct pressure *ret);
+
+/* Fires where tasks waited for longer than stall within a window, at most once in each. */
+struct pressure_threshold {
+	enum pressure_kind kind;
+	uint32_t stall;  /* microseconds, from 1 to window */
+	uint32_t window; /* microseconds */
+};
+
+struct pressure_trigger {
+	int file;  /* of the pressure file: pressure_read() takes it */
+	int ready; /* readable once it has fired; it must not be read */
+};
+
+/*
+ * path: PRESSURE_OF_HOST or a cgroup's memory.pressure. -ENOENT where the kernel has no PSI,
+ * -EOPNOTSUPP where it is switched off, -EACCES and -EPERM as above.
+ */
+int pressure_trigger_open(
+	const char *path, const struct pressure_threshold *threshold, struct pressure_trigger *ret);
+/*
+ * After ready was found readable, which has used the firing up: 0, or -ENODEV where the cgroup is
+ * gone and ready will be readable for ever.
+ */
+int pressure_trigger_check(const struct pressure_trigger *trigger);
+/* Takes what is closed already, with -1 in it. */
+void pressure_trigger_close(struct pressure_trigger *trigger);

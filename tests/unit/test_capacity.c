@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The host's capacity: what the reserve and overcommit make of the memory, of the host and of each
+ * node.
+ */
+#include "daemon/capacity.h"
+
+#include <string.h>
+
+#include "tests/lib/unit.h"
+
+#define GIB (1ull << 30)
+
+static void test_of(void)
+{
+	static const struct {
+		uint64_t total, reserve, overcommit, expected;
+	} rows[] = {{100, 0, 0, 100}, {100, 10, 0, 90}, {100, 10, 50, 135}, {100, 100, 0, 0},
+		{100, 101, 50, 0}, {0, 0, 0, 0}, {99, 0, 1, 99}, {100, 0, 100, 200},
+		{UINT64_MAX, 0, 0, UINT64_MAX}, {UINT64_MAX, 1, 1000, UINT64_MAX},
+		{UINT64_MAX, UINT64_MAX, 0, 0}, {24 * GIB, 2 * GIB, 0, 22 * GIB}};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		uint64_t capacity = capacity_of(rows[i].total, rows[i].reserve, rows[i].overcommit);
+
+		UNIT_ASSERT_ROW(capacity == rows[i].expected, "row %zu: %llu", i,
+			(unsigned long long)capacity);
+	}
+}
+
+static void test_commit_limit(void)
+{
+	static const struct {
+		uint64_t commit_limit, expected;
+	} rows[] = {{0, 90}, {1, 1}, {89, 89}, {90, 90}, {91, 90}, {UINT64_MAX, 90}};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct capacity_request request = {
+			.total = 100, .host_reserve = 10, .commit_limit = rows[i].commit_limit};
+		struct capacity capacity;
+
+		CU_ASSERT_EQUAL_FATAL(capacity_init(&capacity, &request, NULL, 0), 0);
+		UNIT_ASSERT_ROW(capacity.host.limit == rows[i].expected, "row %zu: %llu", i,
+			(unsigned long long)capacity.host.limit);
+		CU_ASSERT_PTR_NULL(capacity_of_node(&capacity, 0));
+		capacity_clear(&capacity);
+	}
+}
+
+/* Each bears its share of the reserve; the shares make up for all of it. */
+static void test_nodes(void)
+{
+	static const struct capacity_request request = {.total = 400, .host_reserve = 41};
+	static const struct capacity_node nodes[] = {
+		{.number = 0, .total = 100}, {.number = 2, .total = 300}, {.number = 3}};
+	struct capacity capacity;
+
+	CU_ASSERT_EQUAL_FATAL(capacity_init(&capacity, &request, nodes, 3), 0);
+	CU_ASSERT_EQUAL(capacity.host.limit, 359);
+	CU_ASSERT_EQUAL(capacity_of_node(&capacity, 0)->limit, 89);
+	CU_ASSERT_EQUAL(capacity_of_node(&capacity, 2)->limit, 269);
+	CU_ASSERT_EQUAL(capacity_of_node(&capacity, 3)->limit, 0);
+	CU_ASSERT_PTR_NULL(capacity_of_node(&capacity, 1));
+	CU_ASSERT_STRING_EQUAL(capacity_of_node(&capacity, 0)->scope, "node");
+	CU_ASSERT_PTR_EQUAL(capacity_of_node(&capacity, 0)->within, &capacity.host);
+	capacity_clear(&capacity);
+	capacity_clear(&capacity);
+}
+
+static void test_nodes_without_memory(void)
+{
+	static const struct capacity_request request = {.total = 100, .host_reserve = 10};
+	static const struct capacity_node nodes[] = {{.number = 0}, {.number = 1}};
+	struct capacity capacity;
+
+	CU_ASSERT_EQUAL_FATAL(capacity_init(&capacity, &request, nodes, 2), 0);
+	CU_ASSERT_EQUAL(capacity_of_node(&capacity, 1)->limit, 0);
+	capacity_clear(&capacity);
+}
+
+static void test_overcommit_of_nodes(void)
+{
+	static const struct capacity_request request = {
+		.total = 200, .host_reserve = 20, .overcommit = 50};
+	static const struct capacity_node nodes[] = {
+		{.number = 0, .total = 100}, {.number = 1, .total = 100}};
+	struct capacity capacity;
+
+	CU_ASSERT_EQUAL_FATAL(capacity_init(&capacity, &request, nodes, 2), 0);
+	CU_ASSERT_EQUAL(capacity.host.limit, 270);
+	CU_ASSERT_EQUAL(capacity_of_node(&capacity, 0)->limit, 135);
+	capacity_clear(&capacity);
+}
+
+/* A promise that the host could keep is refused by a node that can't. */
+static void test_admission(void)
+{
+	static const struct capacity_request request = {.total = 200};
+	static const struct capacity_node nodes[] = {
+		{.number = 0, .total = 100}, {.number = 1, .total = 100}};
+	struct budget bound = {.scope = "vm", .limit = 60}, same = bound, other = bound,
+		      free = bound;
+	struct capacity capacity;
+
+	CU_ASSERT_EQUAL_FATAL(capacity_init(&capacity, &request, nodes, 2), 0);
+	bound.within = same.within = capacity_of_node(&capacity, 0);
+	other.within = capacity_of_node(&capacity, 1);
+	free.within = &capacity.host;
+	CU_ASSERT_PTR_NULL(budget_promise(&bound));
+	CU_ASSERT_PTR_EQUAL(budget_promise(&same), same.within);
+	CU_ASSERT_PTR_NULL(budget_promise(&other));
+	CU_ASSERT_PTR_NULL(budget_promise(&free));
+	CU_ASSERT_EQUAL(capacity.host.committed, 180);
+	budget_end_promise(&free);
+	free.limit = 81;
+	CU_ASSERT_PTR_EQUAL(budget_promise(&free), &capacity.host);
+	budget_end_promise(&bound);
+	CU_ASSERT_PTR_NULL(budget_promise(&same));
+	budget_end_promise(&same);
+	budget_end_promise(&other);
+	CU_ASSERT_EQUAL(capacity.host.committed, 0);
+	capacity_clear(&capacity);
+}
+
+int main(void)
+{
+	CU_TestInfo tests[] = {
+		{"reserve and overcommit", test_of},
+		{"the commit limit", test_commit_limit},
+		{"nodes", test_nodes},
+		{"nodes without memory", test_nodes_without_memory},
+		{"overcommit of nodes", test_overcommit_of_nodes},
+		{"admission", test_admission},
+		CU_TEST_INFO_NULL,
+	};
+	CU_SuiteInfo suites[] = {{.pName = "capacity", .pTests = tests}, CU_SUITE_INFO_NULL};
+
+	return unit_main(suites);
+}
