@@ -16,7 +16,8 @@ static struct budget *above(const struct budget *level)
 const struct budget *budget_charge(struct budget *budget, uint64_t bytes)
 {
 	for (const struct budget *level = budget; level; level = above(level)) {
-		if (bytes > level->limit - level->committed)
+		/* What was taken back at a start may be more than a new configuration allows. */
+		if (level->committed > level->limit || bytes > level->limit - level->committed)
 			return level;
 	}
 	for (struct budget *level = budget; level; level = above(level))

@@ -372,3 +372,29 @@ uint64_t conversion_discard_settled(struct vm *vm, const struct conversion_plan 
 	}
 	return discarded;
 }
+
+static int add_all(struct ranges *ranges, const struct conversion *conversion)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < conversion->count; i++)
+		r = ranges_add(
+			ranges, conversion->ranges[i].guest_phys_addr, conversion->ranges[i].size);
+	return r;
+}
+
+int conversion_recover(struct vm *vm, const struct conversion_plan *plan, struct conversion **ret)
+{
+	struct conversion *conversion;
+	int r;
+
+	r = conversion_new(plan, &conversion);
+	if (r < 0)
+		return r;
+	r = add_all(&vm->converting, conversion);
+	if (r < 0)
+		conversion_unref(conversion);
+	else
+		*ret = conversion;
+	return r == -EINVAL ? -EBADMSG : r;
+}

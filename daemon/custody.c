@@ -22,7 +22,7 @@ struct custody {
 	void *context;
 	struct keeper *keeper; /* NULL: none can be had now */
 	bool warned;
-	bool putting_all;
+	bool holding;
 	struct event *watch, *retrying;
 };
 
@@ -79,15 +79,20 @@ static bool find(struct custody *custody)
 	return true;
 }
 
+void custody_hold(struct custody *custody, bool hold)
+{
+	custody->holding = hold;
+	if (hold || !custody->keeper || keeper_settle(custody->keeper) == 0)
+		return;
+	disconnect(custody);
+	event_add(custody->retrying, &retry);
+}
+
 static void put_everything(struct custody *custody)
 {
-	custody->putting_all = true;
+	custody_hold(custody, true);
 	custody->put_all(custody, custody->context);
-	custody->putting_all = false;
-	if (custody->keeper && keeper_settle(custody->keeper) < 0) {
-		disconnect(custody);
-		event_add(custody->retrying, &retry);
-	}
+	custody_hold(custody, false);
 }
 
 /* The keeper is gone: what it held is put to the next. */
@@ -146,7 +151,7 @@ void custody_put(struct custody *custody, const struct keeper_id *ids, const int
 
 	if (!custody || !custody->keeper)
 		return;
-	if (custody->putting_all) {
+	if (custody->holding) {
 		keeper_post_put(custody->keeper, ids, fds, count, 0);
 		return;
 	}

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <event2/event.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,6 +45,9 @@ void custody_put(
 void custody_put_one(
 	struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member, int fd);
 void custody_drop(struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member);
+
+/* While it is held back, puts are not waited for; the end of that waits for all of them. */
+void custody_hold(struct custody *custody, bool hold);
 
 /* Hands over all that is held; see keeper_take(). */
 int custody_take(struct custody *custody,

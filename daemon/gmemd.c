@@ -13,7 +13,9 @@
 
 #include "daemon/backend.h"
 #include "daemon/bulk.h"
+#include "daemon/custody.h"
 #include "daemon/log.h"
+#include "daemon/recovery.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
 
@@ -72,6 +74,31 @@ static int find_memfd_device(struct gmemd *gmemd)
 	return 0;
 }
 
+static void put_all(struct custody *custody, void *context)
+{
+	(void)custody;
+	recovery_put_vms(context);
+}
+
+/* From the gmemd before this one, if there was one. The model's VMs end with their gmemd. */
+static int take_over(struct gmemd *gmemd)
+{
+	struct recovered *recovered = &gmemd->recovered;
+	int r;
+
+	r = custody_new(gmemd->base, gmemd->config.runtime_directory, put_all, gmemd,
+		&gmemd->registry.custody);
+	if (r < 0)
+		return r;
+	recover_vms(gmemd, recovered);
+	if (recovered->vms > 0 || recovered->dropped > 0)
+		log_info("took over %u VMs with %u memories; %u had ended, %u files belonged to "
+			 "nothing",
+			recovered->vms, recovered->memories, recovered->released,
+			recovered->dropped);
+	return 0;
+}
+
 int gmemd_init(struct gmemd *gmemd, const struct config *config)
 {
 	int r;
@@ -99,17 +126,19 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	registry_init(&gmemd->registry,
 		config->backend == BACKEND_MODEL ? &backend_model : &backend_kvm, &gmemd->config,
 		&gmemd->host, gmemd->users);
-	return 0;
+	return config->backend == BACKEND_MODEL ? 0 : take_over(gmemd);
 }
 
 void gmemd_clear(struct gmemd *gmemd)
 {
+	struct custody *custody = gmemd->registry.custody;
 	struct vm *vm;
 
 	bulk_free(gmemd->bulk);
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
 		watch_stop(vm);
 	registry_clear(&gmemd->registry);
+	custody_free(custody);
 	users_free(gmemd->users);
 	event_base_free(gmemd->base);
 }

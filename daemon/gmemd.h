@@ -11,6 +11,14 @@
 #include "daemon/events.h"
 #include "daemon/vm.h"
 
+/* What was taken over from a predecessor. */
+struct recovered {
+	unsigned vms;
+	unsigned memories;
+	unsigned released; /* VMs whose process had ended */
+	unsigned dropped;  /* files that belonged to nothing */
+};
+
 struct gmemd {
 	struct config config;
 	struct host_offer host;
@@ -18,6 +26,7 @@ struct gmemd {
 	struct bulk *bulk;
 	struct users *users;
 	struct registry registry;
+	struct recovered recovered;
 	struct events events;
 	dev_t kvm_device;   /* /dev/kvm's, to know it again in a VMM */
 	dev_t memfd_device; /* of the kernel's own file system, which memfds are in */

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "daemon/backend.h"
+#include "daemon/custody.h"
 #include "daemon/handler.h"
 #include "daemon/log.h"
 #include "daemon/release.h"
@@ -267,6 +268,7 @@ int handle_vm_gate(struct request *request)
 		return rpc_error_internal(&request->error, "no memory");
 	}
 	request_take_fd(request, parameters->listener);
+	custody_put_one(vm->registry->custody, CUSTODY_VM_GATE, vm->number, 0, vm->listener);
 	gate_wake_in_sync(vm->listener);
 	return 0;
 }

@@ -12,6 +12,8 @@
 #include <string.h>
 
 #include "daemon/commitment.h"
+#include "daemon/custody.h"
+#include "daemon/vm_ledger.h"
 #include "kernel/cleanup.h"
 #include "kernel/model/model.h"
 
@@ -29,20 +31,19 @@ RB_GENERATE(memory_tree, memory, in_vm, memory_compare_id)
 RB_GENERATE_LOCAL(memory_id_tree, memory, by_id, memory_compare_id)
 RB_GENERATE_LOCAL(memory_file_tree, memory, by_file, memory_compare_file)
 
-static int memory_set_up(struct memory *memory, const struct memory_request *request)
+static int memory_set_up(struct memory *memory, const char *name)
 {
-	struct registry *registry = memory->vm->registry;
+	struct vm *vm = memory->vm;
 	int r;
 
-	r = user_charge(registry->users, memory->vm->process.uid, USER_MEMORIES, &memory->user);
+	r = user_charge(vm->registry->users, vm->process.uid, USER_MEMORIES, &memory->user);
 	if (r < 0)
 		return r;
-	if (request->name) {
-		memory->name = strdup(request->name);
+	if (name) {
+		memory->name = strdup(name);
 		if (!memory->name)
 			return -ENOMEM;
 	}
-	memory->id = registry_next_id(registry);
 	return 0;
 }
 
@@ -53,6 +54,15 @@ static void memory_unset(struct memory *memory)
 	user_give_back(memory->user, USER_MEMORIES);
 	free(memory->name);
 	free(memory);
+}
+
+static void memory_enlist(struct memory *memory)
+{
+	struct vm *vm = memory->vm;
+
+	RB_INSERT(memory_tree, &vm->memories, memory);
+	RB_INSERT(memory_id_tree, &vm->registry->memories, memory);
+	vm->n_memories++;
 }
 
 int memory_new(struct vm *vm, const struct memory_request *request, struct memory **ret,
@@ -72,36 +82,18 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
 	memory->size = request->size;
 	memory->backing = request->backing;
 	memory->flags = request->flags;
-	r = memory_set_up(memory, request);
+	memory->id = registry_next_id(vm->registry);
+	r = memory_set_up(memory, request->name);
 	refused = r == 0 ? commitment_grow(vm, memory->backing, memory->size, ret_bytes) : NULL;
 	if (r < 0 || refused) {
 		memory_unset(memory);
 		*ret_refused = refused;
 		return r < 0 ? r : -ENOSPC;
 	}
-	RB_INSERT(memory_tree, &vm->memories, memory);
-	RB_INSERT(memory_id_tree, &vm->registry->memories, memory);
-	vm->n_memories++;
+	memory_enlist(memory);
+	vm_ledger_note_memory(memory);
 	*ret = memory;
 	return 0;
-}
-
-struct memory *memory_free(struct memory *memory)
-{
-	struct vm *vm;
-
-	if (!memory)
-		return NULL;
-	assert(memory->n_slots == 0);
-	vm = memory->vm;
-	RB_REMOVE(memory_tree, &vm->memories, memory);
-	RB_REMOVE(memory_id_tree, &vm->registry->memories, memory);
-	if (memory->fd >= 0)
-		RB_REMOVE(memory_file_tree, &vm->registry->memory_files, memory);
-	vm->n_memories--;
-	commitment_shrink(vm, memory->backing, memory->size);
-	memory_unset(memory);
-	return NULL;
 }
 
 static int memory_take_file(struct memory *memory, int consume_fd)
@@ -114,7 +106,62 @@ static int memory_take_file(struct memory *memory, int consume_fd)
 		return -EEXIST;
 	memory->fd = consume_fd;
 	memory->state = OBJECT_READY;
+	custody_put_one(memory->vm->registry->custody, CUSTODY_MEMORY, memory->vm->number,
+		memory->id, memory->fd);
+	vm_ledger_note_memory(memory);
 	return 0;
+}
+
+int memory_recover(struct vm *vm, const struct memory_record *record, const char *name,
+	int consume_fd, struct memory **ret)
+{
+	struct memory *memory = calloc(1, sizeof *memory);
+	uint64_t none;
+	int r;
+
+	if (!memory)
+		return -ENOMEM;
+	*memory = (struct memory){.vm = vm,
+		.id = record->id,
+		.size = record->size,
+		.backing = record->backing,
+		.flags = record->flags,
+		.fd = -1};
+	r = memory_set_up(memory, name);
+	if (r < 0) {
+		memory_unset(memory);
+		return r;
+	}
+	commitment_grow(vm, memory->backing, memory->size, &none);
+	memory_enlist(memory);
+	if (consume_fd >= 0)
+		r = memory_take_file(memory, consume_fd);
+	if (r < 0)
+		memory_free(memory);
+	else
+		*ret = memory;
+	return r;
+}
+
+struct memory *memory_free(struct memory *memory)
+{
+	struct vm *vm;
+
+	if (!memory)
+		return NULL;
+	assert(memory->n_slots == 0);
+	vm = memory->vm;
+	vm_ledger_forget_memory(memory);
+	if (memory->fd >= 0)
+		custody_drop(vm->registry->custody, CUSTODY_MEMORY, vm->number, memory->id);
+	RB_REMOVE(memory_tree, &vm->memories, memory);
+	RB_REMOVE(memory_id_tree, &vm->registry->memories, memory);
+	if (memory->fd >= 0)
+		RB_REMOVE(memory_file_tree, &vm->registry->memory_files, memory);
+	vm->n_memories--;
+	commitment_shrink(vm, memory->backing, memory->size);
+	memory_unset(memory);
+	return NULL;
 }
 
 int memory_adopt(struct memory *memory, int consume_fd)

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "daemon/record.h"
 #include "daemon/vm.h"
 #include "kernel/memory_file.h"
 #include "protocol/methods.h"
@@ -28,7 +29,9 @@ struct memory {
 	uint64_t resident; /* bytes of pages when they were last counted */
 	struct file_identity file;
 	struct model_memory *model; /* with the model */
-	unsigned n_slots;           /* that use it */
+	uint32_t record;            /* in its VM's ledger; 0: none */
+	uint32_t name_records[NAME_RECORDS];
+	unsigned n_slots; /* that use it */
 	struct slot_offset_tree slots_by_offset;
 	struct slot_shared_tree slots_by_shared_offset; /* whose shared half it is */
 };
@@ -48,6 +51,10 @@ struct memory_request {
  */
 int memory_new(struct vm *vm, const struct memory_request *request, struct memory **ret,
 	const struct budget **ret_refused, uint64_t *ret_bytes);
+/* One as a predecessor has left it, charged whatever a budget says. fd is consumed on success; -1
+ * while it is pending. -ENOMEM, -EEXIST where another memory has this file. */
+int memory_recover(struct vm *vm, const struct memory_record *record, const char *name,
+	int consume_fd, struct memory **ret);
 /* Gives the charge back and closes the file. No slot may use it. Takes NULL, returns NULL. */
 struct memory *memory_free(struct memory *memory);
 

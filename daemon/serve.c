@@ -5,6 +5,7 @@
 #include "daemon/serve.h"
 
 #include "daemon/deferral.h"
+#include "daemon/vm_ledger.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
 
@@ -102,6 +103,7 @@ enum serve_outcome serve(
 	request->notification = read.notification;
 	if (r == 0)
 		r = carry_out(&read, request);
+	vm_ledgers_commit(&request->gmemd->registry);
 	if (r == REQUEST_DEFERRED) {
 		request->result = json_unref(request->result);
 		return SERVE_DEFERRED;

@@ -15,7 +15,11 @@
 #include <time.h>
 
 #include "daemon/backend.h"
+#include "daemon/custody.h"
+#include "daemon/record.h"
+#include "daemon/vm_ledger.h"
 #include "kernel/cleanup.h"
+#include "kernel/ledger.h"
 
 static int vm_compare_id(struct vm *a, struct vm *b)
 {
@@ -53,12 +57,19 @@ void registry_init(struct registry *registry, const struct backend *backend,
 		.budget = {.scope = "host", .limit = config->commit_limit},
 		.last_id = first_id(),
 	};
+	TAILQ_INIT(&registry->noted);
 	if (registry->budget.limit == 0 || registry->budget.limit > host->memory_total)
 		registry->budget.limit = host->memory_total;
 }
 
 void registry_clear(struct registry *registry)
 {
+	struct vm *vm;
+
+	registry->leaving = true;
+	registry->custody = NULL;
+	RB_FOREACH (vm, vm_tree, &registry->vms)
+		vm_ledger_close(vm);
 	while (!RB_EMPTY(&registry->vms))
 		vm_free(RB_MIN(vm_tree, &registry->vms));
 }
@@ -98,22 +109,44 @@ static void vm_set_uuid(struct vm *vm, const char *uuid)
 	snprintf(vm->uuid, sizeof vm->uuid, SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(id));
 }
 
-static int vm_set_up(struct vm *vm, const struct process *process, const struct vm_request *request)
+/* Its process's pidfd is duplicated. */
+static int vm_set_up(struct vm *vm, const struct process *process, const char *name)
 {
 	int r;
 
 	r = user_charge(vm->registry->users, process->uid, USER_VMS, &vm->user);
 	if (r < 0)
 		return r;
-	vm->name = strdup(request->name);
+	vm->name = strdup(name);
 	if (!vm->name)
 		return -ENOMEM;
 	vm->process = *process;
 	vm->process.pidfd = fcntl(process->pidfd, F_DUPFD_CLOEXEC, 3);
-	if (vm->process.pidfd < 0)
-		return -errno;
-	vm_set_uuid(vm, request->uuid);
-	return vm->registry->backend->open(vm);
+	return vm->process.pidfd < 0 ? -errno : 0;
+}
+
+static struct vm *vm_allocate(struct registry *registry, unsigned type, uint64_t commit_limit)
+{
+	struct vm *vm = calloc(1, sizeof *vm);
+
+	if (!vm)
+		return NULL;
+	vm->registry = registry;
+	vm->type = type;
+	vm->process.pidfd = -1;
+	vm->listener = -1;
+	vm->budget =
+		(struct budget){.scope = "vm", .limit = commit_limit, .within = &registry->budget};
+	TAILQ_INIT(&vm->calls);
+	return vm;
+}
+
+static void vm_enlist(struct vm *vm, uint64_t number)
+{
+	vm->number = number;
+	snprintf(vm->id, sizeof vm->id, "vm-%" PRIu64, number);
+	RB_INSERT(vm_tree, &vm->registry->vms, vm);
+	RB_INSERT(vm_process_tree, &vm->registry->vms_by_process, vm);
 }
 
 int vm_new(struct registry *registry, const struct process *process,
@@ -124,35 +157,91 @@ int vm_new(struct registry *registry, const struct process *process,
 
 	if (RB_FIND(vm_process_tree, &registry->vms_by_process, &key))
 		return -EEXIST;
-	vm = calloc(1, sizeof *vm);
+	vm = vm_allocate(registry, request->type, request->commit_limit);
 	if (!vm)
 		return -ENOMEM;
-	vm->registry = registry;
-	vm->type = request->type;
 	vm->initially_private = request->initially_private;
 	vm->gate = request->gate ? VM_GATE_PENDING : VM_GATE_NONE;
-	vm->process.pidfd = -1;
-	vm->listener = -1;
-	vm->budget = (struct budget){
-		.scope = "vm", .limit = request->commit_limit, .within = &registry->budget};
-	TAILQ_INIT(&vm->calls);
-	r = vm_set_up(vm, process, request);
+	r = vm_set_up(vm, process, request->name);
+	if (r == 0)
+		r = registry->backend->open(vm);
+	if (r == 0) {
+		vm_set_uuid(vm, request->uuid);
+		vm_enlist(vm, registry_next_id(registry));
+		r = registry->custody ? vm_ledger_new(vm) : 0;
+	}
 	if (r < 0) {
 		vm_free(vm);
 		return r;
 	}
-	vm->number = registry_next_id(registry);
-	snprintf(vm->id, sizeof vm->id, "vm-%" PRIu64, vm->number);
-	RB_INSERT(vm_tree, &registry->vms, vm);
-	RB_INSERT(vm_process_tree, &registry->vms_by_process, vm);
+	vm_put(vm);
 	*ret = vm;
 	return 0;
+}
+
+int vm_recover(struct registry *registry, const struct vm_recovery *recovery, struct vm **ret)
+{
+	const struct vm_record *record = recovery->record;
+	const struct process process = {
+		.pid = record->pid, .uid = record->uid, .pidfd = recovery->pidfd};
+	struct vm *vm = vm_allocate(registry, record->type, record->commit_limit);
+	sd_id128_t uuid;
+	int r;
+
+	if (!vm)
+		return -ENOMEM;
+	r = vm_set_up(vm, &process, recovery->name);
+	if (r < 0) {
+		vm_free(vm);
+		return r;
+	}
+	memcpy(&uuid, record->uuid, sizeof uuid);
+	snprintf(vm->uuid, sizeof vm->uuid, SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(uuid));
+	vm->state = record->state;
+	vm->gate = record->gate;
+	vm->initially_private = record->flags & RECORD_VM_INITIALLY_PRIVATE;
+	vm->generation = record->generation + 1;
+	vm->last_call = (uint64_t)vm->generation << 32;
+	vm->settled_call = record->settled_call;
+	vm->settled_done = record->settled_done;
+	vm->mailbox = recovery->mailbox;
+	vm->listener = recovery->listener;
+	vm->ledger = recovery->ledger;
+	vm->trap.id = record->trap;
+	vm->trap.answer = record->answer;
+	vm->trap.verifying = record->verifying;
+	vm_enlist(vm, record->number);
+	*ret = vm;
+	return 0;
+}
+
+/* What its ledger describes: put at once, so that a successor has all of it or nothing. */
+void vm_put(struct vm *vm)
+{
+	const struct keeper_id ids[] = {{CUSTODY_VM_LEDGER, vm->number, 0},
+		{CUSTODY_VM_MAILBOX, vm->number, 0}, {CUSTODY_VM_PROCESS, vm->number, 0},
+		{CUSTODY_VM_GATE, vm->number, 0}};
+	const int fds[] = {vm->ledger ? ledger_fd(vm->ledger) : -1,
+		vm->mailbox ? mailbox_write_fd(vm->mailbox) : -1, vm->process.pidfd, vm->listener};
+
+	if (vm->ledger)
+		custody_put(vm->registry->custody, ids, fds, vm->listener >= 0 ? 4 : 3);
+}
+
+static void vm_unput(struct vm *vm)
+{
+	for (uint64_t kind = CUSTODY_VM_LEDGER; kind <= CUSTODY_VM_PROCESS; kind++) {
+		if (vm->ledger)
+			custody_drop(vm->registry->custody, kind, vm->number, 0);
+	}
 }
 
 void vm_stop(struct vm *vm)
 {
 	struct memory *memory;
 
+	vm->state = VM_RELEASED;
+	vm_ledger_note_vm(vm);
 	while (!TAILQ_EMPTY(&vm->calls))
 		call_free(TAILQ_FIRST(&vm->calls));
 	while (!RB_EMPTY(&vm->slots))
@@ -162,13 +251,14 @@ void vm_stop(struct vm *vm)
 	ranges_clear(&vm->in_both);
 	RB_FOREACH (memory, memory_tree, &vm->memories)
 		memory->state = OBJECT_CLOSING;
-	vm->state = VM_RELEASED;
+	vm_ledger_commit(vm);
 }
 
 void vm_drop(struct vm *vm)
 {
 	while (!RB_EMPTY(&vm->memories))
 		memory_free(RB_MIN(memory_tree, &vm->memories));
+	vm_ledger_commit(vm);
 	vm->registry->backend->close(vm);
 }
 
@@ -183,6 +273,8 @@ struct vm *vm_free(struct vm *vm)
 		RB_REMOVE(vm_tree, &vm->registry->vms, vm);
 		RB_REMOVE(vm_process_tree, &vm->registry->vms_by_process, vm);
 	}
+	vm_unput(vm);
+	vm_ledger_close(vm);
 	fd_close(vm->listener);
 	process_release(&vm->process);
 	user_give_back(vm->user, USER_VMS);

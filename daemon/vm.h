@@ -31,6 +31,9 @@ enum vm_gate_state {
 	VM_GATE_ACTIVE,  /* its VM was made behind it */
 };
 
+/* What was decided about a trapped call, before it is answered. */
+enum trap_answer { TRAP_UNDECIDED, TRAP_CONTINUE, TRAP_REFUSE };
+
 /* Of a memory or slot. */
 enum object_state {
 	OBJECT_PENDING, /* its call is not reported yet */
@@ -41,9 +44,12 @@ enum object_state {
 
 struct backend;
 struct call;
+struct custody;
+struct ledger;
 struct memory;
 struct model_vm;
 struct slot;
+struct vm_record;
 
 /* Bytes, as commitment.h counts them. */
 struct commitment {
@@ -57,6 +63,7 @@ RB_HEAD(slot_address_tree, slot);
 RB_HEAD(slot_offset_tree, slot);
 RB_HEAD(slot_shared_tree, slot);
 TAILQ_HEAD(call_list, call);
+TAILQ_HEAD(noted_list, vm);
 
 struct vm {
 	RB_ENTRY(vm) by_id;
@@ -73,11 +80,19 @@ struct vm {
 	enum vm_state state;
 	enum vm_gate_state gate;
 
+	struct ledger *ledger; /* NULL: nothing of it outlives gmemd */
+	TAILQ_ENTRY(vm) noted_link;
+	bool noted;              /* there, and not committed */
+	uint32_t generation;     /* how many gmemds have had it before */
 	struct mailbox *mailbox; /* with KVM */
 	struct model_vm *model;  /* with the model */
 	int listener;            /* -1: none yet */
-	bool verifying;          /* KVM_CREATE_VM waits for the check of the mapping */
-	unsigned refusals;       /* of trapped calls, for the log */
+	struct {
+		uint64_t id; /* the last that was received */
+		enum trap_answer answer;
+		uint64_t verifying; /* KVM_CREATE_VM's, while the mapping is checked; 0: none */
+	} trap;
+	unsigned refusals; /* of trapped calls, for the log */
 	struct budget budget;
 	struct commitment commitment;
 	uint64_t own_memory; /* bytes of slots on the VMM's own memory */
@@ -89,6 +104,8 @@ struct vm {
 	unsigned n_slots;
 	struct call_list calls;
 	uint64_t last_call;
+	uint64_t settled_call; /* the last that was reported, */
+	uint32_t settled_done; /* and as what */
 
 	/* Guest addresses */
 	struct ranges private_ranges;
@@ -110,8 +127,11 @@ struct registry {
 	const struct config *config;
 	const struct host_offer *host;
 	struct users *users;
-	struct budget budget; /* the host's */
-	uint64_t last_id;     /* of VMs and memories */
+	struct custody *custody; /* NULL: nothing outlives gmemd */
+	struct noted_list noted; /* VMs whose ledgers are to be committed */
+	bool leaving;            /* a successor is to find all as it is */
+	struct budget budget;    /* the host's */
+	uint64_t last_id;        /* of VMs and memories */
 	struct vm_tree vms;
 	struct vm_process_tree vms_by_process;
 	struct memory_id_tree memories;
@@ -148,6 +168,22 @@ struct vm_request {
  */
 int vm_new(struct registry *registry, const struct process *process,
 	const struct vm_request *request, struct vm **ret);
+/* What a predecessor has left of a VM. All is the VM's where it succeeds, but the pidfd, the record
+ * and the name. */
+struct vm_recovery {
+	const struct vm_record *record;
+	const char *name;
+	int pidfd;
+	int listener; /* -1: none */
+	struct mailbox *mailbox;
+	struct ledger *ledger;
+};
+
+/* A VM as it was, with nothing of what it has yet. -ENOMEM, -EMFILE. */
+int vm_recover(struct registry *registry, const struct vm_recovery *recovery, struct vm **ret);
+
+/* Puts what is held for it, but for its memories, to the keeper. */
+void vm_put(struct vm *vm);
 /*
  * Forgets it and closes what is held for it. Memory that was not released stays as it is for as
  * long as somebody else holds it. Takes NULL, returns NULL.
