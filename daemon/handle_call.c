@@ -91,7 +91,8 @@ int handle_call_done(struct request *request)
 		return r;
 	call = vm_call(vm, parameters->call);
 	/* Reported again by who did not hear the answer, for gmemd ended amid it. */
-	if (!call && parameters->call == vm->settled_call && parameters->done == vm->settled_done)
+	if (!call && parameters->call == vm->inherited.call &&
+		parameters->done == vm->inherited.done)
 		return 0;
 	if (!call)
 		return rpc_error_not_found_number(&request->error, "call", parameters->call);

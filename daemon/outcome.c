@@ -37,8 +37,8 @@ static void note_settled(const struct call *call, unsigned done)
 {
 	struct vm *vm = call->vm;
 
-	vm->settled_call = call->id;
-	vm->settled_done = done;
+	vm->settled.call = call->id;
+	vm->settled.done = done;
 	vm_ledger_note_vm(vm);
 }
 

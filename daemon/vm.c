@@ -202,8 +202,8 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	vm->initially_private = record->flags & RECORD_VM_INITIALLY_PRIVATE;
 	vm->generation = record->generation + 1;
 	vm->last_call = (uint64_t)vm->generation << 32;
-	vm->settled_call = record->settled_call;
-	vm->settled_done = record->settled_done;
+	vm->inherited.call = record->settled_call;
+	vm->inherited.done = record->settled_done;
 	vm->mailbox = recovery->mailbox;
 	vm->listener = recovery->listener;
 	vm->ledger = recovery->ledger;

@@ -104,8 +104,11 @@ struct vm {
 	unsigned n_slots;
 	struct call_list calls;
 	uint64_t last_call;
-	uint64_t settled_call; /* the last that was reported, */
-	uint32_t settled_done; /* and as what */
+	/* The last that was reported, and as what: to this gmemd, and to the one before it. */
+	struct {
+		uint64_t call;
+		unsigned done;
+	} settled, inherited;
 
 	/* Guest addresses */
 	struct ranges private_ranges;
