@@ -10,6 +10,8 @@
 
 #include "daemon/commitment.h"
 #include "daemon/halves.h"
+#include "daemon/log.h"
+#include "kernel/frames.h"
 
 /* A range that was asked for, as [start, end). */
 struct asked {
@@ -266,13 +268,25 @@ static int find_kept(struct vm *vm, struct conversion *conversion)
 	return r;
 }
 
+static void outlive(struct vm *vm, enum frames_set set, const struct ranges *ranges, uint64_t start,
+	uint64_t size)
+{
+	int r = vm->frames < 0 ? 0 : frames_write(vm->frames, set, ranges, start, size);
+
+	if (r < 0)
+		log_vm_warning(
+			vm->id, "its private frames can't be written down: %s", strerror(-r));
+}
+
 static int mark(struct vm *vm, const struct conversion *conversion)
 {
 	const struct range *kept = ranges_from(&conversion->kept, 0);
 	int r = 0;
 
-	for (; r == 0 && kept; kept = ranges_next(kept))
+	for (; r == 0 && kept; kept = ranges_next(kept)) {
 		r = ranges_add(&vm->in_both, kept->start, kept->end - kept->start);
+		outlive(vm, FRAMES_IN_BOTH, &vm->in_both, kept->start, kept->end - kept->start);
+	}
 	for (unsigned i = 0; r == 0 && i < conversion->count; i++) {
 		const struct guest_range *range = &conversion->ranges[i];
 
@@ -306,7 +320,10 @@ static int leave_both(struct vm *vm, uint64_t start, uint64_t size)
 	int r;
 
 	r = ranges_remove(&vm->in_both, start, size);
+	if (vm->in_both.total == before)
+		return r;
 	commitment_discard(vm, before - vm->in_both.total);
+	outlive(vm, FRAMES_IN_BOTH, &vm->in_both, start, size);
 	return r;
 }
 
@@ -318,6 +335,7 @@ static int note_done(struct vm *vm, const struct conversion *conversion,
 	int r;
 
 	r = change(&vm->private_ranges, range->guest_phys_addr, range->size);
+	outlive(vm, FRAMES_PRIVATE, &vm->private_ranges, range->guest_phys_addr, range->size);
 	if (r < 0 || !conversion->discard)
 		return r;
 	*discarded += halves_discard_stale(vm, conversion->to, range->guest_phys_addr, range->size);

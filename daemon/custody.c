@@ -149,7 +149,7 @@ void custody_put(struct custody *custody, const struct keeper_id *ids, const int
 {
 	int r;
 
-	if (!custody || !custody->keeper)
+	if (!custody || !custody->keeper || count == 0)
 		return;
 	if (custody->holding) {
 		keeper_post_put(custody->keeper, ids, fds, count, 0);

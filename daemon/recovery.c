@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/call.h"
+#include "daemon/commitment.h"
 #include "daemon/conversion.h"
 #include "daemon/custody.h"
 #include "daemon/log.h"
@@ -19,6 +20,7 @@
 #include "daemon/vm_ledger.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
+#include "kernel/frames.h"
 #include "kernel/gate.h"
 #include "kernel/ledger.h"
 
@@ -194,6 +196,22 @@ static void recover_call(struct vm *vm, const struct call_record *record)
 		log_vm_warning(vm->id, "call %" PRIu64 " could not be taken over", record->id);
 }
 
+static void recover_frames(struct vm *vm)
+{
+	uint64_t none;
+	int r;
+
+	if (vm->frames < 0)
+		return;
+	r = frames_read(vm->frames, FRAMES_PRIVATE, &vm->private_ranges);
+	if (r == 0)
+		r = frames_read(vm->frames, FRAMES_IN_BOTH, &vm->in_both);
+	if (r < 0)
+		log_vm_warning(
+			vm->id, "its private frames could not be taken over: %s", strerror(-r));
+	commitment_keep(vm, vm->in_both.total, &none);
+}
+
 static void recover_content(struct vm *vm, const struct ledger *ledger, struct holding *holding)
 {
 	union record record;
@@ -202,6 +220,7 @@ static void recover_content(struct vm *vm, const struct ledger *ledger, struct h
 	recover_memory(vm, ledger, &record.memory, holding);
 	EACH_RECORD(ledger, index, RECORD_SLOT, &record)
 	recover_slot(vm, &record.slot);
+	recover_frames(vm);
 	EACH_RECORD(ledger, index, RECORD_CALL, &record)
 	recover_call(vm, &record.call);
 	mailbox_clear_free(vm->mailbox);
@@ -292,7 +311,7 @@ static int make_vm(
 	cleanup_fd int pidfd = -1;
 	char name[NAME_BYTES_MAX + 1];
 	union record record;
-	struct vm_recovery recovery = {.record = &record.vm, .name = name, .listener = -1};
+	struct vm_recovery recovery = {.record = &record.vm, .name = name};
 	int r;
 
 	if (!record_at(ledger, 0, RECORD_VM, &record) || record.vm.type >= VM_TYPES_MAX)
@@ -306,10 +325,12 @@ static int make_vm(
 	if (r < 0)
 		return r;
 	recovery.listener = take(holding, CUSTODY_VM_GATE, record.vm.number, 0);
+	recovery.frames = take(holding, CUSTODY_VM_FRAMES, record.vm.number, 0);
 	r = vm_recover(&gmemd->registry, &recovery, ret);
 	if (r < 0) {
 		mailbox_free(recovery.mailbox);
 		fd_close(recovery.listener);
+		fd_close(recovery.frames);
 	}
 	return r;
 }

@@ -19,6 +19,7 @@
 #include "daemon/record.h"
 #include "daemon/vm_ledger.h"
 #include "kernel/cleanup.h"
+#include "kernel/frames.h"
 #include "kernel/ledger.h"
 
 static int vm_compare_id(struct vm *a, struct vm *b)
@@ -135,6 +136,7 @@ static struct vm *vm_allocate(struct registry *registry, unsigned type, uint64_t
 	vm->type = type;
 	vm->process.pidfd = -1;
 	vm->listener = -1;
+	vm->frames = -1;
 	vm->budget =
 		(struct budget){.scope = "vm", .limit = commit_limit, .within = &registry->budget};
 	TAILQ_INIT(&vm->calls);
@@ -147,6 +149,14 @@ static void vm_enlist(struct vm *vm, uint64_t number)
 	snprintf(vm->id, sizeof vm->id, "vm-%" PRIu64, number);
 	RB_INSERT(vm_tree, &vm->registry->vms, vm);
 	RB_INSERT(vm_process_tree, &vm->registry->vms_by_process, vm);
+}
+
+/* Makes what is put to the keeper. */
+static int vm_outlive(struct vm *vm)
+{
+	int r = vm_ledger_new(vm);
+
+	return r == 0 && vm_has_private_memory(vm) ? frames_new(&vm->frames) : r;
 }
 
 int vm_new(struct registry *registry, const struct process *process,
@@ -168,7 +178,7 @@ int vm_new(struct registry *registry, const struct process *process,
 	if (r == 0) {
 		vm_set_uuid(vm, request->uuid);
 		vm_enlist(vm, registry_next_id(registry));
-		r = registry->custody ? vm_ledger_new(vm) : 0;
+		r = registry->custody ? vm_outlive(vm) : 0;
 	}
 	if (r < 0) {
 		vm_free(vm);
@@ -206,7 +216,7 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	vm->inherited.done = record->settled_done;
 	vm->mailbox = recovery->mailbox;
 	vm->listener = recovery->listener;
-	vm->ledger = recovery->ledger;
+	vm->frames = recovery->frames;
 	vm->trap.id = record->trap;
 	vm->trap.answer = record->answer;
 	vm->trap.verifying = record->verifying;
@@ -218,14 +228,19 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 /* What its ledger describes: put at once, so that a successor has all of it or nothing. */
 void vm_put(struct vm *vm)
 {
-	const struct keeper_id ids[] = {{CUSTODY_VM_LEDGER, vm->number, 0},
-		{CUSTODY_VM_MAILBOX, vm->number, 0}, {CUSTODY_VM_PROCESS, vm->number, 0},
-		{CUSTODY_VM_GATE, vm->number, 0}};
-	const int fds[] = {vm->ledger ? ledger_fd(vm->ledger) : -1,
-		vm->mailbox ? mailbox_write_fd(vm->mailbox) : -1, vm->process.pidfd, vm->listener};
+	const int fds[] = {vm->ledger ? ledger_fd(vm->ledger) : -1, vm->frames,
+		vm->mailbox ? mailbox_write_fd(vm->mailbox) : -1, vm->listener, vm->process.pidfd};
+	struct keeper_id ids[5];
+	int there[5];
+	size_t count = 0;
 
-	if (vm->ledger)
-		custody_put(vm->registry->custody, ids, fds, vm->listener >= 0 ? 4 : 3);
+	for (unsigned i = 0; vm->ledger && i < 5; i++) {
+		if (fds[i] < 0)
+			continue;
+		ids[count] = (struct keeper_id){CUSTODY_VM_LEDGER + i, vm->number, 0};
+		there[count++] = fds[i];
+	}
+	custody_put(vm->registry->custody, ids, there, count);
 }
 
 static void vm_unput(struct vm *vm)
@@ -275,6 +290,7 @@ struct vm *vm_free(struct vm *vm)
 	}
 	vm_unput(vm);
 	vm_ledger_close(vm);
+	fd_close(vm->frames);
 	fd_close(vm->listener);
 	process_release(&vm->process);
 	user_give_back(vm->user, USER_VMS);

@@ -114,6 +114,7 @@ struct vm {
 	struct ranges private_ranges;
 	struct ranges converting; /* by calls that are not reported */
 	struct ranges in_both;    /* not discarded from the half that went stale */
+	int frames; /* the first and the last of them in a file; -1: nothing of it outlives gmemd */
 
 	bool releasing; /* its memories' pages are being given back */
 
@@ -178,8 +179,8 @@ struct vm_recovery {
 	const char *name;
 	int pidfd;
 	int listener; /* -1: none */
+	int frames;   /* -1: none */
 	struct mailbox *mailbox;
-	struct ledger *ledger;
 };
 
 /* A VM as it was, with nothing of what it has yet. -ENOMEM, -EMFILE. */
