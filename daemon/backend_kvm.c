@@ -5,10 +5,14 @@
 #include <errno.h>
 
 #include "daemon/backend.h"
+#include "daemon/label.h"
 
 static int kvm_open(struct vm *vm)
 {
-	return mailbox_new(&vm->mailbox);
+	char name[MAILBOX_NAME_SIZE];
+
+	label_write(vm, name);
+	return mailbox_new(name, &vm->mailbox);
 }
 
 static void kvm_close(struct vm *vm)

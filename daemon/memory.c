@@ -82,7 +82,7 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
 	memory->size = request->size;
 	memory->backing = request->backing;
 	memory->flags = request->flags;
-	memory->id = registry_next_id(vm->registry);
+	memory->id = request->id ? request->id : registry_next_id(vm->registry);
 	r = memory_set_up(memory, request->name);
 	refused = r == 0 ? commitment_grow(vm, memory->backing, memory->size, ret_bytes) : NULL;
 	if (r < 0 || refused) {
@@ -181,13 +181,31 @@ void memory_take_model(struct memory *memory, struct model_memory *take_model, i
 	memory_take_file(memory, take_fd);
 }
 
+static void memfd_name(const struct memory *memory, char ret[static 64])
+{
+	snprintf(ret, 64, "gmemd-memory-%" PRIu64, memory->id);
+}
+
+int memory_adopt_memfd(struct memory *memory, int consume_fd)
+{
+	char name[64];
+	uint64_t size;
+
+	memfd_name(memory, name);
+	if (!memory_file_is_own_memfd(consume_fd, name))
+		return -EINVAL;
+	if (memory_file_size(consume_fd, &size) < 0 || size != memory->size)
+		return -EINVAL;
+	return memory_take_file(memory, consume_fd);
+}
+
 int memory_make_memfd(struct memory *memory)
 {
 	cleanup_fd int fd = -1;
 	char name[64];
 	int r;
 
-	snprintf(name, sizeof name, "gmemd-memory-%" PRIu64, memory->id);
+	memfd_name(memory, name);
 	r = memory_file_create_memfd(name, memory->size, &fd);
 	if (r == 0)
 		r = memory_take_file(memory, fd);

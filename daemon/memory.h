@@ -43,6 +43,7 @@ struct memory_request {
 	uint64_t size;
 	enum memory_backing backing;
 	uint64_t flags;
+	uint64_t id; /* 0: the next */
 };
 
 /*
@@ -65,6 +66,9 @@ struct memory *memory_free(struct memory *memory);
 int memory_adopt(struct memory *memory, int consume_fd);
 /* The same for the model's file and its memory, which are the memory's now. */
 void memory_take_model(struct memory *memory, struct model_memory *take_model, int take_fd);
+/* Makes a pending memfd ready with the file that an earlier gmemd made for it, which is consumed on
+ * success. Errors are memory_adopt()'s. */
+int memory_adopt_memfd(struct memory *memory, int consume_fd);
 /* Makes a pending memfd ready. */
 int memory_make_memfd(struct memory *memory);
 

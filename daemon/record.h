@@ -24,6 +24,7 @@ enum record_kind {
 
 enum record_vm_flags {
 	RECORD_VM_INITIALLY_PRIVATE = 1 << 0,
+	RECORD_VM_REBUILT = 1 << 1,
 };
 
 struct vm_record {

@@ -15,6 +15,7 @@ static handler *const handlers[METHODS] = {
 	[METHOD_RPC_DISCOVER] = handle_rpc_discover,
 	[METHOD_VM_OPEN] = handle_vm_open,
 	[METHOD_VM_GATE] = handle_vm_gate,
+	[METHOD_VM_RESUME] = handle_vm_resume,
 	[METHOD_VM_LIST] = handle_vm_list,
 	[METHOD_VM_GET] = handle_vm_get,
 	[METHOD_VM_CLOSE] = handle_vm_close,

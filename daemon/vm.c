@@ -16,6 +16,8 @@
 
 #include "daemon/backend.h"
 #include "daemon/custody.h"
+#include "daemon/label.h"
+#include "daemon/memory.h"
 #include "daemon/record.h"
 #include "daemon/vm_ledger.h"
 #include "kernel/cleanup.h"
@@ -39,12 +41,15 @@ RB_GENERATE(vm_process_tree, vm, by_process, vm_compare_process)
  * Ids must not repeat before the host reboots, though gmemd may restart: they begin with the time
  * since boot, which runs faster than VMs and memories can be made.
  */
+#define IDS_PER_SECOND 10000
+
 static uint64_t first_id(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 10000 + (uint64_t)now.tv_nsec / 100000;
+	return (uint64_t)now.tv_sec * IDS_PER_SECOND +
+	       (uint64_t)now.tv_nsec / (1000000000 / IDS_PER_SECOND);
 }
 
 void registry_init(struct registry *registry, const struct backend *backend,
@@ -58,6 +63,7 @@ void registry_init(struct registry *registry, const struct backend *backend,
 		.budget = {.scope = "host", .limit = config->commit_limit},
 		.last_id = first_id(),
 	};
+	registry->first_id = registry->last_id;
 	TAILQ_INIT(&registry->noted);
 	if (registry->budget.limit == 0 || registry->budget.limit > host->memory_total)
 		registry->budget.limit = host->memory_total;
@@ -172,14 +178,14 @@ int vm_new(struct registry *registry, const struct process *process,
 		return -ENOMEM;
 	vm->initially_private = request->initially_private;
 	vm->gate = request->gate ? VM_GATE_PENDING : VM_GATE_NONE;
+	vm_set_uuid(vm, request->uuid);
 	r = vm_set_up(vm, process, request->name);
-	if (r == 0)
-		r = registry->backend->open(vm);
 	if (r == 0) {
-		vm_set_uuid(vm, request->uuid);
 		vm_enlist(vm, registry_next_id(registry));
-		r = registry->custody ? vm_outlive(vm) : 0;
+		r = registry->backend->open(vm);
 	}
+	if (r == 0 && registry->custody)
+		r = vm_outlive(vm);
 	if (r < 0) {
 		vm_free(vm);
 		return r;
@@ -210,6 +216,7 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	vm->state = record->state;
 	vm->gate = record->gate;
 	vm->initially_private = record->flags & RECORD_VM_INITIALLY_PRIVATE;
+	vm->rebuilt = record->flags & RECORD_VM_REBUILT;
 	vm->generation = record->generation + 1;
 	vm->last_call = (uint64_t)vm->generation << 32;
 	vm->inherited.call = record->settled_call;
@@ -223,6 +230,53 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	vm_enlist(vm, record->number);
 	*ret = vm;
 	return 0;
+}
+
+/* Calls of the earlier ones are not known: they must not be taken for this one's. */
+static uint32_t late_generation(const struct registry *registry)
+{
+	return (uint32_t)(registry->first_id / IDS_PER_SECOND) + 1;
+}
+
+int vm_resume(struct registry *registry, const struct process *process, const struct label *label,
+	struct mailbox *mailbox, struct vm **ret)
+{
+	struct vm key = {.process = {.pid = process->pid}}, *vm;
+	int r;
+
+	if (RB_FIND(vm_process_tree, &registry->vms_by_process, &key))
+		return -EEXIST;
+	vm = vm_allocate(registry, label->type, label->commit_limit);
+	if (!vm)
+		return -ENOMEM;
+	vm_set_uuid(vm, label->uuid);
+	vm->state = VM_RUNNING;
+	vm->gate = label->gate ? VM_GATE_LOST : VM_GATE_NONE;
+	vm->initially_private = label->initially_private;
+	vm->rebuilt = true;
+	vm->generation = late_generation(registry);
+	vm->last_call = (uint64_t)vm->generation << 32;
+	r = vm_set_up(vm, process, label->name);
+	if (r == 0) {
+		vm_enlist(vm, label->number);
+		r = registry->custody ? vm_outlive(vm) : 0;
+	}
+	if (r < 0) {
+		vm_free(vm);
+		return r;
+	}
+	vm->mailbox = mailbox;
+	*ret = vm;
+	return 0;
+}
+
+bool registry_has_had_id(const struct registry *registry, uint64_t id)
+{
+	struct vm key = {.number = id};
+
+	return id > 0 && id <= registry->first_id &&
+	       !RB_FIND(vm_tree, (struct vm_tree *)&registry->vms, &key) &&
+	       !registry_memory((struct registry *)registry, id);
 }
 
 /* What its ledger describes: put at once, so that a successor has all of it or nothing. */

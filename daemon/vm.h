@@ -29,6 +29,7 @@ enum vm_gate_state {
 	VM_GATE_NONE,    /* the VM does without one */
 	VM_GATE_PENDING, /* its listener was not handed over, or its VM was not made yet */
 	VM_GATE_ACTIVE,  /* its VM was made behind it */
+	VM_GATE_LOST,    /* it stands, but its listener is gone: what it traps fails */
 };
 
 /* What was decided about a trapped call, before it is answered. */
@@ -45,6 +46,7 @@ enum object_state {
 struct backend;
 struct call;
 struct custody;
+struct label;
 struct ledger;
 struct memory;
 struct model_vm;
@@ -116,6 +118,8 @@ struct vm {
 	struct ranges in_both;    /* not discarded from the half that went stale */
 	int frames; /* the first and the last of them in a file; -1: nothing of it outlives gmemd */
 
+	bool rebuilt;   /* from what its process has told, who may tell the rest later */
+	bool resuming;  /* it is not known yet whether the mailbox is mapped as it must be */
 	bool releasing; /* its memories' pages are being given back */
 
 	void *watch; /* what the event loop keeps for it; see watch.h */
@@ -136,6 +140,7 @@ struct registry {
 	bool leaving;            /* a successor is to find all as it is */
 	struct budget budget;    /* the host's */
 	uint64_t last_id;        /* of VMs and memories */
+	uint64_t first_id;       /* up to here they were an earlier gmemd's */
 	struct vm_tree vms;
 	struct vm_process_tree vms_by_process;
 	struct memory_id_tree memories;
@@ -152,6 +157,9 @@ void registry_init(struct registry *registry, const struct backend *backend,
 void registry_clear(struct registry *registry);
 /* An id that no VM or memory had since the host booted. */
 uint64_t registry_next_id(struct registry *registry);
+
+/* Whether an earlier gmemd could have given that id to what this one does not have. */
+bool registry_has_had_id(const struct registry *registry, uint64_t id);
 
 /* NULL where there is none. */
 struct vm *registry_vm_by_id(struct registry *registry, const char *id);
@@ -185,6 +193,13 @@ struct vm_recovery {
 
 /* A VM as it was, with nothing of what it has yet. -ENOMEM, -EMFILE. */
 int vm_recover(struct registry *registry, const struct vm_recovery *recovery, struct vm **ret);
+
+/*
+ * A VM that gmemd has lost, as its mailbox's label describes it, with nothing of what it has yet.
+ * The mailbox is the VM's where it succeeds. Errors are vm_new()'s.
+ */
+int vm_resume(struct registry *registry, const struct process *process, const struct label *label,
+	struct mailbox *mailbox, struct vm **ret);
 
 /* Puts what is held for it, but for its memories, to the keeper. */
 void vm_put(struct vm *vm);

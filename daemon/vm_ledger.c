@@ -87,6 +87,8 @@ void vm_ledger_note_vm(struct vm *vm)
 	mark(vm);
 	if (vm->initially_private)
 		record.flags |= RECORD_VM_INITIALLY_PRIVATE;
+	if (vm->rebuilt)
+		record.flags |= RECORD_VM_REBUILT;
 	if (sd_id128_from_string(vm->uuid, &uuid) == 0)
 		memcpy(record.uuid, &uuid, sizeof record.uuid);
 	ledger_put(vm->ledger, 0, &record, sizeof record);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "kernel/cleanup.h"
+#include "kernel/process.h"
 
 /*
  * Below any program's own segments, and low for a reason: what precedes it in a VMM's
@@ -28,6 +29,9 @@
  * until an entry there is used.
  */
 #define MAILBOX_INVALID UINT64_MAX
+
+#define MAILBOX_MODE  0444
+#define MAILBOX_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 /* Attributes: as many as the ranges of a packet. */
 static const struct {
@@ -131,16 +135,14 @@ static int mailbox_set_up(struct mailbox *mailbox)
 	return r;
 }
 
-static int make_file(uint64_t length, int *ret_fd)
+static int make_file(const char *name, uint64_t length, int *ret_fd)
 {
-	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-	cleanup_fd int fd =
-		memfd_create("gmemd-mailbox", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	cleanup_fd int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 
 	if (fd < 0)
 		return -errno;
-	if (ftruncate(fd, (off_t)length) < 0 || fchmod(fd, 0444) < 0 ||
-		fcntl(fd, F_ADD_SEALS, seals) < 0)
+	if (ftruncate(fd, (off_t)length) < 0 || fchmod(fd, MAILBOX_MODE) < 0 ||
+		fcntl(fd, F_ADD_SEALS, MAILBOX_SEALS) < 0)
 		return -errno;
 	*ret_fd = fd;
 	fd = -1; /* handed over */
@@ -161,14 +163,14 @@ static struct mailbox *mailbox_allocate(void)
 	return mailbox;
 }
 
-int mailbox_new(struct mailbox **ret)
+int mailbox_new(const char *name, struct mailbox **ret)
 {
 	struct mailbox *mailbox = mailbox_allocate();
 	int r;
 
 	if (!mailbox)
 		return -ENOMEM;
-	r = make_file(mailbox->length, &mailbox->write_fd);
+	r = make_file(name, mailbox->length, &mailbox->write_fd);
 	if (r == 0)
 		r = mailbox_set_up(mailbox);
 	if (r < 0) {
@@ -203,6 +205,73 @@ int mailbox_open(int fd, struct mailbox **ret)
 	}
 	*ret = mailbox;
 	return 0;
+}
+
+/* Seals first: only a memfd that was made to be sealed has these, so no file system of a peer's is
+ * asked for the rest. */
+static bool is_own_mailbox(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat status;
+
+	return seals >= 0 && (seals & MAILBOX_SEALS) == MAILBOX_SEALS && fstat(fd, &status) == 0 &&
+	       S_ISREG(status.st_mode) && (status.st_mode & 07777) == MAILBOX_MODE &&
+	       status.st_uid == geteuid();
+}
+
+int mailbox_name(int fd, char *ret, size_t size)
+{
+	static const char before[] = "/memfd:", after[] = " (deleted)";
+	char target[MAILBOX_NAME_SIZE + sizeof before + sizeof after];
+	size_t length;
+
+	if (!is_own_mailbox(fd) || process_file_target(getpid(), fd, target, sizeof target) < 0)
+		return -EBADMSG;
+	length = strlen(target);
+	if (length < strlen(before) + strlen(after) || strncmp(target, before, strlen(before)) != 0)
+		return -EBADMSG;
+	length -= strlen(before) + strlen(after);
+	if (length >= size || strcmp(target + strlen(before) + length, after) != 0)
+		return -EBADMSG;
+	memcpy(ret, target + strlen(before), length);
+	ret[length] = '\0';
+	return 0;
+}
+
+/* Its mode is what keeps it from being written; only its owner can change that, which this process
+ * is. */
+static int open_for_writing(int fd, int *ret_fd)
+{
+	char path[64];
+	int write_fd = -1, r;
+
+	if (fchmod(fd, 0600) < 0)
+		return -errno;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	write_fd = open(path, O_RDWR | O_CLOEXEC);
+	r = write_fd < 0 ? -errno : 0;
+	if (fchmod(fd, MAILBOX_MODE) < 0 && r == 0)
+		r = -errno;
+	if (r < 0)
+		fd_close(write_fd);
+	else
+		*ret_fd = write_fd;
+	return r;
+}
+
+int mailbox_reopen(int fd, struct mailbox **ret)
+{
+	int write_fd = -1, r;
+
+	if (!is_own_mailbox(fd))
+		return -EBADMSG;
+	r = open_for_writing(fd, &write_fd);
+	if (r < 0)
+		return r;
+	r = mailbox_open(write_fd, ret);
+	if (r < 0)
+		fd_close(write_fd);
+	return r;
 }
 
 void mailbox_claim(

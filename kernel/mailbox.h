@@ -40,14 +40,24 @@ struct mailbox_area {
 
 struct mailbox;
 
-/* A mailbox with all entries free. */
-int mailbox_new(struct mailbox **ret);
+/* A file's name, with its NUL: memfd_create(2) takes no longer one. */
+#define MAILBOX_NAME_SIZE 250
+
+/* A mailbox with all entries free. name shows in /proc and never changes. */
+int mailbox_new(const char *name, struct mailbox **ret);
 /*
  * One that a predecessor has made, whose mailbox_write_fd() fd is; that belongs to it on success.
  * Its entries are as they were; those that wait must be claimed, the others cleared. -EBADMSG where
  * it is none.
  */
 int mailbox_open(int fd, struct mailbox **ret);
+/*
+ * The name of a mailbox that this user has made, by any fd of it: nobody else can make a file that
+ * passes for one, nor write this one. -EBADMSG where it is none.
+ */
+int mailbox_name(int fd, char *ret, size_t size);
+/* The same as mailbox_open() by a read-only fd of it, such as a VMM's, which stays the caller's. */
+int mailbox_reopen(int fd, struct mailbox **ret);
 void mailbox_claim(
 	struct mailbox *mailbox, enum mailbox_command command, unsigned entry, unsigned count);
 /* Makes the bytes of all free entries invalid. */

@@ -57,7 +57,8 @@ struct vm *held_vm(struct held *held, pid_t pid, uint64_t commit_limit)
 
 struct memory *held_memory(struct vm *vm, uint64_t size, const char *name)
 {
-	struct memory_request request = {name, size, BACKING_GUEST_MEMFD, MEMORY_MMAP};
+	struct memory_request request = {
+		.name = name, .size = size, .backing = BACKING_GUEST_MEMFD, .flags = MEMORY_MMAP};
 	const struct budget *refused = NULL;
 	struct memory *memory = NULL;
 	uint64_t requested;

@@ -395,7 +395,7 @@ static void test_identity(void)
 	CU_ASSERT_EQUAL(file_identity_compare(&own, &seen), 0);
 	CU_ASSERT_EQUAL(memory_file_size(mailbox_fd(mailbox), &size), 0);
 	CU_ASSERT_EQUAL(size, mailbox_length(mailbox));
-	CU_ASSERT_EQUAL_FATAL(mailbox_new(&other), 0);
+	CU_ASSERT_EQUAL_FATAL(mailbox_new("mailbox", &other), 0);
 	seen = mailbox_identity(other);
 	CU_ASSERT_NOT_EQUAL(file_identity_compare(&own, &seen), 0);
 	CU_ASSERT_EQUAL(mailbox_address(other), mailbox_address(mailbox));
@@ -408,7 +408,7 @@ static void test_free(void)
 	struct mailbox *other;
 
 	CU_ASSERT_PTR_NULL(mailbox_free(NULL));
-	CU_ASSERT_EQUAL_FATAL(mailbox_new(&other), 0);
+	CU_ASSERT_EQUAL_FATAL(mailbox_new("mailbox", &other), 0);
 	CU_ASSERT_EQUAL(unit_open_fds(), before + 2);
 	CU_ASSERT_PTR_NULL(mailbox_free(other));
 	CU_ASSERT_EQUAL(unit_open_fds(), before);
@@ -417,7 +417,7 @@ static void test_free(void)
 /* Each test begins with a fresh mailbox. */
 static void set_up(void)
 {
-	if (mailbox_new(&mailbox) < 0)
+	if (mailbox_new("mailbox", &mailbox) < 0)
 		abort();
 	view = mmap(NULL, mailbox_length(mailbox), PROT_READ, MAP_SHARED, mailbox_fd(mailbox), 0);
 	if (view == MAP_FAILED)
