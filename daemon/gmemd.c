@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "daemon/backend.h"
 #include "daemon/bulk.h"
@@ -101,9 +102,12 @@ static int take_over(struct gmemd *gmemd)
 
 int gmemd_init(struct gmemd *gmemd, const struct config *config)
 {
+	struct timespec now;
 	int r;
 
 	memset(gmemd, 0, sizeof *gmemd);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	gmemd->started = (uint64_t)now.tv_sec;
 	gmemd->config = *config;
 	TAILQ_INIT(&gmemd->events);
 	raise_file_limit();

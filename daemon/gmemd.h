@@ -26,6 +26,7 @@ struct gmemd {
 	struct bulk *bulk;
 	struct users *users;
 	struct registry registry;
+	uint64_t started; /* CLOCK_MONOTONIC, seconds */
 	struct recovered recovered;
 	struct events events;
 	dev_t kvm_device;   /* /dev/kvm's, to know it again in a VMM */

@@ -103,6 +103,21 @@ static const struct field limit_fields[] = {
 	END,
 };
 
+static const struct field keeper_fields[] = {
+	{"version", FIELD_STRING, .summary = "The keeper's."},
+	{"uptime", FIELD_INTEGER, .summary = "Seconds since it was started."},
+	{"held", FIELD_INTEGER, .summary = "Files that it held when gmemd connected to it."},
+	END,
+};
+
+static const struct field recovered_fields[] = {
+	{"vms", FIELD_INTEGER, .summary = "VMs."},
+	{"memories", FIELD_INTEGER, .summary = "Their memories."},
+	{"released", FIELD_INTEGER, .summary = "VMs of these whose process had ended."},
+	{"dropped", FIELD_INTEGER, .summary = "Files that belonged to nothing."},
+	END,
+};
+
 static const struct field area_fields[] = {
 	{"request", FIELD_INTEGER, .summary = "The ioctl whose arguments are in this area."},
 	{"address", FIELD_INTEGER, .summary = "Where it begins in the VMM."},
@@ -193,6 +208,12 @@ static const struct field host_describe_result[] = {
 	{"kernel", FIELD_OBJECT, .fields = kernel_fields, .summary = "What the kernel offers."},
 	{"gate", FIELD_OBJECT, .fields = gate_fields, .summary = "Whether there can be one."},
 	{"limits", FIELD_OBJECT, .fields = limit_fields, .summary = "What a peer may hold."},
+	{"uptime", FIELD_INTEGER, .summary = "Seconds since gmemd was started."},
+	{"keeper", FIELD_OBJECT, FIELD_NULLABLE, .fields = keeper_fields,
+		.summary =
+			"What holds the files that are to outlive gmemd; null where nothing does."},
+	{"recovered", FIELD_OBJECT, .fields = recovered_fields,
+		.summary = "What gmemd has taken over at its start."},
 	END,
 };
 
