@@ -7,8 +7,11 @@
 #include "client/vm.h"
 
 struct gmem_memory {
+	LIST_ENTRY(gmem_memory) link; /* while its file is open */
 	struct gmem_vm *vm;
 	uint64_t id;
 	uint64_t size;
 	int fd;
+	char *name; /* NULL: none */
+	uint64_t flags;
 };

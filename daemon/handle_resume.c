@@ -129,6 +129,8 @@ static int resume_memories(struct request *request, struct vm *vm)
 		if (!memory || memory->vm != vm)
 			return rpc_error_not_found_number(
 				&request->error, "memory", told[i].memory);
+		if (memory->state == OBJECT_PENDING)
+			continue; /* its report is on its way */
 		r = request_memory(request, told[i].memory, &memory);
 		if (r == 0)
 			r = check_same_file(request, memory, i);
