@@ -41,13 +41,16 @@ static void memory_note(struct gmem_memory *memory)
 
 	pthread_mutex_lock(&vm->gmem->turn);
 	LIST_INSERT_HEAD(&vm->memories, memory, link);
+	memory->noted = true;
 	pthread_mutex_unlock(&vm->gmem->turn);
 }
 
 static void memory_forget(struct gmem_memory *memory)
 {
 	pthread_mutex_lock(&memory->vm->gmem->turn);
-	LIST_REMOVE(memory, link);
+	if (memory->noted)
+		LIST_REMOVE(memory, link);
+	memory->noted = false;
 	pthread_mutex_unlock(&memory->vm->gmem->turn);
 }
 
@@ -116,27 +119,37 @@ int gmem_memory_create(struct gmem_vm *vm, uint64_t size, const struct gmem_memo
 	return 0;
 }
 
+/* Closed before the answer was lost. */
+static bool is_closed(const struct exchange *exchange)
+{
+	char what[32];
+
+	connection_refusal("what", what, sizeof what);
+	return exchange->repeated && strcmp(what, "memory") == 0;
+}
+
+/* Not told of meanwhile: gmemd may have closed it when the connection breaks. */
 int gmem_memory_close(struct gmem_memory *memory)
 {
 	struct json_object *params = json_new_object();
 	struct exchange exchange = {.n_fds = 0};
-	char what[32];
 	int r;
 
+	memory_forget(memory);
 	json_add_uint(params, "memory", memory->id);
 	r = connection_request(memory->vm->gmem, "memory.close", params, &exchange, NULL);
-	if (r != -EREMOTEIO || !exchange.repeated)
-		return r;
-	connection_refusal("what", what, sizeof what);
-	return strcmp(what, "memory") == 0 ? 0 : r; /* closed before the answer was lost */
+	if (r == -EREMOTEIO && is_closed(&exchange))
+		return 0;
+	if (r < 0)
+		memory_note(memory);
+	return r;
 }
 
 struct gmem_memory *gmem_memory_free(struct gmem_memory *memory)
 {
 	if (!memory)
 		return NULL;
-	if (memory->fd >= 0)
-		memory_forget(memory);
+	memory_forget(memory);
 	fd_close(memory->fd);
 	free(memory->name);
 	free(memory);

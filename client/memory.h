@@ -7,7 +7,8 @@
 #include "client/vm.h"
 
 struct gmem_memory {
-	LIST_ENTRY(gmem_memory) link; /* while its file is open */
+	LIST_ENTRY(gmem_memory) link; /* while it is to be told of */
+	bool noted;
 	struct gmem_vm *vm;
 	uint64_t id;
 	uint64_t size;

@@ -148,16 +148,18 @@ int gmemd_process_start(const char *program, const char *backend, struct gmemd_p
 
 void gmemd_process_end(struct gmemd_process *process)
 {
-	char log[64];
+	static const char *const left[] = {
+		"log", "keeper.sock", "keeper.lock", "gmemd.sock", "admin.sock"};
+	char path[64];
 
 	if (process->pid > 0) {
 		kill(process->pid, SIGTERM);
 		waitpid(process->pid, NULL, 0);
 	}
 	end_keeper(process);
-	path_of(process, "keeper.sock", log);
-	unlink(log);
-	path_of(process, "log", log);
-	unlink(log);
+	for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+		path_of(process, left[i], path);
+		unlink(path);
+	}
 	rmdir(process->directory);
 }
