@@ -30,8 +30,9 @@
  */
 #define MAILBOX_INVALID UINT64_MAX
 
-#define MAILBOX_MODE  0444
-#define MAILBOX_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#define MAILBOX_MODE         0444
+#define MAILBOX_MODE_OPENING 0600
+#define MAILBOX_SEALS        (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 /* Attributes: as many as the ranges of a packet. */
 static const struct {
@@ -207,6 +208,12 @@ int mailbox_open(int fd, struct mailbox **ret)
 	return 0;
 }
 
+/* To all but its owner. A process that was killed while it opened one again leaves the other. */
+static bool is_closed_mode(mode_t mode)
+{
+	return mode == MAILBOX_MODE || mode == MAILBOX_MODE_OPENING;
+}
+
 /* Seals first: only a memfd that was made to be sealed has these, so no file system of a peer's is
  * asked for the rest. */
 static bool is_own_mailbox(int fd)
@@ -215,7 +222,7 @@ static bool is_own_mailbox(int fd)
 	struct stat status;
 
 	return seals >= 0 && (seals & MAILBOX_SEALS) == MAILBOX_SEALS && fstat(fd, &status) == 0 &&
-	       S_ISREG(status.st_mode) && (status.st_mode & 07777) == MAILBOX_MODE &&
+	       S_ISREG(status.st_mode) && is_closed_mode(status.st_mode & 07777) &&
 	       status.st_uid == geteuid();
 }
 
@@ -245,7 +252,7 @@ static int open_for_writing(int fd, int *ret_fd)
 	char path[64];
 	int write_fd = -1, r;
 
-	if (fchmod(fd, 0600) < 0)
+	if (fchmod(fd, MAILBOX_MODE_OPENING) < 0)
 		return -errno;
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	write_fd = open(path, O_RDWR | O_CLOEXEC);

@@ -210,6 +210,13 @@ def restarted():
         equal(vmm.do("get"), before, "the VM")
         vmm.do("work")
         equal(vmm.do("content"), "guest", "no guest byte has changed")
+        described = vmm.do("call", "host.describe", {})
+        equal(
+            described["recovered"],
+            {"vms": 1, "memories": 2, "released": 0, "dropped": 0},
+            "what host.describe tells of the start",
+        )
+        check(described["keeper"]["held"] >= 5, "and of the keeper: %r" % described["keeper"])
 
 
 @test("gmemd and keeper die: the VM is rebuilt from what its process has")
