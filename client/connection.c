@@ -12,14 +12,20 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "client/environment.h"
+#include "client/reconnection.h"
 #include "kernel/cleanup.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
 
 #define DEFAULT_PATH    "/run/gmemd/gmemd.sock"
 #define ERROR_BYTES_MAX 2048
+
+#define RECONNECT_MS 30000
+#define BUSY_TRIES   20
+#define PAUSE_MS_MAX 1000
 
 static __thread char last_error[ERROR_BYTES_MAX] = "{}";
 
@@ -38,7 +44,8 @@ static int remember_error(struct json_object *error)
 	return -EREMOTEIO;
 }
 
-static int gmem_new(int consume_fd, bool inherited, struct gmem **ret)
+/* path may be NULL. */
+static int gmem_new(int consume_fd, const char *path, bool inherited, struct gmem **ret)
 {
 	struct gmem *gmem = calloc(1, sizeof *gmem);
 
@@ -48,6 +55,9 @@ static int gmem_new(int consume_fd, bool inherited, struct gmem **ret)
 	}
 	gmem->fd = consume_fd;
 	gmem->inherited = inherited;
+	gmem->reconnect_ms = RECONNECT_MS;
+	gmem->path = path ? strdup(path) : NULL;
+	gmem->unconfirmed = json_new_array();
 	pthread_mutex_init(&gmem->turn, NULL);
 	STAILQ_INIT(&gmem->events);
 	*ret = gmem;
@@ -61,7 +71,8 @@ int gmem_connect(const char *path, struct gmem **ret)
 	if (!path) {
 		r = environment_take_fd(GMEM_FD_VARIABLE, &fd);
 		if (r == 0)
-			return gmem_new(fd, /* inherited= */ true, ret);
+			return gmem_new(
+				fd, getenv(GMEM_SOCKET_VARIABLE), /* inherited= */ true, ret);
 		if (r != -ENOENT)
 			return r;
 		path = DEFAULT_PATH;
@@ -69,7 +80,7 @@ int gmem_connect(const char *path, struct gmem **ret)
 	r = packet_connect(path, &fd);
 	if (r < 0)
 		return r;
-	return gmem_new(fd, /* inherited= */ false, ret);
+	return gmem_new(fd, path, /* inherited= */ false, ret);
 }
 
 static struct kept_event *events_pop(struct gmem *gmem)
@@ -98,9 +109,18 @@ struct gmem *gmem_free(struct gmem *gmem)
 	while (gmem->n_events > 0)
 		event_free(events_pop(gmem));
 	pthread_mutex_destroy(&gmem->turn);
+	json_unref(gmem->unconfirmed);
+	free(gmem->path);
 	fd_close(gmem->fd);
 	free(gmem);
 	return NULL;
+}
+
+void gmem_set_reconnect_limit(struct gmem *gmem, unsigned limit_ms)
+{
+	pthread_mutex_lock(&gmem->turn);
+	gmem->reconnect_ms = limit_ms;
+	pthread_mutex_unlock(&gmem->turn);
 }
 
 int gmem_fd(const struct gmem *gmem)
@@ -174,6 +194,26 @@ static int await_answer(struct gmem *gmem, uint64_t id, struct json_object **ret
 	}
 }
 
+static void hear(uint64_t *newest, const struct json_object *object, const char *name)
+{
+	uint64_t id;
+
+	if (object && json_get_uint(object, name, &id) && id > *newest)
+		*newest = id;
+}
+
+/* Ids only grow. */
+static void note_heard(struct gmem *gmem, const struct json_object *result)
+{
+	const struct json_object *calls = json_get(result, "calls");
+
+	hear(&gmem->heard.memory, result, "memory");
+	hear(&gmem->heard.call, json_get(result, "call"), "id");
+	hear(&gmem->heard.call, json_get(result, "convert"), "id");
+	for (size_t i = 0; i < json_length(calls); i++)
+		hear(&gmem->heard.call, json_at(calls, i), "id");
+}
+
 static int read_answer(struct gmem *gmem, struct json_object *answer, struct exchange *exchange,
 	struct json_object **ret_result)
 {
@@ -207,33 +247,132 @@ static int exchange_messages(struct gmem *gmem, uint64_t id, struct json_object 
 	return r;
 }
 
-int connection_request(struct gmem *gmem, const char *method, struct json_object *take_params,
+int connection_exchange(struct gmem *gmem, const char *method, struct json_object *take_params,
 	struct exchange *exchange, struct json_object **ret_result)
 {
-	struct json_object *request;
-	uint64_t id;
+	uint64_t id = ++gmem->last_id;
+	struct json_object *request = message_request(id, method, take_params);
 	int r;
 
 	strcpy(last_error, "{}");
-	pthread_mutex_lock(&gmem->turn);
-	id = ++gmem->last_id;
-	request = message_request(id, method, take_params);
 	r = exchange_messages(gmem, id, request, exchange, ret_result);
 	json_unref(request);
-	pthread_mutex_unlock(&gmem->turn);
 	return r;
 }
 
+static int with_connection(struct gmem *gmem, const char *method, struct json_object *params,
+	struct exchange *exchange, struct json_object **ret_result)
+{
+	int r = gmem->broken ? -ECONNRESET : 0;
+
+	if (r == 0)
+		r = connection_exchange(gmem, method, json_ref(params), exchange, ret_result);
+	while (r == -ECONNRESET) {
+		r = reconnect(gmem);
+		if (r < 0)
+			return r;
+		exchange->repeated = true;
+		r = connection_exchange(gmem, method, json_ref(params), exchange, ret_result);
+	}
+	return r;
+}
+
+void connection_refusal(const char *name, char *ret, size_t size)
+{
+	const char *why;
+	struct json_object *error = json_parse(last_error, strlen(last_error), &why);
+	const char *value = error ? json_get_string(json_get(error, "data"), name) : NULL;
+
+	snprintf(ret, size, "%s", value ? value : "");
+	json_unref(error);
+}
+
+/* How long gmemd asks to wait; negative where it does not. */
+static int64_t asked_to_wait(void)
+{
+	const char *why;
+	struct json_object *error = json_parse(last_error, strlen(last_error), &why);
+	uint64_t pause;
+	bool asked = error && json_get_uint(json_get(error, "data"), "retry_after_ms", &pause);
+
+	json_unref(error);
+	if (!asked)
+		return -1;
+	return pause < PAUSE_MS_MAX ? (int64_t)pause : PAUSE_MS_MAX;
+}
+
+/* What is not answered is repeated; so is what gmemd asks to be asked again. */
+static int repeat(struct gmem *gmem, const char *method, struct json_object *params,
+	struct exchange *exchange, struct json_object **ret_result)
+{
+	int64_t pause;
+	int r;
+
+	for (unsigned i = 0;; i++) {
+		r = with_connection(gmem, method, params, exchange, ret_result);
+		pause = r == -EREMOTEIO && i < BUSY_TRIES ? asked_to_wait() : -1;
+		if (pause < 0)
+			return r;
+		usleep((useconds_t)pause * 1000);
+	}
+}
+
+static void forget_unconfirmed(struct gmem *gmem)
+{
+	if (json_length(gmem->unconfirmed) == 0)
+		return;
+	json_unref(gmem->unconfirmed);
+	gmem->unconfirmed = json_new_array();
+}
+
+int connection_request(struct gmem *gmem, const char *method, struct json_object *take_params,
+	struct exchange *exchange, struct json_object **ret_result)
+{
+	struct exchange none = {.n_fds = 0};
+	struct json_object *result = NULL;
+	int r;
+
+	pthread_mutex_lock(&gmem->turn);
+	r = repeat(gmem, method, take_params, exchange ? exchange : &none, &result);
+	if (r == 0) {
+		note_heard(gmem, result);
+		gmem->subscribed |= strcmp(method, "event.subscribe") == 0;
+	}
+	if (r == 0 || r == -EREMOTEIO)
+		forget_unconfirmed(gmem);
+	pthread_mutex_unlock(&gmem->turn);
+	json_unref(take_params);
+	fd_list_close(&none.received);
+	if (r == 0 && ret_result)
+		*ret_result = result;
+	else
+		json_unref(result);
+	return r;
+}
+
+int connection_send_unconfirmed(struct gmem *gmem)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < json_length(gmem->unconfirmed); i++)
+		r = send_message(gmem, json_at(gmem->unconfirmed, i), NULL, 0);
+	return r == -EPIPE ? -ECONNRESET : r;
+}
+
+/* One that can't be sent goes with those that are sent again. */
 int connection_notify(struct gmem *gmem, const char *method, struct json_object *take_params)
 {
 	struct json_object *notification = message_notification(method, take_params);
 	int r;
 
 	pthread_mutex_lock(&gmem->turn);
-	r = send_message(gmem, notification, NULL, 0);
+	json_append(gmem->unconfirmed, json_ref(notification));
+	r = gmem->broken ? -EPIPE : send_message(gmem, notification, NULL, 0);
+	if (r == -EPIPE || r == -ECONNRESET)
+		r = reconnect(gmem);
 	pthread_mutex_unlock(&gmem->turn);
 	json_unref(notification);
-	return r == -EPIPE ? -ECONNRESET : r;
+	return r;
 }
 
 static int print_copy(struct json_object *value, char **ret)
@@ -269,7 +408,7 @@ int gmem_call(struct gmem *gmem, const char *method, const char *params, char **
 	return r;
 }
 
-static int64_t now_ms(void)
+int64_t connection_now_ms(void)
 {
 	struct timespec now;
 
@@ -285,7 +424,7 @@ static int wait_readable(int fd, int64_t deadline_ms)
 	int n;
 
 	do {
-		left = deadline_ms < 0 ? -1 : deadline_ms - now_ms();
+		left = deadline_ms < 0 ? -1 : deadline_ms - connection_now_ms();
 		n = poll(&event, 1, deadline_ms >= 0 && left < 0 ? 0 : (int)left);
 	} while (n < 0 && errno == EINTR && deadline_ms >= 0);
 	if (n < 0)
@@ -314,8 +453,11 @@ static int await_event(struct gmem *gmem, int64_t deadline_ms)
 {
 	int r = 0;
 
-	while (r == 0 && gmem->n_events == 0)
+	while (r == 0 && gmem->n_events == 0) {
 		r = receive_event(gmem, deadline_ms);
+		if (r == -ECONNRESET && reconnect(gmem) == 0)
+			r = 0;
+	}
 	return r;
 }
 
@@ -359,7 +501,7 @@ int gmem_next_event(struct gmem *gmem, int timeout_ms, char **ret_event)
 	int r;
 
 	pthread_mutex_lock(&gmem->turn);
-	r = await_event(gmem, timeout_ms < 0 ? -1 : now_ms() + timeout_ms);
+	r = await_event(gmem, timeout_ms < 0 ? -1 : connection_now_ms() + timeout_ms);
 	if (r == 0)
 		event = events_pop(gmem);
 	pthread_mutex_unlock(&gmem->turn);

@@ -26,6 +26,17 @@ struct kept_event {
 struct gmem {
 	int fd;
 	bool inherited; /* from gmem-run, which has opened the VM */
+	char *path;     /* where to connect again; NULL: not known */
+	unsigned reconnect_ms;
+	bool broken;        /* and not mended */
+	struct gmem_vm *vm; /* to go on with; NULL: none */
+	bool subscribed;
+	/* The newest that gmemd has answered with. */
+	struct {
+		uint64_t call, memory;
+	} heard;
+	/* Notifications since the last answer: gmemd may not have read them. */
+	struct json_object *unconfirmed;
 	pthread_mutex_t turn;
 	uint64_t last_id;
 	STAILQ_HEAD(kept_events, kept_event) events;
@@ -39,6 +50,7 @@ struct gmem {
 struct exchange {
 	const int *fds; /* to send: stay the caller's */
 	size_t n_fds;
+	bool repeated;           /* after another connection: gmemd may have done it before */
 	struct fd_list received; /* the caller's to take from and to close */
 };
 
@@ -56,5 +68,13 @@ int connection_request(struct gmem *gmem, const char *method, struct json_object
 struct json_object *connection_take_event(struct gmem *gmem, const char *kind);
 /* Takes in what has come, without waiting. */
 int connection_receive_events(struct gmem *gmem);
+/* The same on this connection alone, by who has its turn. */
+int connection_exchange(struct gmem *gmem, const char *method, struct json_object *take_params,
+	struct exchange *exchange, struct json_object **ret_result);
+/* Sends once more what gmemd may not have read. */
+int connection_send_unconfirmed(struct gmem *gmem);
+int64_t connection_now_ms(void);
+/* The member of that name of what gmemd refused last, in its data; "" where there is none. */
+void connection_refusal(const char *name, char *ret, size_t size);
 /* Sends a notification. Takes params. */
 int connection_notify(struct gmem *gmem, const char *method, struct json_object *take_params);

@@ -65,6 +65,8 @@ int gmem_convertv(struct gmem_vm *vm, enum gmem_state to, const struct gmem_rang
 	json_get_uint(result, "discarded", &discarded);
 	r = trigger_all(vm, json_get(result, "calls"), ret_discarded ? &discarded : NULL);
 	json_unref(result);
+	if (r == 0)
+		vm_note_converted(vm, to, ranges, count);
 	if (r == 0 && ret_discarded)
 		*ret_discarded = discarded;
 	return r;

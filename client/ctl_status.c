@@ -53,6 +53,54 @@ static void print_json_status(
 	json_unref(value);
 }
 
+#define MINUTE 60
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
+
+/* "3d 4h", "5m 6s": the two largest units. */
+static void text_of_duration(uint64_t seconds, char ret[static TEXT_SIZE])
+{
+	if (seconds >= DAY)
+		snprintf(ret, TEXT_SIZE, "%" PRIu64 "d %" PRIu64 "h", seconds / DAY,
+			seconds % DAY / HOUR);
+	else if (seconds >= HOUR)
+		snprintf(ret, TEXT_SIZE, "%" PRIu64 "h %" PRIu64 "m", seconds / HOUR,
+			seconds % HOUR / MINUTE);
+	else if (seconds >= MINUTE)
+		snprintf(ret, TEXT_SIZE, "%" PRIu64 "m %" PRIu64 "s", seconds / MINUTE,
+			seconds % MINUTE);
+	else
+		snprintf(ret, TEXT_SIZE, "%" PRIu64 "s", seconds);
+}
+
+static uint64_t number(const struct json_object *object, const char *name)
+{
+	uint64_t value = 0;
+
+	json_get_uint(object, name, &value);
+	return value;
+}
+
+static void print_restarts(const struct json_object *host)
+{
+	const struct json_object *keeper = json_get(host, "keeper");
+	const struct json_object *recovered = json_get(host, "recovered");
+	char uptime[TEXT_SIZE];
+
+	text_of_duration(number(host, "uptime"), uptime);
+	printf("up         %s; at its start took over %" PRIu64 " VMs with %" PRIu64
+	       " memories, released %" PRIu64 ", dropped %" PRIu64 " files\n",
+		uptime, number(recovered, "vms"), number(recovered, "memories"),
+		number(recovered, "released"), number(recovered, "dropped"));
+	if (!keeper) {
+		puts("keeper     none: VMs don't outlive gmemd");
+		return;
+	}
+	text_of_duration(number(keeper, "uptime"), uptime);
+	printf("keeper     %s, up %s, held %" PRIu64 " files\n", json_get_string(keeper, "version"),
+		uptime, number(keeper, "held"));
+}
+
 static void print_host(const struct ctl *ctl, const struct json_object *host)
 {
 	const struct json_object *kernel = json_get(host, "kernel");
@@ -137,6 +185,7 @@ enum ctl_status ctl_overview(struct ctl *ctl, char **arguments)
 			print_json_status(ctl, host, &totals);
 		} else {
 			print_host(ctl, host);
+			print_restarts(host);
 			print_totals(ctl, host, json_get(list, "vms"), &totals);
 			print_pressure(ctl, json_get(host, "pressure"));
 		}

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #define GMEM_FD_VARIABLE              "GMEM_FD"              /* the connection to gmemd */
+#define GMEM_SOCKET_VARIABLE          "GMEM_SOCKET"          /* the path that it leads to */
 #define GMEM_KVM_FD_VARIABLE          "GMEM_KVM_FD"          /* /dev/kvm */
 #define GMEM_MAILBOX_FD_VARIABLE      "GMEM_MAILBOX_FD"      /* the mailbox, to be mapped whole */
 #define GMEM_MAILBOX_ADDRESS_VARIABLE "GMEM_MAILBOX_ADDRESS" /* and where, in decimal */

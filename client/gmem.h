@@ -12,7 +12,15 @@
  * Functions return 0 or a negative errno and write their outputs (ret_…) only on success. Sizes,
  * offsets and addresses are bytes; where memory is meant, they are multiples of the page size.
  * Every fd has FD_CLOEXEC. -EREMOTEIO means that gmemd refused: gmem_last_error() says why.
- * -ECONNRESET means that gmemd is gone.
+ * -ECONNRESET means that gmemd is gone, for longer than gmem_set_reconnect_limit() allows.
+ *
+ * A gmemd that is killed and started again, or whose keeper dies with it, is not seen from here:
+ * the call that finds the connection broken connects again, with increasing pauses, tells gmemd
+ * what this process has of its VM (vm.resume), and repeats what was not answered; calls of other
+ * threads wait meanwhile. That needs the socket's path, which gmem-run tells its VMM. Where gmemd
+ * and its keeper have died both, the VM's gate has lost its listener and can't have another: from
+ * then on gmem_memory_create() of a guest_memfd is refused, with reason unsupported, and all else
+ * goes on.
  *
  * A connection and all that was made through it may be used by several threads; calls on it take
  * turns.
@@ -45,6 +53,9 @@ struct gmem_memory;
  * no gmemd serves there, -EACCES where this user may not connect. Free with gmem_free().
  */
 int gmem_connect(const char *path, struct gmem **ret);
+
+/* How long a call goes on trying to connect again, in all: 30 s by default. 0: not at all. */
+void gmem_set_reconnect_limit(struct gmem *gmem, unsigned limit_ms);
 
 /*
  * Closes the connection. What was made through it must have been freed. Its VM lives on in gmemd

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "kernel/cleanup.h"
@@ -33,22 +34,39 @@ static struct json_object *create_params(
 	return params;
 }
 
+/* From before it is reported: a gmemd that loses the VM then is told of it. */
+static void memory_note(struct gmem_memory *memory)
+{
+	struct gmem_vm *vm = memory->vm;
+
+	pthread_mutex_lock(&vm->gmem->turn);
+	LIST_INSERT_HEAD(&vm->memories, memory, link);
+	memory->noted = true;
+	pthread_mutex_unlock(&vm->gmem->turn);
+}
+
+static void memory_forget(struct gmem_memory *memory)
+{
+	pthread_mutex_lock(&memory->vm->gmem->turn);
+	if (memory->noted)
+		LIST_REMOVE(memory, link);
+	memory->noted = false;
+	pthread_mutex_unlock(&memory->vm->gmem->turn);
+}
+
 /* A guest_memfd comes without FD_CLOEXEC. */
-static int create_guest_memfd(struct gmem_vm *vm, struct json_object *call, int *ret_fd)
+static int create_guest_memfd(struct gmem_memory *memory, struct json_object *call)
 {
 	uint64_t id;
-	int fd, r;
+	int fd;
 
-	fd = vm_trigger(vm, call, &id);
+	fd = vm_trigger(memory->vm, call, &id);
 	if (fd < 0)
 		return fd;
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	r = vm_report_created(vm, id, fd);
-	if (r < 0)
-		fd_close(fd);
-	else
-		*ret_fd = fd;
-	return r;
+	memory->fd = fd;
+	memory_note(memory);
+	return vm_report_created(memory->vm, id, fd);
 }
 
 static int take_result(struct gmem_memory *memory, struct json_object *result, struct fd_list *fds)
@@ -59,11 +77,14 @@ static int take_result(struct gmem_memory *memory, struct json_object *result, s
 	if (!json_get_uint(result, "memory", &memory->id))
 		return -EPROTO;
 	if (call)
-		return create_guest_memfd(memory->vm, call, &memory->fd);
+		return create_guest_memfd(memory, call);
 	if (!json_get_uint(result, "fd", &index))
 		return -EPROTO;
 	memory->fd = fd_list_take(fds, index);
-	return memory->fd < 0 ? -EPROTO : 0;
+	if (memory->fd < 0)
+		return -EPROTO;
+	memory_note(memory);
+	return 0;
 }
 
 int gmem_memory_create(struct gmem_vm *vm, uint64_t size, const struct gmem_memory_options *options,
@@ -76,7 +97,13 @@ int gmem_memory_create(struct gmem_vm *vm, uint64_t size, const struct gmem_memo
 
 	if (!memory)
 		return -ENOMEM;
-	*memory = (struct gmem_memory){.vm = vm, .size = size, .fd = -1};
+	*memory = (struct gmem_memory){.vm = vm,
+		.size = size,
+		.fd = -1,
+		.name = options && options->name ? strdup(options->name) : NULL,
+		.flags = GMEM_MEMORY_DEFAULT_FLAGS};
+	if (options && options->backing == GMEM_BACKING_GUEST_MEMFD)
+		memory->flags = options->flags;
 	r = connection_request(
 		vm->gmem, "memory.create", create_params(vm, size, options), &exchange, &result);
 	if (r == 0) {
@@ -92,12 +119,30 @@ int gmem_memory_create(struct gmem_vm *vm, uint64_t size, const struct gmem_memo
 	return 0;
 }
 
+/* Closed before the answer was lost. */
+static bool is_closed(const struct exchange *exchange)
+{
+	char what[32];
+
+	connection_refusal("what", what, sizeof what);
+	return exchange->repeated && strcmp(what, "memory") == 0;
+}
+
+/* Not told of meanwhile: gmemd may have closed it when the connection breaks. */
 int gmem_memory_close(struct gmem_memory *memory)
 {
 	struct json_object *params = json_new_object();
+	struct exchange exchange = {.n_fds = 0};
+	int r;
 
+	memory_forget(memory);
 	json_add_uint(params, "memory", memory->id);
-	return connection_request(memory->vm->gmem, "memory.close", params, NULL, NULL);
+	r = connection_request(memory->vm->gmem, "memory.close", params, &exchange, NULL);
+	if (r == -EREMOTEIO && is_closed(&exchange))
+		return 0;
+	if (r < 0)
+		memory_note(memory);
+	return r;
 }
 
 static struct json_object *reclaim_params(
@@ -152,7 +197,9 @@ struct gmem_memory *gmem_memory_free(struct gmem_memory *memory)
 {
 	if (!memory)
 		return NULL;
+	memory_forget(memory);
 	fd_close(memory->fd);
+	free(memory->name);
 	free(memory);
 	return NULL;
 }

@@ -7,8 +7,12 @@
 #include "client/vm.h"
 
 struct gmem_memory {
+	LIST_ENTRY(gmem_memory) link; /* while it is to be told of */
+	bool noted;
 	struct gmem_vm *vm;
 	uint64_t id;
 	uint64_t size;
 	int fd;
+	char *name; /* NULL: none */
+	uint64_t flags;
 };

@@ -154,6 +154,16 @@ static bool export_fd(const char *variable, int fd)
 	return fcntl(fd, F_SETFD, 0) == 0 && export_number(variable, (uint64_t)fd);
 }
 
+/* To connect again from wherever the VMM works. */
+static bool export_path(const char *path)
+{
+	char *whole = realpath(path, NULL);
+	bool exported = setenv(GMEM_SOCKET_VARIABLE, whole ? whole : path, /* overwrite= */ 1) == 0;
+
+	free(whole);
+	return exported;
+}
+
 static bool export_files(const struct opening *opening)
 {
 	return export_fd(GMEM_KVM_FD_VARIABLE, opening->kvm_fd) &&
@@ -163,7 +173,7 @@ static bool export_files(const struct opening *opening)
 
 static bool export_all(const struct gmem *gmem, const struct opening *opening)
 {
-	return export_fd(GMEM_FD_VARIABLE, gmem->fd) &&
+	return export_fd(GMEM_FD_VARIABLE, gmem->fd) && export_path(gmem->path) &&
 	       (opening->modelled || export_files(opening)) &&
 	       export_number(GMEM_VM_TYPE_VARIABLE, opening->type) &&
 	       setenv(GMEM_VM_VARIABLE, opening->id, /* overwrite= */ 1) == 0;

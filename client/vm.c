@@ -76,6 +76,7 @@ int gmem_vm_open(struct gmem *gmem, const struct gmem_vm_options *options, struc
 		gmem_vm_free(vm);
 		return r;
 	}
+	gmem->vm = vm;
 	*ret = vm;
 	return 0;
 }
@@ -84,12 +85,43 @@ struct gmem_vm *gmem_vm_free(struct gmem_vm *vm)
 {
 	if (!vm)
 		return NULL;
+	vm_forget(vm);
 	if (vm->fd >= 0 && !vm->opening.gated)
 		munmap((void *)(uintptr_t)vm->opening.mailbox_address, vm->opening.mailbox_length);
 	fd_close(vm->fd);
 	opening_clear(&vm->opening);
 	free(vm);
 	return NULL;
+}
+
+void vm_forget(struct gmem_vm *vm)
+{
+	struct bound_slot *slot;
+
+	pthread_mutex_lock(&vm->gmem->turn);
+	if (vm->gmem->vm == vm)
+		vm->gmem->vm = NULL;
+	while ((slot = LIST_FIRST(&vm->slots))) {
+		LIST_REMOVE(slot, link);
+		free(slot);
+	}
+	ranges_clear(&vm->private_ranges);
+	pthread_mutex_unlock(&vm->gmem->turn);
+}
+
+/* Without memory for it a gmemd that loses the VM takes them for shared. */
+void vm_note_converted(
+	struct gmem_vm *vm, enum gmem_state to, const struct gmem_range *ranges, size_t count)
+{
+	pthread_mutex_lock(&vm->gmem->turn);
+	for (size_t i = 0; i < count; i++) {
+		if (to == GMEM_PRIVATE)
+			ranges_add(&vm->private_ranges, ranges[i].guest_phys_addr, ranges[i].size);
+		else
+			ranges_remove(
+				&vm->private_ranges, ranges[i].guest_phys_addr, ranges[i].size);
+	}
+	pthread_mutex_unlock(&vm->gmem->turn);
 }
 
 struct json_object *vm_params(const struct gmem_vm *vm)
@@ -100,9 +132,22 @@ struct json_object *vm_params(const struct gmem_vm *vm)
 	return params;
 }
 
+/* Closed before the answer was lost. */
+static bool is_closed(const struct exchange *exchange)
+{
+	char reason[32];
+
+	connection_refusal("reason", reason, sizeof reason);
+	return exchange->repeated &&
+	       (strcmp(reason, "gone") == 0 || strcmp(reason, "not_found") == 0);
+}
+
 int gmem_vm_close(struct gmem_vm *vm)
 {
-	return connection_request(vm->gmem, "vm.close", vm_params(vm), NULL, NULL);
+	struct exchange exchange = {.n_fds = 0};
+	int r = connection_request(vm->gmem, "vm.close", vm_params(vm), &exchange, NULL);
+
+	return r == -EREMOTEIO && is_closed(&exchange) ? 0 : r;
 }
 
 int gmem_vm_fd(const struct gmem_vm *vm)
@@ -137,15 +182,27 @@ static void report_failure(struct gmem_vm *vm, uint64_t call, uint64_t done, int
 	connection_notify(vm->gmem, "call.done", params);
 }
 
+/* gmemd knows of it, by the first report or by what it was told of the VM. */
+static bool is_reported(const struct exchange *exchange)
+{
+	char what[32];
+
+	connection_refusal("what", what, sizeof what);
+	return exchange->repeated && strcmp(what, "call") == 0;
+}
+
 static int report_done(struct gmem_vm *vm, uint64_t call, uint64_t count, uint64_t *discarded)
 {
+	struct exchange exchange = {.n_fds = 0};
 	struct json_object *result;
 	uint64_t bytes = 0;
 	int r;
 
 	if (!discarded)
 		return connection_notify(vm->gmem, "call.done", report(vm, call, count));
-	r = connection_request(vm->gmem, "call.done", report(vm, call, count), NULL, &result);
+	r = connection_request(vm->gmem, "call.done", report(vm, call, count), &exchange, &result);
+	if (r == -EREMOTEIO && is_reported(&exchange))
+		return 0;
 	if (r < 0)
 		return r;
 	json_get_uint(result, "discarded", &bytes);
@@ -170,6 +227,8 @@ int vm_report_created(struct gmem_vm *vm, uint64_t call, int fd)
 
 	json_add_uint(params, "fd", 0);
 	r = connection_request(vm->gmem, "call.done", params, &exchange, NULL);
+	if (r == -EREMOTEIO && is_reported(&exchange))
+		return 0;
 	if (r == -EREMOTEIO)
 		report_failure(vm, call, 0, ECANCELED);
 	return r;

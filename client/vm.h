@@ -6,13 +6,32 @@
 #pragma once
 
 #include "client/opening.h"
+#include "kernel/ranges.h"
 
+struct gmem_memory;
+
+struct bound_slot {
+	LIST_ENTRY(bound_slot) link;
+	struct gmem_slot slot;
+};
+
+/* What it has is changed by who has the connection's turn, and told a gmemd that has lost it. */
 struct gmem_vm {
 	struct gmem *gmem;
 	struct opening opening;
 	int fd;
+	LIST_HEAD(, gmem_memory) memories;
+	LIST_HEAD(, bound_slot) slots;
+	struct ranges private_ranges;
 };
 
+/* A slot's members, as slot.bind has them. */
+void slot_describe(struct json_object *object, const struct gmem_slot *slot);
+/* Forgets what it has. */
+void vm_forget(struct gmem_vm *vm);
+/* Notes what was converted. */
+void vm_note_converted(
+	struct gmem_vm *vm, enum gmem_state to, const struct gmem_range *ranges, size_t count);
 /* Parameters that begin with the VM's id. */
 struct json_object *vm_params(const struct gmem_vm *vm);
 

@@ -5,10 +5,16 @@
 #include <errno.h>
 
 #include "daemon/backend.h"
+#include "daemon/label.h"
 
 static int kvm_open(struct vm *vm)
 {
-	return mailbox_new(&vm->mailbox);
+	char name[MAILBOX_NAME_SIZE];
+
+	label_write(vm, name);
+	return mailbox_new(name,
+		vm->registry->custody ? MAILBOX_WRITER_SUCCESSORS : MAILBOX_WRITER_ALONE,
+		&vm->mailbox);
 }
 
 static void kvm_close(struct vm *vm)

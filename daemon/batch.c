@@ -74,12 +74,13 @@ static bool serve_rest(struct running *running)
 static void go_on(struct batch *batch, struct json_object *take_answer)
 {
 	struct running *running = (struct running *)batch;
+	struct fd_list no_fds = {.count = 0};
 
 	add_answer(running, take_answer);
 	if (!serve_rest(running))
 		return;
 	if (json_length(running->answers) > 0)
-		running->caller->send(running->caller, running->answers);
+		running->caller->send(running->caller, running->answers, &no_fds);
 	running_free(batch);
 }
 

@@ -13,10 +13,18 @@ static struct budget *above(const struct budget *level)
 	return level->is_promised ? NULL : level->within;
 }
 
+/* What was taken back at a start may be more than a new configuration allows. */
+static bool has_room(const struct budget *level, uint64_t bytes)
+{
+	if (level->lifted)
+		return true;
+	return level->committed <= level->limit && bytes <= level->limit - level->committed;
+}
+
 const struct budget *budget_charge(struct budget *budget, uint64_t bytes)
 {
 	for (const struct budget *level = budget; level; level = above(level)) {
-		if (bytes > level->limit - level->committed)
+		if (!has_room(level, bytes))
 			return level;
 	}
 	for (struct budget *level = budget; level; level = above(level))
@@ -34,7 +42,7 @@ void budget_give_back(struct budget *budget, uint64_t bytes)
 
 const struct budget *budget_charge_alone(struct budget *budget, uint64_t bytes)
 {
-	if (bytes > budget->limit - budget->committed)
+	if (!has_room(budget, bytes))
 		return budget;
 	budget->committed += bytes;
 	return NULL;

@@ -22,6 +22,7 @@ struct budget {
 	uint64_t committed;    /* a promise to one within it counts as a whole */
 	uint64_t promised;     /* how much of that is promises */
 	bool is_promised;      /* by those that it is within */
+	bool lifted;           /* the limit refuses nothing for now */
 	struct budget *within; /* NULL for the outermost */
 };
 

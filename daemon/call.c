@@ -9,6 +9,7 @@
 
 #include "daemon/backend.h"
 #include "daemon/conversion.h"
+#include "daemon/vm_ledger.h"
 
 static const struct {
 	enum mailbox_command command;
@@ -47,6 +48,8 @@ static int call_new(struct vm *vm, const struct call *wanted, struct call **ret)
 	call->progress = r;
 	call->id = ++vm->last_call;
 	TAILQ_INSERT_TAIL(&vm->calls, call, link);
+	if (call->progress == CALL_SUBMITTED)
+		vm_ledger_note_call(call);
 	*ret = call;
 	return 0;
 }
@@ -88,12 +91,85 @@ int call_new_convert(
 	return r;
 }
 
+static int recover_conversion(struct call *call, const struct call_record *record)
+{
+	struct guest_range *ranges = calloc(record->count, sizeof *ranges);
+	struct conversion_plan plan = {
+		.to = record->flags & RECORD_CALL_PRIVATE ? CONVERT_TO_PRIVATE : CONVERT_TO_SHARED,
+		.discard = record->flags & RECORD_CALL_DISCARD,
+		.count = record->count,
+		.ranges = ranges,
+	};
+	int r;
+
+	if (!ranges)
+		return -ENOMEM;
+	for (unsigned i = 0; i < record->count; i++) {
+		struct kvm_memory_attributes arguments;
+
+		mailbox_read_attributes(call->vm->mailbox, record->entry + i, &arguments);
+		ranges[i] = (struct guest_range){arguments.address, arguments.size};
+	}
+	r = conversion_recover(call->vm, &plan, &call->conversion);
+	free(ranges);
+	return r;
+}
+
+/* What it is about. */
+static int recover_subject(struct call *call, const struct call_record *record)
+{
+	switch (call->kind) {
+	case CALL_CREATE:
+		call->memory = registry_memory(call->vm->registry, record->memory);
+		return call->memory && call->memory->vm == call->vm ? 0 : -EBADMSG;
+	case CALL_BIND:
+	case CALL_UNBIND:
+		call->slot = vm_slot(call->vm, record->slot);
+		return call->slot ? 0 : -EBADMSG;
+	case CALL_CONVERT:
+		return recover_conversion(call, record);
+	}
+	return -EBADMSG;
+}
+
+int call_recover(struct vm *vm, const struct call_record *record, struct call **ret)
+{
+	struct call *call = calloc(1, sizeof *call);
+	int r;
+
+	if (!call)
+		return -ENOMEM;
+	*call = (struct call){.vm = vm,
+		.id = record->id,
+		.kind = record->call,
+		.progress = CALL_SUBMITTED,
+		.entry = record->entry,
+		.count = record->count,
+		.settling = record->flags & RECORD_CALL_SETTLING,
+		.done = record->done,
+		.continued = record->flags & RECORD_CALL_CONTINUED,
+		.guest_memfd = record->guest_memfd};
+	r = recover_subject(call, record);
+	if (r < 0) {
+		free(call);
+		return r;
+	}
+	mailbox_claim(vm->mailbox, call_command(call), call->entry, call->count);
+	TAILQ_INSERT_TAIL(&vm->calls, call, link);
+	*ret = call;
+	return 0;
+}
+
 struct call *call_free(struct call *call)
 {
 	if (!call)
 		return NULL;
 	TAILQ_REMOVE(&call->vm->calls, call, link);
-	call->vm->registry->backend->withdraw(call);
+	/* While a successor would find the call, it must find its entries. */
+	vm_ledger_forget_call(call);
+	vm_ledger_commit(call->vm);
+	if (!call->vm->registry->leaving)
+		call->vm->registry->backend->withdraw(call);
 	conversion_unref(call->conversion);
 	free(call);
 	return NULL;

@@ -19,8 +19,11 @@ struct call {
 	uint64_t id; /* within its VM */
 	enum call_kind kind;
 	enum call_progress progress;
-	unsigned entry; /* the first of its mailbox entries */
-	unsigned count; /* of ioctls, in order */
+	unsigned entry;  /* the first of its mailbox entries */
+	unsigned count;  /* of ioctls, in order */
+	uint32_t record; /* in its VM's ledger; 0: none */
+	bool settling; /* it is known that so many have succeeded, and what follows is under way */
+	unsigned done;
 
 	bool continued;        /* the gate let this creation through */
 	struct memory *memory; /* of a creation */
@@ -43,6 +46,9 @@ int call_new_unbind(struct slot *slot, struct call **ret);
 /* Of its ranges from first on, as many as the call has room for: call->count tells. */
 int call_new_convert(
 	struct vm *vm, struct conversion *conversion, unsigned first, struct call **ret);
+/* One as a predecessor has left it, with its entries. -EBADMSG where what it is about is not there,
+ * -ENOMEM. */
+int call_recover(struct vm *vm, const struct call_record *record, struct call **ret);
 /* Takes NULL, returns NULL. */
 struct call *call_free(struct call *call);
 

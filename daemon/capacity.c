@@ -82,3 +82,10 @@ struct budget *capacity_of_node(struct capacity *capacity, unsigned number)
 	}
 	return NULL;
 }
+
+void capacity_lift_limits(struct capacity *capacity, bool lifted)
+{
+	capacity->host.lifted = lifted;
+	for (size_t i = 0; i < capacity->n_nodes; i++)
+		capacity->nodes[i].budget.lifted = lifted;
+}

@@ -42,6 +42,7 @@ struct config {
 	uint64_t slots_per_vm;
 	uint64_t private_ranges_per_vm;
 	uint64_t own_memory_per_vm; /* bytes */
+	bool keeper;                /* whether VMs outlive gmemd, held by gmemd-keeper */
 	uint64_t commit_limit;      /* bytes on the host; 0: all of its memory */
 	/* What may be promised: the host's memory less the reserve, and so many percent more. */
 	struct config_amount host_reserve;

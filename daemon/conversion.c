@@ -10,6 +10,8 @@
 
 #include "daemon/commitment.h"
 #include "daemon/halves.h"
+#include "daemon/log.h"
+#include "kernel/frames.h"
 
 /* A range that was asked for, as [start, end). */
 struct asked {
@@ -281,13 +283,25 @@ static int find_kept(struct vm *vm, struct conversion *conversion)
 	return r;
 }
 
+static void outlive(struct vm *vm, enum frames_set set, const struct ranges *ranges, uint64_t start,
+	uint64_t size)
+{
+	int r = vm->frames < 0 ? 0 : frames_write(vm->frames, set, ranges, start, size);
+
+	if (r < 0)
+		log_vm_warning(
+			vm->id, "its private frames can't be written down: %s", strerror(-r));
+}
+
 static int mark(struct vm *vm, const struct conversion *conversion)
 {
 	const struct range *kept = ranges_from(&conversion->kept, 0);
 	int r = 0;
 
-	for (; r == 0 && kept; kept = ranges_next(kept))
+	for (; r == 0 && kept; kept = ranges_next(kept)) {
 		r = ranges_add(&vm->in_both, kept->start, kept->end - kept->start);
+		outlive(vm, FRAMES_IN_BOTH, &vm->in_both, kept->start, kept->end - kept->start);
+	}
 	for (unsigned i = 0; r == 0 && i < conversion->count; i++) {
 		const struct guest_range *range = &conversion->ranges[i];
 
@@ -321,7 +335,10 @@ static int leave_both(struct vm *vm, uint64_t start, uint64_t size)
 	int r;
 
 	r = ranges_remove(&vm->in_both, start, size);
+	if (vm->in_both.total == before)
+		return r;
 	commitment_discard(vm, before - vm->in_both.total);
+	outlive(vm, FRAMES_IN_BOTH, &vm->in_both, start, size);
 	return r;
 }
 
@@ -338,6 +355,7 @@ static int note_done(struct vm *vm, const struct conversion *conversion,
 	int r;
 
 	r = change(&vm->private_ranges, range->guest_phys_addr, range->size);
+	outlive(vm, FRAMES_PRIVATE, &vm->private_ranges, range->guest_phys_addr, range->size);
 	if (r < 0 || !conversion->discard)
 		return r;
 	*discarded += halves_discard_stale(vm, conversion->to, range->guest_phys_addr, range->size);
@@ -391,4 +409,30 @@ uint64_t conversion_discard_settled(struct vm *vm, const struct conversion_plan 
 		leave_both(vm, range->guest_phys_addr, range->size);
 	}
 	return discarded;
+}
+
+static int add_all(struct ranges *ranges, const struct conversion *conversion)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < conversion->count; i++)
+		r = ranges_add(
+			ranges, conversion->ranges[i].guest_phys_addr, conversion->ranges[i].size);
+	return r;
+}
+
+int conversion_recover(struct vm *vm, const struct conversion_plan *plan, struct conversion **ret)
+{
+	struct conversion *conversion;
+	int r;
+
+	r = conversion_new(plan, &conversion);
+	if (r < 0)
+		return r;
+	r = add_all(&vm->converting, conversion);
+	if (r < 0)
+		conversion_unref(conversion);
+	else
+		*ret = conversion;
+	return r == -EINVAL ? -EBADMSG : r;
 }

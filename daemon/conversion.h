@@ -70,6 +70,9 @@ int conversion_begin(struct vm *vm, struct conversion *conversion,
  */
 int conversion_end(struct vm *vm, const struct conversion *conversion, unsigned first,
 	unsigned count, unsigned done, uint64_t *ret_discarded);
+/* One that a predecessor had begun: its frames are converting. -EBADMSG where they can't be,
+ * -ENOMEM. */
+int conversion_recover(struct vm *vm, const struct conversion_plan *plan, struct conversion **ret);
 /* Gives back the stale half of what was as wanted already. Returns how many bytes of pages. */
 uint64_t conversion_discard_settled(struct vm *vm, const struct conversion_plan *plan);
 /* The slot will be no more: nothing is in both its halves then. -ENOMEM, and nothing has changed.

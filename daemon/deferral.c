@@ -54,13 +54,15 @@ const struct caller *deferral_caller(const struct deferral *deferral)
 void deferral_notify(struct deferral *deferral, const char *method, struct json_object *take_params)
 {
 	struct json_object *message = message_notification(method, take_params);
+	struct fd_list none = {.count = 0};
 
 	if (deferral->caller)
-		deferral->caller->send(deferral->caller, message);
+		deferral->caller->send(deferral->caller, message, &none);
 	json_unref(message);
 }
 
-static void deliver(struct deferral *deferral, struct json_object *take_answer)
+static void deliver(
+	struct deferral *deferral, struct json_object *take_answer, struct fd_list *take_fds)
 {
 	struct caller *caller = deferral->caller;
 
@@ -70,7 +72,7 @@ static void deliver(struct deferral *deferral, struct json_object *take_answer)
 	if (deferral->batch) {
 		deferral->batch->go_on(deferral->batch, take_answer);
 	} else if (take_answer) {
-		caller->send(caller, take_answer);
+		caller->send(caller, take_answer, take_fds);
 		json_unref(take_answer);
 	}
 	caller->held -= deferral->in_order;
@@ -78,27 +80,38 @@ static void deliver(struct deferral *deferral, struct json_object *take_answer)
 		caller->go_on(caller);
 }
 
-static void finish(struct deferral *deferral, struct json_object *take_answer)
+static void finish(
+	struct deferral *deferral, struct json_object *take_answer, struct fd_list *take_fds)
 {
 	if (deferral->caller)
-		deliver(deferral, take_answer);
+		deliver(deferral, take_answer, take_fds);
 	else
 		json_unref(take_answer);
+	fd_list_close(take_fds);
 	json_unref(deferral->id);
 	free(deferral);
 }
 
 void deferral_answer(struct deferral *take_deferral, struct json_object *take_result)
 {
-	finish(take_deferral, message_result(take_deferral->id, take_result));
+	struct fd_list none = {.count = 0};
+
+	deferral_answer_with_fds(take_deferral, take_result, &none);
+}
+
+void deferral_answer_with_fds(
+	struct deferral *take_deferral, struct json_object *take_result, struct fd_list *take_fds)
+{
+	finish(take_deferral, message_result(take_deferral->id, take_result), take_fds);
 }
 
 void deferral_refuse(struct deferral *take_deferral, struct rpc_error *error)
 {
 	struct json_object *answer = message_error(take_deferral->id, error);
+	struct fd_list none = {.count = 0};
 
 	rpc_error_clear(error);
-	finish(take_deferral, answer);
+	finish(take_deferral, answer, &none);
 }
 
 void deferrals_abandon(struct caller *caller)

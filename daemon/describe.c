@@ -28,6 +28,8 @@ static const char *gate_state_name(enum vm_gate_state state)
 		return "none";
 	case VM_GATE_PENDING:
 		return "pending";
+	case VM_GATE_LOST:
+		return "lost";
 	case VM_GATE_ACTIVE:
 		break;
 	}

@@ -11,10 +11,10 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "daemon/call.h"
 #include "daemon/disposal.h"
 #include "daemon/log.h"
 #include "daemon/verification.h"
+#include "daemon/vm_ledger.h"
 #include "kernel/cleanup.h"
 #include "kernel/gate.h"
 
@@ -33,11 +33,24 @@ static const char *ioctl_name(uint32_t request)
 	}
 }
 
+/* What is decided must outlive gmemd before the call is answered: a successor can't see it again.
+ */
+static void note_answer(struct vm *vm, const struct gate_trap *trap, enum trap_answer answer)
+{
+	if (vm->trap.verifying == trap->id && answer != TRAP_UNDECIDED)
+		vm->trap.verifying = 0;
+	vm->trap.id = trap->id;
+	vm->trap.answer = answer;
+	vm_ledger_note_vm(vm);
+	vm_ledger_commit(vm);
+}
+
 static void refuse(
 	struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap, const char *reason)
 {
 	const char *name = ioctl_name(trap->request);
 
+	note_answer(vm, trap, TRAP_REFUSE);
 	gate_refuse(vm->listener, trap->id);
 	vm->refusals++;
 	if (vm->refusals <= REFUSALS_LOGGED)
@@ -93,7 +106,7 @@ static const char *create_vm_fault(
 {
 	if (vm->state == VM_RELEASED)
 		return "the VM has been released";
-	if (vm->gate == VM_GATE_ACTIVE || vm->verifying)
+	if (vm->gate == VM_GATE_ACTIVE || vm->trap.verifying)
 		return "it would be the process's second VM";
 	if (!process_has_thread(vm->process.pid, trap->thread))
 		return "the caller is not the VM's process";
@@ -104,26 +117,38 @@ static const char *create_vm_fault(
 	return NULL;
 }
 
+static void let_vm_be_made(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap)
+{
+	vm->gate = VM_GATE_ACTIVE;
+	vm->state = VM_RUNNING;
+	note_answer(vm, trap, TRAP_CONTINUE);
+	if (gate_continue(vm->listener, trap->id) == 0) {
+		log_vm_info(vm->id, "made behind its gate by process %d", vm->process.pid);
+		events_vm(&gmemd->events, vm, EVENT_VM_RUNNING);
+		return;
+	}
+	vm->gate = VM_GATE_PENDING;
+	vm->state = VM_OPENING;
+	vm_ledger_note_vm(vm);
+	vm_ledger_commit(vm);
+}
+
 static void verified(struct gmemd *gmemd, const struct verification *verification)
 {
 	struct vm *vm = registry_vm_by_id(&gmemd->registry, verification->vm);
 
 	if (!vm)
 		return;
-	vm->verifying = false;
+	vm->trap.verifying = 0;
 	/* The id is still waited for: so what was read of the thread's memory map was its own. */
 	if (!gate_waits(vm->listener, verification->trap.id))
 		return;
-	if (vm->state == VM_RELEASED) {
+	if (vm->state == VM_RELEASED)
 		refuse(gmemd, vm, &verification->trap, "the VM has been released");
-	} else if (verification->result < 0) {
+	else if (verification->result < 0)
 		refuse(gmemd, vm, &verification->trap, verification->reason);
-	} else if (gate_continue(vm->listener, verification->trap.id) == 0) {
-		vm->gate = VM_GATE_ACTIVE;
-		vm->state = VM_RUNNING;
-		log_vm_info(vm->id, "made behind its gate by process %d", vm->process.pid);
-		events_vm(&gmemd->events, vm, EVENT_VM_RUNNING);
-	}
+	else
+		let_vm_be_made(gmemd, vm, &verification->trap);
 }
 
 static void serve_create_vm(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap)
@@ -141,10 +166,13 @@ static void serve_create_vm(struct gmemd *gmemd, struct vm *vm, const struct gat
 			mailbox_identity(vm->mailbox)},
 	};
 	memcpy(verification.vm, vm->id, sizeof verification.vm);
-	if (verification_start(gmemd, &verification, verified) < 0)
+	if (verification_start(gmemd, &verification, verified) < 0) {
 		refuse(gmemd, vm, trap, "gmemd could not check the mailbox's mapping");
-	else
-		vm->verifying = true;
+		return;
+	}
+	vm->trap.verifying = trap->id;
+	vm_ledger_note_vm(vm);
+	vm_ledger_commit(vm);
 }
 
 static const char *create_memory_fault(struct gmemd *gmemd, const struct vm *vm,
@@ -173,10 +201,18 @@ static void serve_create_memory(struct gmemd *gmemd, struct vm *vm, const struct
 	struct call *call;
 	const char *fault = create_memory_fault(gmemd, vm, trap, &call);
 
-	if (fault)
+	if (fault) {
 		refuse(gmemd, vm, trap, fault);
-	else
-		call->continued = gate_continue(vm->listener, trap->id) == 0;
+		return;
+	}
+	call->continued = true;
+	vm_ledger_note_call(call);
+	note_answer(vm, trap, TRAP_CONTINUE);
+	if (gate_continue(vm->listener, trap->id) == 0)
+		return;
+	call->continued = false;
+	vm_ledger_note_call(call);
+	vm_ledger_commit(vm);
 }
 
 int gatekeeper_serve(struct gmemd *gmemd, struct vm *vm)
@@ -187,6 +223,7 @@ int gatekeeper_serve(struct gmemd *gmemd, struct vm *vm)
 	r = gate_receive(vm->listener, &trap);
 	if (r < 0)
 		return r;
+	note_answer(vm, &trap, TRAP_UNDECIDED);
 	if (trap.request == KVM_CREATE_VM)
 		serve_create_vm(gmemd, vm, &trap);
 	else if (trap.request == KVM_CREATE_GUEST_MEMFD)

@@ -16,6 +16,14 @@ struct pressure_watch;
 
 TAILQ_HEAD(preallocating_list, preallocating);
 
+/* What was taken over from a predecessor. */
+struct recovered {
+	unsigned vms;
+	unsigned memories;
+	unsigned released; /* VMs whose process had ended */
+	unsigned dropped;  /* files that belonged to nothing */
+};
+
 struct gmemd {
 	struct config config;
 	struct host_offer host;
@@ -26,6 +34,8 @@ struct gmemd {
 	struct users *users;
 	struct capacity capacity;
 	struct registry registry;
+	uint64_t started; /* CLOCK_MONOTONIC, seconds */
+	struct recovered recovered;
 	struct events events;
 	dev_t kvm_device;   /* /dev/kvm's, to know it again in a VMM */
 	dev_t memfd_device; /* of the kernel's own file system, which memfds are in */

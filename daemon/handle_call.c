@@ -8,6 +8,7 @@
 #include "daemon/handler.h"
 #include "daemon/log.h"
 #include "daemon/outcome.h"
+#include "daemon/vm_ledger.h"
 #include "protocol/json.h"
 
 static int check_report(struct request *request, const struct call *call)
@@ -61,6 +62,7 @@ static void note_running(struct request *request, struct vm *vm)
 	if (vm->gate != VM_GATE_NONE || vm->state != VM_OPENING)
 		return;
 	vm->state = VM_RUNNING;
+	vm_ledger_note_vm(vm);
 	log_vm_info(vm->id, "made without a gate by process %d", vm->process.pid);
 	events_vm(&request->gmemd->events, vm, EVENT_VM_RUNNING);
 }
@@ -88,6 +90,10 @@ int handle_call_done(struct request *request)
 	if (r < 0)
 		return r;
 	call = vm_call(vm, parameters->call);
+	/* Reported again by who did not hear the answer, for gmemd ended amid it. */
+	if (!call && parameters->call == vm->inherited.call &&
+		parameters->done == vm->inherited.done)
+		return 0;
 	if (!call)
 		return rpc_error_not_found_number(&request->error, "call", parameters->call);
 	r = check_report(request, call);

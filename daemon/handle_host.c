@@ -3,8 +3,10 @@
  * ping, host.describe, rpc.discover.
  */
 #include <stdio.h>
+#include <time.h>
 
 #include "daemon/backend.h"
+#include "daemon/custody.h"
 #include "daemon/dispatch.h"
 #include "daemon/handler.h"
 #include "daemon/pressure_watch.h"
@@ -143,6 +145,39 @@ static void describe_pressure(
 	json_add_uint(object, "vms_overdue", overdue);
 }
 
+static uint64_t now_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec;
+}
+
+static void describe_keeper(struct json_object *result, const struct keeper_report *report)
+{
+	char version[sizeof report->program_version + 1];
+	struct json_object *object;
+
+	if (!report) {
+		json_add_null(result, "keeper");
+		return;
+	}
+	object = json_add_object(result, "keeper");
+	snprintf(version, sizeof version, "%.*s", (int)sizeof report->program_version,
+		report->program_version);
+	json_add_string(object, "version", version);
+	json_add_uint(object, "uptime", now_seconds() - report->started / 1000000000);
+	json_add_uint(object, "held", report->held);
+}
+
+static void describe_recovered(struct json_object *object, const struct recovered *recovered)
+{
+	json_add_uint(object, "vms", recovered->vms);
+	json_add_uint(object, "memories", recovered->memories);
+	json_add_uint(object, "released", recovered->released);
+	json_add_uint(object, "dropped", recovered->dropped);
+}
+
 int handle_host_describe(struct request *request)
 {
 	struct gmemd *gmemd = request->gmemd;
@@ -156,5 +191,8 @@ int handle_host_describe(struct request *request)
 	describe_limits(json_add_object(request->result, "limits"), gmemd);
 	describe_pressure(
 		json_add_object(request->result, "pressure"), gmemd, request->caller->access);
+	json_add_uint(request->result, "uptime", now_seconds() - gmemd->started);
+	describe_keeper(request->result, custody_report(gmemd->registry.custody));
+	describe_recovered(json_add_object(request->result, "recovered"), &gmemd->recovered);
 	return 0;
 }

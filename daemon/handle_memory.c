@@ -34,7 +34,7 @@ static int check_flags(struct request *request, const struct vm *vm, uint64_t *r
 	return 0;
 }
 
-static int new_error(
+int request_memory_error(
 	struct request *request, int r, const struct budget *refused, uint64_t requested)
 {
 	if (r == -ENOSPC && refused)
@@ -54,6 +54,19 @@ static int answer_file(struct request *request, const struct memory *memory)
 		return rpc_error_kernel(&request->error, errno, "duplicating the memory's fd");
 	request_answer_fd(request, request->result, "fd", fd);
 	return 0;
+}
+
+/*
+ * A gate whose listener is gone lets no creation through. Another listener would not do: the VMM
+ * has run the guest already, and could keep a duplicate of it to let through what it likes.
+ */
+static int check_gate(struct request *request, const struct vm *vm)
+{
+	if (vm->gate != VM_GATE_LOST || request->parameters.memory_create.backing == BACKING_MEMFD)
+		return 0;
+	return rpc_error_unsupported(&request->error,
+		"the listener of the VM's gate, which ended with gmemd and its keeper",
+		request->gmemd->host.kernel_release);
 }
 
 static int create_memfd(struct request *request, struct memory *memory)
@@ -117,12 +130,14 @@ int handle_memory_create(struct request *request)
 
 	r = request_gated_vm(request, parameters->vm, &vm);
 	if (r == 0)
+		r = check_gate(request, vm);
+	if (r == 0)
 		r = check_create(request, vm, &wanted.flags);
 	if (r < 0)
 		return r;
 	r = memory_new(vm, &wanted, &memory, &refused, &requested);
 	if (r < 0)
-		return new_error(request, r, refused, requested);
+		return request_memory_error(request, r, refused, requested);
 	if (memory->backing == BACKING_MEMFD)
 		r = create_memfd(request, memory);
 	else

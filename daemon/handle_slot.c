@@ -6,6 +6,7 @@
 
 #include "daemon/call.h"
 #include "daemon/handler.h"
+#include "daemon/vm_ledger.h"
 #include "protocol/json.h"
 
 /* Bits 0 to 15 of a memslot's number are the slot's own, 16 to 31 its address space's. */
@@ -162,8 +163,8 @@ static void undo(struct call *bind)
 
 	if (bind->progress == CALL_CARRIED_OUT && call_new_unbind(slot, &unbind) == 0)
 		call_free(unbind);
-	call_free(bind);
 	slot_free(slot);
+	call_free(bind);
 }
 
 static int answer_bind(struct request *request, struct call *bind)
@@ -246,5 +247,6 @@ int handle_slot_unbind(struct request *request)
 	if (r < 0)
 		return request_call_error(request, r, "KVM_SET_USER_MEMORY_REGION2");
 	slot->state = OBJECT_CLOSING;
+	vm_ledger_note_slot(slot);
 	return request_answer_call(request, "call", call);
 }

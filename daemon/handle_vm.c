@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "daemon/backend.h"
+#include "daemon/custody.h"
 #include "daemon/handler.h"
 #include "daemon/log.h"
 #include "daemon/release.h"
@@ -63,18 +64,17 @@ static int name_conflict(struct request *request, const char *with, const char *
 }
 
 /* A tenant has one VM of a name and of a UUID; what others have is not for this one to know. */
-static int check_names(struct request *request)
+static int check_names(struct request *request, const char *name, const char *uuid)
 {
-	const struct vm_open_parameters *parameters = &request->parameters.vm_open;
 	struct vm *vm;
 
 	RB_FOREACH (vm, vm_tree, &request->gmemd->registry.vms) {
 		if (vm->process.uid != request->caller->process.uid || vm->state == VM_RELEASED)
 			continue;
-		if (strcmp(vm->name, parameters->name) == 0)
-			return name_conflict(request, "name", parameters->name);
-		if (parameters->uuid && strcasecmp(vm->uuid, parameters->uuid) == 0)
-			return name_conflict(request, "uuid", parameters->uuid);
+		if (strcmp(vm->name, name) == 0)
+			return name_conflict(request, "name", name);
+		if (uuid && strcasecmp(vm->uuid, uuid) == 0)
+			return name_conflict(request, "uuid", uuid);
 	}
 	return 0;
 }
@@ -100,43 +100,6 @@ static int check_process(struct request *request)
 	return request->error.code;
 }
 
-static void describe_areas(struct json_object *areas, const struct mailbox *mailbox)
-{
-	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++) {
-		const struct mailbox_area *area = mailbox_area(mailbox, command);
-		struct json_object *object = json_append_object(areas);
-
-		json_add_uint(object, "request", area->request);
-		json_add_uint(object, "address", area->address);
-		json_add_uint(object, "length", area->length);
-		json_add_uint(object, "stride", area->stride);
-	}
-}
-
-/* The device and the mailbox, each opened for this VM alone. */
-struct vm_files {
-	int kvm;
-	int mailbox;
-};
-
-static void describe_files(
-	struct request *request, const struct vm *vm, const struct vm_files *take_files)
-{
-	struct json_object *mailbox;
-
-	if (!vm->mailbox) {
-		json_add_null(request->result, "kvm");
-		json_add_null(request->result, "mailbox");
-		return;
-	}
-	request_answer_fd(request, request->result, "kvm", take_files->kvm);
-	mailbox = json_add_object(request->result, "mailbox");
-	request_answer_fd(request, mailbox, "fd", take_files->mailbox);
-	json_add_uint(mailbox, "address", mailbox_address(vm->mailbox));
-	json_add_uint(mailbox, "length", mailbox_length(vm->mailbox));
-	describe_areas(json_add_array(mailbox, "areas"), vm->mailbox);
-}
-
 /* Only once nothing speaks against the next any more: a refusal changes nothing. */
 static void make_room(struct request *request)
 {
@@ -149,7 +112,14 @@ static void make_room(struct request *request)
 	}
 }
 
-static int vm_new_error(struct request *request, int r)
+int request_may_have_vm(struct request *request, const char *name, const char *uuid)
+{
+	int r = check_process(request);
+
+	return r == 0 ? check_names(request, name, uuid) : r;
+}
+
+int request_vm_error(struct request *request, int r)
 {
 	if (r == -EEXIST)
 		return rpc_error_busy(&request->error,
@@ -159,39 +129,13 @@ static int vm_new_error(struct request *request, int r)
 	return rpc_error_kernel(&request->error, -r, "setting up what a VM needs");
 }
 
-static int open_files(struct request *request, const struct vm *vm, struct vm_files *ret)
-{
-	cleanup_fd int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	int mailbox;
-
-	if (kvm < 0)
-		return rpc_error_kernel(&request->error, errno, "opening /dev/kvm");
-	mailbox = fcntl(mailbox_fd(vm->mailbox), F_DUPFD_CLOEXEC, 3);
-	if (mailbox < 0)
-		return rpc_error_kernel(&request->error, errno, "duplicating the mailbox's fd");
-	*ret = (struct vm_files){kvm, mailbox};
-	kvm = -1; /* handed over */
-	return 0;
-}
-
 static int start(struct request *request, struct vm *vm)
 {
-	struct vm_files files = {-1, -1};
-	int r = 0;
+	int r = request_answer_vm(request, vm);
 
-	if (vm->mailbox)
-		r = open_files(request, vm, &files);
-	if (r < 0)
-		return r;
-	if (watch_process(request->gmemd, vm) < 0) {
-		fd_close(files.kvm);
-		fd_close(files.mailbox);
-		return rpc_error_internal(&request->error, "no memory");
-	}
-	json_add_string(request->result, "vm", vm->id);
-	json_add_string(request->result, "uuid", vm->uuid);
-	describe_files(request, vm, &files);
-	return 0;
+	if (r == 0 && watch_process(request->gmemd, vm) < 0)
+		r = rpc_error_internal(&request->error, "no memory");
+	return r;
 }
 
 static void announce(struct request *request, const struct vm *vm)
@@ -236,7 +180,7 @@ static int open_vm(struct request *request, unsigned type)
 	make_room(request);
 	r = vm_new(registry, &request->caller->process, &wanted, &vm);
 	if (r < 0)
-		return vm_new_error(request, r);
+		return request_vm_error(request, r);
 	r = start(request, vm);
 	if (r < 0)
 		vm_free(vm);
@@ -247,14 +191,13 @@ static int open_vm(struct request *request, unsigned type)
 
 int handle_vm_open(struct request *request)
 {
+	const struct vm_open_parameters *parameters = &request->parameters.vm_open;
 	unsigned type = 0;
 	int r;
 
 	r = check_offer(request, &type);
 	if (r == 0)
-		r = check_process(request);
-	if (r == 0)
-		r = check_names(request);
+		r = request_may_have_vm(request, parameters->name, parameters->uuid);
 	return r < 0 ? r : open_vm(request, type);
 }
 
@@ -270,6 +213,9 @@ int handle_vm_gate(struct request *request)
 	if (vm->gate == VM_GATE_NONE)
 		return rpc_error_conflict(
 			&request->error, "gate", "The VM was opened to do without a gate");
+	if (vm->gate == VM_GATE_LOST)
+		return rpc_error_conflict(&request->error, "gate",
+			"The VM's gate has lost its listener, which another can't stand in for");
 	if (vm->listener >= 0)
 		return rpc_error_conflict(
 			&request->error, "listener", "The VM's listener was handed over already");
@@ -282,6 +228,7 @@ int handle_vm_gate(struct request *request)
 		return rpc_error_internal(&request->error, "no memory");
 	}
 	request_take_fd(request, parameters->listener);
+	custody_put_one(vm->registry->custody, CUSTODY_VM_GATE, vm->number, 0, vm->listener);
 	gate_wake_in_sync(vm->listener);
 	return 0;
 }

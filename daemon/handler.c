@@ -11,6 +11,9 @@
 #include "daemon/outcome.h"
 #include "protocol/json.h"
 
+/* A verification takes less, but for a VMM that makes it slow. */
+#define RETRY_MS 50
+
 bool caller_sees_vm(const struct caller *caller, const struct vm *vm)
 {
 	if (caller->access == ACCESS_OPERATOR)
@@ -41,6 +44,9 @@ int request_gated_vm(struct request *request, const char *id, struct vm **ret)
 	r = request_vm(request, id, &vm);
 	if (r < 0)
 		return r;
+	if (vm->resuming)
+		return rpc_error_busy(
+			&request->error, "The VM's mailbox is being verified", RETRY_MS);
 	if (vm->gate == VM_GATE_PENDING && vm->listener < 0)
 		return rpc_error_not_permitted(&request->error, "the gate's listener, by vm.gate");
 	*ret = vm;

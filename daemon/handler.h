@@ -27,7 +27,7 @@ struct caller {
 	/* Of answers that come later: see deferral.h. */
 	struct deferral_list deferrals;
 	unsigned held; /* answers that must come before anything else is read */
-	void (*send)(struct caller *caller, struct json_object *message);
+	void (*send)(struct caller *caller, struct json_object *message, struct fd_list *take_fds);
 	void (*go_on)(struct caller *caller); /* reading, when nothing is held any more */
 };
 
@@ -57,6 +57,7 @@ handler handle_host_describe;
 handler handle_rpc_discover;
 handler handle_vm_open;
 handler handle_vm_gate;
+handler handle_vm_resume;
 handler handle_vm_list;
 handler handle_vm_get;
 handler handle_vm_close;
@@ -83,6 +84,16 @@ int request_vm(struct request *request, const char *id, struct vm **ret);
 int request_gated_vm(struct request *request, const char *id, struct vm **ret);
 /* The same for a memory. busy while it is pending. */
 int request_memory(struct request *request, uint64_t id, struct memory **ret);
+
+/* Whether the caller's process may have one more VM, of that name and UUID, which may be NULL. */
+int request_may_have_vm(struct request *request, const char *name, const char *uuid);
+/* Fills in why vm_new() or vm_resume() made none. */
+int request_vm_error(struct request *request, int r);
+/* Adds what its process works with to the result: its ids, the device and the mailbox. */
+int request_answer_vm(struct request *request, const struct vm *vm);
+/* Fills in why memory_new() made none. */
+int request_memory_error(
+	struct request *request, int r, const struct budget *refused, uint64_t requested);
 
 /* Has the fd go with the answer as the result's member of that name. Takes it. */
 void request_answer_fd(

@@ -13,6 +13,8 @@
 
 #include "daemon/capacity.h"
 #include "daemon/commitment.h"
+#include "daemon/custody.h"
+#include "daemon/vm_ledger.h"
 #include "kernel/cleanup.h"
 #include "kernel/model/model.h"
 
@@ -30,20 +32,19 @@ RB_GENERATE(memory_tree, memory, in_vm, memory_compare_id)
 RB_GENERATE_LOCAL(memory_id_tree, memory, by_id, memory_compare_id)
 RB_GENERATE_LOCAL(memory_file_tree, memory, by_file, memory_compare_file)
 
-static int memory_set_up(struct memory *memory, const struct memory_request *request)
+static int memory_set_up(struct memory *memory, const char *name)
 {
-	struct registry *registry = memory->vm->registry;
+	struct vm *vm = memory->vm;
 	int r;
 
-	r = user_charge(registry->users, memory->vm->process.uid, USER_MEMORIES, &memory->user);
+	r = user_charge(vm->registry->users, vm->process.uid, USER_MEMORIES, &memory->user);
 	if (r < 0)
 		return r;
-	if (request->name) {
-		memory->name = strdup(request->name);
+	if (name) {
+		memory->name = strdup(name);
 		if (!memory->name)
 			return -ENOMEM;
 	}
-	memory->id = registry_next_id(registry);
 	return 0;
 }
 
@@ -89,6 +90,15 @@ static struct budget *node_budget_of(const struct memory *memory)
 	return capacity_of_node(vm->registry->capacity, (unsigned)memory->node);
 }
 
+static void memory_enlist(struct memory *memory)
+{
+	struct vm *vm = memory->vm;
+
+	RB_INSERT(memory_tree, &vm->memories, memory);
+	RB_INSERT(memory_id_tree, &vm->registry->memories, memory);
+	vm->n_memories++;
+}
+
 int memory_new(struct vm *vm, const struct memory_request *request, struct memory **ret,
 	const struct budget **ret_refused, uint64_t *ret_bytes)
 {
@@ -108,36 +118,18 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
 	memory->flags = request->flags;
 	memory->node = request->node;
 	memory->node_budget = node_budget_of(memory);
-	r = memory_set_up(memory, request);
+	memory->id = request->id ? request->id : registry_next_id(vm->registry);
+	r = memory_set_up(memory, request->name);
 	refused = r == 0 ? memory_charge(memory, ret_bytes) : NULL;
 	if (r < 0 || refused) {
 		memory_unset(memory);
 		*ret_refused = refused;
 		return r < 0 ? r : -ENOSPC;
 	}
-	RB_INSERT(memory_tree, &vm->memories, memory);
-	RB_INSERT(memory_id_tree, &vm->registry->memories, memory);
-	vm->n_memories++;
+	memory_enlist(memory);
+	vm_ledger_note_memory(memory);
 	*ret = memory;
 	return 0;
-}
-
-struct memory *memory_free(struct memory *memory)
-{
-	struct vm *vm;
-
-	if (!memory)
-		return NULL;
-	assert(memory->n_slots == 0);
-	vm = memory->vm;
-	RB_REMOVE(memory_tree, &vm->memories, memory);
-	RB_REMOVE(memory_id_tree, &vm->registry->memories, memory);
-	if (memory->fd >= 0)
-		RB_REMOVE(memory_file_tree, &vm->registry->memory_files, memory);
-	vm->n_memories--;
-	memory_give_back(memory);
-	memory_unset(memory);
-	return NULL;
 }
 
 static int memory_take_file(struct memory *memory, int consume_fd)
@@ -150,7 +142,65 @@ static int memory_take_file(struct memory *memory, int consume_fd)
 		return -EEXIST;
 	memory->fd = consume_fd;
 	memory->state = OBJECT_READY;
+	custody_put_one(memory->vm->registry->custody, CUSTODY_MEMORY, memory->vm->number,
+		memory->id, memory->fd);
+	vm_ledger_note_memory(memory);
 	return 0;
+}
+
+int memory_recover(struct vm *vm, const struct memory_record *record, const char *name,
+	int consume_fd, struct memory **ret)
+{
+	struct memory *memory = calloc(1, sizeof *memory);
+	uint64_t none;
+	int r;
+
+	if (!memory)
+		return -ENOMEM;
+	*memory = (struct memory){.vm = vm,
+		.id = record->id,
+		.size = record->size,
+		.backing = record->backing,
+		.flags = record->flags,
+		.node = record->node,
+		.fd = -1};
+	memory->node_budget = node_budget_of(memory);
+	r = memory_set_up(memory, name);
+	if (r == 0 && memory_charge(memory, &none))
+		r = -ENOSPC;
+	if (r < 0) {
+		memory_unset(memory);
+		return r;
+	}
+	memory_enlist(memory);
+	if (consume_fd >= 0)
+		r = memory_take_file(memory, consume_fd);
+	if (r < 0)
+		memory_free(memory);
+	else
+		*ret = memory;
+	return r;
+}
+
+struct memory *memory_free(struct memory *memory)
+{
+	struct vm *vm;
+
+	if (!memory)
+		return NULL;
+	assert(memory->n_slots == 0);
+	vm = memory->vm;
+	vm_ledger_forget_memory(memory);
+	if (memory->fd >= 0)
+		custody_drop(vm->registry->custody, CUSTODY_MEMORY, vm->number, memory->id);
+	RB_REMOVE(memory_tree, &vm->memories, memory);
+	RB_REMOVE(memory_id_tree, &vm->registry->memories, memory);
+	if (memory->fd >= 0)
+		RB_REMOVE(memory_file_tree, &vm->registry->memory_files, memory);
+	vm->n_memories--;
+	memory_give_back(memory);
+	memory_unset(memory);
+	return NULL;
 }
 
 int memory_adopt(struct memory *memory, int consume_fd)
@@ -170,13 +220,31 @@ void memory_take_model(struct memory *memory, struct model_memory *take_model, i
 	memory_take_file(memory, take_fd);
 }
 
+static void memfd_name(const struct memory *memory, char ret[static 64])
+{
+	snprintf(ret, 64, "gmemd-memory-%" PRIu64, memory->id);
+}
+
+int memory_adopt_memfd(struct memory *memory, int consume_fd)
+{
+	char name[64];
+	uint64_t size;
+
+	memfd_name(memory, name);
+	if (!memory_file_is_own_memfd(consume_fd, name))
+		return -EINVAL;
+	if (memory_file_size(consume_fd, &size) < 0 || size != memory->size)
+		return -EINVAL;
+	return memory_take_file(memory, consume_fd);
+}
+
 int memory_make_memfd(struct memory *memory)
 {
 	cleanup_fd int fd = -1;
 	char name[64];
 	int r;
 
-	snprintf(name, sizeof name, "gmemd-memory-%" PRIu64, memory->id);
+	memfd_name(memory, name);
 	r = memory_file_create_memfd(name, memory->size, &fd);
 	if (r == 0)
 		r = memory_take_file(memory, fd);

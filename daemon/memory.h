@@ -12,6 +12,7 @@
 #pragma once
 
 #include "daemon/node.h"
+#include "daemon/record.h"
 #include "daemon/vm.h"
 #include "kernel/memory_file.h"
 #include "protocol/methods.h"
@@ -34,7 +35,9 @@ struct memory {
 	uint64_t resident; /* bytes of pages when they were last counted */
 	struct file_identity file;
 	struct model_memory *model; /* with the model */
-	unsigned n_slots;           /* that use it */
+	uint32_t record;            /* in its VM's ledger; 0: none */
+	uint32_t name_records[NAME_RECORDS];
+	unsigned n_slots; /* that use it */
 	struct slot_offset_tree slots_by_offset;
 	struct slot_shared_tree slots_by_shared_offset; /* whose shared half it is */
 };
@@ -46,7 +49,8 @@ struct memory_request {
 	uint64_t size;
 	enum memory_backing backing;
 	uint64_t flags;
-	int node; /* or NODE_ANY */
+	int node;    /* or NODE_ANY */
+	uint64_t id; /* 0: the next */
 };
 
 /*
@@ -55,6 +59,10 @@ struct memory_request {
  */
 int memory_new(struct vm *vm, const struct memory_request *request, struct memory **ret,
 	const struct budget **ret_refused, uint64_t *ret_bytes);
+/* One as a predecessor has left it, charged. fd is consumed on success; -1
+ * while it is pending. -ENOMEM, -EEXIST where another memory has this file. */
+int memory_recover(struct vm *vm, const struct memory_record *record, const char *name,
+	int consume_fd, struct memory **ret);
 /* Gives the charge back and closes the file. No slot may use it. Takes NULL, returns NULL. */
 struct memory *memory_free(struct memory *memory);
 
@@ -65,6 +73,9 @@ struct memory *memory_free(struct memory *memory);
 int memory_adopt(struct memory *memory, int consume_fd);
 /* The same for the model's file and its memory, which are the memory's now. */
 void memory_take_model(struct memory *memory, struct model_memory *take_model, int take_fd);
+/* Makes a pending memfd ready with the file that an earlier gmemd made for it, which is consumed on
+ * success. Errors are memory_adopt()'s. */
+int memory_adopt_memfd(struct memory *memory, int consume_fd);
 /* Makes a pending memfd ready. */
 int memory_make_memfd(struct memory *memory);
 

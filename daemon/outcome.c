@@ -5,6 +5,7 @@
 #include "daemon/outcome.h"
 
 #include "daemon/conversion.h"
+#include "daemon/vm_ledger.h"
 
 static void created(struct events *events, struct memory *memory, bool done)
 {
@@ -16,6 +17,7 @@ static void created(struct events *events, struct memory *memory, bool done)
 static void bound(struct events *events, struct slot *slot, bool done)
 {
 	slot->state = OBJECT_READY;
+	vm_ledger_note_slot(slot);
 	events_slot(events, slot, done ? EVENT_SLOT_BOUND : EVENT_SLOT_FAILED);
 	if (!done)
 		slot_free(slot);
@@ -24,9 +26,29 @@ static void bound(struct events *events, struct slot *slot, bool done)
 static void unbound(struct events *events, struct slot *slot, bool done)
 {
 	slot->state = OBJECT_READY;
+	vm_ledger_note_slot(slot);
 	events_slot(events, slot, done ? EVENT_SLOT_UNBOUND : EVENT_SLOT_FAILED);
 	if (done)
 		slot_free(slot);
+}
+
+/* Who reports it again has not heard the answer. */
+static void note_settled(const struct call *call, unsigned done)
+{
+	struct vm *vm = call->vm;
+
+	vm->settled.call = call->id;
+	vm->settled.done = done;
+	vm_ledger_note_vm(vm);
+}
+
+/* A successor repeats what follows, should this gmemd end amid it. */
+static void note_settling(struct call *call, unsigned done)
+{
+	call->settling = true;
+	call->done = done;
+	vm_ledger_note_call(call);
+	vm_ledger_commit(call->vm);
 }
 
 int outcome_settle(
@@ -49,12 +71,14 @@ int outcome_settle(
 			unbound(events, call->slot, done);
 		break;
 	case CALL_CONVERT:
+		note_settling(call, done);
 		r = conversion_end(
 			call->vm, call->conversion, call->first, call->count, done, &discarded);
 		break;
 	}
 	if (r < 0)
 		return r;
+	note_settled(call, done);
 	call_free(call);
 	*ret_discarded = discarded;
 	return 0;

@@ -176,11 +176,10 @@ static void go_on(struct caller *caller)
 }
 
 /* A peer that can't be sent to is found out when it is next read or written. */
-static void send_later_answer(struct caller *caller, struct json_object *message)
+static void send_later_answer(
+	struct caller *caller, struct json_object *message, struct fd_list *take_fds)
 {
-	struct fd_list none = {.count = 0};
-
-	peer_send(PEER_OF_CALLER(caller), message, &none);
+	peer_send(PEER_OF_CALLER(caller), message, take_fds);
 }
 
 static void readable(evutil_socket_t fd, short what, void *context)

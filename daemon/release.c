@@ -13,6 +13,7 @@
 #include "daemon/log.h"
 #include "daemon/preallocating.h"
 #include "daemon/pressure_watch.h"
+#include "daemon/vm_ledger.h"
 #include "protocol/json.h"
 
 /* What is to be done once the pages are gone, and for whom. */
@@ -84,6 +85,7 @@ static void forget_memory(struct gmemd *gmemd, struct memory *memory)
 {
 	events_memory(&gmemd->events, memory, EVENT_MEMORY_CLOSED);
 	memory_free(memory);
+	vm_ledgers_commit(&gmemd->registry);
 }
 
 /* Its VM may have been released meanwhile, which then has it. */
@@ -239,7 +241,7 @@ int release_vm(struct request *request, struct vm *vm)
 }
 
 /* False where it is done. */
-static bool release_later(struct gmemd *gmemd, struct vm *vm, struct bulk_job *job)
+static bool release_later(struct gmemd *gmemd, struct vm *vm, struct bulk_job *job, bool ended)
 {
 	struct release *release = calloc(1, sizeof *release);
 
@@ -247,7 +249,7 @@ static bool release_later(struct gmemd *gmemd, struct vm *vm, struct bulk_job *j
 		free(release);
 		return false;
 	}
-	*release = (struct release){.gmemd = gmemd, .vm = vm, .ended = true};
+	*release = (struct release){.gmemd = gmemd, .vm = vm, .ended = ended};
 	job->done = vm_released;
 	job->context = release;
 	vm->releasing = !bulk_do(gmemd->bulk, job);
@@ -266,11 +268,40 @@ void release_ended_vm(struct gmemd *gmemd, struct vm *vm)
 	if (vm->releasing)
 		return; /* what does that frees it */
 	job = job_of_vm(vm);
-	if (release_later(gmemd, vm, job))
+	if (release_later(gmemd, vm, job, /* ended= */ true))
 		return;
 	vm_drop(vm);
 	if (!was_released)
 		tell_released(gmemd, vm, /* ended= */ true, job ? bulk_job_released(job) : 0);
 	vm_free(vm);
 	bulk_job_free(job);
+}
+
+void release_rest(struct gmemd *gmemd, struct vm *vm)
+{
+	struct bulk_job *job = job_of_vm(vm);
+
+	vm_stop(vm);
+	if (release_later(gmemd, vm, job, /* ended= */ false))
+		return;
+	vm_drop(vm);
+	bulk_job_free(job);
+}
+
+void release_closing_memory(struct gmemd *gmemd, struct memory *memory)
+{
+	struct bulk_job *job = bulk_job_new(1);
+	struct release *release = calloc(1, sizeof *release);
+
+	if (job && release) {
+		*release = (struct release){.gmemd = gmemd, .memory = memory->id};
+		bulk_job_add(job, BULK_PUNCH, memory->fd, 0, memory->size);
+		job->done = memory_released;
+		job->context = release;
+		if (!bulk_do(gmemd->bulk, job))
+			return;
+	}
+	forget_memory(gmemd, memory);
+	bulk_job_free(job);
+	free(release);
 }

@@ -19,6 +19,10 @@ int release_vm(struct request *request, struct vm *vm);
 /* For nobody's request: the VM's process has ended. The VM is freed. */
 void release_ended_vm(struct gmemd *gmemd, struct vm *vm);
 
+/* What a predecessor was amid: of a released VM, which stays listed, and of a memory. */
+void release_rest(struct gmemd *gmemd, struct vm *vm);
+void release_closing_memory(struct gmemd *gmemd, struct memory *memory);
+
 /* Adds "reclaimed" and "resident" to the result. The memory stays. */
 int release_ranges(struct request *request, struct memory *memory, const struct file_range *ranges,
 	size_t count);

@@ -5,6 +5,7 @@
 #include "daemon/serve.h"
 
 #include "daemon/deferral.h"
+#include "daemon/vm_ledger.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
 
@@ -14,6 +15,7 @@ static handler *const handlers[METHODS] = {
 	[METHOD_RPC_DISCOVER] = handle_rpc_discover,
 	[METHOD_VM_OPEN] = handle_vm_open,
 	[METHOD_VM_GATE] = handle_vm_gate,
+	[METHOD_VM_RESUME] = handle_vm_resume,
 	[METHOD_VM_LIST] = handle_vm_list,
 	[METHOD_VM_GET] = handle_vm_get,
 	[METHOD_VM_CLOSE] = handle_vm_close,
@@ -104,6 +106,7 @@ enum serve_outcome serve(
 	request->notification = read.notification;
 	if (r == 0)
 		r = carry_out(&read, request);
+	vm_ledgers_commit(&request->gmemd->registry);
 	if (r == REQUEST_DEFERRED) {
 		request->result = json_unref(request->result);
 		return SERVE_DEFERRED;

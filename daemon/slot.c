@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "daemon/vm_ledger.h"
+
 /*
  * Ranges in a tree never overlap. Comparing a range with them finds one that it overlaps, if there
  * is any: overlapping ranges compare equal.
@@ -125,7 +127,7 @@ int slot_new(struct vm *vm, const struct slot_request *request, struct slot **re
 
 	if (vm->n_slots >= vm->registry->config->slots_per_vm)
 		return -EDQUOT;
-	slot = malloc(sizeof *slot);
+	slot = calloc(1, sizeof *slot);
 	if (!slot)
 		return -ENOMEM;
 	slot_fill(slot, vm, request);
@@ -133,6 +135,7 @@ int slot_new(struct vm *vm, const struct slot_request *request, struct slot **re
 	RB_INSERT(slot_address_tree, &vm->slots_by_address, slot);
 	vm->n_slots++;
 	join_memories(slot);
+	vm_ledger_note_slot(slot);
 	*ret = slot;
 	return 0;
 }
@@ -144,6 +147,7 @@ struct slot *slot_free(struct slot *slot)
 	if (!slot)
 		return NULL;
 	vm = slot->vm;
+	vm_ledger_forget_slot(slot);
 	RB_REMOVE(slot_tree, &vm->slots, slot);
 	RB_REMOVE(slot_address_tree, &vm->slots_by_address, slot);
 	vm->n_slots--;

@@ -26,6 +26,7 @@ struct slot {
 	uint64_t shared_offset;
 	uint64_t flags; /* enum slot_flags */
 	enum object_state state;
+	uint32_t record; /* in its VM's ledger; 0: none */
 };
 
 RB_PROTOTYPE(slot_tree, slot, by_number, )

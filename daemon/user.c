@@ -25,6 +25,7 @@ RB_HEAD(user_tree, user);
 struct users {
 	struct user_tree tree;
 	uint64_t limits[USER_RESOURCES];
+	bool lifted;
 };
 
 static int user_compare(struct user *a, struct user *b)
@@ -97,13 +98,18 @@ int user_charge(struct users *users, uid_t uid, enum user_resource resource, str
 
 	if (r < 0)
 		return r;
-	if (user->held[resource] >= users->limits[resource]) {
+	if (user->held[resource] >= users->limits[resource] && !users->lifted) {
 		user_free_unused(user);
 		return -EDQUOT;
 	}
 	user->held[resource]++;
 	*ret = user;
 	return 0;
+}
+
+void users_lift_limits(struct users *users, bool lifted)
+{
+	users->lifted = lifted;
 }
 
 static uint64_t held(const struct users *users, uid_t uid, enum user_resource resource)

@@ -25,6 +25,8 @@ struct users *users_free(struct users *users);
 /* Charges one to the uid. -EDQUOT at its limit, -ENOMEM. *ret is to be given back by
  * user_give_back(). */
 int user_charge(struct users *users, uid_t uid, enum user_resource resource, struct user **ret);
+/* While what a predecessor had is taken back, no limit refuses. */
+void users_lift_limits(struct users *users, bool lifted);
 /* Whether the uid is charged any. */
 bool user_holds(const struct users *users, uid_t uid, enum user_resource resource);
 /* Whether the uid could be charged one more. */

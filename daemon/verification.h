@@ -15,6 +15,7 @@ struct verification {
 	struct mapping_expected expected;
 	int result;         /* of mapping_verify() */
 	const char *reason; /* a constant, where the result is negative */
+	void *context;      /* of who started it */
 };
 
 typedef void verification_done(struct gmemd *gmemd, const struct verification *verification);

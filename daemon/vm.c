@@ -16,7 +16,14 @@
 
 #include "daemon/backend.h"
 #include "daemon/capacity.h"
+#include "daemon/custody.h"
+#include "daemon/label.h"
+#include "daemon/memory.h"
+#include "daemon/record.h"
+#include "daemon/vm_ledger.h"
 #include "kernel/cleanup.h"
+#include "kernel/frames.h"
+#include "kernel/ledger.h"
 
 static int vm_compare_id(struct vm *a, struct vm *b)
 {
@@ -35,12 +42,15 @@ RB_GENERATE(vm_process_tree, vm, by_process, vm_compare_process)
  * Ids must not repeat before the host reboots, though gmemd may restart: they begin with the time
  * since boot, which runs faster than VMs and memories can be made.
  */
+#define IDS_PER_SECOND 10000
+
 static uint64_t first_id(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 10000 + (uint64_t)now.tv_nsec / 100000;
+	return (uint64_t)now.tv_sec * IDS_PER_SECOND +
+	       (uint64_t)now.tv_nsec / (1000000000 / IDS_PER_SECOND);
 }
 
 void registry_init(struct registry *registry, const struct backend *backend,
@@ -55,10 +65,18 @@ void registry_init(struct registry *registry, const struct backend *backend,
 		.capacity = capacity,
 		.last_id = first_id(),
 	};
+	registry->first_id = registry->last_id;
+	TAILQ_INIT(&registry->noted);
 }
 
 void registry_clear(struct registry *registry)
 {
+	struct vm *vm;
+
+	registry->leaving = true;
+	registry->custody = NULL;
+	RB_FOREACH (vm, vm_tree, &registry->vms)
+		vm_ledger_close(vm);
 	while (!RB_EMPTY(&registry->vms))
 		vm_free(RB_MIN(vm_tree, &registry->vms));
 }
@@ -106,30 +124,58 @@ static void vm_set_uuid(struct vm *vm, const char *uuid)
 	snprintf(vm->uuid, sizeof vm->uuid, SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(id));
 }
 
-static int vm_set_up(struct vm *vm, const struct process *process, const struct vm_request *request)
+/* Its process's pidfd is duplicated. */
+static int vm_set_up(struct vm *vm, const struct process *process, const char *name)
 {
 	int r;
 
 	r = user_charge(vm->registry->users, process->uid, USER_VMS, &vm->user);
 	if (r < 0)
 		return r;
-	vm->name = strdup(request->name);
+	vm->name = strdup(name);
 	if (!vm->name)
 		return -ENOMEM;
 	vm->process = *process;
 	vm->process.pidfd = fcntl(process->pidfd, F_DUPFD_CLOEXEC, 3);
-	if (vm->process.pidfd < 0)
-		return -errno;
-	vm_set_uuid(vm, request->uuid);
-	if (budget_promise(&vm->budget))
-		return -ENOSPC;
-	return vm->registry->backend->open(vm);
+	return vm->process.pidfd < 0 ? -errno : 0;
 }
 
 static struct budget budget_of_vm(struct registry *registry, uint64_t commit_limit)
 {
 	return (struct budget){
 		.scope = "vm", .limit = commit_limit, .within = &registry->capacity->host};
+}
+
+static struct vm *vm_allocate(struct registry *registry, unsigned type, uint64_t commit_limit)
+{
+	struct vm *vm = calloc(1, sizeof *vm);
+
+	if (!vm)
+		return NULL;
+	vm->registry = registry;
+	vm->type = type;
+	vm->process.pidfd = -1;
+	vm->listener = -1;
+	vm->frames = -1;
+	vm->budget = budget_of_vm(registry, commit_limit);
+	TAILQ_INIT(&vm->calls);
+	return vm;
+}
+
+static void vm_enlist(struct vm *vm, uint64_t number)
+{
+	vm->number = number;
+	snprintf(vm->id, sizeof vm->id, "vm-%" PRIu64, number);
+	RB_INSERT(vm_tree, &vm->registry->vms, vm);
+	RB_INSERT(vm_process_tree, &vm->registry->vms_by_process, vm);
+}
+
+/* Makes what is put to the keeper. */
+static int vm_outlive(struct vm *vm)
+{
+	int r = vm_ledger_new(vm);
+
+	return r == 0 && vm_has_private_memory(vm) ? frames_new(&vm->frames) : r;
 }
 
 const struct budget *registry_refuses(struct registry *registry, uint64_t commit_limit)
@@ -149,35 +195,150 @@ int vm_new(struct registry *registry, const struct process *process,
 
 	if (RB_FIND(vm_process_tree, &registry->vms_by_process, &key))
 		return -EEXIST;
-	vm = calloc(1, sizeof *vm);
+	vm = vm_allocate(registry, request->type, request->commit_limit);
 	if (!vm)
 		return -ENOMEM;
-	vm->registry = registry;
-	vm->type = request->type;
 	vm->initially_private = request->initially_private;
 	vm->charge = request->charge;
 	vm->gate = request->gate ? VM_GATE_PENDING : VM_GATE_NONE;
-	vm->process.pidfd = -1;
-	vm->listener = -1;
-	vm->budget = budget_of_vm(registry, request->commit_limit);
-	TAILQ_INIT(&vm->calls);
-	r = vm_set_up(vm, process, request);
+	vm_set_uuid(vm, request->uuid);
+	r = vm_set_up(vm, process, request->name);
+	if (r == 0 && budget_promise(&vm->budget))
+		r = -ENOSPC;
+	if (r == 0) {
+		vm_enlist(vm, registry_next_id(registry));
+		r = registry->backend->open(vm);
+	}
+	if (r == 0 && registry->custody)
+		r = vm_outlive(vm);
 	if (r < 0) {
 		vm_free(vm);
 		return r;
 	}
-	vm->number = registry_next_id(registry);
-	snprintf(vm->id, sizeof vm->id, "vm-%" PRIu64, vm->number);
-	RB_INSERT(vm_tree, &registry->vms, vm);
-	RB_INSERT(vm_process_tree, &registry->vms_by_process, vm);
+	vm_put(vm);
 	*ret = vm;
 	return 0;
+}
+
+int vm_recover(struct registry *registry, const struct vm_recovery *recovery, struct vm **ret)
+{
+	const struct vm_record *record = recovery->record;
+	const struct process process = {
+		.pid = record->pid, .uid = record->uid, .pidfd = recovery->pidfd};
+	struct vm *vm = vm_allocate(registry, record->type, record->commit_limit);
+	sd_id128_t uuid;
+	int r;
+
+	if (!vm)
+		return -ENOMEM;
+	r = vm_set_up(vm, &process, recovery->name);
+	if (r == 0 && budget_promise(&vm->budget))
+		r = -ENOSPC;
+	if (r < 0) {
+		vm_free(vm);
+		return r;
+	}
+	memcpy(&uuid, record->uuid, sizeof uuid);
+	snprintf(vm->uuid, sizeof vm->uuid, SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(uuid));
+	vm->state = record->state;
+	vm->gate = record->gate;
+	vm->initially_private = record->flags & RECORD_VM_INITIALLY_PRIVATE;
+	vm->charge = record->flags & RECORD_VM_BROKER ? CHARGE_BROKER : CHARGE_VM;
+	vm->rebuilt = record->flags & RECORD_VM_REBUILT;
+	vm->generation = record->generation + 1;
+	vm->last_call = (uint64_t)vm->generation << 32;
+	vm->inherited.call = record->settled_call;
+	vm->inherited.done = record->settled_done;
+	vm->mailbox = recovery->mailbox;
+	vm->listener = recovery->listener;
+	vm->frames = recovery->frames;
+	vm->trap.id = record->trap;
+	vm->trap.answer = record->answer;
+	vm->trap.verifying = record->verifying;
+	vm_enlist(vm, record->number);
+	*ret = vm;
+	return 0;
+}
+
+/* Calls of the earlier ones are not known: they must not be taken for this one's. */
+static uint32_t late_generation(const struct registry *registry)
+{
+	return (uint32_t)(registry->first_id / IDS_PER_SECOND) + 1;
+}
+
+int vm_resume(struct registry *registry, const struct process *process, const struct label *label,
+	struct mailbox *mailbox, struct vm **ret)
+{
+	struct vm key = {.process = {.pid = process->pid}}, *vm;
+	int r;
+
+	if (RB_FIND(vm_process_tree, &registry->vms_by_process, &key))
+		return -EEXIST;
+	vm = vm_allocate(registry, label->type, label->commit_limit);
+	if (!vm)
+		return -ENOMEM;
+	vm_set_uuid(vm, label->uuid);
+	vm->state = VM_RUNNING;
+	vm->gate = label->gate ? VM_GATE_LOST : VM_GATE_NONE;
+	vm->initially_private = label->initially_private;
+	vm->rebuilt = true;
+	vm->generation = late_generation(registry);
+	vm->last_call = (uint64_t)vm->generation << 32;
+	r = vm_set_up(vm, process, label->name);
+	if (r == 0) {
+		vm_enlist(vm, label->number);
+		r = registry->custody ? vm_outlive(vm) : 0;
+	}
+	if (r < 0) {
+		vm_free(vm);
+		return r;
+	}
+	vm->mailbox = mailbox;
+	*ret = vm;
+	return 0;
+}
+
+bool registry_has_had_id(const struct registry *registry, uint64_t id)
+{
+	struct vm key = {.number = id};
+
+	return id > 0 && id <= registry->first_id &&
+	       !RB_FIND(vm_tree, (struct vm_tree *)&registry->vms, &key) &&
+	       !registry_memory((struct registry *)registry, id);
+}
+
+/* What its ledger describes: put at once, so that a successor has all of it or nothing. */
+void vm_put(struct vm *vm)
+{
+	const int fds[] = {vm->ledger ? ledger_fd(vm->ledger) : -1, vm->frames,
+		vm->mailbox ? mailbox_write_fd(vm->mailbox) : -1, vm->listener, vm->process.pidfd};
+	struct keeper_id ids[5];
+	int there[5];
+	size_t count = 0;
+
+	for (unsigned i = 0; vm->ledger && i < 5; i++) {
+		if (fds[i] < 0)
+			continue;
+		ids[count] = (struct keeper_id){CUSTODY_VM_LEDGER + i, vm->number, 0};
+		there[count++] = fds[i];
+	}
+	custody_put(vm->registry->custody, ids, there, count);
+}
+
+static void vm_unput(struct vm *vm)
+{
+	for (uint64_t kind = CUSTODY_VM_LEDGER; kind <= CUSTODY_VM_PROCESS; kind++) {
+		if (vm->ledger)
+			custody_drop(vm->registry->custody, kind, vm->number, 0);
+	}
 }
 
 void vm_stop(struct vm *vm)
 {
 	struct memory *memory;
 
+	vm->state = VM_RELEASED;
+	vm_ledger_note_vm(vm);
 	while (!TAILQ_EMPTY(&vm->calls))
 		call_free(TAILQ_FIRST(&vm->calls));
 	while (!RB_EMPTY(&vm->slots))
@@ -187,13 +348,14 @@ void vm_stop(struct vm *vm)
 	ranges_clear(&vm->in_both);
 	RB_FOREACH (memory, memory_tree, &vm->memories)
 		memory->state = OBJECT_CLOSING;
-	vm->state = VM_RELEASED;
+	vm_ledger_commit(vm);
 }
 
 void vm_drop(struct vm *vm)
 {
 	while (!RB_EMPTY(&vm->memories))
 		memory_free(RB_MIN(memory_tree, &vm->memories));
+	vm_ledger_commit(vm);
 	budget_end_promise(&vm->budget);
 	vm->registry->backend->close(vm);
 }
@@ -209,6 +371,9 @@ struct vm *vm_free(struct vm *vm)
 		RB_REMOVE(vm_tree, &vm->registry->vms, vm);
 		RB_REMOVE(vm_process_tree, &vm->registry->vms_by_process, vm);
 	}
+	vm_unput(vm);
+	vm_ledger_close(vm);
+	fd_close(vm->frames);
 	fd_close(vm->listener);
 	process_release(&vm->process);
 	user_give_back(vm->user, USER_VMS);

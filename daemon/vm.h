@@ -30,7 +30,11 @@ enum vm_gate_state {
 	VM_GATE_NONE,    /* the VM does without one */
 	VM_GATE_PENDING, /* its listener was not handed over, or its VM was not made yet */
 	VM_GATE_ACTIVE,  /* its VM was made behind it */
+	VM_GATE_LOST,    /* it stands, but its listener is gone: what it traps fails */
 };
+
+/* What was decided about a trapped call, before it is answered. */
+enum trap_answer { TRAP_UNDECIDED, TRAP_CONTINUE, TRAP_REFUSE };
 
 /* Of a memory or slot. */
 enum object_state {
@@ -43,9 +47,13 @@ enum object_state {
 struct backend;
 struct call;
 struct capacity;
+struct custody;
+struct label;
+struct ledger;
 struct memory;
 struct model_vm;
 struct slot;
+struct vm_record;
 
 /* Bytes, as commitment.h counts them. */
 struct commitment {
@@ -59,6 +67,7 @@ RB_HEAD(slot_address_tree, slot);
 RB_HEAD(slot_offset_tree, slot);
 RB_HEAD(slot_shared_tree, slot);
 TAILQ_HEAD(call_list, call);
+TAILQ_HEAD(noted_list, vm);
 
 struct vm {
 	RB_ENTRY(vm) by_id;
@@ -76,11 +85,19 @@ struct vm {
 	enum vm_state state;
 	enum vm_gate_state gate;
 
+	struct ledger *ledger; /* NULL: nothing of it outlives gmemd */
+	TAILQ_ENTRY(vm) noted_link;
+	bool noted;              /* there, and not committed */
+	uint32_t generation;     /* how many gmemds have had it before */
 	struct mailbox *mailbox; /* with KVM */
 	struct model_vm *model;  /* with the model */
 	int listener;            /* -1: none yet */
-	bool verifying;          /* KVM_CREATE_VM waits for the check of the mapping */
-	unsigned refusals;       /* of trapped calls, for the log */
+	struct {
+		uint64_t id; /* the last that was received */
+		enum trap_answer answer;
+		uint64_t verifying; /* KVM_CREATE_VM's, while the mapping is checked; 0: none */
+	} trap;
+	unsigned refusals; /* of trapped calls, for the log */
 	struct budget budget;
 	struct commitment commitment;
 	uint64_t own_memory; /* bytes of slots on the VMM's own memory */
@@ -92,12 +109,20 @@ struct vm {
 	unsigned n_slots;
 	struct call_list calls;
 	uint64_t last_call;
+	/* The last that was reported, and as what: to this gmemd, and to the one before it. */
+	struct {
+		uint64_t call;
+		unsigned done;
+	} settled, inherited;
 
 	/* Guest addresses */
 	struct ranges private_ranges;
 	struct ranges converting; /* by calls that are not reported */
 	struct ranges in_both;    /* not discarded from the half that went stale */
+	int frames; /* the first and the last of them in a file; -1: nothing of it outlives gmemd */
 
+	bool rebuilt;   /* from what its process has told, who may tell the rest later */
+	bool resuming;  /* it is not known yet whether the mailbox is mapped as it must be */
 	bool releasing; /* its memories' pages are being given back */
 
 	void *watch; /* what the event loop keeps for it; see watch.h */
@@ -113,8 +138,12 @@ struct registry {
 	const struct config *config;
 	const struct host_offer *host;
 	struct users *users;
+	struct custody *custody;   /* NULL: nothing outlives gmemd */
+	struct noted_list noted;   /* VMs whose ledgers are to be committed */
+	bool leaving;              /* a successor is to find all as it is */
 	struct capacity *capacity; /* the host's */
 	uint64_t last_id;          /* of VMs and memories */
+	uint64_t first_id;         /* up to here they were an earlier gmemd's */
 	struct vm_tree vms;
 	struct vm_process_tree vms_by_process;
 	struct memory_id_tree memories;
@@ -132,6 +161,9 @@ void registry_init(struct registry *registry, const struct backend *backend,
 void registry_clear(struct registry *registry);
 /* An id that no VM or memory had since the host booted. */
 uint64_t registry_next_id(struct registry *registry);
+
+/* Whether an earlier gmemd could have given that id to what this one does not have. */
+bool registry_has_had_id(const struct registry *registry, uint64_t id);
 
 /* NULL where there is none. */
 struct vm *registry_vm_by_id(struct registry *registry, const char *id);
@@ -158,6 +190,29 @@ const struct budget *registry_refuses(struct registry *registry, uint64_t commit
  */
 int vm_new(struct registry *registry, const struct process *process,
 	const struct vm_request *request, struct vm **ret);
+/* What a predecessor has left of a VM. All is the VM's where it succeeds, but the pidfd, the record
+ * and the name. */
+struct vm_recovery {
+	const struct vm_record *record;
+	const char *name;
+	int pidfd;
+	int listener; /* -1: none */
+	int frames;   /* -1: none */
+	struct mailbox *mailbox;
+};
+
+/* A VM as it was, with nothing of what it has yet. -ENOMEM, -EMFILE. */
+int vm_recover(struct registry *registry, const struct vm_recovery *recovery, struct vm **ret);
+
+/*
+ * A VM that gmemd has lost, as its mailbox's label describes it, with nothing of what it has yet.
+ * The mailbox is the VM's where it succeeds. Errors are vm_new()'s.
+ */
+int vm_resume(struct registry *registry, const struct process *process, const struct label *label,
+	struct mailbox *mailbox, struct vm **ret);
+
+/* Puts what is held for it, but for its memories, to the keeper. */
+void vm_put(struct vm *vm);
 /*
  * Forgets it and closes what is held for it. Memory that was not released stays as it is for as
  * long as somebody else holds it. Takes NULL, returns NULL.

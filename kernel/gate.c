@@ -115,3 +115,10 @@ int gate_refuse(int listener, uint64_t id)
 
 	return gate_answer(listener, &answer);
 }
+
+int gate_interrupt(int listener, uint64_t id)
+{
+	struct seccomp_notif_resp answer = {.id = id, .error = -EINTR};
+
+	return gate_answer(listener, &answer);
+}

@@ -59,3 +59,5 @@ int gate_continue(int listener, uint64_t id);
 
 /* Fails the call with EPERM. */
 int gate_refuse(int listener, uint64_t id);
+/* Fails it with EINTR: it may be tried again. */
+int gate_interrupt(int listener, uint64_t id);

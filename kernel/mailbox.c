@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "kernel/cleanup.h"
+#include "kernel/process.h"
 
 /*
  * Below any program's own segments, and low for a reason: what precedes it in a VMM's
@@ -28,6 +29,10 @@
  * until an entry there is used.
  */
 #define MAILBOX_INVALID UINT64_MAX
+
+#define MAILBOX_MODE         0444
+#define MAILBOX_MODE_OPENING 0600
+#define MAILBOX_SEALS        (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 /* Attributes: as many as the ranges of a packet. */
 static const struct {
@@ -51,6 +56,7 @@ struct mailbox_entries {
 
 struct mailbox {
 	int fd; /* read-only */
+	int write_fd;
 	struct file_identity identity;
 	unsigned char *bytes;
 	uint64_t length;
@@ -96,35 +102,22 @@ static int entries_set_up(struct mailbox *mailbox, enum mailbox_command command,
 	entries->bytes = mailbox->bytes + offset;
 	entries->count = length / entries->area.stride;
 	entries->taken = calloc(entries->count, sizeof *entries->taken);
-	if (!entries->taken)
-		return -ENOMEM;
 	entries->free = entries->count;
-	for (unsigned entry = 0; command == MAILBOX_SLOT && entry < entries->count; entry++)
-		entry_invalidate(entries, entry);
-	return 0;
+	return entries->taken ? 0 : -ENOMEM;
 }
 
-/* Maps it writable while that can be done, then seals it; what is left is an fd that can only be
- * read. */
-static int mailbox_make_file(struct mailbox *mailbox)
+/* Maps what write_fd is, and opens it once more so that it can only be read. */
+static int mailbox_map(struct mailbox *mailbox)
 {
-	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
-	cleanup_fd int fd =
-		memfd_create("gmemd-mailbox", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 	char path[64];
 
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)mailbox->length) < 0 || fchmod(fd, 0444) < 0)
-		return -errno;
-	mailbox->bytes = mmap(NULL, mailbox->length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	mailbox->bytes = mmap(
+		NULL, mailbox->length, PROT_READ | PROT_WRITE, MAP_SHARED, mailbox->write_fd, 0);
 	if (mailbox->bytes == MAP_FAILED) {
 		mailbox->bytes = NULL;
 		return -errno;
 	}
-	if (fcntl(fd, F_ADD_SEALS, seals) < 0)
-		return -errno;
-	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", mailbox->write_fd);
 	mailbox->fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (mailbox->fd < 0)
 		return -errno;
@@ -134,11 +127,8 @@ static int mailbox_make_file(struct mailbox *mailbox)
 static int mailbox_set_up(struct mailbox *mailbox)
 {
 	uint64_t offset = 0;
-	int r;
+	int r = mailbox_map(mailbox);
 
-	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++)
-		mailbox->length += area_layout[command].pages * (uint64_t)sysconf(_SC_PAGESIZE);
-	r = mailbox_make_file(mailbox);
 	for (unsigned command = 0; r == 0 && command < MAILBOX_COMMANDS; command++) {
 		r = entries_set_up(mailbox, command, offset);
 		offset += mailbox->entries[command].area.length;
@@ -146,21 +136,185 @@ static int mailbox_set_up(struct mailbox *mailbox)
 	return r;
 }
 
-int mailbox_new(struct mailbox **ret)
+static int make_file(const char *name, uint64_t length, int *ret_fd)
+{
+	cleanup_fd int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)length) < 0 || fchmod(fd, MAILBOX_MODE) < 0)
+		return -errno;
+	*ret_fd = fd;
+	fd = -1; /* handed over */
+	return 0;
+}
+
+/* With nothing but its length. */
+static struct mailbox *mailbox_allocate(void)
 {
 	struct mailbox *mailbox = calloc(1, sizeof *mailbox);
+
+	if (!mailbox)
+		return NULL;
+	mailbox->fd = -1;
+	mailbox->write_fd = -1;
+	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++)
+		mailbox->length += area_layout[command].pages * (uint64_t)sysconf(_SC_PAGESIZE);
+	return mailbox;
+}
+
+/* Once it is mapped, which F_SEAL_FUTURE_WRITE allows no more. */
+static int seal(const struct mailbox *mailbox, enum mailbox_writers writers)
+{
+	int seals = MAILBOX_SEALS;
+
+	if (writers == MAILBOX_WRITER_ALONE)
+		seals |= F_SEAL_FUTURE_WRITE;
+	return fcntl(mailbox->write_fd, F_ADD_SEALS, seals) < 0 ? -errno : 0;
+}
+
+int mailbox_new(const char *name, enum mailbox_writers writers, struct mailbox **ret)
+{
+	struct mailbox *mailbox = mailbox_allocate();
 	int r;
 
 	if (!mailbox)
 		return -ENOMEM;
-	mailbox->fd = -1;
+	r = make_file(name, mailbox->length, &mailbox->write_fd);
+	if (r == 0)
+		r = mailbox_set_up(mailbox);
+	if (r == 0)
+		r = seal(mailbox, writers);
+	if (r < 0) {
+		mailbox_free(mailbox);
+		return r;
+	}
+	for (unsigned entry = 0; entry < mailbox->entries[MAILBOX_SLOT].count; entry++)
+		entry_invalidate(&mailbox->entries[MAILBOX_SLOT], entry);
+	*ret = mailbox;
+	return 0;
+}
+
+int mailbox_open(int fd, struct mailbox **ret)
+{
+	struct mailbox *mailbox = mailbox_allocate();
+	uint64_t size;
+	int r;
+
+	if (!mailbox)
+		return -ENOMEM;
+	if (memory_file_size(fd, &size) < 0 || size != mailbox->length ||
+		!(fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK)) {
+		mailbox_free(mailbox);
+		return -EBADMSG;
+	}
+	mailbox->write_fd = fd;
 	r = mailbox_set_up(mailbox);
 	if (r < 0) {
+		mailbox->write_fd = -1; /* stays the caller's */
 		mailbox_free(mailbox);
 		return r;
 	}
 	*ret = mailbox;
 	return 0;
+}
+
+/* To all but its owner. A process that was killed while it opened one again leaves the other. */
+static bool is_closed_mode(mode_t mode)
+{
+	return mode == MAILBOX_MODE || mode == MAILBOX_MODE_OPENING;
+}
+
+/* Seals first: only a memfd that was made to be sealed has these, so no file system of a peer's is
+ * asked for the rest. */
+static bool is_own_mailbox(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat status;
+
+	return seals >= 0 && (seals & MAILBOX_SEALS) == MAILBOX_SEALS && fstat(fd, &status) == 0 &&
+	       S_ISREG(status.st_mode) && is_closed_mode(status.st_mode & 07777) &&
+	       status.st_uid == geteuid();
+}
+
+int mailbox_name(int fd, char *ret, size_t size)
+{
+	static const char before[] = "/memfd:", after[] = " (deleted)";
+	char target[MAILBOX_NAME_SIZE + sizeof before + sizeof after];
+	size_t length;
+
+	if (!is_own_mailbox(fd) || process_file_target(getpid(), fd, target, sizeof target) < 0)
+		return -EBADMSG;
+	length = strlen(target);
+	if (length < strlen(before) + strlen(after) || strncmp(target, before, strlen(before)) != 0)
+		return -EBADMSG;
+	length -= strlen(before) + strlen(after);
+	if (length >= size || strcmp(target + strlen(before) + length, after) != 0)
+		return -EBADMSG;
+	memcpy(ret, target + strlen(before), length);
+	ret[length] = '\0';
+	return 0;
+}
+
+/* Its mode is what keeps it from being written; only its owner can change that, which this process
+ * is. */
+static int open_for_writing(int fd, int *ret_fd)
+{
+	char path[64];
+	int write_fd = -1, r;
+
+	if (fchmod(fd, MAILBOX_MODE_OPENING) < 0)
+		return -errno;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	write_fd = open(path, O_RDWR | O_CLOEXEC);
+	r = write_fd < 0 ? -errno : 0;
+	if (fchmod(fd, MAILBOX_MODE) < 0 && r == 0)
+		r = -errno;
+	if (r < 0)
+		fd_close(write_fd);
+	else
+		*ret_fd = write_fd;
+	return r;
+}
+
+int mailbox_reopen(int fd, struct mailbox **ret)
+{
+	int write_fd = -1, r;
+
+	if (!is_own_mailbox(fd))
+		return -EBADMSG;
+	r = open_for_writing(fd, &write_fd);
+	if (r < 0)
+		return r;
+	r = mailbox_open(write_fd, ret);
+	if (r < 0)
+		fd_close(write_fd);
+	return r;
+}
+
+void mailbox_claim(
+	struct mailbox *mailbox, enum mailbox_command command, unsigned entry, unsigned count)
+{
+	struct mailbox_entries *entries = &mailbox->entries[command];
+
+	for (unsigned i = entry; i < entry + count && i < entries->count; i++) {
+		entries->free -= !entries->taken[i];
+		entries->taken[i] = true;
+	}
+}
+
+void mailbox_clear_free(struct mailbox *mailbox)
+{
+	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++) {
+		struct mailbox_entries *entries = &mailbox->entries[command];
+
+		for (unsigned entry = 0; entry < entries->count; entry++) {
+			bool used = *(uint64_t *)entry_bytes(entries, entry) != 0;
+
+			if (!entries->taken[entry] && (used || command == MAILBOX_SLOT))
+				entry_invalidate(entries, entry);
+		}
+	}
 }
 
 struct mailbox *mailbox_free(struct mailbox *mailbox)
@@ -172,6 +326,7 @@ struct mailbox *mailbox_free(struct mailbox *mailbox)
 	if (mailbox->bytes)
 		munmap(mailbox->bytes, mailbox->length);
 	fd_close(mailbox->fd);
+	fd_close(mailbox->write_fd);
 	free(mailbox);
 	return NULL;
 }
@@ -179,6 +334,11 @@ struct mailbox *mailbox_free(struct mailbox *mailbox)
 int mailbox_fd(const struct mailbox *mailbox)
 {
 	return mailbox->fd;
+}
+
+int mailbox_write_fd(const struct mailbox *mailbox)
+{
+	return mailbox->write_fd;
 }
 
 struct file_identity mailbox_identity(const struct mailbox *mailbox)
@@ -282,4 +442,11 @@ void mailbox_write_attributes(
 	struct mailbox *mailbox, unsigned entry, const struct kvm_memory_attributes *arguments)
 {
 	entry_write(&mailbox->entries[MAILBOX_ATTRIBUTES], entry, arguments, sizeof *arguments);
+}
+
+void mailbox_read_attributes(
+	const struct mailbox *mailbox, unsigned entry, struct kvm_memory_attributes *ret_arguments)
+{
+	memcpy(ret_arguments, entry_bytes(&mailbox->entries[MAILBOX_ATTRIBUTES], entry),
+		sizeof *ret_arguments);
 }

@@ -2,8 +2,10 @@
 /*
  * The mailbox: where gmemd writes the arguments of a VM's ioctls.
  *
- * A small sealed memfd per VM. Only the process that makes it can ever write it; the VMM maps it
- * read-only at the address that it names and passes pointers to its entries to the VM's ioctls.
+ * A small sealed memfd per VM. The VMM has it open for reading alone, and its mode lets nobody open
+ * it for writing; it maps it at the address that gmemd names and passes pointers to its entries to
+ * the VM's ioctls. With F_SEAL_FUTURE_WRITE nobody but its maker could ever write it, be it root; a
+ * successor of gmemd's could not either, so that one that is to outlive gmemd does without.
  * Each command has an area of its own, whole pages, so that no entry can be read as another struct.
  *
  * An entry is free, or taken by whoever called mailbox_take(). A free entry holds bytes that the
@@ -39,13 +41,43 @@ struct mailbox_area {
 
 struct mailbox;
 
-/* A mailbox with all entries free. */
-int mailbox_new(struct mailbox **ret);
+/* Who can write a mailbox, ever. */
+enum mailbox_writers {
+	MAILBOX_WRITER_ALONE, /* this process: F_SEAL_FUTURE_WRITE */
+	/* Whoever is given mailbox_write_fd() too, and who may open what others have not the right
+	 * to: root, and the user that made it. */
+	MAILBOX_WRITER_SUCCESSORS,
+};
+
+/* A file's name, with its NUL: memfd_create(2) takes no longer one. */
+#define MAILBOX_NAME_SIZE 250
+
+/* A mailbox with all entries free. name shows in /proc and never changes. */
+int mailbox_new(const char *name, enum mailbox_writers writers, struct mailbox **ret);
+/*
+ * One that a predecessor has made, whose mailbox_write_fd() fd is; that belongs to it on success.
+ * Its entries are as they were; those that wait must be claimed, the others cleared. -EBADMSG where
+ * it is none.
+ */
+int mailbox_open(int fd, struct mailbox **ret);
+/*
+ * The name of a mailbox that this user has made, by any fd of it: nobody else can make a file that
+ * passes for one, nor write this one. -EBADMSG where it is none.
+ */
+int mailbox_name(int fd, char *ret, size_t size);
+/* The same as mailbox_open() by a read-only fd of it, such as a VMM's, which stays the caller's. */
+int mailbox_reopen(int fd, struct mailbox **ret);
+void mailbox_claim(
+	struct mailbox *mailbox, enum mailbox_command command, unsigned entry, unsigned count);
+/* Makes the bytes of all free entries invalid. */
+void mailbox_clear_free(struct mailbox *mailbox);
 /* Takes NULL, returns NULL. */
 struct mailbox *mailbox_free(struct mailbox *mailbox);
 
 /* A read-only fd of it, for the VMM. Owned by the mailbox. */
 int mailbox_fd(const struct mailbox *mailbox);
+/* One that can write it, for whoever is to open it again. Owned by the mailbox. */
+int mailbox_write_fd(const struct mailbox *mailbox);
 struct file_identity mailbox_identity(const struct mailbox *mailbox);
 /* Where a VMM must map it, and how long it is. */
 uint64_t mailbox_address(const struct mailbox *mailbox);
@@ -79,3 +111,6 @@ void mailbox_write_slot(struct mailbox *mailbox, unsigned entry,
 	const struct kvm_userspace_memory_region2 *arguments);
 void mailbox_write_attributes(
 	struct mailbox *mailbox, unsigned entry, const struct kvm_memory_attributes *arguments);
+/* What was written there. */
+void mailbox_read_attributes(
+	const struct mailbox *mailbox, unsigned entry, struct kvm_memory_attributes *ret_arguments);

@@ -18,6 +18,8 @@
 #include "kernel/process.h"
 #include "kernel/uapi.h"
 
+#define MEMFD_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
 int file_identity_of(int fd, struct file_identity *ret)
 {
 	struct stat status;
@@ -54,6 +56,14 @@ bool memory_file_is_guest_memfd(int fd)
 	       fstatfs(fd, &status) == 0 && status.f_type == GMEM_GUEST_MEMFD_MAGIC;
 }
 
+bool memory_file_is_any(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	return (seals >= 0 && (seals & MEMFD_SEALS) == MEMFD_SEALS) ||
+	       memory_file_is_guest_memfd(fd);
+}
+
 int memory_file_size(int fd, uint64_t *ret_size)
 {
 	struct stat status;
@@ -72,11 +82,28 @@ int memory_file_create_memfd(const char *name, uint64_t size, int *ret_fd)
 		return -errno;
 	if (ftruncate(fd, (off_t)size) < 0)
 		return -errno;
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+	if (fcntl(fd, F_ADD_SEALS, MEMFD_SEALS) < 0)
 		return -errno;
 	*ret_fd = fd;
 	fd = -1; /* handed over */
 	return 0;
+}
+
+/* Seals first: only a memfd that was made to be sealed has these, so no file system of a peer's is
+ * asked for the rest. */
+bool memory_file_is_own_memfd(int fd, const char *name)
+{
+	char target[PATH_MAX], expected[PATH_MAX];
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat status;
+
+	if (seals < 0 || (seals & MEMFD_SEALS) != MEMFD_SEALS)
+		return false;
+	if (fstat(fd, &status) < 0 || status.st_uid != geteuid())
+		return false;
+	snprintf(expected, sizeof expected, "/memfd:%s (deleted)", name);
+	return process_file_target(getpid(), fd, target, sizeof target) == 0 &&
+	       strcmp(target, expected) == 0;
 }
 
 int memory_file_resident_range(int fd, uint64_t offset, uint64_t size, uint64_t *ret_bytes)

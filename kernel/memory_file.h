@@ -25,6 +25,10 @@ int file_identity_compare(const struct file_identity *a, const struct file_ident
 /* Whether fd is a guest_memfd, whoever made it. False too for anything that can't be looked at. */
 bool memory_file_is_guest_memfd(int fd);
 
+/* Whether it is one, or a sealed memfd: a file whose file system is the kernel's own, which answers
+ * at once. */
+bool memory_file_is_any(int fd);
+
 /* The file's size. -EBADF where fd is none. */
 int memory_file_size(int fd, uint64_t *ret_size);
 
@@ -33,6 +37,9 @@ int memory_file_size(int fd, uint64_t *ret_size);
  * system. The caller owns the fd, which has FD_CLOEXEC. name shows in /proc and need not be unique.
  */
 int memory_file_create_memfd(const char *name, uint64_t size, int *ret_fd);
+
+/* Whether fd is such a memfd of this name, that this user has made. */
+bool memory_file_is_own_memfd(int fd, const char *name);
 
 /* Bytes of pages allocated, exact: cachestat(2), Linux 6.5; -ENOSYS before. */
 int memory_file_resident(int fd, uint64_t *ret_bytes);

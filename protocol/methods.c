@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "protocol/packet.h"
+
 /* The largest offset that a file can have, and the largest address of a guest: whole pages of
  * either size below. */
 #define BYTES_MAX ((uint64_t)INT64_MAX & ~(uint64_t)0xffff)
@@ -22,7 +24,7 @@
 	}
 
 static const char *const vm_state_names[] = {"opening", "running", "released", NULL};
-static const char *const gate_state_names[] = {"none", "pending", "active", NULL};
+static const char *const gate_state_names[] = {"none", "pending", "active", "lost", NULL};
 static const char *const memory_state_names[] = {"pending", "ready", "closing", NULL};
 static const char *const slot_state_names[] = {"pending", "bound", "closing", NULL};
 static const char *const gate_wanted_names[] = {"required", "none", NULL};
@@ -128,6 +130,21 @@ static const struct field pressure_fields[] = {
 	END,
 };
 
+static const struct field keeper_fields[] = {
+	{"version", FIELD_STRING, .summary = "The keeper's."},
+	{"uptime", FIELD_INTEGER, .summary = "Seconds since it was started."},
+	{"held", FIELD_INTEGER, .summary = "Files that it held when gmemd connected to it."},
+	END,
+};
+
+static const struct field recovered_fields[] = {
+	{"vms", FIELD_INTEGER, .summary = "VMs."},
+	{"memories", FIELD_INTEGER, .summary = "Their memories."},
+	{"released", FIELD_INTEGER, .summary = "VMs of these whose process had ended."},
+	{"dropped", FIELD_INTEGER, .summary = "Files that belonged to nothing."},
+	END,
+};
+
 static const struct field area_fields[] = {
 	{"request", FIELD_INTEGER, .summary = "The ioctl whose arguments are in this area."},
 	{"address", FIELD_INTEGER, .summary = "Where it begins in the VMM."},
@@ -155,7 +172,8 @@ static const struct field mailbox_fields[] = {
 			.summary = "opening until its VM is made; without a gate, until its "      \
 				   "first call is done."},                                         \
 		{"gate", FIELD_ENUM, .names = gate_state_names,                                    \
-			.summary = "active once the VM was made behind it."},                      \
+			.summary = "active once the VM was made behind it; lost where its "        \
+				   "listener is gone and nothing can be created any more."},       \
 		{"committed", FIELD_INTEGER, .summary = "Bytes charged."},                         \
 		{"resident", FIELD_INTEGER, .summary = "Bytes of pages allocated."},               \
 	{                                                                                          \
@@ -220,6 +238,12 @@ static const struct field host_describe_result[] = {
 	{"limits", FIELD_OBJECT, .fields = limit_fields, .summary = "What a peer may hold."},
 	{"pressure", FIELD_OBJECT, .fields = pressure_fields,
 		.summary = "Whether the host is short of memory."},
+	{"uptime", FIELD_INTEGER, .summary = "Seconds since gmemd was started."},
+	{"keeper", FIELD_OBJECT, FIELD_NULLABLE, .fields = keeper_fields,
+		.summary =
+			"What holds the files that are to outlive gmemd; null where nothing does."},
+	{"recovered", FIELD_OBJECT, .fields = recovered_fields,
+		.summary = "What gmemd has taken over at its start."},
 	END,
 };
 
@@ -256,19 +280,95 @@ static const struct field vm_open_parameters[] = {
 	END,
 };
 
-static const struct field vm_open_result[] = {
-	{"vm", FIELD_STRING, .summary = VM_ID},
-	{"uuid", FIELD_UUID, .summary = "As given, or gmemd's choice."},
-	{"kvm", FIELD_FD, FIELD_NULLABLE, .summary = "/dev/kvm, to make the VM with."},
-	{"mailbox", FIELD_OBJECT, FIELD_NULLABLE, .fields = mailbox_fields,
-		.summary = "Where gmemd writes the arguments of the VM's ioctls."},
-	END,
-};
+#define VM_OPENED_FIELDS                                                                           \
+	{"vm", FIELD_STRING, .summary = VM_ID},                                                    \
+		{"uuid", FIELD_UUID, .summary = "As given, or gmemd's choice."},                   \
+		{"kvm", FIELD_FD, FIELD_NULLABLE, .summary = "/dev/kvm, to make the VM with."},    \
+	{                                                                                          \
+		"mailbox", FIELD_OBJECT, FIELD_NULLABLE,                                           \
+			.fields = mailbox_fields,                                                  \
+			.summary = "Where gmemd writes the arguments of the VM's ioctls."          \
+	}
+
+static const struct field vm_open_result[] = {VM_OPENED_FIELDS, END};
 
 static const struct field vm_gate_parameters[] = {
 	VM_PARAMETER(vm_gate_parameters),
 	{"listener", FIELD_FD, AT(vm_gate_parameters, listener),
 		.summary = "Of the seccomp filter round the VMM."},
+	END,
+};
+
+/* Of slot.bind, and of what vm.resume tells. */
+#define SLOT_PARAMETERS                                                                            \
+	{"slot", FIELD_INTEGER, .max = UINT32_MAX, AT(slot_bind_parameters, slot),                 \
+		.summary = "The memslot's number; address space in bits 16 to 31."},               \
+		{"guest_phys_addr", FIELD_INTEGER, FIELD_PAGES, .max = BYTES_MAX,                  \
+			AT(slot_bind_parameters, guest_phys_addr), .summary = "Bytes."},           \
+		{"memory_size", FIELD_INTEGER, FIELD_PAGES, .min = 1, .max = SLOT_BYTES_MAX,       \
+			AT(slot_bind_parameters, memory_size), .summary = "Bytes."},               \
+		{"userspace_addr", FIELD_INTEGER, FIELD_PAGES, .max = USER_ADDRESS_MAX,            \
+			AT(slot_bind_parameters, userspace_addr),                                  \
+			.summary = "In the VMM; nothing need be mapped there."},                   \
+		{"memory", FIELD_INTEGER, FIELD_NULLABLE, .max = INT64_MAX,                        \
+			AT(slot_bind_parameters, memory),                                          \
+			.summary =                                                                 \
+				"Null: the VMM's own memory at userspace_addr, such as a ROM."},   \
+		{"guest_memfd_offset", FIELD_INTEGER, FIELD_PAGES | FIELD_OPTIONAL,                \
+			.max = BYTES_MAX, AT(slot_bind_parameters, guest_memfd_offset),            \
+			.summary = "Bytes into the memory."},                                      \
+		{"shared_memory", FIELD_INTEGER, FIELD_OPTIONAL | FIELD_NULLABLE,                  \
+			.max = INT64_MAX, .default_value = FIELD_UNSET,                            \
+			AT(slot_bind_parameters, shared_memory),                                   \
+			.summary = "What backs the shared half, where private memory needs a "     \
+				   "second."},                                                     \
+		{"shared_offset", FIELD_INTEGER, FIELD_PAGES | FIELD_OPTIONAL, .max = BYTES_MAX,   \
+			AT(slot_bind_parameters, shared_offset), .summary = "Bytes into it."},     \
+	{                                                                                          \
+		"flags", FIELD_FLAGS, FIELD_OPTIONAL, .names = slot_flag_names,                    \
+						      AT(slot_bind_parameters, flags),             \
+						      .summary = "Only without a memory."          \
+	}
+
+static const struct field resumed_memory_fields[] = {
+	{"memory", FIELD_INTEGER, .min = 1, .max = INT64_MAX, AT(resumed_memory, memory),
+		.summary = MEMORY_ID},
+	{"fd", FIELD_FD, AT(resumed_memory, fd), .summary = "Its file."},
+	{"name", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = NAME_BYTES_MAX,
+		AT(resumed_memory, name), .summary = "As it was created."},
+	{"flags", FIELD_FLAGS, FIELD_OPTIONAL, .names = memory_flag_names,
+		.default_value = FIELD_UNSET, AT(resumed_memory, flags),
+		.summary = "As it was created; by default what the VM's type offers."},
+	END,
+};
+
+static const struct field resumed_slot_fields[] = {SLOT_PARAMETERS, END};
+
+static const struct field vm_resume_parameters[] = {
+	VM_PARAMETER(vm_resume_parameters),
+	{"mailbox", FIELD_FD, FIELD_OPTIONAL, AT(vm_resume_parameters, mailbox),
+		.summary = "What vm.open answered: proves whose the VM is to a gmemd that does not "
+			   "know it any more, which then rebuilds it from all of these."},
+	{"memories", FIELD_ARRAY, FIELD_OPTIONAL, .fields = resumed_memory_fields,
+		.item_size = sizeof(struct resumed_memory), .max = PACKET_FDS_MAX,
+		AT(vm_resume_parameters, memories),
+		.summary = "Those whose files the process has. What does not fit one packet "
+			   "follows in others, of a VM that was rebuilt."},
+	{"slots", FIELD_ARRAY, FIELD_OPTIONAL, .fields = resumed_slot_fields,
+		.item_size = sizeof(struct slot_bind_parameters), .max = SLOTS_MAX,
+		AT(vm_resume_parameters, slots),
+		.summary = "What is bound, of a VM that is rebuilt; else they don't matter."},
+	{"private_ranges", FIELD_ARRAY, FIELD_OPTIONAL, .fields = range_fields,
+		.item_size = sizeof(struct guest_range), .max = RANGES_MAX,
+		AT(vm_resume_parameters, private_ranges),
+		.summary = "What is private, of a VM that is rebuilt; else they don't matter."},
+	END,
+};
+
+static const struct field vm_resume_result[] = {
+	VM_OPENED_FIELDS,
+	{"rebuilt", FIELD_BOOLEAN,
+		.summary = "Whether gmemd knows of the VM what its process has told."},
 	END,
 };
 
@@ -411,31 +511,11 @@ static const struct field memory_open_result[] = {
 
 static const struct field slot_bind_parameters[] = {
 	VM_PARAMETER(slot_bind_parameters),
-	{"slot", FIELD_INTEGER, .max = UINT32_MAX, AT(slot_bind_parameters, slot),
-		.summary = "The memslot's number; address space in bits 16 to 31."},
-	{"guest_phys_addr", FIELD_INTEGER, FIELD_PAGES, .max = BYTES_MAX,
-		AT(slot_bind_parameters, guest_phys_addr), .summary = "Bytes."},
-	{"memory_size", FIELD_INTEGER, FIELD_PAGES, .min = 1, .max = SLOT_BYTES_MAX,
-		AT(slot_bind_parameters, memory_size), .summary = "Bytes."},
-	{"userspace_addr", FIELD_INTEGER, FIELD_PAGES, .max = USER_ADDRESS_MAX,
-		AT(slot_bind_parameters, userspace_addr),
-		.summary = "In the VMM; nothing need be mapped there."},
-	{"memory", FIELD_INTEGER, FIELD_NULLABLE, .max = INT64_MAX,
-		AT(slot_bind_parameters, memory),
-		.summary = "Null: the VMM's own memory at userspace_addr, such as a ROM."},
-	{"guest_memfd_offset", FIELD_INTEGER, FIELD_PAGES | FIELD_OPTIONAL, .max = BYTES_MAX,
-		AT(slot_bind_parameters, guest_memfd_offset), .summary = "Bytes into the memory."},
+	SLOT_PARAMETERS,
 	{"guest_memfd", FIELD_INTEGER, FIELD_OPTIONAL | FIELD_NULLABLE, .max = FD_NUMBER_MAX,
 		.default_value = FIELD_UNSET, AT(slot_bind_parameters, guest_memfd),
 		.summary = "The memory's fd, by its number in the VMM. Required with a memory, "
 			   "ignored without."},
-	{"shared_memory", FIELD_INTEGER, FIELD_OPTIONAL | FIELD_NULLABLE, .max = INT64_MAX,
-		.default_value = FIELD_UNSET, AT(slot_bind_parameters, shared_memory),
-		.summary = "What backs the shared half, where private memory needs a second."},
-	{"shared_offset", FIELD_INTEGER, FIELD_PAGES | FIELD_OPTIONAL, .max = BYTES_MAX,
-		AT(slot_bind_parameters, shared_offset), .summary = "Bytes into it."},
-	{"flags", FIELD_FLAGS, FIELD_OPTIONAL, .names = slot_flag_names,
-		AT(slot_bind_parameters, flags), .summary = "Only without a memory."},
 	END,
 };
 
@@ -516,6 +596,11 @@ const struct method methods[METHODS] = {
 	[METHOD_VM_GATE] = {"vm.gate", ACCESS_VMM, vm_gate_parameters, no_fields,
 		ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_GONE),
 		"Hands over the listener of the gate round the VMM."},
+	[METHOD_VM_RESUME] = {"vm.resume", ACCESS_VMM, vm_resume_parameters, vm_resume_result,
+		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,
+			RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY, RPC_GONE),
+		"Goes on with the VM of the peer's process on this connection, after another one "
+		"or another gmemd."},
 	[METHOD_VM_LIST] = {"vm.list", ACCESS_VMM | ACCESS_OPERATOR, vm_list_parameters,
 		vm_list_result, ERRORS(), "The VMs that the peer may see, in pages."},
 	[METHOD_VM_GET] = {"vm.get", ACCESS_VMM | ACCESS_OPERATOR, vm_get_parameters, vm_get_result,

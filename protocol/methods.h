@@ -17,6 +17,7 @@
 #define NAME_BYTES_MAX 128
 /* Of one request: a packet holds fewer. */
 #define RANGES_MAX 2048
+#define SLOTS_MAX  512
 
 enum method_number {
 	METHOD_PING,
@@ -24,6 +25,7 @@ enum method_number {
 	METHOD_RPC_DISCOVER,
 	METHOD_VM_OPEN,
 	METHOD_VM_GATE,
+	METHOD_VM_RESUME,
 	METHOD_VM_LIST,
 	METHOD_VM_GET,
 	METHOD_VM_CLOSE,
@@ -90,6 +92,22 @@ struct vm_open_parameters {
 struct vm_gate_parameters {
 	const char *vm;
 	int listener;
+};
+
+/* Of memories. */
+struct resumed_memory {
+	uint64_t memory;
+	int fd;
+	const char *name;
+	uint64_t flags;
+};
+
+struct vm_resume_parameters {
+	const char *vm;
+	int mailbox;
+	struct field_array memories;       /* of struct resumed_memory */
+	struct field_array slots;          /* of struct slot_bind_parameters */
+	struct field_array private_ranges; /* of struct guest_range */
 };
 
 struct vm_list_parameters {
@@ -186,6 +204,7 @@ struct call_done_parameters {
 union method_parameters {
 	struct vm_open_parameters vm_open;
 	struct vm_gate_parameters vm_gate;
+	struct vm_resume_parameters vm_resume;
 	struct vm_list_parameters vm_list;
 	struct vm_get_parameters vm_get;
 	struct vm_close_parameters vm_close;

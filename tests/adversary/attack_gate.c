@@ -5,13 +5,13 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -169,22 +169,36 @@ void attack_deaf(struct world *world)
 	refused(EPERM, trigger(world, &pending), "but not twice");
 }
 
-/* The driver ends gmemd once it reads "ready". */
+static bool gmemd_lives(const struct world *world)
+{
+	struct ucred gmemd;
+	socklen_t length = sizeof gmemd;
+
+	return getsockopt(world->gmem->fd, SOL_SOCKET, SO_PEERCRED, &gmemd, &length) == 0 &&
+	       (kill(gmemd.pid, 0) == 0 || errno == EPERM);
+}
+
+/* The driver kills gmemd once it reads "ready", and starts the next one once it reads "waiting". */
 void attack_orphan(struct world *world)
 {
 	struct kvm_create_guest_memfd create = creation_of(PAGE);
-	struct pollfd end = {.fd = world->gmem->fd, .events = POLLRDHUP};
 	struct order pending;
+	int fd;
 
 	control(world);
 	require(order_memory(world, PAGE, &pending) == 0, "gmemd writes a creation");
 	printf("ready\n");
 	fflush(stdout);
-	require(poll(&end, 1, 10000) == 1, "gmemd ends");
-	usleep(50000);
+	for (unsigned i = 0; i < 1000 && gmemd_lives(world); i++)
+		usleep(10000);
+	require(!gmemd_lives(world), "gmemd ends");
 	refused(EPERM, ioctl(world->vm.fd, KVM_CREATE_GUEST_MEMFD, &create),
 		"creating from own bytes without a gmemd");
-	refused(ENOSYS, trigger(world, &pending), "creating by a true entry without a gmemd");
-	refused(ENOSYS, ioctl(world->vm.opening.kvm_fd, KVM_CREATE_VM, 0ul),
-		"a second VM without a gmemd");
+	printf("waiting\n");
+	fflush(stdout);
+	fd = trigger(world, &pending);
+	verdict(fd >= 0, "control: creating by a true entry waits for the next gmemd");
+	refused(EPERM, trigger(world, &pending), "but not twice");
+	refused(EPERM, ioctl(world->vm.opening.kvm_fd, KVM_CREATE_VM, 0ul),
+		"a second VM under the next gmemd");
 }

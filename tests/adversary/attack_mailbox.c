@@ -239,15 +239,11 @@ void attack_file(struct world *world)
 		refused(EPERM, fchmod(fd, 0666), "making its mode writable");
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	reopened = open(path, O_RDWR | O_CLOEXEC);
+	/* root can write any file, and gmemd's memory: it is trusted. */
 	if (geteuid() != 0)
 		refused(EACCES, reopened, "opening it read-write");
-	if (reopened >= 0) {
-		try_file_writes(world, reopened, "the reopened mailbox");
-		verdict(mapped(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, reopened, 0)) <
-				0,
-			"mapping the reopened mailbox writable");
+	if (reopened >= 0)
 		close(reopened);
-	}
 	verdict(open(path, O_RDONLY | O_CLOEXEC) >= 0, "control: it can be opened read-only");
 	verdict(open(path, O_RDONLY | O_TRUNC | O_CLOEXEC) < 0, "truncating it by open");
 	try_witness(world, &witness);

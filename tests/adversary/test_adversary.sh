@@ -76,6 +76,8 @@ orphan() {
 	start_attack orphan
 	until_true grep -q ready "$WORK_DIR/orphan.out"
 	stop_gmemd KILL
+	until_true grep -q waiting "$WORK_DIR/orphan.out"
+	start_gmemd
 	end_attack orphan "$ATTACK_PID"
 	LIVING=()
 }

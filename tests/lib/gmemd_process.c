@@ -4,11 +4,13 @@
  */
 #include "tests/lib/gmemd_process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -74,18 +76,67 @@ static int await_service(struct gmemd_process *process)
 	return r;
 }
 
+/* Of this directory's; it is a child of nobody's. -1 where there is none. */
+static pid_t find_keeper(const struct gmemd_process *process)
+{
+	char wanted[64], path[64], line[256];
+	struct dirent *entry;
+	pid_t found = -1;
+	DIR *proc = opendir("/proc");
+
+	snprintf(wanted, sizeof wanted, "--runtime-directory=%s", process->directory);
+	while (proc && found < 0 && (entry = readdir(proc))) {
+		cleanup_file FILE *file = NULL;
+		size_t length;
+
+		snprintf(path, sizeof path, "/proc/%.16s/cmdline", entry->d_name);
+		file = atoi(entry->d_name) > 0 ? fopen(path, "re") : NULL;
+		length = file ? fread(line, 1, sizeof line - 1, file) : 0;
+		if (memmem(line, length, "gmemd-keeper", strlen("gmemd-keeper")) &&
+			memmem(line, length, wanted, strlen(wanted) + 1))
+			found = atoi(entry->d_name);
+	}
+	if (proc)
+		closedir(proc);
+	return found;
+}
+
+static void end_keeper(const struct gmemd_process *process)
+{
+	pid_t keeper = find_keeper(process);
+
+	for (unsigned i = 0; keeper > 0 && kill(keeper, SIGKILL) == 0 && i < START_TRIES; i++)
+		usleep(START_INTERVAL_US);
+}
+
+static int launch(const char *program, struct gmemd_process *process)
+{
+	process->pid = fork();
+	if (process->pid == 0)
+		execute(program, process->backend, process);
+	return process->pid < 0 ? -errno : await_service(process);
+}
+
+int gmemd_process_restart(const char *program, struct gmemd_process *process, bool with_keeper)
+{
+	/* It must not start another keeper meanwhile. */
+	kill(process->pid, SIGSTOP);
+	if (with_keeper)
+		end_keeper(process);
+	kill(process->pid, SIGKILL);
+	waitpid(process->pid, NULL, 0);
+	return launch(program, process);
+}
+
 int gmemd_process_start(const char *program, const char *backend, struct gmemd_process *ret)
 {
-	struct gmemd_process process = {.directory = "/tmp/gmemd-own-XXXXXX"};
+	struct gmemd_process process = {.directory = "/tmp/gmemd-own-XXXXXX", .backend = backend};
 	int r;
 
 	if (!mkdtemp(process.directory))
 		return -errno;
 	path_of(&process, "gmemd.sock", process.socket);
-	process.pid = fork();
-	if (process.pid == 0)
-		execute(program, backend, &process);
-	r = process.pid < 0 ? -errno : await_service(&process);
+	r = launch(program, &process);
 	if (r < 0) {
 		print_log(&process);
 		gmemd_process_end(&process);
@@ -97,13 +148,18 @@ int gmemd_process_start(const char *program, const char *backend, struct gmemd_p
 
 void gmemd_process_end(struct gmemd_process *process)
 {
-	char log[64];
+	static const char *const left[] = {
+		"log", "keeper.sock", "keeper.lock", "gmemd.sock", "admin.sock"};
+	char path[64];
 
 	if (process->pid > 0) {
 		kill(process->pid, SIGTERM);
 		waitpid(process->pid, NULL, 0);
 	}
-	path_of(process, "log", log);
-	unlink(log);
+	end_keeper(process);
+	for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+		path_of(process, left[i], path);
+		unlink(path);
+	}
 	rmdir(process->directory);
 }

@@ -4,12 +4,14 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct gmemd_process {
 	pid_t pid;
 	char directory[32];
 	char socket[64];
+	const char *backend;
 };
 
 /*
@@ -17,4 +19,7 @@ struct gmemd_process {
  * the caller. 0 or a negative errno.
  */
 int gmemd_process_start(const char *program, const char *backend, struct gmemd_process *ret);
+/* Kills it, with its keeper if that is wanted, and starts another in its place. */
+int gmemd_process_restart(const char *program, struct gmemd_process *process, bool with_keeper);
+/* With its keeper. */
 void gmemd_process_end(struct gmemd_process *process);

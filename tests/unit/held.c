@@ -62,7 +62,11 @@ struct vm *held_vm(struct held *held, pid_t pid, uint64_t commit_limit)
 
 struct memory *held_memory(struct vm *vm, uint64_t size, const char *name)
 {
-	struct memory_request request = {name, size, BACKING_GUEST_MEMFD, MEMORY_MMAP, NODE_ANY};
+	struct memory_request request = {.name = name,
+		.size = size,
+		.backing = BACKING_GUEST_MEMFD,
+		.flags = MEMORY_MMAP,
+		.node = NODE_ANY};
 	const struct budget *refused = NULL;
 	struct memory *memory = NULL;
 	uint64_t requested;

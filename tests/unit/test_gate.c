@@ -344,7 +344,7 @@ static void test_across_exec(void)
 
 static int set_up(void)
 {
-	return mailbox_new(&mailbox);
+	return mailbox_new("mailbox", MAILBOX_WRITER_ALONE, &mailbox);
 }
 
 static int clean_up(void)

@@ -171,7 +171,7 @@ static void test_pointers_of_the_mailbox(void)
 	struct mailbox_area areas[MAILBOX_COMMANDS];
 	struct mailbox *mailbox;
 
-	CU_ASSERT_EQUAL_FATAL(mailbox_new(&mailbox), 0);
+	CU_ASSERT_EQUAL_FATAL(mailbox_new("mailbox", MAILBOX_WRITER_ALONE, &mailbox), 0);
 	areas_of(mailbox, areas);
 	mailbox_free(mailbox);
 	check_areas(areas);
@@ -675,7 +675,7 @@ static int set_up(void)
 {
 	traps = mmap(
 		NULL, sizeof *traps, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	return traps == MAP_FAILED ? -1 : mailbox_new(&mailbox);
+	return traps == MAP_FAILED ? -1 : mailbox_new("mailbox", MAILBOX_WRITER_ALONE, &mailbox);
 }
 
 static int clean_up(void)

@@ -313,7 +313,7 @@ static int reopen(int flags)
 
 static void test_read_only(void)
 {
-	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	int fd = mailbox_fd(mailbox);
 
 	CU_ASSERT_EQUAL(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
@@ -324,16 +324,62 @@ static void test_read_only(void)
 }
 
 /* root may open it writable; the seals still hold. */
-static void test_reopened(void)
+static void test_writer_alone(void)
 {
-	cleanup_fd int fd = reopen(O_RDWR);
+	struct mailbox *kept = mailbox, *alone;
+	int seals, fd;
 
-	if (fd < 0) {
+	CU_ASSERT_EQUAL_FATAL(mailbox_new("mailbox", MAILBOX_WRITER_ALONE, &alone), 0);
+	seals = fcntl(mailbox_fd(alone), F_GET_SEALS);
+	CU_ASSERT_TRUE(seals & F_SEAL_FUTURE_WRITE);
+	mailbox = alone;
+	fd = reopen(O_RDWR);
+	if (fd >= 0) {
+		try_to_write(fd);
+		try_through_a_mapping(fd);
+		fd_close(fd);
+	} else {
 		CU_ASSERT_EQUAL(errno, EACCES);
-		return;
 	}
-	try_to_write(fd);
-	try_through_a_mapping(fd);
+	mailbox = kept;
+	mailbox_free(alone);
+}
+
+/* As a successor does, who finds what waits there and may write the rest. */
+static void test_opened_again(void)
+{
+	const struct kvm_create_guest_memfd wanted = {.size = 3 * 4096}, other = {.size = 5 * 4096};
+	unsigned kept = 0, dropped = 0, entry = 0;
+	struct mailbox *successor;
+
+	CU_ASSERT_EQUAL(mailbox_take(mailbox, MAILBOX_CREATE, 1, &dropped), 1);
+	CU_ASSERT_EQUAL(mailbox_take(mailbox, MAILBOX_CREATE, 1, &kept), 1);
+	mailbox_write_create(mailbox, dropped, &other);
+	mailbox_write_create(mailbox, kept, &wanted);
+	CU_ASSERT_EQUAL_FATAL(
+		mailbox_open(fcntl(mailbox_write_fd(mailbox), F_DUPFD_CLOEXEC, 3), &successor), 0);
+	mailbox_claim(successor, MAILBOX_CREATE, kept, 1);
+	mailbox_clear_free(successor);
+	CU_ASSERT_EQUAL(memcmp(view + kept * 64, &wanted, sizeof wanted), 0);
+	CU_ASSERT_TRUE(*(const int64_t *)(view + dropped * 64) < 0);
+	CU_ASSERT_EQUAL(mailbox_free_entries(successor, MAILBOX_CREATE),
+		mailbox_free_entries(mailbox, MAILBOX_CREATE) + 1);
+	CU_ASSERT_EQUAL(mailbox_take(successor, MAILBOX_CREATE, 64, &entry), (int)kept);
+	mailbox_write_create(successor, entry, &other);
+	CU_ASSERT_EQUAL(memcmp(view + entry * 64, &other, sizeof other), 0);
+	mailbox_free(successor);
+}
+
+static void test_opened_again_refused(void)
+{
+	struct mailbox *successor = NULL;
+	int fd = memfd_create("other", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	CU_ASSERT_EQUAL(mailbox_open(fd, &successor), -EBADMSG);
+	CU_ASSERT_EQUAL(ftruncate(fd, (off_t)mailbox_length(mailbox)), 0);
+	CU_ASSERT_EQUAL(mailbox_open(fd, &successor), -EBADMSG);
+	CU_ASSERT_PTR_NULL(successor);
+	close(fd);
 }
 
 static void reopen_unprivileged(void *context)
@@ -341,7 +387,7 @@ static void reopen_unprivileged(void *context)
 	const int modes[] = {O_WRONLY, O_RDWR, O_RDWR | O_TRUNC, O_WRONLY | O_APPEND};
 
 	(void)context;
-	/* Who made the mailbox may do more, as its file's owner: test_reopened. */
+	/* Who made the mailbox may do more, as its file's owner. */
 	if (getuid() == UNPRIVILEGED_UID ||
 		setresuid(UNPRIVILEGED_UID, UNPRIVILEGED_UID, UNPRIVILEGED_UID) < 0) {
 		unit_skip("not permitted to become another user");
@@ -371,7 +417,7 @@ static void test_identity(void)
 	CU_ASSERT_EQUAL(file_identity_compare(&own, &seen), 0);
 	CU_ASSERT_EQUAL(memory_file_size(mailbox_fd(mailbox), &size), 0);
 	CU_ASSERT_EQUAL(size, mailbox_length(mailbox));
-	CU_ASSERT_EQUAL_FATAL(mailbox_new(&other), 0);
+	CU_ASSERT_EQUAL_FATAL(mailbox_new("mailbox", MAILBOX_WRITER_SUCCESSORS, &other), 0);
 	seen = mailbox_identity(other);
 	CU_ASSERT_NOT_EQUAL(file_identity_compare(&own, &seen), 0);
 	CU_ASSERT_EQUAL(mailbox_address(other), mailbox_address(mailbox));
@@ -384,8 +430,8 @@ static void test_free(void)
 	struct mailbox *other;
 
 	CU_ASSERT_PTR_NULL(mailbox_free(NULL));
-	CU_ASSERT_EQUAL_FATAL(mailbox_new(&other), 0);
-	CU_ASSERT_EQUAL(unit_open_fds(), before + 1);
+	CU_ASSERT_EQUAL_FATAL(mailbox_new("mailbox", MAILBOX_WRITER_SUCCESSORS, &other), 0);
+	CU_ASSERT_EQUAL(unit_open_fds(), before + 2);
 	CU_ASSERT_PTR_NULL(mailbox_free(other));
 	CU_ASSERT_EQUAL(unit_open_fds(), before);
 }
@@ -393,7 +439,7 @@ static void test_free(void)
 /* Each test begins with a fresh mailbox. */
 static void set_up(void)
 {
-	if (mailbox_new(&mailbox) < 0)
+	if (mailbox_new("mailbox", MAILBOX_WRITER_SUCCESSORS, &mailbox) < 0)
 		abort();
 	view = mmap(NULL, mailbox_length(mailbox), PROT_READ, MAP_SHARED, mailbox_fd(mailbox), 0);
 	if (view == MAP_FAILED)
@@ -421,7 +467,9 @@ int main(void)
 	};
 	CU_TestInfo file[] = {
 		{"read-only", test_read_only},
-		{"opened again", test_reopened},
+		{"nobody else's to write", test_writer_alone},
+		{"opened again by a successor", test_opened_again},
+		{"no mailbox", test_opened_again_refused},
 		{"opened again by another user", test_reopened_unprivileged},
 		{"identity", test_identity},
 		{"freed", test_free},

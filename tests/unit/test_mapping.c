@@ -180,7 +180,7 @@ static void another_file(void *context)
 	struct mailbox *other;
 
 	(void)context;
-	CU_ASSERT_EQUAL_FATAL(mailbox_new(&other), 0);
+	CU_ASSERT_EQUAL_FATAL(mailbox_new("mailbox", MAILBOX_WRITER_ALONE, &other), 0);
 	map(expected.length, PROT_READ, MAP_SHARED, mailbox_fd(other), 0);
 	refused(OTHER_FILE);
 }
@@ -535,7 +535,7 @@ PERMANENCE(userfaultfd)
 
 static int set_up(void)
 {
-	if (mailbox_new(&mailbox) < 0)
+	if (mailbox_new("mailbox", MAILBOX_WRITER_ALONE, &mailbox) < 0)
 		return -1;
 	expected = (struct mapping_expected){
 		mailbox_address(mailbox), mailbox_length(mailbox), mailbox_identity(mailbox)};

@@ -28,22 +28,30 @@ class Daemon:
             file.write(config)
         self.log_path = os.path.join(self.directory, "log")
         program = os.path.join(os.environ["BUILD_DIR"], "daemon", "gmemd")
-        arguments = [
+        self.arguments = [
             program,
             "--runtime-directory=" + self.path,
             "--config=" + config_path,
             "--gate=" + gate,
             "--backend=" + backend,
         ]
+        self.files = files
+        self.start()
 
+    def change_config(self, config):
+        """From its next start on."""
+        with open(os.path.join(self.directory, "gmemd.conf"), "w", encoding="utf-8") as file:
+            file.write(config)
+
+    def start(self):
         def before_exec():
             linux.die_with_parent()
-            if files is not None:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+            if self.files is not None:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (self.files, self.files))
 
-        with open(self.log_path, "wb") as log:
+        with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                arguments, stdin=subprocess.DEVNULL, stderr=log, preexec_fn=before_exec
+                self.arguments, stdin=subprocess.DEVNULL, stderr=log, preexec_fn=before_exec
             )
         self.pid = self.process.pid
         self._wait_until_it_serves()

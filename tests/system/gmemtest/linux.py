@@ -3,6 +3,7 @@
 
 import ctypes
 import errno
+import fcntl
 import os
 import signal
 
@@ -26,6 +27,7 @@ SECCOMP_SET_MODE_FILTER = 1
 SECCOMP_FILTER_FLAG_NEW_LISTENER = 1 << 3
 NR_SECCOMP = {"x86_64": 317, "aarch64": 277}
 NR_MSEAL = 462
+F_ADD_SEALS = 1033
 F_GET_SEALS = 1034
 
 PAGE = os.sysconf("SC_PAGESIZE")
@@ -66,6 +68,11 @@ def mmap(address, length, protection, flags, fd=-1):
 
 def munmap(address, length):
     _checked(_libc.munmap(address, length))
+
+
+def seal(fd):
+    """What gmemd seals its files with: F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW."""
+    fcntl.fcntl(fd, F_ADD_SEALS, 1 | 2 | 4)
 
 
 def mseal(address, length):

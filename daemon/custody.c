@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Custody. See custody.h.
+ */
+#include "daemon/custody.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/keeping.h"
+#include "daemon/log.h"
+
+/* How long to wait before looking for a keeper again. */
+static const struct timeval retry = {.tv_sec = 1};
+
+struct custody {
+	struct event_base *base;
+	const char *runtime_directory;
+	custody_put_all *put_all;
+	void *context;
+	struct keeper *keeper; /* NULL: none can be had now */
+	bool warned;
+	bool holding;
+	struct event *watch, *retrying;
+};
+
+static void lose(struct custody *custody);
+
+static void keeper_event(evutil_socket_t fd, short what, void *context)
+{
+	struct custody *custody = context;
+
+	(void)fd;
+	(void)what;
+	if (keeper_settle(custody->keeper) < 0)
+		lose(custody);
+}
+
+static int connect_keeper(struct custody *custody)
+{
+	int r;
+
+	r = keeper_start(custody->runtime_directory);
+	if (r == 0)
+		r = keeper_connect(custody->runtime_directory, &custody->keeper);
+	if (r < 0)
+		return r;
+	custody->watch = event_new(custody->base, keeper_fd(custody->keeper), EV_READ | EV_PERSIST,
+		keeper_event, custody);
+	if (custody->watch && event_add(custody->watch, NULL) == 0)
+		return 0;
+	custody->keeper = keeper_free(custody->keeper);
+	return -ENOMEM;
+}
+
+static void disconnect(struct custody *custody)
+{
+	if (custody->watch)
+		event_free(custody->watch);
+	custody->watch = NULL;
+	custody->keeper = keeper_free(custody->keeper);
+}
+
+static bool find(struct custody *custody)
+{
+	int r = connect_keeper(custody);
+
+	if (r < 0) {
+		if (!custody->warned)
+			log_warning("no gmemd-keeper: what gmemd holds will not outlive it: %s",
+				strerror(-r));
+		custody->warned = true;
+		event_add(custody->retrying, &retry);
+		return false;
+	}
+	custody->warned = false;
+	return true;
+}
+
+void custody_hold(struct custody *custody, bool hold)
+{
+	custody->holding = hold;
+	if (hold || !custody->keeper || keeper_settle(custody->keeper) == 0)
+		return;
+	disconnect(custody);
+	event_add(custody->retrying, &retry);
+}
+
+static void put_everything(struct custody *custody)
+{
+	custody_hold(custody, true);
+	custody->put_all(custody, custody->context);
+	custody_hold(custody, false);
+}
+
+/* The keeper is gone: what it held is put to the next. */
+static void lose(struct custody *custody)
+{
+	disconnect(custody);
+	log_warning("gmemd-keeper is gone");
+	if (find(custody))
+		put_everything(custody);
+}
+
+static void retry_event(evutil_socket_t fd, short what, void *context)
+{
+	struct custody *custody = context;
+
+	(void)fd;
+	(void)what;
+	if (!custody->keeper && find(custody))
+		put_everything(custody);
+}
+
+int custody_new(struct event_base *base, const char *runtime_directory, custody_put_all *put_all,
+	void *context, struct custody **ret)
+{
+	struct custody *custody = calloc(1, sizeof *custody);
+
+	if (!custody)
+		return -ENOMEM;
+	*custody = (struct custody){.base = base,
+		.runtime_directory = runtime_directory,
+		.put_all = put_all,
+		.context = context};
+	custody->retrying = event_new(base, -1, 0, retry_event, custody);
+	if (!custody->retrying) {
+		free(custody);
+		return -ENOMEM;
+	}
+	find(custody);
+	*ret = custody;
+	return 0;
+}
+
+struct custody *custody_free(struct custody *custody)
+{
+	if (!custody)
+		return NULL;
+	disconnect(custody);
+	event_free(custody->retrying);
+	free(custody);
+	return NULL;
+}
+
+void custody_put(struct custody *custody, const struct keeper_id *ids, const int *fds, size_t count)
+{
+	int r;
+
+	if (!custody || !custody->keeper || count == 0)
+		return;
+	if (custody->holding) {
+		keeper_post_put(custody->keeper, ids, fds, count, 0);
+		return;
+	}
+	r = keeper_put(custody->keeper, ids, fds, count, 0);
+	if (r == -EMFILE)
+		log_warning(
+			"gmemd-keeper can hold no more: what is made now will not outlive gmemd");
+	else if (r < 0)
+		lose(custody);
+}
+
+void custody_put_one(
+	struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member, int fd)
+{
+	const struct keeper_id id = {kind, owner, member};
+
+	custody_put(custody, &id, &fd, 1);
+}
+
+void custody_drop(struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member)
+{
+	const struct keeper_id id = {kind, owner, member};
+
+	if (custody && custody->keeper && keeper_post_drop(custody->keeper, &id, 1) < 0)
+		lose(custody);
+}
+
+int custody_take(struct custody *custody,
+	int (*take)(const struct keeper_id *id, int fd, void *context), void *context)
+{
+	if (!custody || !custody->keeper)
+		return 0;
+	return keeper_take(custody->keeper, take, context);
+}
+
+const struct keeper_report *custody_report(const struct custody *custody)
+{
+	return custody && custody->keeper ? keeper_report(custody->keeper) : NULL;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Custody: the files that outlive gmemd, because gmemd-keeper holds them.
+ *
+ * A file is put there before gmemd acknowledges what depends on it. Where the keeper dies, another
+ * one is found or started and everything put again. Where none can be had, gmemd says so in its log
+ * and serves on: then its VMs don't outlive it.
+ */
+#pragma once
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/keeper_protocol.h"
+
+/* What an id is of: its kind. */
+enum custody_kind {
+	CUSTODY_LISTENER = 1, /* owner: which */
+	CUSTODY_PEER,         /* owner: the peer's number */
+	CUSTODY_PEERS,        /* the ledger of peers */
+	CUSTODY_VM_LEDGER,    /* owner of this and those below: the VM's number */
+	CUSTODY_VM_FRAMES,
+	CUSTODY_VM_MAILBOX,
+	CUSTODY_VM_GATE,
+	CUSTODY_VM_PROCESS,
+	CUSTODY_MEMORY, /* member: its id */
+};
+
+struct custody;
+
+/* Puts everything that is to be held; called where the keeper is a new one. */
+typedef void custody_put_all(struct custody *custody, void *context);
+
+/* Never fails but for memory, -ENOMEM: without a keeper nothing is held. */
+int custody_new(struct event_base *base, const char *runtime_directory, custody_put_all *put_all,
+	void *context, struct custody **ret);
+/* What is held stays so. Takes NULL, returns NULL. */
+struct custody *custody_free(struct custody *custody);
+
+/* custody may be NULL: then nothing is held. The fds stay the caller's. */
+void custody_put(
+	struct custody *custody, const struct keeper_id *ids, const int *fds, size_t count);
+void custody_put_one(
+	struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member, int fd);
+void custody_drop(struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member);
+
+/* While it is held back, puts are not waited for; the end of that waits for all of them. */
+void custody_hold(struct custody *custody, bool hold);
+
+/* Hands over all that is held; see keeper_take(). */
+int custody_take(struct custody *custody,
+	int (*take)(const struct keeper_id *id, int fd, void *context), void *context);
+/* NULL where there is no keeper. */
+const struct keeper_report *custody_report(const struct custody *custody);

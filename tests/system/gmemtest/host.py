@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A gmemd and its keeper that are killed and started again, while VMMs go on."""
+
+import os
+import signal
+import time
+
+from gmemtest.daemon import Daemon
+from gmemtest.tap import Failed
+from gmemtest.wire import RpcError
+
+SECONDS = 30
+
+
+def _processes(program, argument):
+    """The pids of those that run the program with that argument."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/cmdline" % pid, "rb") as file:
+                words = file.read().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if os.path.basename(words[0]) == program and argument in words:
+            found.append(int(pid))
+    return found
+
+
+class Host(Daemon):
+    def keepers(self):
+        return _processes("gmemd-keeper", "--runtime-directory=" + self.path)
+
+    def kill(self):
+        """gmemd alone, at once."""
+        self.process.kill()
+        self.process.wait()
+
+    def kill_keepers(self):
+        for pid in self.keepers():
+            os.kill(pid, signal.SIGKILL)
+        until = time.monotonic() + SECONDS
+        while self.keepers():
+            if time.monotonic() > until:
+                raise Failed("a keeper can't be killed")
+            time.sleep(0.01)
+
+    def restart(self):
+        """gmemd, which the keeper survives."""
+        self.kill()
+        self.start()
+
+    def lose_all(self):
+        """Both at once: gmemd must not start another keeper meanwhile."""
+        os.kill(self.pid, signal.SIGSTOP)
+        self.kill_keepers()
+        self.restart()
+
+    def stop(self):
+        try:
+            super().stop()
+        finally:
+            self.kill_keepers()
+
+
+def wait_until(condition, seconds=10):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def busy_passes(peer, method, params, fds=()):
+    """A call that is repeated while gmemd says so."""
+    while True:
+        try:
+            return peer.call_with_fds(method, params, fds)
+        except RpcError as e:
+            if e.code != -32007 or "retry_after_ms" not in e.data:
+                raise
+            time.sleep(e.data["retry_after_ms"] / 1000)

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A program on libgmem goes on while gmemd, or gmemd and its keeper, are killed under it.
+ *
+ * The VMM is a child, for its gate is for good.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "client/gmem.h"
+#include "kernel/cleanup.h"
+#include "tests/lib/gmemd_process.h"
+#include "tests/lib/unit.h"
+
+#define SIZE  (64 * 4096ull)
+#define OTHER (1ull << 32)
+
+static const char *program;
+static struct gmemd_process gmemd;
+
+/* The VMM */
+
+struct vmm {
+	struct gmem *gmem;
+	struct gmem_vm *vm;
+	struct gmem_memory *memory, *shared;
+	char *bytes;
+};
+
+static int bind_at(struct vmm *vmm, uint32_t number, uint64_t address, struct gmem_memory *memory)
+{
+	struct gmem_slot slot = {
+		.slot = number, .guest_phys_addr = address, .memory_size = SIZE, .memory = memory};
+
+	return gmem_slot_bind(vmm->vm, &slot);
+}
+
+static int set_up(struct vmm *vmm, enum gmem_gate gate)
+{
+	struct gmem_vm_options options = {.name = "vmm", .gate = gate};
+	struct gmem_memory_options named = {.name = "ram", .flags = GMEM_MEMORY_DEFAULT_FLAGS};
+	struct gmem_memory_options memfd = {.backing = GMEM_BACKING_MEMFD};
+	void *mapped;
+	int r;
+
+	r = gmem_connect(gmemd.socket, &vmm->gmem);
+	if (r == 0)
+		r = gmem_vm_open(vmm->gmem, &options, &vmm->vm);
+	if (r == 0)
+		r = gmem_memory_create(vmm->vm, SIZE, &named, &vmm->memory);
+	if (r == 0)
+		r = gmem_memory_create(vmm->vm, SIZE, &memfd, &vmm->shared);
+	if (r == 0)
+		r = bind_at(vmm, 0, 0, vmm->memory);
+	if (r == 0)
+		r = gmem_memory_map(vmm->memory, 0, SIZE, PROT_READ | PROT_WRITE, &mapped);
+	if (r < 0)
+		return r;
+	vmm->bytes = mapped;
+	memcpy(vmm->bytes, "guest", 6);
+	return 0;
+}
+
+static int create_and_close(struct vmm *vmm)
+{
+	struct gmem_memory *memory;
+	int r = gmem_memory_create(vmm->vm, SIZE, NULL, &memory);
+
+	if (r < 0)
+		return r;
+	r = bind_at(vmm, 1, OTHER, memory);
+	if (r == 0)
+		r = gmem_slot_unbind(vmm->vm, 1);
+	if (r == 0)
+		r = gmem_memory_close(memory);
+	gmem_memory_free(memory);
+	return r;
+}
+
+static int rebind(struct vmm *vmm)
+{
+	int r = gmem_slot_unbind(vmm->vm, 0);
+
+	return r == 0 ? bind_at(vmm, 0, 0, vmm->memory) : r;
+}
+
+/* What is asked of the VMM, by a letter. */
+static int carry_out(struct vmm *vmm, char what)
+{
+	switch (what) {
+	case 'g':
+		return set_up(vmm, GMEM_GATE_REQUIRED);
+	case 'n':
+		return set_up(vmm, GMEM_GATE_NONE);
+	case 'c':
+		return create_and_close(vmm);
+	case 'b':
+		return rebind(vmm);
+	case 's':
+		return strcmp(vmm->bytes, "guest") == 0 ? 0 : -EBADMSG;
+	case 'r':
+		return strstr(gmem_last_error(), "unsupported") ? 0 : -EBADMSG;
+	case 'z':
+		gmem_set_reconnect_limit(vmm->gmem, 0);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static void serve(int fd)
+{
+	struct vmm vmm = {.gmem = NULL};
+	char what;
+	int r;
+
+	while (read(fd, &what, 1) == 1) {
+		r = carry_out(&vmm, what);
+		if (write(fd, &r, sizeof r) != sizeof r)
+			break;
+	}
+	_exit(0);
+}
+
+/* The test */
+
+struct child {
+	pid_t pid;
+	int fd;
+};
+
+static void child_start(struct child *child)
+{
+	int fds[2];
+
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	child->pid = fork();
+	if (child->pid == 0) {
+		close(fds[0]);
+		serve(fds[1]);
+	}
+	close(fds[1]);
+	child->fd = fds[0];
+}
+
+static void child_end(struct child *child)
+{
+	fd_close(child->fd);
+	waitpid(child->pid, NULL, 0);
+}
+
+static void child_begin(const struct child *child, char what)
+{
+	CU_ASSERT_EQUAL_FATAL(write(child->fd, &what, 1), 1);
+}
+
+static int child_finish(const struct child *child)
+{
+	int r = -EPIPE;
+
+	CU_ASSERT_EQUAL_FATAL(read(child->fd, &r, sizeof r), sizeof r);
+	return r;
+}
+
+static int ask(const struct child *child, char what)
+{
+	child_begin(child, what);
+	return child_finish(child);
+}
+
+static void test_restart(void)
+{
+	struct child child;
+
+	child_start(&child);
+	CU_ASSERT_EQUAL_FATAL(ask(&child, 'g'), 0);
+	for (int i = 0; i < 3; i++) {
+		CU_ASSERT_EQUAL_FATAL(gmemd_process_restart(program, &gmemd, false), 0);
+		CU_ASSERT_EQUAL(ask(&child, 'b'), 0);
+		CU_ASSERT_EQUAL(ask(&child, 'c'), 0);
+		CU_ASSERT_EQUAL(ask(&child, 's'), 0);
+	}
+	child_end(&child);
+}
+
+/* Killed at any point of a call. */
+static void test_restart_amid(void)
+{
+	struct child child;
+
+	child_start(&child);
+	CU_ASSERT_EQUAL_FATAL(ask(&child, 'g'), 0);
+	for (useconds_t i = 0; i < 20; i++) {
+		child_begin(&child, i % 2 ? 'b' : 'c');
+		usleep(i * 100);
+		CU_ASSERT_EQUAL_FATAL(gmemd_process_restart(program, &gmemd, false), 0);
+		CU_ASSERT_EQUAL(child_finish(&child), 0);
+	}
+	CU_ASSERT_EQUAL(ask(&child, 's'), 0);
+	child_end(&child);
+}
+
+static void test_loss(void)
+{
+	struct child child;
+
+	child_start(&child);
+	CU_ASSERT_EQUAL_FATAL(ask(&child, 'n'), 0);
+	for (int i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL_FATAL(gmemd_process_restart(program, &gmemd, true), 0);
+		CU_ASSERT_EQUAL(ask(&child, 'b'), 0);
+		CU_ASSERT_EQUAL(ask(&child, 'c'), 0);
+		CU_ASSERT_EQUAL(ask(&child, 's'), 0);
+	}
+	child_end(&child);
+}
+
+/* Its gate has no listener any more. */
+static void test_loss_of_gated(void)
+{
+	struct child child;
+
+	child_start(&child);
+	CU_ASSERT_EQUAL_FATAL(ask(&child, 'g'), 0);
+	CU_ASSERT_EQUAL_FATAL(gmemd_process_restart(program, &gmemd, true), 0);
+	CU_ASSERT_EQUAL(ask(&child, 'b'), 0);
+	CU_ASSERT_EQUAL(ask(&child, 'c'), -EREMOTEIO);
+	CU_ASSERT_EQUAL(ask(&child, 'r'), 0);
+	CU_ASSERT_EQUAL(ask(&child, 's'), 0);
+	CU_ASSERT_EQUAL_FATAL(gmemd_process_restart(program, &gmemd, false), 0);
+	CU_ASSERT_EQUAL(ask(&child, 'b'), 0);
+	child_end(&child);
+}
+
+static void test_limit(void)
+{
+	struct child child;
+
+	child_start(&child);
+	CU_ASSERT_EQUAL_FATAL(ask(&child, 'g'), 0);
+	CU_ASSERT_EQUAL_FATAL(ask(&child, 'z'), 0);
+	CU_ASSERT_EQUAL_FATAL(gmemd_process_restart(program, &gmemd, false), 0);
+	CU_ASSERT_EQUAL(ask(&child, 'b'), -ECONNRESET);
+	child_end(&child);
+}
+
+int main(int argc, char **argv)
+{
+	CU_TestInfo tests[] = {
+		{"gmemd restarts", test_restart},
+		{"gmemd restarts amid calls", test_restart_amid},
+		{"gmemd and its keeper die", test_loss},
+		{"gmemd and its keeper die under a gated VM", test_loss_of_gated},
+		{"no reconnecting where it is not wanted", test_limit},
+		CU_TEST_INFO_NULL,
+	};
+	CU_SuiteInfo suites[] = {
+		{.pName = "libgmem reconnects", .pTests = tests}, CU_SUITE_INFO_NULL};
+	int status;
+
+	if (argc != 2)
+		return EXIT_FAILURE;
+	if (access("/dev/kvm", R_OK | W_OK) < 0) {
+		puts("1..0 # SKIP no /dev/kvm");
+		return EXIT_SUCCESS;
+	}
+	program = argv[1];
+	if (gmemd_process_start(program, "kvm", &gmemd) < 0)
+		return EXIT_FAILURE;
+	status = unit_main(suites);
+	gmemd_process_end(&gmemd);
+	return status;
+}

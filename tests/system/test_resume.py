@@ -1,0 +1,312 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""vm.resume on the wire: of VMs that gmemd knows, and of those that it has lost with its keeper."""
+
+import mmap
+import os
+
+from gmemtest import linux
+from gmemtest.child import Child
+from gmemtest.host import Host, wait_until
+from gmemtest.tap import Skip, check, equal, main, need, test
+from gmemtest.vmm import PAGE, Vmm
+from gmemtest.wire import Peer, RpcError
+
+SIZE = 64 * PAGE
+
+host = None
+
+
+def set_up():
+    global host
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        raise Skip("no /dev/kvm")
+    host = Host()
+
+
+def tear_down():
+    host.stop()
+
+
+class Remote(Child):
+    """A VMM in a process of its own, with one guest_memfd that is bound, and a memfd."""
+
+    def __init__(self, name="vm", uid=None):
+        path = host.socket_path("gmemd.sock")
+        super().__init__(lambda channel: _serve(channel, path, name), uid)
+        self.id, self.memory, self.shared = self.ask("open")[1]
+
+    def do(self, *question):
+        kind, value = self.ask(*question)
+        if kind == "error":
+            raise RpcError(value)
+        if kind == "failed":
+            raise AssertionError(value)
+        return value
+
+    def error(self, *question):
+        try:
+            self.do(*question)
+        except RpcError as e:
+            return e.error
+        return None
+
+
+class _Owner:
+    def __init__(self, path, name):
+        self.path = path
+        self.vmm = Vmm(Peer(path), name)
+        self.memory, self.fd = self.vmm.create(SIZE, name="ram")
+        self.vmm.bind(0, 0, SIZE, self.memory, self.fd)
+        answer, fds = self.vmm.peer.call_with_fds(
+            "memory.create", {"vm": self.vmm.id, "size": SIZE, "backing": "memfd"}
+        )
+        self.shared, self.shared_fd = answer["memory"], fds[answer["fd"]]
+        self.mapped = mmap.mmap(self.fd, SIZE)
+        self.mapped[:5] = b"guest"
+
+    def open(self):
+        return self.vmm.id, self.memory, self.shared
+
+    def reconnect(self):
+        self.vmm.peer.close()
+        self.vmm.peer = Peer(self.path)
+
+    def params(self, **changes):
+        params = {
+            "vm": self.vmm.id,
+            "mailbox": 0,
+            "memories": [
+                {"memory": self.memory, "fd": 1, "name": "ram"},
+                {"memory": self.shared, "fd": 2},
+            ],
+            "slots": [
+                {
+                    "slot": 0,
+                    "guest_phys_addr": 0,
+                    "memory_size": SIZE,
+                    "userspace_addr": 0x7F0000000000,
+                    "memory": self.memory,
+                }
+            ],
+        }
+        params.update(changes)
+        return {key: value for key, value in params.items() if value is not None}
+
+    def fds(self):
+        return [self.vmm.fds[self.vmm.opened["mailbox"]["fd"]], self.fd, self.shared_fd]
+
+    def resume(self, changes=None, replaced=None):
+        fds = self.fds()
+        for index, fd in (replaced or {}).items():
+            fds[int(index)] = fd
+        return self.vmm.peer.call("vm.resume", self.params(**(changes or {})), fds)
+
+    def resume_with_memfd(self, index):
+        fd = os.memfd_create("gmemd-memory-%d" % self.shared, os.MFD_ALLOW_SEALING)
+        os.ftruncate(fd, SIZE)
+        return self.resume(None, {index: fd})
+
+    def resume_with_copy_of_mailbox(self):
+        """A file that says it is this VM's, made by whoever this is."""
+        mailbox = self.fds()[0]
+        name = os.readlink("/proc/self/fd/%d" % mailbox)[len("/memfd:") : -len(" (deleted)")]
+        fd = os.memfd_create(name, os.MFD_ALLOW_SEALING)
+        os.ftruncate(fd, os.fstat(mailbox).st_size)
+        os.fchmod(fd, 0o444)
+        linux.seal(fd)
+        return self.resume(None, {0: fd})
+
+    def get(self):
+        return self.vmm.get()
+
+    def content(self):
+        return self.mapped[:5].decode()
+
+    def work(self):
+        """Create, bind, unbind, close."""
+        memory, fd = self.vmm.create(SIZE, name="more")
+        self.vmm.bind(1, 1 << 32, SIZE, memory, fd)
+        self.vmm.unbind(1)
+        self.vmm.unbind(0)
+        self.vmm.bind(0, 0, SIZE, self.memory, self.fd)
+        self.vmm.peer.call("memory.close", {"memory": memory})
+        os.close(fd)
+        return True
+
+    def call(self, method, params):
+        return self.vmm.peer.call(method, params)
+
+    def spoiled_mailbox(self):
+        """Whether the VMM can write what it has been given."""
+        try:
+            os.close(os.open("/proc/self/fd/%d" % self.fds()[0], os.O_RDWR))
+            return True
+        except OSError:
+            return False
+
+
+def _serve(channel, path, name):
+    owner = None
+    while True:
+        operation, *arguments = channel.hear()
+        try:
+            owner = owner or _Owner(path, name)
+            channel.say(["result", getattr(owner, operation)(*arguments)])
+        except RpcError as e:
+            channel.say(["error", e.error])
+        except EOFError:
+            raise
+        except Exception as e:  # noqa: B902
+            import traceback
+
+            channel.say(["failed", traceback.format_exc()])
+
+
+def vms():
+    operator = host.operator()
+    listed = operator.call("vm.list")["vms"]
+    operator.close()
+    return {vm["vm"]: vm for vm in listed}
+
+
+@test("a VM that gmemd knows: the same answer as before, on another connection")
+def known():
+    with Remote() as vmm:
+        before = vmm.do("get")
+        vmm.do("reconnect")
+        answer = vmm.do("resume")
+        equal((answer["vm"], answer["rebuilt"]), (vmm.id, False), "the VM")
+        check({"kvm", "mailbox", "uuid"} <= set(answer), "as vm.open: %r" % answer)
+        equal(vmm.do("get"), before, "the VM")
+        vmm.do("work")
+        error = vmm.error("resume_with_memfd", 1)
+        equal((error["code"], error["data"]["param"]), (-32602, "memories[0].fd"), "another file")
+        error = vmm.error("resume", {"memories": [{"memory": vmm.memory + 12345, "fd": 1}]})
+        equal((error["code"], error["data"]["what"]), (-32001, "memory"), "no memory of its")
+        error = vmm.error("resume", {"memories": [{"memory": vmm.memory, "fd": 2}]})
+        equal(error["data"]["param"], "memories[0].fd", "another memory's file")
+
+
+@test("a stranger's resume is refused as if there were no such VM")
+def stranger():
+    with Remote() as vmm, Remote("other", uid=4711) as other:
+        for changes in ({"vm": vmm.id}, {"vm": vmm.id, "mailbox": None, "memories": None}):
+            error = other.error("resume", changes)
+            equal((error["code"], error["data"]["id"]), (-32001, vmm.id), "a stranger")
+        error = other.error("resume", {"memories": [{"memory": vmm.memory, "fd": 1}]})
+        equal(error["code"], -32001, "another VM's memory")
+        for vm in ("vm-1", "vm-99999999999999", "x", "vm-"):
+            equal(other.error("resume", {"vm": vm})["code"], -32001, vm)
+
+
+@test("gmemd restarts: what its keeper has kept is resumed")
+def restarted():
+    with Remote() as vmm:
+        before = vmm.do("get")
+        host.restart()
+        vmm.do("reconnect")
+        equal(vmm.do("resume")["rebuilt"], False, "not rebuilt")
+        equal(vmm.do("get"), before, "the VM")
+        vmm.do("work")
+        equal(vmm.do("content"), "guest", "no guest byte has changed")
+        described = vmm.do("call", "host.describe", {})
+        equal(
+            described["recovered"],
+            {"vms": 1, "memories": 2, "released": 0, "dropped": 0},
+            "what host.describe tells of the start",
+        )
+        check(described["keeper"]["held"] >= 5, "and of the keeper: %r" % described["keeper"])
+
+
+@test("gmemd and keeper die: the VM is rebuilt from what its process has")
+def rebuilt():
+    with Remote() as vmm:
+        before = vmm.do("get")
+        host.lose_all()
+        equal(vms(), {}, "nobody knows a VM")
+        vmm.do("reconnect")
+        equal(vmm.do("resume")["rebuilt"], True, "rebuilt")
+        equal(vmm.do("get"), before, "the VM")
+        check(vmm.id in vms(), "it is listed")
+        vmm.do("work")
+        equal(vmm.do("content"), "guest", "no guest byte has changed")
+        check(os.geteuid() == 0 or not vmm.do("spoiled_mailbox"), "the mailbox is read-only")
+        host.restart()
+        vmm.do("reconnect")
+        equal(vmm.do("get"), before, "after one more restart, by the keeper")
+        vmm.do("work")
+    check(wait_until(lambda: vms() == {}), "its process's death releases all")
+
+
+@test("a VM that was lost: strangers, forged and wrong files get nothing")
+def refused():
+    with Remote("a", uid=4711) as vmm, Remote("b", uid=4712) as other:
+        theirs = (other.id, other.memory, other.shared)
+        host.lose_all()
+        vmm.do("reconnect")
+        other.do("reconnect")
+        error = vmm.error("resume", {"mailbox": None, "memories": None, "slots": None})
+        equal(error["code"], -32001, "without a mailbox")
+        equal(vmm.error("resume", {"vm": theirs[0]})["code"], -32001, "another's id")
+        error = vmm.error("resume", {"mailbox": 1})
+        equal(error["data"].get("param"), "mailbox", "no mailbox")
+        error = vmm.error("resume_with_copy_of_mailbox")
+        equal(error["data"].get("param"), "mailbox", "a forged mailbox")
+        error = vmm.error("resume_with_memfd", 1)
+        equal(error["data"].get("param"), "memories[0].fd", "no guest_memfd")
+        error = vmm.error("resume_with_memfd", 2)
+        equal(error["data"].get("param"), "memories[1].fd", "a forged memfd")
+        twice = [{"memory": vmm.memory, "fd": 1}, {"memory": vmm.shared, "fd": 1}]
+        error = vmm.error("resume", {"memories": twice})
+        equal(error["code"], -32004, "a file twice")
+        future = [{"memory": 1 << 60, "fd": 1}]
+        equal(vmm.error("resume", {"memories": future})["code"], -32001, "an id to come")
+        equal(vms(), {}, "nothing is left of what was refused")
+        other.do("resume")
+        error = vmm.error("resume", {"memories": [{"memory": theirs[1], "fd": 1}]})
+        equal(error["code"], -32001, "another's memory")
+        equal(set(vms()), {theirs[0]}, "nothing is left of what was refused")
+        check(vmm.do("resume")["rebuilt"], "then it is resumed")
+        equal(vmm.error("resume_with_copy_of_mailbox"), None, "known, the mailbox doesn't matter")
+
+
+@test("a VM that was lost: the process has opened another since")
+def opened_another():
+    with Remote() as vmm:
+        host.lose_all()
+        vmm.do("reconnect")
+        vmm.do("call", "vm.open", {"name": "another", "gate": "none"})
+        error = vmm.error("resume")
+        equal((error["code"], error["data"].get("with")), (-32004, "vm"), "one VM a process")
+
+
+@test("a VM that was lost: budgets hold, and a refusal leaves nothing")
+def budget():
+    with Remote() as vmm:
+        host.change_config("[limits]\ncommit-limit = %d\n" % SIZE)
+        host.lose_all()
+        vmm.do("reconnect")
+        error = vmm.error("resume")
+        equal((error["code"], error["data"].get("scope")), (-32003, "host"), "the budget")
+        equal(vms(), {}, "nothing is left")
+        host.change_config("")
+        host.lose_all()
+        vmm.do("reconnect")
+        check(vmm.do("resume")["rebuilt"], "with room again")
+
+
+@test("memories that did not fit one packet follow")
+def follow():
+    with Remote() as vmm:
+        before = vmm.do("get")
+        host.lose_all()
+        vmm.do("reconnect")
+        vmm.do("resume", {"memories": None, "slots": None})
+        equal(vmm.do("get")["memories"], [], "none yet")
+        vmm.do("resume")
+        equal(vmm.do("get"), before, "all")
+
+
+if __name__ == "__main__":
+    main(set_up, tear_down)
