@@ -56,7 +56,7 @@ void deferral_notify(struct deferral *deferral, const char *method, struct json_
 	struct json_object *message = message_notification(method, take_params);
 
 	if (deferral->caller)
-		deferral->caller->send(deferral->caller, message);
+		deferral->caller->notify(deferral->caller, message);
 	json_unref(message);
 }
 

@@ -183,6 +183,12 @@ static void send_later_answer(struct caller *caller, struct json_object *message
 	peer_send(PEER_OF_CALLER(caller), message, &none);
 }
 
+static void notify(struct caller *caller, struct json_object *message)
+{
+	if (PEER_OF_CALLER(caller)->n_queued < EVENTS_WAITING_MAX)
+		send_later_answer(caller, message);
+}
+
 static void readable(evutil_socket_t fd, short what, void *context)
 {
 	static struct packet packet; /* there is one loop, and it serves one packet at a time */
@@ -278,6 +284,7 @@ static int peer_set_up(struct peer *peer, enum method_access access)
 	peer->caller.subscriber = &peer->subscriber;
 	peer->caller.subscribed = &peer->subscribed;
 	peer->caller.send = send_later_answer;
+	peer->caller.notify = notify;
 	peer->caller.go_on = go_on;
 	peer->subscriber.is_operator = access == ACCESS_OPERATOR;
 	peer->subscriber.sees = sees;
