@@ -5,11 +5,11 @@
  */
 #include "client/ctl_screen.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <termios.h>
@@ -18,22 +18,18 @@
 struct screen {
 	struct termios before;
 	sigset_t signals_before;
-	int signals;
+	int signals; /* those that don't end the program */
 };
 
-static int catch_signals(struct screen *screen)
-{
-	sigset_t signals;
+static const int ending_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGHUP);
-	sigaddset(&signals, SIGQUIT);
-	sigaddset(&signals, SIGTSTP);
-	sigaddset(&signals, SIGWINCH);
-	sigprocmask(SIG_BLOCK, &signals, &screen->signals_before);
-	return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+/* What a signal's handler puts back. */
+static const struct screen *shown;
+
+static void put(const char *sequence)
+{
+	if (write(STDOUT_FILENO, sequence, strlen(sequence)) < 0)
+		return; /* the terminal is gone */
 }
 
 /* The alternate screen without a cursor; keys as they come, unechoed. */
@@ -42,16 +38,37 @@ static void take_terminal(const struct screen *screen)
 	struct termios raw = screen->before;
 
 	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &raw);
-	fputs("\033[?1049h\033[?25l", stdout);
-	fflush(stdout);
+	tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	put("\033[?1049h\033[?25l");
 }
 
+/* Safe in a signal's handler. */
 static void give_terminal_back(const struct screen *screen)
 {
-	fputs("\033[?25h\033[?1049l", stdout);
-	fflush(stdout);
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &screen->before);
+	put("\033[?25h\033[?1049l");
+	tcsetattr(STDIN_FILENO, TCSANOW, &screen->before);
+}
+
+/* At once, whatever the program waits for. */
+static void end(int number)
+{
+	if (shown)
+		give_terminal_back(shown);
+	_exit(128 + number);
+}
+
+static int catch_signals(struct screen *screen)
+{
+	struct sigaction action = {.sa_handler = end};
+	sigset_t signals;
+
+	for (size_t i = 0; i < sizeof ending_signals / sizeof *ending_signals; i++)
+		sigaction(ending_signals[i], &action, NULL);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTSTP);
+	sigaddset(&signals, SIGWINCH);
+	sigprocmask(SIG_BLOCK, &signals, &screen->signals_before);
+	return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 struct screen *screen_open(void)
@@ -65,6 +82,7 @@ struct screen *screen_open(void)
 		free(screen);
 		return NULL;
 	}
+	shown = screen;
 	take_terminal(screen);
 	return screen;
 }
@@ -73,7 +91,9 @@ struct screen *screen_close(struct screen *screen)
 {
 	if (!screen)
 		return NULL;
+	fflush(stdout);
 	give_terminal_back(screen);
+	shown = NULL;
 	close(screen->signals);
 	sigprocmask(SIG_SETMASK, &screen->signals_before, NULL);
 	free(screen);
@@ -98,16 +118,15 @@ static void stop(struct screen *screen)
 	take_terminal(screen);
 }
 
-static enum screen_event take_signal(struct screen *screen, int *ret)
+static enum screen_event take_signal(struct screen *screen)
 {
 	struct signalfd_siginfo info;
 
 	if (read(screen->signals, &info, sizeof info) != sizeof info)
 		return SCREEN_TIMEOUT;
-	*ret = (int)info.ssi_signo;
-	if (*ret == SIGTSTP)
+	if (info.ssi_signo == SIGTSTP)
 		stop(screen);
-	return *ret == SIGTSTP || *ret == SIGWINCH ? SCREEN_RESIZED : SCREEN_SIGNAL;
+	return SCREEN_RESIZED;
 }
 
 enum screen_event screen_wait(struct screen *screen, int milliseconds, int *ret)
@@ -119,11 +138,9 @@ enum screen_event screen_wait(struct screen *screen, int milliseconds, int *ret)
 	if (poll(events, 2, milliseconds) <= 0)
 		return SCREEN_TIMEOUT;
 	if (events[0].revents)
-		return take_signal(screen, ret);
-	if (read(STDIN_FILENO, &key, 1) != 1) {
-		*ret = SIGHUP; /* the terminal is gone */
-		return SCREEN_SIGNAL;
-	}
+		return take_signal(screen);
+	if (read(STDIN_FILENO, &key, 1) != 1)
+		return SCREEN_GONE;
 	*ret = key;
 	return SCREEN_KEY;
 }

@@ -10,7 +10,7 @@
 
 struct screen;
 
-/* NULL with errno set. */
+/* One at a time. NULL with errno set. */
 struct screen *screen_open(void);
 /* Takes NULL, returns NULL. */
 struct screen *screen_close(struct screen *screen);
@@ -21,8 +21,8 @@ enum screen_event {
 	SCREEN_TIMEOUT,
 	SCREEN_KEY,
 	SCREEN_RESIZED,
-	SCREEN_SIGNAL, /* that ends the program */
+	SCREEN_GONE, /* the terminal */
 };
 
-/* Waits so long at most. *ret is the key, or the signal's number. */
-enum screen_event screen_wait(struct screen *screen, int milliseconds, int *ret);
+/* Waits so long at most. A signal that ends the program does so at once. */
+enum screen_event screen_wait(struct screen *screen, int milliseconds, int *ret_key);

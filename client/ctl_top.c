@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,8 +226,8 @@ static int wait_for_next(struct ctl *ctl, struct screen *screen, uint64_t until)
 		case SCREEN_TIMEOUT:
 		case SCREEN_RESIZED:
 			return -1;
-		case SCREEN_SIGNAL:
-			return 128 + value;
+		case SCREEN_GONE:
+			return 128 + SIGHUP;
 		case SCREEN_KEY:
 			if (!take_key(ctl, value))
 				return CTL_DONE;

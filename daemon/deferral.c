@@ -54,10 +54,9 @@ const struct caller *deferral_caller(const struct deferral *deferral)
 void deferral_notify(struct deferral *deferral, const char *method, struct json_object *take_params)
 {
 	struct json_object *message = message_notification(method, take_params);
-	struct fd_list none = {.count = 0};
 
 	if (deferral->caller)
-		deferral->caller->send(deferral->caller, message, &none);
+		deferral->caller->notify(deferral->caller, message);
 	json_unref(message);
 }
 

@@ -135,6 +135,7 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	gmemd->config = *config;
 	TAILQ_INIT(&gmemd->events);
 	TAILQ_INIT(&gmemd->preallocating);
+	TAILQ_INIT(&gmemd->stopped);
 	raise_file_limit();
 	r = probe(gmemd);
 	if (r == 0)

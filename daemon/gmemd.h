@@ -31,6 +31,7 @@ struct gmemd {
 	struct bulk *bulk;
 	struct pressure_watch *pressure;
 	struct preallocating_list preallocating;
+	struct preallocating_list stopped; /* whose peers are to be told */
 	struct users *users;
 	struct capacity capacity;
 	struct registry registry;

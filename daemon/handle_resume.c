@@ -88,7 +88,7 @@ static int adopt(struct request *request, struct memory *memory, int fd, size_t 
 static int add_memory(
 	struct request *request, struct vm *vm, const struct resumed_memory *told, size_t index)
 {
-	struct memory_request wanted = {.id = told->memory, .name = told->name};
+	struct memory_request wanted = {.id = told->memory, .name = told->name, .node = NODE_ANY};
 	const struct budget *refused = NULL;
 	struct memory *memory;
 	uint64_t requested;

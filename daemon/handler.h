@@ -28,6 +28,8 @@ struct caller {
 	struct deferral_list deferrals;
 	unsigned held; /* answers that must come before anything else is read */
 	void (*send)(struct caller *caller, struct json_object *message, struct fd_list *take_fds);
+	/* The same, but it is dropped where too many wait already. */
+	void (*notify)(struct caller *caller, struct json_object *message);
 	void (*go_on)(struct caller *caller); /* reading, when nothing is held any more */
 };
 

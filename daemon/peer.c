@@ -182,6 +182,14 @@ static void send_later_answer(
 	peer_send(PEER_OF_CALLER(caller), message, take_fds);
 }
 
+static void notify(struct caller *caller, struct json_object *message)
+{
+	struct fd_list none = {.count = 0};
+
+	if (PEER_OF_CALLER(caller)->n_queued < EVENTS_WAITING_MAX)
+		send_later_answer(caller, message, &none);
+}
+
 static void readable(evutil_socket_t fd, short what, void *context)
 {
 	static struct packet packet; /* there is one loop, and it serves one packet at a time */
@@ -277,6 +285,7 @@ static int peer_set_up(struct peer *peer, enum method_access access)
 	peer->caller.subscriber = &peer->subscriber;
 	peer->caller.subscribed = &peer->subscribed;
 	peer->caller.send = send_later_answer;
+	peer->caller.notify = notify;
 	peer->caller.go_on = go_on;
 	peer->subscriber.is_operator = access == ACCESS_OPERATOR;
 	peer->subscriber.sees = sees;

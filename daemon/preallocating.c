@@ -20,7 +20,8 @@ struct preallocating {
 	struct preallocation *preallocation;
 	struct deferral *deferral;
 	uint64_t vm, memory; /* their numbers */
-	uid_t uid;           /* who asked */
+	pid_t pid;           /* who asked, */
+	uid_t uid;           /* and whose that is */
 	char *token;         /* NULL: none */
 	uint64_t size;
 };
@@ -32,12 +33,17 @@ struct ending {
 	uint64_t size;
 };
 
-static void forget(struct preallocating *one)
+static void free_one(struct preallocating *one)
 {
-	TAILQ_REMOVE(&one->gmemd->preallocating, one, link);
 	preallocation_free(one->preallocation);
 	free(one->token);
 	free(one);
+}
+
+static void forget(struct preallocating *one)
+{
+	TAILQ_REMOVE(&one->gmemd->preallocating, one, link);
+	free_one(one);
 }
 
 /* Its end */
@@ -52,8 +58,11 @@ static int fill_error(const struct ending *ending, struct rpc_error *error)
 		return 0;
 	case PREALLOCATION_NO_ROOM:
 	case PREALLOCATION_OUT_OF_MEMORY:
-		rpc_error_budget_exceeded(
-			error, "cgroup", result->room.limit, result->room.used, ending->size);
+		if (result->room.limit == CGROUP_UNLIMITED)
+			rpc_error_kernel(error, ENOMEM, "allocating");
+		else
+			rpc_error_budget_exceeded(error, "cgroup", result->room.limit,
+				result->room.used, ending->size);
 		break;
 	case PREALLOCATION_KILLED:
 		rpc_error_kernel(error, EINTR, "allocating, for the helper was killed");
@@ -143,11 +152,12 @@ static void peer_gone(void *context)
 static int check_room(struct request *request, const struct memory *memory, const char *token)
 {
 	const struct preallocating *one;
-	unsigned all = 0, of_vm = 0;
+	unsigned all = 0, of_vm = 0, of_user = 0;
 
 	TAILQ_FOREACH (one, &request->gmemd->preallocating, link) {
 		all++;
 		of_vm += one->vm == memory->vm->number;
+		of_user += one->uid == request->caller->process.uid;
 		if (!token || !one->token || one->uid != request->caller->process.uid ||
 			strcmp(one->token, token) != 0)
 			continue;
@@ -155,7 +165,8 @@ static int check_room(struct request *request, const struct memory *memory, cons
 		rpc_error_detail_string(&request->error, "token", token);
 		return request->error.code;
 	}
-	if (of_vm < PREALLOCATIONS_PER_VM && all < PREALLOCATIONS_ON_HOST)
+	if (of_vm < PREALLOCATIONS_PER_VM && of_user < PREALLOCATIONS_PER_USER &&
+		all < PREALLOCATIONS_ON_HOST)
 		return 0;
 	return rpc_error_busy(
 		&request->error, "As many preallocations are under way as there may be", 0);
@@ -228,6 +239,7 @@ static struct preallocating *new_one(
 	*one = (struct preallocating){.gmemd = request->gmemd,
 		.vm = memory->vm->number,
 		.memory = memory->id,
+		.pid = request->caller->process.pid,
 		.uid = request->caller->process.uid,
 		.token = token ? strdup(token) : NULL,
 		.size = size};
@@ -266,7 +278,7 @@ bool preallocating_cancel(struct gmemd *gmemd, const struct caller *caller, cons
 	const struct preallocating *one;
 
 	TAILQ_FOREACH (one, &gmemd->preallocating, link) {
-		bool own = one->uid == caller->process.uid;
+		bool own = one->pid == caller->process.pid;
 
 		if (!one->token || strcmp(one->token, token) != 0)
 			continue;
@@ -278,27 +290,48 @@ bool preallocating_cancel(struct gmemd *gmemd, const struct caller *caller, cons
 	return false;
 }
 
-/* Now, and its peer is told why. */
+/* Why those were stopped that are. From the loop, for what an answer brings about, such as the next
+ * request of a batch, may be what has stopped them. */
+static void answer_stopped(evutil_socket_t fd, short what, void *context)
+{
+	struct gmemd *gmemd = context;
+	struct preallocating *one;
+
+	(void)fd;
+	(void)what;
+	while ((one = TAILQ_FIRST(&gmemd->stopped))) {
+		struct rpc_error error = {.code = RPC_OK};
+
+		TAILQ_REMOVE(&gmemd->stopped, one, link);
+		rpc_error_gone_number(&error, "memory", one->memory);
+		deferral_refuse(one->deferral, &error);
+		free_one(one);
+	}
+}
+
+/* Its helper is gone when this returns. */
 static void stop(struct preallocating *one)
 {
-	struct deferral *deferral = one->deferral;
-	struct rpc_error error = {.code = RPC_OK};
+	struct gmemd *gmemd = one->gmemd;
 
-	rpc_error_gone_number(&error, "memory", one->memory);
-	deferral_ending(deferral);
-	forget(one);
-	deferral_refuse(deferral, &error);
+	TAILQ_REMOVE(&gmemd->preallocating, one, link);
+	one->preallocation = preallocation_free(one->preallocation);
+	deferral_ending(one->deferral);
+	TAILQ_INSERT_TAIL(&gmemd->stopped, one, link);
 }
 
 /* 0 stands for any. */
 static void stop_those(struct gmemd *gmemd, uint64_t vm, uint64_t memory)
 {
+	static const struct timeval at_once;
 	struct preallocating *one, *next;
 
 	TAILQ_FOREACH_SAFE (one, &gmemd->preallocating, link, next) {
 		if ((vm == 0 || one->vm == vm) && (memory == 0 || one->memory == memory))
 			stop(one);
 	}
+	if (!TAILQ_EMPTY(&gmemd->stopped))
+		event_base_once(gmemd->base, -1, EV_TIMEOUT, answer_stopped, gmemd, &at_once);
 }
 
 void preallocating_stop_memory(struct gmemd *gmemd, const struct memory *memory)
@@ -314,4 +347,5 @@ void preallocating_stop_vm(struct gmemd *gmemd, const struct vm *vm)
 void preallocating_stop_all(struct gmemd *gmemd)
 {
 	stop_those(gmemd, 0, 0);
+	answer_stopped(-1, 0, gmemd);
 }

@@ -10,14 +10,16 @@
 #include "daemon/handler.h"
 
 /* At once. */
-#define PREALLOCATIONS_PER_VM  8
-#define PREALLOCATIONS_ON_HOST 64
+#define PREALLOCATIONS_PER_VM   8
+#define PREALLOCATIONS_PER_USER 32
+#define PREALLOCATIONS_ON_HOST  64
 
 /* Starts one of a checked range, and defers the request: REQUEST_DEFERRED, or an error's code. */
 int preallocating_start(
 	struct request *request, struct memory *memory, uint64_t offset, uint64_t size);
 
-/* Ends the one with that token, of the user or, for an operator, of any. Not found: false. */
+/* Ends the one with that token, of the caller's process or, for an operator, of any. Not found:
+ * false. */
 bool preallocating_cancel(struct gmemd *gmemd, const struct caller *caller, const char *token);
 
 /* End those of a memory, of a VM, and all, now. */

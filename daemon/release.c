@@ -112,12 +112,11 @@ int release_memory(struct request *request, struct memory *memory)
 	}
 	release->memory = memory->id;
 	release->giver = giver_of(request, memory);
+	memory->state = OBJECT_CLOSING;
 	preallocating_stop_memory(request->gmemd, memory);
 	bulk_job_add(job, BULK_PUNCH, memory->fd, 0, memory->size);
-	if (!bulk_do(request->gmemd->bulk, job)) {
-		memory->state = OBJECT_CLOSING;
+	if (!bulk_do(request->gmemd->bulk, job))
 		return wait_for(request, release);
-	}
 	json_add_uint(request->result, "released", count_released(release, job));
 	forget_memory(request->gmemd, memory);
 	bulk_job_free(job);

@@ -73,11 +73,14 @@ attack() {
 
 # gmemd ends under the attack.
 orphan() {
+	printf '[keeper]\nuse = yes\n' >"$WORK_DIR/keeper.conf"
+	stop_gmemd
+	start_gmemd --config="$WORK_DIR/keeper.conf"
 	start_attack orphan
 	until_true grep -q ready "$WORK_DIR/orphan.out"
 	stop_gmemd KILL
 	until_true grep -q waiting "$WORK_DIR/orphan.out"
-	start_gmemd
+	start_gmemd --config="$WORK_DIR/keeper.conf"
 	end_attack orphan "$ATTACK_PID"
 	LIVING=()
 }

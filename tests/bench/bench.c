@@ -314,7 +314,7 @@ int bench_main(int argc, char **argv, const struct bench_comparison *comparison)
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	r = pin();
 	if (r == 0)
-		r = gmemd_process_start(argv[1], "kvm", &gmemd);
+		r = gmemd_process_start(argv[1], "kvm", "", &gmemd);
 	if (r < 0)
 		return bench_failed("starting gmemd", r), EXIT_FAILURE;
 	r = compete(comparison, gmemd.socket);

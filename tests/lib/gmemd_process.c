@@ -26,10 +26,10 @@ static void path_of(const struct gmemd_process *process, const char *name, char 
 	snprintf(ret, 64, "%s/%s", process->directory, name);
 }
 
-/* Its configuration is empty: the host's must not matter. */
+/* Its configuration is its own: the host's must not matter. */
 static void execute(const char *program, const char *backend, const struct gmemd_process *process)
 {
-	char log[64], option[64], backend_option[64];
+	char log[64], config[64], option[64], backend_option[64], config_option[80];
 	int fd;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -40,8 +40,9 @@ static void execute(const char *program, const char *backend, const struct gmemd
 		dup2(fd, STDERR_FILENO);
 	snprintf(option, sizeof option, "--runtime-directory=%s", process->directory);
 	snprintf(backend_option, sizeof backend_option, "--backend=%s", backend);
-	execl(program, program, option, backend_option, "--config=/dev/null", "--gate=preferred",
-		NULL);
+	path_of(process, "conf", config);
+	snprintf(config_option, sizeof config_option, "--config=%s", config);
+	execl(program, program, option, backend_option, config_option, "--gate=preferred", NULL);
 	fprintf(stderr, "%s: can't be executed\n", program);
 	_exit(127);
 }
@@ -128,7 +129,18 @@ int gmemd_process_restart(const char *program, struct gmemd_process *process, bo
 	return launch(program, process);
 }
 
-int gmemd_process_start(const char *program, const char *backend, struct gmemd_process *ret)
+static int write_config(const struct gmemd_process *process, const char *config)
+{
+	cleanup_file FILE *file = NULL;
+	char path[64];
+
+	path_of(process, "conf", path);
+	file = fopen(path, "we");
+	return file && fputs(config, file) >= 0 ? 0 : -errno;
+}
+
+int gmemd_process_start(
+	const char *program, const char *backend, const char *config, struct gmemd_process *ret)
 {
 	struct gmemd_process process = {.directory = "/tmp/gmemd-own-XXXXXX", .backend = backend};
 	int r;
@@ -136,7 +148,9 @@ int gmemd_process_start(const char *program, const char *backend, struct gmemd_p
 	if (!mkdtemp(process.directory))
 		return -errno;
 	path_of(&process, "gmemd.sock", process.socket);
-	r = launch(program, &process);
+	r = write_config(&process, config);
+	if (r == 0)
+		r = launch(program, &process);
 	if (r < 0) {
 		print_log(&process);
 		gmemd_process_end(&process);
@@ -149,7 +163,7 @@ int gmemd_process_start(const char *program, const char *backend, struct gmemd_p
 void gmemd_process_end(struct gmemd_process *process)
 {
 	static const char *const left[] = {
-		"log", "keeper.sock", "keeper.lock", "gmemd.sock", "admin.sock"};
+		"conf", "log", "keeper.sock", "keeper.lock", "gmemd.sock", "admin.sock"};
 	char path[64];
 
 	if (process->pid > 0) {

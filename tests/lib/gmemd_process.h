@@ -15,10 +15,11 @@ struct gmemd_process {
 };
 
 /*
- * Returns when it serves. Prints its log where it doesn't. backend as of --backend. It dies with
- * the caller. 0 or a negative errno.
+ * Returns when it serves. Prints its log where it doesn't. backend as of --backend; config is the
+ * text of its configuration file. It dies with the caller. 0 or a negative errno.
  */
-int gmemd_process_start(const char *program, const char *backend, struct gmemd_process *ret);
+int gmemd_process_start(
+	const char *program, const char *backend, const char *config, struct gmemd_process *ret);
 /* Kills it, with its keeper if that is wanted, and starts another in its place. */
 int gmemd_process_restart(const char *program, struct gmemd_process *process, bool with_keeper);
 /* With its keeper. */

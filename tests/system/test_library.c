@@ -299,7 +299,7 @@ int main(int argc, char **argv)
 		{.pName = "libgmem on the model", .pTests = tests}, CU_SUITE_INFO_NULL};
 	int status;
 
-	if (argc != 2 || gmemd_process_start(argv[1], "model", &gmemd) < 0)
+	if (argc != 2 || gmemd_process_start(argv[1], "model", "", &gmemd) < 0)
 		return EXIT_FAILURE;
 	status = unit_main(suites);
 	gmemd_process_end(&gmemd);

@@ -213,6 +213,26 @@ def memory_closed():
         equal(helpers(), [], "helpers")
 
 
+@test("it ends with its memory, of which a batch waits that closes another")
+def batch_closes_another():
+    with memory_of(LARGE) as first, memory_of(LARGE) as second:
+        batch = [
+            request("memory.preallocate", {"memory": first}, 1),
+            request("memory.close", {"memory": second}, 2),
+        ]
+        waiting, other = daemon.peer(), daemon.peer()
+        waiting.send(batch)
+        start(other, {"memory": second}, 3)
+        need(eventually(lambda: len(helpers()) == 2), "both helpers")
+        check("released" in operator.call("memory.close", {"memory": first}), "the first")
+        answers, _ = waiting.receive()
+        equal([a["id"] for a in answers], [1, 2], "the batch's answers")
+        equal(answers[0]["error"]["code"], -32008, "its preallocation")
+        check("released" in answers[1]["result"], "its close")
+        equal(answer(other, 3)[0]["error"]["code"], -32008, "the second's preallocation")
+        check(daemon.alive(), "gmemd lives")
+
+
 @test("a helper that somebody kills: what is allocated is told")
 def helper_killed():
     with memory_of(LARGE) as memory:

@@ -270,7 +270,7 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	program = argv[1];
-	if (gmemd_process_start(program, "kvm", &gmemd) < 0)
+	if (gmemd_process_start(program, "kvm", "[keeper]\nuse = yes\n", &gmemd) < 0)
 		return EXIT_FAILURE;
 	status = unit_main(suites);
 	gmemd_process_end(&gmemd);

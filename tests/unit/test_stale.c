@@ -15,6 +15,8 @@
 	",\"guest_memfd_offset\":" #offset
 #define SHARED(memory, offset) ",\"shared_memory\":" #memory ",\"shared_offset\":" #offset
 
+#define BOUND ",\"state\":\"bound\""
+
 /* expected: "start+size …", in thousands, as the numbers of vm.get here are. */
 static void check(const char *vm, uint64_t memory, const char *expected)
 {
@@ -54,7 +56,7 @@ static void test_unbound(void)
 /* Private frames are seen in the guest_memfd, shared ones in the other half. */
 static void test_halves(void)
 {
-#define SLOTS "\"slots\":[" SLOT(50000, 100000, 1, 0) SHARED(2, 0) "}]"
+#define SLOTS "\"slots\":[" SLOT(50000, 100000, 1, 0) SHARED(2, 0) BOUND "}]"
 	check("{" SLOTS ",\"private_ranges\":[]}", 1, "0+100");
 	check("{" SLOTS ",\"private_ranges\":[]}", 2, "");
 	check("{" SLOTS ",\"private_ranges\":[{\"guest_phys_addr\":0,\"size\":200000}]}", 1, "");
@@ -72,11 +74,28 @@ static void test_halves(void)
 		1, "");
 }
 
+/* Both halves are, where gmemctl can't know which one the guest sees, or is about to. */
+static void test_in_doubt(void)
+{
+#define PENDING ",\"state\":\"pending\""
+#define MAPPED  "\"memories\":[{\"memory\":1,\"flags\":[\"init_shared\",\"mmap\"]}]"
+	check("{" SLOTS ",\"calls\":[{\"id\":1}]}", 1, "");
+	check("{" SLOTS ",\"calls\":[{\"id\":1}]}", 2, "");
+	check("{\"slots\":[" SLOT(0, 50000, 1, 0) SHARED(2, 0) PENDING "}]}", 1, "50+50");
+	check("{\"slots\":[" SLOT(0, 50000, 1, 0) SHARED(2, 0) PENDING
+		"}],"
+		"\"private_ranges\":[{\"guest_phys_addr\":0,\"size\":50000}]}",
+		2, "50+50");
+	check("{" SLOTS "," MAPPED "}", 1, "");
+	check("{\"memories\":[{\"memory\":1,\"flags\":[]}]," SLOTS "}", 1, "0+100");
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"what no slot shows", test_unbound},
 		{"the half that is not in use", test_halves},
+		{"in doubt it is in use", test_in_doubt},
 		CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {{.pName = "stale memory", .pTests = tests}, CU_SUITE_INFO_NULL};

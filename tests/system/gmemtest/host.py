@@ -26,7 +26,13 @@ def _processes(program, argument):
     return found
 
 
+KEEPER = "[keeper]\nuse = yes\n"
+
+
 class Host(Daemon):
+    def __init__(self, config="", **options):
+        super().__init__(config=KEEPER + config, **options)
+
     def keepers(self):
         return _processes("gmemd-keeper", "--runtime-directory=" + self.path)
 
