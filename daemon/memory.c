@@ -142,6 +142,7 @@ static int memory_take_file(struct memory *memory, int consume_fd)
 		return -EEXIST;
 	memory->fd = consume_fd;
 	memory->state = OBJECT_READY;
+	node_bind_file(memory->fd, memory->size, memory->node);
 	custody_put_one(memory->vm->registry->custody, CUSTODY_MEMORY, memory->vm->number,
 		memory->id, memory->fd);
 	vm_ledger_note_memory(memory);

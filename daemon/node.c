@@ -8,6 +8,7 @@
 #include <numa.h>
 #include <numaif.h>
 #include <sched.h>
+#include <sys/mman.h>
 
 /* Linux 2.6.26; Debian 12's <numaif.h> has it not. */
 #ifndef MPOL_F_STATIC_NODES
@@ -49,7 +50,9 @@ unsigned node_cores(int node)
 	return count > 0 ? count : 1;
 }
 
-int node_bind(int node)
+/* Calls bind with the mask of that node alone. */
+static int with_mask(
+	int node, long (*bind)(const struct bitmask *nodes, void *context), void *context)
 {
 	struct bitmask *nodes;
 	long r;
@@ -62,7 +65,46 @@ int node_bind(int node)
 		return 0;
 	nodes = numa_allocate_nodemask();
 	numa_bitmask_setbit(nodes, (unsigned)node);
-	r = set_mempolicy(MPOL_BIND | MPOL_F_STATIC_NODES, nodes->maskp, nodes->size + 1);
+	r = bind(nodes, context);
 	numa_free_nodemask(nodes);
 	return r < 0 ? -errno : 0;
+}
+
+static long bind_self(const struct bitmask *nodes, void *context)
+{
+	(void)context;
+	return set_mempolicy(MPOL_BIND | MPOL_F_STATIC_NODES, nodes->maskp, nodes->size + 1);
+}
+
+int node_bind(int node)
+{
+	return with_mask(node, bind_self, NULL);
+}
+
+struct mapped {
+	void *bytes;
+	uint64_t size;
+};
+
+static long bind_mapping(const struct bitmask *nodes, void *context)
+{
+	const struct mapped *mapped = context;
+
+	return mbind(mapped->bytes, mapped->size, MPOL_BIND | MPOL_F_STATIC_NODES, nodes->maskp,
+		nodes->size + 1, 0);
+}
+
+int node_bind_file(int fd, uint64_t size, int node)
+{
+	struct mapped mapped = {.size = size};
+	int r;
+
+	if (node == NODE_ANY)
+		return 0;
+	mapped.bytes = mmap(NULL, size, PROT_NONE, MAP_SHARED, fd, 0);
+	if (mapped.bytes == MAP_FAILED)
+		return 0; /* a guest_memfd without its MMAP flag */
+	r = with_mask(node, bind_mapping, &mapped);
+	munmap(mapped.bytes, size);
+	return r;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define NODE_ANY (-1)
 
@@ -19,3 +20,10 @@ unsigned node_cores(int node);
  * -EINVAL where there is no such node or the cgroup may not use it. set_mempolicy(2).
  */
 int node_bind(int node);
+
+/*
+ * From now on the file's pages come from the node alone, whoever touches them first, where the
+ * kernel keeps a policy with the file: of a memfd always, of a guest_memfd that can be mapped from
+ * Linux 6.19 on. Elsewhere it changes nothing. -EINVAL as node_bind(). mbind(2).
+ */
+int node_bind_file(int fd, uint64_t size, int node);

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <numa.h>
+#include <numaif.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -201,9 +203,35 @@ static void test_adopted(void)
 	held_end(&held);
 }
 
+/* Whoever touches it first: the policy is the file's. */
+static void test_bound_to_a_node(void)
+{
+	cleanup_fd int fd = -1;
+	struct bitmask *nodes;
+	int mode = -1;
+	void *bytes;
+
+	if (numa_available() < 0) {
+		unit_skip("no NUMA policies");
+		return;
+	}
+	nodes = numa_allocate_nodemask();
+	CU_ASSERT_EQUAL_FATAL(memory_file_create_memfd("bound", 4 * HELD_PAGE, &fd), 0);
+	CU_ASSERT_EQUAL(node_bind_file(fd, 4 * HELD_PAGE, 1000), -EINVAL);
+	CU_ASSERT_EQUAL(node_bind_file(fd, 4 * HELD_PAGE, NODE_ANY), 0);
+	CU_ASSERT_EQUAL(node_bind_file(fd, 4 * HELD_PAGE, 0), 0);
+	bytes = mmap(NULL, 4 * HELD_PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	CU_ASSERT_EQUAL(get_mempolicy(&mode, nodes->maskp, nodes->size + 1, bytes, MPOL_F_ADDR), 0);
+	CU_ASSERT_EQUAL(mode & 0xff, MPOL_BIND);
+	CU_ASSERT_TRUE(numa_bitmask_isbitset(nodes, 0));
+	munmap(bytes, 4 * HELD_PAGE);
+	numa_free_nodemask(nodes);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
+		{"a file bound to a node", test_bound_to_a_node},
 		{"budgets", test_budgets},
 		{"bound to a node", test_node},
 		{"promises", test_promise},
