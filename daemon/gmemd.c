@@ -84,23 +84,31 @@ static void put_all(struct custody *custody, void *context)
 	recovery_put_vms(context);
 }
 
-/* From the gmemd before this one, if there was one. The model's VMs end with their gmemd. */
-static int take_over(struct gmemd *gmemd)
+/* The model's VMs end with their gmemd. */
+static int find_keeper(struct gmemd *gmemd)
 {
-	struct recovered *recovered = &gmemd->recovered;
 	int r;
 
+	if (!gmemd->config.keeper || gmemd->config.backend == BACKEND_MODEL)
+		return 0;
 	r = custody_new(gmemd->base, gmemd->config.runtime_directory, put_all, gmemd,
 		&gmemd->registry.custody);
-	if (r < 0)
-		return r;
+	if (r == 0)
+		custody_make_room(gmemd->registry.custody);
+	return r;
+}
+
+/* From the gmemd before this one, if there was one. */
+static void take_over(struct gmemd *gmemd)
+{
+	struct recovered *recovered = &gmemd->recovered;
+
 	recover_vms(gmemd, recovered);
 	if (recovered->vms > 0 || recovered->dropped > 0)
 		log_info("took over %u VMs with %u memories; %u had ended, %u files belonged to "
 			 "nothing",
 			recovered->vms, recovered->memories, recovered->released,
 			recovered->dropped);
-	return 0;
 }
 
 /* What it has of its own. */
@@ -116,11 +124,13 @@ static int set_up(struct gmemd *gmemd)
 		&gmemd->config, &gmemd->host, gmemd->users, &gmemd->capacity);
 	r = capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host);
 	if (r == 0)
-		r = bulk_new(gmemd->base, &gmemd->bulk);
+		r = find_keeper(gmemd);
+	if (r == 0)
+		r = bulk_new(gmemd->base, &gmemd->bulk); /* the first that has threads */
 	if (r == 0)
 		r = pressure_watch_new(gmemd, &gmemd->pressure);
-	if (r == 0 && gmemd->config.keeper && gmemd->config.backend != BACKEND_MODEL)
-		r = take_over(gmemd);
+	if (r == 0)
+		take_over(gmemd);
 	return r;
 }
 
