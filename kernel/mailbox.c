@@ -34,14 +34,15 @@
 #define MAILBOX_MODE_OPENING 0600
 #define MAILBOX_SEALS        (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
-/* Attributes: as many as the ranges of a packet. */
+/* Slots: each page of theirs takes memory from the start, for zeroes are valid there. Attributes:
+ * as many as the ranges of a packet. */
 static const struct {
 	uint32_t request;
 	unsigned pages;
 	unsigned stride;
 } area_layout[MAILBOX_COMMANDS] = {
 	[MAILBOX_CREATE] = {KVM_CREATE_GUEST_MEMFD, 1, 64},
-	[MAILBOX_SLOT] = {KVM_SET_USER_MEMORY_REGION2, 4, 256},
+	[MAILBOX_SLOT] = {KVM_SET_USER_MEMORY_REGION2, 1, 256},
 	[MAILBOX_ATTRIBUTES] = {KVM_SET_MEMORY_ATTRIBUTES, 16, 32},
 };
 

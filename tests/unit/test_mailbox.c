@@ -375,7 +375,7 @@ static void test_cleared_where_pages_are(void)
 {
 	const struct kvm_userspace_memory_region2 slot = {.slot = 7, .memory_size = 4096};
 	const struct kvm_memory_attributes attributes = {.size = 4096};
-	const unsigned last_slot = 63, last_attributes = 4 * 128 - 1;
+	const unsigned last_slot = 15, last_attributes = 4 * 128 - 1;
 	struct mailbox *successor;
 	uint64_t before, after;
 	const int64_t *first;
