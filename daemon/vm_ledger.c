@@ -77,8 +77,8 @@ void vm_ledger_note_vm(struct vm *vm)
 		.trap = vm->trap.id,
 		.verifying = vm->trap.verifying,
 		.answer = vm->trap.answer,
-		.settled_done = vm->settled.done,
-		.settled_call = vm->settled.call,
+		.settled_done = vm->settled.call ? vm->settled.done : vm->inherited.done,
+		.settled_call = vm->settled.call ? vm->settled.call : vm->inherited.call,
 	};
 	sd_id128_t uuid;
 
