@@ -3,20 +3,21 @@
  * A ledger: records in a memfd that outlive their writer, whole, wherever it was killed.
  *
  * Whoever opens it after a SIGKILL between any two instructions sees what the last transaction has
- * committed and nothing of a later one, however many records either has changed. Each record has
- * two copies, tagged with the sequence number of the transaction that wrote them. A transaction
- * writes the copies that are not current, and commits by one aligned 8-byte store of its sequence
- * number into the header. Of a record's copies the current one is the one with the highest sequence
- * number that is committed; a checksum over it finds what was changed otherwise.
+ * committed and nothing of a later one, however many records either has changed. A transaction
+ * writes each record that it changes into a cell that is free, tagged with the transaction's
+ * sequence number, and commits by one aligned 8-byte store of that number into the header; then the
+ * cells are freed that held those records before. Of a record's cells the current one is the one
+ * with the highest sequence number that is committed; a checksum over it finds what was changed
+ * otherwise.
  *
  * Records have an index below the capacity and a length up to the record size; both limits are set
- * when the ledger is made. Only pages of records that were ever used take memory, so the capacity
+ * when the ledger is made. Only pages of cells that were ever used take memory, so the capacity
  * costs nothing: the file is as long as it needs to be from the start, and sealed so. A record
- * costs 2 * (16 + record size) bytes, the header 64.
+ * costs 16 + record size bytes, and so do as many cells as the largest transaction has changed; the
+ * header 64. Beside that an open ledger costs 14 to 17 bytes for each record.
  *
- * One writer at a time; readers beside it see what is committed, unless two transactions end while
- * they look at one record. Functions return 0 or a negative errno and write outputs only on
- * success.
+ * One writer at a time; who reads beside it opens it again to see what was committed since.
+ * Functions return 0 or a negative errno and write outputs only on success.
  */
 #pragma once
 
@@ -24,7 +25,7 @@
 #include <stdint.h>
 
 #define LEDGER_RECORD_SIZE_MAX 4096
-#define LEDGER_CAPACITY_MAX    (1u << 20)
+#define LEDGER_CAPACITY_MAX    (1u << 19)
 
 struct ledger;
 
@@ -36,8 +37,8 @@ int ledger_new(const char *name, uint32_t record_size, uint32_t capacity, struct
 
 /*
  * One that was made before, maybe by an earlier version of this code. fd belongs to the ledger
- * where it succeeds. Writes nothing. -EBADMSG where it is none, or not whole; -EPROTONOSUPPORT
- * where a later version has made it, in a format that this one doesn't know.
+ * where it succeeds. Writes nothing. -EBADMSG where it is none, not whole or of an earlier version;
+ * -EPROTONOSUPPORT where a later version has made it, in a format that this one doesn't know.
  */
 int ledger_open(int fd, struct ledger **ret);
 
@@ -61,7 +62,7 @@ int ledger_get(
 
 /*
  * What is put and deleted until ledger_commit() or ledger_abort() is one transaction; the last
- * about a record counts. length is 1 up to the record size. -EINVAL past a limit.
+ * about a record counts. length is 1 up to the record size. -EINVAL past a limit. -ENOMEM.
  */
 int ledger_put(struct ledger *ledger, uint32_t index, const void *bytes, size_t length);
 /* Deleting what is not there is no error. */
