@@ -213,7 +213,7 @@ def restarted():
         described = vmm.do("call", "host.describe", {})
         equal(
             described["recovered"],
-            {"vms": 1, "memories": 2, "released": 0, "dropped": 0},
+            {"vms": 1, "memories": 2, "connections": 1, "released": 0, "dropped": 0},
             "what host.describe tells of the start",
         )
         check(described["keeper"]["held"] >= 5, "and of the keeper: %r" % described["keeper"])

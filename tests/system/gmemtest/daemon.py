@@ -43,7 +43,9 @@ class Daemon:
         with open(os.path.join(self.directory, "gmemd.conf"), "w", encoding="utf-8") as file:
             file.write(config)
 
-    def start(self):
+    def start(self, alone=True):
+        """alone: nobody else makes it open or close anything meanwhile."""
+
         def before_exec():
             linux.die_with_parent()
             if self.files is not None:
@@ -54,9 +56,9 @@ class Daemon:
                 self.arguments, stdin=subprocess.DEVNULL, stderr=log, preexec_fn=before_exec
             )
         self.pid = self.process.pid
-        self._wait_until_it_serves()
+        self._wait_until_it_serves(alone)
 
-    def _wait_until_it_serves(self):
+    def _wait_until_it_serves(self, alone):
         until = time.monotonic() + SECONDS_TO_START
         while time.monotonic() < until:
             if self.process.poll() is not None:
@@ -66,7 +68,8 @@ class Daemon:
                 peer.call("ping")
                 fds = self.fds()
                 peer.close()
-                self.fds_come_back(fds - 2)  # the connection and its pidfd
+                if alone:
+                    self.fds_come_back(fds - 2)  # the connection and its pidfd
                 return
             except OSError:
                 time.sleep(0.01)

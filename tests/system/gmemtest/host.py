@@ -3,6 +3,8 @@
 
 import os
 import signal
+import subprocess
+import threading
 import time
 
 from gmemtest.daemon import Daemon
@@ -54,6 +56,36 @@ class Host(Daemon):
         """gmemd, which the keeper survives."""
         self.kill()
         self.start()
+
+    def restart_amid(self, seconds, work):
+        """While work() goes on, in a thread: gmemd ends with the thread that has started it."""
+        failures = []
+
+        def run():
+            try:
+                work()
+            except BaseException as e:  # noqa: B902
+                failures.append(e)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        time.sleep(seconds)
+        self.kill()
+        self.start(alone=False)
+        thread.join()
+        if failures:
+            raise failures[0]
+
+    def end(self):
+        """gmemd alone, in its own time."""
+        self.process.terminate()
+        return self.process.wait(SECONDS)
+
+    def run_another(self):
+        """A second one in its place: its exit status."""
+        with open(self.log_path, "ab") as log:
+            another = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stderr=log)
+        return another.wait(SECONDS)
 
     def lose_all(self):
         """Both at once: gmemd must not start another keeper meanwhile."""
