@@ -5,12 +5,18 @@
 #include "daemon/custody.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "daemon/keeping.h"
 #include "daemon/log.h"
+#include "kernel/cleanup.h"
+
+#define FILES_SPARE 1024
 
 /* How long to wait before looking for a keeper again. */
 static const struct timeval retry = {.tv_sec = 1};
@@ -215,6 +221,20 @@ void custody_drop(struct custody *custody, enum custody_kind kind, uint64_t owne
 
 	if (custody && custody->keeper && keeper_post_drop(custody->keeper, &id, 1) < 0)
 		lose(custody);
+}
+
+void custody_make_room(const struct custody *custody)
+{
+	const struct keeper_report *report = custody_report(custody);
+	uint64_t room = report ? 2 * report->held + FILES_SPARE : 0;
+	struct rlimit limit;
+
+	if (!report || getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == 0)
+		return;
+	if (room >= limit.rlim_cur)
+		room = limit.rlim_cur - 1;
+	if (room <= INT_MAX)
+		fd_close(fcntl(keeper_fd(custody->keeper), F_DUPFD_CLOEXEC, (int)room));
 }
 
 int custody_take(struct custody *custody,

@@ -56,6 +56,13 @@ void custody_drop(struct custody *custody, enum custody_kind kind, uint64_t owne
 /* While it is held back, puts are not waited for; the end of that waits for all of them. */
 void custody_hold(struct custody *custody, bool hold);
 
+/*
+ * Makes room for as many files as are held and some more, where there are no threads yet. Later the
+ * kernel waits for an RCU grace period, some milliseconds, each time that it doubles a process's
+ * table of files.
+ */
+void custody_make_room(const struct custody *custody);
+
 /* Hands over all that is held; see keeper_take(). */
 int custody_take(struct custody *custody,
 	int (*take)(const struct keeper_id *id, int fd, void *context), void *context);

@@ -90,11 +90,13 @@ static int set_up(struct gmemd *gmemd)
 		&gmemd->config, &gmemd->host, gmemd->users, &gmemd->capacity);
 	r = capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host);
 	if (r == 0)
-		r = bulk_new(gmemd->base, &gmemd->bulk);
+		r = succession_begin(gmemd);
+	if (r == 0)
+		r = bulk_new(gmemd->base, &gmemd->bulk); /* the first that has threads */
 	if (r == 0)
 		r = pressure_watch_new(gmemd, &gmemd->pressure);
-	if (r == 0 && gmemd->config.keeper && gmemd->config.backend != BACKEND_MODEL)
-		r = succession_begin(gmemd);
+	if (r == 0)
+		r = succession_take_over(gmemd);
 	return r;
 }
 

@@ -143,14 +143,23 @@ static int memory_take_file(struct memory *memory, int consume_fd)
 	memory->fd = consume_fd;
 	memory->state = OBJECT_READY;
 	node_bind_file(memory->fd, memory->size, memory->node);
-	custody_put_one(memory->vm->registry->custody, CUSTODY_MEMORY, memory->vm->number,
-		memory->id, memory->fd);
 	vm_ledger_note_memory(memory);
 	return 0;
 }
 
-int memory_recover(struct vm *vm, const struct memory_record *record, const char *name,
-	int consume_fd, struct memory **ret)
+/* One that the keeper doesn't hold yet. */
+static int memory_take_new_file(struct memory *memory, int consume_fd)
+{
+	int r = memory_take_file(memory, consume_fd);
+
+	if (r == 0)
+		custody_put_one(memory->vm->registry->custody, CUSTODY_MEMORY, memory->vm->number,
+			memory->id, memory->fd);
+	return r;
+}
+
+int memory_recover(
+	struct vm *vm, const struct memory_record *record, int consume_fd, struct memory **ret)
 {
 	struct memory *memory = calloc(1, sizeof *memory);
 	uint64_t none;
@@ -166,7 +175,7 @@ int memory_recover(struct vm *vm, const struct memory_record *record, const char
 		.node = record->node,
 		.fd = -1};
 	memory->node_budget = node_budget_of(memory);
-	r = memory_set_up(memory, name);
+	r = memory_set_up(memory, /* name= */ NULL);
 	if (r == 0 && memory_charge(memory, &none))
 		r = -ENOSPC;
 	if (r < 0) {
@@ -212,13 +221,13 @@ int memory_adopt(struct memory *memory, int consume_fd)
 		return -EINVAL;
 	if (memory_file_size(consume_fd, &size) < 0 || size != memory->size)
 		return -EINVAL;
-	return memory_take_file(memory, consume_fd);
+	return memory_take_new_file(memory, consume_fd);
 }
 
 void memory_take_model(struct memory *memory, struct model_memory *take_model, int take_fd)
 {
 	memory->model = take_model;
-	memory_take_file(memory, take_fd);
+	memory_take_new_file(memory, take_fd);
 }
 
 static void memfd_name(const struct memory *memory, char ret[static 64])
@@ -236,7 +245,7 @@ int memory_adopt_memfd(struct memory *memory, int consume_fd)
 		return -EINVAL;
 	if (memory_file_size(consume_fd, &size) < 0 || size != memory->size)
 		return -EINVAL;
-	return memory_take_file(memory, consume_fd);
+	return memory_take_new_file(memory, consume_fd);
 }
 
 int memory_make_memfd(struct memory *memory)
@@ -248,7 +257,7 @@ int memory_make_memfd(struct memory *memory)
 	memfd_name(memory, name);
 	r = memory_file_create_memfd(name, memory->size, &fd);
 	if (r == 0)
-		r = memory_take_file(memory, fd);
+		r = memory_take_new_file(memory, fd);
 	if (r == 0)
 		fd = -1; /* consumed */
 	return r;

@@ -59,10 +59,11 @@ struct memory_request {
  */
 int memory_new(struct vm *vm, const struct memory_request *request, struct memory **ret,
 	const struct budget **ret_refused, uint64_t *ret_bytes);
-/* One as a predecessor has left it, charged. fd is consumed on success; -1
- * while it is pending. -ENOMEM, -EEXIST where another memory has this file. */
-int memory_recover(struct vm *vm, const struct memory_record *record, const char *name,
-	int consume_fd, struct memory **ret);
+/* One as a predecessor has left it, charged, but without its name. fd, which the keeper holds, is
+ * consumed on success; -1 while it is pending. -ENOMEM, -EEXIST where another memory has this
+ * file. */
+int memory_recover(
+	struct vm *vm, const struct memory_record *record, int consume_fd, struct memory **ret);
 /* Gives the charge back and closes the file. No slot may use it. Takes NULL, returns NULL. */
 struct memory *memory_free(struct memory *memory);
 

@@ -12,6 +12,7 @@
 #include "daemon/call.h"
 #include "daemon/commitment.h"
 #include "daemon/conversion.h"
+#include "daemon/custody.h"
 #include "daemon/log.h"
 #include "daemon/outcome.h"
 #include "daemon/peer_ledger.h"
@@ -77,33 +78,6 @@ static void read_name(
 
 /* What a VM has */
 
-static void recover_memory(struct vm *vm, const struct ledger *ledger,
-	const struct memory_record *record, struct inheritance *inheritance)
-{
-	int fd = inheritance_take(inheritance, CUSTODY_MEMORY, vm->number, record->id);
-	bool pending = record->state == OBJECT_PENDING;
-	char name[NAME_BYTES_MAX + 1];
-	struct memory *memory;
-	int r;
-
-	/* One that was being freed, or whose adoption was not finished. */
-	if (pending != (fd < 0)) {
-		if (!pending)
-			return;
-		fd = fd_close(fd);
-	}
-	read_name(ledger, record->id, name);
-	r = memory_recover(vm, record, name[0] ? name : NULL, fd, &memory);
-	if (r < 0) {
-		log_vm_warning(vm->id, "memory %" PRIu64 " could not be taken over: %s", record->id,
-			strerror(-r));
-		fd_close(fd);
-		return;
-	}
-	if (!pending)
-		memory->state = record->state;
-}
-
 static struct memory *memory_of(struct vm *vm, uint64_t id)
 {
 	struct memory *memory = id ? registry_memory(vm->registry, id) : NULL;
@@ -111,7 +85,56 @@ static struct memory *memory_of(struct vm *vm, uint64_t id)
 	return memory && memory->vm == vm ? memory : NULL;
 }
 
-static void recover_slot(struct vm *vm, const struct slot_record *record)
+/* What the keeper is not to hold any more. */
+static int discard(struct vm *vm, const struct memory_record *record, int fd)
+{
+	custody_drop(vm->registry->custody, CUSTODY_MEMORY, vm->number, record->id);
+	return fd_close(fd);
+}
+
+static int recover_memory(struct vm *vm, const struct memory_record *record,
+	struct inheritance *inheritance, struct memory **ret)
+{
+	int fd = inheritance_take(inheritance, CUSTODY_MEMORY, vm->number, record->id);
+	bool pending = record->state == OBJECT_PENDING;
+	int r;
+
+	if (!pending && fd < 0)
+		return -ENOENT; /* it was being freed */
+	if (pending && fd >= 0)
+		fd = discard(vm, record, fd); /* its adoption was not finished */
+	r = memory_recover(vm, record, fd, ret);
+	if (r < 0) {
+		log_vm_warning(vm->id, "memory %" PRIu64 " could not be taken over: %s", record->id,
+			strerror(-r));
+		if (fd >= 0)
+			discard(vm, record, fd);
+		return r;
+	}
+	if (!pending)
+		(*ret)->state = record->state;
+	return 0;
+}
+
+static int recover_memory_name(struct vm *vm, const struct name_record *record, uint32_t index)
+{
+	const size_t part_size = sizeof record->bytes;
+	struct memory *memory = memory_of(vm, record->owner);
+
+	if (!memory || record->part >= NAME_RECORDS || memory->name_records[record->part] > 0 ||
+		record->length > part_size ||
+		record->part * part_size + record->length > NAME_BYTES_MAX)
+		return -EBADMSG;
+	if (!memory->name)
+		memory->name = calloc(1, NAME_BYTES_MAX + 1);
+	if (!memory->name)
+		return -ENOMEM;
+	memcpy(memory->name + record->part * part_size, record->bytes, record->length);
+	memory->name_records[record->part] = index;
+	return 0;
+}
+
+static int recover_slot(struct vm *vm, const struct slot_record *record, struct slot **ret)
 {
 	const struct slot_request request = {
 		.number = record->number,
@@ -124,20 +147,24 @@ static void recover_slot(struct vm *vm, const struct slot_record *record)
 		.shared_offset = record->shared_offset,
 		.flags = record->flags,
 	};
-	struct slot *slot, *other;
+	struct slot *other;
+	int r = slot_check(vm, &request, &other) == SLOT_FITS ? slot_new(vm, &request, ret)
+							      : -EEXIST;
 
-	if (slot_check(vm, &request, &other) == SLOT_FITS && slot_new(vm, &request, &slot) == 0)
-		slot->state = record->state;
-	else
+	if (r < 0)
 		log_vm_warning(vm->id, "slot %u could not be taken over", record->number);
+	else
+		(*ret)->state = record->state;
+	return r;
 }
 
-static void recover_call(struct vm *vm, const struct call_record *record)
+static int recover_call(struct vm *vm, const struct call_record *record, struct call **ret)
 {
-	struct call *call;
+	int r = call_recover(vm, record, ret);
 
-	if (call_recover(vm, record, &call) < 0)
+	if (r < 0)
 		log_vm_warning(vm->id, "call %" PRIu64 " could not be taken over", record->id);
+	return r;
 }
 
 static void recover_frames(struct vm *vm)
@@ -156,18 +183,60 @@ static void recover_frames(struct vm *vm)
 	commitment_keep(vm, vm->in_both.total, &none);
 }
 
-static void recover_content(
-	struct vm *vm, const struct ledger *ledger, struct inheritance *inheritance)
+static void recover_memories(struct vm *vm, struct ledger *ledger, struct inheritance *inheritance)
 {
+	struct memory *memory;
 	union record record;
 
 	EACH_RECORD(ledger, index, RECORD_MEMORY, &record)
-	recover_memory(vm, ledger, &record.memory, inheritance);
+	{
+		if (recover_memory(vm, &record.memory, inheritance, &memory) == 0)
+			memory->record = index;
+		else
+			ledger_delete(ledger, index);
+	}
+	EACH_RECORD(ledger, index, RECORD_NAME, &record)
+	{
+		if (record.name.owner > 0 && recover_memory_name(vm, &record.name, index) < 0)
+			ledger_delete(ledger, index);
+	}
+}
+
+static void recover_slots(struct vm *vm, struct ledger *ledger)
+{
+	union record record;
+	struct slot *slot;
+
 	EACH_RECORD(ledger, index, RECORD_SLOT, &record)
-	recover_slot(vm, &record.slot);
-	recover_frames(vm);
+	{
+		if (recover_slot(vm, &record.slot, &slot) == 0)
+			slot->record = index;
+		else
+			ledger_delete(ledger, index);
+	}
+}
+
+static void recover_calls(struct vm *vm, struct ledger *ledger)
+{
+	union record record;
+	struct call *call;
+
 	EACH_RECORD(ledger, index, RECORD_CALL, &record)
-	recover_call(vm, &record.call);
+	{
+		if (recover_call(vm, &record.call, &call) == 0)
+			call->record = index;
+		else
+			ledger_delete(ledger, index);
+	}
+}
+
+/* What can't be taken over is deleted from the ledger, when that is committed next. */
+static void recover_content(struct vm *vm, struct ledger *ledger, struct inheritance *inheritance)
+{
+	recover_memories(vm, ledger, inheritance);
+	recover_slots(vm, ledger);
+	recover_frames(vm);
+	recover_calls(vm, ledger);
 	mailbox_clear_free(vm->mailbox);
 }
 
@@ -218,6 +287,22 @@ static void settle_calls(struct gmemd *gmemd, struct vm *vm)
 	}
 }
 
+static void forget_records(struct vm *vm)
+{
+	struct memory *memory;
+	struct slot *slot;
+	struct call *call;
+
+	RB_FOREACH (memory, memory_tree, &vm->memories) {
+		memory->record = 0;
+		memset(memory->name_records, 0, sizeof memory->name_records);
+	}
+	RB_FOREACH (slot, slot_tree, &vm->slots)
+		slot->record = 0;
+	TAILQ_FOREACH (call, &vm->calls, link)
+		call->record = 0;
+}
+
 /* A ledger of its own, whose records are this gmemd's, takes the old one's place. */
 static int renew_ledger(struct vm *vm)
 {
@@ -226,6 +311,7 @@ static int renew_ledger(struct vm *vm)
 	struct call *call;
 	int r;
 
+	forget_records(vm);
 	r = vm_ledger_new(vm);
 	if (r < 0)
 		return r;
@@ -235,6 +321,19 @@ static int renew_ledger(struct vm *vm)
 		vm_ledger_note_slot(slot);
 	TAILQ_FOREACH (call, &vm->calls, link)
 		vm_ledger_note_call(call);
+	vm_ledger_commit(vm);
+	vm_put(vm);
+	return 0;
+}
+
+/* Goes on in the ledger where it is as large as this gmemd's; it is NULL then. */
+static int keep_ledger(struct vm *vm, struct ledger **ledger)
+{
+	if (ledger_record_size(*ledger) < RECORD_SIZE || ledger_capacity(*ledger) < RECORDS_MAX)
+		return renew_ledger(vm);
+	vm->ledger = *ledger;
+	*ledger = NULL;
+	vm_ledger_note_vm(vm);
 	vm_ledger_commit(vm);
 	return 0;
 }
@@ -294,21 +393,20 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger,
 	return r;
 }
 
-static int recover_vm(struct gmemd *gmemd, const struct ledger *ledger,
-	struct inheritance *inheritance, struct recovered *recovered)
+/* The ledger is the VM's from then on where it is NULL. */
+static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, struct inheritance *inheritance,
+	struct recovered *recovered)
 {
 	struct vm *vm;
 	int r;
 
-	r = make_vm(gmemd, ledger, inheritance, &vm);
+	r = make_vm(gmemd, *ledger, inheritance, &vm);
 	if (r < 0)
 		return r;
-	recover_content(vm, ledger, inheritance);
+	recover_content(vm, *ledger, inheritance);
 	recovered->vms++;
 	recovered->memories += vm->n_memories;
-	settle_traps(gmemd, vm);
-	settle_calls(gmemd, vm);
-	r = renew_ledger(vm);
+	r = keep_ledger(vm, ledger);
 	if (r == 0)
 		r = watch(gmemd, vm);
 	if (r < 0) {
@@ -316,7 +414,18 @@ static int recover_vm(struct gmemd *gmemd, const struct ledger *ledger,
 		vm_free(vm);
 		return r;
 	}
+	settle_traps(gmemd, vm);
+	settle_calls(gmemd, vm);
+	vm_ledger_note_vm(vm);
+	vm_ledger_commit(vm);
 	return 0;
+}
+
+/* Its memories are dropped with all else that nobody has taken. */
+static void drop_vm(struct custody *custody, uint64_t number)
+{
+	for (uint64_t kind = CUSTODY_VM_LEDGER; kind <= CUSTODY_VM_PROCESS; kind++)
+		custody_drop(custody, kind, number, 0);
 }
 
 static void recover_all(
@@ -334,11 +443,13 @@ static void recover_all(
 		if (r < 0)
 			fd_close(fd);
 		else
-			r = recover_vm(gmemd, ledger, inheritance, recovered);
+			r = recover_vm(gmemd, &ledger, inheritance, recovered);
 		/* Who asked for one that was not finished asks again. */
 		if (r < 0 && r != -ECANCELED)
 			log_warning("VM vm-%" PRIu64 " could not be taken over: %s", id->owner,
 				strerror(-r));
+		if (r < 0)
+			drop_vm(gmemd->custody, id->owner);
 		ledger_free(ledger);
 	}
 }
@@ -361,11 +472,10 @@ void recovery_put_vms(struct gmemd *gmemd)
 
 void recover_vms(struct gmemd *gmemd, struct inheritance *inheritance)
 {
-	struct custody *custody = gmemd->registry.custody;
+	struct custody *custody = gmemd->custody;
 
 	custody_hold(custody, true);
 	recover_all(gmemd, inheritance, &gmemd->recovered);
-	recovery_put_vms(gmemd);
 	custody_hold(custody, false);
 }
 

@@ -33,14 +33,29 @@ static void lift_limits(struct gmemd *gmemd, bool lifted)
 	capacity_lift_limits(&gmemd->capacity, lifted);
 }
 
+/* The model's VMs end with their gmemd. */
 int succession_begin(struct gmemd *gmemd)
 {
 	int r;
 
+	if (!gmemd->config.keeper || gmemd->config.backend == BACKEND_MODEL)
+		return 0;
 	r = custody_new(
 		gmemd->base, gmemd->config.runtime_directory, put_all, gmemd, &gmemd->custody);
-	if (r == 0)
-		r = inheritance_new(gmemd->custody, &gmemd->inheritance);
+	if (r < 0)
+		return r;
+	custody_make_room(gmemd->custody);
+	gmemd->registry.custody = gmemd->custody;
+	return 0;
+}
+
+int succession_take_over(struct gmemd *gmemd)
+{
+	int r;
+
+	if (!gmemd->custody)
+		return 0;
+	r = inheritance_new(gmemd->custody, &gmemd->inheritance);
 	if (r == 0)
 		r = peer_ledger_new(gmemd->custody, gmemd->inheritance, &gmemd->peer_ledger);
 	if (r < 0) {
@@ -48,7 +63,6 @@ int succession_begin(struct gmemd *gmemd)
 			r == -EADDRINUSE ? "another gmemd serves there" : strerror(-r));
 		return r;
 	}
-	gmemd->registry.custody = gmemd->custody;
 	lift_limits(gmemd, true);
 	recover_vms(gmemd, gmemd->inheritance);
 	return 0;

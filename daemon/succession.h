@@ -9,8 +9,10 @@
 
 #include "daemon/gmemd.h"
 
-/* Finds a keeper, and takes over the VMs. 0 or a negative errno, with the reason in the log. */
+/* Finds a keeper, or goes on without; best before there are threads. -ENOMEM. */
 int succession_begin(struct gmemd *gmemd);
+/* Takes over the VMs. 0 or a negative errno, with the reason in the log. */
+int succession_take_over(struct gmemd *gmemd);
 /* What is left then belongs to nothing: once the peers are there who are to be told. */
 void succession_finish(struct gmemd *gmemd);
 

@@ -251,6 +251,7 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	vm->finished = true;
 	vm->inherited.call = record->settled_call;
 	vm->inherited.done = record->settled_done;
+	vm->settled = vm->inherited;
 	vm->mailbox = recovery->mailbox;
 	vm->listener = recovery->listener;
 	vm->frames = recovery->frames;

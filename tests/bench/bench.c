@@ -60,7 +60,7 @@ int bench_fork(void)
 	return pid;
 }
 
-static double now(void)
+double bench_now(void)
 {
 	struct timespec time;
 
@@ -75,8 +75,7 @@ static int compare(const void *left, const void *right)
 	return (a > b) - (a < b);
 }
 
-/* Sorts the values. */
-static double median(double *values, unsigned count)
+double bench_median(double *values, unsigned count)
 {
 	qsort(values, count, sizeof *values, compare);
 	return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
@@ -91,8 +90,8 @@ static double *new_values(unsigned count)
 	return values;
 }
 
-/* Inherited by all that is started from now on. The first core serves most interrupts. */
-static int pin(void)
+/* The first core serves most interrupts. */
+int bench_pin(void)
 {
 	cpu_set_t allowed, last;
 	int cpu = CPU_SETSIZE - 1;
@@ -112,7 +111,7 @@ static int sample(const struct bench_comparison *comparison, const struct bench_
 	void *context, double *const ret[static BENCH_STEPS_MAX], unsigned index)
 {
 	for (unsigned step = 0; comparison->steps[step]; step++) {
-		double start = now();
+		double start = bench_now();
 
 		for (unsigned i = 0; i < comparison->batch; i++) {
 			int r = subject->steps[step](context);
@@ -120,7 +119,7 @@ static int sample(const struct bench_comparison *comparison, const struct bench_
 			if (r < 0)
 				return bench_failed(subject->name, r);
 		}
-		ret[step][index] = (now() - start) / comparison->batch;
+		ret[step][index] = (bench_now() - start) / comparison->batch;
 	}
 	return 0;
 }
@@ -136,7 +135,7 @@ static int play_round(const struct bench_comparison *comparison,
 	for (unsigned i = 0; r == 0 && i < comparison->samples; i++)
 		r = sample(comparison, subject, context, samples, i);
 	for (unsigned step = 0; r == 0 && comparison->steps[step]; step++)
-		report->medians[step] = median(samples[step], comparison->samples);
+		report->medians[step] = bench_median(samples[step], comparison->samples);
 	return r;
 }
 
@@ -224,9 +223,9 @@ static struct summary summarize(const double *figures, const double *reference, 
 
 	for (unsigned round = 0; round < rounds; round++)
 		sorted[round] = figures[round] / reference[round];
-	summary.ratio = median(sorted, rounds);
+	summary.ratio = bench_median(sorted, rounds);
 	memcpy(sorted, figures, rounds * sizeof *sorted);
-	summary.median = median(sorted, rounds);
+	summary.median = bench_median(sorted, rounds);
 	summary.min = sorted[0];
 	summary.max = sorted[rounds - 1];
 	free(sorted);
@@ -283,8 +282,7 @@ static int compete(const struct bench_comparison *comparison, const char *socket
 	return r;
 }
 
-/* NULL where nothing is. */
-static const char *what_is_missing(const struct bench_comparison *comparison)
+const char *bench_what_is_missing(bool gate)
 {
 	cleanup_fd int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	static struct host_offer host;
@@ -293,12 +291,12 @@ static const char *what_is_missing(const struct bench_comparison *comparison)
 		return "/dev/kvm can't be opened";
 	if (probe_host(kvm, &host) < 0 || !host.vm_types[0].guest_memfd)
 		return "the kernel has no guest_memfd for VMs of the default type";
-	return comparison->gate ? host.gate_missing : NULL;
+	return gate ? host.gate_missing : NULL;
 }
 
 int bench_main(int argc, char **argv, const struct bench_comparison *comparison)
 {
-	const char *missing = what_is_missing(comparison);
+	const char *missing = bench_what_is_missing(comparison->gate);
 	struct gmemd_process gmemd;
 	int r;
 
@@ -312,7 +310,7 @@ int bench_main(int argc, char **argv, const struct bench_comparison *comparison)
 	}
 	/* A subject's own children become ours, to wait for. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	r = pin();
+	r = bench_pin();
 	if (r == 0)
 		r = gmemd_process_start(argv[1], "kvm", "", &gmemd);
 	if (r < 0)

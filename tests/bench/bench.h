@@ -55,5 +55,17 @@ int bench_main(int argc, char **argv, const struct bench_comparison *comparison)
 /* Forks a child that ends when its parent does. As fork(2), but a negative errno. */
 int bench_fork(void);
 
+/* Nanoseconds, CLOCK_MONOTONIC. */
+double bench_now(void);
+
+/* Sorts the values. */
+double bench_median(double *values, unsigned count);
+
+/* To one core; inherited by all that is started from now on. 0 or a negative errno. */
+int bench_pin(void);
+
+/* Of this host, for a bench with VMs; NULL where nothing is. */
+const char *bench_what_is_missing(bool gate);
+
 /* Says what failed. Returns r. */
 int bench_failed(const char *what, int r);

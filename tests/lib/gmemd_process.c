@@ -110,12 +110,25 @@ static void end_keeper(const struct gmemd_process *process)
 		usleep(START_INTERVAL_US);
 }
 
-static int launch(const char *program, struct gmemd_process *process)
+int gmemd_process_launch(const char *program, struct gmemd_process *process)
 {
 	process->pid = fork();
 	if (process->pid == 0)
 		execute(program, process->backend, process);
-	return process->pid < 0 ? -errno : await_service(process);
+	return process->pid < 0 ? -errno : 0;
+}
+
+static int launch_and_await(const char *program, struct gmemd_process *process)
+{
+	int r = gmemd_process_launch(program, process);
+
+	return r < 0 ? r : await_service(process);
+}
+
+void gmemd_process_kill(struct gmemd_process *process)
+{
+	kill(process->pid, SIGKILL);
+	waitpid(process->pid, NULL, 0);
 }
 
 int gmemd_process_restart(const char *program, struct gmemd_process *process, bool with_keeper)
@@ -124,9 +137,8 @@ int gmemd_process_restart(const char *program, struct gmemd_process *process, bo
 	kill(process->pid, SIGSTOP);
 	if (with_keeper)
 		end_keeper(process);
-	kill(process->pid, SIGKILL);
-	waitpid(process->pid, NULL, 0);
-	return launch(program, process);
+	gmemd_process_kill(process);
+	return launch_and_await(program, process);
 }
 
 static int write_config(const struct gmemd_process *process, const char *config)
@@ -150,7 +162,7 @@ int gmemd_process_start(
 	path_of(&process, "gmemd.sock", process.socket);
 	r = write_config(&process, config);
 	if (r == 0)
-		r = launch(program, &process);
+		r = launch_and_await(program, &process);
 	if (r < 0) {
 		print_log(&process);
 		gmemd_process_end(&process);
