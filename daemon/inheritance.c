@@ -110,6 +110,15 @@ const struct keeper_id *inheritance_next(
 	return NULL;
 }
 
+bool inheritance_is_empty(const struct inheritance *inheritance)
+{
+	for (size_t i = 0; i < inheritance->count; i++) {
+		if (inheritance->files[i].fd >= 0)
+			return false;
+	}
+	return true;
+}
+
 unsigned inheritance_drop_rest(struct inheritance *inheritance)
 {
 	unsigned dropped = 0;

@@ -23,5 +23,7 @@ int inheritance_take(
 const struct keeper_id *inheritance_next(
 	const struct inheritance *inheritance, enum custody_kind kind, size_t *position);
 
+/* Whether all of it has been taken. */
+bool inheritance_is_empty(const struct inheritance *inheritance);
 /* Has the keeper drop what was not taken: it belongs to nothing. Returns how many that were. */
 unsigned inheritance_drop_rest(struct inheritance *inheritance);

@@ -26,8 +26,8 @@ static int run(struct gmemd *gmemd)
 		service_ready(gmemd);
 		r = event_base_dispatch(gmemd->base);
 		service_stopping();
-		succession_leave(gmemd);
 	}
+	succession_leave(gmemd);
 	listeners_free(listeners);
 	service_free(service);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

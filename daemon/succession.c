@@ -86,11 +86,19 @@ void succession_finish(struct gmemd *gmemd)
 			recovered->dropped);
 }
 
+/* One that could not begin to serve leaves what it has not taken over, too. */
+static bool anybody_would_miss_it(const struct gmemd *gmemd)
+{
+	return !RB_EMPTY(&gmemd->registry.vms) ||
+	       (gmemd->listeners && listeners_have_peers(gmemd->listeners)) ||
+	       (gmemd->inheritance && !inheritance_is_empty(gmemd->inheritance));
+}
+
 void succession_leave(struct gmemd *gmemd)
 {
 	if (!gmemd->custody)
 		return;
-	gmemd->leaving = !RB_EMPTY(&gmemd->registry.vms) || listeners_have_peers(gmemd->listeners);
+	gmemd->leaving = anybody_would_miss_it(gmemd);
 	if (gmemd->leaving)
 		peer_ledger_leave(gmemd->peer_ledger);
 	else
