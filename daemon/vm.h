@@ -111,7 +111,7 @@ struct vm {
 	unsigned n_slots;
 	struct call_list calls;
 	uint64_t last_call;
-	/* The last that was reported, and as what: to this gmemd, and to the one before it. */
+	/* The last that was reported, and as what: to this gmemd, and to one before it. */
 	struct {
 		uint64_t call;
 		unsigned done;

@@ -34,14 +34,15 @@
 #define MAILBOX_MODE_OPENING 0600
 #define MAILBOX_SEALS        (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
-/* Attributes: as many as the ranges of a packet. */
+/* Slots: each page of theirs takes memory from the start, for zeroes are valid there. Attributes:
+ * as many as the ranges of a packet. */
 static const struct {
 	uint32_t request;
 	unsigned pages;
 	unsigned stride;
 } area_layout[MAILBOX_COMMANDS] = {
 	[MAILBOX_CREATE] = {KVM_CREATE_GUEST_MEMFD, 1, 64},
-	[MAILBOX_SLOT] = {KVM_SET_USER_MEMORY_REGION2, 4, 256},
+	[MAILBOX_SLOT] = {KVM_SET_USER_MEMORY_REGION2, 1, 256},
 	[MAILBOX_ATTRIBUTES] = {KVM_SET_MEMORY_ATTRIBUTES, 16, 32},
 };
 
@@ -55,7 +56,7 @@ struct mailbox_entries {
 };
 
 struct mailbox {
-	int fd; /* read-only */
+	int fd; /* read-only; -1: of one that was opened, not asked for yet */
 	int write_fd;
 	struct file_identity identity;
 	unsigned char *bytes;
@@ -106,22 +107,15 @@ static int entries_set_up(struct mailbox *mailbox, enum mailbox_command command,
 	return entries->taken ? 0 : -ENOMEM;
 }
 
-/* Maps what write_fd is, and opens it once more so that it can only be read. */
 static int mailbox_map(struct mailbox *mailbox)
 {
-	char path[64];
-
 	mailbox->bytes = mmap(
 		NULL, mailbox->length, PROT_READ | PROT_WRITE, MAP_SHARED, mailbox->write_fd, 0);
 	if (mailbox->bytes == MAP_FAILED) {
 		mailbox->bytes = NULL;
 		return -errno;
 	}
-	snprintf(path, sizeof path, "/proc/self/fd/%d", mailbox->write_fd);
-	mailbox->fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (mailbox->fd < 0)
-		return -errno;
-	return file_identity_of(mailbox->fd, &mailbox->identity);
+	return file_identity_of(mailbox->write_fd, &mailbox->identity);
 }
 
 static int mailbox_set_up(struct mailbox *mailbox)
@@ -185,6 +179,8 @@ int mailbox_new(const char *name, enum mailbox_writers writers, struct mailbox *
 		r = mailbox_set_up(mailbox);
 	if (r == 0)
 		r = seal(mailbox, writers);
+	if (r == 0 && mailbox_fd(mailbox) < 0)
+		r = -errno;
 	if (r < 0) {
 		mailbox_free(mailbox);
 		return r;
@@ -303,16 +299,54 @@ void mailbox_claim(
 	}
 }
 
+/* Where the file has pages, from offset on: reading others through the mapping would make them. */
+static bool next_pages(
+	const struct mailbox *mailbox, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end)
+{
+	off_t start = lseek(mailbox->write_fd, (off_t)offset, SEEK_DATA);
+	off_t end = start < 0 ? start : lseek(mailbox->write_fd, start, SEEK_HOLE);
+
+	if (start < 0 && errno == ENXIO)
+		return false;
+	*ret_start = start < 0 ? offset : (uint64_t)start;
+	*ret_end = end < 0 ? mailbox->length : (uint64_t)end;
+	return *ret_start < mailbox->length;
+}
+
+/* Whether the kernel could take it. An address can be 0, the size behind it can't. */
+static bool entry_valid(const uint64_t *words, bool zeroes_valid)
+{
+	return words[0] != MAILBOX_INVALID && (words[0] != 0 || words[1] != 0 || zeroes_valid);
+}
+
+/* Those that begin in that part of the area. */
+static void clear_free_entries(
+	const struct mailbox_entries *entries, bool zeroes_valid, uint64_t start, uint64_t end)
+{
+	uint64_t stride = entries->area.stride;
+
+	for (uint64_t entry = start / stride; entry < end / stride; entry++) {
+		const void *words = entry_bytes(entries, (unsigned)entry);
+
+		if (!entries->taken[entry] && entry_valid(words, zeroes_valid))
+			entry_invalidate(entries, (unsigned)entry);
+	}
+}
+
 void mailbox_clear_free(struct mailbox *mailbox)
 {
-	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++) {
-		struct mailbox_entries *entries = &mailbox->entries[command];
+	uint64_t start, end = 0;
 
-		for (unsigned entry = 0; entry < entries->count; entry++) {
-			bool used = *(uint64_t *)entry_bytes(entries, entry) != 0;
+	while (next_pages(mailbox, end, &start, &end)) {
+		for (unsigned command = 0; command < MAILBOX_COMMANDS; command++) {
+			const struct mailbox_entries *entries = &mailbox->entries[command];
+			uint64_t area = entries->area.address - MAILBOX_ADDRESS;
+			uint64_t from = start > area ? start - area : 0;
+			uint64_t to = end > area ? end - area : 0;
 
-			if (!entries->taken[entry] && (used || command == MAILBOX_SLOT))
-				entry_invalidate(entries, entry);
+			if (to > entries->area.length)
+				to = entries->area.length;
+			clear_free_entries(entries, command == MAILBOX_SLOT, from, to);
 		}
 	}
 }
@@ -331,8 +365,14 @@ struct mailbox *mailbox_free(struct mailbox *mailbox)
 	return NULL;
 }
 
-int mailbox_fd(const struct mailbox *mailbox)
+int mailbox_fd(struct mailbox *mailbox)
 {
+	char path[64];
+
+	if (mailbox->fd < 0) {
+		snprintf(path, sizeof path, "/proc/self/fd/%d", mailbox->write_fd);
+		mailbox->fd = open(path, O_RDONLY | O_CLOEXEC);
+	}
 	return mailbox->fd;
 }
 

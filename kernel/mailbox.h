@@ -74,8 +74,9 @@ void mailbox_clear_free(struct mailbox *mailbox);
 /* Takes NULL, returns NULL. */
 struct mailbox *mailbox_free(struct mailbox *mailbox);
 
-/* A read-only fd of it, for the VMM. Owned by the mailbox. */
-int mailbox_fd(const struct mailbox *mailbox);
+/* A read-only fd of it, for the VMM, opened when it is first asked for. Owned by the mailbox. -1
+ * and errno where that fails. */
+int mailbox_fd(struct mailbox *mailbox);
 /* One that can write it, for whoever is to open it again. Owned by the mailbox. */
 int mailbox_write_fd(const struct mailbox *mailbox);
 struct file_identity mailbox_identity(const struct mailbox *mailbox);

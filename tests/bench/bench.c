@@ -260,7 +260,8 @@ static void print_table(
 		printf("target: %s\n", comparison->target);
 }
 
-static int compete(const struct bench_comparison *comparison, const char *socket)
+/* sockets: of the gmemd without a keeper, and of the one with it. */
+static int compete(const struct bench_comparison *comparison, const char *const sockets[static 2])
 {
 	struct contender *contenders = calloc(comparison->n_subjects, sizeof *contenders);
 	unsigned n = 0;
@@ -268,7 +269,8 @@ static int compete(const struct bench_comparison *comparison, const char *socket
 
 	for (; r == 0 && n < comparison->n_subjects; n++) {
 		contenders[n].channel = -1;
-		r = contender_start(comparison, &comparison->subjects[n], socket, &contenders[n]);
+		r = contender_start(comparison, &comparison->subjects[n],
+			sockets[n + comparison->n_kept >= comparison->n_subjects], &contenders[n]);
 	}
 	for (unsigned round = 0; r == 0 && round < comparison->rounds; round++) {
 		for (unsigned i = 0; r == 0 && i < n; i++)
@@ -294,10 +296,31 @@ const char *bench_what_is_missing(bool gate)
 	return gate ? host.gate_missing : NULL;
 }
 
+static int run(const char *program, const struct bench_comparison *comparison)
+{
+	bool keeper = comparison->n_kept > 0;
+	struct gmemd_process alone, kept;
+	int r = gmemd_process_start(program, "kvm", "[keeper]\nuse = no\n", &alone);
+
+	if (r < 0)
+		return bench_failed("starting gmemd", r);
+	if (keeper)
+		r = gmemd_process_start(program, "kvm", "[keeper]\nuse = yes\n", &kept);
+	if (r < 0) {
+		gmemd_process_end(&alone);
+		return bench_failed("starting gmemd", r);
+	}
+	r = compete(comparison,
+		(const char *const[]){alone.socket, keeper ? kept.socket : alone.socket});
+	gmemd_process_end(&alone);
+	if (keeper)
+		gmemd_process_end(&kept);
+	return r < 0 ? bench_failed(comparison->title, r) : 0;
+}
+
 int bench_main(int argc, char **argv, const struct bench_comparison *comparison)
 {
 	const char *missing = bench_what_is_missing(comparison->gate);
-	struct gmemd_process gmemd;
 	int r;
 
 	if (argc != 2) {
@@ -312,12 +335,8 @@ int bench_main(int argc, char **argv, const struct bench_comparison *comparison)
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	r = bench_pin();
 	if (r == 0)
-		r = gmemd_process_start(argv[1], "kvm", "", &gmemd);
-	if (r < 0)
-		return bench_failed("starting gmemd", r), EXIT_FAILURE;
-	r = compete(comparison, gmemd.socket);
-	gmemd_process_end(&gmemd);
+		r = run(argv[1], comparison);
 	while (wait(NULL) > 0)
 		;
-	return r < 0 ? (bench_failed(comparison->title, r), EXIT_FAILURE) : EXIT_SUCCESS;
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -38,6 +38,7 @@ struct bench_comparison {
 	const char *const *steps; /* their names; ends with NULL */
 	const struct bench_subject *subjects;
 	unsigned n_subjects; /* the first is what the others are compared with */
+	unsigned n_kept;     /* of the last so many the gmemd is another one, with a keeper */
 	unsigned rounds;
 	unsigned samples; /* per round; a tenth of that warms up */
 	unsigned batch;   /* how often a sample does its steps: more than once only for one step */
@@ -47,8 +48,9 @@ struct bench_comparison {
 
 /*
  * A bench's main(): starts gmemd (argv[1]), with gates preferred, in a directory of its own,
- * measures, prints and ends what it has started. Returns the exit status; BENCH_SKIPPED, and says
- * why, where the kernel has no guest_memfd, or no gate and one is needed.
+ * measures, prints and ends what it has started. A second one has a keeper, where a subject wants
+ * that. Returns the exit status; BENCH_SKIPPED, and says why, where the kernel has no guest_memfd,
+ * or no gate and one is needed.
  */
 int bench_main(int argc, char **argv, const struct bench_comparison *comparison);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * bench_calls: making memories and slots through libgmem, behind the gate, against the same ioctls
- * issued by a process that has /dev/kvm to itself.
+ * issued by a process that has /dev/kvm to itself; and what it adds that VMs outlive gmemd.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -150,6 +150,8 @@ int main(int argc, char **argv)
 			{direct_create, direct_close, direct_bind, direct_unbind}},
 		{"libgmem, gated", brokered_set_up,
 			{brokered_create, brokered_close, brokered_bind, brokered_unbind}},
+		{"  with a keeper", brokered_set_up,
+			{brokered_create, brokered_close, brokered_bind, brokered_unbind}},
 	};
 	static const struct bench_comparison comparison = {
 		.title = "calls",
@@ -157,6 +159,7 @@ int main(int argc, char **argv)
 		.steps = steps,
 		.subjects = subjects,
 		.n_subjects = sizeof subjects / sizeof *subjects,
+		.n_kept = 1,
 		.gate = true,
 		.rounds = 30,
 		.samples = 200,

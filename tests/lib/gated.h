@@ -15,7 +15,7 @@ struct gated {
 	struct unit_child child;
 	int listener;
 	/* What runs in the child. */
-	const struct mailbox *mailbox;
+	struct mailbox *mailbox;
 	void (*prepare)(void *context); /* before the gate, NULL for nothing */
 	void (*body)(void *context);    /* behind it */
 	void *context;

@@ -77,8 +77,8 @@ static int await_service(struct gmemd_process *process)
 	return r;
 }
 
-/* Of this directory's; it is a child of nobody's. -1 where there is none. */
-static pid_t find_keeper(const struct gmemd_process *process)
+/* It is a child of nobody's. */
+pid_t gmemd_process_keeper(const struct gmemd_process *process)
 {
 	char wanted[64], path[64], line[256];
 	struct dirent *entry;
@@ -104,7 +104,7 @@ static pid_t find_keeper(const struct gmemd_process *process)
 
 static void end_keeper(const struct gmemd_process *process)
 {
-	pid_t keeper = find_keeper(process);
+	pid_t keeper = gmemd_process_keeper(process);
 
 	for (unsigned i = 0; keeper > 0 && kill(keeper, SIGKILL) == 0 && i < START_TRIES; i++)
 		usleep(START_INTERVAL_US);

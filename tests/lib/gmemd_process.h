@@ -26,5 +26,7 @@ void gmemd_process_kill(struct gmemd_process *process);
 int gmemd_process_launch(const char *program, struct gmemd_process *process);
 /* Kills it, with its keeper if that is wanted, and starts another in its place. */
 int gmemd_process_restart(const char *program, struct gmemd_process *process, bool with_keeper);
+/* Its keeper; -1 where there is none. */
+pid_t gmemd_process_keeper(const struct gmemd_process *process);
 /* With its keeper. */
 void gmemd_process_end(struct gmemd_process *process);

@@ -370,6 +370,35 @@ static void test_opened_again(void)
 	mailbox_free(successor);
 }
 
+/* Entries of each command, the last ones of their pages: all are found, and no page is made. */
+static void test_cleared_where_pages_are(void)
+{
+	const struct kvm_userspace_memory_region2 slot = {.slot = 7, .memory_size = 4096};
+	const struct kvm_memory_attributes attributes = {.size = 4096};
+	const unsigned last_slot = 15, last_attributes = 4 * 128 - 1;
+	struct mailbox *successor;
+	uint64_t before, after;
+	const int64_t *first;
+
+	mailbox_write_slot(mailbox, last_slot, &slot);
+	mailbox_write_attributes(mailbox, last_attributes, &attributes);
+	CU_ASSERT_EQUAL_FATAL(memory_file_resident(mailbox_write_fd(mailbox), &before), 0);
+	CU_ASSERT_EQUAL_FATAL(
+		mailbox_open(fcntl(mailbox_write_fd(mailbox), F_DUPFD_CLOEXEC, 3), &successor), 0);
+	mailbox_write_attributes(successor, last_attributes - 1, &attributes);
+	mailbox_claim(successor, MAILBOX_ATTRIBUTES, last_attributes - 1, 1);
+	mailbox_clear_free(successor);
+	CU_ASSERT_EQUAL(memory_file_resident(mailbox_write_fd(mailbox), &after), 0);
+	CU_ASSERT_EQUAL(after, before);
+	first = (const int64_t *)entry_view(MAILBOX_SLOT, last_slot);
+	CU_ASSERT_EQUAL(*first, -1);
+	first = (const int64_t *)entry_view(MAILBOX_ATTRIBUTES, last_attributes);
+	CU_ASSERT_EQUAL(*first, -1);
+	first = (const int64_t *)entry_view(MAILBOX_ATTRIBUTES, last_attributes - 1);
+	CU_ASSERT_EQUAL(*first, 0);
+	mailbox_free(successor);
+}
+
 static void test_opened_again_refused(void)
 {
 	struct mailbox *successor = NULL;
@@ -469,6 +498,7 @@ int main(void)
 		{"read-only", test_read_only},
 		{"nobody else's to write", test_writer_alone},
 		{"opened again by a successor", test_opened_again},
+		{"cleared where it has pages", test_cleared_where_pages_are},
 		{"no mailbox", test_opened_again_refused},
 		{"opened again by another user", test_reopened_unprivileged},
 		{"identity", test_identity},

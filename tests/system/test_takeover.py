@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a gmemd takes over from the one before it, which was killed, restart after restart."""
+
+import os
+
+from gmemtest.host import Host
+from gmemtest.tap import Skip, check, equal, main, test
+from gmemtest.vmm import PAGE, Vmm
+from gmemtest.wire import RpcError
+
+SIZE = 16 * PAGE
+LONG_NAME = "a name of two records, " * 5
+
+host = None
+vmm = None
+memories = []
+
+
+def set_up():
+    global host, vmm
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        raise Skip("no /dev/kvm")
+    host = Host()
+    vmm = Vmm(host.peer(), LONG_NAME)
+
+
+def tear_down():
+    vmm.close_files()
+    host.stop()
+
+
+def restart():
+    host.restart()
+    vmm.peer = host.peer()
+
+
+def held():
+    """Ledgers' inodes, as the keeper has them."""
+    [keeper] = host.keepers()
+    directory = "/proc/%d/fd" % keeper
+    files = [os.path.join(directory, name) for name in os.listdir(directory)]
+    return sorted(
+        os.stat(file).st_ino for file in files if os.readlink(file).startswith("/memfd:gmemd-vm ")
+    )
+
+
+def described():
+    whole = vmm.get()
+    for key in ("resident", "generation"):
+        whole.pop(key, None)
+    return whole
+
+
+@test("names, memories and slots are the same after each restart, in the same ledger")
+def _():
+    for i, name in enumerate([LONG_NAME, None, "short", LONG_NAME[:-1]]):
+        options = {} if name is None else {"name": name}
+        memories.append(vmm.create(SIZE, **options))
+        vmm.bind(i, i * SIZE, SIZE, *memories[i])
+    before, ledgers = described(), held()
+    for _ in range(3):
+        restart()
+        equal(described(), before, "vm.get")
+        equal(held(), ledgers, "ledgers")
+
+
+@test("what is made and freed after a restart is in the next one's ledger, and no more")
+def _():
+    for i in range(3):
+        vmm.unbind(1)
+        vmm.bind(5 + i, (9 + i) * SIZE, SIZE, *memories[1])
+        before = described()
+        restart()
+        equal(described(), before, "vm.get")
+        vmm.unbind(5 + i)
+        vmm.bind(1, SIZE, SIZE, *memories[1])
+    vmm.peer.call("memory.preallocate", {"memory": memories[0][0]})
+    restart()
+    equal(len(described()["slots"]), 4, "slots")
+
+
+def start_bind(slot):
+    return vmm.peer.call(
+        "slot.bind", vmm.bind_params(slot, (20 + slot) * SIZE, PAGE, *memories[2], offset=slot * PAGE)
+    )["call"]
+
+
+@test("calls that were on their way can all be reported, in whatever order their records are")
+def _():
+    vmm.unbind(2)
+    calls = {slot: start_bind(slot) for slot in (2, 4, 5)}
+    vmm.carry_out(calls.pop(2))
+    # Its record is where the first one's was.
+    calls[2] = vmm.peer.call("slot.unbind", {"vm": vmm.id, "slot": 2})["call"]
+    ids = sorted(call["id"] for call in calls.values())
+    restart()
+    equal([call["id"] for call in described()["calls"]], ids, "calls")
+    for call in calls.values():
+        vmm.carry_out(call)
+    restart()
+    check(all(slot["state"] == "bound" for slot in described()["slots"]), "a slot is not bound")
+
+
+@test("a report is known again after two restarts")
+def _():
+    call = start_bind(7)
+    vmm.carry_out(call)
+    for _ in range(2):
+        restart()
+        equal(vmm.report(call, call["count"]), {}, "the answer")
+    try:
+        vmm.report(call, 0, "EINVAL")
+        check(False, "another report of it is taken for the same")
+    except RpcError as e:
+        equal(e.error["data"]["reason"], "not_found", "the reason")
+
+
+if __name__ == "__main__":
+    main(set_up, tear_down)
