@@ -51,7 +51,7 @@ field = None
 class Target(Host):
     """Started without waiting until it serves, for it may be killed before."""
 
-    def _wait_until_it_serves(self):
+    def _wait_until_it_serves(self, alone):
         pass
 
     def serves(self):
