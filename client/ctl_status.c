@@ -89,9 +89,10 @@ static void print_restarts(const struct json_object *host)
 
 	text_of_duration(number(host, "uptime"), uptime);
 	printf("up         %s; at its start took over %" PRIu64 " VMs with %" PRIu64
-	       " memories, released %" PRIu64 ", dropped %" PRIu64 " files\n",
+	       " memories, %" PRIu64 " connections, released %" PRIu64 ", dropped %" PRIu64
+	       " files\n",
 		uptime, number(recovered, "vms"), number(recovered, "memories"),
-		number(recovered, "released"), number(recovered, "dropped"));
+		number(recovered, "connections"), number(recovered, "released"), number(recovered, "dropped"));
 	if (!keeper) {
 		puts("keeper     none: VMs don't outlive gmemd");
 		return;

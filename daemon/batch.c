@@ -60,7 +60,8 @@ static bool serve_rest(struct running *running)
 		struct request request = {.gmemd = running->gmemd,
 			.caller = running->caller,
 			.fds = &no_fds,
-			.batch = &running->batch};
+			.batch = &running->batch,
+			.order = (unsigned)running->next};
 		struct json_object *answer;
 
 		if (serve(json_at(running->messages, running->next), &request, &answer) ==
@@ -80,7 +81,7 @@ static void go_on(struct batch *batch, struct json_object *take_answer)
 	if (!serve_rest(running))
 		return;
 	if (json_length(running->answers) > 0)
-		running->caller->send(running->caller, running->answers, &no_fds);
+		running->caller->send(running->caller, running->answers, &no_fds, NULL);
 	running_free(batch);
 }
 

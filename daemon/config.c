@@ -16,6 +16,7 @@ static const struct config defaults = {
 	.runtime_directory = DEFAULT_RUNTIME_DIRECTORY,
 	.backend = BACKEND_AUTO,
 	.gate_policy = GATE_POLICY_REQUIRED,
+	.keeper = true,
 	.vmm_socket_mode = 0666,
 	.operator_socket_mode = 0600,
 	.peers_per_user = 2048,

@@ -34,14 +34,30 @@ struct custody {
 
 static void lose(struct custody *custody);
 
+/* r: what a request to the keeper came to. */
+static void judge(struct custody *custody, int r)
+{
+	if (r == -EMFILE)
+		log_warning(
+			"gmemd-keeper can hold no more: what is made now will not outlive gmemd");
+	else if (r < 0)
+		lose(custody);
+}
+
 static void keeper_event(evutil_socket_t fd, short what, void *context)
 {
 	struct custody *custody = context;
 
 	(void)fd;
 	(void)what;
-	if (keeper_settle(custody->keeper) < 0)
-		lose(custody);
+	judge(custody, keeper_settle(custody->keeper));
+}
+
+/* A restart of the keeper itself, under a service manager, must find the listeners that it
+ * has not passed itself. */
+static unsigned put_flags(const struct keeper_id *id)
+{
+	return id->kind == CUSTODY_LISTENER && id->member > 0 ? KEEPER_STORE : 0;
 }
 
 static int connect_keeper(struct custody *custody)
@@ -153,28 +169,50 @@ struct custody *custody_free(struct custody *custody)
 
 void custody_put(struct custody *custody, const struct keeper_id *ids, const int *fds, size_t count)
 {
-	int r;
-
 	if (!custody || !custody->keeper || count == 0)
 		return;
-	if (custody->holding) {
+	if (custody->holding)
 		keeper_post_put(custody->keeper, ids, fds, count, 0);
+	else
+		judge(custody, keeper_put(custody->keeper, ids, fds, count, 0));
+}
+
+static void put_one(struct custody *custody, const struct keeper_id *id, int fd, bool wait)
+{
+	unsigned flags = put_flags(id);
+
+	if (!custody || !custody->keeper)
 		return;
-	}
-	r = keeper_put(custody->keeper, ids, fds, count, 0);
-	if (r == -EMFILE)
-		log_warning(
-			"gmemd-keeper can hold no more: what is made now will not outlive gmemd");
-	else if (r < 0)
-		lose(custody);
+	if (custody->holding)
+		keeper_post_put(custody->keeper, id, &fd, 1, flags);
+	else if (wait)
+		judge(custody, keeper_put(custody->keeper, id, &fd, 1, flags));
+	else
+		judge(custody, keeper_post_put(custody->keeper, id, &fd, 1, flags));
 }
 
 void custody_put_one(
 	struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member, int fd)
 {
-	const struct keeper_id id = {kind, owner, member};
+	put_one(custody, &(struct keeper_id){kind, owner, member}, fd, /* wait= */ true);
+}
 
-	custody_put(custody, &id, &fd, 1);
+void custody_post_one(
+	struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member, int fd)
+{
+	put_one(custody, &(struct keeper_id){kind, owner, member}, fd, /* wait= */ false);
+}
+
+int custody_accept(struct custody *custody, const struct keeper_id *listener,
+	const struct keeper_id *connection, int *ret_fd)
+{
+	int r = -ENOENT;
+
+	if (custody && custody->keeper)
+		r = keeper_accept(custody->keeper, listener, connection, ret_fd);
+	if (r < 0 && custody && custody->keeper && keeper_settle(custody->keeper) < 0)
+		lose(custody);
+	return r;
 }
 
 void custody_drop(struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member)

@@ -17,9 +17,9 @@
 
 /* What an id is of: its kind. */
 enum custody_kind {
-	CUSTODY_LISTENER = 1, /* owner: which */
+	CUSTODY_LISTENER = 1, /* owner: which; member: the inode of its path, 0: passed */
 	CUSTODY_PEER,         /* owner: the peer's number */
-	CUSTODY_PEERS,        /* the ledger of peers */
+	CUSTODY_PEERS,        /* what there is of all of them */
 	CUSTODY_VM_LEDGER,    /* owner of this and those below: the VM's number */
 	CUSTODY_VM_FRAMES,
 	CUSTODY_VM_MAILBOX,
@@ -44,6 +44,13 @@ void custody_put(
 	struct custody *custody, const struct keeper_id *ids, const int *fds, size_t count);
 void custody_put_one(
 	struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member, int fd);
+/* The same without waiting: it is there as soon as the keeper gets round to it. */
+void custody_post_one(
+	struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member, int fd);
+/* A connection at a listener that is held, which is held from its beginning. *ret_fd is the
+ * caller's. -EAGAIN where none waits, -ENOENT where the listener is not held. */
+int custody_accept(struct custody *custody, const struct keeper_id *listener,
+	const struct keeper_id *connection, int *ret_fd);
 void custody_drop(struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member);
 
 /* While it is held back, puts are not waited for; the end of that waits for all of them. */

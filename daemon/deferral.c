@@ -18,6 +18,7 @@ struct deferral {
 	struct batch *batch;
 	void (*gone)(void *context);
 	void *context;
+	struct later later; /* where it does not hold its caller */
 };
 
 struct deferral *request_defer(struct request *request, enum deferral_order order,
@@ -36,6 +37,8 @@ struct deferral *request_defer(struct request *request, enum deferral_order orde
 		.gone = gone,
 		.context = context,
 	};
+	if (!deferral->in_order)
+		turn_owe_later(&request->caller->turn, request, &deferral->later);
 	LIST_INSERT_HEAD(&request->caller->deferrals, deferral, link);
 	request->caller->held += deferral->in_order;
 	return deferral;
@@ -71,9 +74,11 @@ static void deliver(
 	if (deferral->batch) {
 		deferral->batch->go_on(deferral->batch, take_answer);
 	} else if (take_answer) {
-		caller->send(caller, take_answer, take_fds);
+		caller->send(caller, take_answer, take_fds,
+			deferral->in_order ? NULL : &deferral->later);
 		json_unref(take_answer);
 	}
+	turn_forget_later(&caller->turn, &deferral->later);
 	caller->held -= deferral->in_order;
 	if (caller->held == 0)
 		caller->go_on(caller);
@@ -119,6 +124,7 @@ void deferrals_abandon(struct caller *caller)
 
 	while ((deferral = LIST_FIRST(&caller->deferrals))) {
 		LIST_REMOVE(deferral, link);
+		turn_forget_later(&caller->turn, &deferral->later);
 		deferral->caller = NULL;
 		if (deferral->batch)
 			deferral->batch->abandon(deferral->batch);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -13,6 +14,7 @@
 
 #include "daemon/disposal.h"
 #include "daemon/log.h"
+#include "daemon/peer_ledger.h"
 #include "daemon/verification.h"
 #include "daemon/vm_ledger.h"
 #include "kernel/cleanup.h"
@@ -215,12 +217,27 @@ static void serve_create_memory(struct gmemd *gmemd, struct vm *vm, const struct
 	vm_ledger_commit(vm);
 }
 
+/* Where a successor finds the call, should this gmemd end before it has noted it. */
+static struct seccomp_notif *trap_room(struct gmemd *gmemd, const struct vm *vm)
+{
+	static struct seccomp_notif alone;
+	struct marks *marks;
+
+	if (!gmemd->peer_ledger)
+		return &alone;
+	marks = peer_ledger_marks(gmemd->peer_ledger);
+	marks->trap.notification.id = 0;
+	atomic_signal_fence(memory_order_seq_cst);
+	marks->trap.vm = vm->number;
+	return &marks->trap.notification;
+}
+
 int gatekeeper_serve(struct gmemd *gmemd, struct vm *vm)
 {
 	struct gate_trap trap;
 	int r;
 
-	r = gate_receive(vm->listener, &trap);
+	r = gate_receive(vm->listener, trap_room(gmemd, vm), &trap);
 	if (r < 0)
 		return r;
 	note_answer(vm, &trap, TRAP_UNDECIDED);

@@ -15,11 +15,10 @@
 #include "daemon/backend.h"
 #include "daemon/bulk.h"
 #include "daemon/capacity_host.h"
-#include "daemon/custody.h"
 #include "daemon/log.h"
 #include "daemon/preallocating.h"
 #include "daemon/pressure_watch.h"
-#include "daemon/recovery.h"
+#include "daemon/succession.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
 
@@ -78,39 +77,6 @@ static int find_memfd_device(struct gmemd *gmemd)
 	return 0;
 }
 
-static void put_all(struct custody *custody, void *context)
-{
-	(void)custody;
-	recovery_put_vms(context);
-}
-
-/* The model's VMs end with their gmemd. */
-static int find_keeper(struct gmemd *gmemd)
-{
-	int r;
-
-	if (!gmemd->config.keeper || gmemd->config.backend == BACKEND_MODEL)
-		return 0;
-	r = custody_new(gmemd->base, gmemd->config.runtime_directory, put_all, gmemd,
-		&gmemd->registry.custody);
-	if (r == 0)
-		custody_make_room(gmemd->registry.custody);
-	return r;
-}
-
-/* From the gmemd before this one, if there was one. */
-static void take_over(struct gmemd *gmemd)
-{
-	struct recovered *recovered = &gmemd->recovered;
-
-	recover_vms(gmemd, recovered);
-	if (recovered->vms > 0 || recovered->dropped > 0)
-		log_info("took over %u VMs with %u memories; %u had ended, %u files belonged to "
-			 "nothing",
-			recovered->vms, recovered->memories, recovered->released,
-			recovered->dropped);
-}
-
 /* What it has of its own. */
 static int set_up(struct gmemd *gmemd)
 {
@@ -124,13 +90,13 @@ static int set_up(struct gmemd *gmemd)
 		&gmemd->config, &gmemd->host, gmemd->users, &gmemd->capacity);
 	r = capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host);
 	if (r == 0)
-		r = find_keeper(gmemd);
+		r = succession_begin(gmemd);
 	if (r == 0)
 		r = bulk_new(gmemd->base, &gmemd->bulk); /* the first that has threads */
 	if (r == 0)
 		r = pressure_watch_new(gmemd, &gmemd->pressure);
 	if (r == 0)
-		take_over(gmemd);
+		r = succession_take_over(gmemd);
 	return r;
 }
 
@@ -163,7 +129,6 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 
 void gmemd_clear(struct gmemd *gmemd)
 {
-	struct custody *custody = gmemd->registry.custody;
 	struct vm *vm;
 
 	preallocating_stop_all(gmemd);
@@ -173,7 +138,7 @@ void gmemd_clear(struct gmemd *gmemd)
 		watch_stop(vm);
 	registry_clear(&gmemd->registry);
 	capacity_clear(&gmemd->capacity);
-	custody_free(custody);
+	succession_clear(gmemd);
 	users_free(gmemd->users);
 	event_base_free(gmemd->base);
 }

@@ -12,6 +12,9 @@
 #include "daemon/events.h"
 #include "daemon/vm.h"
 
+struct inheritance;
+struct listeners;
+struct peer_ledger;
 struct pressure_watch;
 
 TAILQ_HEAD(preallocating_list, preallocating);
@@ -20,6 +23,7 @@ TAILQ_HEAD(preallocating_list, preallocating);
 struct recovered {
 	unsigned vms;
 	unsigned memories;
+	unsigned peers;
 	unsigned released; /* VMs whose process had ended */
 	unsigned dropped;  /* files that belonged to nothing */
 };
@@ -37,6 +41,11 @@ struct gmemd {
 	struct registry registry;
 	uint64_t started; /* CLOCK_MONOTONIC, seconds */
 	struct recovered recovered;
+	struct custody *custody;         /* NULL: nothing outlives gmemd */
+	struct inheritance *inheritance; /* while it takes over */
+	struct peer_ledger *peer_ledger; /* NULL: connections don't outlive gmemd */
+	struct listeners *listeners;
+	bool leaving; /* a successor is to find all as it is */
 	struct events events;
 	dev_t kvm_device;   /* /dev/kvm's, to know it again in a VMM */
 	dev_t memfd_device; /* of the kernel's own file system, which memfds are in */

@@ -174,6 +174,7 @@ static void describe_recovered(struct json_object *object, const struct recovere
 {
 	json_add_uint(object, "vms", recovered->vms);
 	json_add_uint(object, "memories", recovered->memories);
+	json_add_uint(object, "connections", recovered->peers);
 	json_add_uint(object, "released", recovered->released);
 	json_add_uint(object, "dropped", recovered->dropped);
 }
@@ -192,7 +193,7 @@ int handle_host_describe(struct request *request)
 	describe_pressure(
 		json_add_object(request->result, "pressure"), gmemd, request->caller->access);
 	json_add_uint(request->result, "uptime", now_seconds() - gmemd->started);
-	describe_keeper(request->result, custody_report(gmemd->registry.custody));
+	describe_keeper(request->result, custody_report(gmemd->custody));
 	describe_recovered(json_add_object(request->result, "recovered"), &gmemd->recovered);
 	return 0;
 }

@@ -46,14 +46,25 @@ int request_memory_error(
 	return rpc_error_internal(&request->error, "no memory");
 }
 
-static int answer_file(struct request *request, const struct memory *memory)
+int request_take_memory_file(struct request *request, const struct memory *memory)
 {
-	int fd = fcntl(memory->fd, F_DUPFD_CLOEXEC, 3);
+	int fd;
 
+	if (!memory || memory->fd < 0)
+		return rpc_error_gone_number(&request->error, "memory", memory ? memory->id : 0);
+	fd = fcntl(memory->fd, F_DUPFD_CLOEXEC, 3);
 	if (fd < 0)
 		return rpc_error_kernel(&request->error, errno, "duplicating the memory's fd");
-	request_answer_fd(request, request->result, "fd", fd);
+	request->answer_fds.fds[request->answer_fds.count++] = fd;
+	request->owed_files = OWED_MEMORY_FILE;
+	request->owed_object = memory->id;
 	return 0;
+}
+
+static int answer_file(struct request *request, const struct memory *memory)
+{
+	json_add_uint(request->result, "fd", request->answer_fds.count);
+	return request_take_memory_file(request, memory);
 }
 
 /*
@@ -170,6 +181,8 @@ int handle_memory_close(struct request *request)
 	int r;
 
 	r = request_memory(request, request->parameters.memory.memory, &memory);
+	if (r < 0 && request_was_done(request))
+		return release_nothing(request);
 	if (r < 0)
 		return r;
 	if (memory->n_slots > 0) {

@@ -305,7 +305,9 @@ static void forget(struct vm *vm)
 static void announce(struct gmemd *gmemd, struct vm *vm)
 {
 	vm->resuming = false;
+	vm->finished = true;
 	mailbox_clear_free(vm->mailbox);
+	vm_ledger_note_vm(vm);
 	vm_ledger_commit(vm);
 	vm_put(vm);
 	log_vm_info(vm->id, "rebuilt as \"%s\" from what process %d of user %u has", vm->name,

@@ -12,6 +12,7 @@
 #include "daemon/handler.h"
 #include "daemon/log.h"
 #include "daemon/release.h"
+#include "daemon/vm_ledger.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
 #include "kernel/gate.h"
@@ -138,8 +139,10 @@ static int start(struct request *request, struct vm *vm)
 	return r;
 }
 
-static void announce(struct request *request, const struct vm *vm)
+static void announce(struct request *request, struct vm *vm)
 {
+	vm->finished = true;
+	vm_ledger_note_vm(vm);
 	log_vm_info(vm->id, "opened as \"%s\" by process %d of user %u", vm->name, vm->process.pid,
 		vm->process.uid);
 	events_vm(&request->gmemd->events, vm, EVENT_VM_OPENED);
@@ -229,6 +232,7 @@ int handle_vm_gate(struct request *request)
 	}
 	request_take_fd(request, parameters->listener);
 	custody_put_one(vm->registry->custody, CUSTODY_VM_GATE, vm->number, 0, vm->listener);
+	vm_ledger_note_vm(vm);
 	gate_wake_in_sync(vm->listener);
 	return 0;
 }
@@ -239,5 +243,7 @@ int handle_vm_close(struct request *request)
 	int r;
 
 	r = request_vm(request, request->parameters.vm_close.vm, &vm);
-	return r < 0 ? r : release_vm(request, vm);
+	if (r < 0)
+		return request_was_done(request) ? release_nothing(request) : r;
+	return release_vm(request, vm);
 }

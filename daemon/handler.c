@@ -77,6 +77,12 @@ void request_answer_fd(
 	fds->fds[fds->count++] = take_fd;
 }
 
+bool request_was_done(const struct request *request)
+{
+	return request->caller->turn.again &&
+	       (request->error.code == RPC_GONE || request->error.code == RPC_NOT_FOUND);
+}
+
 int request_take_fd(struct request *request, int fd)
 {
 	for (size_t i = 0; i < request->fds->count; i++) {

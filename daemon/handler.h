@@ -8,6 +8,7 @@
 #pragma once
 
 #include "daemon/gmemd.h"
+#include "daemon/turn.h"
 #include "protocol/methods.h"
 #include "protocol/packet.h"
 
@@ -23,11 +24,14 @@ struct caller {
 	struct subscriber *subscriber;
 	bool *subscribed;
 	bool fds_refused; /* it has not received those that were sent to it */
+	struct turn turn;
 
 	/* Of answers that come later: see deferral.h. */
 	struct deferral_list deferrals;
 	unsigned held; /* answers that must come before anything else is read */
-	void (*send)(struct caller *caller, struct json_object *message, struct fd_list *take_fds);
+	/* later: of an answer that comes out of turn, taken then; NULL: of the one that ends it. */
+	void (*send)(struct caller *caller, struct json_object *message, struct fd_list *take_fds,
+		struct later *take_later);
 	/* The same, but it is dropped where too many wait already. */
 	void (*notify)(struct caller *caller, struct json_object *message);
 	void (*go_on)(struct caller *caller); /* reading, when nothing is held any more */
@@ -45,10 +49,14 @@ struct request {
 	struct json_object *id; /* NULL: a notification, or unknown */
 	bool notification;
 	struct batch *batch; /* that it is of; NULL: none */
+	unsigned order;      /* in the batch */
+	uint64_t number;     /* of all requests; 0: none is needed */
 	union method_parameters parameters;
 	struct fd_list *fds;        /* of the packet; what isn't taken stays its */
 	struct json_object *result; /* an object */
 	struct fd_list answer_fds;  /* go with the answer, then are closed */
+	enum owed_files owed_files; /* where a successor has them from */
+	uint64_t owed_object;
 	struct rpc_error error;
 };
 
@@ -93,6 +101,10 @@ int request_may_have_vm(struct request *request, const char *name, const char *u
 int request_vm_error(struct request *request, int r);
 /* Adds what its process works with to the result: its ids, the device and the mailbox. */
 int request_answer_vm(struct request *request, const struct vm *vm);
+/* The files alone. vm may be NULL: then it is gone. */
+int request_take_vm_files(struct request *request, const struct vm *vm);
+/* Has a memory's file go with the answer; memory may be NULL. */
+int request_take_memory_file(struct request *request, const struct memory *memory);
 /* Fills in why memory_new() made none. */
 int request_memory_error(
 	struct request *request, int r, const struct budget *refused, uint64_t requested);
@@ -100,6 +112,9 @@ int request_memory_error(
 /* Has the fd go with the answer as the result's member of that name. Takes it. */
 void request_answer_fd(
 	struct request *request, struct json_object *object, const char *name, int take_fd);
+/* Whether a predecessor may have closed it for this very request: then it is no error that it is
+ * gone. error: the request's. */
+bool request_was_done(const struct request *request);
 /* Takes over one of the packet's fds. */
 int request_take_fd(struct request *request, int fd);
 

@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
 #include "daemon/keeper_packet.h"
@@ -125,6 +127,36 @@ int holding_put(
 			store(held[i]);
 	}
 	return 0;
+}
+
+static bool waits(int fd)
+{
+	struct pollfd event = {.fd = fd, .events = POLLIN};
+
+	return poll(&event, 1, 0) > 0;
+}
+
+int holding_accept(struct holding *holding, const struct keeper_id *listener,
+	const struct keeper_id *connection, int *ret_fd)
+{
+	const struct held *held = find(holding, listener);
+	cleanup_fd int fd = -1;
+	int accepted, r;
+
+	if (!held)
+		return -ENOENT;
+	if (holding->count >= holding->limit)
+		return -EMFILE;
+	if (!waits(held->fd))
+		return -EAGAIN;
+	fd = accept4(held->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	accepted = fd;
+	r = holding_put(holding, connection, &fd, 1, /* stored= */ false);
+	if (r == 0)
+		*ret_fd = accepted;
+	return r;
 }
 
 void holding_drop(struct holding *holding, const struct keeper_id *id)

@@ -120,6 +120,8 @@ static bool counts_valid(const struct keeper_header *header, unsigned n_fds)
 		return header->count >= 1 && header->count <= KEEPER_BATCH && n_fds == 0;
 	case KEEPER_TAKE:
 		return header->count <= 1 && n_fds == 0;
+	case KEEPER_ACCEPT:
+		return header->count == 2 && n_fds == 0;
 	default:
 		return false;
 	}
@@ -149,7 +151,10 @@ static bool contents_valid(const struct keeper_packet *packet)
 
 	if (header->operation == KEEPER_HELLO && header->result == 0)
 		length += sizeof(struct keeper_report);
-	if (header->operation != KEEPER_TAKE && header->count > 0)
+	if (header->operation == KEEPER_ACCEPT && header->count > 1)
+		return false;
+	if (header->operation != KEEPER_TAKE && header->operation != KEEPER_ACCEPT &&
+		header->count > 0)
 		return false;
 	return header->count <= KEEPER_BATCH && packet->n_fds == header->count &&
 	       packet->length == length;

@@ -31,6 +31,11 @@ enum keeper_operation {
 	KEEPER_TAKE,
 	/* Answers what came before it could be a request: a connection that is refused. */
 	KEEPER_REFUSAL,
+	/* Of two ids, the first of a listening socket that it holds: accepts a connection, holds it
+	 * as the second, and answers with that and a fd for it. -EAGAIN where none waits, -ENOENT
+	 * where it doesn't hold the socket, -EMFILE where it can hold no more. So there is no
+	 * moment at which a connection is its asker's alone. */
+	KEEPER_ACCEPT,
 };
 
 enum keeper_flag {

@@ -61,6 +61,19 @@ static void answer_take(
 	answer->length = keeper_message_length(header->count);
 }
 
+static void answer_accept(
+	struct holding *holding, const struct keeper_id *ids, struct answer *answer)
+{
+	struct keeper_header *header = &answer->message.header;
+
+	header->result = holding_accept(holding, &ids[0], &ids[1], &answer->fds[0]);
+	if (header->result < 0)
+		return;
+	answer->n_fds = header->count = 1;
+	answer->message.ids[0] = ids[1];
+	answer->length = keeper_message_length(header->count);
+}
+
 static void carry_out(
 	struct keeper_server *server, struct keeper_packet *request, struct answer *answer)
 {
@@ -81,6 +94,9 @@ static void carry_out(
 		break;
 	case KEEPER_TAKE:
 		answer_take(server->holding, header->count > 0 ? ids : NULL, answer);
+		break;
+	case KEEPER_ACCEPT:
+		answer_accept(server->holding, ids, answer);
 		break;
 	}
 }

@@ -173,13 +173,13 @@ int keeper_drop(struct keeper *keeper, const struct keeper_id *ids, size_t count
 }
 
 /* One request with nothing posted beside it. */
-static int ask(struct keeper *keeper, enum keeper_operation operation,
-	const struct keeper_id *after, struct keeper_packet *ret)
+static int ask(struct keeper *keeper, enum keeper_operation operation, const struct keeper_id *ids,
+	uint32_t count, struct keeper_packet *ret)
 {
 	int r = settle_all(keeper);
 
 	if (r == 0)
-		r = post(keeper, operation, 0, after, NULL, after ? 1 : 0);
+		r = post(keeper, operation, 0, ids, NULL, count);
 	if (r == 0)
 		r = receive_answer(keeper, ret);
 	if (r == 0)
@@ -208,7 +208,7 @@ int keeper_take(struct keeper *keeper,
 	struct keeper_packet answer;
 	struct keeper_id last;
 	bool more = true;
-	int r = ask(keeper, KEEPER_TAKE, NULL, &answer);
+	int r = ask(keeper, KEEPER_TAKE, NULL, 0, &answer);
 
 	while (r == 0) {
 		const struct keeper_header *header = &answer.message.header;
@@ -219,9 +219,22 @@ int keeper_take(struct keeper *keeper,
 		r = hand_over(&answer, take, context);
 		if (r != 0 || !more)
 			return r;
-		r = ask(keeper, KEEPER_TAKE, &last, &answer);
+		r = ask(keeper, KEEPER_TAKE, &last, 1, &answer);
 	}
 	return r;
+}
+
+int keeper_accept(struct keeper *keeper, const struct keeper_id *listener,
+	const struct keeper_id *connection, int *ret_fd)
+{
+	const struct keeper_id ids[] = {*listener, *connection};
+	struct keeper_packet answer;
+	int r = ask(keeper, KEEPER_ACCEPT, ids, 2, &answer);
+
+	if (r < 0)
+		return r;
+	*ret_fd = answer.fds[0];
+	return 0;
 }
 
 /* Connecting */
@@ -251,7 +264,7 @@ static int open_socket(const char *runtime_directory, int *ret_fd)
 static int say_hello(struct keeper *keeper)
 {
 	struct keeper_packet answer;
-	int r = ask(keeper, KEEPER_HELLO, NULL, &answer);
+	int r = ask(keeper, KEEPER_HELLO, NULL, 0, &answer);
 
 	if (r == 0)
 		keeper->report = answer.message.report;

@@ -54,6 +54,11 @@ int keeper_post_drop(struct keeper *keeper, const struct keeper_id *ids, size_t 
  * posted, says whether the keeper is there. */
 int keeper_settle(struct keeper *keeper);
 
+/* Has it accept a connection at a listening socket that it holds, and hold that too. The caller
+ * owns *ret_fd. -EAGAIN where none waits, -ENOENT where it holds no such socket, -EMFILE. */
+int keeper_accept(struct keeper *keeper, const struct keeper_id *listener,
+	const struct keeper_id *connection, int *ret_fd);
+
 /*
  * Hands each that it holds to take, in the order of the ids, with a fd that belongs to take from
  * then on. Ends early, with its result, where take returns another than 0. What is put meanwhile

@@ -16,7 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/inheritance.h"
 #include "daemon/log.h"
+#include "daemon/peer_ledger.h"
 #include "kernel/cleanup.h"
 
 #define LISTENERS 2
@@ -32,7 +34,8 @@ struct listener {
 	const char *name;
 	enum method_access access;
 	int fd;
-	bool made; /* by us, so that we remove it */
+	bool made;      /* by us or a predecessor, so that we remove it */
+	uint64_t inode; /* of the path, where it was made */
 	struct sockaddr_un address;
 	struct event *readable, *rested;
 	time_t warned; /* when last */
@@ -57,14 +60,49 @@ static void warn(struct listener *listener, const char *what, const char *why)
 	log_warning("%s %s: %s", listener->name, what, why);
 }
 
+static uint64_t number_of(const struct listener *listener)
+{
+	return (uint64_t)(listener - listener->listeners->all);
+}
+
+/* By the keeper, so that no connection ends with gmemd. */
+static int accept_kept(const struct listener *listener, uint64_t number, int *ret_fd)
+{
+	const struct keeper_id id = {CUSTODY_LISTENER, number_of(listener), listener->inode};
+	const struct keeper_id connection = {CUSTODY_PEER, number, 0};
+
+	return custody_accept(listener->listeners->gmemd->custody, &id, &connection, ret_fd);
+}
+
+/* Where no keeper can, gmemd does; then it ends with it unless a keeper comes. */
+static int accept_connection(const struct listener *listener, struct peer_entry *entry, int *ret_fd)
+{
+	struct peer_ledger *ledger = listener->listeners->gmemd->peer_ledger;
+	int r = -ENOENT;
+
+	if (ledger) {
+		entry->number = peer_ledger_next_number(ledger);
+		peer_ledger_note(ledger, entry);
+		r = accept_kept(listener, entry->number, ret_fd);
+	}
+	if (r < 0 && r != -EAGAIN) {
+		*ret_fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		r = *ret_fd < 0 ? -errno : 0;
+	}
+	if (r < 0 && ledger)
+		peer_ledger_forget(ledger, entry);
+	return r;
+}
+
 static int accept_peer(struct listener *listener)
 {
-	int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	int r;
+	struct peer_entry entry = {.access = (uint8_t)listener->access};
+	int fd, r;
 
-	if (fd < 0)
-		return -errno;
-	r = peer_new(listener->listeners->gmemd, &listener->listeners->peers, listener->access, fd);
+	r = accept_connection(listener, &entry, &fd);
+	if (r < 0)
+		return r;
+	r = peer_new(listener->listeners->gmemd, &listener->listeners->peers, &entry, fd);
 	if (r < 0 && r != -ESRCH)
 		warn(listener, "refused a connection",
 			r == -EDQUOT ? "its user has as many as it may" : strerror(-r));
@@ -145,6 +183,66 @@ static int listener_bind(struct listener *listener, mode_t mode)
 	return listen(listener->fd, BACKLOG) < 0 ? -errno : 0;
 }
 
+static void put(const struct listener *listener)
+{
+	custody_put_one(listener->listeners->gmemd->custody, CUSTODY_LISTENER, number_of(listener),
+		listener->inode, listener->fd);
+}
+
+/* Whether the path leads to that very socket: another could be there by now. */
+static bool leads_to(const struct listener *listener, int fd, uint64_t inode)
+{
+	const char *path = listener->address.sun_path;
+	struct stat status;
+
+	return sd_is_socket_unix(fd, SOCK_SEQPACKET, /* listening= */ 1, path, 0) > 0 &&
+	       lstat(path, &status) == 0 && S_ISSOCK(status.st_mode) && status.st_ino == inode;
+}
+
+/* The one that a predecessor has left. Others are of no use. */
+static bool listener_inherit(struct listener *listener, mode_t mode)
+{
+	struct gmemd *gmemd = listener->listeners->gmemd;
+	const struct keeper_id *id;
+	size_t position = 0;
+
+	while (gmemd->inheritance &&
+		(id = inheritance_next(gmemd->inheritance, CUSTODY_LISTENER, &position))) {
+		cleanup_fd int fd = -1;
+
+		if (id->owner != number_of(listener))
+			continue;
+		fd = inheritance_take(gmemd->inheritance, id->kind, id->owner, id->member);
+		if (leads_to(listener, fd, id->member) &&
+			chmod(listener->address.sun_path, mode) == 0) {
+			listener->inode = id->member;
+			listener->fd = fd;
+			listener->made = true;
+			fd = -1; /* handed over */
+			return true;
+		}
+		custody_drop(gmemd->custody, id->kind, id->owner, id->member);
+	}
+	return false;
+}
+
+static int listener_new(struct listener *listener, mode_t mode)
+{
+	const struct config *config = &listener->listeners->gmemd->config;
+	struct stat status;
+	int r;
+
+	if (mkdir(config->runtime_directory, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	r = listener_bind(listener, mode);
+	if (r < 0)
+		return r;
+	if (lstat(listener->address.sun_path, &status) < 0)
+		return -errno;
+	listener->inode = status.st_ino;
+	return 0;
+}
+
 static int listener_make(struct listener *listener)
 {
 	const struct config *config = &listener->listeners->gmemd->config;
@@ -155,10 +253,7 @@ static int listener_make(struct listener *listener)
 	listener->address.sun_family = AF_UNIX;
 	snprintf(listener->address.sun_path, sizeof listener->address.sun_path, "%s/%s",
 		config->runtime_directory, listener->name);
-	if (mkdir(config->runtime_directory, 0755) < 0 && errno != EEXIST)
-		r = -errno;
-	else
-		r = listener_bind(listener, mode);
+	r = listener_inherit(listener, mode) ? 0 : listener_new(listener, mode);
 	if (r < 0)
 		log_error("%s: %s", listener->address.sun_path,
 			r == -EADDRINUSE ? "another gmemd serves there" : strerror(-r));
@@ -208,6 +303,22 @@ static int take_passed(struct listeners *listeners)
 	return count < 0 ? count : 0;
 }
 
+static void recover_peers(struct listeners *listeners)
+{
+	struct gmemd *gmemd = listeners->gmemd;
+	struct peer_entry entry;
+	uint32_t position = 0;
+
+	while (gmemd->inheritance && peer_ledger_next_peer(gmemd->peer_ledger, &position, &entry)) {
+		int fd = inheritance_take(gmemd->inheritance, CUSTODY_PEER, entry.number, 0);
+
+		if (fd < 0)
+			peer_ledger_forget(gmemd->peer_ledger, &entry);
+		else if (peer_recover(gmemd, &listeners->peers, &entry, fd) == 0)
+			gmemd->recovered.peers++;
+	}
+}
+
 static int listeners_set_up(struct listeners *listeners)
 {
 	int r;
@@ -218,7 +329,11 @@ static int listeners_set_up(struct listeners *listeners)
 			r = listener_make(&listeners->all[i]);
 		if (r == 0)
 			r = listener_watch(&listeners->all[i]);
+		if (r == 0)
+			put(&listeners->all[i]);
 	}
+	if (r == 0)
+		recover_peers(listeners);
 	return r;
 }
 
@@ -242,14 +357,38 @@ int listeners_new(struct gmemd *gmemd, struct listeners **ret)
 		listeners_free(listeners);
 		return r;
 	}
-	*ret = listeners;
+	gmemd->listeners = *ret = listeners;
 	return 0;
+}
+
+bool listeners_have_peers(const struct listeners *listeners)
+{
+	return !TAILQ_EMPTY(&listeners->peers);
+}
+
+void listeners_put(const struct listeners *listeners)
+{
+	for (unsigned i = 0; i < LISTENERS; i++)
+		put(&listeners->all[i]);
+	peers_put(&listeners->peers);
+}
+
+static void remove_made(const struct listener *listener)
+{
+	struct gmemd *gmemd = listener->listeners->gmemd;
+
+	if (listener->made && gmemd->leaving)
+		return;
+	if (listener->made)
+		unlink(listener->address.sun_path);
+	custody_drop(gmemd->custody, CUSTODY_LISTENER, number_of(listener), listener->inode);
 }
 
 struct listeners *listeners_free(struct listeners *listeners)
 {
 	if (!listeners)
 		return NULL;
+	listeners->gmemd->listeners = NULL;
 	peers_free(&listeners->peers);
 	for (unsigned i = 0; i < LISTENERS; i++) {
 		struct listener *listener = &listeners->all[i];
@@ -258,8 +397,7 @@ struct listeners *listeners_free(struct listeners *listeners)
 			event_free(listener->readable);
 		if (listener->rested)
 			event_free(listener->rested);
-		if (listener->made)
-			unlink(listener->address.sun_path);
+		remove_made(listener);
 		fd_close(listener->fd);
 	}
 	free(listeners);

@@ -8,13 +8,16 @@
 #include "daemon/gmemd.h"
 #include "daemon/peer.h"
 
-struct listeners;
-
 /*
  * Listens on gmemd.sock and admin.sock. Those that the service manager has passed
- * (sd_listen_fds(3)) are used by their names, the others are made. Says what is wrong in the log.
+ * (sd_listen_fds(3)) are used by their names, then those that a predecessor has left, with its
+ * connections; the others are made. Says what is wrong in the log.
  * -EADDRINUSE where another gmemd serves there.
  */
 int listeners_new(struct gmemd *gmemd, struct listeners **ret);
-/* Disconnects all peers and removes the sockets it made. Takes NULL, returns NULL. */
+bool listeners_have_peers(const struct listeners *listeners);
+/* Those it made, and all connections, to a keeper that has nothing yet. */
+void listeners_put(const struct listeners *listeners);
+/* Disconnects all peers and removes the sockets it made, unless a successor is to have both. Takes
+ * NULL, returns NULL. */
 struct listeners *listeners_free(struct listeners *listeners);

@@ -9,6 +9,7 @@
 #include "daemon/log.h"
 #include "daemon/privileges.h"
 #include "daemon/service.h"
+#include "daemon/succession.h"
 
 static int run(struct gmemd *gmemd)
 {
@@ -20,11 +21,13 @@ static int run(struct gmemd *gmemd)
 	if (r == 0)
 		r = listeners_new(gmemd, &listeners);
 	if (r == 0) {
+		succession_finish(gmemd);
 		log_info("gmemd " GMEMD_VERSION " serves, kernel %s", gmemd->host.kernel_release);
 		service_ready(gmemd);
 		r = event_base_dispatch(gmemd->base);
 		service_stopping();
 	}
+	succession_leave(gmemd);
 	listeners_free(listeners);
 	service_free(service);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -23,13 +23,9 @@ static void describe_areas(struct json_object *areas, const struct mailbox *mail
 }
 
 /* The device and the mailbox, each opened for this VM alone. */
-struct vm_files {
-	int kvm;
-	int mailbox;
-};
+enum { FILE_KVM, FILE_MAILBOX, VM_FILES };
 
-static void describe_files(
-	struct request *request, const struct vm *vm, const struct vm_files *take_files)
+static void describe_files(struct request *request, const struct vm *vm)
 {
 	struct json_object *mailbox;
 
@@ -38,38 +34,43 @@ static void describe_files(
 		json_add_null(request->result, "mailbox");
 		return;
 	}
-	request_answer_fd(request, request->result, "kvm", take_files->kvm);
+	json_add_uint(request->result, "kvm", FILE_KVM);
 	mailbox = json_add_object(request->result, "mailbox");
-	request_answer_fd(request, mailbox, "fd", take_files->mailbox);
+	json_add_uint(mailbox, "fd", FILE_MAILBOX);
 	json_add_uint(mailbox, "address", mailbox_address(vm->mailbox));
 	json_add_uint(mailbox, "length", mailbox_length(vm->mailbox));
 	describe_areas(json_add_array(mailbox, "areas"), vm->mailbox);
 }
 
-static int open_files(struct request *request, const struct vm *vm, struct vm_files *ret)
+int request_take_vm_files(struct request *request, const struct vm *vm)
 {
-	cleanup_fd int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	struct fd_list *fds = &request->answer_fds;
+	cleanup_fd int kvm = -1;
 	int mailbox;
 
+	if (!vm || !vm->mailbox)
+		return rpc_error_gone(&request->error, "vm", vm ? vm->id : "");
+	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (kvm < 0)
 		return rpc_error_kernel(&request->error, errno, "opening /dev/kvm");
 	mailbox = fcntl(mailbox_fd(vm->mailbox), F_DUPFD_CLOEXEC, 3);
 	if (mailbox < 0)
 		return rpc_error_kernel(&request->error, errno, "duplicating the mailbox's fd");
-	*ret = (struct vm_files){kvm, mailbox};
+	*fds = (struct fd_list){.count = VM_FILES, .fds = {kvm, mailbox}};
 	kvm = -1; /* handed over */
+	request->owed_files = OWED_VM_FILES;
+	request->owed_object = vm->number;
 	return 0;
 }
 
 int request_answer_vm(struct request *request, const struct vm *vm)
 {
-	struct vm_files files = {-1, -1};
-	int r = vm->mailbox ? open_files(request, vm, &files) : 0;
+	int r = vm->mailbox ? request_take_vm_files(request, vm) : 0;
 
 	if (r < 0)
 		return r;
 	json_add_string(request->result, "vm", vm->id);
 	json_add_string(request->result, "uuid", vm->uuid);
-	describe_files(request, vm, &files);
+	describe_files(request, vm);
 	return 0;
 }

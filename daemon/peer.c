@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "daemon/custody.h"
 #include "daemon/deferral.h"
 #include "daemon/dispatch.h"
 #include "daemon/disposal.h"
@@ -32,8 +33,12 @@
  */
 static const struct timeval rest = {.tv_usec = 100 * 1000};
 
+enum packet_kind { PACKET_EVENT, PACKET_ANSWER, PACKET_LATER };
+
 struct outgoing {
 	TAILQ_ENTRY(outgoing) link;
+	enum packet_kind kind;
+	struct later later;
 	struct fd_list fds;
 	size_t length;
 	char bytes[];
@@ -43,6 +48,7 @@ struct peer {
 	TAILQ_ENTRY(peer) link;
 	struct peer_list *list;
 	struct gmemd *gmemd;
+	struct peer_entry entry;
 	int fd;
 	struct user *user;
 	struct caller caller;
@@ -54,19 +60,36 @@ struct peer {
 	size_t fds_undelivered;
 };
 
+static void outgoing_free(struct peer *peer, struct outgoing *outgoing)
+{
+	TAILQ_REMOVE(&peer->queue, outgoing, link);
+	peer->n_queued--;
+	turn_forget_later(&peer->caller.turn, &outgoing->later);
+	fd_list_close(&outgoing->fds);
+	free(outgoing);
+}
+
+/* What of it would outlive gmemd goes with it. */
+static void forget(struct peer *peer)
+{
+	struct gmemd *gmemd = peer->gmemd;
+
+	turn_clear(&peer->caller.turn);
+	if (!gmemd->peer_ledger || gmemd->leaving)
+		return;
+	custody_drop(gmemd->custody, CUSTODY_PEER, peer->entry.number, 0);
+	peer_ledger_forget(gmemd->peer_ledger, &peer->entry);
+}
+
 static void peer_free(struct peer *peer)
 {
-	struct outgoing *outgoing;
-
 	TAILQ_REMOVE(peer->list, peer, link);
 	deferrals_abandon(&peer->caller);
 	if (peer->subscribed)
 		events_unsubscribe(&peer->gmemd->events, &peer->subscriber);
-	while ((outgoing = TAILQ_FIRST(&peer->queue))) {
-		TAILQ_REMOVE(&peer->queue, outgoing, link);
-		fd_list_close(&outgoing->fds);
-		free(outgoing);
-	}
+	while (!TAILQ_EMPTY(&peer->queue))
+		outgoing_free(peer, TAILQ_FIRST(&peer->queue));
+	forget(peer);
 	if (peer->readable)
 		event_free(peer->readable);
 	if (peer->writable)
@@ -97,8 +120,9 @@ static void wait_to_send(struct peer *peer, int r)
 	}
 }
 
-/* Takes the fds on success. */
-static int queue(struct peer *peer, const char *bytes, size_t length, struct fd_list *fds)
+/* Takes the fds and what is later on success. */
+static int queue(struct peer *peer, enum packet_kind kind, const char *bytes, size_t length,
+	struct fd_list *fds, struct later *later)
 {
 	struct outgoing *outgoing = malloc(sizeof *outgoing + length);
 
@@ -108,28 +132,48 @@ static int queue(struct peer *peer, const char *bytes, size_t length, struct fd_
 	outgoing->length = length;
 	outgoing->fds = *fds;
 	fds->count = 0;
+	outgoing->kind = kind;
+	outgoing->later = later ? *later : (struct later){.request = 0};
+	if (later)
+		later->place = (struct owed_place){.count = 0};
 	TAILQ_INSERT_TAIL(&peer->queue, outgoing, link);
 	peer->n_queued++;
 	return 0;
 }
 
-/* Sends now or queues. The fds are closed or taken. */
-static int peer_send(struct peer *peer, struct json_object *message, struct fd_list *fds)
+static int send_now(struct peer *peer, enum packet_kind kind, const char *bytes, size_t length,
+	const struct fd_list *fds, struct later *later)
+{
+	struct turn *turn = &peer->caller.turn;
+	int r;
+
+	if (kind == PACKET_EVENT)
+		r = packet_send(peer->fd, MSG_DONTWAIT, bytes, length, fds->fds, fds->count);
+	else
+		r = turn_send(turn, kind == PACKET_LATER ? later : NULL, bytes, length, fds);
+	if (r < 0)
+		return r;
+	peer->fds_undelivered += fds->count;
+	if (kind == PACKET_ANSWER)
+		turn_end(turn);
+	return 0;
+}
+
+/* Sends now or queues. The fds are closed or taken. later: of PACKET_LATER. */
+static int peer_send(struct peer *peer, enum packet_kind kind, struct json_object *message,
+	struct fd_list *fds, struct later *later)
 {
 	size_t length;
 	const char *bytes = json_print(message, &length);
 	int r = -ENOMEM;
 
-	if (bytes && TAILQ_EMPTY(&peer->queue)) {
-		r = packet_send(peer->fd, MSG_DONTWAIT, bytes, length, fds->fds, fds->count);
-		if (r == 0)
-			peer->fds_undelivered += fds->count;
-	} else if (bytes) {
+	if (bytes && TAILQ_EMPTY(&peer->queue))
+		r = send_now(peer, kind, bytes, length, fds, later);
+	else if (bytes)
 		r = -EAGAIN;
-	}
 	if (r == -EAGAIN || r == -ETOOMANYREFS) {
 		wait_to_send(peer, r);
-		r = queue(peer, bytes, length, fds);
+		r = queue(peer, kind, bytes, length, fds, later);
 	}
 	fd_list_close(fds);
 	return r;
@@ -147,6 +191,20 @@ static bool too_many_undelivered(struct peer *peer)
 	return peer->fds_undelivered > FDS_UNDELIVERED_MAX;
 }
 
+/* What a successor must know of it, where that has changed. */
+static void note(struct peer *peer)
+{
+	struct peer_entry *entry = &peer->entry;
+
+	if (!peer->gmemd->peer_ledger ||
+		(entry->record > 0 && entry->subscribed == peer->subscribed &&
+			entry->sequence == peer->subscriber.sequence))
+		return;
+	entry->subscribed = peer->subscribed;
+	entry->sequence = peer->subscriber.sequence;
+	peer_ledger_note(peer->gmemd->peer_ledger, entry);
+}
+
 static int serve_packet(struct peer *peer, struct packet *packet)
 {
 	struct json_object *answer;
@@ -155,9 +213,12 @@ static int serve_packet(struct peer *peer, struct packet *packet)
 
 	peer->caller.fds_refused = too_many_undelivered(peer);
 	answer = dispatch_packet(peer->gmemd, &peer->caller, packet, &fds);
-	disposal_close(peer->gmemd, peer->caller.process.uid, &packet->fds);
+	turn_leave_files(&peer->caller.turn, &packet->fds);
+	note(peer);
 	if (answer)
-		r = peer_send(peer, answer, &fds);
+		r = peer_send(peer, PACKET_ANSWER, answer, &fds, NULL);
+	else if (peer->caller.held == 0)
+		turn_end(&peer->caller.turn);
 	json_unref(answer);
 	return r;
 }
@@ -169,6 +230,8 @@ static void go_on(struct caller *caller)
 {
 	struct peer *peer = PEER_OF_CALLER(caller);
 
+	if (caller->held == 0 && TAILQ_EMPTY(&peer->queue))
+		turn_end(&caller->turn);
 	if (caller->held > 0 || !TAILQ_EMPTY(&peer->queue))
 		event_del(peer->readable);
 	else
@@ -176,18 +239,21 @@ static void go_on(struct caller *caller)
 }
 
 /* A peer that can't be sent to is found out when it is next read or written. */
-static void send_later_answer(
-	struct caller *caller, struct json_object *message, struct fd_list *take_fds)
+static void send_later_answer(struct caller *caller, struct json_object *message,
+	struct fd_list *take_fds, struct later *take_later)
 {
-	peer_send(PEER_OF_CALLER(caller), message, take_fds);
+	enum packet_kind kind = take_later ? PACKET_LATER : PACKET_ANSWER;
+
+	peer_send(PEER_OF_CALLER(caller), kind, message, take_fds, take_later);
 }
 
 static void notify(struct caller *caller, struct json_object *message)
 {
+	struct peer *peer = PEER_OF_CALLER(caller);
 	struct fd_list none = {.count = 0};
 
-	if (PEER_OF_CALLER(caller)->n_queued < EVENTS_WAITING_MAX)
-		send_later_answer(caller, message, &none);
+	if (peer->n_queued < EVENTS_WAITING_MAX)
+		peer_send(peer, PACKET_EVENT, message, &none, NULL);
 }
 
 static void readable(evutil_socket_t fd, short what, void *context)
@@ -196,13 +262,14 @@ static void readable(evutil_socket_t fd, short what, void *context)
 	struct peer *peer = context;
 	int r;
 
+	(void)fd;
 	(void)what;
 	if (!disposal_has_room(peer->gmemd, peer->caller.process.uid)) {
 		event_del(peer->readable);
 		event_add(peer->rested, &rest);
 		return;
 	}
-	r = packet_receive(fd, MSG_DONTWAIT, &packet);
+	r = turn_begin(&peer->caller.turn, &packet);
 	if (r == 0)
 		r = serve_packet(peer, &packet);
 	if (r < 0 && r != -EAGAIN)
@@ -217,15 +284,11 @@ static int flush(struct peer *peer)
 	int r;
 
 	while ((outgoing = TAILQ_FIRST(&peer->queue))) {
-		r = packet_send(peer->fd, MSG_DONTWAIT, outgoing->bytes, outgoing->length,
-			outgoing->fds.fds, outgoing->fds.count);
+		r = send_now(peer, outgoing->kind, outgoing->bytes, outgoing->length,
+			&outgoing->fds, &outgoing->later);
 		if (r < 0)
 			return r;
-		peer->fds_undelivered += outgoing->fds.count;
-		TAILQ_REMOVE(&peer->queue, outgoing, link);
-		peer->n_queued--;
-		fd_list_close(&outgoing->fds);
-		free(outgoing);
+		outgoing_free(peer, outgoing);
 	}
 	return 0;
 }
@@ -264,15 +327,33 @@ static void deliver(struct subscriber *subscriber, struct json_object *params)
 	struct fd_list none = {.count = 0};
 	struct json_object *message;
 
+	note(peer);
 	if (peer->n_queued >= EVENTS_WAITING_MAX)
 		return;
 	message = message_notification("event", json_ref(params));
-	peer_send(peer, message, &none);
+	peer_send(peer, PACKET_EVENT, message, &none, NULL);
 	json_unref(message);
 }
 
-static int peer_set_up(struct peer *peer, enum method_access access)
+static void set_up_caller(struct peer *peer)
 {
+	struct caller *caller = &peer->caller;
+
+	caller->access = peer->entry.access;
+	caller->subscriber = &peer->subscriber;
+	caller->subscribed = &peer->subscribed;
+	caller->send = send_later_answer;
+	caller->notify = notify;
+	caller->go_on = go_on;
+	turn_init(&caller->turn, peer->gmemd, &peer->entry, peer->fd, caller->process.uid);
+	peer->subscriber.is_operator = caller->access == ACCESS_OPERATOR;
+	peer->subscriber.sees = sees;
+	peer->subscriber.deliver = deliver;
+}
+
+static int peer_set_up(struct peer *peer)
+{
+	struct event_base *base = peer->gmemd->base;
 	int r;
 
 	r = process_of_socket(peer->fd, &peer->caller.process);
@@ -281,27 +362,18 @@ static int peer_set_up(struct peer *peer, enum method_access access)
 	r = user_charge(peer->gmemd->users, peer->caller.process.uid, USER_PEERS, &peer->user);
 	if (r < 0)
 		return r;
-	peer->caller.access = access;
-	peer->caller.subscriber = &peer->subscriber;
-	peer->caller.subscribed = &peer->subscribed;
-	peer->caller.send = send_later_answer;
-	peer->caller.notify = notify;
-	peer->caller.go_on = go_on;
-	peer->subscriber.is_operator = access == ACCESS_OPERATOR;
-	peer->subscriber.sees = sees;
-	peer->subscriber.deliver = deliver;
-	peer->readable =
-		event_new(peer->gmemd->base, peer->fd, EV_READ | EV_PERSIST, readable, peer);
-	peer->writable =
-		event_new(peer->gmemd->base, peer->fd, EV_WRITE | EV_PERSIST, writable, peer);
-	peer->rested = event_new(peer->gmemd->base, -1, 0, writable, peer);
+	set_up_caller(peer);
+	peer->readable = event_new(base, peer->fd, EV_READ | EV_PERSIST, readable, peer);
+	peer->writable = event_new(base, peer->fd, EV_WRITE | EV_PERSIST, writable, peer);
+	peer->rested = event_new(base, -1, 0, writable, peer);
 	if (!peer->readable || !peer->writable || !peer->rested ||
 		event_add(peer->readable, NULL) < 0)
 		return -ENOMEM;
 	return 0;
 }
 
-int peer_new(struct gmemd *gmemd, struct peer_list *list, enum method_access access, int consume_fd)
+static int peer_make(struct gmemd *gmemd, struct peer_list *list, const struct peer_entry *entry,
+	int consume_fd, struct peer **ret)
 {
 	struct peer *peer = calloc(1, sizeof *peer);
 	int r;
@@ -312,12 +384,51 @@ int peer_new(struct gmemd *gmemd, struct peer_list *list, enum method_access acc
 	}
 	peer->list = list;
 	peer->gmemd = gmemd;
+	peer->entry = *entry;
 	peer->fd = consume_fd;
 	peer->caller.process.pidfd = -1;
+	STAILQ_INIT(&peer->caller.turn.inherited);
 	TAILQ_INIT(&peer->queue);
 	TAILQ_INSERT_TAIL(list, peer, link);
-	r = peer_set_up(peer, access);
+	r = peer_set_up(peer);
 	if (r < 0)
 		peer_free(peer);
+	else
+		*ret = peer;
 	return r;
+}
+
+int peer_new(
+	struct gmemd *gmemd, struct peer_list *list, const struct peer_entry *entry, int consume_fd)
+{
+	struct peer *peer;
+
+	return peer_make(gmemd, list, entry, consume_fd, &peer);
+}
+
+int peer_recover(
+	struct gmemd *gmemd, struct peer_list *list, const struct peer_entry *entry, int consume_fd)
+{
+	struct peer *peer;
+	int r;
+
+	r = peer_make(gmemd, list, entry, consume_fd, &peer);
+	if (r < 0)
+		return r;
+	if (entry->subscribed) {
+		events_subscribe(&gmemd->events, &peer->subscriber);
+		peer->subscriber.sequence = entry->sequence;
+		peer->subscribed = true;
+	}
+	turn_inherit(&peer->caller.turn);
+	return 0;
+}
+
+void peers_put(const struct peer_list *list)
+{
+	const struct peer *peer;
+
+	TAILQ_FOREACH (peer, list, link)
+		custody_put_one(
+			peer->gmemd->custody, CUSTODY_PEER, peer->entry.number, 0, peer->fd);
 }

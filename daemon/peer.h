@@ -16,9 +16,15 @@ struct peer;
 TAILQ_HEAD(peer_list, peer);
 
 /*
- * A peer on the list, who is told by the connection. Consumes fd even on failure. -EDQUOT where its
- * user has too many, -ESRCH where it is gone already.
+ * A peer on the list, who is told by the connection. The entry is what of it is noted, and at the
+ * keeper. Consumes both the fd and what is noted even on failure. -EDQUOT where its user has too
+ * many, -ESRCH where it is gone already.
  */
-int peer_new(
-	struct gmemd *gmemd, struct peer_list *list, enum method_access access, int consume_fd);
+int peer_new(struct gmemd *gmemd, struct peer_list *list, const struct peer_entry *entry,
+	int consume_fd);
+/* The same for one that a predecessor had. */
+int peer_recover(struct gmemd *gmemd, struct peer_list *list, const struct peer_entry *entry,
+	int consume_fd);
+/* To a keeper that has nothing yet. */
+void peers_put(const struct peer_list *list);
 void peers_free(struct peer_list *list);

@@ -26,6 +26,8 @@ enum record_vm_flags {
 	RECORD_VM_INITIALLY_PRIVATE = 1 << 0,
 	RECORD_VM_BROKER = 1 << 7, /* what gmemd allocates for it is charged to gmemd */
 	RECORD_VM_REBUILT = 1 << 1,
+	RECORD_VM_UNFINISHED = 1 << 2, /* the request that makes it is not done */
+	RECORD_VM_LISTENER = 1 << 3,   /* it has been handed over */
 };
 
 struct vm_record {
@@ -45,6 +47,7 @@ struct vm_record {
 	uint32_t answer;    /* to the last: enum trap_answer */
 	uint32_t settled_done;
 	uint64_t settled_call; /* the last that was reported */
+	uint64_t request;      /* number of the last that has changed anything of the VM */
 };
 
 /* A name of up to 128 bytes is in up to so many parts. */

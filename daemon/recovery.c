@@ -15,6 +15,7 @@
 #include "daemon/custody.h"
 #include "daemon/log.h"
 #include "daemon/outcome.h"
+#include "daemon/peer_ledger.h"
 #include "daemon/record.h"
 #include "daemon/release.h"
 #include "daemon/vm_ledger.h"
@@ -23,62 +24,6 @@
 #include "kernel/frames.h"
 #include "kernel/gate.h"
 #include "kernel/ledger.h"
-
-struct held_file {
-	struct keeper_id id;
-	int fd; /* -1: taken */
-};
-
-/* What the keeper holds, by id. */
-struct holding {
-	struct held_file *files;
-	size_t count, room;
-};
-
-static int collect(const struct keeper_id *id, int fd, void *context)
-{
-	struct holding *holding = context;
-
-	if (holding->count == holding->room) {
-		size_t room = 2 * holding->room + 64;
-		struct held_file *files = reallocarray(holding->files, room, sizeof *files);
-
-		if (!files) {
-			fd_close(fd);
-			return -ENOMEM;
-		}
-		holding->files = files;
-		holding->room = room;
-	}
-	holding->files[holding->count++] = (struct held_file){*id, fd};
-	return 0;
-}
-
-static int compare(const void *left, const void *right)
-{
-	const struct keeper_id *a = &((const struct held_file *)left)->id;
-	const struct keeper_id *b = &((const struct held_file *)right)->id;
-
-	if (a->kind != b->kind)
-		return a->kind < b->kind ? -1 : 1;
-	if (a->owner != b->owner)
-		return a->owner < b->owner ? -1 : 1;
-	return a->member < b->member ? -1 : a->member > b->member;
-}
-
-/* The file, which is the caller's from then on; -1 where there is none. */
-static int take(struct holding *holding, enum custody_kind kind, uint64_t owner, uint64_t member)
-{
-	struct held_file key = {.id = {kind, owner, member}};
-	struct held_file *file = bsearch(&key, holding->files, holding->count, sizeof key, compare);
-	int fd;
-
-	if (!file)
-		return -1;
-	fd = file->fd;
-	file->fd = -1; /* the caller's */
-	return fd;
-}
 
 /* Records */
 
@@ -148,9 +93,9 @@ static int discard(struct vm *vm, const struct memory_record *record, int fd)
 }
 
 static int recover_memory(struct vm *vm, const struct memory_record *record,
-	struct holding *holding, struct memory **ret)
+	struct inheritance *inheritance, struct memory **ret)
 {
-	int fd = take(holding, CUSTODY_MEMORY, vm->number, record->id);
+	int fd = inheritance_take(inheritance, CUSTODY_MEMORY, vm->number, record->id);
 	bool pending = record->state == OBJECT_PENDING;
 	int r;
 
@@ -238,14 +183,14 @@ static void recover_frames(struct vm *vm)
 	commitment_keep(vm, vm->in_both.total, &none);
 }
 
-static void recover_memories(struct vm *vm, struct ledger *ledger, struct holding *holding)
+static void recover_memories(struct vm *vm, struct ledger *ledger, struct inheritance *inheritance)
 {
 	struct memory *memory;
 	union record record;
 
 	EACH_RECORD(ledger, index, RECORD_MEMORY, &record)
 	{
-		if (recover_memory(vm, &record.memory, holding, &memory) == 0)
+		if (recover_memory(vm, &record.memory, inheritance, &memory) == 0)
 			memory->record = index;
 		else
 			ledger_delete(ledger, index);
@@ -286,41 +231,49 @@ static void recover_calls(struct vm *vm, struct ledger *ledger)
 }
 
 /* What can't be taken over is deleted from the ledger, when that is committed next. */
-static void recover_content(struct vm *vm, struct ledger *ledger, struct holding *holding)
+static void recover_content(struct vm *vm, struct ledger *ledger, struct inheritance *inheritance)
 {
-	recover_memories(vm, ledger, holding);
+	recover_memories(vm, ledger, inheritance);
 	recover_slots(vm, ledger);
 	recover_frames(vm);
 	recover_calls(vm, ledger);
 	mailbox_clear_free(vm->mailbox);
 }
 
+static void interrupt_waiting(const struct vm *vm, uint64_t id)
+{
+	if (id > 0 && gate_waits(vm->listener, id))
+		gate_interrupt(vm->listener, id);
+}
+
+/* One that the predecessor had received, and not noted yet. */
+static uint64_t received_by_mark(const struct gmemd *gmemd, const struct vm *vm)
+{
+	const struct marks *marks = peer_ledger_marks(gmemd->peer_ledger);
+	uint64_t id = marks->trap.notification.id;
+
+	return marks->trap.vm == vm->number && id != vm->trap.id ? id : 0;
+}
+
 /* The calls that were trapped when the predecessor ended: those that it had received are never told
- * again, but their ids run on by one. */
-static void settle_traps(struct vm *vm)
+ * again. */
+static void settle_traps(const struct gmemd *gmemd, struct vm *vm)
 {
 	uint64_t id = vm->trap.id;
 
 	if (vm->listener < 0)
 		return;
-	if (vm->trap.verifying && gate_waits(vm->listener, vm->trap.verifying))
-		gate_interrupt(vm->listener, vm->trap.verifying);
+	interrupt_waiting(vm, received_by_mark(gmemd, vm));
+	interrupt_waiting(vm, vm->trap.verifying);
 	vm->trap.verifying = 0;
-	if (id == 0)
+	if (id == 0 || !gate_waits(vm->listener, id))
 		return;
-	if (gate_waits(vm->listener, id)) {
-		if (vm->trap.answer == TRAP_CONTINUE)
-			gate_continue(vm->listener, id);
-		else if (vm->trap.answer == TRAP_REFUSE)
-			gate_refuse(vm->listener, id);
-		else
-			gate_interrupt(vm->listener, id);
-	}
-	if (gate_waits(vm->listener, id + 1)) {
-		gate_interrupt(vm->listener, id + 1);
-		vm->trap.id = id + 1;
-		vm->trap.answer = TRAP_REFUSE;
-	}
+	if (vm->trap.answer == TRAP_CONTINUE)
+		gate_continue(vm->listener, id);
+	else if (vm->trap.answer == TRAP_REFUSE)
+		gate_refuse(vm->listener, id);
+	else
+		gate_interrupt(vm->listener, id);
 }
 
 static void settle_calls(struct gmemd *gmemd, struct vm *vm)
@@ -394,9 +347,9 @@ static int watch(struct gmemd *gmemd, struct vm *vm)
 
 /* VMs */
 
-static int open_mailbox(struct holding *holding, uint64_t number, struct mailbox **ret)
+static int open_mailbox(struct inheritance *inheritance, uint64_t number, struct mailbox **ret)
 {
-	int fd = take(holding, CUSTODY_VM_MAILBOX, number, 0);
+	int fd = inheritance_take(inheritance, CUSTODY_VM_MAILBOX, number, 0);
 	int r = fd < 0 ? -ENOENT : mailbox_open(fd, ret);
 
 	if (r < 0)
@@ -404,8 +357,8 @@ static int open_mailbox(struct holding *holding, uint64_t number, struct mailbox
 	return r;
 }
 
-static int make_vm(
-	struct gmemd *gmemd, const struct ledger *ledger, struct holding *holding, struct vm **ret)
+static int make_vm(struct gmemd *gmemd, const struct ledger *ledger,
+	struct inheritance *inheritance, struct vm **ret)
 {
 	cleanup_fd int pidfd = -1;
 	char name[NAME_BYTES_MAX + 1];
@@ -415,16 +368,22 @@ static int make_vm(
 
 	if (!record_at(ledger, 0, RECORD_VM, &record) || record.vm.type >= VM_TYPES_MAX)
 		return -EBADMSG;
+	if (record.vm.flags & RECORD_VM_UNFINISHED)
+		return -ECANCELED;
 	read_name(ledger, 0, name);
-	pidfd = take(holding, CUSTODY_VM_PROCESS, record.vm.number, 0);
+	pidfd = inheritance_take(inheritance, CUSTODY_VM_PROCESS, record.vm.number, 0);
 	if (pidfd < 0)
 		return -ENOENT;
 	recovery.pidfd = pidfd;
-	r = open_mailbox(holding, record.vm.number, &recovery.mailbox);
+	r = open_mailbox(inheritance, record.vm.number, &recovery.mailbox);
 	if (r < 0)
 		return r;
-	recovery.listener = take(holding, CUSTODY_VM_GATE, record.vm.number, 0);
-	recovery.frames = take(holding, CUSTODY_VM_FRAMES, record.vm.number, 0);
+	/* A listener that its VM does not say it has is of a request that was not done. */
+	recovery.listener = -1;
+	if (record.vm.flags & RECORD_VM_LISTENER)
+		recovery.listener =
+			inheritance_take(inheritance, CUSTODY_VM_GATE, record.vm.number, 0);
+	recovery.frames = inheritance_take(inheritance, CUSTODY_VM_FRAMES, record.vm.number, 0);
 	r = vm_recover(&gmemd->registry, &recovery, ret);
 	if (r < 0) {
 		mailbox_free(recovery.mailbox);
@@ -435,16 +394,16 @@ static int make_vm(
 }
 
 /* The ledger is the VM's from then on where it is NULL. */
-static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, struct holding *holding,
+static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, struct inheritance *inheritance,
 	struct recovered *recovered)
 {
 	struct vm *vm;
 	int r;
 
-	r = make_vm(gmemd, *ledger, holding, &vm);
+	r = make_vm(gmemd, *ledger, inheritance, &vm);
 	if (r < 0)
 		return r;
-	recover_content(vm, *ledger, holding);
+	recover_content(vm, *ledger, inheritance);
 	recovered->vms++;
 	recovered->memories += vm->n_memories;
 	r = keep_ledger(vm, ledger);
@@ -455,70 +414,43 @@ static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, struct holdin
 		vm_free(vm);
 		return r;
 	}
-	settle_traps(vm);
+	settle_traps(gmemd, vm);
 	settle_calls(gmemd, vm);
 	vm_ledger_note_vm(vm);
 	vm_ledger_commit(vm);
 	return 0;
 }
 
-static void recover_all(struct gmemd *gmemd, struct holding *holding, struct recovered *recovered)
+/* Its memories are dropped with all else that nobody has taken. */
+static void drop_vm(struct custody *custody, uint64_t number)
 {
-	for (size_t i = 0; i < holding->count; i++) {
-		const struct keeper_id *id = &holding->files[i].id;
-		struct ledger *ledger = NULL;
-		int fd, r;
+	for (uint64_t kind = CUSTODY_VM_LEDGER; kind <= CUSTODY_VM_PROCESS; kind++)
+		custody_drop(custody, kind, number, 0);
+}
 
-		if (id->kind != CUSTODY_VM_LEDGER)
-			continue;
-		fd = take(holding, CUSTODY_VM_LEDGER, id->owner, 0);
+static void recover_all(
+	struct gmemd *gmemd, struct inheritance *inheritance, struct recovered *recovered)
+{
+	const struct keeper_id *id;
+	size_t position = 0;
+
+	while ((id = inheritance_next(inheritance, CUSTODY_VM_LEDGER, &position))) {
+		int fd = inheritance_take(inheritance, CUSTODY_VM_LEDGER, id->owner, 0);
+		struct ledger *ledger = NULL;
+		int r;
+
 		r = ledger_open(fd, &ledger);
 		if (r < 0)
 			fd_close(fd);
 		else
-			r = recover_vm(gmemd, &ledger, holding, recovered);
-		if (r < 0)
+			r = recover_vm(gmemd, &ledger, inheritance, recovered);
+		/* Who asked for one that was not finished asks again. */
+		if (r < 0 && r != -ECANCELED)
 			log_warning("VM vm-%" PRIu64 " could not be taken over: %s", id->owner,
 				strerror(-r));
+		if (r < 0)
+			drop_vm(gmemd->custody, id->owner);
 		ledger_free(ledger);
-	}
-}
-
-static void drop_rest(struct gmemd *gmemd, struct holding *holding, struct recovered *recovered)
-{
-	for (size_t i = 0; i < holding->count; i++) {
-		const struct held_file *file = &holding->files[i];
-
-		if (file->fd < 0 || file->id.kind < CUSTODY_VM_LEDGER)
-			continue;
-		custody_drop(
-			gmemd->registry.custody, file->id.kind, file->id.owner, file->id.member);
-		fd_close(file->fd);
-		recovered->dropped++;
-	}
-}
-
-/* What the predecessor was amid: pages that were to go. */
-static void finish_releases(struct gmemd *gmemd, struct recovered *recovered)
-{
-	struct vm *vm, *next_vm;
-	struct memory *memory, *next;
-
-	RB_FOREACH_SAFE (vm, vm_tree, &gmemd->registry.vms, next_vm) {
-		if (process_ended(vm->process.pidfd)) {
-			recovered->released++;
-			watch_stop(vm);
-			release_ended_vm(gmemd, vm);
-			continue;
-		}
-		if (vm->state == VM_RELEASED) {
-			release_rest(gmemd, vm);
-			continue;
-		}
-		RB_FOREACH_SAFE (memory, memory_tree, &vm->memories, next) {
-			if (memory->state == OBJECT_CLOSING)
-				release_closing_memory(gmemd, memory);
-		}
 	}
 }
 
@@ -538,26 +470,35 @@ void recovery_put_vms(struct gmemd *gmemd)
 	}
 }
 
-void recover_vms(struct gmemd *gmemd, struct recovered *ret)
+void recover_vms(struct gmemd *gmemd, struct inheritance *inheritance)
 {
-	struct custody *custody = gmemd->registry.custody;
-	struct holding holding = {.count = 0};
+	struct custody *custody = gmemd->custody;
 
-	*ret = (struct recovered){.vms = 0};
-	if (!custody)
-		return;
-	custody_take(custody, collect, &holding);
-	if (holding.count > 0)
-		qsort(holding.files, holding.count, sizeof *holding.files, compare);
-	/* What was granted stays so. */
-	users_lift_limits(gmemd->users, true);
-	capacity_lift_limits(&gmemd->capacity, true);
 	custody_hold(custody, true);
-	recover_all(gmemd, &holding, ret);
+	recover_all(gmemd, inheritance, &gmemd->recovered);
 	custody_hold(custody, false);
-	drop_rest(gmemd, &holding, ret);
-	users_lift_limits(gmemd->users, false);
-	capacity_lift_limits(&gmemd->capacity, false);
-	finish_releases(gmemd, ret);
-	free(holding.files);
+}
+
+/* What the predecessor was amid: pages that were to go. */
+void recovery_finish(struct gmemd *gmemd)
+{
+	struct vm *vm, *next_vm;
+	struct memory *memory, *next;
+
+	RB_FOREACH_SAFE (vm, vm_tree, &gmemd->registry.vms, next_vm) {
+		if (process_ended(vm->process.pidfd)) {
+			gmemd->recovered.released++;
+			watch_stop(vm);
+			release_ended_vm(gmemd, vm);
+			continue;
+		}
+		if (vm->state == VM_RELEASED) {
+			release_rest(gmemd, vm);
+			continue;
+		}
+		RB_FOREACH_SAFE (memory, memory_tree, &vm->memories, next) {
+			if (memory->state == OBJECT_CLOSING)
+				release_closing_memory(gmemd, memory);
+		}
+	}
 }

@@ -16,6 +16,9 @@ int release_memory(struct request *request, struct memory *memory);
 /* Adds "released" to the result. The VM stays listed. */
 int release_vm(struct request *request, struct vm *vm);
 
+/* The same for what a predecessor has released already: it is 0. */
+int release_nothing(struct request *request);
+
 /* For nobody's request: the VM's process has ended. The VM is freed. */
 void release_ended_vm(struct gmemd *gmemd, struct vm *vm);
 

@@ -98,20 +98,28 @@ static struct json_object *answer(struct request *request, int r)
 enum serve_outcome serve(
 	struct json_object *message, struct request *request, struct json_object **ret_answer)
 {
+	struct turn *turn = &request->caller->turn;
+	struct registry *registry = &request->gmemd->registry;
 	struct request_message read;
 	int r;
 
 	r = request_message_read(message, &read, &request->error);
 	request->id = read.id;
 	request->notification = read.notification;
+	if (turn_take_inherited(turn, request, ret_answer))
+		return SERVE_ANSWERED;
+	turn_number(turn, request);
 	if (r == 0)
 		r = carry_out(&read, request);
-	vm_ledgers_commit(&request->gmemd->registry);
 	if (r == REQUEST_DEFERRED) {
+		vm_ledgers_commit(registry);
 		request->result = json_unref(request->result);
 		return SERVE_DEFERRED;
 	}
 	*ret_answer = answer(request, r);
+	if (!TAILQ_EMPTY(&registry->noted))
+		turn_owe(turn, request, *ret_answer);
+	vm_ledgers_commit_request(registry, request->number);
 	return SERVE_ANSWERED;
 }
 

@@ -247,8 +247,11 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	vm->rebuilt = record->flags & RECORD_VM_REBUILT;
 	vm->generation = record->generation + 1;
 	vm->last_call = (uint64_t)vm->generation << 32;
+	vm->request = record->request;
+	vm->finished = true;
 	vm->inherited.call = record->settled_call;
 	vm->inherited.done = record->settled_done;
+	vm->settled = vm->inherited;
 	vm->mailbox = recovery->mailbox;
 	vm->listener = recovery->listener;
 	vm->frames = recovery->frames;

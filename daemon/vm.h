@@ -89,6 +89,8 @@ struct vm {
 	TAILQ_ENTRY(vm) noted_link;
 	bool noted;              /* there, and not committed */
 	uint32_t generation;     /* how many gmemds have had it before */
+	uint64_t request;        /* number of the last that has changed anything of it */
+	bool finished;           /* the request that makes it is done */
 	struct mailbox *mailbox; /* with KVM */
 	struct model_vm *model;  /* with the model */
 	int listener;            /* -1: none yet */

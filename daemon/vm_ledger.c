@@ -77,8 +77,9 @@ void vm_ledger_note_vm(struct vm *vm)
 		.trap = vm->trap.id,
 		.verifying = vm->trap.verifying,
 		.answer = vm->trap.answer,
-		.settled_done = vm->settled.call ? vm->settled.done : vm->inherited.done,
-		.settled_call = vm->settled.call ? vm->settled.call : vm->inherited.call,
+		.settled_done = vm->settled.done,
+		.settled_call = vm->settled.call,
+		.request = vm->request,
 	};
 	sd_id128_t uuid;
 
@@ -91,6 +92,10 @@ void vm_ledger_note_vm(struct vm *vm)
 		record.flags |= RECORD_VM_BROKER;
 	if (vm->rebuilt)
 		record.flags |= RECORD_VM_REBUILT;
+	if (!vm->finished)
+		record.flags |= RECORD_VM_UNFINISHED;
+	if (vm->listener >= 0)
+		record.flags |= RECORD_VM_LISTENER;
 	if (sd_id128_from_string(vm->uuid, &uuid) == 0)
 		memcpy(record.uuid, &uuid, sizeof record.uuid);
 	ledger_put(vm->ledger, 0, &record, sizeof record);
@@ -213,6 +218,17 @@ void vm_ledger_commit(struct vm *vm)
 	vm->noted = false;
 	if (vm->ledger)
 		ledger_commit(vm->ledger);
+}
+
+void vm_ledgers_commit_request(struct registry *registry, uint64_t request)
+{
+	struct vm *vm;
+
+	TAILQ_FOREACH (vm, &registry->noted, noted_link) {
+		vm->request = request;
+		vm_ledger_note_vm(vm);
+	}
+	vm_ledgers_commit(registry);
 }
 
 void vm_ledgers_commit(struct registry *registry)

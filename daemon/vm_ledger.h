@@ -29,3 +29,5 @@ void vm_ledger_forget_call(struct call *call);
 void vm_ledger_commit(struct vm *vm);
 /* Of all VMs of which something was noted. */
 void vm_ledgers_commit(struct registry *registry);
+/* The same, by the request of that number. */
+void vm_ledgers_commit_request(struct registry *registry, uint64_t request);

@@ -67,27 +67,26 @@ void gate_wake_in_sync(int listener)
 	ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 }
 
-int gate_receive(int listener, struct gate_trap *ret)
+int gate_receive(int listener, struct seccomp_notif *room, struct gate_trap *ret)
 {
-	struct seccomp_notif notification;
 	int r;
 
-	memset(&notification, 0, sizeof notification);
+	memset(room, 0, sizeof *room);
 	/* It waits where nothing is there, whatever poll said before: somebody else who holds the
 	 * listener may have taken it, and nothing makes the ioctl non-blocking. */
 	r = deadline_start();
 	if (r < 0)
 		return r;
-	r = ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) < 0 ? -errno : 0;
+	r = ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, room) < 0 ? -errno : 0;
 	deadline_stop();
 	if (r < 0)
 		return r;
 	*ret = (struct gate_trap){
-		.id = notification.id,
-		.thread = (pid_t)notification.pid,
-		.request = (uint32_t)notification.data.args[1],
-		.argument = notification.data.args[2],
-		.fd = (int)notification.data.args[0],
+		.id = room->id,
+		.thread = (pid_t)room->pid,
+		.request = (uint32_t)room->data.args[1],
+		.argument = room->data.args[2],
+		.fd = (int)room->data.args[0],
 	};
 	return 0;
 }

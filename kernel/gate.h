@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <linux/seccomp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -47,8 +48,11 @@ struct gate_trap {
  * Takes the next trapped call. -ENOENT where its thread was killed meanwhile. Call when the
  * listener polls readable, and always in the same thread. -EINTR, after some milliseconds, where
  * nothing is there all the same: another process holds the listener and has taken the call.
+ *
+ * The kernel writes the call to room and never tells of it again: so whatever kills this process, a
+ * call that was taken can be found in a room that outlives it. Its id is 0 while none was taken.
  */
-int gate_receive(int listener, struct gate_trap *ret);
+int gate_receive(int listener, struct seccomp_notif *room, struct gate_trap *ret);
 
 /* Whether the trapped thread still waits: what was read of it in /proc meanwhile was its own. */
 bool gate_waits(int listener, uint64_t id);

@@ -140,6 +140,7 @@ static const struct field keeper_fields[] = {
 static const struct field recovered_fields[] = {
 	{"vms", FIELD_INTEGER, .summary = "VMs."},
 	{"memories", FIELD_INTEGER, .summary = "Their memories."},
+	{"connections", FIELD_INTEGER, .summary = "Connections."},
 	{"released", FIELD_INTEGER, .summary = "VMs of these whose process had ended."},
 	{"dropped", FIELD_INTEGER, .summary = "Files that belonged to nothing."},
 	END,

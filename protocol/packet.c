@@ -103,22 +103,50 @@ static void attach_fds(
 	memcpy(CMSG_DATA(header), fds, sizeof(int) * n_fds);
 }
 
-int packet_send(
-	int socket, int flags, const char *bytes, size_t length, const int *fds, size_t n_fds)
+/* The kernel writes msg_len itself, before the process can end of anything. */
+static int send_marked(int socket, int flags, struct mmsghdr *mark)
+{
+	int sent;
+
+	mark->msg_len = PACKET_UNDONE;
+	do
+		sent = sendmmsg(socket, mark, 1, flags | MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : 0;
+}
+
+int packet_send_marked(int socket, int flags, const char *bytes, size_t length, const int *fds,
+	size_t n_fds, struct mmsghdr *mark)
 {
 	struct iovec vector = {(void *)bytes, length};
-	struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
 	union control_buffer control;
-	ssize_t sent;
 
 	if (length > PACKET_BYTES_MAX || n_fds > PACKET_FDS_MAX)
 		return -EMSGSIZE;
+	mark->msg_hdr = (struct msghdr){.msg_iov = &vector, .msg_iovlen = 1};
 	if (n_fds > 0)
-		attach_fds(&message, &control, fds, n_fds);
+		attach_fds(&mark->msg_hdr, &control, fds, n_fds);
+	return send_marked(socket, flags, mark);
+}
+
+int packet_send(
+	int socket, int flags, const char *bytes, size_t length, const int *fds, size_t n_fds)
+{
+	struct mmsghdr mark;
+
+	return packet_send_marked(socket, flags, bytes, length, fds, n_fds, &mark);
+}
+
+int packet_drop_marked(int socket, struct mmsghdr *mark)
+{
+	int received;
+
+	mark->msg_hdr = (struct msghdr){.msg_iovlen = 0};
+	mark->msg_len = PACKET_UNDONE;
 	do
-		sent = sendmsg(socket, &message, flags | MSG_NOSIGNAL);
-	while (sent < 0 && errno == EINTR);
-	return sent < 0 ? -errno : 0;
+		received = recvmmsg(socket, mark, 1, MSG_DONTWAIT | MSG_TRUNC, NULL);
+	while (received < 0 && errno == EINTR);
+	return received < 0 ? -errno : 0;
 }
 
 int packet_connect(const char *path, int *ret_fd)

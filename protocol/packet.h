@@ -6,8 +6,10 @@
  */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 
 #define PACKET_BYTES_MAX 65536
 #define PACKET_FDS_MAX   16
@@ -40,8 +42,8 @@ struct packet {
 
 /*
  * Receives one packet; its fds have FD_CLOEXEC and belong to it, whatever its fault. flags as of
- * recvmsg(2), such as MSG_DONTWAIT. -ECONNRESET at the end of the connection, -EAGAIN where nothing
- * is there.
+ * recvmsg(2), such as MSG_DONTWAIT; with MSG_PEEK the packet stays where it is, with its own fds.
+ * -ECONNRESET at the end of the connection, -EAGAIN where nothing is there.
  */
 int packet_receive(int socket, int flags, struct packet *packet);
 
@@ -52,6 +54,20 @@ int packet_receive(int socket, int flags, struct packet *packet);
  */
 int packet_send(
 	int socket, int flags, const char *bytes, size_t length, const int *fds, size_t n_fds);
+
+/* What msg_len of a mark is until the kernel has done what it is of. */
+#define PACKET_UNDONE UINT_MAX
+
+/*
+ * The same, with a mark of the caller's: its msg_len is PACKET_UNDONE until the packet is sent. As
+ * the kernel writes it, it is right in memory that outlives this process, whenever that is killed.
+ */
+int packet_send_marked(int socket, int flags, const char *bytes, size_t length, const int *fds,
+	size_t n_fds, struct mmsghdr *mark);
+
+/* Drops the packet that packet_receive() would receive next, its fds too, with a mark as above.
+ * -EAGAIN where there is none. */
+int packet_drop_marked(int socket, struct mmsghdr *mark);
 
 /* Connects to the socket at path. The caller owns *ret_fd. -ENAMETOOLONG where the path is no
  * socket's. */

@@ -67,8 +67,9 @@ bool gated_start(struct gated *gated)
 bool gated_next(struct gated *gated, struct gate_trap *ret_trap)
 {
 	struct pollfd event = {.fd = gated->listener, .events = POLLIN};
+	struct seccomp_notif room;
 	bool received = poll(&event, 1, TRAP_MILLISECONDS_MAX) == 1 && event.revents & POLLIN &&
-			gate_receive(gated->listener, ret_trap) == 0;
+			gate_receive(gated->listener, &room, ret_trap) == 0;
 
 	CU_ASSERT_TRUE(received);
 	return received;

@@ -7,6 +7,8 @@
 # BUILD_DIR is meson's build directory. Everything that is started is ended by its pid.
 
 : "${BUILD_DIR:?is where meson has built}"
+# shellcheck source=tests/system/keepers.sh
+. "$(dirname "${BASH_SOURCE[0]}")/keepers.sh"
 
 UNPRIVILEGED=65534
 TAP_TESTS=0
@@ -67,6 +69,7 @@ clean_up() {
 		end "$pid"
 	done
 	[ -z "$GMEMD_PID" ] || end "$GMEMD_PID"
+	[ -z "$WORK_DIR" ] || end_keepers "$WORK_DIR"
 	[ -z "$WORK_DIR" ] || rm -rf "$WORK_DIR"
 }
 

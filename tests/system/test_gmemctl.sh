@@ -4,6 +4,8 @@
 # BUILD_DIR: meson's build directory.
 
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/system/keepers.sh
+. "$here/keepers.sh"
 build=${BUILD_DIR:?the build directory}
 ctl=$build/client/gmemctl
 tmp=$(mktemp -d)
@@ -19,6 +21,7 @@ cleanup() {
 		kill "$pid" 2>/dev/null
 	done
 	wait
+	end_keepers "$tmp"
 	rm -rf "$tmp"
 }
 trap cleanup EXIT

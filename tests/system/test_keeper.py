@@ -15,7 +15,7 @@ import time
 from gmemtest import keeper as protocol
 from gmemtest import linux
 from gmemtest.child import Child
-from gmemtest.keeper import BATCH, DROP, HELLO, MORE, PUT, REFUSAL, STORE, TAKE, Keeper, KeeperPeer
+from gmemtest.keeper import ACCEPT, BATCH, DROP, HELLO, MORE, PUT, REFUSAL, STORE, TAKE, Keeper, KeeperPeer
 from gmemtest.keeper import header, request
 from gmemtest.tap import Skip, check, equal, main, note, test
 from gmemtest.wire import close_all
@@ -99,6 +99,35 @@ def round_trip():
         equal(peer.ask(DROP, ids[:16]).result, 0, "DROP of what is gone and what is not")
         equal(peer.held(), 24, "held")
         empty(peer)
+
+
+@test("a connection that it accepts is held from its beginning")
+def accepted():
+    path = os.path.join(keeper.path, "listener")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(path)
+    listener.listen()
+    with keeper.peer() as peer:
+        peer.ask(PUT, [(1, 0, 0)], [listener.fileno()])
+        equal(peer.ask(ACCEPT, [(1, 0, 0), (2, 7, 0)]).result, -errno.EAGAIN, "nobody waits")
+        equal(peer.ask(ACCEPT, [(1, 0, 1), (2, 7, 0)]).result, -errno.ENOENT, "no listener")
+        client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        client.connect(path)
+        answer = peer.ask(ACCEPT, [(1, 0, 0), (2, 7, 0)])
+        equal((answer.result, answer.count, len(answer.fds)), (0, 1, 1), "accepted")
+        close_all(answer.fds)
+        client.send(b"to whoever comes")
+        held = peer.take_all()
+        equal(os.read(held[(2, 7, 0)], 100), b"to whoever comes", "the connection")
+        close_all(held.values())
+        peer.ask(DROP, [(2, 7, 0)])
+        equal(client.recv(100), b"", "dropped: it ends")
+        equal(peer.ask(PUT, [(1, 0, 2)], files[:1]).result, 0, "no socket")
+        equal(peer.ask(ACCEPT, [(1, 0, 2), (2, 7, 0)]).result, -errno.ENOTSOCK, "no socket")
+        empty(peer)
+    client.close()
+    listener.close()
+    os.unlink(path)
 
 
 @test("an id that is put again is replaced, also within one packet")

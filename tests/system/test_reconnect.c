@@ -244,7 +244,7 @@ static void test_limit(void)
 	child_start(&child);
 	CU_ASSERT_EQUAL_FATAL(ask(&child, 'g'), 0);
 	CU_ASSERT_EQUAL_FATAL(ask(&child, 'z'), 0);
-	CU_ASSERT_EQUAL_FATAL(gmemd_process_restart(program, &gmemd, false), 0);
+	CU_ASSERT_EQUAL_FATAL(gmemd_process_restart(program, &gmemd, true), 0);
 	CU_ASSERT_EQUAL(ask(&child, 'b'), -ECONNRESET);
 	child_end(&child);
 }

@@ -7,7 +7,7 @@ import os
 
 from gmemtest import linux
 from gmemtest.child import Child
-from gmemtest.host import KEEPER, Host, wait_until
+from gmemtest.host import Host, wait_until
 from gmemtest.tap import Skip, check, equal, main, need, test
 from gmemtest.vmm import PAGE, Vmm
 from gmemtest.wire import Peer, RpcError
@@ -213,7 +213,7 @@ def restarted():
         described = vmm.do("call", "host.describe", {})
         equal(
             described["recovered"],
-            {"vms": 1, "memories": 2, "released": 0, "dropped": 0},
+            {"vms": 1, "memories": 2, "connections": 1, "released": 0, "dropped": 0},
             "what host.describe tells of the start",
         )
         check(described["keeper"]["held"] >= 5, "and of the keeper: %r" % described["keeper"])
@@ -284,13 +284,13 @@ def opened_another():
 @test("a VM that was lost: budgets hold, and a refusal leaves nothing")
 def budget():
     with Remote() as vmm:
-        host.change_config(KEEPER + "[limits]\ncommit-limit = %d\n" % SIZE)
+        host.change_config("[limits]\ncommit-limit = %d\n" % SIZE)
         host.lose_all()
         vmm.do("reconnect")
         error = vmm.error("resume")
         equal((error["code"], error["data"].get("scope")), (-32003, "host"), "the budget")
         equal(vms(), {}, "nothing is left")
-        host.change_config(KEEPER)
+        host.change_config("")
         host.lose_all()
         vmm.do("reconnect")
         check(vmm.do("resume")["rebuilt"], "with room again")

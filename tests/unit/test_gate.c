@@ -215,6 +215,7 @@ static void test_killed_before_receive(void)
 {
 	struct gated gated = {.mailbox = mailbox, .body = call_once};
 	struct pollfd event = {.events = POLLIN};
+	struct seccomp_notif room;
 	struct gate_trap trap;
 
 	if (!gated_start(&gated))
@@ -225,7 +226,8 @@ static void test_killed_before_receive(void)
 	kill(gated.child.pid, SIGKILL);
 	event.events = 0;
 	CU_ASSERT_EQUAL(poll(&event, 1, 10000), 1);
-	CU_ASSERT_EQUAL(gate_receive(gated.listener, &trap), -ENOENT);
+	CU_ASSERT_EQUAL(gate_receive(gated.listener, &room, &trap), -ENOENT);
+	CU_ASSERT_EQUAL(room.id, 0);
 	gated_end(&gated, SIGKILL);
 }
 

@@ -4,6 +4,7 @@
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -14,6 +15,20 @@ from gmemtest.wire import Peer
 
 SECONDS_TO_START = 30
 SANITIZERS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:")
+
+
+def _processes(program, argument):
+    """The pids of those that run the program with that argument."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/cmdline" % pid, "rb") as file:
+                words = file.read().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if os.path.basename(words[0]) == program and argument in words:
+            found.append(int(pid))
+    return found
 
 
 class Daemon:
@@ -43,7 +58,9 @@ class Daemon:
         with open(os.path.join(self.directory, "gmemd.conf"), "w", encoding="utf-8") as file:
             file.write(config)
 
-    def start(self):
+    def start(self, alone=True):
+        """alone: nobody else makes it open or close anything meanwhile."""
+
         def before_exec():
             linux.die_with_parent()
             if self.files is not None:
@@ -54,9 +71,9 @@ class Daemon:
                 self.arguments, stdin=subprocess.DEVNULL, stderr=log, preexec_fn=before_exec
             )
         self.pid = self.process.pid
-        self._wait_until_it_serves()
+        self._wait_until_it_serves(alone)
 
-    def _wait_until_it_serves(self):
+    def _wait_until_it_serves(self, alone):
         until = time.monotonic() + SECONDS_TO_START
         while time.monotonic() < until:
             if self.process.poll() is not None:
@@ -66,7 +83,8 @@ class Daemon:
                 peer.call("ping")
                 fds = self.fds()
                 peer.close()
-                self.fds_come_back(fds - 2)  # the connection and its pidfd
+                if alone:
+                    self.fds_come_back(fds - 2)  # the connection and its pidfd
                 return
             except OSError:
                 time.sleep(0.01)
@@ -114,6 +132,18 @@ class Daemon:
             time.sleep(0.02)
         return check(self.fds() <= to, "gmemd has %d fds open, %d before" % (self.fds(), to))
 
+    def keepers(self):
+        return _processes("gmemd-keeper", "--runtime-directory=" + self.path)
+
+    def kill_keepers(self):
+        for pid in self.keepers():
+            os.kill(pid, signal.SIGKILL)
+        until = time.monotonic() + SECONDS_TO_START
+        while self.keepers():
+            if time.monotonic() > until:
+                raise Failed("a keeper can't be killed")
+            time.sleep(0.01)
+
     def stop(self):
         """Ends it and checks that it ends as it should."""
         if self.process is None:
@@ -125,6 +155,7 @@ class Daemon:
             self.process.kill()
             status = self.process.wait()
         self.process = None
+        self.kill_keepers()
         log = self.log()
         wrong = [line for line in log.splitlines() if any(s in line for s in SANITIZERS)]
         if not check(status == 0 and not wrong, "gmemd ended with %d, %s" % (status, wrong)):

@@ -3,69 +3,62 @@
 
 import os
 import signal
+import subprocess
+import threading
 import time
 
 from gmemtest.daemon import Daemon
-from gmemtest.tap import Failed
 from gmemtest.wire import RpcError
 
 SECONDS = 30
 
 
-def _processes(program, argument):
-    """The pids of those that run the program with that argument."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open("/proc/%s/cmdline" % pid, "rb") as file:
-                words = file.read().decode(errors="replace").split("\0")
-        except OSError:
-            continue
-        if os.path.basename(words[0]) == program and argument in words:
-            found.append(int(pid))
-    return found
-
-
-KEEPER = "[keeper]\nuse = yes\n"
-
-
 class Host(Daemon):
-    def __init__(self, config="", **options):
-        super().__init__(config=KEEPER + config, **options)
-
-    def keepers(self):
-        return _processes("gmemd-keeper", "--runtime-directory=" + self.path)
-
     def kill(self):
         """gmemd alone, at once."""
         self.process.kill()
         self.process.wait()
-
-    def kill_keepers(self):
-        for pid in self.keepers():
-            os.kill(pid, signal.SIGKILL)
-        until = time.monotonic() + SECONDS
-        while self.keepers():
-            if time.monotonic() > until:
-                raise Failed("a keeper can't be killed")
-            time.sleep(0.01)
 
     def restart(self):
         """gmemd, which the keeper survives."""
         self.kill()
         self.start()
 
+    def restart_amid(self, seconds, work):
+        """While work() goes on, in a thread: gmemd ends with the thread that has started it."""
+        failures = []
+
+        def run():
+            try:
+                work()
+            except BaseException as e:  # noqa: B902
+                failures.append(e)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        time.sleep(seconds)
+        self.kill()
+        self.start(alone=False)
+        thread.join()
+        if failures:
+            raise failures[0]
+
+    def end(self):
+        """gmemd alone, in its own time."""
+        self.process.terminate()
+        return self.process.wait(SECONDS)
+
+    def run_another(self):
+        """A second one in its place: its exit status."""
+        with open(self.log_path, "ab") as log:
+            another = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stderr=log)
+        return another.wait(SECONDS)
+
     def lose_all(self):
         """Both at once: gmemd must not start another keeper meanwhile."""
         os.kill(self.pid, signal.SIGSTOP)
         self.kill_keepers()
         self.restart()
-
-    def stop(self):
-        try:
-            super().stop()
-        finally:
-            self.kill_keepers()
 
 
 def wait_until(condition, seconds=10):

@@ -15,7 +15,7 @@ from gmemtest import linux
 from gmemtest.daemon import SANITIZERS
 from gmemtest.tap import Failed, check, note
 
-HELLO, PUT, DROP, TAKE, REFUSAL = range(1, 6)
+HELLO, PUT, DROP, TAKE, REFUSAL, ACCEPT = range(1, 7)
 STORE, MORE = 1, 2
 BATCH = 16
 MAGIC, VERSION = 0x4B4D4547, 1

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Marks: what system calls have done that can't be asked for again.
+ *
+ * A packet that was sent or dropped, a trapped call that was received: a gmemd that is killed
+ * within such a system call, or before its next instruction, could tell nobody. So the kernel
+ * itself writes what came of it into memory that outlives gmemd, which it does before it lets the
+ * process end of a signal.
+ */
+#pragma once
+
+#include <linux/seccomp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* Of the last packet. */
+struct packet_mark {
+	uint64_t peer;
+	uint64_t request;    /* that it is of, or answers; 0: none */
+	uint64_t ends_turn;  /* of an answer: the next thing is to drop the request */
+	struct mmsghdr call; /* see packet_send_marked() */
+};
+
+struct marks {
+	uint32_t magic, version;
+	struct packet_mark sent;    /* an answer */
+	struct packet_mark dropped; /* a request that is done with */
+	struct {
+		uint64_t vm; /* its number */
+		struct seccomp_notif notification;
+	} trap;
+};
+
+/* In a memfd, which is the caller's. 0 or a negative errno. */
+int marks_new(int *ret_fd, struct marks **ret);
+/* Those of a predecessor; the fd stays the caller's. -EBADMSG where they are none, or of another
+ * version. */
+int marks_open(int fd, struct marks **ret);
+/* Takes NULL, returns NULL. */
+struct marks *marks_close(struct marks *marks);
+
+/* Before it is tried. */
+void mark_begin(struct packet_mark *mark, uint64_t peer, uint64_t request, bool ends_turn);
+/* What it tells is of no use any more. */
+void mark_clear(struct packet_mark *mark);
+/* Whether the kernel has done it, of that request of that peer. */
+bool mark_done(const struct packet_mark *mark, uint64_t peer, uint64_t request);

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The ledger of peers. See peer_ledger.h.
+ */
+#include "daemon/peer_ledger.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/log.h"
+#include "daemon/peer_record.h"
+#include "kernel/cleanup.h"
+#include "kernel/ledger.h"
+
+struct peer_ledger {
+	struct custody *custody;
+	struct ledger *ledger;
+	int marks_fd;
+	struct marks *marks;
+	uint64_t last_number;
+	struct inherited_answers inherited;
+	bool left;
+};
+
+/* As members of the one id that all of it has. */
+enum { MEMBER_LEDGER, MEMBER_MARKS };
+
+/* A record */
+
+static int put(struct peer_ledger *ledger, uint32_t *index, const void *record, size_t length)
+{
+	int r = 0;
+
+	if (ledger->left)
+		return 0;
+	if (*index == 0)
+		r = ledger_free_index(ledger->ledger, index);
+	if (r == 0)
+		r = ledger_put(ledger->ledger, *index, record, length);
+	if (r < 0)
+		log_warning("the ledger of peers has no room: %s", strerror(-r));
+	return r;
+}
+
+/* NULL where there is another, or none. */
+static const void *record_at(
+	const struct ledger *ledger, uint32_t index, enum peer_record_kind kind, size_t size)
+{
+	const void *bytes;
+	size_t length;
+	uint16_t found;
+
+	if (ledger_get(ledger, index, &bytes, &length) < 0 || length < size)
+		return NULL;
+	memcpy(&found, bytes, sizeof found);
+	return found == kind ? bytes : NULL;
+}
+
+static const struct owed_record *owed_at(const struct peer_ledger *ledger, uint32_t index)
+{
+	const struct owed_record *record =
+		record_at(ledger->ledger, index, RECORD_OWED, sizeof *record);
+
+	return record && record->length <= sizeof record->bytes ? record : NULL;
+}
+
+/* What a predecessor owed */
+
+static int place_add(struct owed_place *place, uint32_t record)
+{
+	uint32_t *records = reallocarray(place->records, place->count + 1, sizeof *records);
+
+	if (!records)
+		return -ENOMEM;
+	place->records = records;
+	place->records[place->count++] = record;
+	return 0;
+}
+
+static bool is_part_of(const struct owed_record *record, const struct inherited_answer *answer)
+{
+	return record->request == answer->owed.request && record->peer == answer->owed.peer;
+}
+
+static struct inherited_answer *answer_of(
+	struct peer_ledger *ledger, const struct owed_record *record)
+{
+	struct inherited_answer *answer;
+
+	STAILQ_FOREACH(answer, &ledger->inherited, link)
+	{
+		if (is_part_of(record, answer))
+			return answer;
+	}
+	answer = calloc(1, sizeof *answer);
+	if (!answer)
+		return NULL;
+	answer->owed = (struct owed){.peer = record->peer,
+		.turn = record->turn,
+		.request = record->request,
+		.order = record->order,
+		.when = record->when,
+		.files = record->files,
+		.object = record->object};
+	STAILQ_INSERT_TAIL(&ledger->inherited, answer, link);
+	return answer;
+}
+
+/* All parts but the last are full. */
+static int inherit_part(struct peer_ledger *ledger, uint32_t index)
+{
+	const struct owed_record *record = owed_at(ledger, index);
+	struct inherited_answer *answer = answer_of(ledger, record);
+	size_t at = record->part * sizeof record->bytes, end = at + record->length;
+	char *text;
+
+	if (!answer || place_add(&answer->place, index) < 0)
+		return -ENOMEM;
+	if (record->part == 0)
+		answer->owed.when = record->when;
+	if (end > answer->owed.length) {
+		text = realloc(answer->text, end);
+		if (!text && end > 0)
+			return -ENOMEM;
+		memset(text + answer->owed.length, 0, end - answer->owed.length);
+		answer->owed.text = answer->text = text;
+		answer->owed.length = end;
+	}
+	if (record->length > 0)
+		memcpy(answer->text + at, record->bytes, record->length);
+	return 0;
+}
+
+static int inherit(struct peer_ledger *ledger)
+{
+	int r = 0;
+
+	for (uint32_t index = 1; r == 0 && index < ledger_end(ledger->ledger); index++) {
+		if (owed_at(ledger, index))
+			r = inherit_part(ledger, index);
+	}
+	return r;
+}
+
+void inherited_answer_free(struct inherited_answer *answer)
+{
+	free(answer->place.records);
+	free(answer->text);
+	free(answer);
+}
+
+bool peer_ledger_next_peer(
+	const struct peer_ledger *ledger, uint32_t *position, struct peer_entry *ret)
+{
+	const struct peer_record *record = NULL;
+	uint32_t index;
+
+	for (index = *position; index < ledger_end(ledger->ledger); index++) {
+		record = record_at(ledger->ledger, index, RECORD_PEER, sizeof *record);
+		if (record)
+			break;
+	}
+	*position = index + 1;
+	if (!record)
+		return false;
+	*ret = (struct peer_entry){.number = record->number,
+		.access = record->access,
+		.subscribed = record->subscribed,
+		.sequence = record->sequence,
+		.record = index};
+	return true;
+}
+
+void peer_ledger_take_owed(
+	struct peer_ledger *ledger, uint64_t peer, struct inherited_answers *answers)
+{
+	struct inherited_answer *answer, *next;
+
+	STAILQ_FOREACH_SAFE(answer, &ledger->inherited, link, next)
+	{
+		if (answer->owed.peer != peer)
+			continue;
+		STAILQ_REMOVE(&ledger->inherited, answer, inherited_answer, link);
+		STAILQ_INSERT_TAIL(answers, answer, link);
+	}
+}
+
+void peer_ledger_settle_rest(struct peer_ledger *ledger)
+{
+	struct inherited_answer *answer;
+
+	while ((answer = STAILQ_FIRST(&ledger->inherited))) {
+		STAILQ_REMOVE_HEAD(&ledger->inherited, link);
+		peer_ledger_settle(ledger, &answer->place);
+		inherited_answer_free(answer);
+	}
+}
+
+/* All of it */
+
+/* A predecessor that was killed may take a moment to end. */
+#define CLAIM_MILLISECONDS 1000
+#define CLAIM_PAUSE        10
+
+/* The ledger has one writer: a lock on it ends with its process. */
+static int claim(int fd)
+{
+	const struct timespec pause = {.tv_nsec = CLAIM_PAUSE * 1000000};
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	for (unsigned waited = 0; fcntl(fd, F_SETLK, &lock) < 0; waited += CLAIM_PAUSE) {
+		if (errno != EACCES && errno != EAGAIN)
+			return -errno;
+		if (waited >= CLAIM_MILLISECONDS)
+			return -EADDRINUSE;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+static int open_ledger(struct peer_ledger *ledger, int take_fd)
+{
+	int r = take_fd < 0 ? -ENOENT : claim(take_fd);
+
+	if (r == 0)
+		r = ledger_open(take_fd, &ledger->ledger);
+
+	if (r < 0) {
+		fd_close(take_fd);
+		return r;
+	}
+	if (ledger_record_size(ledger->ledger) >= PEER_RECORD_SIZE)
+		return inherit(ledger);
+	ledger->ledger = ledger_free(ledger->ledger);
+	return -EPROTONOSUPPORT;
+}
+
+static int open_marks(struct peer_ledger *ledger, int take_fd)
+{
+	int r = take_fd < 0 ? -ENOENT : marks_open(take_fd, &ledger->marks);
+
+	if (r < 0)
+		fd_close(take_fd);
+	else
+		ledger->marks_fd = take_fd;
+	return r;
+}
+
+static int make(struct peer_ledger *ledger)
+{
+	const uint16_t record = RECORD_PEERS;
+	int r = 0;
+
+	if (!ledger->ledger)
+		r = ledger_new("gmemd-peers", PEER_RECORD_SIZE, PEER_RECORDS_MAX, &ledger->ledger);
+	if (r == 0)
+		r = claim(ledger_fd(ledger->ledger));
+	if (r == 0)
+		r = ledger_put(ledger->ledger, 0, &record, sizeof record);
+	if (r == 0)
+		ledger_commit(ledger->ledger);
+	if (r == 0 && !ledger->marks)
+		r = marks_new(&ledger->marks_fd, &ledger->marks);
+	return r;
+}
+
+static uint64_t first_number(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+int peer_ledger_new(
+	struct custody *custody, struct inheritance *inheritance, struct peer_ledger **ret)
+{
+	struct peer_ledger *ledger = calloc(1, sizeof *ledger);
+	int r;
+
+	if (!ledger)
+		return -ENOMEM;
+	ledger->custody = custody;
+	ledger->marks_fd = -1;
+	ledger->last_number = first_number();
+	STAILQ_INIT(&ledger->inherited);
+	r = open_ledger(ledger, inheritance_take(inheritance, CUSTODY_PEERS, 0, MEMBER_LEDGER));
+	if (r == 0)
+		r = open_marks(
+			ledger, inheritance_take(inheritance, CUSTODY_PEERS, 0, MEMBER_MARKS));
+	if (r < 0 && r != -ENOENT && r != -EADDRINUSE)
+		log_warning("connections could not be taken over: %s", strerror(-r));
+	if (r != -EADDRINUSE)
+		r = make(ledger);
+	if (r < 0) {
+		peer_ledger_free(ledger);
+		return r;
+	}
+	peer_ledger_put(ledger);
+	*ret = ledger;
+	return 0;
+}
+
+struct peer_ledger *peer_ledger_free(struct peer_ledger *ledger)
+{
+	struct inherited_answer *answer;
+
+	if (!ledger)
+		return NULL;
+	while ((answer = STAILQ_FIRST(&ledger->inherited))) {
+		STAILQ_REMOVE_HEAD(&ledger->inherited, link);
+		inherited_answer_free(answer);
+	}
+	ledger_free(ledger->ledger);
+	marks_close(ledger->marks);
+	fd_close(ledger->marks_fd);
+	free(ledger);
+	return NULL;
+}
+
+void peer_ledger_put(const struct peer_ledger *ledger)
+{
+	custody_put_one(
+		ledger->custody, CUSTODY_PEERS, 0, MEMBER_LEDGER, ledger_fd(ledger->ledger));
+	custody_put_one(ledger->custody, CUSTODY_PEERS, 0, MEMBER_MARKS, ledger->marks_fd);
+}
+
+void peer_ledger_drop(const struct peer_ledger *ledger)
+{
+	custody_drop(ledger->custody, CUSTODY_PEERS, 0, MEMBER_LEDGER);
+	custody_drop(ledger->custody, CUSTODY_PEERS, 0, MEMBER_MARKS);
+}
+
+void peer_ledger_leave(struct peer_ledger *ledger)
+{
+	ledger->left = true;
+}
+
+struct marks *peer_ledger_marks(const struct peer_ledger *ledger)
+{
+	return ledger->marks;
+}
+
+uint64_t peer_ledger_next_number(struct peer_ledger *ledger)
+{
+	return ++ledger->last_number;
+}
+
+/* Peers */
+
+void peer_ledger_note(struct peer_ledger *ledger, struct peer_entry *entry)
+{
+	const struct peer_record record = {.kind = RECORD_PEER,
+		.access = entry->access,
+		.subscribed = entry->subscribed,
+		.number = entry->number,
+		.sequence = entry->sequence};
+
+	put(ledger, &entry->record, &record, sizeof record);
+	ledger_commit(ledger->ledger);
+}
+
+void peer_ledger_forget(struct peer_ledger *ledger, struct peer_entry *entry)
+{
+	if (entry->record > 0 && !ledger->left)
+		ledger_delete(ledger->ledger, entry->record);
+	ledger_commit(ledger->ledger);
+	entry->record = 0;
+}
+
+/* Answers */
+
+static int owe_part(struct peer_ledger *ledger, const struct owed *owed, uint16_t part,
+	struct owed_place *place)
+{
+	struct owed_record record = {.kind = RECORD_OWED,
+		.when = (uint8_t)owed->when,
+		.files = (uint8_t)owed->files,
+		.order = (uint16_t)owed->order,
+		.part = part,
+		.peer = owed->peer,
+		.turn = owed->turn,
+		.request = owed->request,
+		.object = owed->object};
+	size_t at = part * sizeof record.bytes, left = owed->length - at;
+	uint32_t index = 0;
+	int r;
+
+	record.length = (uint32_t)(left < sizeof record.bytes ? left : sizeof record.bytes);
+	memcpy(record.bytes, owed->text + at, record.length);
+	r = put(ledger, &index, &record, sizeof record);
+	return r < 0 ? r : place_add(place, index);
+}
+
+void peer_ledger_owe(struct peer_ledger *ledger, const struct owed *owed, struct owed_place *place)
+{
+	const size_t part_size = sizeof((struct owed_record *)0)->bytes;
+	size_t parts = owed->length / part_size + 1, before = place->count;
+	int r = 0;
+
+	for (uint16_t part = 0; r == 0 && part < parts; part++)
+		r = owe_part(ledger, owed, part, place);
+	if (r == 0) {
+		ledger_commit(ledger->ledger);
+		return;
+	}
+	ledger_abort(ledger->ledger);
+	place->count = before;
+	log_warning("an answer will not outlive gmemd: %s", strerror(-r));
+}
+
+void peer_ledger_confirm(struct peer_ledger *ledger, const struct owed_place *place)
+{
+	const struct owed_record *record =
+		place->count > 0 ? owed_at(ledger, place->records[0]) : NULL;
+	struct owed_record confirmed;
+	uint32_t index;
+
+	if (!record)
+		return;
+	confirmed = *record;
+	confirmed.when = OWED_LATER;
+	index = place->records[0];
+	put(ledger, &index, &confirmed, sizeof confirmed);
+	ledger_commit(ledger->ledger);
+}
+
+void peer_ledger_settle(struct peer_ledger *ledger, struct owed_place *place)
+{
+	for (size_t i = 0; i < place->count && !ledger->left; i++)
+		ledger_delete(ledger->ledger, place->records[i]);
+	if (place->count > 0)
+		ledger_commit(ledger->ledger);
+	free(place->records);
+	*place = (struct owed_place){.count = 0};
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The ledger of peers: what of their connections outlives gmemd.
+ *
+ * It has each peer, with its subscription, and the answers that are owed: an answer is put there
+ * before what it tells is committed to the ledger of the VM that it is about, under the number of
+ * its request, which is committed there too. So a successor that finds the request still waiting
+ * knows whether to carry it out or to answer what its predecessor would have.
+ *
+ * What is put here is committed at once.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/inheritance.h"
+#include "daemon/marks.h"
+#include "kernel/tree.h"
+
+struct peer_ledger;
+
+/* A predecessor's, or a new one, put to the keeper. Says in the log what could not be taken over.
+ * 0 or a negative errno: -EADDRINUSE where the predecessor lives. */
+int peer_ledger_new(
+	struct custody *custody, struct inheritance *inheritance, struct peer_ledger **ret);
+/* Takes NULL, returns NULL. */
+struct peer_ledger *peer_ledger_free(struct peer_ledger *ledger);
+/* To a keeper that has nothing yet. */
+void peer_ledger_put(const struct peer_ledger *ledger);
+/* Has the keeper drop it: there is to be no successor. */
+void peer_ledger_drop(const struct peer_ledger *ledger);
+/* From now on nothing in it changes: a successor is to find it as it is. */
+void peer_ledger_leave(struct peer_ledger *ledger);
+
+struct marks *peer_ledger_marks(const struct peer_ledger *ledger);
+/* For a peer or a request: one that nothing had since the host booted. */
+uint64_t peer_ledger_next_number(struct peer_ledger *ledger);
+
+/* What there is of a peer. */
+struct peer_entry {
+	uint64_t number;
+	uint8_t access;
+	bool subscribed;
+	uint64_t sequence;
+	uint32_t record; /* 0: not noted yet */
+};
+
+/* As it is now, anew or again. */
+void peer_ledger_note(struct peer_ledger *ledger, struct peer_entry *entry);
+void peer_ledger_forget(struct peer_ledger *ledger, struct peer_entry *entry);
+
+/* Files that go with an answer. */
+enum owed_files {
+	OWED_NO_FILE,
+	OWED_VM_FILES,    /* the device and a VM's mailbox */
+	OWED_MEMORY_FILE, /* a memory's */
+};
+
+enum owed_when {
+	OWED_IN_TURN,
+	OWED_LATER_PENDING, /* out of turn, of a packet that may wait still */
+	OWED_LATER,
+};
+
+struct owed {
+	uint64_t peer;
+	uint64_t turn;    /* the packet's */
+	uint64_t request; /* its own number */
+	unsigned order;   /* in the packet */
+	enum owed_when when;
+	enum owed_files files;
+	uint64_t object; /* the VM's number, the memory's id */
+	const char *text;
+	size_t length;
+};
+
+/* Where it is in the ledger. */
+struct owed_place {
+	uint32_t *records;
+	size_t count;
+};
+
+/* Adds to *place what it takes. Without memory or room nothing is owed, and a successor would carry
+ * the request out once more: it says so in the log. */
+void peer_ledger_owe(struct peer_ledger *ledger, const struct owed *owed, struct owed_place *place);
+/* The packet of an answer that is later is dropped: until then a successor finds it. */
+void peer_ledger_confirm(struct peer_ledger *ledger, const struct owed_place *place);
+/* It was sent, or nobody is there to be sent it. Empties the place. */
+void peer_ledger_settle(struct peer_ledger *ledger, struct owed_place *place);
+
+/* What a predecessor owed. */
+struct inherited_answer {
+	STAILQ_ENTRY(inherited_answer) link;
+	struct owed owed;
+	struct owed_place place;
+	char *text; /* owed.text */
+};
+
+STAILQ_HEAD(inherited_answers, inherited_answer);
+
+/* The peers of a predecessor that are not forgotten, one after another: from *position on, which is
+ * 0 at first. False at the end. */
+bool peer_ledger_next_peer(
+	const struct peer_ledger *ledger, uint32_t *position, struct peer_entry *ret);
+/* Moves what is owed to the peer to the list, by order. */
+void peer_ledger_take_owed(
+	struct peer_ledger *ledger, uint64_t peer, struct inherited_answers *answers);
+/* Of peers that are gone. */
+void peer_ledger_settle_rest(struct peer_ledger *ledger);
+/* The place stays the caller's to settle. */
+void inherited_answer_free(struct inherited_answer *answer);

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Succession. See succession.h.
+ */
+#include "daemon/succession.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/custody.h"
+#include "daemon/inheritance.h"
+#include "daemon/listener.h"
+#include "daemon/log.h"
+#include "daemon/peer_ledger.h"
+#include "daemon/recovery.h"
+
+static void put_all(struct custody *custody, void *context)
+{
+	struct gmemd *gmemd = context;
+
+	(void)custody;
+	recovery_put_vms(gmemd);
+	if (gmemd->peer_ledger)
+		peer_ledger_put(gmemd->peer_ledger);
+	if (gmemd->listeners)
+		listeners_put(gmemd->listeners);
+}
+
+/* What was granted stays so, whatever the limits are now. */
+static void lift_limits(struct gmemd *gmemd, bool lifted)
+{
+	users_lift_limits(gmemd->users, lifted);
+	capacity_lift_limits(&gmemd->capacity, lifted);
+}
+
+/* The model's VMs end with their gmemd. */
+int succession_begin(struct gmemd *gmemd)
+{
+	int r;
+
+	if (!gmemd->config.keeper || gmemd->config.backend == BACKEND_MODEL)
+		return 0;
+	r = custody_new(
+		gmemd->base, gmemd->config.runtime_directory, put_all, gmemd, &gmemd->custody);
+	if (r < 0)
+		return r;
+	custody_make_room(gmemd->custody);
+	gmemd->registry.custody = gmemd->custody;
+	return 0;
+}
+
+int succession_take_over(struct gmemd *gmemd)
+{
+	int r;
+
+	if (!gmemd->custody)
+		return 0;
+	r = inheritance_new(gmemd->custody, &gmemd->inheritance);
+	if (r == 0)
+		r = peer_ledger_new(gmemd->custody, gmemd->inheritance, &gmemd->peer_ledger);
+	if (r < 0) {
+		log_error("%s: %s", gmemd->config.runtime_directory,
+			r == -EADDRINUSE ? "another gmemd serves there" : strerror(-r));
+		return r;
+	}
+	lift_limits(gmemd, true);
+	recover_vms(gmemd, gmemd->inheritance);
+	return 0;
+}
+
+void succession_finish(struct gmemd *gmemd)
+{
+	struct recovered *recovered = &gmemd->recovered;
+
+	if (!gmemd->custody)
+		return;
+	peer_ledger_settle_rest(gmemd->peer_ledger);
+	recovered->dropped = inheritance_drop_rest(gmemd->inheritance);
+	gmemd->inheritance = inheritance_free(gmemd->inheritance);
+	lift_limits(gmemd, false);
+	recovery_finish(gmemd);
+	if (recovered->vms > 0 || recovered->peers > 0 || recovered->dropped > 0)
+		log_info("took over %u VMs with %u memories, and %u connections; %u VMs had "
+			 "ended, %u files belonged to nothing",
+			recovered->vms, recovered->memories, recovered->peers, recovered->released,
+			recovered->dropped);
+}
+
+/* One that could not begin to serve leaves what it has not taken over, too. */
+static bool anybody_would_miss_it(const struct gmemd *gmemd)
+{
+	return !RB_EMPTY(&gmemd->registry.vms) ||
+	       (gmemd->listeners && listeners_have_peers(gmemd->listeners)) ||
+	       (gmemd->inheritance && !inheritance_is_empty(gmemd->inheritance));
+}
+
+void succession_leave(struct gmemd *gmemd)
+{
+	if (!gmemd->custody)
+		return;
+	gmemd->leaving = anybody_would_miss_it(gmemd);
+	if (gmemd->leaving)
+		peer_ledger_leave(gmemd->peer_ledger);
+	else
+		peer_ledger_drop(gmemd->peer_ledger);
+}
+
+void succession_clear(struct gmemd *gmemd)
+{
+	inheritance_free(gmemd->inheritance);
+	peer_ledger_free(gmemd->peer_ledger);
+	custody_free(gmemd->custody);
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Turns. See turn.h.
+ */
+#include "daemon/turn.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "daemon/disposal.h"
+#include "daemon/handler.h"
+#include "protocol/json.h"
+#include "protocol/message.h"
+
+void turn_init(
+	struct turn *turn, struct gmemd *gmemd, const struct peer_entry *entry, int fd, uid_t uid)
+{
+	*turn = (struct turn){.gmemd = gmemd,
+		.ledger = gmemd->peer_ledger,
+		.peer = entry->number,
+		.fd = fd,
+		.uid = uid};
+	STAILQ_INIT(&turn->inherited);
+}
+
+static void forget_inherited(struct turn *turn)
+{
+	struct inherited_answer *answer;
+
+	while ((answer = STAILQ_FIRST(&turn->inherited))) {
+		STAILQ_REMOVE_HEAD(&turn->inherited, link);
+		peer_ledger_settle(turn->ledger, &answer->place);
+		inherited_answer_free(answer);
+	}
+}
+
+static void settle(struct turn *turn)
+{
+	if (!turn->ledger)
+		return;
+	peer_ledger_settle(turn->ledger, &turn->owed);
+	forget_inherited(turn);
+}
+
+void turn_clear(struct turn *turn)
+{
+	settle(turn);
+	disposal_close(turn->gmemd, turn->uid, &turn->leftovers);
+}
+
+/* The queue's own references to files go first: what closes the last must not wait for it here. */
+static void drop_packet(struct turn *turn, uint64_t number)
+{
+	struct marks *marks = peer_ledger_marks(turn->ledger);
+
+	mark_begin(&marks->dropped, turn->peer, number, /* ends_turn= */ false);
+	packet_drop_marked(turn->fd, &marks->dropped.call);
+	mark_clear(&marks->sent);
+}
+
+/* Inheriting */
+
+static bool is_committed(struct turn *turn, const struct owed *owed)
+{
+	struct vm *vm;
+
+	RB_FOREACH (vm, vm_tree, &turn->gmemd->registry.vms) {
+		if (vm->request == owed->request)
+			return true;
+	}
+	return false;
+}
+
+/* Whether the answer is still to be given. done: the turn whose answer is sent. */
+static bool is_open(struct turn *turn, const struct owed *owed, uint64_t done)
+{
+	const struct marks *marks = peer_ledger_marks(turn->ledger);
+
+	bool dropped = mark_done(&marks->dropped, turn->peer, owed->turn);
+
+	if (owed->when == OWED_IN_TURN)
+		return owed->turn != done && !dropped && is_committed(turn, owed);
+	if (owed->when == OWED_LATER_PENDING && !dropped)
+		return false;
+	return !mark_done(&marks->sent, turn->peer, owed->request);
+}
+
+/* The turn whose answer is sent, 0 where none is. */
+static uint64_t answered(const struct turn *turn)
+{
+	const struct packet_mark *sent = &peer_ledger_marks(turn->ledger)->sent;
+
+	return sent->ends_turn && mark_done(sent, turn->peer, sent->request) ? sent->request : 0;
+}
+
+static void answer_later(struct turn *turn, struct inherited_answer *answer)
+{
+	struct later later = {answer->owed.request, answer->place};
+	struct fd_list none = {.count = 0};
+
+	answer->place = (struct owed_place){.count = 0};
+	turn_send(turn, &later, answer->owed.text, answer->owed.length, &none);
+	turn_forget_later(turn, &later);
+}
+
+static void sort_out(struct turn *turn, struct inherited_answer *answer, uint64_t done)
+{
+	bool open = is_open(turn, &answer->owed, done);
+
+	if (open && answer->owed.when == OWED_IN_TURN) {
+		STAILQ_INSERT_TAIL(&turn->inherited, answer, link);
+		return;
+	}
+	if (open)
+		answer_later(turn, answer);
+	peer_ledger_settle(turn->ledger, &answer->place);
+	inherited_answer_free(answer);
+}
+
+void turn_inherit(struct turn *turn)
+{
+	struct inherited_answers all = STAILQ_HEAD_INITIALIZER(all);
+	const struct marks *marks = peer_ledger_marks(turn->ledger);
+	struct pollfd waiting = {.fd = turn->fd, .events = POLLIN};
+	struct inherited_answer *answer;
+	uint64_t done = answered(turn);
+
+	peer_ledger_take_owed(turn->ledger, turn->peer, &all);
+	if (done && !mark_done(&marks->dropped, turn->peer, done))
+		drop_packet(turn, done);
+	while ((answer = STAILQ_FIRST(&all))) {
+		STAILQ_REMOVE_HEAD(&all, link);
+		sort_out(turn, answer, done);
+	}
+	turn->again = poll(&waiting, 1, 0) > 0;
+}
+
+/* The packet */
+
+int turn_begin(struct turn *turn, struct packet *packet)
+{
+	int r = packet_receive(turn->fd, MSG_DONTWAIT | (turn->ledger ? MSG_PEEK : 0), packet);
+
+	if (r == 0 && turn->ledger)
+		turn->number = peer_ledger_next_number(turn->ledger);
+	return r;
+}
+
+void turn_leave_files(struct turn *turn, struct fd_list *fds)
+{
+	turn->leftovers = *fds;
+	fds->count = 0;
+	if (!turn->ledger)
+		disposal_close(turn->gmemd, turn->uid, &turn->leftovers);
+}
+
+int turn_send(struct turn *turn, struct later *later, const char *bytes, size_t length,
+	const struct fd_list *fds)
+{
+	uint64_t number = later ? later->request : turn->number;
+	struct packet_mark *mark;
+
+	if (!turn->ledger || number == 0)
+		return packet_send(turn->fd, MSG_DONTWAIT, bytes, length, fds->fds, fds->count);
+	mark = &peer_ledger_marks(turn->ledger)->sent;
+	mark_begin(mark, turn->peer, number, /* ends_turn= */ !later);
+	return packet_send_marked(
+		turn->fd, MSG_DONTWAIT, bytes, length, fds->fds, fds->count, &mark->call);
+}
+
+void turn_end(struct turn *turn)
+{
+	if (turn->number == 0)
+		return;
+	drop_packet(turn, turn->number);
+	settle(turn);
+	if (turn->later)
+		peer_ledger_confirm(turn->ledger, &turn->later->place);
+	turn->later = NULL;
+	turn->number = 0;
+	turn->again = false;
+	disposal_close(turn->gmemd, turn->uid, &turn->leftovers);
+}
+
+/* Requests */
+
+void turn_number(struct turn *turn, struct request *request)
+{
+	if (turn->ledger)
+		request->number = peer_ledger_next_number(turn->ledger);
+}
+
+static int take_files(struct request *request, const struct owed *owed)
+{
+	struct registry *registry = &request->gmemd->registry;
+
+	if (owed->files == OWED_VM_FILES)
+		return request_take_vm_files(
+			request, registry_vm_by_number(registry, owed->object));
+	if (owed->files == OWED_MEMORY_FILE)
+		return request_take_memory_file(request, registry_memory(registry, owed->object));
+	return 0;
+}
+
+/* What can't be given any more is what was asked for and has been lost since. */
+static struct json_object *answer_with_files(struct request *request, const struct owed *owed)
+{
+	struct json_object *answer;
+	const char *why;
+
+	if (take_files(request, owed) == 0) {
+		answer = json_parse(owed->text, owed->length, &why);
+		if (answer)
+			return answer;
+		rpc_error_internal(&request->error, why);
+	}
+	answer = message_error(request->id, &request->error);
+	rpc_error_clear(&request->error);
+	return answer;
+}
+
+bool turn_take_inherited(struct turn *turn, struct request *request, struct json_object **ret)
+{
+	struct inherited_answer *answer;
+
+	STAILQ_FOREACH(answer, &turn->inherited, link)
+	{
+		if (answer->owed.order != request->order)
+			continue;
+		*ret = answer->owed.length > 0 ? answer_with_files(request, &answer->owed) : NULL;
+		return true;
+	}
+	return false;
+}
+
+static struct owed owed_of(const struct turn *turn, const struct request *request)
+{
+	return (struct owed){.peer = turn->peer,
+		.turn = turn->number,
+		.request = request->number,
+		.order = request->order,
+		.files = request->owed_files,
+		.object = request->owed_object};
+}
+
+void turn_owe(struct turn *turn, const struct request *request, struct json_object *answer)
+{
+	struct owed owed = owed_of(turn, request);
+
+	if (!turn->ledger)
+		return;
+	owed.text = answer ? json_print(answer, &owed.length) : "";
+	if (owed.text)
+		peer_ledger_owe(turn->ledger, &owed, &turn->owed);
+}
+
+/* So long that a successor has finished what it takes over. */
+#define REPEAT_MS 100
+
+void turn_owe_later(struct turn *turn, const struct request *request, struct later *ret)
+{
+	struct rpc_error error = {.code = RPC_OK};
+	struct owed owed = owed_of(turn, request);
+	struct json_object *answer;
+
+	*ret = (struct later){.request = request->number};
+	if (!turn->ledger || request->notification)
+		return;
+	rpc_error_busy(&error, "gmemd was restarted while it did this", REPEAT_MS);
+	answer = message_error(request->id, &error);
+	owed.when = OWED_LATER_PENDING;
+	owed.text = json_print(answer, &owed.length);
+	if (owed.text)
+		peer_ledger_owe(turn->ledger, &owed, &ret->place);
+	turn->later = ret;
+	json_unref(answer);
+	rpc_error_clear(&error);
+}
+
+void turn_forget_later(struct turn *turn, struct later *later)
+{
+	if (turn->later == later)
+		turn->later = NULL;
+	if (turn->ledger)
+		peer_ledger_settle(turn->ledger, &later->place);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The random-kill test's guest: 64-bit, its pages mapped to themselves, from address 0 on. rbx is the size of what it sums, in
+ * bytes; behind that is a word that it counts its passes in. Each pass tells the sum through port 0xe9. Each step of the sum
+ * can be taken back, so that no change of a single word is lost in it.
+ */
+	.section .rodata
+	.globl kill_guest, kill_guest_end
+	.code64
+kill_guest:
+	xorl	%esi, %esi
+	movl	$0x811c9dc5, %eax
+sum_word:
+	xorl	(%rsi), %eax
+	imull	$16777619, %eax, %eax
+	addq	$4, %rsi
+	cmpq	%rbx, %rsi
+	jb	sum_word
+	incl	(%rbx)
+	outl	%eax, $0xe9
+	jmp	kill_guest
+kill_guest_end:
+
+	.section .note.GNU-stack, "", @progbits
