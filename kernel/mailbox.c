@@ -51,8 +51,8 @@ struct mailbox_entries {
 	unsigned char *bytes;
 	unsigned count;
 	unsigned free;
-	unsigned next; /* where the search for a free one begins */
-	bool *taken;
+	unsigned next;        /* where the search for a free one begins */
+	unsigned char *taken; /* a bit for each */
 };
 
 struct mailbox {
@@ -63,6 +63,23 @@ struct mailbox {
 	uint64_t length;
 	struct mailbox_entries entries[MAILBOX_COMMANDS];
 };
+
+static bool is_taken(const struct mailbox_entries *entries, unsigned entry)
+{
+	return entries->taken[entry / 8] & 1u << entry % 8;
+}
+
+static void set_taken(struct mailbox_entries *entries, unsigned entry, unsigned count, bool taken)
+{
+	for (unsigned i = entry; i < entry + count; i++) {
+		unsigned char bit = (unsigned char)(1u << i % 8);
+
+		if (taken)
+			entries->taken[i / 8] |= bit;
+		else
+			entries->taken[i / 8] &= (unsigned char)~bit;
+	}
+}
 
 static unsigned char *entry_bytes(const struct mailbox_entries *entries, unsigned entry)
 {
@@ -102,7 +119,7 @@ static int entries_set_up(struct mailbox *mailbox, enum mailbox_command command,
 	};
 	entries->bytes = mailbox->bytes + offset;
 	entries->count = length / entries->area.stride;
-	entries->taken = calloc(entries->count, sizeof *entries->taken);
+	entries->taken = calloc(1, (entries->count + 7) / 8);
 	entries->free = entries->count;
 	return entries->taken ? 0 : -ENOMEM;
 }
@@ -294,8 +311,8 @@ void mailbox_claim(
 	struct mailbox_entries *entries = &mailbox->entries[command];
 
 	for (unsigned i = entry; i < entry + count && i < entries->count; i++) {
-		entries->free -= !entries->taken[i];
-		entries->taken[i] = true;
+		entries->free -= !is_taken(entries, i);
+		set_taken(entries, i, 1, true);
 	}
 }
 
@@ -325,11 +342,11 @@ static void clear_free_entries(
 {
 	uint64_t stride = entries->area.stride;
 
-	for (uint64_t entry = start / stride; entry < end / stride; entry++) {
-		const void *words = entry_bytes(entries, (unsigned)entry);
+	for (unsigned entry = (unsigned)(start / stride); entry < end / stride; entry++) {
+		const void *words = entry_bytes(entries, entry);
 
-		if (!entries->taken[entry] && entry_valid(words, zeroes_valid))
-			entry_invalidate(entries, (unsigned)entry);
+		if (!is_taken(entries, entry) && entry_valid(words, zeroes_valid))
+			entry_invalidate(entries, entry);
 	}
 }
 
@@ -407,7 +424,7 @@ static unsigned free_run(const struct mailbox_entries *entries, unsigned entry, 
 	unsigned length = 0;
 
 	while (length < wanted && entry + length < entries->count &&
-		!entries->taken[entry + length])
+		!is_taken(entries, entry + length))
 		length++;
 	return length;
 }
@@ -422,7 +439,7 @@ int mailbox_take(
 		return -ENOSPC;
 	while ((length = free_run(entries, entry, wanted)) == 0)
 		entry = (entry + 1) % entries->count;
-	memset(&entries->taken[entry], true, length);
+	set_taken(entries, entry, length, true);
 	entries->free -= length;
 	entries->next = (entry + length) % entries->count;
 	*ret_entry = entry;
@@ -436,7 +453,7 @@ void mailbox_put(
 
 	for (unsigned i = entry; i < entry + count; i++)
 		entry_invalidate(entries, i);
-	memset(&entries->taken[entry], false, count);
+	set_taken(entries, entry, count, false);
 	entries->free += count;
 }
 
