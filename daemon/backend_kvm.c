@@ -9,12 +9,16 @@
 
 static int kvm_open(struct vm *vm)
 {
+	enum mailbox_writers writers =
+		vm->registry->custody ? MAILBOX_WRITER_SUCCESSORS : MAILBOX_WRITER_ALONE;
 	char name[MAILBOX_NAME_SIZE];
+	int r;
 
 	label_write(vm, name);
-	return mailbox_new(name,
-		vm->registry->custody ? MAILBOX_WRITER_SUCCESSORS : MAILBOX_WRITER_ALONE,
-		&vm->mailbox);
+	r = mailbox_new(name, writers, &vm->mailbox);
+	if (r == 0 && writers == MAILBOX_WRITER_SUCCESSORS)
+		vm_fix_mailbox(vm);
+	return r;
 }
 
 static void kvm_close(struct vm *vm)

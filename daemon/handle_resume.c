@@ -20,6 +20,7 @@
 #include "daemon/handler.h"
 #include "daemon/label.h"
 #include "daemon/log.h"
+#include "daemon/privileges.h"
 #include "daemon/slot.h"
 #include "daemon/verification.h"
 #include "daemon/vm_ledger.h"
@@ -433,7 +434,11 @@ static int rebuild(struct request *request, const struct label *label, struct vm
 	struct mailbox *mailbox;
 	int r;
 
+	privileges_raise_to_fix();
 	r = mailbox_reopen(request->parameters.vm_resume.mailbox, &mailbox);
+	if (r == 0)
+		mailbox_fix(mailbox);
+	privileges_lower();
 	if (r < 0)
 		return rpc_error_kernel(&request->error, -r, "opening the mailbox again");
 	r = vm_resume(registry, &request->caller->process, label, mailbox, ret);

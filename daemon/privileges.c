@@ -11,8 +11,9 @@
 
 #include "daemon/log.h"
 
-static const unsigned to_look = CAP_SYS_PTRACE;    /* at other users' VMMs */
-static const unsigned to_enter = CAP_DAC_OVERRIDE; /* their cgroups */
+static const unsigned to_look = CAP_SYS_PTRACE;     /* at other users' VMMs */
+static const unsigned to_enter = CAP_DAC_OVERRIDE;  /* their cgroups */
+static const unsigned to_fix = CAP_LINUX_IMMUTABLE; /* mailboxes */
 
 static bool may(unsigned capability)
 {
@@ -29,58 +30,85 @@ static bool has_too_much(void)
 	return false;
 }
 
-static int give_up(bool may_look, bool may_enter)
+/* Those that are there. */
+struct wanted {
+	bool look, enter, fix;
+};
+
+static int keep(bool wanted, capng_type_t sets, unsigned capability)
+{
+	return !wanted || capng_update(CAPNG_ADD, sets, capability) == 0 ? 0 : -EPERM;
+}
+
+static int give_up(const struct wanted *wanted)
 {
 	bool may_bound = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
 	capng_select_t what = may_bound ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS;
 
 	capng_clear(what);
-	if (may_look && capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, to_look) < 0)
-		return -EPERM;
-	if (may_enter && capng_update(CAPNG_ADD, CAPNG_PERMITTED, to_enter) < 0)
-		return -EPERM;
-	if (capng_apply(what) < 0) {
+	if (keep(wanted->look, CAPNG_EFFECTIVE | CAPNG_PERMITTED, to_look) < 0 ||
+		keep(wanted->enter, CAPNG_PERMITTED, to_enter) < 0 ||
+		keep(wanted->fix, CAPNG_PERMITTED, to_fix) < 0 || capng_apply(what) < 0) {
 		log_error("capabilities could not be given up");
 		return -EPERM;
 	}
 	return 0;
 }
 
+static void warn(const struct wanted *wanted)
+{
+	if (!wanted->look)
+		log_warning("without CAP_SYS_PTRACE, gates of other users' VMMs can't be verified: "
+			    "their VMs will be refused");
+	if (!wanted->enter)
+		log_warning("without CAP_DAC_OVERRIDE, cgroups of other users' VMMs can't be "
+			    "entered: they can't be charged for what is preallocated for them");
+	if (!wanted->fix)
+		log_warning("without CAP_LINUX_IMMUTABLE, mailboxes can be written by root and by "
+			    "gmemd's own user");
+}
+
 int privileges_give_up(void)
 {
-	bool may_look, may_enter;
+	struct wanted wanted;
 
 	/* What gmemd starts is to have none. */
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	if (capng_get_caps_process() < 0)
 		return -EPERM;
-	may_look = capng_have_capability(CAPNG_EFFECTIVE, to_look);
-	may_enter = may(to_enter);
-	if (has_too_much() && give_up(may_look, may_enter) < 0)
+	wanted = (struct wanted){
+		capng_have_capability(CAPNG_EFFECTIVE, to_look), may(to_enter), may(to_fix)};
+	if (has_too_much() && give_up(&wanted) < 0)
 		return -EPERM;
-	if (!may_look)
-		log_warning("without CAP_SYS_PTRACE, gates of other users' VMMs can't be verified: "
-			    "their VMs will be refused");
-	if (!may_enter)
-		log_warning("without CAP_DAC_OVERRIDE, cgroups of other users' VMMs can't be "
-			    "entered: they can't be charged for what is preallocated for them");
+	warn(&wanted);
 	return 0;
 }
 
-static void set_to_enter(capng_act_t action)
+static void set(capng_act_t action, unsigned capability)
 {
-	if (capng_get_caps_process() < 0 || !may(to_enter))
+	bool in_effect, wanted = action == CAPNG_ADD;
+
+	if (capng_get_caps_process() < 0 || !may(capability))
 		return;
-	if (capng_update(action, CAPNG_EFFECTIVE, to_enter) == 0)
+	in_effect = capng_have_capability(CAPNG_EFFECTIVE, capability);
+	if (in_effect == wanted)
+		return;
+	if (capng_update(action, CAPNG_EFFECTIVE, capability) == 0)
 		capng_apply(CAPNG_SELECT_CAPS);
 }
 
 void privileges_raise_to_enter(void)
 {
-	set_to_enter(CAPNG_ADD);
+	set(CAPNG_ADD, to_enter);
+}
+
+void privileges_raise_to_fix(void)
+{
+	set(CAPNG_ADD, to_fix);
 }
 
 void privileges_lower(void)
 {
-	set_to_enter(CAPNG_DROP);
+	set(CAPNG_DROP, to_enter);
+	set(CAPNG_DROP, to_fix);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Privileges: gmemd gives up all capabilities but two, and uses one of these only at moments.
+ * Privileges: gmemd gives up all capabilities but three, and uses two of these only at moments.
  *
  * CAP_SYS_PTRACE stays, to read the memory map of VMMs of other users and to look at what fds they
  * make their VMs with. CAP_DAC_OVERRIDE stays permitted and is not in effect but while the cgroup
- * of another user's VMM is opened for entering. What gmemd starts inherits neither. /dev/kvm and
- * the runtime directory are opened by who gmemd is, not by capabilities. See capabilities(7).
+ * of another user's VMM is opened for entering, and CAP_LINUX_IMMUTABLE but while a mailbox is
+ * closed to all writers to come. What gmemd starts inherits none. /dev/kvm and the runtime
+ * directory are opened by who gmemd is, not by capabilities. See capabilities(7).
  */
 #pragma once
 
@@ -13,7 +14,9 @@
  * fails. */
 int privileges_give_up(void);
 
-/* Puts CAP_DAC_OVERRIDE into effect for the calling thread, where it is permitted. */
+/* Put CAP_DAC_OVERRIDE, CAP_LINUX_IMMUTABLE into effect for the calling thread, where it is
+ * permitted. */
 void privileges_raise_to_enter(void);
-/* Takes it out of effect again. */
+void privileges_raise_to_fix(void);
+/* Takes both out of effect again. */
 void privileges_lower(void);

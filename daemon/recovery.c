@@ -389,8 +389,10 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger,
 		mailbox_free(recovery.mailbox);
 		fd_close(recovery.listener);
 		fd_close(recovery.frames);
+		return r;
 	}
-	return r;
+	vm_fix_mailbox(*ret); /* as it is, unless its predecessor ended while it opened it again */
+	return 0;
 }
 
 /* The ledger is the VM's from then on where it is NULL. */

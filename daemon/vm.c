@@ -19,6 +19,7 @@
 #include "daemon/custody.h"
 #include "daemon/label.h"
 #include "daemon/memory.h"
+#include "daemon/privileges.h"
 #include "daemon/record.h"
 #include "daemon/vm_ledger.h"
 #include "kernel/cleanup.h"
@@ -308,6 +309,15 @@ bool registry_has_had_id(const struct registry *registry, uint64_t id)
 	return id > 0 && id <= registry->first_id &&
 	       !RB_FIND(vm_tree, (struct vm_tree *)&registry->vms, &key) &&
 	       !registry_memory((struct registry *)registry, id);
+}
+
+void vm_fix_mailbox(const struct vm *vm)
+{
+	if (mailbox_is_fixed(vm->mailbox))
+		return;
+	privileges_raise_to_fix();
+	mailbox_fix(vm->mailbox);
+	privileges_lower();
 }
 
 /* What its ledger describes: put at once, so that a successor has all of it or nothing. */

@@ -213,6 +213,8 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 int vm_resume(struct registry *registry, const struct process *process, const struct label *label,
 	struct mailbox *mailbox, struct vm **ret);
 
+/* Has nobody open its mailbox for writing any more, where gmemd may see to that. */
+void vm_fix_mailbox(const struct vm *vm);
 /* Puts what is held for it, but for its memories, to the keeper. */
 void vm_put(struct vm *vm);
 /*

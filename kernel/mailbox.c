@@ -270,12 +270,14 @@ int mailbox_name(int fd, char *ret, size_t size)
 }
 
 /* Its mode is what keeps it from being written; only its owner can change that, which this process
- * is. */
+ * is, and only where it is not immutable. */
 static int open_for_writing(int fd, int *ret_fd)
 {
 	char path[64];
 	int write_fd = -1, r;
 
+	if (memory_file_is_immutable(fd) && (r = memory_file_set_immutable(fd, false)) < 0)
+		return r;
 	if (fchmod(fd, MAILBOX_MODE_OPENING) < 0)
 		return -errno;
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
@@ -303,6 +305,16 @@ int mailbox_reopen(int fd, struct mailbox **ret)
 	if (r < 0)
 		fd_close(write_fd);
 	return r;
+}
+
+int mailbox_fix(const struct mailbox *mailbox)
+{
+	return memory_file_set_immutable(mailbox->write_fd, true);
+}
+
+bool mailbox_is_fixed(const struct mailbox *mailbox)
+{
+	return memory_file_is_immutable(mailbox->write_fd);
 }
 
 void mailbox_claim(

@@ -5,7 +5,9 @@
  * A small sealed memfd per VM. The VMM has it open for reading alone, and its mode lets nobody open
  * it for writing; it maps it at the address that gmemd names and passes pointers to its entries to
  * the VM's ioctls. With F_SEAL_FUTURE_WRITE nobody but its maker could ever write it, be it root; a
- * successor of gmemd's could not either, so that one that is to outlive gmemd does without.
+ * successor of gmemd's could not either, so that one that is to outlive gmemd is made immutable
+ * instead: then whoever has it open for writing already can hand that on, and nobody else can open
+ * it, be it root.
  * Each command has an area of its own, whole pages, so that no entry can be read as another struct.
  *
  * An entry is free, or taken by whoever called mailbox_take(). A free entry holds bytes that the
@@ -17,6 +19,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,8 +47,8 @@ struct mailbox;
 /* Who can write a mailbox, ever. */
 enum mailbox_writers {
 	MAILBOX_WRITER_ALONE, /* this process: F_SEAL_FUTURE_WRITE */
-	/* Whoever is given mailbox_write_fd() too, and who may open what others have not the right
-	 * to: root, and the user that made it. */
+	/* Whoever is given mailbox_write_fd() too. Until mailbox_fix() also who may open what others
+	 * have not the right to: root, and the user that made it. */
 	MAILBOX_WRITER_SUCCESSORS,
 };
 
@@ -67,6 +70,10 @@ int mailbox_open(int fd, struct mailbox **ret);
 int mailbox_name(int fd, char *ret, size_t size);
 /* The same as mailbox_open() by a read-only fd of it, such as a VMM's, which stays the caller's. */
 int mailbox_reopen(int fd, struct mailbox **ret);
+/* Makes it immutable; see memory_file_set_immutable(). mailbox_reopen() undoes that, and needs the
+ * same capability then. */
+int mailbox_fix(const struct mailbox *mailbox);
+bool mailbox_is_fixed(const struct mailbox *mailbox);
 void mailbox_claim(
 	struct mailbox *mailbox, enum mailbox_command command, unsigned entry, unsigned count);
 /* Makes the bytes of all free entries invalid. */

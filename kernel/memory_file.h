@@ -41,6 +41,14 @@ int memory_file_create_memfd(const char *name, uint64_t size, int *ret_fd);
 /* Whether fd is such a memfd of this name, that this user has made. */
 bool memory_file_is_own_memfd(int fd, const char *name);
 
+/*
+ * Whether nobody, not even root, can open the file for writing or change its mode; who has it open
+ * for writing still can write. Setting it needs CAP_LINUX_IMMUTABLE and, for a memfd, Linux 6.6:
+ * -EPERM, -ENOTTY. Reference: FS_IOC_SETFLAGS(2const), FS_IMMUTABLE_FL.
+ */
+bool memory_file_is_immutable(int fd);
+int memory_file_set_immutable(int fd, bool immutable);
+
 /* Bytes of pages allocated, exact: cachestat(2), Linux 6.5; -ENOSYS before. */
 int memory_file_resident(int fd, uint64_t *ret_bytes);
 /* The same of [offset, offset + size), whole pages. */

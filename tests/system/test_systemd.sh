@@ -86,10 +86,10 @@ container_run cat "/proc/$pid/status" >"$work/output"
 grep -q "^Uid:[[:space:]]*$(container_run id -u gmemd)[[:space:]]" "$work/output"
 report $? "gmemd runs as its own user"
 grep -q '^CapEff:[[:space:]]*0000000000080000$' "$work/output" &&
-	grep -q '^CapPrm:[[:space:]]*0000000000080002$' "$work/output" &&
-	grep -q '^CapBnd:[[:space:]]*0000000000080002$' "$work/output" &&
+	grep -q '^CapPrm:[[:space:]]*0000000000080202$' "$work/output" &&
+	grep -q '^CapBnd:[[:space:]]*0000000000080202$' "$work/output" &&
 	grep -q '^CapAmb:[[:space:]]*0000000000000000$' "$work/output"
-report $? "with CAP_SYS_PTRACE, CAP_DAC_OVERRIDE out of effect, and no other capability"
+report $? "with CAP_SYS_PTRACE, with CAP_DAC_OVERRIDE and CAP_LINUX_IMMUTABLE out of effect, and no other capability"
 grep -q '^NoNewPrivs:[[:space:]]*1$' "$work/output" && grep -q '^Seccomp:[[:space:]]*2$' "$work/output"
 report $? "under its system call filter"
 

@@ -346,6 +346,30 @@ static void test_writer_alone(void)
 }
 
 /* As a successor does, who finds what waits there and may write the rest. */
+/* Nobody can open it for writing, whoever that is; a successor that is given it writes it. */
+static void test_fixed(void)
+{
+	struct mailbox *successor;
+
+	if (mailbox_fix(mailbox) < 0) {
+		unit_skip("no CAP_LINUX_IMMUTABLE");
+		return;
+	}
+	CU_ASSERT_TRUE(mailbox_is_fixed(mailbox));
+	CU_ASSERT_EQUAL(reopen(O_RDWR), -1);
+	CU_ASSERT_EQUAL(errno, EPERM);
+	CU_ASSERT_EQUAL(fchmod(mailbox_fd(mailbox), 0666), -1);
+	try_to_write(mailbox_fd(mailbox));
+	try_through_a_mapping(mailbox_fd(mailbox));
+	CU_ASSERT_EQUAL_FATAL(mailbox_open(dup(mailbox_write_fd(mailbox)), &successor), 0);
+	mailbox_free(successor);
+	CU_ASSERT_EQUAL_FATAL(mailbox_reopen(mailbox_fd(mailbox), &successor), 0);
+	CU_ASSERT_FALSE(mailbox_is_fixed(successor));
+	CU_ASSERT_EQUAL(mailbox_fix(successor), 0);
+	CU_ASSERT_EQUAL(reopen(O_RDWR), -1);
+	mailbox_free(successor);
+}
+
 static void test_opened_again(void)
 {
 	const struct kvm_create_guest_memfd wanted = {.size = 3 * 4096}, other = {.size = 5 * 4096};
@@ -500,6 +524,7 @@ int main(void)
 		{"opened again by a successor", test_opened_again},
 		{"cleared where it has pages", test_cleared_where_pages_are},
 		{"no mailbox", test_opened_again_refused},
+		{"fixed", test_fixed},
 		{"opened again by another user", test_reopened_unprivileged},
 		{"identity", test_identity},
 		{"freed", test_free},
