@@ -53,9 +53,9 @@ int request_take_vm_files(struct request *request, const struct vm *vm)
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (kvm < 0)
 		return rpc_error_kernel(&request->error, errno, "opening /dev/kvm");
-	mailbox = fcntl(mailbox_fd(vm->mailbox), F_DUPFD_CLOEXEC, 3);
+	mailbox = mailbox_take_fd(vm->mailbox);
 	if (mailbox < 0)
-		return rpc_error_kernel(&request->error, errno, "duplicating the mailbox's fd");
+		return rpc_error_kernel(&request->error, errno, "opening the mailbox for reading");
 	*fds = (struct fd_list){.count = VM_FILES, .fds = {kvm, mailbox}};
 	kvm = -1; /* handed over */
 	request->owed_files = OWED_VM_FILES;

@@ -56,7 +56,7 @@ struct mailbox_entries {
 };
 
 struct mailbox {
-	int fd; /* read-only; -1: of one that was opened, not asked for yet */
+	int fd; /* read-only; -1: not asked for yet, or taken */
 	int write_fd;
 	struct file_identity identity;
 	unsigned char *bytes;
@@ -403,6 +403,14 @@ int mailbox_fd(struct mailbox *mailbox)
 		mailbox->fd = open(path, O_RDONLY | O_CLOEXEC);
 	}
 	return mailbox->fd;
+}
+
+int mailbox_take_fd(struct mailbox *mailbox)
+{
+	int fd = mailbox_fd(mailbox);
+
+	mailbox->fd = -1; /* handed over */
+	return fd;
 }
 
 int mailbox_write_fd(const struct mailbox *mailbox)

@@ -47,8 +47,8 @@ struct mailbox;
 /* Who can write a mailbox, ever. */
 enum mailbox_writers {
 	MAILBOX_WRITER_ALONE, /* this process: F_SEAL_FUTURE_WRITE */
-	/* Whoever is given mailbox_write_fd() too. Until mailbox_fix() also who may open what others
-	 * have not the right to: root, and the user that made it. */
+	/* Whoever is given mailbox_write_fd() too. Until mailbox_fix() also who may open what
+	 * others have not the right to: root, and the user that made it. */
 	MAILBOX_WRITER_SUCCESSORS,
 };
 
@@ -81,9 +81,10 @@ void mailbox_clear_free(struct mailbox *mailbox);
 /* Takes NULL, returns NULL. */
 struct mailbox *mailbox_free(struct mailbox *mailbox);
 
-/* A read-only fd of it, for the VMM, opened when it is first asked for. Owned by the mailbox. -1
- * and errno where that fails. */
+/* A read-only fd of it, for the VMM: the mailbox's, or the caller's. -1 and errno where it must be
+ * opened anew and can't. */
 int mailbox_fd(struct mailbox *mailbox);
+int mailbox_take_fd(struct mailbox *mailbox);
 /* One that can write it, for whoever is to open it again. Owned by the mailbox. */
 int mailbox_write_fd(const struct mailbox *mailbox);
 struct file_identity mailbox_identity(const struct mailbox *mailbox);

@@ -481,7 +481,7 @@ def check_keeper(expected):
 
 def check_fds():
     """Beside what the keeper has too, and a few of each VM and its peer, always the same."""
-    of_a_vm = 3  # its connection, the peer's pidfd, the mailbox once more
+    of_a_vm = 2  # its connection, the peer's pidfd
 
     def own():
         held, frames = files_held()
