@@ -132,6 +132,17 @@ static int recover_subject(struct call *call, const struct call_record *record)
 	return -EBADMSG;
 }
 
+/* Calls are in the order of their ids; records are in none. */
+static void insert(struct call *call)
+{
+	struct call *next = vm_call_from(call->vm, call->id);
+
+	if (next)
+		TAILQ_INSERT_BEFORE(next, call, link);
+	else
+		TAILQ_INSERT_TAIL(&call->vm->calls, call, link);
+}
+
 int call_recover(struct vm *vm, const struct call_record *record, struct call **ret)
 {
 	struct call *call = calloc(1, sizeof *call);
@@ -155,7 +166,7 @@ int call_recover(struct vm *vm, const struct call_record *record, struct call **
 		return r;
 	}
 	mailbox_claim(vm->mailbox, call_command(call), call->entry, call->count);
-	TAILQ_INSERT_TAIL(&vm->calls, call, link);
+	insert(call);
 	*ret = call;
 	return 0;
 }
