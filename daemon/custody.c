@@ -15,6 +15,8 @@
 /* How long to wait before looking for a keeper again. */
 static const struct timeval retry = {.tv_sec = 1};
 
+#define STARTS_MAX 3
+
 struct custody {
 	struct event_base *base;
 	const char *runtime_directory;
@@ -23,6 +25,7 @@ struct custody {
 	struct keeper *keeper; /* NULL: none can be had now */
 	bool warned;
 	bool holding;
+	bool putting; /* everything */
 	struct event *watch, *retrying;
 };
 
@@ -38,13 +41,23 @@ static void keeper_event(evutil_socket_t fd, short what, void *context)
 		lose(custody);
 }
 
+/* One that ends before it can be connected to is followed by another. */
+static int start_and_connect(struct custody *custody)
+{
+	int r = -ECONNREFUSED;
+
+	for (unsigned i = 0; r == -ECONNREFUSED && i < STARTS_MAX; i++) {
+		r = keeper_start(custody->runtime_directory);
+		if (r == 0)
+			r = keeper_connect(custody->runtime_directory, &custody->keeper);
+	}
+	return r;
+}
+
 static int connect_keeper(struct custody *custody)
 {
-	int r;
+	int r = start_and_connect(custody);
 
-	r = keeper_start(custody->runtime_directory);
-	if (r == 0)
-		r = keeper_connect(custody->runtime_directory, &custody->keeper);
 	if (r < 0)
 		return r;
 	custody->watch = event_new(custody->base, keeper_fd(custody->keeper), EV_READ | EV_PERSIST,
@@ -81,18 +94,29 @@ static bool find(struct custody *custody)
 
 void custody_hold(struct custody *custody, bool hold)
 {
+	int r;
+
 	custody->holding = hold;
-	if (hold || !custody->keeper || keeper_settle(custody->keeper) == 0)
+	if (hold || !custody->keeper)
 		return;
+	r = keeper_settle(custody->keeper);
+	if (r == 0)
+		return;
+	if (!custody->putting && r != -EMFILE) {
+		lose(custody);
+		return;
+	}
 	disconnect(custody);
 	event_add(custody->retrying, &retry);
 }
 
 static void put_everything(struct custody *custody)
 {
+	custody->putting = true;
 	custody_hold(custody, true);
 	custody->put_all(custody, custody->context);
 	custody_hold(custody, false);
+	custody->putting = false;
 }
 
 /* The keeper is gone: what it held is put to the next. */

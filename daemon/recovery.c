@@ -54,6 +54,18 @@ static int collect(const struct keeper_id *id, int fd, void *context)
 	return 0;
 }
 
+/* Half of what the keeper held says nothing: its VMs are as those of a keeper that is gone. */
+static void take_all(struct custody *custody, struct holding *holding)
+{
+	int r = custody_take(custody, collect, holding);
+
+	if (r == 0)
+		return;
+	log_warning("what gmemd-keeper holds could not be taken: %s", strerror(-r));
+	while (holding->count > 0)
+		fd_close(holding->files[--holding->count].fd);
+}
+
 static int compare(const void *left, const void *right)
 {
 	const struct keeper_id *a = &((const struct held_file *)left)->id;
@@ -180,9 +192,12 @@ static void recover_slot(struct vm *vm, const struct slot_record *record)
 		.shared_offset = record->shared_offset,
 		.flags = record->flags,
 	};
+	bool whole = !request.memory == !record->memory &&
+		     !request.shared_memory == !record->shared_memory;
 	struct slot *slot, *other;
 
-	if (slot_check(vm, &request, &other) == SLOT_FITS && slot_new(vm, &request, &slot) == 0)
+	if (whole && slot_check(vm, &request, &other) == SLOT_FITS &&
+		slot_new(vm, &request, &slot) == 0)
 		slot->state = record->state;
 	else
 		log_vm_warning(vm->id, "slot %u could not be taken over", record->number);
@@ -427,12 +442,12 @@ void recovery_put_vms(struct gmemd *gmemd)
 	struct vm *vm;
 
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms) {
-		vm_put(vm);
 		RB_FOREACH (memory, memory_tree, &vm->memories) {
 			if (memory->fd >= 0)
 				custody_put_one(custody, CUSTODY_MEMORY, vm->number, memory->id,
 					memory->fd);
 		}
+		vm_put(vm); /* the last: where its ledger is, all else is */
 	}
 }
 
@@ -444,7 +459,7 @@ void recover_vms(struct gmemd *gmemd, struct recovered *ret)
 	*ret = (struct recovered){.vms = 0};
 	if (!custody)
 		return;
-	custody_take(custody, collect, &holding);
+	take_all(custody, &holding);
 	if (holding.count > 0)
 		qsort(holding.files, holding.count, sizeof *holding.files, compare);
 	/* What was granted stays so. */
