@@ -44,6 +44,16 @@ static int remember_error(struct json_object *error)
 	return -EREMOTEIO;
 }
 
+static void make_recursive(pthread_mutex_t *mutex)
+{
+	pthread_mutexattr_t attributes;
+
+	pthread_mutexattr_init(&attributes);
+	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(mutex, &attributes);
+	pthread_mutexattr_destroy(&attributes);
+}
+
 /* path may be NULL. */
 static int gmem_new(int consume_fd, const char *path, bool inherited, struct gmem **ret)
 {
@@ -58,7 +68,7 @@ static int gmem_new(int consume_fd, const char *path, bool inherited, struct gme
 	gmem->reconnect_ms = RECONNECT_MS;
 	gmem->path = path ? strdup(path) : NULL;
 	gmem->unconfirmed = json_new_array();
-	pthread_mutex_init(&gmem->turn, NULL);
+	make_recursive(&gmem->turn);
 	STAILQ_INIT(&gmem->events);
 	*ret = gmem;
 	return 0;

@@ -37,6 +37,7 @@ struct gmem {
 	} heard;
 	/* Notifications since the last answer: gmemd may not have read them. */
 	struct json_object *unconfirmed;
+	/* Recursive: who needs several steps to be one, whatever connects again, takes it too. */
 	pthread_mutex_t turn;
 	uint64_t last_id;
 	STAILQ_HEAD(kept_events, kept_event) events;

@@ -69,15 +69,10 @@ static int create_guest_memfd(struct gmem_memory *memory, struct json_object *ca
 	return vm_report_created(memory->vm, id, fd);
 }
 
-static int take_result(struct gmem_memory *memory, struct json_object *result, struct fd_list *fds)
+static int take_file(struct gmem_memory *memory, struct json_object *result, struct fd_list *fds)
 {
-	struct json_object *call = json_get(result, "call");
 	uint64_t index;
 
-	if (!json_get_uint(result, "memory", &memory->id))
-		return -EPROTO;
-	if (call)
-		return create_guest_memfd(memory, call);
 	if (!json_get_uint(result, "fd", &index))
 		return -EPROTO;
 	memory->fd = fd_list_take(fds, index);
@@ -87,12 +82,50 @@ static int take_result(struct gmem_memory *memory, struct json_object *result, s
 	return 0;
 }
 
+/* *ret_call is NULL where the memory is there already. */
+static int request_memory(
+	struct gmem_memory *memory, struct json_object *take_params, struct json_object **ret_call)
+{
+	struct exchange exchange = {.n_fds = 0};
+	struct json_object *result;
+	int r;
+
+	r = connection_request(memory->vm->gmem, "memory.create", take_params, &exchange, &result);
+	if (r < 0)
+		return r;
+	*ret_call = json_ref(json_get(result, "call"));
+	if (!json_get_uint(result, "memory", &memory->id))
+		r = -EPROTO;
+	else if (!*ret_call)
+		r = take_file(memory, result, &exchange.received);
+	fd_list_close(&exchange.received);
+	json_unref(result);
+	return r;
+}
+
+/* A gate's ioctl may wait for the next gmemd, and must not keep others from it. Where that has lost
+ * the VM, it fails; without a gate, it must not be that a thread tells of the VM meanwhile. */
+static int make(struct gmem_memory *memory, struct json_object *take_params)
+{
+	bool gated = memory->vm->opening.gated;
+	struct json_object *call = NULL;
+	int r;
+
+	pthread_mutex_lock(&memory->vm->gmem->turn);
+	r = request_memory(memory, take_params, &call);
+	if (r == 0 && call && !gated)
+		r = create_guest_memfd(memory, call);
+	pthread_mutex_unlock(&memory->vm->gmem->turn);
+	if (r == 0 && call && gated)
+		r = create_guest_memfd(memory, call);
+	json_unref(call);
+	return r;
+}
+
 int gmem_memory_create(struct gmem_vm *vm, uint64_t size, const struct gmem_memory_options *options,
 	struct gmem_memory **ret)
 {
 	struct gmem_memory *memory = calloc(1, sizeof *memory);
-	struct exchange exchange = {.n_fds = 0};
-	struct json_object *result;
 	int r;
 
 	if (!memory)
@@ -104,13 +137,7 @@ int gmem_memory_create(struct gmem_vm *vm, uint64_t size, const struct gmem_memo
 		.flags = GMEM_MEMORY_DEFAULT_FLAGS};
 	if (options && options->backing == GMEM_BACKING_GUEST_MEMFD)
 		memory->flags = options->flags;
-	r = connection_request(
-		vm->gmem, "memory.create", create_params(vm, size, options), &exchange, &result);
-	if (r == 0) {
-		r = take_result(memory, result, &exchange.received);
-		fd_list_close(&exchange.received);
-		json_unref(result);
-	}
+	r = make(memory, create_params(vm, size, options));
 	if (r < 0) {
 		gmem_memory_free(memory);
 		return r;
@@ -129,7 +156,7 @@ static bool is_closed(const struct exchange *exchange)
 }
 
 /* Not told of meanwhile: gmemd may have closed it when the connection breaks. */
-int gmem_memory_close(struct gmem_memory *memory)
+static int close_untold(struct gmem_memory *memory)
 {
 	struct json_object *params = json_new_object();
 	struct exchange exchange = {.n_fds = 0};
@@ -142,6 +169,17 @@ int gmem_memory_close(struct gmem_memory *memory)
 		return 0;
 	if (r < 0)
 		memory_note(memory);
+	return r;
+}
+
+int gmem_memory_close(struct gmem_memory *memory)
+{
+	struct gmem *gmem = memory->vm->gmem;
+	int r;
+
+	pthread_mutex_lock(&gmem->turn);
+	r = close_untold(memory);
+	pthread_mutex_unlock(&gmem->turn);
 	return r;
 }
 

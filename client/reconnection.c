@@ -105,17 +105,18 @@ static int undo_all_unheard(struct gmem_vm *vm)
 	return r;
 }
 
-/* A VM that gmemd has released meanwhile is no error of the connection's. */
+/* A VM that gmemd has released meanwhile is no error of the connection's. One that was rebuilt may
+ * have been so long ago. */
 static int resume(struct gmem *gmem)
 {
-	bool rebuilt = false;
+	bool rebuilt;
 	int r = resumption_tell(gmem->vm, &rebuilt);
 
 	if (r == -EREMOTEIO && strstr(gmem_last_error(), "\"gone\""))
 		return 0;
 	if (r == 0)
 		r = connection_send_unconfirmed(gmem);
-	if (r == 0 && !rebuilt)
+	if (r == 0)
 		r = undo_all_unheard(gmem->vm);
 	return r;
 }

@@ -69,51 +69,89 @@ static void note_unbound(struct gmem_vm *vm, uint32_t slot)
 	free(bound);
 }
 
+/* What a slot.bind or slot.unbind is about. */
+struct change {
+	struct gmem_vm *vm;
+	const struct gmem_slot *bound; /* NULL: unbound */
+	uint32_t number;
+};
+
+static void note_change(const struct change *change)
+{
+	if (change->bound)
+		note_bound(change->vm, change->bound);
+	else
+		note_unbound(change->vm, change->number);
+}
+
+static void note_private(const struct change *change)
+{
+	const struct gmem_range range = {
+		change->bound->guest_phys_addr, change->bound->memory_size};
+
+	vm_note_converted(change->vm, GMEM_PRIVATE, &range, 1);
+}
+
+/* call may be NULL: then there is nothing to trigger. It is noted before it is reported: a gmemd
+ * that loses the VM then is told of what there is. */
+static int carry_out(const struct change *change, struct json_object *call,
+	void (*note)(const struct change *change))
+{
+	uint64_t id;
+	int r = call ? vm_trigger(change->vm, call, &id) : 0;
+
+	if (r < 0)
+		return r;
+	note(change);
+	return call ? vm_report(change->vm, call, NULL) : 0;
+}
+
 /* In a VM that is private from the start a slot's conversion follows its binding. */
-static int slot_change(struct gmem_vm *vm, const char *method, struct json_object *take_params,
-	bool *ret_converted)
+static int change_slot(
+	const struct change *change, const char *method, struct json_object *take_params)
 {
 	struct json_object *result, *convert;
 	int r;
 
-	r = connection_request(vm->gmem, method, take_params, NULL, &result);
+	r = connection_request(change->vm->gmem, method, take_params, NULL, &result);
 	if (r < 0)
 		return r;
 	convert = json_get(result, "convert");
-	*ret_converted = json_has(result, "convert");
-	r = vm_carry_out(vm, json_get(result, "call"), NULL);
-	if (r == 0)
-		r = vm_carry_out(vm, convert, NULL);
+	r = carry_out(change, json_get(result, "call"), note_change);
+	if (r == 0 && json_has(result, "convert"))
+		r = carry_out(change, convert, note_private);
 	else if (convert)
-		vm_report_untouched(vm, convert);
+		vm_report_untouched(change->vm, convert);
 	json_unref(result);
+	return r;
+}
+
+/* A gmemd that was told of the VM between what is written for this thread and what comes of it
+ * would take the slot for what it was, and the entry for another's. */
+static int change_in_turn(
+	const struct change *change, const char *method, struct json_object *take_params)
+{
+	struct gmem *gmem = change->vm->gmem;
+	int r;
+
+	pthread_mutex_lock(&gmem->turn);
+	r = change_slot(change, method, take_params);
+	pthread_mutex_unlock(&gmem->turn);
 	return r;
 }
 
 int gmem_slot_bind(struct gmem_vm *vm, const struct gmem_slot *slot)
 {
-	const struct gmem_range range = {slot->guest_phys_addr, slot->memory_size};
-	bool converted = false;
-	int r;
+	const struct change change = {.vm = vm, .bound = slot};
 
-	r = slot_change(vm, "slot.bind", bind_params(vm, slot), &converted);
-	if (r < 0)
-		return r;
-	note_bound(vm, slot);
-	if (converted)
-		vm_note_converted(vm, GMEM_PRIVATE, &range, 1);
-	return 0;
+	return change_in_turn(&change, "slot.bind", bind_params(vm, slot));
 }
 
 int gmem_slot_unbind(struct gmem_vm *vm, uint32_t slot)
 {
+	const struct change change = {.vm = vm, .number = slot};
 	struct json_object *params = vm_params(vm);
-	bool converted = false;
-	int r;
 
 	json_add_uint(params, "slot", slot);
-	r = slot_change(vm, "slot.unbind", params, &converted);
-	if (r == 0)
-		note_unbound(vm, slot);
-	return r;
+	return change_in_turn(&change, "slot.unbind", params);
 }

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#include "client/reconnection.h"
 #include "kernel/cleanup.h"
 #include "kernel/mapping.h"
 #include "kernel/uapi.h"
@@ -182,13 +183,28 @@ static void report_failure(struct gmem_vm *vm, uint64_t call, uint64_t done, int
 	connection_notify(vm->gmem, "call.done", params);
 }
 
-/* gmemd knows of it, by the first report or by what it was told of the VM. */
-static bool is_reported(const struct exchange *exchange)
+/* Where a report is repeated, gmemd knows of it by the first one or by what it was told of the VM.
+ */
+static bool is_unknown_call(void)
 {
 	char what[32];
 
 	connection_refusal("what", what, sizeof what);
-	return exchange->repeated && strcmp(what, "call") == 0;
+	return strcmp(what, "call") == 0;
+}
+
+/* gmemd has lost the VM, and was told of it by another thread before this one had its file. */
+static int tell_again(struct gmem_vm *vm)
+{
+	bool rebuilt;
+	int r;
+
+	pthread_mutex_lock(&vm->gmem->turn);
+	r = resumption_tell(vm, &rebuilt);
+	if (r == -ECONNRESET)
+		r = reconnect(vm->gmem);
+	pthread_mutex_unlock(&vm->gmem->turn);
+	return r;
 }
 
 static int report_done(struct gmem_vm *vm, uint64_t call, uint64_t count, uint64_t *discarded)
@@ -201,7 +217,7 @@ static int report_done(struct gmem_vm *vm, uint64_t call, uint64_t count, uint64
 	if (!discarded)
 		return connection_notify(vm->gmem, "call.done", report(vm, call, count));
 	r = connection_request(vm->gmem, "call.done", report(vm, call, count), &exchange, &result);
-	if (r == -EREMOTEIO && is_reported(&exchange))
+	if (r == -EREMOTEIO && exchange.repeated && is_unknown_call())
 		return 0;
 	if (r < 0)
 		return r;
@@ -227,8 +243,8 @@ int vm_report_created(struct gmem_vm *vm, uint64_t call, int fd)
 
 	json_add_uint(params, "fd", 0);
 	r = connection_request(vm->gmem, "call.done", params, &exchange, NULL);
-	if (r == -EREMOTEIO && is_reported(&exchange))
-		return 0;
+	if (r == -EREMOTEIO && is_unknown_call())
+		return exchange.repeated ? 0 : tell_again(vm);
 	if (r == -EREMOTEIO)
 		report_failure(vm, call, 0, ECANCELED);
 	return r;
@@ -266,16 +282,22 @@ int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id)
 	return r;
 }
 
-int vm_carry_out(struct gmem_vm *vm, struct json_object *call, uint64_t *discarded)
+int vm_report(struct gmem_vm *vm, struct json_object *call, uint64_t *discarded)
 {
 	uint64_t id, count;
+
+	if (!json_get_uint(call, "id", &id) || !json_get_uint(call, "count", &count))
+		return -EPROTO;
+	return report_done(vm, id, count, discarded);
+}
+
+int vm_carry_out(struct gmem_vm *vm, struct json_object *call, uint64_t *discarded)
+{
+	uint64_t id;
 	int r;
 
 	if (!call)
 		return 0;
 	r = vm_trigger(vm, call, &id);
-	if (r < 0)
-		return r;
-	json_get_uint(call, "count", &count);
-	return report_done(vm, id, count, discarded);
+	return r < 0 ? r : vm_report(vm, call, discarded);
 }

@@ -47,6 +47,8 @@ int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id);
  * NULL, the answer is waited for and what it says is added there.
  */
 int vm_carry_out(struct gmem_vm *vm, struct json_object *call, uint64_t *discarded);
+/* The last part of that, of a call that vm_trigger() has succeeded with. */
+int vm_report(struct gmem_vm *vm, struct json_object *call, uint64_t *discarded);
 /* Reports that a call was not triggered at all. */
 void vm_report_untouched(struct gmem_vm *vm, struct json_object *call);
 /* Reports a new guest_memfd. The answer is waited for: gmemd says whether it takes it. */

@@ -21,6 +21,8 @@
 /* How long to wait before looking for a keeper again. */
 static const struct timeval retry = {.tv_sec = 1};
 
+#define STARTS_MAX 3
+
 struct custody {
 	struct event_base *base;
 	const char *runtime_directory;
@@ -29,6 +31,8 @@ struct custody {
 	struct keeper *keeper; /* NULL: none can be had now */
 	bool warned;
 	bool holding;
+	bool putting; /* everything */
+	unsigned n_keepers;
 	struct event *watch, *retrying;
 };
 
@@ -60,15 +64,26 @@ static unsigned put_flags(const struct keeper_id *id)
 	return id->kind == CUSTODY_LISTENER && id->member > 0 ? KEEPER_STORE : 0;
 }
 
+/* One that ends before it can be connected to is followed by another. */
+static int start_and_connect(struct custody *custody)
+{
+	int r = -ECONNREFUSED;
+
+	for (unsigned i = 0; r == -ECONNREFUSED && i < STARTS_MAX; i++) {
+		r = keeper_start(custody->runtime_directory);
+		if (r == 0)
+			r = keeper_connect(custody->runtime_directory, &custody->keeper);
+	}
+	return r;
+}
+
 static int connect_keeper(struct custody *custody)
 {
-	int r;
+	int r = start_and_connect(custody);
 
-	r = keeper_start(custody->runtime_directory);
-	if (r == 0)
-		r = keeper_connect(custody->runtime_directory, &custody->keeper);
 	if (r < 0)
 		return r;
+	custody->n_keepers++;
 	custody->watch = event_new(custody->base, keeper_fd(custody->keeper), EV_READ | EV_PERSIST,
 		keeper_event, custody);
 	if (custody->watch && event_add(custody->watch, NULL) == 0)
@@ -103,18 +118,29 @@ static bool find(struct custody *custody)
 
 void custody_hold(struct custody *custody, bool hold)
 {
+	int r;
+
 	custody->holding = hold;
-	if (hold || !custody->keeper || keeper_settle(custody->keeper) == 0)
+	if (hold || !custody->keeper)
 		return;
+	r = keeper_settle(custody->keeper);
+	if (r == 0)
+		return;
+	if (!custody->putting && r != -EMFILE) {
+		lose(custody);
+		return;
+	}
 	disconnect(custody);
 	event_add(custody->retrying, &retry);
 }
 
 static void put_everything(struct custody *custody)
 {
+	custody->putting = true;
 	custody_hold(custody, true);
 	custody->put_all(custody, custody->context);
 	custody_hold(custody, false);
+	custody->putting = false;
 }
 
 /* The keeper is gone: what it held is put to the next. */
@@ -210,8 +236,8 @@ int custody_accept(struct custody *custody, const struct keeper_id *listener,
 
 	if (custody && custody->keeper)
 		r = keeper_accept(custody->keeper, listener, connection, ret_fd);
-	if (r < 0 && custody && custody->keeper && keeper_settle(custody->keeper) < 0)
-		lose(custody);
+	if (r < 0 && custody && custody->keeper)
+		judge(custody, keeper_settle(custody->keeper));
 	return r;
 }
 
@@ -243,6 +269,11 @@ int custody_take(struct custody *custody,
 	if (!custody || !custody->keeper)
 		return 0;
 	return keeper_take(custody->keeper, take, context);
+}
+
+unsigned custody_keepers(const struct custody *custody)
+{
+	return custody->n_keepers;
 }
 
 const struct keeper_report *custody_report(const struct custody *custody)

@@ -66,5 +66,7 @@ void custody_make_room(const struct custody *custody);
 /* Hands over all that is held; see keeper_take(). */
 int custody_take(struct custody *custody,
 	int (*take)(const struct keeper_id *id, int fd, void *context), void *context);
+/* How many keepers there have been: what was put to one before this one is not there. */
+unsigned custody_keepers(const struct custody *custody);
 /* NULL where there is no keeper. */
 const struct keeper_report *custody_report(const struct custody *custody);

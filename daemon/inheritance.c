@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "daemon/log.h"
 #include "kernel/cleanup.h"
 
 struct file {
@@ -51,6 +53,12 @@ static int compare(const void *left, const void *right)
 	return a->member < b->member ? -1 : a->member > b->member;
 }
 
+static void close_all(struct inheritance *inheritance)
+{
+	while (inheritance->count > 0)
+		fd_close(inheritance->files[--inheritance->count].fd);
+}
+
 int inheritance_new(struct custody *custody, struct inheritance **ret)
 {
 	struct inheritance *inheritance = calloc(1, sizeof *inheritance);
@@ -61,8 +69,8 @@ int inheritance_new(struct custody *custody, struct inheritance **ret)
 	inheritance->custody = custody;
 	r = custody_take(custody, collect, inheritance);
 	if (r < 0) {
-		inheritance_free(inheritance);
-		return r;
+		log_warning("what gmemd-keeper holds could not be taken: %s", strerror(-r));
+		close_all(inheritance);
 	}
 	if (inheritance->count > 0)
 		qsort(inheritance->files, inheritance->count, sizeof *inheritance->files, compare);
@@ -74,8 +82,7 @@ struct inheritance *inheritance_free(struct inheritance *inheritance)
 {
 	if (!inheritance)
 		return NULL;
-	for (size_t i = 0; i < inheritance->count; i++)
-		fd_close(inheritance->files[i].fd);
+	close_all(inheritance);
 	free(inheritance->files);
 	free(inheritance);
 	return NULL;

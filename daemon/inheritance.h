@@ -11,7 +11,8 @@
 
 struct inheritance;
 
-/* All of it; empty where there is no keeper. -ENOMEM, or why it could not be had. */
+/* All of it; empty where there is no keeper, or one that ends amid it: half of what was held says
+ * nothing. -ENOMEM. */
 int inheritance_new(struct custody *custody, struct inheritance **ret);
 /* Closes what was not taken. Takes NULL, returns NULL. */
 struct inheritance *inheritance_free(struct inheritance *inheritance);

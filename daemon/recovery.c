@@ -147,9 +147,13 @@ static int recover_slot(struct vm *vm, const struct slot_record *record, struct 
 		.shared_offset = record->shared_offset,
 		.flags = record->flags,
 	};
+	bool whole = !request.memory == !record->memory &&
+		     !request.shared_memory == !record->shared_memory;
 	struct slot *other;
-	int r = slot_check(vm, &request, &other) == SLOT_FITS ? slot_new(vm, &request, ret)
-							      : -EEXIST;
+	int r = -ENOENT;
+
+	if (whole && slot_check(vm, &request, &other) == SLOT_FITS)
+		r = slot_new(vm, &request, ret);
 
 	if (r < 0)
 		log_vm_warning(vm->id, "slot %u could not be taken over", record->number);
@@ -463,12 +467,12 @@ void recovery_put_vms(struct gmemd *gmemd)
 	struct vm *vm;
 
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms) {
-		vm_put(vm);
 		RB_FOREACH (memory, memory_tree, &vm->memories) {
 			if (memory->fd >= 0)
 				custody_put_one(custody, CUSTODY_MEMORY, vm->number, memory->id,
 					memory->fd);
 		}
+		vm_put(vm); /* the last: where its ledger is, all else is */
 	}
 }
 

@@ -55,6 +55,7 @@ int succession_take_over(struct gmemd *gmemd)
 
 	if (!gmemd->custody)
 		return 0;
+	gmemd->predecessors_keeper = custody_keepers(gmemd->custody);
 	r = inheritance_new(gmemd->custody, &gmemd->inheritance);
 	if (r == 0)
 		r = peer_ledger_new(gmemd->custody, gmemd->inheritance, &gmemd->peer_ledger);
@@ -77,6 +78,9 @@ void succession_finish(struct gmemd *gmemd)
 	peer_ledger_settle_rest(gmemd->peer_ledger);
 	recovered->dropped = inheritance_drop_rest(gmemd->inheritance);
 	gmemd->inheritance = inheritance_free(gmemd->inheritance);
+	/* Another keeper has not what was taken over since it came. */
+	if (custody_keepers(gmemd->custody) != gmemd->predecessors_keeper)
+		put_all(gmemd->custody, gmemd);
 	lift_limits(gmemd, false);
 	recovery_finish(gmemd);
 	if (recovered->vms > 0 || recovered->peers > 0 || recovered->dropped > 0)

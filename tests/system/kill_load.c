@@ -52,6 +52,19 @@ static uint64_t chance_of(struct worker *worker, uint64_t below)
 	return peer_random(&worker->chance, below);
 }
 
+/* Fails with what gmemd has of the VM. */
+static void need(int r, const char *what)
+{
+	char params[64], *view, error[1024];
+
+	if (r >= 0)
+		return;
+	snprintf(error, sizeof error, "%s", gmem_last_error());
+	snprintf(params, sizeof params, "{\"vm\":\"%s\"}", gmem_vm_id(vm));
+	peer_fail("%s: %s: %s, %s; %s", peer.name, what, strerror(-r), error,
+		gmem_call(gmem, "vm.get", params, &view) == 0 ? view : "no view");
+}
+
 /* Content */
 
 static void write_page(struct worker *worker, struct held *held, uint64_t page)
@@ -138,8 +151,7 @@ static void map(struct held *held)
 {
 	void *mapped;
 
-	peer_need(gmem_memory_map(
-			  held->memory, 0, held->pages * PAGE, PROT_READ | PROT_WRITE, &mapped),
+	need(gmem_memory_map(held->memory, 0, held->pages * PAGE, PROT_READ | PROT_WRITE, &mapped),
 		"mapping memory");
 	held->bytes = mapped;
 	held->contents = calloc(held->pages, sizeof *held->contents);
@@ -169,7 +181,7 @@ static void create(struct worker *worker)
 		__atomic_store_n(&refused, true, __ATOMIC_RELAXED);
 		return;
 	}
-	peer_need(r, "creating memory");
+	need(r, "creating memory");
 	map(held);
 	for (uint64_t page = 0; page < held->pages && page < PAGES; page++)
 		write_page(worker, held, page);
@@ -180,7 +192,7 @@ static void close_memory(struct worker *worker, struct held *held)
 	check_content(held);
 	munmap(held->bytes, held->pages * PAGE);
 	peer_doing(worker->thread, "closing memory %" PRIu64, gmem_memory_id(held->memory));
-	peer_need(gmem_memory_close(held->memory), "closing memory");
+	need(gmem_memory_close(held->memory), "closing memory");
 	peer_done(worker->thread);
 	held->memory = gmem_memory_free(held->memory);
 	free(held->contents);
@@ -215,7 +227,7 @@ static void preallocate(struct worker *worker)
 		return;
 	snprintf(params, sizeof params, "{\"memory\":%" PRIu64 "}", gmem_memory_id(held->memory));
 	peer_doing(worker->thread, "memory.preallocate %s", params);
-	peer_need(gmem_call(gmem, "memory.preallocate", params, &result), "memory.preallocate");
+	need(gmem_call(gmem, "memory.preallocate", params, &result), "memory.preallocate");
 	peer_done(worker->thread);
 	free(result);
 }
@@ -231,7 +243,7 @@ static void reclaim(struct worker *worker)
 	count = 1 + chance_of(worker, held->pages - from);
 	peer_doing(worker->thread, "reclaiming %" PRIu64 " pages of memory %" PRIu64, count,
 		gmem_memory_id(held->memory));
-	peer_need(gmem_memory_reclaim(held->memory, from * PAGE, count * PAGE, NULL), "reclaiming");
+	need(gmem_memory_reclaim(held->memory, from * PAGE, count * PAGE, NULL), "reclaiming");
 	peer_done(worker->thread);
 	memset(&held->contents[from], 0, count * sizeof *held->contents);
 	check_content(held);
@@ -288,7 +300,7 @@ static void bind_slot(struct worker *worker)
 	else if (!of_some_memory(worker, &slot))
 		return;
 	peer_doing(worker->thread, "binding slot %u", number);
-	peer_need(gmem_slot_bind(vm, &slot), "binding a slot");
+	need(gmem_slot_bind(vm, &slot), "binding a slot");
 	peer_done(worker->thread);
 	worker->slots[index] = slot;
 	worker->bound[index] = true;
@@ -299,7 +311,7 @@ static void unbind_slot(struct worker *worker, int index)
 	if (index < 0)
 		return;
 	peer_doing(worker->thread, "unbinding slot %u", worker->slots[index].slot);
-	peer_need(gmem_slot_unbind(vm, worker->slots[index].slot), "unbinding a slot");
+	need(gmem_slot_unbind(vm, worker->slots[index].slot), "unbinding a slot");
 	peer_done(worker->thread);
 	worker->bound[index] = false;
 }

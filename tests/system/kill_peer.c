@@ -47,7 +47,7 @@ static _Noreturn void say_and_end(const char *text)
 
 void peer_fail(const char *format, ...)
 {
-	char text[4096];
+	char text[16384];
 	va_list arguments;
 
 	va_start(arguments, format);
