@@ -171,13 +171,40 @@ static bool must_stall(int fd)
 	return poll(&event, 1, 0) == 0;
 }
 
-static void attend(struct keeper_server *server, struct keeper_connection *connection)
+/*
+ * Carries out all that a peer has sent before its end, though nobody reads the answers. First the
+ * kernel tells, once, that some of them were not read; what was sent comes after that.
+ */
+static void finish(struct keeper_server *server, struct keeper_connection *connection)
 {
-	connection->stalled = must_stall(connection->fd);
-	if (connection->stalled || serve(server, connection->fd) == 0)
-		return;
+	struct keeper_packet request;
+	unsigned ends = 0;
+	int r = 0;
+
+	while (ends < 2 && (r == 0 || r == -EPIPE || r == -ECONNRESET)) {
+		r = keeper_packet_receive(connection->fd, &request);
+		ends += r == -ECONNRESET;
+		if (r < 0)
+			continue;
+		r = serve_request(server, connection->fd, &request);
+		keeper_packet_clear(&request);
+	}
 	connection->fd = fd_close(connection->fd);
 	connection->stalled = false;
+}
+
+static void attend(struct keeper_server *server, struct keeper_connection *connection)
+{
+	int r;
+
+	connection->stalled = must_stall(connection->fd);
+	if (connection->stalled)
+		return;
+	r = serve(server, connection->fd);
+	if (r == -EPIPE || r == -ECONNRESET)
+		finish(server, connection);
+	else if (r < 0)
+		connection->fd = fd_close(connection->fd);
 }
 
 static struct keeper_connection *free_connection(struct keeper_server *server)
@@ -247,11 +274,18 @@ static int prepare(const struct keeper_server *server, struct pollfd *events)
 	return server->idle_seconds < 0 || in_use(server) ? -1 : server->idle_seconds * 1000;
 }
 
-/* Connections first: one that has ended makes room for the next. */
+/* Who has ended comes first: a successor must find all that was done by then. Connections come
+ * before the listener: one that has ended makes room for the next. */
 static void dispatch(struct keeper_server *server, const struct pollfd *events)
 {
+	const struct pollfd *polled = events + POLL_CONNECTIONS;
+
 	for (unsigned i = 0; i < KEEPER_CONNECTIONS; i++) {
-		if (events[POLL_CONNECTIONS + i].revents != 0)
+		if (polled[i].revents & POLLHUP)
+			finish(server, &server->connections[i]);
+	}
+	for (unsigned i = 0; i < KEEPER_CONNECTIONS; i++) {
+		if (polled[i].revents != 0 && server->connections[i].fd >= 0)
 			attend(server, &server->connections[i]);
 	}
 	if (events[POLL_LISTENER].revents != 0)

@@ -356,6 +356,22 @@ def killed():
             empty(peer)
 
 
+@test("what a peer has sent before its end is carried out before the next one is served")
+def sent_before_its_end():
+    count = 60
+    for turn in range(1, 30):
+        gone = KeeperPeer(keeper.path)
+        for i in range(count):
+            gone.send(request(PUT, [(turn, 2, i)]), files[:1])
+        gone.send(request(DROP, [(turn, 2, 0)]))
+        gone.socket.close()  # with answers that were not read
+        with keeper.peer() as peer:
+            held = peer.take_all()
+            close_all(held.values())
+            equal(len(held), count - 1, "held")
+            empty(peer)
+
+
 @test("it leaks nothing in 10,000 operations")
 def leaks():
     chance = random.Random(2)
