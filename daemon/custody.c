@@ -61,6 +61,8 @@ static void keeper_event(evutil_socket_t fd, short what, void *context)
  * has not passed itself. */
 static unsigned put_flags(const struct keeper_id *id)
 {
+	if (id->kind == CUSTODY_VM_PROCESS)
+		return KEEPER_LIFE;
 	return id->kind == CUSTODY_LISTENER && id->member > 0 ? KEEPER_STORE : 0;
 }
 

@@ -20,7 +20,8 @@ enum custody_kind {
 	CUSTODY_LISTENER = 1, /* owner: which; member: the inode of its path, 0: passed */
 	CUSTODY_PEER,         /* owner: the peer's number */
 	CUSTODY_PEERS,        /* what there is of all of them */
-	CUSTODY_VM_LEDGER,    /* owner of this and those below: the VM's number */
+	/* owner of this and those below: the VM's number, whose process's life they share */
+	CUSTODY_VM_LEDGER = KEEPER_OWNED_KINDS,
 	CUSTODY_VM_FRAMES,
 	CUSTODY_VM_MAILBOX,
 	CUSTODY_VM_GATE,

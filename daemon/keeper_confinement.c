@@ -4,6 +4,7 @@
  */
 #include "daemon/keeper_confinement.h"
 
+#include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <seccomp.h>
@@ -126,8 +127,24 @@ static int filter_calls(void)
 	return r;
 }
 
+static int give_up_capabilities(void)
+{
+	capng_select_t what;
+
+	if (capng_get_caps_process() < 0)
+		return -EPERM;
+	what = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) ? CAPNG_SELECT_BOTH
+								   : CAPNG_SELECT_CAPS;
+	capng_clear(what);
+	return capng_apply(what) < 0 ? -EPERM : 0;
+}
+
 int confinement_enter(void)
 {
+	int r = give_up_capabilities();
+
+	if (r < 0)
+		return r;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
 	return SANITIZED ? 0 : filter_calls();

@@ -3,7 +3,7 @@
  * What the keeper takes from the host at its start, and what it gives up then.
  *
  * It raises how many files it may hold and asks the kernel to kill others first when memory runs
- * out. Then it can gain no privilege, and its seccomp filter leaves it what holding fds takes: its
+ * out. Then it has no capability and can gain no privilege, and its seccomp filter leaves it what holding fds takes: its
  * sockets, its memory, removing its own socket, ending. It can't open a file, run a program or make
  * a process. Any other call fails with EPERM, for a keeper that ends takes its fds with it. A build
  * with sanitizers has no filter: they need more.

@@ -55,7 +55,7 @@ static void unstore(const struct held *held)
 
 static void release(struct held *held)
 {
-	if (held->stored)
+	if (held->flags & KEEPER_STORE)
 		unstore(held);
 	fd_close(held->fd);
 	free(held);
@@ -73,23 +73,34 @@ void holding_clear(struct holding *holding)
 
 	RB_FOREACH_SAFE (held, held_tree, &holding->tree, next) {
 		RB_REMOVE(held_tree, &holding->tree, held);
-		held->stored = false;
+		held->flags = 0;
 		release(held);
 	}
-	holding->count = 0;
+	holding->count = holding->n_lives = 0;
+}
+
+static bool lives(const struct held *held)
+{
+	return held->flags & KEEPER_LIFE;
+}
+
+static void take_out(struct holding *holding, struct held *held)
+{
+	RB_REMOVE(held_tree, &holding->tree, held);
+	holding->count--;
+	holding->n_lives -= lives(held);
+	release(held);
 }
 
 static void insert(struct holding *holding, struct held *held)
 {
 	struct held *old = RB_FIND(held_tree, &holding->tree, held);
 
-	if (old) {
-		RB_REMOVE(held_tree, &holding->tree, old);
-		release(old);
-		holding->count--;
-	}
+	if (old)
+		take_out(holding, old);
 	RB_INSERT(held_tree, &holding->tree, held);
 	holding->count++;
+	holding->n_lives += lives(held);
 }
 
 static int allocate(struct held **ret, unsigned count)
@@ -105,8 +116,8 @@ static int allocate(struct held **ret, unsigned count)
 	return 0;
 }
 
-int holding_put(
-	struct holding *holding, const struct keeper_id *ids, int *fds, unsigned count, bool stored)
+int holding_put(struct holding *holding, const struct keeper_id *ids, int *fds, unsigned count,
+	unsigned flags)
 {
 	struct held *held[KEEPER_BATCH];
 	size_t added = 0;
@@ -120,10 +131,10 @@ int holding_put(
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < count; i++) {
-		*held[i] = (struct held){.id = ids[i], .fd = fds[i], .stored = stored};
+		*held[i] = (struct held){.id = ids[i], .fd = fds[i], .flags = flags};
 		fds[i] = -1; /* taken over */
 		insert(holding, held[i]);
-		if (stored)
+		if (flags & KEEPER_STORE)
 			store(held[i]);
 	}
 	return 0;
@@ -153,7 +164,7 @@ int holding_accept(struct holding *holding, const struct keeper_id *listener,
 	if (fd < 0)
 		return -errno;
 	accepted = fd;
-	r = holding_put(holding, connection, &fd, 1, /* stored= */ false);
+	r = holding_put(holding, connection, &fd, 1, /* flags= */ 0);
 	if (r == 0)
 		*ret_fd = accepted;
 	return r;
@@ -163,11 +174,49 @@ void holding_drop(struct holding *holding, const struct keeper_id *id)
 {
 	struct held *held = find(holding, id);
 
-	if (!held)
-		return;
-	RB_REMOVE(held_tree, &holding->tree, held);
-	holding->count--;
-	release(held);
+	if (held)
+		take_out(holding, held);
+}
+
+static void drop_owned(struct holding *holding, uint64_t owner)
+{
+	struct held *held, *next;
+
+	RB_FOREACH_SAFE (held, held_tree, &holding->tree, next) {
+		if (held->id.owner == owner && held->id.kind >= KEEPER_OWNED_KINDS)
+			take_out(holding, held);
+	}
+}
+
+size_t holding_lives(const struct holding *holding, struct pollfd *events)
+{
+	struct held *held;
+	size_t n = 0;
+
+	RB_FOREACH (held, held_tree, (struct held_tree *)&holding->tree) {
+		if (lives(held))
+			events[n++] = (struct pollfd){.fd = held->fd, .events = POLLIN};
+	}
+	return n;
+}
+
+static bool has_ended(const struct held *held)
+{
+	return lives(held) && waits(held->fd);
+}
+
+void holding_drop_ended(struct holding *holding)
+{
+	struct held *held = RB_MIN(held_tree, &holding->tree);
+
+	while (held) {
+		struct keeper_id id = held->id;
+
+		if (has_ended(held))
+			drop_owned(holding, held->id.owner);
+		/* The one after it may be gone, too. */
+		held = (struct held *)holding_after(holding, &id);
+	}
 }
 
 const struct held *holding_after(const struct holding *holding, const struct keeper_id *id)
@@ -195,7 +244,7 @@ int holding_restore(struct holding *holding, const char *name, int fd)
 	held = malloc(sizeof *held);
 	if (!held)
 		return -ENOMEM;
-	*held = (struct held){.id = id, .fd = fd, .stored = true};
+	*held = (struct held){.id = id, .fd = fd, .flags = KEEPER_STORE};
 	insert(holding, held);
 	return 0;
 }

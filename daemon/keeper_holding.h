@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include <stdbool.h>
+#include <poll.h>
 #include <stddef.h>
 
 #include "daemon/keeper_protocol.h"
@@ -16,7 +16,7 @@ struct held {
 	RB_ENTRY(held) link;
 	struct keeper_id id;
 	int fd;
-	bool stored;
+	unsigned flags; /* of enum keeper_flag: that it was put with */
 };
 
 RB_HEAD(held_tree, held);
@@ -24,21 +24,27 @@ RB_HEAD(held_tree, held);
 struct holding {
 	struct held_tree tree;
 	size_t count, limit;
+	size_t n_lives; /* of those with KEEPER_LIFE */
 };
 
 void holding_init(struct holding *holding, size_t limit);
 /* Closes all. What the service manager has stored stays there. */
 void holding_clear(struct holding *holding);
 
-/* Takes all of the fds over, which are -1 then, or, where it fails, none. -EMFILE past the limit,
- * -ENOMEM. */
-int holding_put(
-	struct holding *holding, const struct keeper_id *ids, int *fds, unsigned count, bool store);
+/* Takes all of the fds over, which are -1 then, or, where it fails, none. flags: of enum
+ * keeper_flag. -EMFILE past the limit, -ENOMEM. */
+int holding_put(struct holding *holding, const struct keeper_id *ids, int *fds, unsigned count,
+	unsigned flags);
 /* Accepts a connection at a listening socket that it holds, and holds it as an id. *ret_fd stays
  * the holding's. -EAGAIN where none waits, -ENOENT where it holds no such socket, -EMFILE. */
 int holding_accept(struct holding *holding, const struct keeper_id *listener,
 	const struct keeper_id *connection, int *ret_fd);
 void holding_drop(struct holding *holding, const struct keeper_id *id);
+
+/* What to wait for, of n_lives of them: the ends of processes. Returns how many there are. */
+size_t holding_lives(const struct holding *holding, struct pollfd *events);
+/* Drops what is of processes that have ended. */
+void holding_drop_ended(struct holding *holding);
 
 /* The first one after an id, or of all where it is NULL. NULL where there is none. */
 const struct held *holding_after(const struct holding *holding, const struct keeper_id *id);

@@ -23,7 +23,8 @@
 /* Its own files, those of a packet on its way, and some to spare. */
 #define FILES_RESERVED 64
 
-#define IDLE_SECONDS     5
+/* Enough for a gmemd that is started again by hand. */
+#define IDLE_SECONDS     10
 #define IDLE_SECONDS_MAX 3600
 
 struct options {
@@ -49,8 +50,8 @@ static const char usage[] =
 	"Holds gmemd's file descriptors while gmemd is away.\n"
 	"\n"
 	"  --runtime-directory=DIR     where its socket is (" DEFAULT_RUNTIME_DIRECTORY ")\n"
-	"  --exit-when-idle[=SECONDS]  end when it has held nothing, and nobody was connected,\n"
-	"                              for so long (5)\n"
+	"  --exit-when-idle[=SECONDS]  end when nobody was connected for so long (10), unless it\n"
+	"                              holds anything of a process that lives\n"
 	"  --background                return as soon as it serves, or another one does\n"
 	"  --help, --version\n";
 
@@ -191,7 +192,11 @@ static int confine_and_serve(struct keeper_server *server, int ready)
 static int run(const struct options *options, int ready)
 {
 	size_t files = confinement_raise_files();
-	struct keeper_server server = {.idle_seconds = options->idle_seconds};
+	struct keeper_server server = {
+		.grace_seconds =
+			options->idle_seconds < 0 ? IDLE_SECONDS : (unsigned)options->idle_seconds,
+		.exits = options->idle_seconds >= 0,
+	};
 	struct keeper_listener listener;
 	cleanup_fd int signals = -1;
 	struct holding holding;

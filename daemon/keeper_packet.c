@@ -130,7 +130,7 @@ static bool counts_valid(const struct keeper_header *header, unsigned n_fds)
 int keeper_request_check(const struct keeper_packet *packet)
 {
 	const struct keeper_header *header = &packet->message.header;
-	uint32_t flags = header->operation == KEEPER_PUT ? KEEPER_STORE : 0;
+	uint32_t flags = header->operation == KEEPER_PUT ? KEEPER_STORE | KEEPER_LIFE : 0;
 
 	if (!from_keeper_protocol(packet))
 		return -EBADMSG;

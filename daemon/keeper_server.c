@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -18,7 +19,12 @@
 /* How long it accepts nobody when the host has no file left for a connection. */
 #define REST_MILLISECONDS 100
 
-enum { POLL_SIGNALS, POLL_LISTENER, POLL_CONNECTIONS };
+enum {
+	POLL_SIGNALS,
+	POLL_LISTENER,
+	POLL_CONNECTIONS,
+	POLL_FIXED = POLL_CONNECTIONS + KEEPER_CONNECTIONS
+};
 
 static uint64_t now(void)
 {
@@ -85,8 +91,8 @@ static void carry_out(
 		answer_hello(server, answer);
 		break;
 	case KEEPER_PUT:
-		answer->message.header.result = holding_put(server->holding, ids, request->fds,
-			header->count, header->flags & KEEPER_STORE);
+		answer->message.header.result = holding_put(
+			server->holding, ids, request->fds, header->count, header->flags);
 		break;
 	case KEEPER_DROP:
 		for (uint32_t i = 0; i < header->count; i++)
@@ -248,17 +254,16 @@ static void accept_connection(struct keeper_server *server)
 
 /* The loop */
 
-static bool in_use(const struct keeper_server *server)
+static bool is_connected(const struct keeper_server *server)
 {
 	for (unsigned i = 0; i < KEEPER_CONNECTIONS; i++) {
 		if (server->connections[i].fd >= 0)
 			return true;
 	}
-	return server->holding->count > 0;
+	return false;
 }
 
-/* What to wait for, and how long: milliseconds, -1 for ever. */
-static int prepare(const struct keeper_server *server, struct pollfd *events)
+static void prepare(const struct keeper_server *server, struct pollfd *events)
 {
 	events[POLL_SIGNALS] = (struct pollfd){.fd = server->signals, .events = POLLIN};
 	events[POLL_LISTENER] =
@@ -269,9 +274,6 @@ static int prepare(const struct keeper_server *server, struct pollfd *events)
 		events[POLL_CONNECTIONS + i] = (struct pollfd){
 			.fd = connection->fd, .events = connection->stalled ? POLLOUT : POLLIN};
 	}
-	if (server->resting)
-		return REST_MILLISECONDS;
-	return server->idle_seconds < 0 || in_use(server) ? -1 : server->idle_seconds * 1000;
 }
 
 /* Who has ended comes first: a successor must find all that was done by then. Connections come
@@ -292,21 +294,67 @@ static void dispatch(struct keeper_server *server, const struct pollfd *events)
 		accept_connection(server);
 }
 
+/* Milliseconds until it is given up that a gmemd comes; -1: one is connected. */
+static int patience(struct keeper_server *server)
+{
+	uint64_t waited;
+
+	if (is_connected(server)) {
+		server->last_connected = now();
+		return -1;
+	}
+	waited = (now() - server->last_connected) / 1000000;
+	return waited < (uint64_t)server->grace_seconds * 1000
+		       ? (int)(server->grace_seconds * 1000 - waited) + 1
+		       : 0;
+}
+
+/* For the end of a process, too. Without memory for that it looks every now and then. */
+static int wait_for_ends(const struct keeper_server *server, struct pollfd *events, int timeout)
+{
+	size_t n = POLL_FIXED + server->holding->n_lives;
+	cleanup_free struct pollfd *all = calloc(n, sizeof *all);
+	int ready;
+
+	if (!all)
+		return poll(events, POLL_FIXED, REST_MILLISECONDS);
+	memcpy(all, events, POLL_FIXED * sizeof *all);
+	holding_lives(server->holding, all + POLL_FIXED);
+	ready = poll(all, n, timeout);
+	memcpy(events, all, POLL_FIXED * sizeof *all);
+	return ready;
+}
+
+/* Whether it is of no use any more: what is held is of ended processes, or of none. */
+static bool given_up(struct keeper_server *server)
+{
+	struct pollfd waiting = {.fd = server->listener, .events = POLLIN};
+
+	holding_drop_ended(server->holding);
+	return server->exits && server->holding->n_lives == 0 && poll(&waiting, 1, 0) == 0;
+}
+
 static int loop(struct keeper_server *server)
 {
-	struct pollfd events[POLL_CONNECTIONS + KEEPER_CONNECTIONS];
+	struct pollfd events[POLL_FIXED];
+	int wait, ready;
 
 	for (;;) {
-		int timeout = prepare(server, events);
-		int ready = poll(events, POLL_CONNECTIONS + KEEPER_CONNECTIONS, timeout);
-
+		wait = patience(server);
+		if (wait == 0 && given_up(server))
+			return 0;
+		prepare(server, events);
+		if (wait != 0)
+			ready = poll(
+				events, POLL_FIXED, server->resting ? REST_MILLISECONDS : wait);
+		else
+			ready = wait_for_ends(
+				server, events, server->resting ? REST_MILLISECONDS : -1);
 		if (ready < 0 && errno != EINTR)
 			return -errno;
 		if (ready < 0)
 			continue;
 		if (events[POLL_SIGNALS].revents != 0)
-			return 0;
-		if (ready == 0 && !server->resting)
 			return 0;
 		server->resting = false;
 		dispatch(server, events);
@@ -317,7 +365,7 @@ int keeper_server_run(struct keeper_server *server)
 {
 	int r;
 
-	server->started = now();
+	server->started = server->last_connected = now();
 	for (unsigned i = 0; i < KEEPER_CONNECTIONS; i++)
 		server->connections[i] = (struct keeper_connection){.fd = -1};
 	r = loop(server);

@@ -23,9 +23,12 @@ struct keeper_connection {
 struct keeper_server {
 	struct holding *holding;
 	int listener, signals; /* not owned */
-	int idle_seconds;      /* it ends when it was of no use for so long; -1: it doesn't */
-	uint64_t started;      /* CLOCK_MONOTONIC, nanoseconds */
-	bool resting;          /* accepts nobody for a moment */
+	/* How long nobody may be connected until what is of ended processes is dropped. */
+	unsigned grace_seconds;
+	bool exits;              /* when it then holds nothing of one that lives */
+	uint64_t last_connected; /* CLOCK_MONOTONIC, nanoseconds */
+	uint64_t started;        /* CLOCK_MONOTONIC, nanoseconds */
+	bool resting;            /* accepts nobody for a moment */
 	struct keeper_connection connections[KEEPER_CONNECTIONS];
 };
 

@@ -324,12 +324,16 @@ void vm_fix_mailbox(const struct vm *vm)
 void vm_put(struct vm *vm)
 {
 	const int fds[] = {vm->ledger ? ledger_fd(vm->ledger) : -1, vm->frames,
-		vm->mailbox ? mailbox_write_fd(vm->mailbox) : -1, vm->listener, vm->process.pidfd};
-	struct keeper_id ids[5];
-	int there[5];
+		vm->mailbox ? mailbox_write_fd(vm->mailbox) : -1, vm->listener};
+	struct keeper_id ids[4];
+	int there[4];
 	size_t count = 0;
 
-	for (unsigned i = 0; vm->ledger && i < 5; i++) {
+	if (!vm->ledger)
+		return;
+	custody_post_one(
+		vm->registry->custody, CUSTODY_VM_PROCESS, vm->number, 0, vm->process.pidfd);
+	for (unsigned i = 0; i < 4; i++) {
 		if (fds[i] < 0)
 			continue;
 		ids[count] = (struct keeper_id){CUSTODY_VM_LEDGER + i, vm->number, 0};

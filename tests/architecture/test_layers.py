@@ -118,7 +118,7 @@ def exported_symbols():
 
 
 def wrong_keeper():
-    """gmemd-keeper uses its own files, the kernel's, and two libraries."""
+    """gmemd-keeper uses its own files, the kernel's, and three libraries."""
     for path, kind, name in includes("daemon"):
         if not path.name.startswith("keeper_"):
             continue
@@ -129,7 +129,7 @@ def wrong_keeper():
         ["readelf", "-d", str(BUILD / "daemon/gmemd-keeper")], check=True, capture_output=True, text=True
     ).stdout
     for name in re.findall(r"\(NEEDED\).*\[(.*)\]", output):
-        if not re.match(r"lib(c|systemd|seccomp|asan|ubsan|gcc_s)\.so", name):
+        if not re.match(r"lib(c|cap-ng|systemd|seccomp|asan|ubsan|gcc_s)\.so", name):
             yield f"gmemd-keeper needs {name}"
 
 

@@ -15,7 +15,7 @@ import time
 from gmemtest import keeper as protocol
 from gmemtest import linux
 from gmemtest.child import Child
-from gmemtest.keeper import ACCEPT, BATCH, DROP, HELLO, MORE, PUT, REFUSAL, STORE, TAKE, Keeper, KeeperPeer
+from gmemtest.keeper import ACCEPT, BATCH, DROP, HELLO, LIFE, MORE, OWNED, PUT, REFUSAL, STORE, TAKE, Keeper, KeeperPeer
 from gmemtest.keeper import header, request
 from gmemtest.tap import Skip, check, equal, main, note, test
 from gmemtest.wire import close_all
@@ -421,6 +421,17 @@ def second():
     again.stop()
 
 
+@test("it has no capability, and can get none")
+def capabilities():
+    with open("/proc/%d/status" % keeper.pid, encoding="utf-8") as file:
+        lines = dict(line.split(":\t") for line in file if line.startswith(("Cap", "NoNew")))
+    sets = {name: int(value, 16) for name, value in lines.items() if name.startswith("Cap")}
+    bounding = sets.pop("CapBnd")
+    equal(set(sets.values()), {0}, "sets")
+    check(bounding == 0 or os.geteuid() != 0, "bounding set %x" % bounding)
+    equal(int(lines["NoNewPrivs"]), 1, "no_new_privs")
+
+
 @test("SIGTERM ends it cleanly, whoever is connected and whatever is held")
 def terminated():
     one = Keeper()
@@ -433,6 +444,27 @@ def terminated():
     shutil.rmtree(one.directory)
 
 
+def sleeper():
+    """A process that does nothing, and has no file of ours, until it is ended."""
+    pid = os.fork()
+    if pid == 0:
+        linux.die_with_parent()
+        os.closerange(3, 4096)
+        signal.pause()
+        os._exit(0)
+    return pid
+
+
+def end_sleeper(pid):
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def held_by(one):
+    with one.peer() as peer:
+        return peer.held()
+
+
 @test("passed a socket, it serves there; it ends when it is of no use, and not before")
 def idle():
     directory = tempfile.mkdtemp(prefix="gmemd-test-")
@@ -442,13 +474,21 @@ def idle():
         listener.listen()
         peer = KeeperPeer(os.path.join(directory, "run"))  # who waits already when it starts
         one = Keeper("--exit-when-idle=0", directory=directory, listener=listener)
-    peer.ask(PUT, [(1, 1, 1)], files[:1])
+    life = os.pidfd_open(living := sleeper())
+    owned, other = (OWNED, 7, 0), (OWNED, 8, 0)
+    peer.ask(PUT, [(1, 7, 1), owned, (OWNED + 1, 7, 3), other], files[:4])
+    peer.ask(PUT, [(OWNED + 2, 7, 0)], [life], flags=LIFE)
     peer.close()
     with one.peer() as peer:
-        equal(peer.held(), 1, "held while nobody was connected")
-        peer.ask(DROP, [(1, 1, 1)])
-        equal(peer.held(), 0, "held")
+        equal(peer.held(), 5, "held while nobody was connected")
         equal(os.listdir(one.path), ["keeper.sock"], "what it has made")
+        other_life = os.pidfd_open(other_living := sleeper())
+        peer.ask(PUT, [(OWNED + 2, 8, 0)], [other_life], flags=LIFE)
+        end_sleeper(living)
+        equal(peer.held(), 6, "held while somebody is connected, whoever ends")
+    eventually(lambda: held_by(one) == 3, "what the process's was is dropped")
+    end_sleeper(other_living)
+    close_all((life, other_life))
     equal(one.wait(), 0, "status")
     check(os.path.exists(os.path.join(one.path, "keeper.sock")), "it has removed the socket")
     equal(one.log(), "", "log")

@@ -42,7 +42,7 @@ LIMIT = 60 if SANITIZED else 20
 GATES = ("required", "required", "required", "none")
 
 # The kinds of what the keeper holds.
-LEDGER, FRAMES, MAILBOX, GATE, PROCESS, MEMORY = range(4, 10)
+LEDGER, FRAMES, MAILBOX, GATE, PROCESS, MEMORY = range(16, 22)
 WRONG_IN_LOG = SANITIZERS + ("could not be taken over", "can hold no more")
 
 host = None

@@ -16,7 +16,8 @@ from gmemtest.daemon import SANITIZERS
 from gmemtest.tap import Failed, check, note
 
 HELLO, PUT, DROP, TAKE, REFUSAL, ACCEPT = range(1, 7)
-STORE, MORE = 1, 2
+STORE, MORE, LIFE = 1, 2, 4
+OWNED = 16  # kinds from here on end with a life
 BATCH = 16
 MAGIC, VERSION = 0x4B4D4547, 1
 HEADER = struct.Struct("=IHHIiIIQ")
