@@ -30,7 +30,7 @@ from gmemtest.wire import Closed, close_all
 
 SANITIZED = is_sanitized()
 SEED = int(os.environ.get("KILLS_SEED", 0)) or random.SystemRandom().randrange(1, 1 << 32)
-KILLS = int(os.environ.get("KILLS_NUMBER", 0)) or (200 if SANITIZED else 1000)
+KILLS = int(os.environ.get("KILLS_NUMBER", 0)) or (500 if SANITIZED else 1000)
 # VMMs that open their VM amid the killing.
 OPENING = os.environ.get("KILLS_OPENING", "no") == "yes"
 BETWEEN_CHECKS = 25
@@ -126,6 +126,7 @@ class Process:
         self.index = field.counters.take()
         self.has_lost = False  # both have died since it has opened its VM
         self.state = None
+        self.opening = False  # amid the killing
         socket = "admin.sock" if role == "operator" else "gmemd.sock"
         program = os.path.join(os.environ["BUILD_DIR"], "tests", "system", "kill_load")
         self.process = subprocess.Popen(
@@ -156,9 +157,18 @@ class Process:
         self.say(line)
         return self.hear()
 
+    def has_said(self):
+        return bool(select.select([self.process.stdout], [], [], 0)[0])
+
     def is_well(self):
-        if select.select([self.process.stdout], [], [], 0)[0]:
+        if not self.opening and self.has_said():
             self.fail()
+
+    def join(self):
+        """After it has opened its VM, which may take until now."""
+        self.hear()
+        self.opening = False
+        self.ask("run")
 
     def fail(self):
         raise Failed("%s: %s" % (self.name, self.process.stdout.read().decode().strip()))
@@ -542,7 +552,8 @@ def check_all():
 def replace():
     """VMMs that can create nothing any more, and now and then another."""
     for vmm in list(field.vmms):
-        if vmm.state.get("gate") != "lost" and field.chance.random() > 0.1:
+        spare = len(field.vmms) > len(GATES)
+        if not spare and vmm.state.get("gate") != "lost" and field.chance.random() > 0.1:
             continue
         field.vmms.remove(vmm)
         if field.chance.random() < 0.5:
@@ -551,16 +562,26 @@ def replace():
             vmm.kill()
 
 
+def open_some(more):
+    """Where there are to be no more, all have to be open: both die soon."""
+    for vmm in field.vmms:
+        if vmm.opening and (not more or vmm.has_said()):
+            vmm.join()
+    if more and len(field.vmms) < 2 * len(GATES) and field.chance.random() < 0.5:
+        field.vmms.append(field.new("load", field.chance.choice(GATES)))
+        field.vmms[-1].opening = True
+
+
 def kill_some(number):
     """One span from check to check."""
     for i in range(number):
         for process in field.processes():
             process.is_well()
-        if OPENING and len(field.vmms) == len(GATES) and field.chance.random() < 0.1:
-            field.vmms.append(field.new("load", "required"))
+        if OPENING:
+            open_some(more=i < BETWEEN_CHECKS - 2 * LOSING)
         one_kill(may_lose=i >= BETWEEN_CHECKS - LOSING)
         if i == BETWEEN_CHECKS // 2:
-            field.kill_vmm()
+            field.kill_vmm()  # perhaps amid opening
 
 
 def all_kills():
