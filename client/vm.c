@@ -18,7 +18,8 @@
 #include "protocol/json.h"
 
 /* A signal must not interrupt it: the gate lets it through but once, and it fails with EINTR where
- * one is pending. */
+ * one is pending. Without signals EINTR is a gmemd's answer that was started amid it: then it has
+ * not been let through. */
 static int create_vm(int kvm_fd, unsigned long type)
 {
 	sigset_t all, before;
@@ -26,7 +27,9 @@ static int create_vm(int kvm_fd, unsigned long type)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	fd = ioctl(kvm_fd, KVM_CREATE_VM, type);
+	do
+		fd = ioctl(kvm_fd, KVM_CREATE_VM, type);
+	while (fd < 0 && errno == EINTR);
 	r = fd < 0 ? -errno : fd;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return r;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The random-kill test's guest: 32-bit, flat, without paging, from address 0 on. ebx is the size of what it sums, in
- * bytes; behind that is a word that it counts its passes in. Each pass tells the sum through port 0xe9. Each step of the sum
- * can be taken back, so that no change of a single word is lost in it.
+ * bytes; behind that is a word that it counts its passes in. Each pass tells the sum through port 0xe9. Each step of
+ * the sum can be taken back, so that no change of a single word is lost in it.
  */
 	.section .rodata
 	.globl kill_guest, kill_guest_end

@@ -185,8 +185,8 @@ static void start(void)
 	struct gmem_vm_options options = {.name = peer.name, .gate = peer.gate};
 	pthread_t thread;
 
+	gmem = peer_connect();
 	peer_doing(0, "opening the VM");
-	peer_need(gmem_connect(peer.socket, &gmem), "connecting");
 	peer_need(gmem_vm_open(gmem, &options, &vm), "opening the VM");
 	peer_idle(0);
 	create_memories();

@@ -359,8 +359,8 @@ static void start(void)
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		peer_need(workers[i].own == MAP_FAILED ? -errno : 0, "mmap");
 	}
+	gmem = peer_connect();
 	peer_doing(0, "opening the VM");
-	peer_need(gmem_connect(peer.socket, &gmem), "connecting");
 	peer_need(gmem_vm_open(gmem, &options, &vm), "opening the VM");
 	peer_idle(0);
 }

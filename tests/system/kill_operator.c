@@ -108,8 +108,8 @@ static void start(void)
 	char *result;
 
 	chance = peer.seed;
+	gmem = peer_connect();
 	peer_doing(0, "subscribing");
-	peer_need(gmem_connect(peer.socket, &gmem), "connecting");
 	peer_need(gmem_call(gmem, "event.subscribe", "{}", &result), "event.subscribe");
 	free(result);
 	peer_done(0);

@@ -234,6 +234,19 @@ int peer_main(const struct peer_role *of)
 	return EXIT_SUCCESS;
 }
 
+struct gmem *peer_connect(void)
+{
+	struct gmem *gmem;
+	int r;
+
+	peer_doing(0, "connecting");
+	while ((r = gmem_connect(peer.socket, &gmem)) == -ECONNREFUSED || r == -ENOENT)
+		usleep(1000);
+	peer_need(r, "connecting");
+	peer_idle(0);
+	return gmem;
+}
+
 /* Chance */
 
 uint64_t peer_mix(uint64_t number)

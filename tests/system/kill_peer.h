@@ -53,6 +53,9 @@ _Noreturn void peer_fail(const char *format, ...) __attribute__((format(printf, 
 /* Fails where r is negative. */
 void peer_need(int r, const char *what);
 
+/* Waits for a gmemd that serves. */
+struct gmem *peer_connect(void);
+
 /* From 0 to below. */
 uint64_t peer_random(uint64_t *state, uint64_t below);
 /* Any number, always the same for these. */
