@@ -6,7 +6,6 @@
  * policy, and kills it where there is no memory left; so that none of this befalls gmemd, which
  * starts it and tells it what to do (allocation.h). It ends when gmemd does.
  */
-#include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 
 #include "daemon/allocator_work.h"
+#include "daemon/capabilities.h"
 #include "daemon/node.h"
 #include "kernel/cleanup.h"
 
@@ -33,22 +33,6 @@ static int be_first_to_be_killed(void)
 	if (fd < 0 || write(fd, most, strlen(most)) < 0)
 		return -errno;
 	return 0;
-}
-
-/* A service manager may have denied capset(2), having left nothing to be given up. */
-static int give_up_privileges(void)
-{
-	bool may_bound;
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -errno;
-	if (capng_get_caps_process() < 0)
-		return -EPERM;
-	if (capng_have_capabilities(CAPNG_SELECT_CAPS) == CAPNG_NONE)
-		return 0;
-	may_bound = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
-	capng_clear(CAPNG_SELECT_BOTH);
-	return capng_apply(may_bound ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS) < 0 ? -EPERM : 0;
 }
 
 /* After privileges are given up, which could undo it; and the parent may have died before. */
@@ -79,7 +63,7 @@ static enum allocation_end run(struct allocation *allocation)
 	int r = be_first_to_be_killed();
 
 	if (r == 0)
-		r = give_up_privileges();
+		r = capabilities_give_up();
 	if (r == 0)
 		r = end_with_parent(allocation->parent);
 	if (r < 0)

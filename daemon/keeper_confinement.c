@@ -4,17 +4,16 @@
  */
 #include "daemon/keeper_confinement.h"
 
-#include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/capabilities.h"
 #include "kernel/cleanup.h"
 
 /* More is of no use, and a table of them would take memory. */
@@ -127,25 +126,11 @@ static int filter_calls(void)
 	return r;
 }
 
-static int give_up_capabilities(void)
-{
-	capng_select_t what;
-
-	if (capng_get_caps_process() < 0)
-		return -EPERM;
-	what = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) ? CAPNG_SELECT_BOTH
-								   : CAPNG_SELECT_CAPS;
-	capng_clear(what);
-	return capng_apply(what) < 0 ? -EPERM : 0;
-}
-
 int confinement_enter(void)
 {
-	int r = give_up_capabilities();
+	int r = capabilities_give_up();
 
 	if (r < 0)
 		return r;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -errno;
 	return SANITIZED ? 0 : filter_calls();
 }

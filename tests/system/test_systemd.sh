@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The project's own units under a real systemd: socket activation, hardening in force, a VMM as a service, the watchdog.
 set -u
-. "$(dirname "$0")/container.sh"
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/container.sh"
 
 work=$(mktemp -d)
 number=0
@@ -119,24 +120,19 @@ container_run journalctl -o json -u gmemd.service >"$work/output"
 grep -q '"GMEMD_VM":"vm-' "$work/output"
 report $? "the journal says which VM a line is about"
 
-# The keeper, which gmemd.service has pulled in, started by the first that connects.
-keep_in_container() { # operation
-	container_run python3 - "$1" <<-'EOF'
-		import array, os, socket, struct, sys
-		peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-		peer.settimeout(30)
-		peer.connect("/run/gmemd/keeper.sock")
-		operation, ids, fds = (2, struct.pack("=QQQ", 1, 2, 3), [0]) if sys.argv[1] == "put" else (4, b"", [])
-		header = struct.pack("=IHHIiIIQ", 0x4B4D4547, 1, operation, len(fds), 0, len(fds), 0, 0)
-		rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-		peer.sendmsg([header + ids], rights)
-		answer, control, _, _ = peer.recvmsg(4096, 256)
-		print(struct.unpack("=IHHIiIIQ", answer[:32])[4:6], answer[32:].hex(), len(control))
+# The keeper, which gmemd.service has pulled in. What is put here is nobody's.
+keep_in_container() { # put|held
+	container_run env "PYTHONPATH=$here" PYTHONDONTWRITEBYTECODE=1 python3 - "$1" <<-'EOF'
+		import sys
+		from gmemtest.keeper import PUT, STORE, KeeperPeer
+		peer, mine = KeeperPeer("/run/gmemd"), (15, 2, 3)
+		put = sys.argv[1] == "put"
+		sys.exit(peer.ask(PUT, [mine], [0], flags=STORE).result if put else mine not in peer.take_all())
 	EOF
 }
-[ "$(keep_in_container put)" = "(0, 0)  0" ] &&
+keep_in_container put >"$work/output" 2>&1 &&
 	[ "$(container_run stat -c '%a %U' /run/gmemd/keeper.sock)" = "600 gmemd" ]
-report $? "the keeper's socket is gmemd's, and starts it"
+report $? "the keeper's socket is gmemd's"
 
 keeper_pid=$(container_run systemctl show -P MainPID gmemd-keeper.service)
 container_run cat "/proc/$keeper_pid/status" | grep -E '^(Uid|CapBnd|Seccomp:)' | tr -s '[:blank:]' ' ' >"$work/output"
@@ -152,7 +148,7 @@ report $? "it runs as gmemd's user, with no capability, under its filter"
 [ "${keeper_pid:-0}" -gt 0 ] && container_run kill -KILL "$keeper_pid"
 held_again() {
 	[ "$(container_run systemctl show -P MainPID gmemd-keeper.service)" != "$keeper_pid" ] &&
-		[ "$(keep_in_container take)" = "(0, 1) 010000000000000002000000000000000300000000000000 1" ]
+		keep_in_container held
 }
 eventually held_again
 report $? "a killed keeper's successor has what was stored"
