@@ -15,7 +15,7 @@
 #include "kernel/memory_file.h"
 
 /* What one step takes of a file: some milliseconds' work where all its pages are there. */
-#define STEP (64ull << 20)
+#define PIECE (64ull << 20)
 
 struct bulk {
 	pthread_t thread;
@@ -108,8 +108,8 @@ static bool step(struct bulk_job *job)
 	struct bulk_range *range = &job->ranges[job->index];
 	uint64_t size = range->size - job->offset;
 
-	if (size > STEP)
-		size = STEP;
+	if (size > PIECE)
+		size = PIECE;
 	work(range, range->offset + job->offset, size);
 	job->offset += size;
 	if (job->offset == range->size) {

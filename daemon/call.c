@@ -9,6 +9,7 @@
 
 #include "daemon/backend.h"
 #include "daemon/conversion.h"
+#include "daemon/step.h"
 #include "daemon/vm_ledger.h"
 
 static const struct {
@@ -45,6 +46,7 @@ static int call_new(struct vm *vm, const struct call *wanted, struct call **ret)
 		free(call);
 		return r;
 	}
+	STEP("call: submitted");
 	call->progress = r;
 	call->id = ++vm->last_call;
 	TAILQ_INSERT_TAIL(&vm->calls, call, link);
@@ -178,7 +180,9 @@ struct call *call_free(struct call *call)
 	TAILQ_REMOVE(&call->vm->calls, call, link);
 	/* While a successor would find the call, it must find its entries. */
 	vm_ledger_forget_call(call);
+	STEP("call's end: noted");
 	vm_ledger_commit(call->vm);
+	STEP("call's end: committed");
 	if (!call->vm->registry->leaving)
 		call->vm->registry->backend->withdraw(call);
 	conversion_unref(call->conversion);

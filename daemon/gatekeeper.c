@@ -15,6 +15,7 @@
 #include "daemon/disposal.h"
 #include "daemon/log.h"
 #include "daemon/peer_ledger.h"
+#include "daemon/step.h"
 #include "daemon/verification.h"
 #include "daemon/vm_ledger.h"
 #include "kernel/cleanup.h"
@@ -53,6 +54,7 @@ static void refuse(
 	const char *name = ioctl_name(trap->request);
 
 	note_answer(vm, trap, TRAP_REFUSE);
+	STEP("trap: refusal decided");
 	gate_refuse(vm->listener, trap->id);
 	vm->refusals++;
 	if (vm->refusals <= REFUSALS_LOGGED)
@@ -124,7 +126,9 @@ static void let_vm_be_made(struct gmemd *gmemd, struct vm *vm, const struct gate
 	vm->gate = VM_GATE_ACTIVE;
 	vm->state = VM_RUNNING;
 	note_answer(vm, trap, TRAP_CONTINUE);
+	STEP("trapped KVM_CREATE_VM: decided");
 	if (gate_continue(vm->listener, trap->id) == 0) {
+		STEP("trapped KVM_CREATE_VM: let through");
 		log_vm_info(vm->id, "made behind its gate by process %d", vm->process.pid);
 		events_vm(&gmemd->events, vm, EVENT_VM_RUNNING);
 		return;
@@ -175,6 +179,7 @@ static void serve_create_vm(struct gmemd *gmemd, struct vm *vm, const struct gat
 	vm->trap.verifying = trap->id;
 	vm_ledger_note_vm(vm);
 	vm_ledger_commit(vm);
+	STEP("trapped KVM_CREATE_VM: being verified");
 }
 
 static const char *create_memory_fault(struct gmemd *gmemd, const struct vm *vm,
@@ -210,8 +215,11 @@ static void serve_create_memory(struct gmemd *gmemd, struct vm *vm, const struct
 	call->continued = true;
 	vm_ledger_note_call(call);
 	note_answer(vm, trap, TRAP_CONTINUE);
-	if (gate_continue(vm->listener, trap->id) == 0)
+	STEP("trapped KVM_CREATE_GUEST_MEMFD: decided");
+	if (gate_continue(vm->listener, trap->id) == 0) {
+		STEP("trapped KVM_CREATE_GUEST_MEMFD: let through");
 		return;
+	}
 	call->continued = false;
 	vm_ledger_note_call(call);
 	vm_ledger_commit(vm);
@@ -240,7 +248,9 @@ int gatekeeper_serve(struct gmemd *gmemd, struct vm *vm)
 	r = gate_receive(vm->listener, trap_room(gmemd, vm), &trap);
 	if (r < 0)
 		return r;
+	STEP("trap: received");
 	note_answer(vm, &trap, TRAP_UNDECIDED);
+	STEP("trap: noted");
 	if (trap.request == KVM_CREATE_VM)
 		serve_create_vm(gmemd, vm, &trap);
 	else if (trap.request == KVM_CREATE_GUEST_MEMFD)

@@ -22,6 +22,7 @@
 #include "daemon/log.h"
 #include "daemon/privileges.h"
 #include "daemon/slot.h"
+#include "daemon/step.h"
 #include "daemon/verification.h"
 #include "daemon/vm_ledger.h"
 #include "daemon/watch.h"
@@ -310,7 +311,9 @@ static void announce(struct gmemd *gmemd, struct vm *vm)
 	mailbox_clear_free(vm->mailbox);
 	vm_ledger_note_vm(vm);
 	vm_ledger_commit(vm);
+	STEP("vm.resume: committed");
 	vm_put(vm);
+	STEP("vm.resume: put");
 	log_vm_info(vm->id, "rebuilt as \"%s\" from what process %d of user %u has", vm->name,
 		vm->process.pid, vm->process.uid);
 	events_vm(&gmemd->events, vm, EVENT_VM_OPENED);
@@ -465,7 +468,9 @@ static int resume_lost(struct request *request)
 		r = rebuild(request, &label, &vm);
 	if (r < 0)
 		return r;
+	STEP("vm.resume: rebuilt");
 	r = resume_content(request, vm);
+	STEP("vm.resume: its content");
 	if (r == 0)
 		r = answer(request, vm);
 	if (r == 0)

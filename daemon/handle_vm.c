@@ -12,6 +12,7 @@
 #include "daemon/handler.h"
 #include "daemon/log.h"
 #include "daemon/release.h"
+#include "daemon/step.h"
 #include "daemon/vm_ledger.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
@@ -232,6 +233,7 @@ int handle_vm_gate(struct request *request)
 	}
 	request_take_fd(request, parameters->listener);
 	custody_put_one(vm->registry->custody, CUSTODY_VM_GATE, vm->number, 0, vm->listener);
+	STEP("gate: listener put");
 	vm_ledger_note_vm(vm);
 	gate_wake_in_sync(vm->listener);
 	return 0;

@@ -19,6 +19,7 @@
 #include "daemon/inheritance.h"
 #include "daemon/log.h"
 #include "daemon/peer_ledger.h"
+#include "daemon/step.h"
 #include "kernel/cleanup.h"
 
 #define LISTENERS 2
@@ -83,7 +84,9 @@ static int accept_connection(const struct listener *listener, struct peer_entry 
 	if (ledger) {
 		entry->number = peer_ledger_next_number(ledger);
 		peer_ledger_note(ledger, entry);
+		STEP("connection: noted");
 		r = accept_kept(listener, entry->number, ret_fd);
+		STEP("connection: accepted");
 	}
 	if (r < 0 && r != -EAGAIN) {
 		*ret_fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);

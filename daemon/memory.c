@@ -14,6 +14,7 @@
 #include "daemon/capacity.h"
 #include "daemon/commitment.h"
 #include "daemon/custody.h"
+#include "daemon/step.h"
 #include "daemon/vm_ledger.h"
 #include "kernel/cleanup.h"
 #include "kernel/model/model.h"
@@ -152,9 +153,11 @@ static int memory_take_new_file(struct memory *memory, int consume_fd)
 {
 	int r = memory_take_file(memory, consume_fd);
 
+	STEP("memory: file taken");
 	if (r == 0)
 		custody_put_one(memory->vm->registry->custody, CUSTODY_MEMORY, memory->vm->number,
 			memory->id, memory->fd);
+	STEP("memory: put");
 	return r;
 }
 
@@ -203,6 +206,7 @@ struct memory *memory_free(struct memory *memory)
 	vm_ledger_forget_memory(memory);
 	if (memory->fd >= 0)
 		custody_drop(vm->registry->custody, CUSTODY_MEMORY, vm->number, memory->id);
+	STEP("memory: dropped");
 	RB_REMOVE(memory_tree, &vm->memories, memory);
 	RB_REMOVE(memory_id_tree, &vm->registry->memories, memory);
 	if (memory->fd >= 0)

@@ -5,6 +5,7 @@
 #include "daemon/outcome.h"
 
 #include "daemon/conversion.h"
+#include "daemon/step.h"
 #include "daemon/vm_ledger.h"
 
 static void created(struct events *events, struct memory *memory, bool done)
@@ -78,6 +79,7 @@ int outcome_settle(
 	}
 	if (r < 0)
 		return r;
+	STEP("call's end: subject noted");
 	note_settled(call, done);
 	call_free(call);
 	*ret_discarded = discarded;

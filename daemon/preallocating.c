@@ -12,6 +12,7 @@
 #include "daemon/bulk.h"
 #include "daemon/deferral.h"
 #include "daemon/preallocation.h"
+#include "daemon/step.h"
 #include "protocol/json.h"
 
 struct preallocating {
@@ -264,6 +265,7 @@ int preallocating_start(
 		return r;
 	one = new_one(request, memory, size);
 	r = one ? start_helper(one, memory, offset, threads) : -ENOMEM;
+	STEP("memory.preallocate: begun");
 	if (r == 0) {
 		one->deferral = request_defer(request, DEFERRAL_WHENEVER, peer_gone, one);
 		r = one->deferral ? REQUEST_DEFERRED : -ENOMEM;

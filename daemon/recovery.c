@@ -18,6 +18,7 @@
 #include "daemon/peer_ledger.h"
 #include "daemon/record.h"
 #include "daemon/release.h"
+#include "daemon/step.h"
 #include "daemon/vm_ledger.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
@@ -409,7 +410,9 @@ static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, struct inheri
 	r = make_vm(gmemd, *ledger, inheritance, &vm);
 	if (r < 0)
 		return r;
+	STEP("recovery of a VM: made");
 	recover_content(vm, *ledger, inheritance);
+	STEP("recovery of a VM: its content");
 	recovered->vms++;
 	recovered->memories += vm->n_memories;
 	r = keep_ledger(vm, ledger);
@@ -420,8 +423,11 @@ static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, struct inheri
 		vm_free(vm);
 		return r;
 	}
+	STEP("recovery of a VM: ledger");
 	settle_traps(gmemd, vm);
+	STEP("recovery of a VM: traps");
 	settle_calls(gmemd, vm);
+	STEP("recovery of a VM: calls");
 	vm_ledger_note_vm(vm);
 	vm_ledger_commit(vm);
 	return 0;
@@ -444,6 +450,8 @@ static void recover_all(
 		int fd = inheritance_take(inheritance, CUSTODY_VM_LEDGER, id->owner, 0);
 		struct ledger *ledger = NULL;
 		int r;
+
+		STEP("recovery of a VM: begun");
 
 		r = ledger_open(fd, &ledger);
 		if (r < 0)

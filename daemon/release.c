@@ -13,6 +13,7 @@
 #include "daemon/log.h"
 #include "daemon/preallocating.h"
 #include "daemon/pressure_watch.h"
+#include "daemon/step.h"
 #include "daemon/vm_ledger.h"
 #include "protocol/json.h"
 
@@ -85,7 +86,9 @@ static void forget_memory(struct gmemd *gmemd, struct memory *memory)
 {
 	events_memory(&gmemd->events, memory, EVENT_MEMORY_CLOSED);
 	memory_free(memory);
+	STEP("memory.close: freed");
 	vm_ledgers_commit(&gmemd->registry);
+	STEP("memory.close: committed");
 }
 
 /* Its VM may have been released meanwhile, which then has it. */
@@ -113,11 +116,13 @@ int release_memory(struct request *request, struct memory *memory)
 	release->memory = memory->id;
 	release->giver = giver_of(request, memory);
 	memory->state = OBJECT_CLOSING;
+	STEP("memory.close: begun");
 	preallocating_stop_memory(request->gmemd, memory);
 	bulk_job_add(job, BULK_PUNCH, memory->fd, 0, memory->size);
 	if (!bulk_do(request->gmemd->bulk, job))
 		return wait_for(request, release);
 	json_add_uint(request->result, "released", count_released(release, job));
+	STEP("memory.close: punched");
 	forget_memory(request->gmemd, memory);
 	bulk_job_free(job);
 	free(release);
@@ -171,6 +176,7 @@ int release_ranges(struct request *request, struct memory *memory, const struct 
 	bulk_job_add(job, BULK_COUNT, memory->fd, 0, memory->size);
 	if (!bulk_do(request->gmemd->bulk, job))
 		return wait_for(request, release);
+	STEP("memory.reclaim: punched");
 	add_reclaimed(request->result, release, job);
 	bulk_job_free(job);
 	free(release);
@@ -236,6 +242,7 @@ int release_vm(struct request *request, struct vm *vm)
 	release->vm = vm;
 	stop(request->gmemd, vm);
 	vm->releasing = !bulk_do(request->gmemd->bulk, job);
+	STEP("vm.close: punched");
 	if (vm->releasing)
 		return wait_for(request, release);
 	vm_drop(vm);

@@ -5,6 +5,7 @@
 #include "daemon/serve.h"
 
 #include "daemon/deferral.h"
+#include "daemon/step.h"
 #include "daemon/vm_ledger.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
@@ -112,14 +113,19 @@ enum serve_outcome serve(
 	if (r == 0)
 		r = carry_out(&read, request);
 	if (r == REQUEST_DEFERRED) {
+		STEP("deferred request: begun");
 		vm_ledgers_commit(registry);
+		STEP("deferred request: committed");
 		request->result = json_unref(request->result);
 		return SERVE_DEFERRED;
 	}
+	STEP("request: carried out");
 	*ret_answer = answer(request, r);
 	if (!TAILQ_EMPTY(&registry->noted))
 		turn_owe(turn, request, *ret_answer);
+	STEP("request: answer owed");
 	vm_ledgers_commit_request(registry, request->number);
+	STEP("request: committed");
 	return SERVE_ANSWERED;
 }
 

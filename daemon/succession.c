@@ -13,6 +13,7 @@
 #include "daemon/log.h"
 #include "daemon/peer_ledger.h"
 #include "daemon/recovery.h"
+#include "daemon/step.h"
 
 static void put_all(struct custody *custody, void *context)
 {
@@ -64,8 +65,10 @@ int succession_take_over(struct gmemd *gmemd)
 			r == -EADDRINUSE ? "another gmemd serves there" : strerror(-r));
 		return r;
 	}
+	STEP("recovery: what was held taken");
 	lift_limits(gmemd, true);
 	recover_vms(gmemd, gmemd->inheritance);
+	STEP("recovery: VMs");
 	return 0;
 }
 
@@ -75,6 +78,7 @@ void succession_finish(struct gmemd *gmemd)
 
 	if (!gmemd->custody)
 		return;
+	STEP("recovery: connections");
 	peer_ledger_settle_rest(gmemd->peer_ledger);
 	recovered->dropped = inheritance_drop_rest(gmemd->inheritance);
 	gmemd->inheritance = inheritance_free(gmemd->inheritance);
@@ -82,7 +86,9 @@ void succession_finish(struct gmemd *gmemd)
 	if (custody_keepers(gmemd->custody) != gmemd->predecessors_keeper)
 		put_all(gmemd->custody, gmemd);
 	lift_limits(gmemd, false);
+	STEP("recovery: rest dropped");
 	recovery_finish(gmemd);
+	STEP("recovery: finished");
 	if (recovered->vms > 0 || recovered->peers > 0 || recovered->dropped > 0)
 		log_info("took over %u VMs with %u memories, and %u connections; %u VMs had "
 			 "ended, %u files belonged to nothing",

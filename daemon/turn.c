@@ -9,6 +9,7 @@
 
 #include "daemon/disposal.h"
 #include "daemon/handler.h"
+#include "daemon/step.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
 
@@ -100,6 +101,7 @@ static void answer_later(struct turn *turn, struct inherited_answer *answer)
 
 	answer->place = (struct owed_place){.count = 0};
 	turn_send(turn, &later, answer->owed.text, answer->owed.length, &none);
+	STEP("recovery of a connection: later answer sent");
 	turn_forget_later(turn, &later);
 }
 
@@ -126,6 +128,7 @@ void turn_inherit(struct turn *turn)
 	uint64_t done = answered(turn);
 
 	peer_ledger_take_owed(turn->ledger, turn->peer, &all);
+	STEP("recovery of a connection: begun");
 	if (done && !mark_done(&marks->dropped, turn->peer, done))
 		drop_packet(turn, done);
 	while ((answer = STAILQ_FIRST(&all))) {
@@ -133,6 +136,7 @@ void turn_inherit(struct turn *turn)
 		sort_out(turn, answer, done);
 	}
 	turn->again = poll(&waiting, 1, 0) > 0;
+	STEP("recovery of a connection: done");
 }
 
 /* The packet */
@@ -172,8 +176,11 @@ void turn_end(struct turn *turn)
 {
 	if (turn->number == 0)
 		return;
+	STEP("turn: answered");
 	drop_packet(turn, turn->number);
+	STEP("turn: packet dropped");
 	settle(turn);
+	STEP("turn: settled");
 	if (turn->later)
 		peer_ledger_confirm(turn->ledger, &turn->later->place);
 	turn->later = NULL;

@@ -21,6 +21,7 @@
 #include "daemon/memory.h"
 #include "daemon/privileges.h"
 #include "daemon/record.h"
+#include "daemon/step.h"
 #include "daemon/vm_ledger.h"
 #include "kernel/cleanup.h"
 #include "kernel/frames.h"
@@ -216,7 +217,9 @@ int vm_new(struct registry *registry, const struct process *process,
 		vm_free(vm);
 		return r;
 	}
+	STEP("VM: made");
 	vm_put(vm);
+	STEP("VM: put");
 	*ret = vm;
 	return 0;
 }
@@ -365,14 +368,18 @@ void vm_stop(struct vm *vm)
 	ranges_clear(&vm->in_both);
 	RB_FOREACH (memory, memory_tree, &vm->memories)
 		memory->state = OBJECT_CLOSING;
+	STEP("VM's end: noted");
 	vm_ledger_commit(vm);
+	STEP("VM's end: committed");
 }
 
 void vm_drop(struct vm *vm)
 {
 	while (!RB_EMPTY(&vm->memories))
 		memory_free(RB_MIN(memory_tree, &vm->memories));
+	STEP("VM's end: memories dropped");
 	vm_ledger_commit(vm);
+	STEP("VM's end: their end committed");
 	budget_end_promise(&vm->budget);
 	vm->registry->backend->close(vm);
 }
@@ -389,6 +396,7 @@ struct vm *vm_free(struct vm *vm)
 		RB_REMOVE(vm_process_tree, &vm->registry->vms_by_process, vm);
 	}
 	vm_unput(vm);
+	STEP("VM's end: dropped");
 	vm_ledger_close(vm);
 	fd_close(vm->frames);
 	fd_close(vm->listener);

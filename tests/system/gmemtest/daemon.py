@@ -60,7 +60,10 @@ class Daemon:
 
     def start(self, alone=True):
         """alone: nobody else makes it open or close anything meanwhile."""
+        self.spawn()
+        self._wait_until_it_serves(alone)
 
+    def spawn(self):
         def before_exec():
             linux.die_with_parent()
             if self.files is not None:
@@ -71,7 +74,6 @@ class Daemon:
                 self.arguments, stdin=subprocess.DEVNULL, stderr=log, preexec_fn=before_exec
             )
         self.pid = self.process.pid
-        self._wait_until_it_serves(alone)
 
     def _wait_until_it_serves(self, alone):
         until = time.monotonic() + SECONDS_TO_START

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A VMM that asks for everything, in a process of its own that is told what to do next."""
+
+import os
+import traceback
+
+from gmemtest.child import Child
+from gmemtest.host import busy_passes
+from gmemtest.tap import Failed, equal
+from gmemtest.vmm import PAGE, Vmm
+from gmemtest.wire import Peer, close_all, request
+
+SECONDS = 60
+SIZE = 16 * PAGE
+SLOT = ("slot", "guest_phys_addr", "memory_size", "userspace_addr", "memory")
+
+
+class Owner:
+    """A VMM that asks for everything, in a process of its own."""
+
+    def __init__(self, path):
+        self.path = path
+        self.vmm = Vmm(Peer(path))
+
+    def memories(self):
+        peer, vm = self.vmm.peer, self.vmm.id
+        memory, fd = self.vmm.create(SIZE, name="ram")
+        answer, fds = peer.call_with_fds(
+            "memory.create", {"vm": vm, "size": SIZE, "backing": "memfd"}
+        )
+        again, opened = peer.call_with_fds("memory.open", {"memory": answer["memory"]})
+        equal(again["size"], SIZE, "opened")
+        self.vmm.bind(0, 0, SIZE, memory, fd)
+        busy_passes(peer, "memory.preallocate", {"memory": memory, "token": "t"})
+        equal(self.resident(memory), SIZE, "preallocated")
+        ranges = [{"offset": 0, "size": PAGE}]
+        peer.call("memory.reclaim", {"memory": memory, "ranges": ranges})
+        equal(self.resident(memory), SIZE - PAGE, "reclaimed")
+        close_all(fds + opened)
+        return memory, fd, answer["memory"]
+
+    def resident(self, memory):
+        listed = {one["memory"]: one for one in self.vmm.get()["memories"]}
+        return listed[memory]["resident"]
+
+    def refused(self):
+        self.vmm.peer.send(request("slot.unbind", {"vm": self.vmm.id, "slot": 77}, 5))
+        equal(self.vmm.peer.receive_answer()[0]["error"]["code"], -32001, "no such slot")
+
+    def all(self):
+        memory, fd, shared = self.memories()
+        self.refused()
+        self.vmm.unbind(0)
+        batch = [
+            request("memory.close", {"memory": shared}, 1),
+            request("ping", number=2),
+            request("memory.close", {"memory": memory}, 3),
+        ]
+        self.vmm.peer.send(batch)
+        answers, _ = self.vmm.peer.receive_answer()
+        results = [set(answer.get("result", ["failed"])) for answer in answers]
+        equal(results, [{"released"}, set(), {"released"}], "a batch")
+        os.close(fd)
+        memory, fd = self.vmm.create(SIZE, name="ram")
+        self.vmm.bind(0, 0, SIZE, memory, fd)
+        view = self.vmm.get()
+        equal([one["memory"] for one in view["memories"]], [memory], "memories")
+        equal([one["slot"] for one in view["slots"]], [0], "slots")
+        equal((view["calls"], view["committed"]), ([], SIZE), "calls, charges")
+        self.kept = fd
+        return True
+
+    def preallocate(self):
+        memory = self.kept_view["memories"][0]["memory"]
+        params = {"memory": memory, "token": "t"}
+        busy_passes(self.vmm.peer, "memory.preallocate", params)
+        equal(self.resident(memory), SIZE, "preallocated")
+        ranges = [{"offset": 0, "size": SIZE}]
+        self.vmm.peer.call("memory.reclaim", {"memory": memory, "ranges": ranges})
+        return self.vmm.get()
+
+    def close(self):
+        equal(set(self.vmm.peer.call("vm.close", {"vm": self.vmm.id})), {"released"}, "closed")
+        return True
+
+    def resume(self):
+        """With all that there is, for a gmemd that may know nothing of it."""
+        view = self.kept_view
+        self.vmm.peer.close()
+        self.vmm.peer = Peer(self.path)
+        memory = view["memories"][0]["memory"]
+        slot = {key: view["slots"][0][key] for key in SLOT}
+        params = {
+            "vm": self.vmm.id,
+            "mailbox": 0,
+            "slots": [slot],
+            "memories": [{"memory": memory, "fd": 1, "name": "ram"}],
+        }
+        mailbox = self.vmm.fds[self.vmm.opened["mailbox"]["fd"]]
+        answer, fds = self.vmm.peer.call_with_fds("vm.resume", params, [mailbox, self.kept])
+        close_all(fds)
+        equal(self.vmm.get(), view, "the VM")
+        return answer["rebuilt"]
+
+    def note(self):
+        self.kept_view = self.vmm.get()
+        return self.kept_view
+
+
+def serve(channel, path):
+    owner = None
+    while True:
+        operation = channel.hear()[0]
+        try:
+            owner = owner or Owner(path)
+            channel.say(["done", getattr(owner, operation)()])
+        except EOFError:
+            raise
+        except Exception:
+            channel.say(["failed", traceback.format_exc()])
+
+
+class OwnerProcess(Child):
+    def __init__(self, path):
+        super().__init__(lambda channel: serve(channel, path))
+
+    def start(self, operation):
+        self.answer = None
+        self.channel.say([operation])
+        self.channel.socket.setblocking(False)
+
+    def has_answered(self):
+        if self.answer:
+            return True
+        try:
+            self.answer = self.channel.hear()
+        except BlockingIOError:
+            return False
+        self.channel.socket.settimeout(SECONDS)
+        return True
+
+    def finish(self):
+        """What came of it, once it has answered."""
+        kind, value = self.answer
+        if kind == "failed":
+            raise Failed(value)
+        return value
+
+    def do(self, operation):
+        self.answer = self.ask(operation)
+        return self.finish()
