@@ -251,7 +251,7 @@ void custody_drop(struct custody *custody, enum custody_kind kind, uint64_t owne
 		lose(custody);
 }
 
-void custody_make_room(const struct custody *custody)
+void custody_make_room(struct custody *custody)
 {
 	const struct keeper_report *report = custody_report(custody);
 	uint64_t room = report ? 2 * report->held + FILES_SPARE : 0;
@@ -278,7 +278,9 @@ unsigned custody_keepers(const struct custody *custody)
 	return custody->n_keepers;
 }
 
-const struct keeper_report *custody_report(const struct custody *custody)
+const struct keeper_report *custody_report(struct custody *custody)
 {
-	return custody && custody->keeper ? keeper_report(custody->keeper) : NULL;
+	if (!custody || !custody->keeper || keeper_refresh(custody->keeper) < 0)
+		return NULL;
+	return keeper_report(custody->keeper);
 }

@@ -62,12 +62,12 @@ void custody_hold(struct custody *custody, bool hold);
  * kernel waits for an RCU grace period, some milliseconds, each time that it doubles a process's
  * table of files.
  */
-void custody_make_room(const struct custody *custody);
+void custody_make_room(struct custody *custody);
 
 /* Hands over all that is held; see keeper_take(). */
 int custody_take(struct custody *custody,
 	int (*take)(const struct keeper_id *id, int fd, void *context), void *context);
 /* How many keepers there have been: what was put to one before this one is not there. */
 unsigned custody_keepers(const struct custody *custody);
-/* NULL where there is no keeper. */
-const struct keeper_report *custody_report(const struct custody *custody);
+/* As of now. NULL where there is no keeper. */
+const struct keeper_report *custody_report(struct custody *custody);

@@ -261,7 +261,7 @@ static int open_socket(const char *runtime_directory, int *ret_fd)
 	return 0;
 }
 
-static int say_hello(struct keeper *keeper)
+int keeper_refresh(struct keeper *keeper)
 {
 	struct keeper_packet answer;
 	int r = ask(keeper, KEEPER_HELLO, NULL, 0, &answer);
@@ -281,7 +281,7 @@ int keeper_connect(const char *runtime_directory, struct keeper **ret)
 	keeper->fd = -1;
 	r = open_socket(runtime_directory, &keeper->fd);
 	if (r == 0)
-		r = say_hello(keeper);
+		r = keeper_refresh(keeper);
 	if (r < 0) {
 		keeper_free(keeper);
 		return r;

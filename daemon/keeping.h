@@ -33,8 +33,9 @@ struct keeper *keeper_free(struct keeper *keeper);
 /* To be watched for the keeper's end: readable then, or when there is something to settle. Owned by
  * the keeper. */
 int keeper_fd(const struct keeper *keeper);
-/* As of the connection's beginning. A keeper that was started at another time is another one. */
+/* As of the connection's beginning, or of the last keeper_refresh(). A keeper that was started at another time is another one. */
 const struct keeper_report *keeper_report(const struct keeper *keeper);
+int keeper_refresh(struct keeper *keeper);
 
 /*
  * Puts fds, which stay the caller's, too; an id that is there already is replaced. Of each

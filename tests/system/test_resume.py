@@ -204,6 +204,8 @@ def stranger():
 def restarted():
     with Remote() as vmm:
         before = vmm.do("get")
+        kept = vmm.do("call", "host.describe", {})["keeper"]
+        check(kept["held"] >= 5, "what the keeper has before: %r" % kept)
         host.restart()
         vmm.do("reconnect")
         equal(vmm.do("resume")["rebuilt"], False, "not rebuilt")
