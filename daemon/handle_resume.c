@@ -442,6 +442,9 @@ static int rebuild(struct request *request, const struct label *label, struct vm
 	if (r == 0)
 		mailbox_fix(mailbox);
 	privileges_lower();
+	if (r == -EROFS)
+		return rpc_error_invalid_param(&request->error, "mailbox",
+			"one that a later gmemd can write, not one of a gmemd without a keeper");
 	if (r < 0)
 		return rpc_error_kernel(&request->error, -r, "opening the mailbox again");
 	r = vm_resume(registry, &request->caller->process, label, mailbox, ret);

@@ -298,6 +298,8 @@ int mailbox_reopen(int fd, struct mailbox **ret)
 
 	if (!is_own_mailbox(fd))
 		return -EBADMSG;
+	if (fcntl(fd, F_GET_SEALS) & F_SEAL_FUTURE_WRITE)
+		return -EROFS;
 	r = open_for_writing(fd, &write_fd);
 	if (r < 0)
 		return r;

@@ -68,7 +68,8 @@ int mailbox_open(int fd, struct mailbox **ret);
  * passes for one, nor write this one. -EBADMSG where it is none.
  */
 int mailbox_name(int fd, char *ret, size_t size);
-/* The same as mailbox_open() by a read-only fd of it, such as a VMM's, which stays the caller's. */
+/* The same as mailbox_open() by a read-only fd of it, such as a VMM's, which stays the caller's.
+ * -EROFS where it is sealed against all writers to come. */
 int mailbox_reopen(int fd, struct mailbox **ret);
 /* Makes it immutable; see memory_file_set_immutable(). mailbox_reopen() undoes that, and needs the
  * same capability then. */

@@ -72,6 +72,9 @@ class _Owner:
         self.vmm.peer.close()
         self.vmm.peer = Peer(self.path)
 
+    def is_disconnected(self):
+        return self.vmm.peer.socket.recv(1) == b""
+
     def params(self, **changes):
         params = {
             "vm": self.vmm.id,
@@ -296,6 +299,27 @@ def budget():
         host.lose_all()
         vmm.do("reconnect")
         check(vmm.do("resume")["rebuilt"], "with room again")
+
+
+@test("without a keeper nothing outlives gmemd, and nothing of its VMs comes back")
+def alone():
+    host.end()
+    host.kill_keepers()
+    host.change_config("[keeper]\nuse = no\n")
+    host.start()
+    with Remote() as vmm:
+        vmm.do("work")
+        equal(vmm.do("call", "host.describe", {})["keeper"], None, "its keeper")
+        host.restart()
+        check(vmm.do("is_disconnected"), "the connection ends with gmemd")
+        equal(vms(), {}, "nobody knows a VM")
+        vmm.do("reconnect")
+        error = vmm.error("resume")
+        equal(error["data"].get("param"), "mailbox", "a mailbox that is sealed")
+        equal(vms(), {}, "nothing is left of it")
+        equal(vmm.do("content"), "guest", "the guest goes on")
+    host.change_config("")
+    host.restart()
 
 
 @test("memories that did not fit one packet follow")

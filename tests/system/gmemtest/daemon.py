@@ -32,13 +32,15 @@ def _processes(program, argument):
 
 
 class Daemon:
-    """Runs until stop(), at most as long as the test."""
+    """Runs until stop(), at most as long as the test; with KEEPER=no in the environment, alone."""
 
     def __init__(self, gate="preferred", config="", files=None, backend="auto"):
         self.directory = tempfile.mkdtemp(prefix="gmemd-test-")
         os.chmod(self.directory, 0o755)
         self.path = os.path.join(self.directory, "run")
         config_path = os.path.join(self.directory, "gmemd.conf")
+        if os.environ.get("KEEPER") == "no":
+            config += "\n[keeper]\nuse = no\n"
         with open(config_path, "w", encoding="utf-8") as file:
             file.write(config)
         self.log_path = os.path.join(self.directory, "log")
