@@ -186,7 +186,7 @@ static int send_message(
 /* What comes before the answer are events. */
 static int await_answer(struct gmem *gmem, uint64_t id, struct json_object **ret_answer)
 {
-	struct json_object *message;
+	struct json_object *message = NULL;
 	uint64_t answered;
 	int r;
 
@@ -445,7 +445,7 @@ static int wait_readable(int fd, int64_t deadline_ms)
 /* One more packet. Nobody else receives meanwhile: the caller has its turn. */
 static int receive_event(struct gmem *gmem, int64_t deadline_ms)
 {
-	struct json_object *message;
+	struct json_object *message = NULL;
 	int r;
 
 	r = wait_readable(gmem->fd, deadline_ms);

@@ -38,7 +38,7 @@ int request_vm(struct request *request, const char *id, struct vm **ret)
 
 int request_gated_vm(struct request *request, const char *id, struct vm **ret)
 {
-	struct vm *vm;
+	struct vm *vm = NULL;
 	int r;
 
 	r = request_vm(request, id, &vm);

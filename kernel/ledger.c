@@ -125,7 +125,7 @@ static int ledger_map(int fd, uint32_t record_size, uint32_t capacity, struct le
 int ledger_new(const char *name, uint32_t record_size, uint32_t capacity, struct ledger **ret)
 {
 	cleanup_fd int fd = -1;
-	struct ledger *ledger;
+	struct ledger *ledger = NULL;
 	int r;
 
 	if (!ledger_sizes_valid(record_size, capacity))
@@ -200,7 +200,7 @@ static int read_cells(struct ledger *ledger)
 int ledger_open(int fd, struct ledger **ret)
 {
 	struct ledger_header header;
-	struct ledger *ledger;
+	struct ledger *ledger = NULL;
 	int r;
 
 	r = ledger_header_read(fd, &header);

@@ -21,8 +21,11 @@ static const char *limit_name(const struct own_cgroup *own)
 
 static bool make(const char *parent, const char *name, bool unified, struct own_cgroup *ret)
 {
+	int length = snprintf(ret->path, sizeof ret->path, "%s/%s-%d", parent, name, getpid());
+
 	ret->cgroup = (struct cgroup){.unified = unified, .directory = -1};
-	snprintf(ret->path, sizeof ret->path, "%s/%s-%d", parent, name, getpid());
+	if (length < 0 || (size_t)length >= sizeof ret->path)
+		return false;
 	if (mkdir(ret->path, 0755) < 0)
 		return false;
 	ret->cgroup.directory = open(ret->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
