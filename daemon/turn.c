@@ -181,8 +181,10 @@ void turn_end(struct turn *turn)
 	STEP("turn: packet dropped");
 	settle(turn);
 	STEP("turn: settled");
-	if (turn->later)
+	if (turn->later) {
 		peer_ledger_confirm(turn->ledger, &turn->later->place);
+		STEP("turn: answer promised for later");
+	}
 	turn->later = NULL;
 	turn->number = 0;
 	turn->again = false;

@@ -327,7 +327,7 @@ def refused():
 
 def end_amid_preallocation(child):
     """So that there is somebody to be told of it."""
-    arm("turn: settled", 1)
+    arm("turn: answer promised for later", 1)
     child.channel.say(["preallocate"])
     need(wait_until(lambda: not host.alive()), "gmemd goes on")
     disarm()
