@@ -54,9 +54,9 @@ set_up() {
 # Waits until a command succeeds, 20 s at most.
 eventually() {
 	local i
-	for i in $(seq 100); do
+	for i in $(seq 200); do
 		"$@" >"$work/output" 2>&1 && return 0
-		sleep 0.2
+		sleep 0.1
 	done
 	return 1
 }
