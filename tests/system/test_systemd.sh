@@ -2,66 +2,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The project's own units under a real systemd: socket activation, hardening in force, a VMM as a service, the watchdog.
 set -u
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/container.sh"
-
-work=$(mktemp -d)
-number=0
-failures=0
 plan=19
+. "$(dirname "$0")/units.sh"
+set_up
 
-report() { # status name
-	number=$((number + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $number - $2"
-	else
-		echo "not ok $number - $2"
-		tail -5 "$work/output" 2>/dev/null | cut -c1-200 | sed 's/^/# /'
-		failures=1
-	fi
-}
-skip_all() { # reason
-	echo "1..0 # SKIP $1"
-	exit 0
-}
-finish() {
-	trap - EXIT
-	container_end
-	rm -rf "$work"
-}
-trap finish EXIT
-trap 'exit 1' INT TERM
-
-[ "$(id -u)" -eq 0 ] || skip_all "only root can make namespaces"
-[ -c /dev/kvm ] || skip_all "no /dev/kvm"
-"$BUILD_DIR/client/gmemctl" probe >/dev/null 2>&1 || skip_all "gmemctl probe: this host has no guest_memfd behind a gate"
-container_boot "$work/container" 2>"$work/output" || skip_all "no systemd boots in namespaces here: $(tail -1 "$work/output")"
-
-echo "1..$plan"
-
-# Waits until a command succeeds, 20 s at most.
-eventually() {
-	local i
-	for i in $(seq 100); do
-		"$@" >"$work/output" 2>&1 && return 0
-		sleep 0.2
-	done
-	return 1
-}
 vms_match() {
 	container_run gmemctl --json vms | grep -q "$1"
 }
 
-DESTDIR=$work/install meson install -C "$BUILD_DIR" --no-rebuild >"$work/output" 2>&1 &&
-	tar -C "$work/install" -c . | container_run tar -C / -x --keep-directory-symlink &&
-	container_run sh -c 'ldconfig; systemd-sysusers && systemd-tmpfiles --create && chgrp kvm /dev/kvm &&
-		systemctl daemon-reload' >>"$work/output" 2>&1
+install_project && install_python
 report $? "the installation goes in"
 
 # Leak checking traces the process, which the unit forbids; a short watchdog, so that the test needn't wait long.
-container_run sh -c 'mkdir -p /etc/systemd/system/gmemd.service.d && printf "%s\n" "[Service]" \
-	"Environment=ASAN_OPTIONS=detect_leaks=0" "WatchdogSec=2" >/etc/systemd/system/gmemd.service.d/test.conf &&
-	systemctl daemon-reload'
+drop_in gmemd.service Environment=ASAN_OPTIONS=detect_leaks=0 WatchdogSec=2
 container_run systemctl enable --now gmemd.socket gmemd-admin.socket >"$work/output" 2>&1
 report $? "the sockets start"
 
@@ -82,23 +35,18 @@ report $? "a VMM starts as a service"
 eventually vms_match '"state":"running","gate":"active"'
 report $? "its connection has started gmemd, and its VM was made behind the gate"
 
-pid=$(container_run systemctl show -P MainPID gmemd.service)
-container_run cat "/proc/$pid/status" >"$work/output"
-grep -q "^Uid:[[:space:]]*$(container_run id -u gmemd)[[:space:]]" "$work/output"
+gmemd_has_its_user
 report $? "gmemd runs as its own user"
-grep -q '^CapEff:[[:space:]]*0000000000080000$' "$work/output" &&
-	grep -q '^CapPrm:[[:space:]]*0000000000080202$' "$work/output" &&
-	grep -q '^CapBnd:[[:space:]]*0000000000080202$' "$work/output" &&
-	grep -q '^CapAmb:[[:space:]]*0000000000000000$' "$work/output"
+gmemd_has_its_capabilities
 report $? "with CAP_SYS_PTRACE, with CAP_DAC_OVERRIDE and CAP_LINUX_IMMUTABLE out of effect, and no other capability"
-grep -q '^NoNewPrivs:[[:space:]]*1$' "$work/output" && grep -q '^Seccomp:[[:space:]]*2$' "$work/output"
+gmemd_has_its_filter
 report $? "under its system call filter"
 
 eventually container_run sh -c 'journalctl -o cat -u gmem-vmm@example.service | grep -q "the same"'
 report $? "the guest's sum is what its VMM sees"
 
 # Another program in gmemd's place, under what its unit lets it do.
-vmm=$(container_run systemctl show -P MainPID gmem-vmm@example.service)
+vmm=$(main_pid gmem-vmm@example.service)
 container_run sh -c 'cat >/usr/local/bin/preallocate && chmod 755 /usr/local/bin/preallocate' <"$BUILD_DIR/tests/system/preallocate"
 container_run sh -c '{
 	sed -e "/^Type=/s/=.*/=oneshot/" -e "/^ExecStart=/s#=.*#=/usr/local/bin/preallocate $0 $1#" -e "/^Restart=/d" \
@@ -122,7 +70,7 @@ report $? "the journal says which VM a line is about"
 
 # The keeper, which gmemd.service has pulled in. What is put here is nobody's.
 keep_in_container() { # put|held
-	container_run env "PYTHONPATH=$here" PYTHONDONTWRITEBYTECODE=1 python3 - "$1" <<-'EOF'
+	run_python - "$1" <<-'EOF'
 		import sys
 		from gmemtest.keeper import PUT, STORE, KeeperPeer
 		peer, mine = KeeperPeer("/run/gmemd"), (15, 2, 3)
@@ -134,20 +82,13 @@ keep_in_container put >"$work/output" 2>&1 &&
 	[ "$(container_run stat -c '%a %U' /run/gmemd/keeper.sock)" = "600 gmemd" ]
 report $? "the keeper's socket is gmemd's"
 
-keeper_pid=$(container_run systemctl show -P MainPID gmemd-keeper.service)
-container_run cat "/proc/$keeper_pid/status" | grep -E '^(Uid|CapBnd|Seccomp:)' | tr -s '[:blank:]' ' ' >"$work/output"
-uid=$(container_run id -u gmemd)
-diff - "$work/output" >"$work/difference" <<-EOF
-	Uid: $uid $uid $uid $uid
-	CapBnd: 0000000000000000
-	Seccomp: 2
-EOF
+keeper_is_confined
 report $? "it runs as gmemd's user, with no capability, under its filter"
 
 # What was put for the fd store has come back with the keeper's successor.
-[ "${keeper_pid:-0}" -gt 0 ] && container_run kill -KILL "$keeper_pid"
+keeper_pid=$(main_pid gmemd-keeper.service) && container_run kill -KILL "$keeper_pid"
 held_again() {
-	[ "$(container_run systemctl show -P MainPID gmemd-keeper.service)" != "$keeper_pid" ] &&
+	[ "$(main_pid gmemd-keeper.service)" != "$keeper_pid" ] &&
 		keep_in_container held
 }
 eventually held_again
@@ -157,11 +98,10 @@ container_run systemctl kill -s KILL gmem-vmm@example.service
 eventually container_run sh -c 'gmemctl --json vms | grep -qF "\"vms\":[]"'
 report $? "a killed VMM's VM is released"
 
-# A pid of 0 would be this test's own process group.
-before=$(container_run systemctl show -P NRestarts gmemd.service)
-[ "${pid:-0}" -gt 0 ] && container_run kill -STOP "$pid"
+before=$(property gmemd.service NRestarts)
+pid=$(main_pid gmemd.service) && container_run kill -STOP "$pid"
 restarted() {
-	[ "$(container_run systemctl show -P NRestarts gmemd.service)" -gt "$before" ] &&
+	[ "$(property gmemd.service NRestarts)" -gt "$before" ] &&
 		container_run gmemctl ping
 }
 eventually restarted
