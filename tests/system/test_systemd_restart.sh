@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Restarts under a real systemd, of the project's own units: what VMs, guests and connections see of them.
+# Restarts under a real systemd, of the project's own units: what VMs, guests and connections see
+# of them.
 set -u
 plan=102
 . "$(dirname "$0")/units.sh"
@@ -17,8 +18,11 @@ peer() { # order argument...
 described() { # vm
 	container_run gmemctl --json show "$1" 2>&1
 }
+printed() { # vm
+	container_run journalctl -q -o cat -u "gmem-vmm@$1.service"
+}
 sums() { # vm
-	container_run journalctl -q -o cat -u "gmem-vmm@$1.service" | grep -c 'the same'
+	printed "$1" | grep -c 'the same'
 }
 sums_go_on() { # vm
 	[ "$(sums "$1")" -gt "$((seen + 1))" ]
@@ -38,8 +42,8 @@ change_of() { # unit
 start_vmm() { # vm option...
 	local name=$1
 	shift
-	container_run sh -c 'mkdir -p /etc/gmemd/vmm && echo "VMM=/usr/local/bin/gmem-example-vmm $1" \
-		>"/etc/gmemd/vmm/$0.conf"' "$name" "--rounds=0 --interval=10 $*"
+	container_run sh -c 'mkdir -p /etc/gmemd/vmm && echo "$1" >"/etc/gmemd/vmm/$0.conf"' \
+		"$name" "VMM=/usr/local/bin/gmem-example-vmm --rounds=0 --interval=10 $*"
 	container_run systemctl start "gmem-vmm@$name.service" >"$work/output" 2>&1
 }
 
@@ -58,8 +62,8 @@ complaints() { # pattern of what is expected, and must be there
 		logged -p warning SYSLOG_IDENTIFIER=gmemd
 		logged SYSLOG_IDENTIFIER=gmemd _TRANSPORT=stdout
 		logged SYSLOG_IDENTIFIER=gmemd-keeper
-		logged -p warning _PID=1 UNIT=gmemd.service UNIT=gmemd-keeper.service UNIT=gmemd.socket \
-			UNIT=gmemd-admin.socket UNIT=gmemd-keeper.socket
+		logged -p warning _PID=1 UNIT=gmemd.service UNIT=gmemd-keeper.service \
+			UNIT=gmemd.socket UNIT=gmemd-admin.socket UNIT=gmemd-keeper.socket
 	} >"$work/journal"
 	grep -vE "${1:-^$}" "$work/journal" >"$work/output" && return 1
 	[ -z "${1-}" ] || grep -qE "$1" "$work/journal"
@@ -78,7 +82,7 @@ remember() {
 # After what has been done to gmemd.
 goes_on() { # what restarts [expected complaints]
 	eventually change_of gmemd.service "$pid" && container_run gmemctl ping >/dev/null &&
-		property gmemd.service NRestarts >"$work/output" && [ "$(cat "$work/output")" = "$2" ]
+		property gmemd.service NRestarts >"$work/output" && grep -qx "$2" "$work/output"
 	report $? "$1: another gmemd serves, after $2 restarts by systemd"
 	[ "$(main_pid gmemd-keeper.service)" = "$keeper_pid" ]
 	report $? "$1: the keeper stays"
@@ -93,18 +97,21 @@ vm_goes_on() { # what
 	diff - "$work/now" <<<"$before" >"$work/output"
 	report $? "$1: the VM, its memories and its slots are as they were"
 	eventually sums_go_on example && [ "$(main_pid gmem-vmm@example.service)" = "$vmm_pid" ] &&
-		! container_run journalctl -q -o cat -u gmem-vmm@example.service | grep 'NOT' >"$work/output"
+		! printed example | grep 'NOT' >"$work/output"
 	report $? "$1: its guest goes on summing"
 }
 peer_hears_of_a_vm() {
 	start_vmm passing --pause-at=opened && peer event vm_opened passing &&
-		container_run systemctl stop gmem-vmm@passing.service && peer event vm_released passing
+		container_run systemctl stop gmem-vmm@passing.service &&
+		peer event vm_released passing
 }
 
 install_project && install_python "$here/unit_peer.py"
 report $? "the installation goes in"
 
+# As in test_systemd.sh.
 drop_in gmemd.service Environment=ASAN_OPTIONS=detect_leaks=0 WatchdogSec=2
+drop_in gmemd-keeper.service Environment=ASAN_OPTIONS=detect_leaks=0
 container_run systemctl enable --now gmemd.socket gmemd-admin.socket >"$work/output" 2>&1
 report $? "the sockets start"
 
@@ -115,6 +122,7 @@ eventually sums_go_on example
 report $? "and its guest sums"
 
 coproc PEER { run_python /usr/local/lib/gmemd-test/unit_peer.py 2>>"$work/output"; }
+peer_pid=$PEER_PID
 peer begin && peer send && peer answered && peer_hears_of_a_vm
 report $? "other connections, and a subscription"
 
@@ -131,7 +139,8 @@ goes_on "SIGKILL" 1 "code=killed|Failed with result 'signal'"
 remember
 container_run kill -STOP "$pid"
 peer send
-goes_on "a gmemd that hangs" 2 "Watchdog timeout|Killing process|code=killed, status=6/ABRT|Failed with result 'watchdog'"
+goes_on "a gmemd that hangs" 2 \
+	"Watchdog timeout|Killing process|code=killed|Failed with result 'watchdog'"
 
 # One VMM that will make its VM, and one that will end, meanwhile.
 start_vmm ending && start_vmm late --pause-at=connected && eventually vm_is ending running &&
@@ -189,7 +198,8 @@ configuration=/etc/gmemd/gmemd.conf
 remember
 container_run sh -c 'cp "$0" "$0.right" && echo nonsense >>"$0"' "$configuration"
 ! container_run systemctl restart gmemd.service >"$work/output" 2>&1 &&
-	[ "$(property gmemd.service ActiveState)" = failed ] && [ "$(property gmemd.service NRestarts)" = 0 ]
+	[ "$(property gmemd.service ActiveState)" = failed ] &&
+	[ "$(property gmemd.service NRestarts)" = 0 ]
 report $? "one with a wrong configuration does not start, and is not started again"
 peer send
 container_run mv "$configuration.right" "$configuration"
@@ -249,7 +259,8 @@ report $? "gmemd is as confined as ever"
 keeper_is_confined
 report $? "so is the keeper"
 
-# libgmem gives its VM back with its next call. What it has touched since, and its gate, which nobody serves, differ.
+# libgmem gives its VM back with its next call. What differs is what has been touched since, and
+# that nobody serves its gate any more.
 resumable() { # vm
 	described "$1" | sed -E 's/"(resident|gate)":("[a-z]*"|[0-9]*)//g'
 }
@@ -259,7 +270,8 @@ report $? "one more VMM, with a VM and no memory yet, and one with memory and sl
 remember
 before=$(resumable bound)
 container_run systemctl restart gmemd.service gmemd-keeper.service >"$work/output" 2>&1
-eventually change_of gmemd.service "$pid" && eventually change_of gmemd-keeper.service "$keeper_pid" &&
+eventually change_of gmemd.service "$pid" &&
+	eventually change_of gmemd-keeper.service "$keeper_pid" &&
 	peer ended && peer begin && peer send && peer answered
 report $? "both at once: connections end, and others can be made"
 eventually sums_go_on example
@@ -271,8 +283,7 @@ eventually vm_is bound running && eventually sums_go_on bound && resumable bound
 report $? "both at once: a VM is resumed with its memory and its slots, and its guest sums"
 container_run systemctl kill -s CONT gmem-vmm@halfway.service
 refused() {
-	container_run journalctl -q -o cat -u gmem-vmm@halfway.service |
-		grep 'gmemd refused.*listener of the VM.s gate'
+	printed halfway | grep 'gmemd refused.*listener of the VM.s gate'
 }
 eventually refused
 report $? "both at once: a VM whose gate nobody serves can create no more memory, and is told why"
@@ -282,7 +293,7 @@ report $? "both at once: nothing is complained of"
 # The end
 # shellcheck disable=SC1083,SC2093
 exec {PEER[1]}>&-
-wait "$PEER_PID"
+wait "$peer_pid"
 container_run systemctl stop 'gmem-vmm@*.service' >"$work/output" 2>&1
 no_vms() {
 	container_run gmemctl --json vms | grep -qF '"vms":[]'
@@ -294,18 +305,21 @@ for unit in gmemd gmemd-keeper; do
 	echo "$(property "$unit.service" ActiveState) $(property "$unit.service" Result)"
 done | uniq >"$work/output"
 container_run ls -A /run/gmemd >>"$work/output"
-printf '%s\n' 'inactive success' admin.sock gmemd.sock keeper.sock | diff - "$work/output" >"$work/now"
+printf '%s\n' 'inactive success' admin.sock gmemd.sock keeper.sock |
+	diff - "$work/output" >"$work/now"
 report $? "both stop cleanly, and leave nothing but the sockets of their units"
 complaints
 report $? "nothing is complained of"
 
-# Of sockets that gmemd has made itself, which nobody passes to it, the keeper gives systemd a duplicate.
+# Of sockets that gmemd has made itself, which nobody passes to it, the keeper gives systemd a
+# duplicate.
 own_unit() { # unit
 	container_run sh -c 'sed -e "/^\(Requires\|Wants\|After\|Restart\|Also\)=/d" \
 		-e "/^ExecStart=/s#\$# --runtime-directory=/run/own#" \
 		-e "/^Type=/s/\$/\nRuntimeDirectory=own\nRuntimeDirectoryPreserve=yes/" \
 		-e "/^Type=/s/\$/\nEnvironment=ASAN_OPTIONS=detect_leaks=0/" \
-		"$(systemctl show -P FragmentPath "$0.service")" >"/run/systemd/system/own-$0.service"' "$1"
+		"$(systemctl show -P FragmentPath "$0.service")" \
+		>"/run/systemd/system/own-$0.service"' "$1"
 }
 own_unit gmemd && own_unit gmemd-keeper && container_run systemctl daemon-reload &&
 	container_run systemctl start own-gmemd-keeper.service >"$work/output" 2>&1 &&
