@@ -479,7 +479,9 @@ int connection_receive_events(struct gmem *gmem)
 	/* Not for ever, should they come faster than this. */
 	pthread_mutex_lock(&gmem->turn);
 	for (i = 0; r == 0 && i < EVENTS_KEPT_MAX; i++)
-		r = receive_event(gmem, /* deadline_ms= */ 0);
+		r = gmem->broken ? -ECONNRESET : receive_event(gmem, /* deadline_ms= */ 0);
+	if (r == -ECONNRESET)
+		r = reconnect_at_once(gmem);
 	pthread_mutex_unlock(&gmem->turn);
 	return r == -ETIMEDOUT ? 0 : r;
 }

@@ -67,7 +67,8 @@ int connection_request(struct gmem *gmem, const char *method, struct json_object
  * which are the caller's. NULL where there is none.
  */
 struct json_object *connection_take_event(struct gmem *gmem, const char *kind);
-/* Takes in what has come, without waiting. */
+/* Takes in what has come, without waiting. Where gmemd is gone, goes on with another one if there
+ * is one already. */
 int connection_receive_events(struct gmem *gmem);
 /* The same on this connection alone, by who has its turn. */
 int connection_exchange(struct gmem *gmem, const char *method, struct json_object *take_params,

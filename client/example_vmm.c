@@ -72,7 +72,6 @@ struct example {
 	int vcpu;
 	struct kvm_run *run;
 	size_t run_size;
-	int events;          /* to wait for; -1 once gmemd is gone */
 	uint64_t in_balloon; /* bytes at the end of memory that the guest does without */
 };
 
@@ -102,7 +101,6 @@ static int open_vm(struct example *example)
 	r = gmem_connect(settings->socket, &example->gmem);
 	if (r < 0)
 		return failed("connecting to gmemd", r);
-	example->events = gmem_fd(example->gmem);
 	reach(settings, STAGE_CONNECTED);
 	r = gmem_vm_open(example->gmem, &settings->vm, &example->vm);
 	if (r < 0)
@@ -228,16 +226,16 @@ static void on_pressure(const struct gmem_pressure *pressure, void *context)
 		deflate(example);
 }
 
-/* A VM outlives gmemd: then there is nothing to wait for but time. */
+/* A VM outlives gmemd: without one there is nothing to wait for but time. */
 static void serve_events(struct example *example, int timeout_ms)
 {
-	struct pollfd event = {.fd = example->events, .events = POLLIN};
+	struct pollfd event = {.fd = gmem_fd(example->gmem), .events = POLLIN};
 
 	if (gmem_dispatch(example->gmem) < 0)
-		event.fd = example->events = -1;
+		event.fd = -1;
 	poll(&event, 1, timeout_ms);
-	if (event.revents && gmem_dispatch(example->gmem) < 0)
-		example->events = -1;
+	if (event.revents)
+		gmem_dispatch(example->gmem);
 }
 
 static int set_registers(struct example *example)
@@ -389,7 +387,7 @@ static void tear_down(struct example *example)
 
 static int run(const struct settings *settings)
 {
-	struct example example = {.settings = settings, .vcpu = -1, .events = -1};
+	struct example example = {.settings = settings, .vcpu = -1};
 	int r;
 
 	r = open_vm(&example);

@@ -122,8 +122,10 @@ int gmem_set_pressure_handler(struct gmem *gmem, gmem_pressure_handler handler, 
  * Calls the handler for each event of its kind that has come, in this thread; never waits. The
  * others stay for gmem_next_event(), to which those without a handler go as well. To be called when
  * gmem_fd() is readable, and each time before the VMM waits for that: an event can also have come
- * with the answer to another call. -ECONNRESET where gmemd is gone, and then nothing comes any
- * more.
+ * with the answer to another call. Where gmemd is gone it goes on with another one as every call
+ * does, but doesn't wait until there is one: -ECONNRESET, and gmem_fd() is readable all the time
+ * until a later call succeeds. Call it again after a while, so that an idle VMM's VM is known to
+ * the next gmemd.
  */
 int gmem_dispatch(struct gmem *gmem);
 

@@ -130,15 +130,13 @@ static int go_on(struct gmem *gmem)
 	return r;
 }
 
-int reconnect(struct gmem *gmem)
+static int try_until(struct gmem *gmem, int64_t until)
 {
-	int64_t until;
 	int r;
 
 	gmem->broken = true;
 	if (!gmem->path || gmem->reconnect_ms == 0)
 		return -ECONNRESET;
-	until = connection_now_ms() + gmem->reconnect_ms;
 	do {
 		r = connect_again(gmem, until);
 		if (r == 0)
@@ -146,4 +144,14 @@ int reconnect(struct gmem *gmem)
 	} while (r == -ECONNRESET && connection_now_ms() < until);
 	gmem->broken = r < 0;
 	return r;
+}
+
+int reconnect(struct gmem *gmem)
+{
+	return try_until(gmem, connection_now_ms() + gmem->reconnect_ms);
+}
+
+int reconnect_at_once(struct gmem *gmem)
+{
+	return try_until(gmem, connection_now_ms());
 }

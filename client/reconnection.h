@@ -15,6 +15,8 @@
  * -EREMOTEIO where gmemd refuses to go on with the VM.
  */
 int reconnect(struct gmem *gmem);
+/* The same, but tries it only once. */
+int reconnect_at_once(struct gmem *gmem);
 
 /* Tells gmemd what this process has of its VM, by vm.resume; *ret_rebuilt is whether gmemd had lost
  * it. Errors are connection_exchange()'s. */

@@ -58,7 +58,7 @@ static void print_log(const struct gmemd_process *process)
 		fputs(line, stderr);
 }
 
-static int await_service(struct gmemd_process *process)
+int gmemd_process_await(struct gmemd_process *process)
 {
 	int fd, r = -ETIMEDOUT;
 
@@ -122,7 +122,7 @@ static int launch_and_await(const char *program, struct gmemd_process *process)
 {
 	int r = gmemd_process_launch(program, process);
 
-	return r < 0 ? r : await_service(process);
+	return r < 0 ? r : gmemd_process_await(process);
 }
 
 void gmemd_process_kill(struct gmemd_process *process)
@@ -131,13 +131,20 @@ void gmemd_process_kill(struct gmemd_process *process)
 	waitpid(process->pid, NULL, 0);
 }
 
-int gmemd_process_restart(const char *program, struct gmemd_process *process, bool with_keeper)
+void gmemd_process_kill_both(struct gmemd_process *process)
 {
 	/* It must not start another keeper meanwhile. */
 	kill(process->pid, SIGSTOP);
-	if (with_keeper)
-		end_keeper(process);
+	end_keeper(process);
 	gmemd_process_kill(process);
+}
+
+int gmemd_process_restart(const char *program, struct gmemd_process *process, bool with_keeper)
+{
+	if (with_keeper)
+		gmemd_process_kill_both(process);
+	else
+		gmemd_process_kill(process);
 	return launch_and_await(program, process);
 }
 

@@ -20,10 +20,13 @@ struct gmemd_process {
  */
 int gmemd_process_start(
 	const char *program, const char *backend, const char *config, struct gmemd_process *ret);
-/* Kills it alone and waits for its end. */
+/* Kill it alone, or with its keeper, and wait for its end. */
 void gmemd_process_kill(struct gmemd_process *process);
+void gmemd_process_kill_both(struct gmemd_process *process);
 /* Starts another in the place of one that was killed, and doesn't wait until it serves. */
 int gmemd_process_launch(const char *program, struct gmemd_process *process);
+/* Until it serves. Prints its log where it doesn't. */
+int gmemd_process_await(struct gmemd_process *process);
 /* Kills it, with its keeper if that is wanted, and starts another in its place. */
 int gmemd_process_restart(const char *program, struct gmemd_process *process, bool with_keeper);
 /* Its keeper; -1 where there is none. */

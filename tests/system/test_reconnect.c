@@ -106,6 +106,8 @@ static int carry_out(struct vmm *vmm, char what)
 		return strcmp(vmm->bytes, "guest") == 0 ? 0 : -EBADMSG;
 	case 'r':
 		return strstr(gmem_last_error(), "unsupported") ? 0 : -EBADMSG;
+	case 'd':
+		return gmem_dispatch(vmm->gmem);
 	case 'z':
 		gmem_set_reconnect_limit(vmm->gmem, 0);
 		return 0;
@@ -237,6 +239,40 @@ static void test_loss_of_gated(void)
 	child_end(&child);
 }
 
+static unsigned count_vms(void)
+{
+	struct gmem *gmem;
+	char *list = NULL;
+	unsigned n = 0;
+
+	CU_ASSERT_EQUAL_FATAL(gmem_connect(gmemd.socket, &gmem), 0);
+	CU_ASSERT_EQUAL(gmem_call(gmem, "vm.list", NULL, &list), 0);
+	for (const char *at = list; at && (at = strstr(at, "\"running\"")); at++)
+		n++;
+	free(list);
+	gmem_free(gmem);
+	return n;
+}
+
+/* It waits for events alone. */
+static void test_loss_of_idle(void)
+{
+	struct child child;
+
+	child_start(&child);
+	CU_ASSERT_EQUAL_FATAL(ask(&child, 'n'), 0);
+	gmemd_process_kill_both(&gmemd);
+	CU_ASSERT_EQUAL(ask(&child, 'd'), -ECONNRESET);
+	CU_ASSERT_EQUAL(ask(&child, 'd'), -ECONNRESET);
+	CU_ASSERT_EQUAL_FATAL(gmemd_process_launch(program, &gmemd), 0);
+	CU_ASSERT_EQUAL_FATAL(gmemd_process_await(&gmemd), 0);
+	CU_ASSERT_EQUAL(count_vms(), 0);
+	CU_ASSERT_EQUAL(ask(&child, 'd'), 0);
+	CU_ASSERT_EQUAL(count_vms(), 1);
+	CU_ASSERT_EQUAL(ask(&child, 'b'), 0);
+	child_end(&child);
+}
+
 static void test_limit(void)
 {
 	struct child child;
@@ -256,6 +292,7 @@ int main(int argc, char **argv)
 		{"gmemd restarts amid calls", test_restart_amid},
 		{"gmemd and its keeper die", test_loss},
 		{"gmemd and its keeper die under a gated VM", test_loss_of_gated},
+		{"gmemd and its keeper die under an idle VM", test_loss_of_idle},
 		{"no reconnecting where it is not wanted", test_limit},
 		CU_TEST_INFO_NULL,
 	};
