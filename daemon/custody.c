@@ -41,7 +41,9 @@ static void lose(struct custody *custody);
 /* r: what a request to the keeper came to. */
 static void judge(struct custody *custody, int r)
 {
-	if (r == -EMFILE)
+	if (keeper_fault(custody->keeper) < 0)
+		lose(custody);
+	else if (r == -EMFILE)
 		log_warning(
 			"gmemd-keeper can hold no more: what is made now will not outlive gmemd");
 	else if (r < 0)

@@ -67,6 +67,7 @@ static const int allowed_calls[] = {
 	SCMP_SYS(sendmsg),
 	SCMP_SYS(setsockopt),
 	/* Signals. */
+	SCMP_SYS(timer_settime),
 	SCMP_SYS(read),
 	SCMP_SYS(restart_syscall),
 	SCMP_SYS(rt_sigprocmask),

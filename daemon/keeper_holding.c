@@ -14,6 +14,7 @@
 
 #include "daemon/keeper_packet.h"
 #include "kernel/cleanup.h"
+#include "kernel/linger.h"
 
 /* Names in the fd store: no ':', and at most 255 bytes. */
 #define NAME_FORMAT "held-%" PRIx64 "-%" PRIx64 "-%" PRIx64
@@ -57,7 +58,7 @@ static void release(struct held *held)
 {
 	if (held->flags & KEEPER_STORE)
 		unstore(held);
-	fd_close(held->fd);
+	linger_close(held->fd);
 	free(held);
 }
 

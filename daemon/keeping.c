@@ -53,6 +53,8 @@ static int receive_answer(struct keeper *keeper, struct keeper_packet *ret)
 		return broken(keeper, r == -EAGAIN ? -ETIMEDOUT : r);
 	keeper->n_posted--;
 	r = keeper_answer_check(ret, &keeper->posted[serial % POSTED_MAX]);
+	if (r == -EMFILE && ret->message.header.operation == KEEPER_ACCEPT)
+		return r; /* the answer is whole but for the connection */
 	if (r < 0) {
 		keeper_packet_clear(ret);
 		return broken(keeper, r);
@@ -231,6 +233,8 @@ int keeper_accept(struct keeper *keeper, const struct keeper_id *listener,
 	struct keeper_packet answer;
 	int r = ask(keeper, KEEPER_ACCEPT, ids, 2, &answer);
 
+	if (r == -EMFILE)
+		keeper_post_drop(keeper, connection, 1);
 	if (r < 0)
 		return r;
 	*ret_fd = answer.fds[0];
@@ -297,6 +301,11 @@ struct keeper *keeper_free(struct keeper *keeper)
 	fd_close(keeper->fd);
 	free(keeper);
 	return NULL;
+}
+
+int keeper_fault(const struct keeper *keeper)
+{
+	return keeper->fault;
 }
 
 int keeper_fd(const struct keeper *keeper)

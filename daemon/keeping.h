@@ -30,6 +30,8 @@ int keeper_connect(const char *runtime_directory, struct keeper **ret);
 /* What it holds stays there. Takes NULL, returns NULL. */
 struct keeper *keeper_free(struct keeper *keeper);
 
+/* The error of the connection itself; 0: none. */
+int keeper_fault(const struct keeper *keeper);
 /* To be watched for the keeper's end: readable then, or when there is something to settle. Owned by
  * the keeper. */
 int keeper_fd(const struct keeper *keeper);
@@ -56,7 +58,8 @@ int keeper_post_drop(struct keeper *keeper, const struct keeper_id *ids, size_t 
 int keeper_settle(struct keeper *keeper);
 
 /* Has it accept a connection at a listening socket that it holds, and hold that too. The caller
- * owns *ret_fd. -EAGAIN where none waits, -ENOENT where it holds no such socket, -EMFILE. */
+ * owns *ret_fd. -EAGAIN where none waits, -ENOENT where it holds no such socket. -EMFILE where it
+ * can hold no more, or this process can't: then the connection has been ended. */
 int keeper_accept(struct keeper *keeper, const struct keeper_id *listener,
 	const struct keeper_id *connection, int *ret_fd);
 

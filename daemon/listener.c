@@ -21,6 +21,7 @@
 #include "daemon/peer_ledger.h"
 #include "daemon/step.h"
 #include "kernel/cleanup.h"
+#include "kernel/linger.h"
 
 #define LISTENERS 2
 #define BACKLOG   128
@@ -66,6 +67,15 @@ static uint64_t number_of(const struct listener *listener)
 	return (uint64_t)(listener - listener->listeners->all);
 }
 
+/* For the connection and its process: the keeper could not put it back where nobody can hold it. */
+static int check_room(const struct listener *listener)
+{
+	cleanup_fd int connection = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
+	cleanup_fd int process = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
+
+	return connection < 0 || process < 0 ? -errno : 0;
+}
+
 /* By the keeper, so that no connection ends with gmemd. */
 static int accept_kept(const struct listener *listener, uint64_t number, int *ret_fd)
 {
@@ -102,7 +112,9 @@ static int accept_peer(struct listener *listener)
 	struct peer_entry entry = {.access = (uint8_t)listener->access};
 	int fd, r;
 
-	r = accept_connection(listener, &entry, &fd);
+	r = check_room(listener);
+	if (r == 0)
+		r = accept_connection(listener, &entry, &fd);
 	if (r < 0)
 		return r;
 	r = peer_new(listener->listeners->gmemd, &listener->listeners->peers, &entry, fd);
@@ -401,7 +413,7 @@ struct listeners *listeners_free(struct listeners *listeners)
 		if (listener->rested)
 			event_free(listener->rested);
 		remove_made(listener);
-		fd_close(listener->fd);
+		linger_close(listener->fd);
 	}
 	free(listeners);
 	return NULL;

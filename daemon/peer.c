@@ -17,6 +17,7 @@
 #include "daemon/disposal.h"
 #include "daemon/log.h"
 #include "kernel/cleanup.h"
+#include "kernel/linger.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
 
@@ -97,7 +98,7 @@ static void peer_free(struct peer *peer)
 	if (peer->rested)
 		event_free(peer->rested);
 	process_release(&peer->caller.process);
-	fd_close(peer->fd);
+	linger_close(peer->fd);
 	user_give_back(peer->user, USER_PEERS);
 	free(peer);
 }

@@ -10,6 +10,7 @@
 #include "daemon/disposal.h"
 #include "daemon/handler.h"
 #include "daemon/step.h"
+#include "kernel/linger.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
 
@@ -49,13 +50,18 @@ void turn_clear(struct turn *turn)
 	disposal_close(turn->gmemd, turn->uid, &turn->leftovers);
 }
 
-/* The queue's own references to files go first: what closes the last must not wait for it here. */
+/* The queue's own references to files go first: what closes the last must not wait for it here.
+ * Files that were not received have no other. */
 static void drop_packet(struct turn *turn, uint64_t number)
 {
 	struct marks *marks = peer_ledger_marks(turn->ledger);
 
 	mark_begin(&marks->dropped, turn->peer, number, /* ends_turn= */ false);
+	if (!turn->received)
+		linger_begin();
 	packet_drop_marked(turn->fd, &marks->dropped.call);
+	if (!turn->received)
+		linger_end();
 	mark_clear(&marks->sent);
 }
 
@@ -141,13 +147,29 @@ void turn_inherit(struct turn *turn)
 
 /* The packet */
 
+/* Files that it can't take are dropped at once. */
+static int receive_alone(struct turn *turn, struct packet *packet)
+{
+	int r;
+
+	linger_begin();
+	r = packet_receive(turn->fd, MSG_DONTWAIT, packet);
+	linger_end();
+	return r;
+}
+
 int turn_begin(struct turn *turn, struct packet *packet)
 {
-	int r = packet_receive(turn->fd, MSG_DONTWAIT | (turn->ledger ? MSG_PEEK : 0), packet);
+	int r;
 
-	if (r == 0 && turn->ledger)
-		turn->number = peer_ledger_next_number(turn->ledger);
-	return r;
+	if (!turn->ledger)
+		return receive_alone(turn, packet);
+	r = packet_receive(turn->fd, MSG_DONTWAIT | MSG_PEEK, packet);
+	if (r < 0)
+		return r;
+	turn->number = peer_ledger_next_number(turn->ledger);
+	turn->received = packet->fault != PACKET_TOO_MANY_FDS;
+	return 0;
 }
 
 void turn_leave_files(struct turn *turn, struct fd_list *fds)
@@ -187,7 +209,7 @@ void turn_end(struct turn *turn)
 	}
 	turn->later = NULL;
 	turn->number = 0;
-	turn->again = false;
+	turn->again = turn->received = false;
 	disposal_close(turn->gmemd, turn->uid, &turn->leftovers);
 }
 

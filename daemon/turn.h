@@ -22,6 +22,7 @@ struct turn {
 	uid_t uid;                  /* the peer's */
 	uint64_t peer;
 	uint64_t number; /* 0: none is under way */
+	bool received;   /* all of its files are here */
 	struct owed_place owed;
 	struct inherited_answers inherited;
 	/* The packet may have been a predecessor's, who has carried out a part of it. */

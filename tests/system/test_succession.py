@@ -235,6 +235,30 @@ def random_moments():
         nothing_more(load.vmm.peer)
 
 
+@test("no file is left for a connection: who waits is served later, and the keeper goes on")
+def no_file_left():
+    path = host.socket_path("gmemd.sock")
+    first = host.operator()
+    equal(first.call("ping"), {}, "before")
+    lines = host.log().count("\n")
+    old = host.limit_files(host.fds() + 7)
+    crowd = [Peer(path) for _ in range(20)]
+    for peer in crowd:
+        peer.send(request("ping"))
+    equal(crowd[0].receive()[0]["result"], {}, "the first of them")
+    equal(first.call("ping"), {}, "meanwhile")
+    host.limit_files(old)
+    for peer in crowd[1:]:
+        equal(peer.receive()[0]["result"], {}, "who has waited")
+    check(host.log().count("\n") - lines < 20, "the log is flooded")
+    host.restart()
+    equal(first.call("ping"), {}, "who is kept still")
+    for peer in crowd:
+        equal(peer.call("ping"), {}, "who is kept, too")
+        peer.close()
+    first.close()
+
+
 @test("another gmemd in the same directory is refused, and disturbs nothing")
 def another():
     vmm = vmm_of_all()
