@@ -27,6 +27,7 @@
 
 static const struct crowd_plan plans[] = {
 	{.vmms = VMS, .memories = 2, .slots = 4},
+	{.vmms = VMS, .memories = 2, .slots = 64},
 	{.vmms = VMS, .memories = 64, .slots = 64},
 };
 
