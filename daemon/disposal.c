@@ -22,7 +22,9 @@
 
 struct disposal {
 	struct errand errand;
+	struct gmemd *gmemd;
 	struct user *user;
+	bool first; /* of its user's at that time */
 	struct fd_list fds;
 };
 
@@ -87,40 +89,51 @@ bool disposal_has_room(struct gmemd *gmemd, uid_t uid)
 	return user_has_room(gmemd->users, uid, USER_DISPOSALS);
 }
 
-static bool hand_over(struct gmemd *gmemd, uid_t uid, struct fd_list *fds)
+struct disposal *disposal_new(struct gmemd *gmemd, uid_t uid, struct fd_list *fds)
 {
-	struct disposal *disposal = malloc(sizeof *disposal);
+	struct disposal *disposal;
 	bool first = !user_holds(gmemd->users, uid, USER_DISPOSALS);
 
+	if (close_harmless(gmemd, fds)) {
+		fds->count = 0;
+		return NULL;
+	}
+	disposal = malloc(sizeof *disposal);
 	if (!disposal)
-		return false;
+		return NULL;
 	*disposal = (struct disposal){
 		.errand = {.work = dispose, .done = disposed},
+		.gmemd = gmemd,
+		.first = first,
 		.fds = *fds,
 	};
-	if (user_charge(gmemd->users, uid, USER_DISPOSALS, &disposal->user) == 0 &&
-		errand_start(gmemd->base, &disposal->errand) == 0) {
-		if (first)
-			errand_wait(&disposal->errand, PATIENCE_MS);
-		return true;
+	if (user_charge(gmemd->users, uid, USER_DISPOSALS, &disposal->user) < 0) {
+		free(disposal);
+		return NULL;
 	}
-	user_give_back(disposal->user, USER_DISPOSALS);
-	free(disposal);
-	return false;
+	fds->count = 0;
+	return disposal;
 }
 
-void disposal_close(struct gmemd *gmemd, uid_t uid, struct fd_list *fds)
+struct disposal *disposal_start(struct disposal *disposal)
 {
-	if (!close_harmless(gmemd, fds) && hand_over(gmemd, uid, fds))
-		fds->count = 0;
-	/* Empty by now, or there is neither memory nor a thread to be had: then here, come what
-	 * may. */
-	fd_list_close(fds);
+	if (!disposal)
+		return NULL;
+	if (errand_start(disposal->gmemd->base, &disposal->errand) == 0) {
+		if (disposal->first)
+			errand_wait(&disposal->errand, PATIENCE_MS);
+		return NULL;
+	}
+	/* There is neither memory nor a thread to be had: then here, come what may. */
+	dispose(&disposal->errand);
+	disposed(&disposal->errand);
+	return NULL;
 }
 
 void disposal_close_one(struct gmemd *gmemd, uid_t uid, int take_fd)
 {
 	struct fd_list fds = {.count = 1, .fds = {take_fd}};
 
-	disposal_close(gmemd, uid, &fds);
+	disposal_start(disposal_new(gmemd, uid, &fds));
+	fd_list_close(&fds);
 }

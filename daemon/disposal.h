@@ -14,7 +14,16 @@
 /* Whether the user's earlier disposals leave room for another. */
 bool disposal_has_room(struct gmemd *gmemd, uid_t uid);
 
-/* Closes what the list still owns and empties it. */
-void disposal_close(struct gmemd *gmemd, uid_t uid, struct fd_list *fds);
-/* The same for one file. */
+struct disposal;
+
+/*
+ * Closes what it can of what the list still owns at once, and takes the rest over, to be closed by
+ * disposal_start(). NULL where nothing is left. Where there is no memory, or no room, NULL with
+ * what the list still owns.
+ */
+struct disposal *disposal_new(struct gmemd *gmemd, uid_t uid, struct fd_list *fds);
+/* Closes them, and frees it once that is done. Takes NULL, returns NULL. */
+struct disposal *disposal_start(struct disposal *disposal);
+
+/* Closes one file. */
 void disposal_close_one(struct gmemd *gmemd, uid_t uid, int take_fd);

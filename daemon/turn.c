@@ -47,7 +47,7 @@ static void settle(struct turn *turn)
 void turn_clear(struct turn *turn)
 {
 	settle(turn);
-	disposal_close(turn->gmemd, turn->uid, &turn->leftovers);
+	turn->leftovers = disposal_start(turn->leftovers);
 }
 
 /* The queue's own references to files go first: what closes the last must not wait for it here.
@@ -174,10 +174,10 @@ int turn_begin(struct turn *turn, struct packet *packet)
 
 void turn_leave_files(struct turn *turn, struct fd_list *fds)
 {
-	turn->leftovers = *fds;
-	fds->count = 0;
+	turn->leftovers = disposal_new(turn->gmemd, turn->uid, fds);
+	fd_list_close(fds);
 	if (!turn->ledger)
-		disposal_close(turn->gmemd, turn->uid, &turn->leftovers);
+		turn->leftovers = disposal_start(turn->leftovers);
 }
 
 int turn_send(struct turn *turn, struct later *later, const char *bytes, size_t length,
@@ -210,7 +210,7 @@ void turn_end(struct turn *turn)
 	turn->later = NULL;
 	turn->number = 0;
 	turn->again = turn->received = false;
-	disposal_close(turn->gmemd, turn->uid, &turn->leftovers);
+	turn->leftovers = disposal_start(turn->leftovers);
 }
 
 /* Requests */

@@ -11,6 +11,7 @@
 #include "daemon/peer_ledger.h"
 #include "protocol/packet.h"
 
+struct disposal;
 struct gmemd;
 struct request;
 struct json_object;
@@ -29,7 +30,7 @@ struct turn {
 	bool again;
 	struct later
 		*later; /* that the packet has brought about; NULL: none, or answered already */
-	struct fd_list leftovers; /* files of the packet that nobody has taken */
+	struct disposal *leftovers; /* files of the packet that nobody has taken */
 };
 
 /* An answer that comes out of turn, and where a successor finds that it is owed. */
@@ -50,7 +51,7 @@ void turn_inherit(struct turn *turn);
 
 /* The next packet. Errors are packet_receive()'s. */
 int turn_begin(struct turn *turn, struct packet *packet);
-/* What of it nobody has taken is closed at its end. */
+/* What of it nobody has taken is closed at its end, and has its room for that from now on. */
 void turn_leave_files(struct turn *turn, struct fd_list *fds);
 /* Sends its answer, or the one that is later. Errors are packet_send()'s. The fds stay the
  * caller's. */

@@ -2,8 +2,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Files whose close waits for a peer: gmemd is not the one that waits."""
 
+import array
+import fcntl
 import os
+import signal
 import tempfile
+import termios
 import time
 
 from gmemtest import linux, tap
@@ -17,6 +21,8 @@ from gmemtest.wire import Peer, RpcError, encode, request
 SECONDS_TO_ANSWER = 5
 PACKETS = 64
 PACKET_FDS = 16
+ANOTHER = 4711
+PEERS = 20  # more than one user's packets that may wait to be closed
 
 # Packets that one user may have waiting to be closed, and what else a peer and its VM take.
 FDS_BOUND = (16 + 1) * PACKET_FDS + 16
@@ -143,6 +149,73 @@ def many():
                 time.sleep(0.01)
 
     with_slow_file(body)
+
+
+def ping(number):
+    return encode(request("ping", number="%08d" % number))
+
+
+def answers_until_full(path):
+    """How many answers to such pings wait for a peer that reads none, at most."""
+    peer = Peer(path, SECONDS_TO_ANSWER)
+    peer.socket.setblocking(False)
+    sent, idle = 0, 0
+    while idle < 20:
+        try:
+            peer.send(ping(sent))
+            sent, idle = sent + 1, 0
+        except BlockingIOError:
+            time.sleep(0.01)
+            idle += 1
+    waiting = array.array("i", [0])
+    fcntl.ioctl(peer.socket, termios.FIONREAD, waiting)
+    number = waiting[0] // len(peer.socket.recv(1 << 16))
+    peer.close()
+    return number
+
+
+def as_another(body):
+    """In a process of another user, which has done it when this returns, and ends with this one."""
+    read, write = os.pipe()
+    if os.fork() == 0:
+        try:
+            os.setresgid(ANOTHER, ANOTHER, ANOTHER)
+            os.setresuid(ANOTHER, ANOTHER, ANOTHER)
+            linux.die_with_parent()
+            body()
+            os.write(write, b"x")
+            signal.pause()
+        finally:
+            os._exit(1)
+    os.close(write)
+    check(os.read(read, 1) == b"x", "the other user's process has failed")
+    os.close(read)
+
+
+@test("one in each of many packets whose answers find no room, until all do at once")
+def all_at_once():
+    def attack(path, fd):
+        full = answers_until_full(path)
+        peers = [Peer(path) for _ in range(PEERS)]
+        for peer in peers:
+            peer.socket.setblocking(False)
+            try:
+                for number in range(full):
+                    peer.send(ping(number))
+                    time.sleep(0.0001)
+                peer.send(ping(full), [fd])
+            except BlockingIOError:
+                pass  # the user's earlier files are to be closed first
+        time.sleep(0.5)
+        for peer in peers:
+            peer.socket.settimeout(0.1)
+            try:
+                while peer.receive():
+                    pass
+            except OSError:
+                pass
+
+    with_slow_file(lambda path, fd: as_another(lambda: attack(path, fd)))
 
 
 if __name__ == "__main__":
