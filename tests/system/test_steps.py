@@ -19,13 +19,14 @@ from gmemtest.host import Host, wait_until
 from gmemtest.keeper import OWNED, KeeperPeer
 from gmemtest.owner import OwnerProcess
 from gmemtest.tap import Failed, Skip, check, equal, main, need, note, test
-from gmemtest.wire import close_all
+from gmemtest.wire import close_all, request
 
 SECONDS = 60
 DYING = 0.3  # seconds in which gmemd has seen the end of a process, mostly
 SOURCE = pathlib.Path(__file__).resolve().parents[2] / "daemon"
 BUILD = os.environ["BUILD_DIR"]
 LAST = "recovery: finished"
+PROMISED = "turn: answer promised for later"
 LEDGER, FRAMES, MAILBOX, GATE, PROCESS, MEMORY = range(OWNED, OWNED + 6)
 
 # KVM_CREATE_VM, until it is not interrupted.
@@ -327,7 +328,7 @@ def refused():
 
 def end_amid_preallocation(child):
     """So that there is somebody to be told of it."""
-    arm("turn: answer promised for later", 1)
+    arm(PROMISED, 1)
     child.channel.say(["preallocate"])
     need(wait_until(lambda: not host.alive()), "gmemd goes on")
     disarm()
@@ -358,6 +359,29 @@ def taken_over():
     consistent()
     child.do("close")
     child.end()
+
+
+@test("an answer is given once, though another peer is told first that its own won't come")
+def answered_once():
+    other = OwnerProcess(host.socket_path("gmemd.sock"))
+    other.do("note")  # it comes first
+    peer = host.operator()
+    peer.call("ping")
+    take_log()
+    other.start("preallocate_much")
+    need(wait_until(lambda: PROMISED in read_log()), "it is not promised an answer")
+    arm("turn: answered", 1)
+    peer.send(request("ping", number=1))
+    equal(peer.receive_answer()[0]["id"], 1, "the answer")
+    need(wait_until(lambda: not host.alive()), "gmemd goes on")
+    disarm()
+    host.start(alone=False)
+    peer.send(request("ping", number=2))
+    equal(peer.receive_answer()[0]["id"], 2, "the next answer")
+    check(wait_until(other.has_answered, SECONDS), "the other is never done")
+    other.finish()
+    peer.close()
+    other.end()
 
 
 @test("each step has been reached")

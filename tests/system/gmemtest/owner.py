@@ -12,6 +12,7 @@ from gmemtest.wire import Peer, close_all, request
 
 SECONDS = 60
 SIZE = 16 * PAGE
+LARGE = 1 << 30
 SLOT = ("slot", "guest_phys_addr", "memory_size", "userspace_addr", "memory")
 
 
@@ -78,6 +79,15 @@ class Owner:
         ranges = [{"offset": 0, "size": SIZE}]
         self.vmm.peer.call("memory.reclaim", {"memory": memory, "ranges": ranges})
         return self.vmm.get()
+
+    def preallocate_much(self):
+        """What takes a while."""
+        params = {"vm": self.vmm.id, "size": LARGE, "backing": "memfd"}
+        answer, fds = self.vmm.peer.call_with_fds("memory.create", params)
+        busy_passes(self.vmm.peer, "memory.preallocate", {"memory": answer["memory"]})
+        equal(self.resident(answer["memory"]), LARGE, "preallocated")
+        close_all(fds)
+        return True
 
     def close(self):
         equal(set(self.vmm.peer.call("vm.close", {"vm": self.vmm.id})), {"released"}, "closed")
