@@ -9,6 +9,9 @@
 
 #include <stdint.h>
 
+#include "kernel/ledger.h"
+#include "protocol/methods.h"
+
 /* The largest of those below. */
 #define RECORD_SIZE 96
 /* Of one VM: as many as it can have of all. */
@@ -110,3 +113,25 @@ _Static_assert(sizeof(struct name_record) <= RECORD_SIZE, "record");
 _Static_assert(sizeof(struct memory_record) <= RECORD_SIZE, "record");
 _Static_assert(sizeof(struct slot_record) <= RECORD_SIZE, "record");
 _Static_assert(sizeof(struct call_record) <= RECORD_SIZE, "record");
+
+union record {
+	uint8_t bytes[RECORD_SIZE];
+	struct vm_record vm;
+	struct name_record name;
+	struct memory_record memory;
+	struct slot_record slot;
+	struct call_record call;
+};
+
+/* The record of that kind at the index, NULL where there is another or none. It is as long as any:
+ * what an older gmemd did not write is zero. */
+const void *record_at(
+	const struct ledger *ledger, uint32_t index, enum record_kind kind, union record *ret);
+
+#define EACH_RECORD(ledger, index, kind, record)                                                   \
+	for (uint32_t index = 0; index < ledger_end(ledger); index++)                              \
+		if (record_at(ledger, index, kind, record))
+
+/* The name of a memory, or of the VM for 0; "" where there is none. */
+void record_read_name(
+	const struct ledger *ledger, uint64_t owner, char ret[static NAME_BYTES_MAX + 1]);

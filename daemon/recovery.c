@@ -6,244 +6,24 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/call.h"
-#include "daemon/commitment.h"
-#include "daemon/conversion.h"
 #include "daemon/custody.h"
 #include "daemon/log.h"
 #include "daemon/outcome.h"
 #include "daemon/peer_ledger.h"
 #include "daemon/record.h"
+#include "daemon/recovery_content.h"
 #include "daemon/release.h"
 #include "daemon/step.h"
 #include "daemon/vm_ledger.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
-#include "kernel/frames.h"
 #include "kernel/gate.h"
 #include "kernel/ledger.h"
 
-/* Records */
-
-/* The record of that kind at the index, NULL where there is another or none. It is as long as any:
- * what an older gmemd did not write is zero. */
-static const void *record_at(
-	const struct ledger *ledger, uint32_t index, enum record_kind kind, void *ret)
-{
-	const void *bytes;
-	size_t length;
-	uint16_t found;
-
-	memset(ret, 0, RECORD_SIZE);
-	if (ledger_get(ledger, index, &bytes, &length) < 0 || length < sizeof found)
-		return NULL;
-	memcpy(ret, bytes, length < RECORD_SIZE ? length : RECORD_SIZE);
-	memcpy(&found, ret, sizeof found);
-	return found == kind ? ret : NULL;
-}
-
-#define EACH_RECORD(ledger, index, kind, record)                                                   \
-	for (uint32_t index = 0; index < ledger_end(ledger); index++)                              \
-		if (record_at(ledger, index, kind, record))
-
-union record {
-	uint8_t bytes[RECORD_SIZE];
-	struct vm_record vm;
-	struct name_record name;
-	struct memory_record memory;
-	struct slot_record slot;
-	struct call_record call;
-};
-
-/* "" where there is none. */
-static void read_name(
-	const struct ledger *ledger, uint64_t owner, char ret[static NAME_BYTES_MAX + 1])
-{
-	const size_t part_size = sizeof((struct name_record *)0)->bytes;
-	union record record;
-
-	memset(ret, 0, NAME_BYTES_MAX + 1);
-	EACH_RECORD(ledger, index, RECORD_NAME, &record)
-	{
-		const struct name_record *name = &record.name;
-		size_t at = name->part * part_size;
-
-		if (name->owner == owner && name->part < NAME_RECORDS &&
-			name->length <= part_size && at + name->length <= NAME_BYTES_MAX)
-			memcpy(ret + at, name->bytes, name->length);
-	}
-}
-
-/* What a VM has */
-
-static struct memory *memory_of(struct vm *vm, uint64_t id)
-{
-	struct memory *memory = id ? registry_memory(vm->registry, id) : NULL;
-
-	return memory && memory->vm == vm ? memory : NULL;
-}
-
-/* What the keeper is not to hold any more. */
-static int discard(struct vm *vm, const struct memory_record *record, int fd)
-{
-	custody_drop(vm->registry->custody, CUSTODY_MEMORY, vm->number, record->id);
-	return fd_close(fd);
-}
-
-static int recover_memory(struct vm *vm, const struct memory_record *record,
-	struct inheritance *inheritance, struct memory **ret)
-{
-	int fd = inheritance_take(inheritance, CUSTODY_MEMORY, vm->number, record->id);
-	bool pending = record->state == OBJECT_PENDING;
-	int r;
-
-	if (!pending && fd < 0)
-		return -ENOENT; /* it was being freed */
-	if (pending && fd >= 0)
-		fd = discard(vm, record, fd); /* its adoption was not finished */
-	r = memory_recover(vm, record, fd, ret);
-	if (r < 0) {
-		log_vm_warning(vm->id, "memory %" PRIu64 " could not be taken over: %s", record->id,
-			strerror(-r));
-		if (fd >= 0)
-			discard(vm, record, fd);
-		return r;
-	}
-	if (!pending)
-		(*ret)->state = record->state;
-	return 0;
-}
-
-static int recover_memory_name(struct vm *vm, const struct name_record *record, uint32_t index)
-{
-	const size_t part_size = sizeof record->bytes;
-	struct memory *memory = memory_of(vm, record->owner);
-
-	if (!memory || record->part >= NAME_RECORDS || memory->name_records[record->part] > 0 ||
-		record->length > part_size ||
-		record->part * part_size + record->length > NAME_BYTES_MAX)
-		return -EBADMSG;
-	if (!memory->name)
-		memory->name = calloc(1, NAME_BYTES_MAX + 1);
-	if (!memory->name)
-		return -ENOMEM;
-	memcpy(memory->name + record->part * part_size, record->bytes, record->length);
-	memory->name_records[record->part] = index;
-	return 0;
-}
-
-static int recover_slot(struct vm *vm, const struct slot_record *record, struct slot **ret)
-{
-	const struct slot_request request = {
-		.number = record->number,
-		.guest_phys_addr = record->guest_phys_addr,
-		.memory_size = record->memory_size,
-		.userspace_addr = record->userspace_addr,
-		.memory = memory_of(vm, record->memory),
-		.guest_memfd_offset = record->guest_memfd_offset,
-		.shared_memory = memory_of(vm, record->shared_memory),
-		.shared_offset = record->shared_offset,
-		.flags = record->flags,
-	};
-	bool whole = !request.memory == !record->memory &&
-		     !request.shared_memory == !record->shared_memory;
-	struct slot *other;
-	int r = -ENOENT;
-
-	if (whole && slot_check(vm, &request, &other) == SLOT_FITS)
-		r = slot_new(vm, &request, ret);
-
-	if (r < 0)
-		log_vm_warning(vm->id, "slot %u could not be taken over", record->number);
-	else
-		(*ret)->state = record->state;
-	return r;
-}
-
-static int recover_call(struct vm *vm, const struct call_record *record, struct call **ret)
-{
-	int r = call_recover(vm, record, ret);
-
-	if (r < 0)
-		log_vm_warning(vm->id, "call %" PRIu64 " could not be taken over", record->id);
-	return r;
-}
-
-static void recover_frames(struct vm *vm)
-{
-	uint64_t none;
-	int r;
-
-	if (vm->frames < 0)
-		return;
-	r = frames_read(vm->frames, FRAMES_PRIVATE, &vm->private_ranges);
-	if (r == 0)
-		r = frames_read(vm->frames, FRAMES_IN_BOTH, &vm->in_both);
-	if (r < 0)
-		log_vm_warning(
-			vm->id, "its private frames could not be taken over: %s", strerror(-r));
-	commitment_keep(vm, vm->in_both.total, &none);
-}
-
-static void recover_memories(struct vm *vm, struct ledger *ledger, struct inheritance *inheritance)
-{
-	struct memory *memory;
-	union record record;
-
-	EACH_RECORD(ledger, index, RECORD_MEMORY, &record)
-	{
-		if (recover_memory(vm, &record.memory, inheritance, &memory) == 0)
-			memory->record = index;
-		else
-			ledger_delete(ledger, index);
-	}
-	EACH_RECORD(ledger, index, RECORD_NAME, &record)
-	{
-		if (record.name.owner > 0 && recover_memory_name(vm, &record.name, index) < 0)
-			ledger_delete(ledger, index);
-	}
-}
-
-static void recover_slots(struct vm *vm, struct ledger *ledger)
-{
-	union record record;
-	struct slot *slot;
-
-	EACH_RECORD(ledger, index, RECORD_SLOT, &record)
-	{
-		if (recover_slot(vm, &record.slot, &slot) == 0)
-			slot->record = index;
-		else
-			ledger_delete(ledger, index);
-	}
-}
-
-static void recover_calls(struct vm *vm, struct ledger *ledger)
-{
-	union record record;
-	struct call *call;
-
-	EACH_RECORD(ledger, index, RECORD_CALL, &record)
-	{
-		if (recover_call(vm, &record.call, &call) == 0)
-			call->record = index;
-		else
-			ledger_delete(ledger, index);
-	}
-}
-
-/* What can't be taken over is deleted from the ledger, when that is committed next. */
-static void recover_content(struct vm *vm, struct ledger *ledger, struct inheritance *inheritance)
-{
-	recover_memories(vm, ledger, inheritance);
-	recover_slots(vm, ledger);
-	recover_frames(vm);
-	recover_calls(vm, ledger);
-	mailbox_clear_free(vm->mailbox);
-}
+/* What was under way */
 
 static void interrupt_waiting(const struct vm *vm, uint64_t id)
 {
@@ -291,6 +71,8 @@ static void settle_calls(struct gmemd *gmemd, struct vm *vm)
 			outcome_settle(&gmemd->events, call, call->done, &discarded);
 	}
 }
+
+/* The ledger */
 
 static void forget_records(struct vm *vm)
 {
@@ -362,6 +144,21 @@ static int open_mailbox(struct inheritance *inheritance, uint64_t number, struct
 	return r;
 }
 
+/* A listener that its VM does not say it has is of a request that was not done. */
+static int take_files(struct inheritance *inheritance, struct vm_recovery *recovery)
+{
+	uint64_t number = recovery->record->number;
+	int r = open_mailbox(inheritance, number, &recovery->mailbox);
+
+	if (r < 0)
+		return r;
+	recovery->listener = -1;
+	if (recovery->record->flags & RECORD_VM_LISTENER)
+		recovery->listener = inheritance_take(inheritance, CUSTODY_VM_GATE, number, 0);
+	recovery->frames = inheritance_take(inheritance, CUSTODY_VM_FRAMES, number, 0);
+	return 0;
+}
+
 static int make_vm(struct gmemd *gmemd, const struct ledger *ledger,
 	struct inheritance *inheritance, struct vm **ret)
 {
@@ -375,20 +172,14 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger,
 		return -EBADMSG;
 	if (record.vm.flags & RECORD_VM_UNFINISHED)
 		return -ECANCELED;
-	read_name(ledger, 0, name);
-	pidfd = inheritance_take(inheritance, CUSTODY_VM_PROCESS, record.vm.number, 0);
+	record_read_name(ledger, 0, name);
+	recovery.pidfd = pidfd =
+		inheritance_take(inheritance, CUSTODY_VM_PROCESS, record.vm.number, 0);
 	if (pidfd < 0)
 		return -ENOENT;
-	recovery.pidfd = pidfd;
-	r = open_mailbox(inheritance, record.vm.number, &recovery.mailbox);
+	r = take_files(inheritance, &recovery);
 	if (r < 0)
 		return r;
-	/* A listener that its VM does not say it has is of a request that was not done. */
-	recovery.listener = -1;
-	if (record.vm.flags & RECORD_VM_LISTENER)
-		recovery.listener =
-			inheritance_take(inheritance, CUSTODY_VM_GATE, record.vm.number, 0);
-	recovery.frames = inheritance_take(inheritance, CUSTODY_VM_FRAMES, record.vm.number, 0);
 	r = vm_recover(&gmemd->registry, &recovery, ret);
 	if (r < 0) {
 		mailbox_free(recovery.mailbox);
@@ -411,7 +202,7 @@ static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, struct inheri
 	if (r < 0)
 		return r;
 	STEP("recovery of a VM: made");
-	recover_content(vm, *ledger, inheritance);
+	recovery_content(vm, *ledger, inheritance);
 	STEP("recovery of a VM: its content");
 	recovered->vms++;
 	recovered->memories += vm->n_memories;
