@@ -3,7 +3,6 @@
  * memory.create, memory.open, memory.close, memory.reclaim.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 
 #include "daemon/call.h"
@@ -44,21 +43,6 @@ int request_memory_error(
 		return rpc_error_busy(
 			&request->error, "The VM or its user has as many memories as it may", 0);
 	return rpc_error_internal(&request->error, "no memory");
-}
-
-int request_take_memory_file(struct request *request, const struct memory *memory)
-{
-	int fd;
-
-	if (!memory || memory->fd < 0)
-		return rpc_error_gone_number(&request->error, "memory", memory ? memory->id : 0);
-	fd = fcntl(memory->fd, F_DUPFD_CLOEXEC, 3);
-	if (fd < 0)
-		return rpc_error_kernel(&request->error, errno, "duplicating the memory's fd");
-	request->answer_fds.fds[request->answer_fds.count++] = fd;
-	request->owed_files = OWED_MEMORY_FILE;
-	request->owed_object = memory->id;
-	return 0;
 }
 
 static int answer_file(struct request *request, const struct memory *memory)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a VM's process gets to work with: the answer to vm.open and to vm.resume.
+ * What a VM's process gets to work with: the answer to vm.open and to vm.resume, and memories'
+ * files.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -72,5 +73,20 @@ int request_answer_vm(struct request *request, const struct vm *vm)
 	json_add_string(request->result, "vm", vm->id);
 	json_add_string(request->result, "uuid", vm->uuid);
 	describe_files(request, vm);
+	return 0;
+}
+
+int request_take_memory_file(struct request *request, const struct memory *memory)
+{
+	int fd;
+
+	if (!memory || memory->fd < 0)
+		return rpc_error_gone_number(&request->error, "memory", memory ? memory->id : 0);
+	fd = fcntl(memory->fd, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return rpc_error_kernel(&request->error, errno, "duplicating the memory's fd");
+	request->answer_fds.fds[request->answer_fds.count++] = fd;
+	request->owed_files = OWED_MEMORY_FILE;
+	request->owed_object = memory->id;
 	return 0;
 }
