@@ -332,6 +332,7 @@ static void recover_peers(struct listeners *listeners)
 		else if (peer_recover(gmemd, &listeners->peers, &entry, fd) == 0)
 			gmemd->recovered.peers++;
 	}
+	peers_answer_inherited(&listeners->peers);
 }
 
 static int listeners_set_up(struct listeners *listeners)
