@@ -318,36 +318,21 @@ static int take_passed(struct listeners *listeners)
 	return count < 0 ? count : 0;
 }
 
-static void recover_peer(struct listeners *listeners, struct peer_entry *entry)
-{
-	struct gmemd *gmemd = listeners->gmemd;
-	int fd = inheritance_take(gmemd->inheritance, CUSTODY_PEER, entry->number, 0);
-
-	if (fd < 0)
-		peer_ledger_forget(gmemd->peer_ledger, entry);
-	else if (peer_recover(gmemd, &listeners->peers, entry, fd) == 0)
-		gmemd->recovered.peers++;
-}
-
 static void recover_peers(struct listeners *listeners)
 {
 	struct gmemd *gmemd = listeners->gmemd;
 	struct peer_entry entry;
-	uint64_t last;
+	uint32_t position = 0;
 
-	if (!gmemd->inheritance || !gmemd->peer_ledger)
-		return;
-	/* Who was answered last comes first: its request may still be in its queue, and what is
-	 * sent to another peer takes the place of the mark that it is answered. */
-	last = peer_ledger_marks(gmemd->peer_ledger)->sent.peer;
-	for (unsigned pass = 0; pass < 2; pass++) {
-		uint32_t position = 0;
+	while (gmemd->inheritance && peer_ledger_next_peer(gmemd->peer_ledger, &position, &entry)) {
+		int fd = inheritance_take(gmemd->inheritance, CUSTODY_PEER, entry.number, 0);
 
-		while (peer_ledger_next_peer(gmemd->peer_ledger, &position, &entry)) {
-			if ((entry.number == last) == (pass == 0))
-				recover_peer(listeners, &entry);
-		}
+		if (fd < 0)
+			peer_ledger_forget(gmemd->peer_ledger, &entry);
+		else if (peer_recover(gmemd, &listeners->peers, &entry, fd) == 0)
+			gmemd->recovered.peers++;
 	}
+	peers_answer_inherited(&listeners->peers);
 }
 
 static int listeners_set_up(struct listeners *listeners)

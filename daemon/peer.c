@@ -16,6 +16,7 @@
 #include "daemon/dispatch.h"
 #include "daemon/disposal.h"
 #include "daemon/log.h"
+#include "daemon/step.h"
 #include "kernel/cleanup.h"
 #include "kernel/linger.h"
 #include "protocol/json.h"
@@ -160,22 +161,28 @@ static int send_now(struct peer *peer, enum packet_kind kind, const char *bytes,
 	return 0;
 }
 
-/* Sends now or queues. The fds are closed or taken. later: of PACKET_LATER. */
+/* Sends now or queues, and takes the fds and what is later then. later: of PACKET_LATER. */
+static int send_or_queue(struct peer *peer, enum packet_kind kind, const char *bytes, size_t length,
+	struct fd_list *fds, struct later *later)
+{
+	int r = -EAGAIN;
+
+	if (TAILQ_EMPTY(&peer->queue))
+		r = send_now(peer, kind, bytes, length, fds, later);
+	if (r != -EAGAIN && r != -ETOOMANYREFS)
+		return r;
+	wait_to_send(peer, r);
+	return queue(peer, kind, bytes, length, fds, later);
+}
+
+/* The same. The fds are closed or taken. */
 static int peer_send(struct peer *peer, enum packet_kind kind, struct json_object *message,
 	struct fd_list *fds, struct later *later)
 {
 	size_t length;
 	const char *bytes = json_print(message, &length);
-	int r = -ENOMEM;
+	int r = bytes ? send_or_queue(peer, kind, bytes, length, fds, later) : -ENOMEM;
 
-	if (bytes && TAILQ_EMPTY(&peer->queue))
-		r = send_now(peer, kind, bytes, length, fds, later);
-	else if (bytes)
-		r = -EAGAIN;
-	if (r == -EAGAIN || r == -ETOOMANYREFS) {
-		wait_to_send(peer, r);
-		r = queue(peer, kind, bytes, length, fds, later);
-	}
 	fd_list_close(fds);
 	return r;
 }
@@ -389,6 +396,7 @@ static int peer_make(struct gmemd *gmemd, struct peer_list *list, const struct p
 	peer->fd = consume_fd;
 	peer->caller.process.pidfd = -1;
 	STAILQ_INIT(&peer->caller.turn.inherited);
+	STAILQ_INIT(&peer->caller.turn.inherited_later);
 	TAILQ_INIT(&peer->queue);
 	TAILQ_INSERT_TAIL(list, peer, link);
 	r = peer_set_up(peer);
@@ -423,6 +431,33 @@ int peer_recover(
 	}
 	turn_inherit(&peer->caller.turn);
 	return 0;
+}
+
+/* A peer that can't be sent to is found out when it is next read or written. */
+static void answer_inherited(struct peer *peer)
+{
+	struct turn *turn = &peer->caller.turn;
+	struct fd_list none = {.count = 0};
+	struct inherited_answer *answer;
+
+	while (turn_take_later(turn, &answer)) {
+		struct later later = {answer->owed.request, answer->place};
+
+		answer->place = (struct owed_place){.count = 0};
+		send_or_queue(
+			peer, PACKET_LATER, answer->owed.text, answer->owed.length, &none, &later);
+		STEP("recovery of a connection: later answer sent");
+		turn_forget_later(turn, &later);
+		inherited_answer_free(answer);
+	}
+}
+
+void peers_answer_inherited(const struct peer_list *list)
+{
+	struct peer *peer;
+
+	TAILQ_FOREACH (peer, list, link)
+		answer_inherited(peer);
 }
 
 void peers_put(const struct peer_list *list)

@@ -25,6 +25,8 @@ int peer_new(struct gmemd *gmemd, struct peer_list *list, const struct peer_entr
 /* The same for one that a predecessor had. */
 int peer_recover(struct gmemd *gmemd, struct peer_list *list, const struct peer_entry *entry,
 	int consume_fd);
+/* What a predecessor owed out of turn: once all that it had are on the list. */
+void peers_answer_inherited(const struct peer_list *list);
 /* To a keeper that has nothing yet. */
 void peers_put(const struct peer_list *list);
 void peers_free(struct peer_list *list);

@@ -22,6 +22,7 @@ struct peer_ledger {
 	struct marks *marks;
 	uint64_t last_number;
 	struct inherited_answers inherited;
+	uint32_t last_owed; /* its first record, while it is not known to be committed; 0: none */
 	bool left;
 };
 
@@ -395,16 +396,40 @@ static int owe_part(struct peer_ledger *ledger, const struct owed *owed, uint16_
 	return r < 0 ? r : place_add(place, index);
 }
 
+static void confirm(struct peer_ledger *ledger, uint32_t index, enum owed_when when)
+{
+	const struct owed_record *record = owed_at(ledger, index);
+	struct owed_record confirmed;
+
+	if (!record || record->when == when)
+		return;
+	confirmed = *record;
+	confirmed.when = (uint8_t)when;
+	put(ledger, &index, &confirmed, sizeof confirmed);
+	ledger_commit(ledger->ledger);
+}
+
+/* A VM's ledger has the number of the last request alone. */
+static void confirm_last(struct peer_ledger *ledger)
+{
+	if (ledger->last_owed > 0)
+		confirm(ledger, ledger->last_owed, OWED_DONE);
+	ledger->last_owed = 0;
+}
+
 void peer_ledger_owe(struct peer_ledger *ledger, const struct owed *owed, struct owed_place *place)
 {
 	const size_t part_size = sizeof((struct owed_record *)0)->bytes;
 	size_t parts = owed->length / part_size + 1, before = place->count;
 	int r = 0;
 
+	confirm_last(ledger);
 	for (uint16_t part = 0; r == 0 && part < parts; part++)
 		r = owe_part(ledger, owed, part, place);
 	if (r == 0) {
 		ledger_commit(ledger->ledger);
+		if (owed->when == OWED_IN_TURN)
+			ledger->last_owed = place->records[before];
 		return;
 	}
 	ledger_abort(ledger->ledger);
@@ -412,26 +437,21 @@ void peer_ledger_owe(struct peer_ledger *ledger, const struct owed *owed, struct
 	log_warning("an answer will not outlive gmemd: %s", strerror(-r));
 }
 
-void peer_ledger_confirm(struct peer_ledger *ledger, const struct owed_place *place)
+void peer_ledger_confirm(
+	struct peer_ledger *ledger, const struct owed_place *place, enum owed_when when)
 {
-	const struct owed_record *record =
-		place->count > 0 ? owed_at(ledger, place->records[0]) : NULL;
-	struct owed_record confirmed;
-	uint32_t index;
-
-	if (!record)
-		return;
-	confirmed = *record;
-	confirmed.when = OWED_LATER;
-	index = place->records[0];
-	put(ledger, &index, &confirmed, sizeof confirmed);
-	ledger_commit(ledger->ledger);
+	if (place->count > 0)
+		confirm(ledger, place->records[0], when);
 }
 
 void peer_ledger_settle(struct peer_ledger *ledger, struct owed_place *place)
 {
-	for (size_t i = 0; i < place->count && !ledger->left; i++)
-		ledger_delete(ledger->ledger, place->records[i]);
+	for (size_t i = 0; i < place->count; i++) {
+		if (place->records[i] == ledger->last_owed)
+			ledger->last_owed = 0;
+		if (!ledger->left)
+			ledger_delete(ledger->ledger, place->records[i]);
+	}
 	if (place->count > 0)
 		ledger_commit(ledger->ledger);
 	free(place->records);

@@ -61,6 +61,7 @@ enum owed_when {
 	OWED_IN_TURN,
 	OWED_LATER_PENDING, /* out of turn, of a packet that may wait still */
 	OWED_LATER,
+	OWED_DONE, /* in turn, and what it tells is known to be committed */
 };
 
 struct owed {
@@ -81,11 +82,14 @@ struct owed_place {
 	size_t count;
 };
 
-/* Adds to *place what it takes. Without memory or room nothing is owed, and a successor would carry
- * the request out once more: it says so in the log. */
+/* Adds to *place what it takes. Of the one owed before, all is committed by then. Without memory or
+ * room nothing is owed, and a successor would carry the request out once more: it says so in the
+ * log. */
 void peer_ledger_owe(struct peer_ledger *ledger, const struct owed *owed, struct owed_place *place);
-/* The packet of an answer that is later is dropped: until then a successor finds it. */
-void peer_ledger_confirm(struct peer_ledger *ledger, const struct owed_place *place);
+/* It is owed whatever happens: the packet of one that is later is dropped, OWED_LATER, or what one
+ * in turn tells is committed, OWED_DONE. */
+void peer_ledger_confirm(
+	struct peer_ledger *ledger, const struct owed_place *place, enum owed_when when);
 /* It was sent, or nobody is there to be sent it. Empties the place. */
 void peer_ledger_settle(struct peer_ledger *ledger, struct owed_place *place);
 

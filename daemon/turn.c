@@ -23,14 +23,15 @@ void turn_init(
 		.fd = fd,
 		.uid = uid};
 	STAILQ_INIT(&turn->inherited);
+	STAILQ_INIT(&turn->inherited_later);
 }
 
-static void forget_inherited(struct turn *turn)
+static void forget_inherited(struct turn *turn, struct inherited_answers *answers)
 {
 	struct inherited_answer *answer;
 
-	while ((answer = STAILQ_FIRST(&turn->inherited))) {
-		STAILQ_REMOVE_HEAD(&turn->inherited, link);
+	while ((answer = STAILQ_FIRST(answers))) {
+		STAILQ_REMOVE_HEAD(answers, link);
 		peer_ledger_settle(turn->ledger, &answer->place);
 		inherited_answer_free(answer);
 	}
@@ -41,12 +42,14 @@ static void settle(struct turn *turn)
 	if (!turn->ledger)
 		return;
 	peer_ledger_settle(turn->ledger, &turn->owed);
-	forget_inherited(turn);
+	forget_inherited(turn, &turn->inherited);
 }
 
 void turn_clear(struct turn *turn)
 {
 	settle(turn);
+	if (turn->ledger)
+		forget_inherited(turn, &turn->inherited_later);
 	turn->leftovers = disposal_start(turn->leftovers);
 }
 
@@ -62,6 +65,7 @@ static void drop_packet(struct turn *turn, uint64_t number)
 	packet_drop_marked(turn->fd, &marks->dropped.call);
 	if (!turn->received)
 		linger_end();
+	STEP("turn: packet dropped");
 	mark_clear(&marks->sent);
 }
 
@@ -85,8 +89,9 @@ static bool is_open(struct turn *turn, const struct owed *owed, uint64_t done)
 
 	bool dropped = mark_done(&marks->dropped, turn->peer, owed->turn);
 
-	if (owed->when == OWED_IN_TURN)
-		return owed->turn != done && !dropped && is_committed(turn, owed);
+	if (owed->when == OWED_IN_TURN || owed->when == OWED_DONE)
+		return owed->turn != done && !dropped &&
+		       (owed->when == OWED_DONE || is_committed(turn, owed));
 	if (owed->when == OWED_LATER_PENDING && !dropped)
 		return false;
 	return !mark_done(&marks->sent, turn->peer, owed->request);
@@ -100,43 +105,45 @@ static uint64_t answered(const struct turn *turn)
 	return sent->ends_turn && mark_done(sent, turn->peer, sent->request) ? sent->request : 0;
 }
 
-static void answer_later(struct turn *turn, struct inherited_answer *answer)
-{
-	struct later later = {answer->owed.request, answer->place};
-	struct fd_list none = {.count = 0};
-
-	answer->place = (struct owed_place){.count = 0};
-	turn_send(turn, &later, answer->owed.text, answer->owed.length, &none);
-	STEP("recovery of a connection: later answer sent");
-	turn_forget_later(turn, &later);
-}
-
+/* What is open stays so, whatever the marks and the VMs' ledgers tell from now on. */
 static void sort_out(struct turn *turn, struct inherited_answer *answer, uint64_t done)
 {
-	bool open = is_open(turn, &answer->owed, done);
+	bool in_turn = answer->owed.when == OWED_IN_TURN || answer->owed.when == OWED_DONE;
 
-	if (open && answer->owed.when == OWED_IN_TURN) {
-		STAILQ_INSERT_TAIL(&turn->inherited, answer, link);
+	if (!is_open(turn, &answer->owed, done)) {
+		peer_ledger_settle(turn->ledger, &answer->place);
+		inherited_answer_free(answer);
 		return;
 	}
-	if (open)
-		answer_later(turn, answer);
-	peer_ledger_settle(turn->ledger, &answer->place);
-	inherited_answer_free(answer);
+	peer_ledger_confirm(turn->ledger, &answer->place, in_turn ? OWED_DONE : OWED_LATER);
+	if (in_turn)
+		STAILQ_INSERT_TAIL(&turn->inherited, answer, link);
+	else
+		STAILQ_INSERT_TAIL(&turn->inherited_later, answer, link);
+}
+
+/* The answer was sent: the turn ends, if that is all that it lacks. */
+static void finish_answered(struct turn *turn, uint64_t done)
+{
+	struct marks *marks = peer_ledger_marks(turn->ledger);
+
+	if (mark_done(&marks->dropped, turn->peer, done))
+		mark_clear(&marks->sent);
+	else
+		drop_packet(turn, done);
 }
 
 void turn_inherit(struct turn *turn)
 {
 	struct inherited_answers all = STAILQ_HEAD_INITIALIZER(all);
-	const struct marks *marks = peer_ledger_marks(turn->ledger);
 	struct pollfd waiting = {.fd = turn->fd, .events = POLLIN};
 	struct inherited_answer *answer;
 	uint64_t done = answered(turn);
 
 	peer_ledger_take_owed(turn->ledger, turn->peer, &all);
 	STEP("recovery of a connection: begun");
-	if (done && !mark_done(&marks->dropped, turn->peer, done))
-		drop_packet(turn, done);
+	if (done)
+		finish_answered(turn, done);
 	while ((answer = STAILQ_FIRST(&all))) {
 		STAILQ_REMOVE_HEAD(&all, link);
 		sort_out(turn, answer, done);
@@ -145,7 +152,24 @@ void turn_inherit(struct turn *turn)
 	STEP("recovery of a connection: done");
 }
 
+bool turn_take_later(struct turn *turn, struct inherited_answer **ret)
+{
+	*ret = STAILQ_FIRST(&turn->inherited_later);
+	if (!*ret)
+		return false;
+	STAILQ_REMOVE_HEAD(&turn->inherited_later, link);
+	return true;
+}
+
 /* The packet */
+
+/* One that a predecessor was amid keeps its number, which what is owed has. */
+static uint64_t number_of_next(struct turn *turn)
+{
+	const struct inherited_answer *answer = STAILQ_FIRST(&turn->inherited);
+
+	return answer ? answer->owed.turn : peer_ledger_next_number(turn->ledger);
+}
 
 /* Files that it can't take are dropped at once. */
 static int receive_alone(struct turn *turn, struct packet *packet)
@@ -167,7 +191,7 @@ int turn_begin(struct turn *turn, struct packet *packet)
 	r = packet_receive(turn->fd, MSG_DONTWAIT | MSG_PEEK, packet);
 	if (r < 0)
 		return r;
-	turn->number = peer_ledger_next_number(turn->ledger);
+	turn->number = number_of_next(turn);
 	turn->received = packet->fault != PACKET_TOO_MANY_FDS;
 	return 0;
 }
@@ -200,11 +224,10 @@ void turn_end(struct turn *turn)
 		return;
 	STEP("turn: answered");
 	drop_packet(turn, turn->number);
-	STEP("turn: packet dropped");
 	settle(turn);
 	STEP("turn: settled");
 	if (turn->later) {
-		peer_ledger_confirm(turn->ledger, &turn->later->place);
+		peer_ledger_confirm(turn->ledger, &turn->later->place, OWED_LATER);
 		STEP("turn: answer promised for later");
 	}
 	turn->later = NULL;

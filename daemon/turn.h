@@ -25,7 +25,8 @@ struct turn {
 	uint64_t number; /* 0: none is under way */
 	bool received;   /* all of its files are here */
 	struct owed_place owed;
-	struct inherited_answers inherited;
+	struct inherited_answers inherited;       /* of the packet that waits */
+	struct inherited_answers inherited_later; /* that come out of turn */
 	/* The packet may have been a predecessor's, who has carried out a part of it. */
 	bool again;
 	struct later
@@ -46,8 +47,12 @@ void turn_init(
 void turn_clear(struct turn *turn);
 
 /* What a predecessor has left of the peer's: finishes the turn whose answer it has sent, and
- * forgets what it owed and gave. */
+ * forgets what it owed and gave. To be done for all peers before anything is sent: that only the
+ * marks of what was sent last tell. */
 void turn_inherit(struct turn *turn);
+/* The next answer that a predecessor owed out of turn, which is the caller's from then on; its
+ * place is to be settled when it is sent. False where there is none. */
+bool turn_take_later(struct turn *turn, struct inherited_answer **ret);
 
 /* The next packet. Errors are packet_receive()'s. */
 int turn_begin(struct turn *turn, struct packet *packet);
