@@ -53,20 +53,33 @@ void turn_clear(struct turn *turn)
 	turn->leftovers = disposal_start(turn->leftovers);
 }
 
-/* The queue's own references to files go first: what closes the last must not wait for it here.
- * Files that were not received have no other. */
+/* Files that were not received have no reference but the queue's. */
+static void drop(struct turn *turn, struct mmsghdr *mark)
+{
+	if (!turn->received)
+		linger_begin();
+	packet_drop_marked(turn->fd, mark);
+	if (!turn->received)
+		linger_end();
+}
+
+/* The queue's own references to files go first: what closes the last must not wait for it
+ * here. */
 static void drop_packet(struct turn *turn, uint64_t number)
 {
 	struct marks *marks = peer_ledger_marks(turn->ledger);
 
 	mark_begin(&marks->dropped, turn->peer, number, /* ends_turn= */ false);
-	if (!turn->received)
-		linger_begin();
-	packet_drop_marked(turn->fd, &marks->dropped.call);
-	if (!turn->received)
-		linger_end();
+	drop(turn, &marks->dropped.call);
 	STEP("turn: packet dropped");
 	mark_clear(&marks->sent);
+}
+
+static void drop_alone(struct turn *turn)
+{
+	struct mmsghdr nobodys_mark;
+
+	drop(turn, &nobodys_mark);
 }
 
 /* Inheriting */
@@ -171,28 +184,17 @@ static uint64_t number_of_next(struct turn *turn)
 	return answer ? answer->owed.turn : peer_ledger_next_number(turn->ledger);
 }
 
-/* Files that it can't take are dropped at once. */
-static int receive_alone(struct turn *turn, struct packet *packet)
-{
-	int r;
-
-	linger_begin();
-	r = packet_receive(turn->fd, MSG_DONTWAIT, packet);
-	linger_end();
-	return r;
-}
-
 int turn_begin(struct turn *turn, struct packet *packet)
 {
-	int r;
+	int r = packet_receive(turn->fd, MSG_DONTWAIT | MSG_PEEK, packet);
 
-	if (!turn->ledger)
-		return receive_alone(turn, packet);
-	r = packet_receive(turn->fd, MSG_DONTWAIT | MSG_PEEK, packet);
 	if (r < 0)
 		return r;
-	turn->number = number_of_next(turn);
 	turn->received = packet->fault != PACKET_TOO_MANY_FDS;
+	if (turn->ledger)
+		turn->number = number_of_next(turn);
+	else
+		drop_alone(turn);
 	return 0;
 }
 

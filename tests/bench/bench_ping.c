@@ -89,6 +89,7 @@ int main(int argc, char **argv)
 	static const char *const steps[] = {"round trip", NULL};
 	static const struct bench_subject subjects[] = {
 		{"bare packets", set_up_bare, {exchange}},
+		{"gmemd ping, no keeper", set_up_raw, {exchange}},
 		{"gmemd ping", set_up_raw, {exchange}},
 		{"gmemd ping, libgmem", set_up_library, {call}},
 	};
@@ -98,6 +99,7 @@ int main(int argc, char **argv)
 		.steps = steps,
 		.subjects = subjects,
 		.n_subjects = sizeof subjects / sizeof *subjects,
+		.n_kept = 2,
 		.rounds = 40,
 		.samples = 1000,
 		.batch = 1,
