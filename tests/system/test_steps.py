@@ -326,7 +326,8 @@ def refused():
 
 
 def end_amid_preallocation(child):
-    """So that there is somebody to be told of it."""
+    """So that there is somebody to be told of it. The turn before it may not have ended yet."""
+    need(wait_until(lambda: read_log()[-1:] == ["turn: settled"]), "a turn does not end")
     arm("turn: settled", 1)
     child.channel.say(["preallocate"])
     need(wait_until(lambda: not host.alive()), "gmemd goes on")
