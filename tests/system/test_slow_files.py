@@ -8,6 +8,7 @@ import os
 import signal
 import tempfile
 import termios
+import threading
 import time
 
 from gmemtest import linux, tap
@@ -22,10 +23,11 @@ SECONDS_TO_ANSWER = 5
 PACKETS = 64
 PACKET_FDS = 16
 ANOTHER = 4711
-PEERS = 20  # more than one user's packets that may wait to be closed
+WAITING_MAX = 16  # of one user's packets
+PEERS = WAITING_MAX + 4
 
-# Packets that one user may have waiting to be closed, and what else a peer and its VM take.
-FDS_BOUND = (16 + 1) * PACKET_FDS + 16
+# What waits to be closed, and what else a peer and its VM take.
+FDS_BOUND = (WAITING_MAX + 1) * PACKET_FDS + 16
 
 daemon = None
 
@@ -216,6 +218,31 @@ def all_at_once():
                 pass
 
     with_slow_file(lambda path, fd: as_another(lambda: attack(path, fd)))
+
+
+def try_ioctl(fd):
+    try:
+        linux.ioctl(fd, linux.KVM_CREATE_VM, 0)
+    except OSError:
+        pass
+
+
+@test("what a trapped call is made on, of a user whose files wait to be closed already")
+def trapped():
+    def attack(path, fd):
+        owner = Peer(path, SECONDS_TO_ANSWER)
+        vm = owner.call("vm.open", {"name": "trapped", "gate": "required"})["vm"]
+        listener = linux.seccomp_listener(linux.KVM_CREATE_VM)
+        owner.call("vm.gate", {"vm": vm, "listener": 0}, [listener])
+        for _ in range(WAITING_MAX):
+            peer = Peer(path, SECONDS_TO_ANSWER)
+            peer.send(encode(request("ping")), [fd])
+            peer.receive()
+        threading.Thread(target=try_ioctl, args=[fd], daemon=True).start()
+        time.sleep(0.3)
+
+    with_slow_file(lambda path, fd: as_another(lambda: attack(path, fd)))
+    check("refused KVM_CREATE_VM" in daemon.log(), "the call was not served")
 
 
 if __name__ == "__main__":

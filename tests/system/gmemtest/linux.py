@@ -26,6 +26,7 @@ PR_SET_NO_NEW_PRIVS = 38
 SECCOMP_SET_MODE_FILTER = 1
 SECCOMP_FILTER_FLAG_NEW_LISTENER = 1 << 3
 NR_SECCOMP = {"x86_64": 317, "aarch64": 277}
+NR_IOCTL = {"x86_64": 16, "aarch64": 29}
 NR_MSEAL = 462
 F_ADD_SEALS = 1033
 F_GET_SEALS = 1034
@@ -107,10 +108,26 @@ class _Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.POINTER(_Filter))]
 
 
-def seccomp_listener():
-    """The listener of a new filter round this process that lets everything through."""
-    allow = _Filter(0x06, 0, 0, 0x7FFF0000)  # BPF_RET | BPF_K, SECCOMP_RET_ALLOW
-    program = _Program(1, ctypes.pointer(allow))
+def _instructions(trapped):
+    """Let everything through but one ioctl, where there is one."""
+    load, equal, answer = 0x20, 0x15, 0x06  # BPF_LD | BPF_W | BPF_ABS, BPF_JMP | BPF_JEQ, BPF_RET
+    allow = _Filter(answer, 0, 0, 0x7FFF0000)  # SECCOMP_RET_ALLOW
+    if trapped is None:
+        return [allow]
+    return [
+        _Filter(load, 0, 0, 0),  # the number of the call
+        _Filter(equal, 0, 3, NR_IOCTL[os.uname().machine]),
+        _Filter(load, 0, 0, 24),  # its second argument
+        _Filter(equal, 0, 1, trapped),
+        _Filter(answer, 0, 0, 0x7FC00000),  # SECCOMP_RET_USER_NOTIF
+        allow,
+    ]
+
+
+def seccomp_listener(trapped=None):
+    """The listener of a new filter round this thread, that lets everything through but that ioctl."""
+    instructions = _instructions(trapped)
+    program = _Program(len(instructions), (_Filter * len(instructions))(*instructions))
     number = NR_SECCOMP.get(os.uname().machine)
     if number is None:
         raise Skip("seccomp(2)'s number is not known for this architecture")
