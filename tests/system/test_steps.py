@@ -257,7 +257,11 @@ def await_end(work, label):
         if time.monotonic() > until:
             raise Failed("gmemd lives and the work is not done")
         time.sleep(0.0005)
-    return label and wait_until(lambda: not host.alive(), 1)
+    if label:
+        wait_until(lambda: not host.alive(), 0.2)
+    disarm()
+    time.sleep(0.01)  # for one that has just seen that it is to end
+    return not host.alive()
 
 
 def run(kind, label=None, number=0):
@@ -269,7 +273,6 @@ def run(kind, label=None, number=0):
         arm(label, number)
     work.start()
     died = await_end(work, label)
-    disarm()
     if died:
         host.process.wait()
         host.start(alone=False)
@@ -278,7 +281,7 @@ def run(kind, label=None, number=0):
     work.after()
     work.end()
     check(wait_until(lambda: not vms()), "a VM is left")
-    return bool(died)
+    return died
 
 
 def each_step(kind):
