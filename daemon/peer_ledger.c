@@ -21,7 +21,7 @@ struct peer_ledger {
 	int marks_fd;
 	struct marks *marks;
 	uint64_t last_number;
-	struct inherited_answers inherited;
+	struct inherited_answer_tree inherited;
 	uint32_t last_owed; /* its first record, while it is not known to be committed; 0: none */
 	bool left;
 };
@@ -70,87 +70,17 @@ static const struct owed_record *owed_at(const struct peer_ledger *ledger, uint3
 
 /* What a predecessor owed */
 
-static int place_add(struct owed_place *place, uint32_t record)
-{
-	uint32_t *records = reallocarray(place->records, place->count + 1, sizeof *records);
-
-	if (!records)
-		return -ENOMEM;
-	place->records = records;
-	place->records[place->count++] = record;
-	return 0;
-}
-
-static bool is_part_of(const struct owed_record *record, const struct inherited_answer *answer)
-{
-	return record->request == answer->owed.request && record->peer == answer->owed.peer;
-}
-
-static struct inherited_answer *answer_of(
-	struct peer_ledger *ledger, const struct owed_record *record)
-{
-	struct inherited_answer *answer;
-
-	STAILQ_FOREACH(answer, &ledger->inherited, link)
-	{
-		if (is_part_of(record, answer))
-			return answer;
-	}
-	answer = calloc(1, sizeof *answer);
-	if (!answer)
-		return NULL;
-	answer->owed = (struct owed){.peer = record->peer,
-		.turn = record->turn,
-		.request = record->request,
-		.order = record->order,
-		.when = record->when,
-		.files = record->files,
-		.object = record->object};
-	STAILQ_INSERT_TAIL(&ledger->inherited, answer, link);
-	return answer;
-}
-
-/* All parts but the last are full. */
-static int inherit_part(struct peer_ledger *ledger, uint32_t index)
-{
-	const struct owed_record *record = owed_at(ledger, index);
-	struct inherited_answer *answer = answer_of(ledger, record);
-	size_t at = record->part * sizeof record->bytes, end = at + record->length;
-	char *text;
-
-	if (!answer || place_add(&answer->place, index) < 0)
-		return -ENOMEM;
-	if (record->part == 0)
-		answer->owed.when = record->when;
-	if (end > answer->owed.length) {
-		text = realloc(answer->text, end);
-		if (!text && end > 0)
-			return -ENOMEM;
-		memset(text + answer->owed.length, 0, end - answer->owed.length);
-		answer->owed.text = answer->text = text;
-		answer->owed.length = end;
-	}
-	if (record->length > 0)
-		memcpy(answer->text + at, record->bytes, record->length);
-	return 0;
-}
-
 static int inherit(struct peer_ledger *ledger)
 {
 	int r = 0;
 
 	for (uint32_t index = 1; r == 0 && index < ledger_end(ledger->ledger); index++) {
-		if (owed_at(ledger, index))
-			r = inherit_part(ledger, index);
+		const struct owed_record *record = owed_at(ledger, index);
+
+		if (record)
+			r = inherited_answer_add(&ledger->inherited, record, index);
 	}
 	return r;
-}
-
-void inherited_answer_free(struct inherited_answer *answer)
-{
-	free(answer->place.records);
-	free(answer->text);
-	free(answer);
 }
 
 bool peer_ledger_next_peer(
@@ -178,23 +108,14 @@ bool peer_ledger_next_peer(
 void peer_ledger_take_owed(
 	struct peer_ledger *ledger, uint64_t peer, struct inherited_answers *answers)
 {
-	struct inherited_answer *answer, *next;
-
-	STAILQ_FOREACH_SAFE(answer, &ledger->inherited, link, next)
-	{
-		if (answer->owed.peer != peer)
-			continue;
-		STAILQ_REMOVE(&ledger->inherited, answer, inherited_answer, link);
-		STAILQ_INSERT_TAIL(answers, answer, link);
-	}
+	inherited_answers_take(&ledger->inherited, peer, answers);
 }
 
 void peer_ledger_settle_rest(struct peer_ledger *ledger)
 {
 	struct inherited_answer *answer;
 
-	while ((answer = STAILQ_FIRST(&ledger->inherited))) {
-		STAILQ_REMOVE_HEAD(&ledger->inherited, link);
+	while ((answer = inherited_answer_any(&ledger->inherited))) {
 		peer_ledger_settle(ledger, &answer->place);
 		inherited_answer_free(answer);
 	}
@@ -287,7 +208,7 @@ int peer_ledger_new(
 	ledger->custody = custody;
 	ledger->marks_fd = -1;
 	ledger->last_number = first_number();
-	STAILQ_INIT(&ledger->inherited);
+	RB_INIT(&ledger->inherited);
 	r = open_ledger(ledger, inheritance_take(inheritance, CUSTODY_PEERS, 0, MEMBER_LEDGER));
 	if (r == 0)
 		r = open_marks(
@@ -311,10 +232,8 @@ struct peer_ledger *peer_ledger_free(struct peer_ledger *ledger)
 
 	if (!ledger)
 		return NULL;
-	while ((answer = STAILQ_FIRST(&ledger->inherited))) {
-		STAILQ_REMOVE_HEAD(&ledger->inherited, link);
+	while ((answer = inherited_answer_any(&ledger->inherited)))
 		inherited_answer_free(answer);
-	}
 	ledger_free(ledger->ledger);
 	marks_close(ledger->marks);
 	fd_close(ledger->marks_fd);
@@ -393,7 +312,7 @@ static int owe_part(struct peer_ledger *ledger, const struct owed *owed, uint16_
 	record.length = (uint32_t)(left < sizeof record.bytes ? left : sizeof record.bytes);
 	memcpy(record.bytes, owed->text + at, record.length);
 	r = put(ledger, &index, &record, sizeof record);
-	return r < 0 ? r : place_add(place, index);
+	return r < 0 ? r : owed_place_add(place, index);
 }
 
 static void confirm(struct peer_ledger *ledger, uint32_t index, enum owed_when when)

@@ -16,7 +16,7 @@
 
 #include "daemon/inheritance.h"
 #include "daemon/marks.h"
-#include "kernel/tree.h"
+#include "daemon/owed.h"
 
 struct peer_ledger;
 
@@ -50,38 +50,6 @@ struct peer_entry {
 void peer_ledger_note(struct peer_ledger *ledger, struct peer_entry *entry);
 void peer_ledger_forget(struct peer_ledger *ledger, struct peer_entry *entry);
 
-/* Files that go with an answer. */
-enum owed_files {
-	OWED_NO_FILE,
-	OWED_VM_FILES,    /* the device and a VM's mailbox */
-	OWED_MEMORY_FILE, /* a memory's */
-};
-
-enum owed_when {
-	OWED_IN_TURN,
-	OWED_LATER_PENDING, /* out of turn, of a packet that may wait still */
-	OWED_LATER,
-	OWED_DONE, /* in turn, and what it tells is known to be committed */
-};
-
-struct owed {
-	uint64_t peer;
-	uint64_t turn;    /* the packet's */
-	uint64_t request; /* its own number */
-	unsigned order;   /* in the packet */
-	enum owed_when when;
-	enum owed_files files;
-	uint64_t object; /* the VM's number, the memory's id */
-	const char *text;
-	size_t length;
-};
-
-/* Where it is in the ledger. */
-struct owed_place {
-	uint32_t *records;
-	size_t count;
-};
-
 /* Adds to *place what it takes. Of the one owed before, all is committed by then. Without memory or
  * room nothing is owed, and a successor would carry the request out once more: it says so in the
  * log. */
@@ -93,16 +61,6 @@ void peer_ledger_confirm(
 /* It was sent, or nobody is there to be sent it. Empties the place. */
 void peer_ledger_settle(struct peer_ledger *ledger, struct owed_place *place);
 
-/* What a predecessor owed. */
-struct inherited_answer {
-	STAILQ_ENTRY(inherited_answer) link;
-	struct owed owed;
-	struct owed_place place;
-	char *text; /* owed.text */
-};
-
-STAILQ_HEAD(inherited_answers, inherited_answer);
-
 /* The peers of a predecessor that are not forgotten, one after another: from *position on, which is
  * 0 at first. False at the end. */
 bool peer_ledger_next_peer(
@@ -112,5 +70,3 @@ void peer_ledger_take_owed(
 	struct peer_ledger *ledger, uint64_t peer, struct inherited_answers *answers);
 /* Of peers that are gone. */
 void peer_ledger_settle_rest(struct peer_ledger *ledger);
-/* The place stays the caller's to settle. */
-void inherited_answer_free(struct inherited_answer *answer);
