@@ -93,8 +93,7 @@ static int recover_slot(struct vm *vm, const struct slot_record *record, struct 
 	int r = -ENOENT;
 
 	if (whole && slot_check(vm, &request, &other) == SLOT_FITS)
-		r = slot_new(vm, &request, ret);
-
+		r = slot_recover(vm, &request, ret);
 	if (r < 0)
 		log_vm_warning(vm->id, "slot %u could not be taken over", record->number);
 	else

@@ -123,11 +123,15 @@ static void leave_memories(struct slot *slot)
 
 int slot_new(struct vm *vm, const struct slot_request *request, struct slot **ret)
 {
-	struct slot *slot;
-
 	if (vm->n_slots >= vm->registry->config->slots_per_vm)
 		return -EDQUOT;
-	slot = calloc(1, sizeof *slot);
+	return slot_recover(vm, request, ret);
+}
+
+int slot_recover(struct vm *vm, const struct slot_request *request, struct slot **ret)
+{
+	struct slot *slot = calloc(1, sizeof *slot);
+
 	if (!slot)
 		return -ENOMEM;
 	slot_fill(slot, vm, request);

@@ -57,6 +57,8 @@ enum slot_conflict slot_check(
 
 /* A pending slot that slot_check() found to fit. -EDQUOT where the VM has too many, -ENOMEM. */
 int slot_new(struct vm *vm, const struct slot_request *request, struct slot **ret);
+/* One that a predecessor has left: a new configuration may allow fewer. -ENOMEM. */
+int slot_recover(struct vm *vm, const struct slot_request *request, struct slot **ret);
 /* Takes NULL, returns NULL. */
 struct slot *slot_free(struct slot *slot);
 

@@ -111,6 +111,29 @@ def opened():
     peer.close()
 
 
+@test("a configuration that allows less takes nothing away")
+def allowed_less():
+    vmm = vmm_of_all()
+    (one, one_fd), (two, two_fd) = vmm.create(SIZE), vmm.create(SIZE)
+    vmm.bind(0, 0, SIZE, one, one_fd)
+    vmm.bind(1, SIZE, SIZE, two, two_fd)
+    before = vmm.get()
+    limits = ("memories-per-vm", "memories-per-user", "vms-per-user", "slots-per-vm")
+    less = "".join("%s = 1\n" % name for name in limits)
+    host.change_config("[limits]\ncommit-limit = %d\n" % PAGE + less)
+    host.restart()
+    equal(vmm.get(), before, "the VM")
+    error = vmm.peer.error("memory.create", {"vm": vmm.id, "size": PAGE})
+    check(error["code"] in (-32003, -32007), "but more is refused: %r" % error)
+    for slot in (0, 1):
+        vmm.unbind(slot)
+    host.change_config("")
+    host.restart()
+    for memory in (one, two):
+        vmm.peer.call("memory.close", {"memory": memory})
+    close_all([one_fd, two_fd])
+
+
 @test("files that were sent while gmemd is away arrive")
 def files_while_away():
     vmm = vmm_of_all()
