@@ -224,24 +224,11 @@ int vm_new(struct registry *registry, const struct process *process,
 	return 0;
 }
 
-int vm_recover(struct registry *registry, const struct vm_recovery *recovery, struct vm **ret)
+/* What its predecessor knew of it. Its calls are of another generation. */
+static void restore(struct vm *vm, const struct vm_record *record)
 {
-	const struct vm_record *record = recovery->record;
-	const struct process process = {
-		.pid = record->pid, .uid = record->uid, .pidfd = recovery->pidfd};
-	struct vm *vm = vm_allocate(registry, record->type, record->commit_limit);
 	sd_id128_t uuid;
-	int r;
 
-	if (!vm)
-		return -ENOMEM;
-	r = vm_set_up(vm, &process, recovery->name);
-	if (r == 0 && budget_promise(&vm->budget))
-		r = -ENOSPC;
-	if (r < 0) {
-		vm_free(vm);
-		return r;
-	}
 	memcpy(&uuid, record->uuid, sizeof uuid);
 	snprintf(vm->uuid, sizeof vm->uuid, SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(uuid));
 	vm->state = record->state;
@@ -256,12 +243,32 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	vm->inherited.call = record->settled_call;
 	vm->inherited.done = record->settled_done;
 	vm->settled = vm->inherited;
-	vm->mailbox = recovery->mailbox;
-	vm->listener = recovery->listener;
-	vm->frames = recovery->frames;
 	vm->trap.id = record->trap;
 	vm->trap.answer = record->answer;
 	vm->trap.verifying = record->verifying;
+}
+
+int vm_recover(struct registry *registry, const struct vm_recovery *recovery, struct vm **ret)
+{
+	const struct vm_record *record = recovery->record;
+	const struct process process = {
+		.pid = record->pid, .uid = record->uid, .pidfd = recovery->pidfd};
+	struct vm *vm = vm_allocate(registry, record->type, record->commit_limit);
+	int r;
+
+	if (!vm)
+		return -ENOMEM;
+	r = vm_set_up(vm, &process, recovery->name);
+	if (r == 0 && budget_promise(&vm->budget))
+		r = -ENOSPC;
+	if (r < 0) {
+		vm_free(vm);
+		return r;
+	}
+	restore(vm, record);
+	vm->mailbox = recovery->mailbox;
+	vm->listener = recovery->listener;
+	vm->frames = recovery->frames;
 	vm_enlist(vm, record->number);
 	*ret = vm;
 	return 0;

@@ -62,6 +62,23 @@ static void note_name(struct vm *vm, uint64_t owner, const char *name, uint32_t 
 	}
 }
 
+static uint32_t flags_of(const struct vm *vm)
+{
+	uint32_t flags = 0;
+
+	if (vm->initially_private)
+		flags |= RECORD_VM_INITIALLY_PRIVATE;
+	if (vm->charge == CHARGE_BROKER)
+		flags |= RECORD_VM_BROKER;
+	if (vm->rebuilt)
+		flags |= RECORD_VM_REBUILT;
+	if (!vm->finished)
+		flags |= RECORD_VM_UNFINISHED;
+	if (vm->listener >= 0)
+		flags |= RECORD_VM_LISTENER;
+	return flags;
+}
+
 void vm_ledger_note_vm(struct vm *vm)
 {
 	struct vm_record record = {
@@ -69,6 +86,7 @@ void vm_ledger_note_vm(struct vm *vm)
 		.state = (uint8_t)vm->state,
 		.gate = (uint8_t)vm->gate,
 		.type = vm->type,
+		.flags = flags_of(vm),
 		.uid = vm->process.uid,
 		.pid = vm->process.pid,
 		.generation = vm->generation,
@@ -86,16 +104,6 @@ void vm_ledger_note_vm(struct vm *vm)
 	if (!vm->ledger)
 		return;
 	mark(vm);
-	if (vm->initially_private)
-		record.flags |= RECORD_VM_INITIALLY_PRIVATE;
-	if (vm->charge == CHARGE_BROKER)
-		record.flags |= RECORD_VM_BROKER;
-	if (vm->rebuilt)
-		record.flags |= RECORD_VM_REBUILT;
-	if (!vm->finished)
-		record.flags |= RECORD_VM_UNFINISHED;
-	if (vm->listener >= 0)
-		record.flags |= RECORD_VM_LISTENER;
 	if (sd_id128_from_string(vm->uuid, &uuid) == 0)
 		memcpy(record.uuid, &uuid, sizeof record.uuid);
 	ledger_put(vm->ledger, 0, &record, sizeof record);
