@@ -22,6 +22,8 @@ static int map(int fd, struct marks **ret)
 
 	if (bytes == MAP_FAILED)
 		return -errno;
+	/* The kernel brings in no page for a process that is being killed. */
+	mlock(bytes, sizeof(struct marks));
 	*ret = bytes;
 	return 0;
 }
