@@ -3,6 +3,8 @@
 """What a gmemd takes over from the one before it, which was killed, restart after restart."""
 
 import os
+import subprocess
+from subprocess import DEVNULL
 
 from gmemtest.host import Host
 from gmemtest.tap import Skip, check, equal, main, test
@@ -10,6 +12,7 @@ from gmemtest.vmm import PAGE, Vmm
 from gmemtest.wire import RpcError
 
 SIZE = 16 * PAGE
+OLDEST = 88  # bytes of a record: all but the number of a VM's last request
 LONG_NAME = "a name of two records, " * 5
 
 host = None
@@ -63,6 +66,27 @@ def _():
         restart()
         equal(described(), before, "vm.get")
         equal(held(), ledgers, "ledgers")
+
+
+def restart_with_ledgers_of(size, capacity):
+    """As if another version's gmemd had been there before."""
+    host.kill()
+    other_ledger = os.path.join(os.environ["BUILD_DIR"], "tests", "system", "other_ledger")
+    subprocess.run([other_ledger, host.path, str(size), str(capacity)], check=True, stdout=DEVNULL)
+    host.start()
+    vmm.peer = host.peer()
+
+
+@test("an older gmemd's ledger has shorter records, or fewer; a newer one's longer")
+def _():
+    before = described()
+    for size, capacity in ((OLDEST, 512), (OLDEST, 1 << 15), (128, 1 << 15), (200, 1 << 16)):
+        restart_with_ledgers_of(size, capacity)
+        equal(described(), before, "vm.get, records of %d bytes" % size)
+        vmm.unbind(0)
+        vmm.bind(0, 0, SIZE, *memories[0])
+        restart()
+        equal(described(), before, "once more, records of %d bytes" % size)
 
 
 @test("what is made and freed after a restart is in the next one's ledger, and no more")
