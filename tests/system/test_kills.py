@@ -6,7 +6,7 @@ Several VMMs create, bind, preallocate, reclaim, unbind and close; an operator l
 sums its memory all the while. Every so often the load is paused, and what the VMMs know must be
 exactly what gmemd and the keeper have.
 
-KILLS_SEED, KILLS_NUMBER and KILLS_OPENING=yes in the environment change what is done.
+KILLS_SEED, KILLS_NUMBER and KILLS_OPENING=no in the environment change what is done.
 """
 
 import collections
@@ -28,7 +28,7 @@ SANITIZED = is_sanitized()
 SEED = int(os.environ.get("KILLS_SEED", 0)) or random.SystemRandom().randrange(1, 1 << 32)
 KILLS = int(os.environ.get("KILLS_NUMBER", 0)) or (500 if SANITIZED else 1000)
 # VMMs that open their VM amid the killing.
-OPENING = os.environ.get("KILLS_OPENING", "no") == "yes"
+OPENING = os.environ.get("KILLS_OPENING", "yes") == "yes"
 BETWEEN_CHECKS = 25
 # The last of these: both die only there, for a gate does not outlive that.
 LOSING = 5
