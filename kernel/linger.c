@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,10 +55,18 @@ void linger_end(void)
 	set_timer(0);
 }
 
+static bool is_socket(int fd)
+{
+	int type;
+	socklen_t size = sizeof type;
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
+}
+
 int linger_close(int fd)
 {
-	if (fd < 0)
-		return -1;
+	if (!is_socket(fd))
+		return fd_close(fd);
 	linger_begin();
 	fd_close(fd);
 	linger_end();

@@ -18,5 +18,5 @@ int linger_set_up(void);
 void linger_begin(void);
 void linger_end(void);
 
-/* fd_close() between the two. */
+/* fd_close(), between the two where it is a socket: nothing else has a queue of files. */
 int linger_close(int fd);
