@@ -15,6 +15,9 @@
 #include "kernel/cleanup.h"
 #include "kernel/ledger.h"
 
+/* From one warning to the next. */
+#define WARNING_SECONDS 10
+
 struct peer_ledger {
 	struct custody *custody;
 	struct ledger *ledger;
@@ -23,6 +26,7 @@ struct peer_ledger {
 	uint64_t last_number;
 	struct inherited_answer_tree inherited;
 	uint32_t last_owed; /* its first record, while it is not known to be committed; 0: none */
+	time_t warned;
 	bool left;
 };
 
@@ -30,6 +34,19 @@ struct peer_ledger {
 enum { MEMBER_LEDGER, MEMBER_MARKS };
 
 /* A record */
+
+/* Peers may have it full for as long as they like. */
+static void warn_of_no_room(struct peer_ledger *ledger, int r)
+{
+	time_t now = time(NULL);
+
+	if (now - ledger->warned < WARNING_SECONDS)
+		return;
+	ledger->warned = now;
+	log_warning(
+		"the ledger of peers has no room: what is owed to some will not outlive gmemd: %s",
+		strerror(-r));
+}
 
 static int put(struct peer_ledger *ledger, uint32_t *index, const void *record, size_t length)
 {
@@ -42,7 +59,7 @@ static int put(struct peer_ledger *ledger, uint32_t *index, const void *record, 
 	if (r == 0)
 		r = ledger_put(ledger->ledger, *index, record, length);
 	if (r < 0)
-		log_warning("the ledger of peers has no room: %s", strerror(-r));
+		warn_of_no_room(ledger, r);
 	return r;
 }
 
@@ -353,7 +370,6 @@ void peer_ledger_owe(struct peer_ledger *ledger, const struct owed *owed, struct
 	}
 	ledger_abort(ledger->ledger);
 	place->count = before;
-	log_warning("an answer will not outlive gmemd: %s", strerror(-r));
 }
 
 void peer_ledger_confirm(
