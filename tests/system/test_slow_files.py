@@ -14,8 +14,8 @@ import time
 from gmemtest import linux, tap
 from gmemtest.child import Child
 from gmemtest.daemon import Daemon
-from gmemtest.fuse import SlowFile
-from gmemtest.tap import Skip, check, equal, note, test
+from gmemtest.fuse import SlowFile, require_fuse
+from gmemtest.tap import check, equal, note, test
 from gmemtest.vmm import Vmm
 from gmemtest.wire import Peer, RpcError, encode, request
 
@@ -36,8 +36,7 @@ def set_up():
     global daemon
     linux.require_guest_memfd()
     linux.require_root()
-    if not os.path.exists("/dev/fuse"):
-        raise Skip("no /dev/fuse")
+    require_fuse()
     daemon = Daemon()
 
 

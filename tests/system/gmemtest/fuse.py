@@ -11,6 +11,7 @@ import signal
 import struct
 
 from gmemtest import linux
+from gmemtest.tap import Skip
 
 LOOKUP, GETATTR, OPEN, FLUSH, INIT = 1, 3, 14, 25, 26
 FILE_NODE = 2
@@ -55,12 +56,32 @@ def serve(device):
         os.write(device, struct.pack("=IiQ", 16 + len(body), error, unique) + body)
 
 
+def own_mounts():
+    """A mount namespace of the caller's own, of which no other learns anything."""
+    checked(libc.unshare(CLONE_NEWNS))
+    checked(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
+
+
+def require_fuse():
+    if not os.path.exists("/dev/fuse"):
+        raise Skip("no /dev/fuse")
+    child = os.fork()
+    if child == 0:
+        try:
+            own_mounts()
+        except OSError as e:
+            os._exit(e.errno)
+        os._exit(0)
+    error = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if error != 0:
+        raise Skip("no mounts of one's own, as in a chroot: " + os.strerror(error))
+
+
 class SlowFile:
     """In a mount namespace of the caller's own from now on. Its fd is `fd`."""
 
     def __init__(self, directory):
-        checked(libc.unshare(CLONE_NEWNS))
-        checked(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
+        own_mounts()
         device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
         options = "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other" % device
         checked(libc.mount(b"gmemd", directory.encode(), b"fuse.gmemd", 0, options.encode()))
