@@ -8,7 +8,8 @@
 
 static const struct {
 	const char *name, *scope;
-	size_t value; /* where it is in the configuration */
+	size_t setting; /* where it is in the configuration, unless */
+	uint64_t fixed; /* it has this value */
 } limits[LIMITS] = {
 	[LIMIT_PEERS_PER_USER] = {"peers-per-user", "user",
 		offsetof(struct config, peers_per_user)},
@@ -26,11 +27,14 @@ static const struct {
 		offsetof(struct config, preallocations_per_vm)},
 	[LIMIT_PREALLOCATIONS_ON_HOST] = {"preallocations-on-host", "host",
 		offsetof(struct config, preallocations_on_host)},
+	[LIMIT_TAKERS_PER_OWNER] = {"takers-per-owner", "user", .fixed = 4},
 };
 
 uint64_t limit_value(const struct config *config, enum limit limit)
 {
-	return *(const uint64_t *)((const char *)config + limits[limit].value);
+	if (limits[limit].fixed > 0)
+		return limits[limit].fixed;
+	return *(const uint64_t *)((const char *)config + limits[limit].setting);
 }
 
 int limit_error(

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Limits: what a peer may make gmemd hold, each with the name that gmemd.conf and refusals give it.
+ * Limits: what a peer may make gmemd hold, each with the name that refusals give it. Those that are
+ * not fixed are settings of that name in gmemd.conf.
  */
 #pragma once
 
@@ -17,6 +18,7 @@ enum limit {
 	LIMIT_PRIVATE_RANGES_PER_VM,
 	LIMIT_PREALLOCATIONS_PER_VM,
 	LIMIT_PREALLOCATIONS_ON_HOST,
+	LIMIT_TAKERS_PER_OWNER,
 	LIMITS
 };
 
