@@ -82,12 +82,12 @@ static int set_up(struct gmemd *gmemd)
 {
 	int r;
 
-	r = users_new(&gmemd->config, &gmemd->users);
+	r = owners_new(&gmemd->config, &gmemd->owners);
 	if (r < 0)
 		return r;
 	registry_init(&gmemd->registry,
 		gmemd->config.backend == BACKEND_MODEL ? &backend_model : &backend_kvm,
-		&gmemd->config, &gmemd->host, gmemd->users, &gmemd->capacity);
+		&gmemd->config, &gmemd->host, gmemd->owners, &gmemd->capacity);
 	r = capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host);
 	if (r == 0)
 		r = succession_begin(gmemd);
@@ -139,6 +139,6 @@ void gmemd_clear(struct gmemd *gmemd)
 	registry_clear(&gmemd->registry);
 	capacity_clear(&gmemd->capacity);
 	succession_clear(gmemd);
-	users_free(gmemd->users);
+	owners_free(gmemd->owners);
 	event_base_free(gmemd->base);
 }

@@ -36,7 +36,7 @@ struct gmemd {
 	struct pressure_watch *pressure;
 	struct preallocating_list preallocating;
 	struct preallocating_list stopped; /* whose peers are to be told */
-	struct users *users;
+	struct owners *owners;
 	struct capacity capacity;
 	struct registry registry;
 	uint64_t started; /* CLOCK_MONOTONIC, seconds */

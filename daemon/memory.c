@@ -39,9 +39,10 @@ static int memory_set_up(struct memory *memory, const char *name)
 	struct vm *vm = memory->vm;
 	int r;
 
-	r = user_charge(vm->registry->users, vm->process.uid, USER_MEMORIES, &memory->user);
+	r = owner_charge(vm->owner, OWNER_MEMORIES);
 	if (r < 0)
 		return r;
+	memory->owner = vm->owner;
 	if (name) {
 		memory->name = strdup(name);
 		if (!memory->name)
@@ -54,7 +55,7 @@ static void memory_unset(struct memory *memory)
 {
 	fd_close(memory->fd);
 	model_memory_unref(memory->model);
-	user_give_back(memory->user, USER_MEMORIES);
+	owner_give_back(memory->owner, OWNER_MEMORIES);
 	free(memory->name);
 	free(memory);
 }

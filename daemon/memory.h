@@ -22,7 +22,7 @@ struct memory {
 	RB_ENTRY(memory) by_id;
 	RB_ENTRY(memory) by_file; /* of a ready one */
 	struct vm *vm;
-	struct user *user;
+	struct owner *owner;        /* its VM's; NULL: it is not charged yet */
 	struct budget *node_budget; /* its node's; NULL: it is charged to none */
 	uint64_t id;
 	char *name; /* NULL: none */

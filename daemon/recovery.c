@@ -163,9 +163,9 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger,
 	struct inheritance *inheritance, struct vm **ret)
 {
 	cleanup_fd int pidfd = -1;
-	char name[NAME_BYTES_MAX + 1];
+	char name[NAME_BYTES_MAX + 1], unit[NAME_BYTES_MAX + 1];
 	union record record;
-	struct vm_recovery recovery = {.record = &record.vm, .name = name};
+	struct vm_recovery recovery = {.record = &record.vm, .name = name, .unit = unit};
 	int r;
 
 	if (!record_at(ledger, 0, RECORD_VM, &record) || record.vm.type >= VM_TYPES_MAX)
@@ -173,6 +173,7 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger,
 	if (record.vm.flags & RECORD_VM_UNFINISHED)
 		return -ECANCELED;
 	record_read_name(ledger, 0, name);
+	record_read_unit(ledger, unit);
 	recovery.pidfd = pidfd =
 		inheritance_take(inheritance, CUSTODY_VM_PROCESS, record.vm.number, 0);
 	if (pidfd < 0)
