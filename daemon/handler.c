@@ -79,7 +79,7 @@ void request_answer_fd(
 
 bool request_was_done(const struct request *request)
 {
-	return request->caller->turn.again &&
+	return turn_is_again(&request->caller->turn) &&
 	       (request->error.code == RPC_GONE || request->error.code == RPC_NOT_FOUND);
 }
 

@@ -64,8 +64,6 @@ void private_vm_init(struct private_vm *ret, const struct backend *backend)
 	ret->caller = (struct caller){.access = ACCESS_VMM,
 		.process = {.pid = getpid(), .uid = getuid(), .pidfd = pidfd_open(getpid(), 0)}};
 	ret->packet.length = 0;
-	ret->packet.fds.count = 0;
-	ret->packet.fault = PACKET_WHOLE;
 	check(vm_new(&ret->gmemd.registry, &ret->caller.process, &request, &ret->vm));
 	ret->vm->state = VM_RUNNING;
 }
@@ -103,9 +101,11 @@ struct slot *private_vm_slot(struct private_vm *private_vm, const struct slot_re
 
 static struct json_object *ask(struct private_vm *private_vm)
 {
+	const struct packet_bytes packet = {
+		private_vm->packet.bytes, private_vm->packet.length, /* too_long= */ false};
 	struct fd_list fds;
 	struct json_object *answer =
-		dispatch_packet(&private_vm->gmemd, &private_vm->caller, &private_vm->packet, &fds);
+		dispatch_packet(&private_vm->gmemd, &private_vm->caller, &packet, &fds);
 
 	fd_list_close(&fds);
 	return answer;
