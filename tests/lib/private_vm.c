@@ -15,6 +15,7 @@
 #include "daemon/capacity_host.h"
 #include "daemon/pressure_watch.h"
 #include "kernel/uapi.h"
+#include "protocol/json.h"
 
 #define SW_PROTECTED 1
 
@@ -99,6 +100,21 @@ struct slot *private_vm_slot(struct private_vm *private_vm, const struct slot_re
 	return slot;
 }
 
+/* As its peer reads it. */
+static struct json_object *reread(struct json_object *take_answer)
+{
+	struct json_object *read;
+	const char *text, *why;
+	size_t length;
+
+	if (!take_answer)
+		return NULL;
+	text = json_print(take_answer, &length);
+	read = json_parse(text, length, &why);
+	json_unref(take_answer);
+	return read;
+}
+
 static struct json_object *ask(struct private_vm *private_vm)
 {
 	const struct packet_bytes packet = {
@@ -108,7 +124,7 @@ static struct json_object *ask(struct private_vm *private_vm)
 		dispatch_packet(&private_vm->gmemd, &private_vm->caller, &packet, &fds);
 
 	fd_list_close(&fds);
-	return answer;
+	return reread(answer);
 }
 
 struct json_object *private_vm_ask(struct private_vm *private_vm, const char *format, ...)
