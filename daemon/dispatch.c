@@ -24,7 +24,7 @@ static struct json_object *serve_any(struct json_object *message, struct request
 	if (json_length(message) == 0)
 		rpc_error_invalid_request(&request->error, "the batch is empty");
 	else if (json_length(message) > BATCH_REQUESTS_MAX)
-		rpc_error_limit(
+		rpc_error_too_large(
 			&request->error, "The batch has too many requests", BATCH_REQUESTS_MAX);
 	else
 		return batch_serve(request->gmemd, request->caller, message);
@@ -37,7 +37,8 @@ static struct json_object *serve_packet(const struct packet_bytes *packet, struc
 	const char *why;
 
 	if (packet->too_long) {
-		rpc_error_limit(&request->error, "The packet has too many bytes", PACKET_BYTES_MAX);
+		rpc_error_too_large(
+			&request->error, "The packet has too many bytes", PACKET_BYTES_MAX);
 		return refuse(&request->error);
 	}
 	message = json_parse(packet->bytes, packet->length, &why);

@@ -172,7 +172,8 @@ static int add_slot(
 		return item_error(request, "slots", index, "slot", "one beside all others");
 	r = slot_new(vm, wanted, &slot);
 	if (r == -EDQUOT)
-		return rpc_error_busy(&request->error, "The VM has as many slots as it may", 0);
+		return request_limit_error(
+			request, LIMIT_SLOTS_PER_VM, "The VM has as many slots as it may");
 	if (r < 0)
 		return rpc_error_internal(&request->error, "no memory");
 	slot->state = OBJECT_READY;
@@ -222,8 +223,8 @@ static int resume_private_ranges(struct request *request, struct vm *vm)
 			return item_error(request, "private_ranges", i, "guest_phys_addr",
 				"left out: the VM's type has no private memory");
 		if (ranges->count >= vm->registry->config->private_ranges_per_vm)
-			return rpc_error_busy(&request->error,
-				"The VM's private memory is in as many pieces as it may be", 0);
+			return request_limit_error(request, LIMIT_PRIVATE_RANGES_PER_VM,
+				"The VM's private memory is in as many pieces as it may be");
 		r = ranges_add(ranges, told[i].guest_phys_addr, told[i].size);
 		if (r == -EINVAL)
 			return item_error(request, "private_ranges", i, "size",

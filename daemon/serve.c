@@ -130,6 +130,6 @@ enum serve_outcome serve(
 
 int serve_too_long_for_batch(struct rpc_error *error)
 {
-	return rpc_error_limit(error, "The answer is too long for a batch; ask for it alone",
+	return rpc_error_too_large(error, "The answer is too long for a batch; ask for it alone",
 		BATCH_ANSWER_BYTES_MAX);
 }
