@@ -26,8 +26,6 @@ static struct json_object *serve_any(struct json_object *message, struct request
 	else if (json_length(message) > BATCH_REQUESTS_MAX)
 		rpc_error_limit(
 			&request->error, "The batch has too many requests", BATCH_REQUESTS_MAX);
-	else if (request->fds->count > 0)
-		rpc_error_invalid_request(&request->error, "a batch carries no file descriptors");
 	else
 		return batch_serve(request->gmemd, request->caller, message);
 	return refuse(&request->error);
@@ -40,11 +38,6 @@ static struct json_object *serve_packet(const struct packet *packet, struct requ
 
 	if (packet->fault == PACKET_TOO_LONG) {
 		rpc_error_limit(&request->error, "The packet has too many bytes", PACKET_BYTES_MAX);
-		return refuse(&request->error);
-	}
-	if (packet->fault == PACKET_TOO_MANY_FDS) {
-		rpc_error_limit(&request->error, "The packet has too many file descriptors",
-			PACKET_FDS_MAX);
 		return refuse(&request->error);
 	}
 	message = json_parse(packet->bytes, packet->length, &why);
@@ -60,7 +53,7 @@ static struct json_object *serve_packet(const struct packet *packet, struct requ
 struct json_object *dispatch_packet(
 	struct gmemd *gmemd, struct caller *caller, struct packet *packet, struct fd_list *ret_fds)
 {
-	struct request request = {.gmemd = gmemd, .caller = caller, .fds = &packet->fds};
+	struct request request = {.gmemd = gmemd, .caller = caller};
 	struct json_object *answer = serve_packet(packet, &request);
 
 	*ret_fds = request.answer_fds;

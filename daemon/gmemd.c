@@ -21,7 +21,6 @@
 #include "daemon/succession.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
-#include "kernel/linger.h"
 
 /* All files that it may hold, for each VM and memory takes some. */
 static void raise_file_limit(void)
@@ -117,8 +116,6 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	r = probe(gmemd);
 	if (r == 0)
 		r = find_memfd_device(gmemd);
-	if (r == 0)
-		r = linger_set_up();
 	if (r < 0)
 		return r;
 	gmemd->base = event_base_new();

@@ -170,7 +170,7 @@ static int read_label(struct request *request, struct label *ret)
 		return no_such_vm(request);
 	if (label_read(parameters->mailbox, ret) < 0)
 		return rpc_error_invalid_param(&request->error, "mailbox",
-			"the index of the VM's mailbox, as vm.open gave it, in this packet");
+			"the number of the VM's mailbox, as vm.open gave it");
 	snprintf(id, sizeof id, "vm-%" PRIu64, ret->number);
 	if (strcmp(id, parameters->vm) != 0 || ret->pid != request->caller->process.pid ||
 		!registry_has_had_id(&request->gmemd->registry, ret->number))

@@ -224,8 +224,8 @@ int handle_vm_gate(struct request *request)
 		return rpc_error_conflict(
 			&request->error, "listener", "The VM's listener was handed over already");
 	if (!gate_is_listener(parameters->listener))
-		return rpc_error_invalid_param(&request->error, "listener",
-			"the index of a seccomp listener in this packet");
+		return rpc_error_invalid_param(
+			&request->error, "listener", "the number of the gate's seccomp listener");
 	vm->listener = parameters->listener;
 	if (watch_gate(vm) < 0) {
 		vm->listener = -1;

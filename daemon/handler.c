@@ -85,9 +85,13 @@ bool request_was_done(const struct request *request)
 
 int request_take_fd(struct request *request, int fd)
 {
-	for (size_t i = 0; i < request->fds->count; i++) {
-		if (request->fds->fds[i] == fd)
-			return fd_list_take(request->fds, i);
+	struct request_files *files = &request->files;
+
+	for (size_t i = 0; i < files->count; i++) {
+		if (files->fds[i] == fd) {
+			files->fds[i] = -1; /* handed over */
+			return fd;
+		}
 	}
 	return -1;
 }

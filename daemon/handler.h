@@ -8,6 +8,7 @@
 #pragma once
 
 #include "daemon/gmemd.h"
+#include "daemon/request_files.h"
 #include "daemon/turn.h"
 #include "protocol/methods.h"
 #include "protocol/packet.h"
@@ -23,7 +24,6 @@ struct caller {
 	struct process process;    /* who connected */
 	struct subscriber *subscriber;
 	bool *subscribed;
-	bool fds_refused; /* it has not received those that were sent to it */
 	struct turn turn;
 
 	/* Of answers that come later: see deferral.h. */
@@ -52,7 +52,7 @@ struct request {
 	unsigned order;      /* in the batch */
 	uint64_t number;     /* of all requests; 0: none is needed */
 	union method_parameters parameters;
-	struct fd_list *fds;        /* of the packet; what isn't taken stays its */
+	struct request_files files; /* that the parameters name */
 	struct json_object *result; /* an object */
 	struct fd_list answer_fds;  /* go with the answer, then are closed */
 	enum owed_files owed_files; /* where a successor has them from */
@@ -115,7 +115,7 @@ void request_answer_fd(
 /* Whether a predecessor may have closed it for this very request: then it is no error that it is
  * gone. error: the request's. */
 bool request_was_done(const struct request *request);
-/* Takes over one of the packet's fds. */
+/* Takes over one of the files that the request names. */
 int request_take_fd(struct request *request, int fd);
 
 /*

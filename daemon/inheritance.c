@@ -10,7 +10,6 @@
 
 #include "daemon/log.h"
 #include "kernel/cleanup.h"
-#include "kernel/linger.h"
 
 struct file {
 	struct keeper_id id;
@@ -137,7 +136,7 @@ unsigned inheritance_drop_rest(struct inheritance *inheritance)
 		if (file->fd < 0)
 			continue;
 		custody_drop(inheritance->custody, file->id.kind, file->id.owner, file->id.member);
-		file->fd = linger_close(file->fd);
+		file->fd = fd_close(file->fd);
 		dropped++;
 	}
 	return dropped;

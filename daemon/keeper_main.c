@@ -19,7 +19,6 @@
 #include "daemon/keeper_listener.h"
 #include "daemon/keeper_server.h"
 #include "kernel/cleanup.h"
-#include "kernel/linger.h"
 
 /* Its own files, those of a packet on its way, and some to spare. */
 #define FILES_RESERVED 64
@@ -211,9 +210,7 @@ static int run(const struct options *options, int ready)
 	if (r < 0)
 		return failed(options->runtime_directory, r);
 	confinement_avoid_oom();
-	r = linger_set_up();
-	if (r == 0)
-		r = watch_signals(&signals);
+	r = watch_signals(&signals);
 	if (r == 0) {
 		server.holding = &holding;
 		server.listener = listener.fd;

@@ -21,7 +21,6 @@
 #include "daemon/peer_ledger.h"
 #include "daemon/step.h"
 #include "kernel/cleanup.h"
-#include "kernel/linger.h"
 
 #define LISTENERS 2
 #define BACKLOG   128
@@ -414,7 +413,7 @@ struct listeners *listeners_free(struct listeners *listeners)
 		if (listener->rested)
 			event_free(listener->rested);
 		remove_made(listener);
-		linger_close(listener->fd);
+		fd_close(listener->fd);
 	}
 	free(listeners);
 	return NULL;

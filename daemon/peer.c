@@ -5,20 +5,16 @@
 #include "daemon/peer.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "daemon/custody.h"
 #include "daemon/deferral.h"
 #include "daemon/dispatch.h"
-#include "daemon/disposal.h"
 #include "daemon/log.h"
 #include "daemon/step.h"
 #include "kernel/cleanup.h"
-#include "kernel/linger.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
 
@@ -26,13 +22,8 @@
  * sequence. */
 #define EVENTS_WAITING_MAX 64
 
-/* Fds sent to a peer and not known to be received, at most: they pin what they refer to. */
-#define FDS_UNDELIVERED_MAX 32
-
-/*
- * How long a peer rests where its answer finds too many fds of all users on their way, or it has
- * sent more files than can be closed: nothing tells when that changes.
- */
+/* How long a peer rests where its answer finds too many fds on their way: nothing tells when that
+ * changes. */
 static const struct timeval rest = {.tv_usec = 100 * 1000};
 
 enum packet_kind { PACKET_EVENT, PACKET_ANSWER, PACKET_LATER };
@@ -59,7 +50,6 @@ struct peer {
 	struct event *readable, *writable, *rested;
 	TAILQ_HEAD(, outgoing) queue;
 	unsigned n_queued;
-	size_t fds_undelivered;
 };
 
 static void outgoing_free(struct peer *peer, struct outgoing *outgoing)
@@ -99,7 +89,7 @@ static void peer_free(struct peer *peer)
 	if (peer->rested)
 		event_free(peer->rested);
 	process_release(&peer->caller.process);
-	linger_close(peer->fd);
+	fd_close(peer->fd);
 	user_give_back(peer->user, USER_PEERS);
 	free(peer);
 }
@@ -155,7 +145,6 @@ static int send_now(struct peer *peer, enum packet_kind kind, const char *bytes,
 		r = turn_send(turn, kind == PACKET_LATER ? later : NULL, bytes, length, fds);
 	if (r < 0)
 		return r;
-	peer->fds_undelivered += fds->count;
 	if (kind == PACKET_ANSWER)
 		turn_end(turn);
 	return 0;
@@ -187,18 +176,6 @@ static int peer_send(struct peer *peer, enum packet_kind kind, struct json_objec
 	return r;
 }
 
-/* An empty queue has delivered all; else nobody can tell which packets have arrived. */
-static bool too_many_undelivered(struct peer *peer)
-{
-	int unread;
-
-	if (peer->fds_undelivered <= FDS_UNDELIVERED_MAX)
-		return false;
-	if (ioctl(peer->fd, SIOCOUTQ, &unread) == 0 && unread == 0)
-		peer->fds_undelivered = 0;
-	return peer->fds_undelivered > FDS_UNDELIVERED_MAX;
-}
-
 /* What a successor must know of it, where that has changed. */
 static void note(struct peer *peer)
 {
@@ -219,9 +196,8 @@ static int serve_packet(struct peer *peer, struct packet *packet)
 	struct fd_list fds;
 	int r = 0;
 
-	peer->caller.fds_refused = too_many_undelivered(peer);
 	answer = dispatch_packet(peer->gmemd, &peer->caller, packet, &fds);
-	turn_leave_files(&peer->caller.turn, &packet->fds);
+	fd_list_close(&packet->fds);
 	note(peer);
 	if (answer)
 		r = peer_send(peer, PACKET_ANSWER, answer, &fds, NULL);
@@ -272,11 +248,6 @@ static void readable(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	if (!disposal_has_room(peer->gmemd, peer->caller.process.uid)) {
-		event_del(peer->readable);
-		event_add(peer->rested, &rest);
-		return;
-	}
 	r = turn_begin(&peer->caller.turn, &packet);
 	if (r == 0)
 		r = serve_packet(peer, &packet);
@@ -353,7 +324,7 @@ static void set_up_caller(struct peer *peer)
 	caller->send = send_later_answer;
 	caller->notify = notify;
 	caller->go_on = go_on;
-	turn_init(&caller->turn, peer->gmemd, &peer->entry, peer->fd, caller->process.uid);
+	turn_init(&caller->turn, peer->gmemd, &peer->entry, peer->fd);
 	peer->subscriber.is_operator = caller->access == ACCESS_OPERATOR;
 	peer->subscriber.sees = sees;
 	peer->subscriber.deliver = deliver;

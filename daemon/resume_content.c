@@ -34,8 +34,7 @@ static int check_same_file(struct request *request, const struct memory *memory,
 	if (memory_file_is_any(fd) && file_identity_of(fd, &file) == 0 &&
 		file_identity_compare(&file, &memory->file) == 0)
 		return 0;
-	return item_error(
-		request, "memories", index, "fd", "the index of this memory's file in this packet");
+	return item_error(request, "memories", index, "fd", "the number of this memory's file");
 }
 
 static int check_new_memory(
@@ -64,7 +63,7 @@ static int adopt(struct request *request, struct memory *memory, int fd, size_t 
 	memory_free(memory);
 	if (r == -EEXIST)
 		return rpc_error_conflict(&request->error, "memory", "gmemd has this file already");
-	return item_error(request, "memories", index, "fd", "the index of this memory's file");
+	return item_error(request, "memories", index, "fd", "the number of this memory's file");
 }
 
 /* It is what its file is. */
@@ -83,7 +82,7 @@ static int add_memory(
 	if (!memory_file_is_any(told->fd) || memory_file_size(told->fd, &wanted.size) < 0 ||
 		wanted.size == 0)
 		return item_error(
-			request, "memories", index, "fd", "the index of this memory's file");
+			request, "memories", index, "fd", "the number of this memory's file");
 	if (!memory_file_is_guest_memfd(told->fd))
 		wanted.backing = BACKING_MEMFD;
 	else if (told->flags == FIELD_UNSET)

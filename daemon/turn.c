@@ -7,21 +7,15 @@
 #include <errno.h>
 #include <poll.h>
 
-#include "daemon/disposal.h"
 #include "daemon/handler.h"
 #include "daemon/step.h"
-#include "kernel/linger.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
 
-void turn_init(
-	struct turn *turn, struct gmemd *gmemd, const struct peer_entry *entry, int fd, uid_t uid)
+void turn_init(struct turn *turn, struct gmemd *gmemd, const struct peer_entry *entry, int fd)
 {
-	*turn = (struct turn){.gmemd = gmemd,
-		.ledger = gmemd->peer_ledger,
-		.peer = entry->number,
-		.fd = fd,
-		.uid = uid};
+	*turn = (struct turn){
+		.gmemd = gmemd, .ledger = gmemd->peer_ledger, .peer = entry->number, .fd = fd};
 	STAILQ_INIT(&turn->inherited);
 	STAILQ_INIT(&turn->inherited_later);
 }
@@ -50,27 +44,14 @@ void turn_clear(struct turn *turn)
 	settle(turn);
 	if (turn->ledger)
 		forget_inherited(turn, &turn->inherited_later);
-	turn->leftovers = disposal_start(turn->leftovers);
 }
 
-/* Files that were not received have no reference but the queue's. */
-static void drop(struct turn *turn, struct mmsghdr *mark)
-{
-	if (!turn->received)
-		linger_begin();
-	packet_drop_marked(turn->fd, mark);
-	if (!turn->received)
-		linger_end();
-}
-
-/* The queue's own references to files go first: what closes the last must not wait for it
- * here. */
 static void drop_packet(struct turn *turn, uint64_t number)
 {
 	struct marks *marks = peer_ledger_marks(turn->ledger);
 
 	mark_begin(&marks->dropped, turn->peer, number, /* ends_turn= */ false);
-	drop(turn, &marks->dropped.call);
+	packet_drop_marked(turn->fd, &marks->dropped.call);
 	STEP("turn: packet dropped");
 	mark_clear(&marks->sent);
 }
@@ -79,7 +60,7 @@ static void drop_alone(struct turn *turn)
 {
 	struct mmsghdr nobodys_mark;
 
-	drop(turn, &nobodys_mark);
+	packet_drop_marked(turn->fd, &nobodys_mark);
 }
 
 /* Inheriting */
@@ -190,20 +171,11 @@ int turn_begin(struct turn *turn, struct packet *packet)
 
 	if (r < 0)
 		return r;
-	turn->received = packet->fault != PACKET_TOO_MANY_FDS;
 	if (turn->ledger)
 		turn->number = number_of_next(turn);
 	else
 		drop_alone(turn);
 	return 0;
-}
-
-void turn_leave_files(struct turn *turn, struct fd_list *fds)
-{
-	turn->leftovers = disposal_new(turn->gmemd, turn->uid, fds);
-	fd_list_close(fds);
-	if (!turn->ledger)
-		turn->leftovers = disposal_start(turn->leftovers);
 }
 
 int turn_send(struct turn *turn, struct later *later, const char *bytes, size_t length,
@@ -234,8 +206,7 @@ void turn_end(struct turn *turn)
 	}
 	turn->later = NULL;
 	turn->number = 0;
-	turn->again = turn->received = false;
-	turn->leftovers = disposal_start(turn->leftovers);
+	turn->again = false;
 }
 
 /* Requests */

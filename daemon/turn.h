@@ -11,7 +11,6 @@
 #include "daemon/peer_ledger.h"
 #include "protocol/packet.h"
 
-struct disposal;
 struct gmemd;
 struct request;
 struct json_object;
@@ -20,10 +19,8 @@ struct turn {
 	struct gmemd *gmemd;
 	struct peer_ledger *ledger; /* NULL: nothing of it outlives gmemd */
 	int fd;                     /* the peer's; not owned */
-	uid_t uid;                  /* the peer's */
 	uint64_t peer;
 	uint64_t number; /* 0: none is under way */
-	bool received;   /* all of its files are here */
 	struct owed_place owed;
 	struct inherited_answers inherited;       /* of the packet that waits */
 	struct inherited_answers inherited_later; /* that come out of turn */
@@ -31,7 +28,6 @@ struct turn {
 	bool again;
 	struct later
 		*later; /* that the packet has brought about; NULL: none, or answered already */
-	struct disposal *leftovers; /* files of the packet that nobody has taken */
 };
 
 /* An answer that comes out of turn, and where a successor finds that it is owed. */
@@ -41,8 +37,7 @@ struct later {
 };
 
 /* gmemd and fd stay the caller's. */
-void turn_init(
-	struct turn *turn, struct gmemd *gmemd, const struct peer_entry *entry, int fd, uid_t uid);
+void turn_init(struct turn *turn, struct gmemd *gmemd, const struct peer_entry *entry, int fd);
 /* The peer is gone. */
 void turn_clear(struct turn *turn);
 
@@ -56,8 +51,6 @@ bool turn_take_later(struct turn *turn, struct inherited_answer **ret);
 
 /* The next packet. Errors are packet_receive()'s. */
 int turn_begin(struct turn *turn, struct packet *packet);
-/* What of it nobody has taken is closed at its end, and has its room for that from now on. */
-void turn_leave_files(struct turn *turn, struct fd_list *fds);
 /* Sends its answer, or the one that is later. Errors are packet_send()'s. The fds stay the
  * caller's. */
 int turn_send(struct turn *turn, struct later *later, const char *bytes, size_t length,

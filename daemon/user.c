@@ -10,9 +10,6 @@
 
 #include "kernel/tree.h"
 
-/* Of one user's files at once: each that waits takes a thread. */
-#define DISPOSALS_MAX 16
-
 struct user {
 	RB_ENTRY(user) link;
 	struct users *users;
@@ -45,7 +42,6 @@ int users_new(const struct config *config, struct users **ret)
 	users->limits[USER_PEERS] = config->peers_per_user;
 	users->limits[USER_VMS] = config->vms_per_user;
 	users->limits[USER_MEMORIES] = config->memories_per_user;
-	users->limits[USER_DISPOSALS] = DISPOSALS_MAX;
 	*ret = users;
 	return 0;
 }

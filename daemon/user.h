@@ -12,7 +12,7 @@
 
 #include "daemon/config.h"
 
-enum user_resource { USER_PEERS, USER_VMS, USER_MEMORIES, USER_DISPOSALS, USER_RESOURCES };
+enum user_resource { USER_PEERS, USER_VMS, USER_MEMORIES, USER_RESOURCES };
 
 struct user;
 struct users;

@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-#include "protocol/packet.h"
-
 /* The largest offset that a file can have, and the largest address of a guest: whole pages of
  * either size below. */
 #define BYTES_MAX ((uint64_t)INT64_MAX & ~(uint64_t)0xffff)
@@ -296,7 +294,7 @@ static const struct field vm_open_result[] = {VM_OPENED_FIELDS, END};
 static const struct field vm_gate_parameters[] = {
 	VM_PARAMETER(vm_gate_parameters),
 	{"listener", FIELD_FD, AT(vm_gate_parameters, listener),
-		.summary = "Of the seccomp filter round the VMM."},
+		.summary = "The listener of the seccomp filter round the VMM."},
 	END,
 };
 
@@ -351,7 +349,7 @@ static const struct field vm_resume_parameters[] = {
 		.summary = "What vm.open answered: proves whose the VM is to a gmemd that does not "
 			   "know it any more, which then rebuilds it from all of these."},
 	{"memories", FIELD_ARRAY, FIELD_OPTIONAL, .fields = resumed_memory_fields,
-		.item_size = sizeof(struct resumed_memory), .max = PACKET_FDS_MAX,
+		.item_size = sizeof(struct resumed_memory), .max = RESUMED_MEMORIES_MAX,
 		AT(vm_resume_parameters, memories),
 		.summary = "Those whose files the process has. What does not fit one packet "
 			   "follows in others, of a VM that was rebuilt."},

@@ -12,12 +12,13 @@
 #include "protocol/field.h"
 
 /* The version of the wire contract, in host.describe. */
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION 2
 
 #define NAME_BYTES_MAX 128
 /* Of one request: a packet holds fewer. */
-#define RANGES_MAX 2048
-#define SLOTS_MAX  512
+#define RANGES_MAX           2048
+#define RESUMED_MEMORIES_MAX 16
+#define SLOTS_MAX            512
 
 enum method_number {
 	METHOD_PING,

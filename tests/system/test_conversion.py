@@ -144,7 +144,7 @@ def at_once():
         equal((vmm.opened["kvm"], vmm.opened["mailbox"]), (None, None), "kvm and mailbox")
         equal(vmm.get()["state"], "running", "state")
         listener = os.memfd_create("no listener")
-        error = vmm.peer.error("vm.gate", {"vm": vmm.id, "listener": 0}, [listener])
+        error = vmm.peer.error("vm.gate", {"vm": vmm.id, "listener": listener})
         os.close(listener)
         equal((error["code"], error["data"].get("with")), (-32004, "gate"), "vm.gate")
         params = {"vm": vmm.id, "size": 4 * PAGE, "name": "ram"}

@@ -103,7 +103,12 @@ class _Owner:
         fds = self.fds()
         for index, fd in (replaced or {}).items():
             fds[int(index)] = fd
-        return self.vmm.peer.call("vm.resume", self.params(**(changes or {})), fds)
+        params = self.params(**(changes or {}))
+        if "mailbox" in params:
+            params["mailbox"] = fds[params["mailbox"]]
+        for memory in params.get("memories", []):
+            memory["fd"] = fds[memory["fd"]]
+        return self.vmm.peer.call("vm.resume", params)
 
     def resume_with_memfd(self, index):
         fd = os.memfd_create("gmemd-memory-%d" % self.shared, os.MFD_ALLOW_SEALING)

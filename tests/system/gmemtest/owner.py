@@ -102,12 +102,11 @@ class Owner:
         slot = {key: view["slots"][0][key] for key in SLOT}
         params = {
             "vm": self.vmm.id,
-            "mailbox": 0,
+            "mailbox": self.vmm.fds[self.vmm.opened["mailbox"]["fd"]],
             "slots": [slot],
-            "memories": [{"memory": memory, "fd": 1, "name": "ram"}],
+            "memories": [{"memory": memory, "fd": self.kept, "name": "ram"}],
         }
-        mailbox = self.vmm.fds[self.vmm.opened["mailbox"]["fd"]]
-        answer, fds = self.vmm.peer.call_with_fds("vm.resume", params, [mailbox, self.kept])
+        answer, fds = self.vmm.peer.call_with_fds("vm.resume", params)
         close_all(fds)
         equal(self.vmm.get(), view, "the VM")
         return answer["rebuilt"]

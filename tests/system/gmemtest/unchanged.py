@@ -63,10 +63,10 @@ class Watched:
             return error
         return error["data"]["committed"]
 
-    def error(self, peer, packet, code, number=ANY, fds=(), described=None, **data):
+    def error(self, peer, packet, code, number=ANY, described=None, **data):
         """Sends the packet; checks that the answer is one such error and nothing has changed."""
         before = self.state()
-        peer.send(packet, fds)
+        peer.send(packet)
         return self.one_error(peer, before, code, number, described or brief(packet), **data)
 
     def one_error(self, peer, before, code, number, described, **data):
@@ -81,9 +81,9 @@ class Watched:
         self.nothing_more(peer, before, described)
         return error
 
-    def no_answer(self, peer, packet, fds=()):
+    def no_answer(self, peer, packet):
         before = self.state()
-        peer.send(packet, fds)
+        peer.send(packet)
         self.cases += 1
         self.nothing_more(peer, before, brief(packet))
 
@@ -99,11 +99,11 @@ class Watched:
         check(self.daemon.alive(), what + ": gmemd has ended")
         equal(self.state(), before, what + ": what it left behind")
 
-    def refused(self, peer, method, params, code, fds=(), **data):
+    def refused(self, peer, method, params, code, **data):
         """The same for a request."""
         number = next(_numbers)
         packet = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
-        return self.error(peer, packet, code, number, fds, **data)
+        return self.error(peer, packet, code, number, **data)
 
 
 def brief(packet):
