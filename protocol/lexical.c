@@ -4,7 +4,6 @@
  */
 #include "protocol/lexical.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "protocol/json.h"
@@ -28,6 +27,18 @@ static size_t utf8_length(const char *at, const char *end)
 	if ((first == 0xed && bytes[1] >= 0xa0) || (first == 0xf4 && bytes[1] >= 0x90))
 		return 0;
 	return length;
+}
+
+bool lexical_is_utf8(const char *text, size_t length)
+{
+	const char *end = text + length;
+
+	for (size_t step; text < end; text += step) {
+		step = utf8_length(text, end);
+		if (step == 0)
+			return false;
+	}
+	return true;
 }
 
 /*
