@@ -31,12 +31,12 @@ static struct json_object *serve_any(struct json_object *message, struct request
 	return refuse(&request->error);
 }
 
-static struct json_object *serve_packet(const struct packet *packet, struct request *request)
+static struct json_object *serve_packet(const struct packet_bytes *packet, struct request *request)
 {
 	struct json_object *message, *answer;
 	const char *why;
 
-	if (packet->fault == PACKET_TOO_LONG) {
+	if (packet->too_long) {
 		rpc_error_too_large(
 			&request->error, "The packet has too many bytes", PACKET_BYTES_MAX);
 		return refuse(&request->error);
@@ -51,8 +51,8 @@ static struct json_object *serve_packet(const struct packet *packet, struct requ
 	return answer;
 }
 
-struct json_object *dispatch_packet(
-	struct gmemd *gmemd, struct caller *caller, struct packet *packet, struct fd_list *ret_fds)
+struct json_object *dispatch_packet(struct gmemd *gmemd, struct caller *caller,
+	const struct packet_bytes *packet, struct fd_list *ret_fds)
 {
 	struct request request = {.gmemd = gmemd, .caller = caller};
 	struct json_object *answer = serve_packet(packet, &request);

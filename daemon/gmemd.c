@@ -15,6 +15,7 @@
 #include "daemon/backend.h"
 #include "daemon/bulk.h"
 #include "daemon/capacity_host.h"
+#include "daemon/in_flight.h"
 #include "daemon/log.h"
 #include "daemon/preallocating.h"
 #include "daemon/pressure_watch.h"
@@ -83,6 +84,8 @@ static int set_up(struct gmemd *gmemd)
 	int r;
 
 	r = owners_new(&gmemd->config, &gmemd->owners);
+	if (r == 0)
+		r = in_flight_new(&gmemd->in_flight);
 	if (r < 0)
 		return r;
 	registry_init(&gmemd->registry,
@@ -139,6 +142,7 @@ void gmemd_clear(struct gmemd *gmemd)
 	registry_clear(&gmemd->registry);
 	capacity_clear(&gmemd->capacity);
 	succession_clear(gmemd);
+	in_flight_free(gmemd->in_flight);
 	owners_free(gmemd->owners);
 	event_base_free(gmemd->base);
 }

@@ -53,6 +53,12 @@ int request_gated_vm(struct request *request, const char *id, struct vm **ret)
 	return 0;
 }
 
+int request_memory_pending(struct request *request)
+{
+	return rpc_error_busy(
+		&request->error, "The memory's creation has not been reported yet", 0);
+}
+
 int request_memory(struct request *request, uint64_t id, struct memory **ret)
 {
 	struct memory *memory = registry_memory(&request->gmemd->registry, id);
@@ -60,8 +66,7 @@ int request_memory(struct request *request, uint64_t id, struct memory **ret)
 	if (!memory || !caller_sees_vm(request->caller, memory->vm))
 		return rpc_error_not_found_number(&request->error, "memory", id);
 	if (memory->state == OBJECT_PENDING)
-		return rpc_error_busy(
-			&request->error, "The memory's creation has not been reported yet", 0);
+		return request_memory_pending(request);
 	if (memory->state == OBJECT_CLOSING)
 		return rpc_error_gone_number(&request->error, "memory", id);
 	*ret = memory;
@@ -79,7 +84,7 @@ void request_answer_fd(
 
 bool request_was_done(const struct request *request)
 {
-	return request->caller->turn.again &&
+	return turn_is_again(&request->caller->turn) &&
 	       (request->error.code == RPC_GONE || request->error.code == RPC_NOT_FOUND);
 }
 

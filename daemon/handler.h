@@ -96,6 +96,7 @@ int request_vm(struct request *request, const char *id, struct vm **ret);
 int request_gated_vm(struct request *request, const char *id, struct vm **ret);
 /* The same for a memory. busy while it is pending. */
 int request_memory(struct request *request, uint64_t id, struct memory **ret);
+int request_memory_pending(struct request *request);
 
 /* Whether the caller's process may have one more VM, of that name and UUID, which may be NULL. */
 int request_may_have_vm(struct request *request, const char *name, const char *uuid);

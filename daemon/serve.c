@@ -67,7 +67,7 @@ static int carry_out(const struct request_message *message, struct request *requ
 		method->parameters, message->params, &request->parameters, &request->error);
 	if (r < 0)
 		return r;
-	request->result = json_new_object();
+	request->result = method->result->name ? json_new_object() : NULL;
 	r = request_files_take(request, method->parameters);
 	if (r == 0)
 		r = handlers[method - methods](request);

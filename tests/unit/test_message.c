@@ -71,7 +71,7 @@ static void test_ids(void)
 		message = parse(text);
 		UNIT_ASSERT_ROW(request_message_read(message, &request, &error) == 0, "%s", text);
 		CU_ASSERT_FALSE(request.notification);
-		snprintf(text, sizeof text, "{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":null}",
+		snprintf(text, sizeof text, "{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{}}",
 			ids[i]);
 		check_text(message_result(request.id, NULL), text);
 		json_unref(message);
