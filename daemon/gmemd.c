@@ -19,6 +19,7 @@
 #include "daemon/log.h"
 #include "daemon/preallocating.h"
 #include "daemon/pressure_watch.h"
+#include "daemon/scheduler.h"
 #include "daemon/succession.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
@@ -78,12 +79,25 @@ static int find_memfd_device(struct gmemd *gmemd)
 	return 0;
 }
 
+static int set_up_owners(struct gmemd *gmemd)
+{
+	const struct owner_name self = {.kind = OWNER_IS_GMEMD};
+	int r;
+
+	r = owners_new(&gmemd->config, &gmemd->owners);
+	if (r == 0)
+		r = owner_get(gmemd->owners, &self, &gmemd->self);
+	if (r == 0)
+		r = scheduler_new(gmemd->base, gmemd->owners, &gmemd->scheduler);
+	return r;
+}
+
 /* What it has of its own. */
 static int set_up(struct gmemd *gmemd)
 {
 	int r;
 
-	r = owners_new(&gmemd->config, &gmemd->owners);
+	r = set_up_owners(gmemd);
 	if (r == 0)
 		r = in_flight_new(&gmemd->in_flight);
 	if (r < 0)
@@ -95,7 +109,9 @@ static int set_up(struct gmemd *gmemd)
 	if (r == 0)
 		r = succession_begin(gmemd);
 	if (r == 0)
-		r = bulk_new(gmemd->base, &gmemd->bulk); /* the first that has threads */
+		r = bulk_new(gmemd->base, gmemd->scheduler, gmemd->owners,
+			&gmemd->bulk); /* the first that has threads */
+	gmemd->registry.bulk = gmemd->bulk;
 	if (r == 0)
 		r = pressure_watch_new(gmemd, &gmemd->pressure);
 	if (r == 0)
@@ -122,7 +138,7 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	if (r < 0)
 		return r;
 	gmemd->base = event_base_new();
-	if (!gmemd->base)
+	if (!gmemd->base || event_base_priority_init(gmemd->base, SCHEDULER_PRIORITIES) < 0)
 		return -ENOMEM;
 	r = set_up(gmemd);
 	if (r < 0)
@@ -135,7 +151,7 @@ void gmemd_clear(struct gmemd *gmemd)
 	struct vm *vm;
 
 	preallocating_stop_all(gmemd);
-	bulk_free(gmemd->bulk);
+	bulk_stop(gmemd->bulk);
 	pressure_watch_free(gmemd->pressure);
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
 		watch_stop(vm);
@@ -143,6 +159,9 @@ void gmemd_clear(struct gmemd *gmemd)
 	capacity_clear(&gmemd->capacity);
 	succession_clear(gmemd);
 	in_flight_free(gmemd->in_flight);
+	bulk_free(gmemd->bulk);
+	scheduler_free(gmemd->scheduler);
+	owner_unref(gmemd->self);
 	owners_free(gmemd->owners);
 	event_base_free(gmemd->base);
 }

@@ -53,9 +53,12 @@ static int memory_set_up(struct memory *memory, const char *name)
 
 static void memory_unset(struct memory *memory)
 {
-	fd_close(memory->fd);
+	if (memory->pages)
+		page_file_take_charge(memory->pages);
+	else
+		owner_give_back(memory->owner, OWNER_MEMORIES);
+	page_file_unref(memory->pages);
 	model_memory_unref(memory->model);
-	owner_give_back(memory->owner, OWNER_MEMORIES);
 	free(memory->name);
 	free(memory);
 }
@@ -137,12 +140,17 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
 
 static int memory_take_file(struct memory *memory, int consume_fd)
 {
+	struct registry *registry = memory->vm->registry;
 	int r = file_identity_of(consume_fd, &memory->file);
 
 	if (r < 0)
 		return r;
-	if (RB_INSERT(memory_file_tree, &memory->vm->registry->memory_files, memory))
+	if (RB_FIND(memory_file_tree, &registry->memory_files, memory))
 		return -EEXIST;
+	memory->pages = page_file_new(registry->bulk, memory->owner, consume_fd, memory->size);
+	if (!memory->pages)
+		return -ENOMEM;
+	RB_INSERT(memory_file_tree, &registry->memory_files, memory);
 	memory->fd = consume_fd;
 	memory->state = OBJECT_READY;
 	node_bind_file(memory->fd, memory->size, memory->node);

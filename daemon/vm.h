@@ -45,6 +45,7 @@ enum object_state {
 };
 
 struct backend;
+struct bulk;
 struct call;
 struct capacity;
 struct custody;
@@ -141,6 +142,7 @@ struct registry {
 	const struct config *config;
 	const struct host_offer *host;
 	struct owners *owners;
+	struct bulk *bulk;         /* NULL: files are closed as they are */
 	struct custody *custody;   /* NULL: nothing outlives gmemd */
 	struct noted_list noted;   /* VMs whose ledgers are to be committed */
 	bool leaving;              /* a successor is to find all as it is */
