@@ -98,7 +98,8 @@ exec 9<>"$tmp/never"
 background() {
 	local output=$1
 	shift
-	"$@" <&9 >"$tmp/$output" 2>"$tmp/$output.err" &
+	# bash has SIGINT ignored by what it starts like this.
+	env --default-signal=INT "$@" <&9 >"$tmp/$output" 2>"$tmp/$output.err" &
 	pids+=($!)
 	last=$!
 }
