@@ -231,8 +231,7 @@ static void drop_vm(struct custody *custody, uint64_t number)
 		custody_drop(custody, kind, number, 0);
 }
 
-static void recover_all(
-	struct gmemd *gmemd, struct inheritance *inheritance, struct recovered *recovered)
+void recover_vms(struct gmemd *gmemd, struct inheritance *inheritance)
 {
 	const struct keeper_id *id;
 	size_t position = 0;
@@ -248,7 +247,7 @@ static void recover_all(
 		if (r < 0)
 			fd_close(fd);
 		else
-			r = recover_vm(gmemd, &ledger, inheritance, recovered);
+			r = recover_vm(gmemd, &ledger, inheritance, &gmemd->recovered);
 		/* Who asked for one that was not finished asks again. */
 		if (r < 0 && r != -ECANCELED)
 			log_warning("VM vm-%" PRIu64 " could not be taken over: %s", id->owner,
@@ -257,31 +256,6 @@ static void recover_all(
 			drop_vm(gmemd->custody, id->owner);
 		ledger_free(ledger);
 	}
-}
-
-void recovery_put_vms(struct gmemd *gmemd)
-{
-	struct custody *custody = gmemd->registry.custody;
-	struct memory *memory;
-	struct vm *vm;
-
-	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms) {
-		RB_FOREACH (memory, memory_tree, &vm->memories) {
-			if (memory->fd >= 0)
-				custody_put_one(custody, CUSTODY_MEMORY, vm->number, memory->id,
-					memory->fd);
-		}
-		vm_put(vm); /* the last: where its ledger is, all else is */
-	}
-}
-
-void recover_vms(struct gmemd *gmemd, struct inheritance *inheritance)
-{
-	struct custody *custody = gmemd->custody;
-
-	custody_hold(custody, true);
-	recover_all(gmemd, inheritance, &gmemd->recovered);
-	custody_hold(custody, false);
 }
 
 /* What the predecessor was amid: pages that were to go. */

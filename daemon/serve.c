@@ -5,6 +5,7 @@
 #include "daemon/serve.h"
 
 #include "daemon/deferral.h"
+#include "daemon/outliving.h"
 #include "daemon/step.h"
 #include "daemon/vm_ledger.h"
 #include "protocol/json.h"
@@ -72,7 +73,9 @@ static int carry_out(const struct request_message *message, struct request *requ
 	if (r < 0)
 		return r;
 	request->result = json_new_object();
-	r = handlers[method - methods](request);
+	r = outliving_check(request, (enum method_number)(method - methods));
+	if (r == 0)
+		r = handlers[method - methods](request);
 	fields_release(method->parameters, &request->parameters);
 	return r;
 }

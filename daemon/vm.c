@@ -55,6 +55,14 @@ static uint64_t first_id(void)
 	       (uint64_t)now.tv_nsec / (1000000000 / IDS_PER_SECOND);
 }
 
+static void close_here(struct custody_closer *closer, int take_fd)
+{
+	(void)closer;
+	fd_close(take_fd);
+}
+
+static struct custody_closer closer_here = {close_here};
+
 void registry_init(struct registry *registry, const struct backend *backend,
 	const struct config *config, const struct host_offer *host, struct users *users,
 	struct capacity *capacity)
@@ -66,6 +74,7 @@ void registry_init(struct registry *registry, const struct backend *backend,
 		.users = users,
 		.capacity = capacity,
 		.last_id = first_id(),
+		.closer = &closer_here,
 	};
 	registry->first_id = registry->last_id;
 	TAILQ_INIT(&registry->noted);
@@ -341,7 +350,7 @@ void vm_put(struct vm *vm)
 
 	if (!vm->ledger)
 		return;
-	custody_post_one(
+	custody_put_one(
 		vm->registry->custody, CUSTODY_VM_PROCESS, vm->number, 0, vm->process.pidfd);
 	for (unsigned i = 0; i < 4; i++) {
 		if (fds[i] < 0)

@@ -48,6 +48,7 @@ struct backend;
 struct call;
 struct capacity;
 struct custody;
+struct custody_closer;
 struct label;
 struct ledger;
 struct memory;
@@ -150,6 +151,8 @@ struct registry {
 	struct vm_process_tree vms_by_process;
 	struct memory_id_tree memories;
 	struct memory_file_tree memory_files;
+	/* Of memories' files, once nobody holds them any more. */
+	struct custody_closer *closer;
 };
 
 RB_PROTOTYPE(vm_tree, vm, by_id, )
