@@ -148,11 +148,14 @@ static int open_mailbox(struct inheritance *inheritance, uint64_t number, struct
 static int take_files(struct inheritance *inheritance, struct vm_recovery *recovery)
 {
 	uint64_t number = recovery->record->number;
-	int r = open_mailbox(inheritance, number, &recovery->mailbox);
+	int r;
 
+	recovery->pidfd = inheritance_take(inheritance, CUSTODY_VM_PROCESS, number, 0);
+	if (recovery->pidfd < 0)
+		return -ENOENT;
+	r = open_mailbox(inheritance, number, &recovery->mailbox);
 	if (r < 0)
 		return r;
-	recovery->listener = -1;
 	if (recovery->record->flags & RECORD_VM_LISTENER)
 		recovery->listener = inheritance_take(inheritance, CUSTODY_VM_GATE, number, 0);
 	recovery->frames = inheritance_take(inheritance, CUSTODY_VM_FRAMES, number, 0);
@@ -162,10 +165,10 @@ static int take_files(struct inheritance *inheritance, struct vm_recovery *recov
 static int make_vm(struct gmemd *gmemd, const struct ledger *ledger,
 	struct inheritance *inheritance, struct vm **ret)
 {
-	cleanup_fd int pidfd = -1;
 	char name[NAME_BYTES_MAX + 1];
 	union record record;
-	struct vm_recovery recovery = {.record = &record.vm, .name = name};
+	struct vm_recovery recovery = {
+		.record = &record.vm, .name = name, .pidfd = -1, .listener = -1, .frames = -1};
 	int r;
 
 	if (!record_at(ledger, 0, RECORD_VM, &record) || record.vm.type >= VM_TYPES_MAX)
@@ -173,16 +176,12 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger,
 	if (record.vm.flags & RECORD_VM_UNFINISHED)
 		return -ECANCELED;
 	record_read_name(ledger, 0, name);
-	recovery.pidfd = pidfd =
-		inheritance_take(inheritance, CUSTODY_VM_PROCESS, record.vm.number, 0);
-	if (pidfd < 0)
-		return -ENOENT;
 	r = take_files(inheritance, &recovery);
-	if (r < 0)
-		return r;
-	r = vm_recover(&gmemd->registry, &recovery, ret);
+	if (r == 0)
+		r = vm_recover(&gmemd->registry, &recovery, ret);
 	if (r < 0) {
 		mailbox_free(recovery.mailbox);
+		fd_close(recovery.pidfd);
 		fd_close(recovery.listener);
 		fd_close(recovery.frames);
 		return r;
