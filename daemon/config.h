@@ -10,6 +10,9 @@
 
 #define DEFAULT_RUNTIME_DIRECTORY "/run/gmemd"
 
+/* With the name of a socket after it, it must fit a socket's address. */
+#define RUNTIME_DIRECTORY_MAX 79
+
 enum gate_policy {
 	GATE_POLICY_REQUIRED,  /* every VM has a gate */
 	GATE_POLICY_PREFERRED, /* a VM may ask to do without */
@@ -28,7 +31,7 @@ struct config_amount {
 };
 
 struct config {
-	char runtime_directory[96]; /* a socket's path in it must fit sun_path */
+	char runtime_directory[RUNTIME_DIRECTORY_MAX + 1];
 	enum backend_choice backend;
 	enum gate_policy gate_policy;
 	/* Where gmemd makes the sockets itself. */

@@ -20,6 +20,7 @@
 #include "daemon/preallocating.h"
 #include "daemon/pressure_watch.h"
 #include "daemon/scheduler.h"
+#include "daemon/start_failure.h"
 #include "daemon/succession.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
@@ -49,7 +50,7 @@ static int probe_kvm(struct gmemd *gmemd)
 	gmemd->kvm_device = status.st_rdev;
 	r = probe_host(kvm, &gmemd->host);
 	if (r < 0)
-		return r;
+		return start_failed("probing /dev/kvm", r);
 	if (!gmemd->host.vm_types[0].guest_memfd) {
 		log_error("kernel %s has no guest_memfd for VMs of the default type",
 			gmemd->host.kernel_release);
@@ -101,22 +102,26 @@ static int set_up(struct gmemd *gmemd)
 	if (r == 0)
 		r = in_flight_new(&gmemd->in_flight);
 	if (r < 0)
-		return r;
+		return start_failed("the ledger of users", r);
 	registry_init(&gmemd->registry,
 		gmemd->config.backend == BACKEND_MODEL ? &backend_model : &backend_kvm,
 		&gmemd->config, &gmemd->host, gmemd->owners, &gmemd->capacity);
 	r = capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host);
-	if (r == 0)
-		r = succession_begin(gmemd);
-	if (r == 0)
-		r = bulk_new(gmemd->base, gmemd->scheduler, gmemd->owners,
-			&gmemd->bulk); /* the first that has threads */
+	if (r < 0)
+		return start_failed("the host's capacity", r);
+	r = succession_begin(gmemd);
+	if (r < 0)
+		return start_failed("having a keeper", r);
+	/* The first that has threads. */
+	r = bulk_new(gmemd->base, gmemd->scheduler, gmemd->owners, &gmemd->bulk);
+	if (r < 0)
+		return start_failed("starting a thread", r);
 	gmemd->registry.bulk = gmemd->bulk;
-	if (r == 0)
-		r = pressure_watch_new(gmemd, &gmemd->pressure);
-	if (r == 0)
-		r = succession_take_over(gmemd);
-	return r;
+	r = pressure_watch_new(gmemd, &gmemd->pressure);
+	if (r < 0)
+		return start_failed("watching memory pressure", r);
+	r = succession_take_over(gmemd);
+	return r < 0 ? start_failed("taking over from a predecessor", r) : 0;
 }
 
 int gmemd_init(struct gmemd *gmemd, const struct config *config)
@@ -133,13 +138,15 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	TAILQ_INIT(&gmemd->stopped);
 	raise_file_limit();
 	r = probe(gmemd);
-	if (r == 0)
-		r = find_memfd_device(gmemd);
 	if (r < 0)
-		return r;
+		return start_failed("looking at the host", r);
+	r = find_memfd_device(gmemd);
+	if (r < 0)
+		return start_failed("making a memfd", r);
+	errno = 0;
 	gmemd->base = event_base_new();
 	if (!gmemd->base || event_base_priority_init(gmemd->base, SCHEDULER_PRIORITIES) < 0)
-		return -ENOMEM;
+		return start_failed("making an event loop", errno ? -errno : -ENOMEM);
 	r = set_up(gmemd);
 	if (r < 0)
 		gmemd_clear(gmemd);

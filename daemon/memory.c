@@ -53,11 +53,7 @@ static int memory_set_up(struct memory *memory, const char *name)
 
 static void memory_unset(struct memory *memory)
 {
-	if (memory->pages)
-		page_file_take_charge(memory->pages);
-	else
-		owner_give_back(memory->owner, OWNER_MEMORIES);
-	page_file_unref(memory->pages);
+	owner_give_back(memory->owner, OWNER_MEMORIES);
 	model_memory_unref(memory->model);
 	free(memory->name);
 	free(memory);
@@ -205,6 +201,18 @@ int memory_recover(
 	return r;
 }
 
+/* Its charge goes with it. */
+static void memory_drop_file(struct memory *memory)
+{
+	struct vm *vm = memory->vm;
+
+	RB_REMOVE(memory_file_tree, &vm->registry->memory_files, memory);
+	page_file_take_charge(memory->pages);
+	memory->owner = NULL;
+	custody_release(vm->registry->custody, CUSTODY_MEMORY, vm->number, memory->id, memory->fd,
+		page_file_closer(memory->pages));
+}
+
 struct memory *memory_free(struct memory *memory)
 {
 	struct vm *vm;
@@ -216,12 +224,8 @@ struct memory *memory_free(struct memory *memory)
 	vm_ledger_forget_memory(memory);
 	RB_REMOVE(memory_tree, &vm->memories, memory);
 	RB_REMOVE(memory_id_tree, &vm->registry->memories, memory);
-	if (memory->fd >= 0)
-		RB_REMOVE(memory_file_tree, &vm->registry->memory_files, memory);
-	/* Not before: where the keeper is found gone, the next is given all that is in the trees.
-	 */
-	if (memory->fd >= 0)
-		custody_drop(vm->registry->custody, CUSTODY_MEMORY, vm->number, memory->id);
+	if (memory->pages)
+		memory_drop_file(memory);
 	STEP("memory: dropped");
 	vm->n_memories--;
 	memory_give_back(memory);

@@ -7,10 +7,12 @@
 #include <stdlib.h>
 
 #include "daemon/bulk.h"
+#include "daemon/custody_table.h"
 #include "kernel/cleanup.h"
 #include "kernel/memory_file.h"
 
 struct page_file {
+	struct custody_closer closer;
 	int fd;
 	uint64_t size;
 	unsigned references;
@@ -19,6 +21,12 @@ struct page_file {
 	bool charged;             /* to the owner, as a memory */
 	struct bulk_job *closing; /* made beforehand, so that it can't fail; NULL: needs none */
 };
+
+static void unref_by_closer(struct custody_closer *closer, int take_fd)
+{
+	(void)take_fd; /* the file's */
+	page_file_unref((struct page_file *)closer);
+}
 
 struct page_file *page_file_new(
 	struct bulk *bulk, struct owner *owner, int consume_fd, uint64_t size)
@@ -31,7 +39,8 @@ struct page_file *page_file_new(
 		free(file);
 		return NULL;
 	}
-	*file = (struct page_file){.fd = consume_fd,
+	*file = (struct page_file){.closer = {unref_by_closer},
+		.fd = consume_fd,
 		.size = size,
 		.references = 1,
 		.bulk = bulk,
@@ -98,6 +107,11 @@ void page_file_dispose(struct bulk *bulk, struct owner *owner, int take_fd)
 		page_file_unref(file);
 	else
 		fd_close(take_fd);
+}
+
+struct custody_closer *page_file_closer(struct page_file *file)
+{
+	return &file->closer;
 }
 
 int page_file_fd(const struct page_file *file)

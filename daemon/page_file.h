@@ -14,6 +14,7 @@
 #include "daemon/owner.h"
 
 struct bulk;
+struct custody_closer;
 
 struct page_file;
 
@@ -31,6 +32,9 @@ void page_file_take_charge(struct page_file *file);
 
 /* Closes a file of any kind that gmemd may be the last to hold, and that may be large. */
 void page_file_dispose(struct bulk *bulk, struct owner *owner, int take_fd);
+
+/* Drops a reference, the caller's, once the keeper doesn't hold the file any more. */
+struct custody_closer *page_file_closer(struct page_file *file);
 
 int page_file_fd(const struct page_file *file);
 uint64_t page_file_size(const struct page_file *file);

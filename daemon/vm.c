@@ -136,14 +136,20 @@ static int vm_charge(struct vm *vm, struct owner *take_owner)
 	return r;
 }
 
-/* Its process's pidfd is duplicated. */
 static int vm_set_up(struct vm *vm, const struct process *process, const char *name)
 {
 	vm->name = strdup(name);
 	if (!vm->name)
 		return -ENOMEM;
 	vm->process = *process;
-	vm->process.pidfd = fcntl(process->pidfd, F_DUPFD_CLOEXEC, 3);
+	vm->process.pidfd = -1;
+	return 0;
+}
+
+/* For one whose caller keeps its own. */
+static int vm_dup_pidfd(struct vm *vm, int pidfd)
+{
+	vm->process.pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
 	return vm->process.pidfd < 0 ? -errno : 0;
 }
 
@@ -239,6 +245,8 @@ int vm_new(struct registry *registry, const struct process *process,
 	vm->gate = request->gate ? VM_GATE_PENDING : VM_GATE_NONE;
 	vm_set_uuid(vm, request->uuid);
 	r = vm_set_up_for(vm, process, request->opener, request->name);
+	if (r == 0)
+		r = vm_dup_pidfd(vm, process->pidfd);
 	if (r == 0 && budget_promise(&vm->budget))
 		r = -ENOSPC;
 	if (r == 0) {
@@ -285,8 +293,7 @@ static void restore(struct vm *vm, const struct vm_record *record)
 int vm_recover(struct registry *registry, const struct vm_recovery *recovery, struct vm **ret)
 {
 	const struct vm_record *record = recovery->record;
-	const struct process process = {
-		.pid = record->pid, .uid = record->uid, .pidfd = recovery->pidfd};
+	const struct process process = {.pid = record->pid, .uid = record->uid};
 	struct vm *vm = vm_allocate(registry, record->number, record->type, record->commit_limit);
 	int r;
 
@@ -300,6 +307,7 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 		return r;
 	}
 	restore(vm, record);
+	vm->process.pidfd = recovery->pidfd;
 	vm->mailbox = recovery->mailbox;
 	vm->listener = recovery->listener;
 	vm->frames = recovery->frames;
@@ -333,6 +341,8 @@ int vm_resume(struct registry *registry, const struct process *process, struct o
 	vm->generation = late_generation(registry);
 	vm->last_call = (uint64_t)vm->generation << 32;
 	r = vm_set_up_for(vm, process, opener, label->name);
+	if (r == 0)
+		r = vm_dup_pidfd(vm, process->pidfd);
 	if (r == 0) {
 		vm_enlist(vm);
 		r = registry->custody ? vm_outlive(vm) : 0;
@@ -375,7 +385,7 @@ void vm_put(struct vm *vm)
 
 	if (!vm->ledger)
 		return;
-	custody_post_one(
+	custody_put_one(
 		vm->registry->custody, CUSTODY_VM_PROCESS, vm->number, 0, vm->process.pidfd);
 	for (unsigned i = 0; i < 4; i++) {
 		if (fds[i] < 0)
@@ -422,7 +432,6 @@ void vm_drop(struct vm *vm)
 	vm_ledger_commit(vm);
 	STEP("VM's end: their end committed");
 	budget_end_promise(&vm->budget);
-	vm->registry->backend->close(vm);
 }
 
 struct vm *vm_free(struct vm *vm)
@@ -438,6 +447,7 @@ struct vm *vm_free(struct vm *vm)
 	}
 	vm_unput(vm);
 	STEP("VM's end: dropped");
+	vm->registry->backend->close(vm);
 	vm_ledger_close(vm);
 	fd_close(vm->frames);
 	fd_close(vm->listener);

@@ -196,8 +196,8 @@ const struct budget *registry_refuses(struct registry *registry, uint64_t commit
  */
 int vm_new(struct registry *registry, const struct process *process,
 	const struct vm_request *request, struct vm **ret);
-/* What a predecessor has left of a VM. All is the VM's where it succeeds, but the pidfd, the record
- * and the name. */
+/* What a predecessor has left of a VM. All is the VM's where it succeeds, but the record and the
+ * name. */
 struct vm_recovery {
 	const struct vm_record *record;
 	const char *name;

@@ -223,7 +223,7 @@ static void test_long_directory(void)
 	char option[256] = "--runtime-directory=/";
 	struct config config;
 	size_t start = strlen(option);
-	size_t longest = sizeof config.runtime_directory - 17 - 1;
+	size_t longest = RUNTIME_DIRECTORY_MAX - 1;
 
 	write_file("");
 	memset(option + start, 'x', longest);
