@@ -178,17 +178,21 @@ static int read_label(struct request *request, struct label *ret)
 	return 0;
 }
 
-static int check_policy(struct request *request, const struct label *label)
+/* As of one that is opened. */
+static int check_label(struct request *request, const struct label *label)
 {
-	const struct gmemd *gmemd = request->gmemd;
+	const struct vm_open_parameters told = {
+		.name = label->name,
+		.uuid = label->uuid,
+		.commit_limit = label->commit_limit,
+		.initial_state =
+			label->initially_private ? INITIAL_STATE_PRIVATE : INITIAL_STATE_SHARED,
+		.gate = label->gate ? GATE_WANTED_REQUIRED : GATE_WANTED_NONE,
+	};
+	int r;
 
-	if (!gmemd->host.vm_types[label->type].guest_memfd)
-		return rpc_error_unsupported(
-			&request->error, "KVM_CAP_GUEST_MEMFD", gmemd->host.kernel_release);
-	if (!label->gate && gmemd->config.gate_policy == GATE_POLICY_REQUIRED)
-		return rpc_error_not_permitted(
-			&request->error, "a gate, which gmemd's policy requires");
-	return request_may_have_vm(request, label->name, label->uuid);
+	r = request_may_offer_vm(request, &told, label->type);
+	return r < 0 ? r : request_may_have_vm(request, label->name, label->uuid);
 }
 
 static int rebuild(struct request *request, const struct label *label, struct vm **ret)
@@ -226,7 +230,7 @@ static int resume_lost(struct request *request)
 
 	r = read_label(request, &label);
 	if (r == 0)
-		r = check_policy(request, &label);
+		r = check_label(request, &label);
 	if (r == 0)
 		r = rebuild(request, &label, &vm);
 	if (r < 0)
