@@ -64,6 +64,15 @@ static void forget(struct vm *vm)
 	vm_free(vm);
 }
 
+static void log_promise(const struct vm *vm)
+{
+	if (vm->budget.limit != BUDGET_UNLIMITED && !vm->budget.is_promised)
+		log_vm_warning(vm->id,
+			"the %" PRIu64 " bytes that it was promised are promised to others by now: "
+			"it has what the host has left",
+			vm->budget.limit);
+}
+
 static void announce(struct gmemd *gmemd, struct vm *vm)
 {
 	vm->resuming = false;
@@ -76,6 +85,7 @@ static void announce(struct gmemd *gmemd, struct vm *vm)
 	STEP("vm.resume: put");
 	log_vm_info(vm->id, "rebuilt as \"%s\" from what process %d of user %u has", vm->name,
 		vm->process.pid, vm->process.uid);
+	log_promise(vm);
 	events_vm(&gmemd->events, vm, EVENT_VM_OPENED);
 	events_vm(&gmemd->events, vm, EVENT_VM_RUNNING);
 }

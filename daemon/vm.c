@@ -309,6 +309,8 @@ int vm_resume(struct registry *registry, const struct process *process, const st
 	vm->last_call = (uint64_t)vm->generation << 32;
 	r = vm_set_up(vm, process, label->name);
 	if (r == 0) {
+		/* Others may have it by now: then it has what the host has left. */
+		budget_promise(&vm->budget);
 		vm_enlist(vm, label->number);
 		r = registry->custody ? vm_outlive(vm) : 0;
 	}
