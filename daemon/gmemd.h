@@ -12,6 +12,7 @@
 #include "daemon/events.h"
 #include "daemon/vm.h"
 
+struct in_flight;
 struct inheritance;
 struct listeners;
 struct peer_ledger;
@@ -37,6 +38,7 @@ struct gmemd {
 	struct preallocating_list preallocating;
 	struct preallocating_list stopped; /* whose peers are to be told */
 	struct users *users;
+	struct in_flight *in_flight; /* files, to all peers */
 	struct capacity capacity;
 	struct registry registry;
 	uint64_t started; /* CLOCK_MONOTONIC, seconds */

@@ -82,7 +82,8 @@ static int new_slot(struct request *request, struct vm *vm, const struct slot_re
 	int r = slot_new(vm, wanted, ret);
 
 	if (r == -EDQUOT)
-		return rpc_error_busy(&request->error, "The VM has as many slots as it may", 0);
+		return request_limit_error(
+			request, LIMIT_SLOTS_PER_VM, "The VM has as many slots as it may");
 	return r < 0 ? rpc_error_internal(&request->error, "no memory") : 0;
 }
 
@@ -119,6 +120,7 @@ static int answer_bind(struct request *request, struct call *bind)
 static int bind_slot(struct request *request, struct slot *slot)
 {
 	uint64_t guest_memfd = request->parameters.slot_bind.guest_memfd;
+	const struct vm *vm = slot->vm;
 	struct call *call;
 	int r;
 
@@ -126,7 +128,7 @@ static int bind_slot(struct request *request, struct slot *slot)
 	if (r == 0)
 		return answer_bind(request, call);
 	slot_free(slot);
-	return request_call_error(request, r, "KVM_SET_USER_MEMORY_REGION2");
+	return request_call_error(request, vm, MAILBOX_SLOT, r);
 }
 
 int handle_slot_bind(struct request *request)
@@ -163,7 +165,7 @@ int handle_slot_unbind(struct request *request)
 			"An earlier change of the slot has not been reported yet", 0);
 	r = call_new_unbind(slot, &call);
 	if (r < 0)
-		return request_call_error(request, r, "KVM_SET_USER_MEMORY_REGION2");
+		return request_call_error(request, vm, MAILBOX_SLOT, r);
 	slot->state = OBJECT_CLOSING;
 	vm_ledger_note_slot(slot);
 	return request_answer_call(request, "call", call);

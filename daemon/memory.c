@@ -14,6 +14,7 @@
 #include "daemon/capacity.h"
 #include "daemon/commitment.h"
 #include "daemon/custody.h"
+#include "daemon/limit.h"
 #include "daemon/step.h"
 #include "daemon/vm_ledger.h"
 #include "kernel/cleanup.h"
@@ -107,8 +108,8 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
 	struct memory *memory;
 	int r;
 
-	if (vm->n_memories >= vm->registry->config->memories_per_vm)
-		return -EDQUOT;
+	if (vm->n_memories >= limit_value(vm->registry->config, LIMIT_MEMORIES_PER_VM))
+		return -E2BIG;
 	memory = calloc(1, sizeof *memory);
 	if (!memory)
 		return -ENOMEM;

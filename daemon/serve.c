@@ -67,7 +67,7 @@ static int carry_out(const struct request_message *message, struct request *requ
 		method->parameters, message->params, &request->parameters, &request->error);
 	if (r < 0)
 		return r;
-	request->result = json_new_object();
+	request->result = method->result->name ? json_new_object() : NULL;
 	r = request_files_take(request, method->parameters);
 	if (r == 0)
 		r = handlers[method - methods](request);
@@ -130,6 +130,6 @@ enum serve_outcome serve(
 
 int serve_too_long_for_batch(struct rpc_error *error)
 {
-	return rpc_error_limit(error, "The answer is too long for a batch; ask for it alone",
+	return rpc_error_too_large(error, "The answer is too long for a batch; ask for it alone",
 		BATCH_ANSWER_BYTES_MAX);
 }
