@@ -5,7 +5,6 @@
 #include "daemon/succession.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "daemon/custody.h"
 #include "daemon/inheritance.h"
@@ -60,11 +59,10 @@ int succession_take_over(struct gmemd *gmemd)
 	r = inheritance_new(gmemd->custody, &gmemd->inheritance);
 	if (r == 0)
 		r = peer_ledger_new(gmemd->custody, gmemd->inheritance, &gmemd->peer_ledger);
-	if (r < 0) {
-		log_error("%s: %s", gmemd->config.runtime_directory,
-			r == -EADDRINUSE ? "another gmemd serves there" : strerror(-r));
+	if (r == -EADDRINUSE)
+		log_error("%s: another gmemd serves there", gmemd->config.runtime_directory);
+	if (r < 0)
 		return r;
-	}
 	STEP("recovery: what was held taken");
 	lift_limits(gmemd, true);
 	recover_vms(gmemd, gmemd->inheritance);
