@@ -15,6 +15,7 @@
 
 #include "daemon/keeper_search.h"
 #include "daemon/log.h"
+#include "daemon/scheduler.h"
 #include "kernel/cleanup.h"
 
 #define FILES_SPARE 1024
@@ -316,7 +317,10 @@ static int watch_keeper(struct custody *custody)
 {
 	custody->answered = event_new(
 		custody->base, keeper_fd(custody->keeper), EV_READ | EV_PERSIST, answered, custody);
-	return custody->answered && event_add(custody->answered, NULL) == 0 ? 0 : -ENOMEM;
+	if (!custody->answered)
+		return -ENOMEM;
+	event_priority_set(custody->answered, SCHEDULER_FIRST);
+	return event_add(custody->answered, NULL) == 0 ? 0 : -ENOMEM;
 }
 
 static void found(void *context, struct keeper *take_keeper)
