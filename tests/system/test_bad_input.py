@@ -615,7 +615,7 @@ def vanishing():
             pass
         peer.close()
     check(daemon.fds_come_back(before["fds"]), "fds")
-    equal(watched.state(), before, "what is left")
+    watched.compare(before, "what is left")
 
 
 if __name__ == "__main__":
