@@ -45,7 +45,6 @@ struct gmemd {
 	struct recovered recovered;
 	struct custody *custody;         /* NULL: nothing outlives gmemd */
 	struct inheritance *inheritance; /* while it takes over */
-	unsigned predecessors_keeper;    /* that it is from: see custody_keepers() */
 	struct peer_ledger *peer_ledger; /* NULL: connections don't outlive gmemd */
 	struct listeners *listeners;
 	bool leaving; /* a successor is to find all as it is */

@@ -229,12 +229,14 @@ struct memory *memory_free(struct memory *memory)
 	vm_ledger_forget_memory(memory);
 	RB_REMOVE(memory_tree, &vm->memories, memory);
 	RB_REMOVE(memory_id_tree, &vm->registry->memories, memory);
-	if (memory->fd >= 0)
+	if (memory->fd >= 0) {
 		RB_REMOVE(memory_file_tree, &vm->registry->memory_files, memory);
-	/* Not before: where the keeper is found gone, the next is given all that is in the trees.
-	 */
-	if (memory->fd >= 0)
-		custody_drop(vm->registry->custody, CUSTODY_MEMORY, vm->number, memory->id);
+		/* Not before: where the keeper is found gone, the next is given all that is in the
+		 * trees. */
+		custody_release(vm->registry->custody, CUSTODY_MEMORY, vm->number, memory->id,
+			memory->fd, vm->registry->closer);
+		memory->fd = -1; /* handed over */
+	}
 	STEP("memory: dropped");
 	vm->n_memories--;
 	memory_give_back(memory);

@@ -331,12 +331,3 @@ void peers_answer_inherited(const struct peer_list *list)
 		go_on(&peer->caller);
 	}
 }
-
-void peers_put(const struct peer_list *list)
-{
-	const struct peer *peer;
-
-	TAILQ_FOREACH (peer, list, link)
-		custody_put_one(
-			peer->gmemd->custody, CUSTODY_PEER, peer->entry.number, 0, peer->fd);
-}

@@ -5,6 +5,7 @@
 #include "daemon/serve.h"
 
 #include "daemon/deferral.h"
+#include "daemon/outliving.h"
 #include "daemon/step.h"
 #include "daemon/vm_ledger.h"
 #include "protocol/json.h"
@@ -68,7 +69,9 @@ static int carry_out(const struct request_message *message, struct request *requ
 	if (r < 0)
 		return r;
 	request->result = method->result->name ? json_new_object() : NULL;
-	r = request_files_take(request, method->parameters);
+	r = outliving_check(request, (enum method_number)(method - methods));
+	if (r == 0)
+		r = request_files_take(request, method->parameters);
 	if (r == 0)
 		r = handlers[method - methods](request);
 	request_files_close(&request->files);

@@ -33,6 +33,7 @@ const char *const backing_names[] = {"guest_memfd", "memfd", NULL};
 const char *const memory_flag_names[] = {"mmap", "init_shared", NULL};
 const char *const slot_flag_names[] = {"readonly", "log_dirty_pages", NULL};
 const char *const pressure_level_names[] = {"none", "low", "medium", "critical", NULL};
+const char *const keeper_state_names[] = {"held", "stalled", "gone", NULL};
 const char *const convert_to_names[] = {"shared", "private", NULL};
 
 /* Parts of results */
@@ -129,9 +130,13 @@ static const struct field pressure_fields[] = {
 };
 
 static const struct field keeper_fields[] = {
-	{"version", FIELD_STRING, .summary = "The keeper's."},
-	{"uptime", FIELD_INTEGER, .summary = "Seconds since it was started."},
-	{"held", FIELD_INTEGER, .summary = "Files that it held when gmemd connected to it."},
+	{"state", FIELD_ENUM, .names = keeper_state_names,
+		.summary = "held: all that is to outlive gmemd does; stalled: the keeper doesn't "
+			   "answer, and what would have to be put to it may be refused; gone: "
+			   "there is none, or it hasn't got all yet."},
+	{"version", FIELD_STRING, FIELD_OPTIONAL, .summary = "The last keeper's."},
+	{"uptime", FIELD_INTEGER, FIELD_OPTIONAL, .summary = "Seconds since it was started."},
+	{"held", FIELD_INTEGER, .summary = "gmemd's files that it holds, as far as is known."},
 	END,
 };
 
@@ -593,7 +598,7 @@ const struct method methods[METHODS] = {
 			RPC_KERNEL, RPC_BUSY, RPC_LIMIT),
 		"Opens a VM for the peer's process, which then may make it."},
 	[METHOD_VM_GATE] = {"vm.gate", ACCESS_VMM, vm_gate_parameters, no_fields,
-		ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_GONE),
+		ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_BUSY, RPC_GONE),
 		"Hands over the listener of the gate round the VMM."},
 	[METHOD_VM_RESUME] = {"vm.resume", ACCESS_VMM, vm_resume_parameters, vm_resume_result,
 		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,
@@ -644,7 +649,7 @@ const struct method methods[METHODS] = {
 			RPC_KERNEL, RPC_BUSY, RPC_LIMIT, RPC_GONE),
 		"Writes the arguments that make guest frames private or shared."},
 	[METHOD_CALL_DONE] = {"call.done", ACCESS_VMM, call_done_parameters, call_done_result,
-		ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_GONE),
+		ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_BUSY, RPC_GONE),
 		"Reports what came of a call that the VMM had to trigger."},
 	[METHOD_EVENT_SUBSCRIBE] = {"event.subscribe", ACCESS_VMM | ACCESS_OPERATOR, no_fields,
 		no_fields, ERRORS(),
