@@ -104,6 +104,15 @@ static void disconnect(struct custody *custody)
 	custody->keeper = keeper_free(custody->keeper);
 }
 
+/* As after gmemd's user has become another, under sockets that are still the old one's. */
+static const char *explain(int r)
+{
+	if (r == -EACCES)
+		return "its socket is another user's, or this one may make none there; if systemd "
+		       "made it: systemctl restart gmemd-keeper.socket";
+	return strerror(-r);
+}
+
 static bool find(struct custody *custody)
 {
 	int r = connect_keeper(custody);
@@ -111,7 +120,7 @@ static bool find(struct custody *custody)
 	if (r < 0) {
 		if (!custody->warned)
 			log_warning("no gmemd-keeper: what gmemd holds will not outlive it: %s",
-				strerror(-r));
+				explain(r));
 		custody->warned = true;
 		event_add(custody->retrying, &retry);
 		return false;

@@ -20,7 +20,8 @@ struct keeper;
  * Makes sure that a keeper serves in the runtime directory: where none does, starts the
  * gmemd-keeper beside this program, or else the installed one, in a session of its own, and returns
  * when it serves. It ends by itself when it is of no use. -ENOENT where there is no such program,
- * -ECHILD where it fails, which it says on stderr.
+ * -ECHILD where it fails, which it says on stderr. -EACCES where the socket there is another
+ * user's, or this one may make none.
  */
 int keeper_start(const char *runtime_directory);
 
@@ -35,7 +36,8 @@ int keeper_fault(const struct keeper *keeper);
 /* To be watched for the keeper's end: readable then, or when there is something to settle. Owned by
  * the keeper. */
 int keeper_fd(const struct keeper *keeper);
-/* As of the connection's beginning, or of the last keeper_refresh(). A keeper that was started at another time is another one. */
+/* As of the connection's beginning, or of the last keeper_refresh(). A keeper that was started at
+ * another time is another one. */
 const struct keeper_report *keeper_report(const struct keeper *keeper);
 int keeper_refresh(struct keeper *keeper);
 

@@ -107,6 +107,25 @@ static bool serves(const char *runtime_directory)
 	return true;
 }
 
+/* 1 where one serves. An error where it is another user's, or this one can make no socket there: to
+ * start one would only fail.
+ */
+static int find_serving(const char *runtime_directory)
+{
+	struct keeper *keeper;
+	int r = keeper_connect(runtime_directory, &keeper);
+
+	if (r == 0) {
+		keeper_free(keeper);
+		return 1;
+	}
+	if (r == -EACCES || r == -EPERM)
+		return -EACCES;
+	if (faccessat(AT_FDCWD, runtime_directory, W_OK | X_OK, AT_EACCESS) < 0 && errno != ENOENT)
+		return -EACCES;
+	return 0;
+}
+
 static int run(const char *path, const char *runtime_directory)
 {
 	char directory[PATH_MAX];
@@ -125,8 +144,10 @@ int keeper_start(const char *runtime_directory)
 {
 	const struct timespec pause = {.tv_nsec = 20000000};
 	char path[PATH_MAX];
-	int r = serves(runtime_directory) ? 1 : find_program(path);
+	int r = find_serving(runtime_directory);
 
+	if (r == 0)
+		r = find_program(path);
 	/* Who holds the lock may not listen yet, or not any more. */
 	for (unsigned i = 0; r == 0 && i < TRIES_MAX; i++) {
 		r = run(path, runtime_directory);
