@@ -15,9 +15,11 @@
 #include "daemon/backend.h"
 #include "daemon/bulk.h"
 #include "daemon/capacity_host.h"
+#include "daemon/in_flight.h"
 #include "daemon/log.h"
 #include "daemon/preallocating.h"
 #include "daemon/pressure_watch.h"
+#include "daemon/start_failure.h"
 #include "daemon/succession.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
@@ -47,7 +49,7 @@ static int probe_kvm(struct gmemd *gmemd)
 	gmemd->kvm_device = status.st_rdev;
 	r = probe_host(kvm, &gmemd->host);
 	if (r < 0)
-		return r;
+		return start_failed("probing /dev/kvm", r);
 	if (!gmemd->host.vm_types[0].guest_memfd) {
 		log_error("kernel %s has no guest_memfd for VMs of the default type",
 			gmemd->host.kernel_release);
@@ -83,21 +85,27 @@ static int set_up(struct gmemd *gmemd)
 	int r;
 
 	r = users_new(&gmemd->config, &gmemd->users);
+	if (r == 0)
+		r = in_flight_new(&gmemd->in_flight);
 	if (r < 0)
-		return r;
+		return start_failed("the ledger of users", r);
 	registry_init(&gmemd->registry,
 		gmemd->config.backend == BACKEND_MODEL ? &backend_model : &backend_kvm,
 		&gmemd->config, &gmemd->host, gmemd->users, &gmemd->capacity);
 	r = capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host);
-	if (r == 0)
-		r = succession_begin(gmemd);
-	if (r == 0)
-		r = bulk_new(gmemd->base, &gmemd->bulk); /* the first that has threads */
-	if (r == 0)
-		r = pressure_watch_new(gmemd, &gmemd->pressure);
-	if (r == 0)
-		r = succession_take_over(gmemd);
-	return r;
+	if (r < 0)
+		return start_failed("the host's capacity", r);
+	r = succession_begin(gmemd);
+	if (r < 0)
+		return start_failed("having a keeper", r);
+	r = bulk_new(gmemd->base, &gmemd->bulk); /* the first that has threads */
+	if (r < 0)
+		return start_failed("starting a thread", r);
+	r = pressure_watch_new(gmemd, &gmemd->pressure);
+	if (r < 0)
+		return start_failed("watching memory pressure", r);
+	r = succession_take_over(gmemd);
+	return r < 0 ? start_failed("taking over from a predecessor", r) : 0;
 }
 
 int gmemd_init(struct gmemd *gmemd, const struct config *config)
@@ -114,13 +122,15 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	TAILQ_INIT(&gmemd->stopped);
 	raise_file_limit();
 	r = probe(gmemd);
-	if (r == 0)
-		r = find_memfd_device(gmemd);
 	if (r < 0)
-		return r;
+		return start_failed("looking at the host", r);
+	r = find_memfd_device(gmemd);
+	if (r < 0)
+		return start_failed("making a memfd", r);
+	errno = 0;
 	gmemd->base = event_base_new();
 	if (!gmemd->base)
-		return -ENOMEM;
+		return start_failed("making an event loop", errno ? -errno : -ENOMEM);
 	r = set_up(gmemd);
 	if (r < 0)
 		gmemd_clear(gmemd);
@@ -139,6 +149,7 @@ void gmemd_clear(struct gmemd *gmemd)
 	registry_clear(&gmemd->registry);
 	capacity_clear(&gmemd->capacity);
 	succession_clear(gmemd);
+	in_flight_free(gmemd->in_flight);
 	users_free(gmemd->users);
 	event_base_free(gmemd->base);
 }

@@ -12,6 +12,7 @@
 #include "daemon/events.h"
 #include "daemon/vm.h"
 
+struct in_flight;
 struct inheritance;
 struct listeners;
 struct peer_ledger;
@@ -37,13 +38,13 @@ struct gmemd {
 	struct preallocating_list preallocating;
 	struct preallocating_list stopped; /* whose peers are to be told */
 	struct users *users;
+	struct in_flight *in_flight; /* files, to all peers */
 	struct capacity capacity;
 	struct registry registry;
 	uint64_t started; /* CLOCK_MONOTONIC, seconds */
 	struct recovered recovered;
 	struct custody *custody;         /* NULL: nothing outlives gmemd */
 	struct inheritance *inheritance; /* while it takes over */
-	unsigned predecessors_keeper;    /* that it is from: see custody_keepers() */
 	struct peer_ledger *peer_ledger; /* NULL: connections don't outlive gmemd */
 	struct listeners *listeners;
 	bool leaving; /* a successor is to find all as it is */

@@ -39,9 +39,12 @@ int request_memory_error(
 	if (r == -ENOSPC && refused)
 		return rpc_error_budget_exceeded(&request->error, refused->scope, refused->limit,
 			refused->committed, requested);
+	if (r == -E2BIG)
+		return request_limit_error(
+			request, LIMIT_MEMORIES_PER_VM, "The VM has as many memories as it may");
 	if (r == -EDQUOT)
-		return rpc_error_busy(
-			&request->error, "The VM or its user has as many memories as it may", 0);
+		return request_limit_error(request, LIMIT_MEMORIES_PER_USER,
+			"The user has as many memories as it may");
 	return rpc_error_internal(&request->error, "no memory");
 }
 
@@ -85,7 +88,7 @@ static int create_guest_memfd(struct request *request, struct memory *memory)
 
 	r = call_new_create(memory, &call);
 	if (r < 0)
-		return request_call_error(request, r, "KVM_CREATE_GUEST_MEMFD");
+		return request_call_error(request, memory->vm, MAILBOX_CREATE, r);
 	if (call->progress == CALL_SUBMITTED) {
 		events_memory(&request->gmemd->events, memory, EVENT_MEMORY_CREATED);
 	} else if (answer_file(request, memory) < 0) {

@@ -127,7 +127,8 @@ int request_vm_error(struct request *request, int r)
 		return rpc_error_busy(&request->error,
 			"The process that had this one's pid is not yet done with", RETRY_MS);
 	if (r == -EDQUOT)
-		return rpc_error_busy(&request->error, "The user has as many VMs as it may", 0);
+		return request_limit_error(
+			request, LIMIT_VMS_PER_USER, "The user has as many VMs as it may");
 	return rpc_error_kernel(&request->error, -r, "setting up what a VM needs");
 }
 

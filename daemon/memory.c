@@ -14,6 +14,7 @@
 #include "daemon/capacity.h"
 #include "daemon/commitment.h"
 #include "daemon/custody.h"
+#include "daemon/limit.h"
 #include "daemon/step.h"
 #include "daemon/vm_ledger.h"
 #include "kernel/cleanup.h"
@@ -107,8 +108,8 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
 	struct memory *memory;
 	int r;
 
-	if (vm->n_memories >= vm->registry->config->memories_per_vm)
-		return -EDQUOT;
+	if (vm->n_memories >= limit_value(vm->registry->config, LIMIT_MEMORIES_PER_VM))
+		return -E2BIG;
 	memory = calloc(1, sizeof *memory);
 	if (!memory)
 		return -ENOMEM;
@@ -206,11 +207,14 @@ struct memory *memory_free(struct memory *memory)
 	vm_ledger_forget_memory(memory);
 	RB_REMOVE(memory_tree, &vm->memories, memory);
 	RB_REMOVE(memory_id_tree, &vm->registry->memories, memory);
-	if (memory->fd >= 0)
+	if (memory->fd >= 0) {
 		RB_REMOVE(memory_file_tree, &vm->registry->memory_files, memory);
-	/* Not before: where the keeper is found gone, the next is given all that is in the trees. */
-	if (memory->fd >= 0)
-		custody_drop(vm->registry->custody, CUSTODY_MEMORY, vm->number, memory->id);
+		/* Not before: where the keeper is found gone, the next is given all that is in the
+		 * trees. */
+		custody_release(vm->registry->custody, CUSTODY_MEMORY, vm->number, memory->id,
+			memory->fd, vm->registry->closer);
+		memory->fd = -1; /* handed over */
+	}
 	STEP("memory: dropped");
 	vm->n_memories--;
 	memory_give_back(memory);

@@ -54,8 +54,9 @@ struct memory_request {
 };
 
 /*
- * A pending memory of the VM, charged. -EDQUOT where its VM or user has too many; -ENOSPC where a
- * budget refuses, which is then *ret_refused with the bytes asked of it in *ret_bytes; -ENOMEM.
+ * A pending memory of the VM, charged. -E2BIG where the VM has too many, -EDQUOT where its user
+ * has; -ENOSPC where a budget refuses, which is then *ret_refused with the bytes asked of it in
+ * *ret_bytes; -ENOMEM.
  */
 int memory_new(struct vm *vm, const struct memory_request *request, struct memory **ret,
 	const struct budget **ret_refused, uint64_t *ret_bytes);

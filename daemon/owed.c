@@ -37,6 +37,23 @@ static int inherited_answer_compare(struct inherited_answer *a, struct inherited
 
 RB_GENERATE_LOCAL(inherited_answer_tree, inherited_answer, in_tree, inherited_answer_compare)
 
+struct inherited_answer *inherited_answer_new(const struct owed *owed)
+{
+	struct inherited_answer *answer = calloc(1, sizeof *answer);
+	char *text = malloc(owed->length + 1);
+
+	if (!answer || !text) {
+		free(answer);
+		free(text);
+		return NULL;
+	}
+	memcpy(text, owed->text, owed->length);
+	text[owed->length] = '\0';
+	answer->owed = *owed;
+	answer->owed.text = answer->text = text;
+	return answer;
+}
+
 static struct inherited_answer *answer_of(
 	struct inherited_answer_tree *tree, const struct owed_record *record)
 {
@@ -72,10 +89,10 @@ int inherited_answer_add(
 	if (record->part == 0)
 		answer->owed.when = record->when;
 	if (end > answer->owed.length) {
-		text = realloc(answer->text, end);
+		text = realloc(answer->text, end + 1);
 		if (!text)
 			return -ENOMEM;
-		memset(text + answer->owed.length, 0, end - answer->owed.length);
+		memset(text + answer->owed.length, 0, end + 1 - answer->owed.length);
 		answer->owed.text = answer->text = text;
 		answer->owed.length = end;
 	}

@@ -148,11 +148,14 @@ static int open_mailbox(struct inheritance *inheritance, uint64_t number, struct
 static int take_files(struct inheritance *inheritance, struct vm_recovery *recovery)
 {
 	uint64_t number = recovery->record->number;
-	int r = open_mailbox(inheritance, number, &recovery->mailbox);
+	int r;
 
+	recovery->pidfd = inheritance_take(inheritance, CUSTODY_VM_PROCESS, number, 0);
+	if (recovery->pidfd < 0)
+		return -ENOENT;
+	r = open_mailbox(inheritance, number, &recovery->mailbox);
 	if (r < 0)
 		return r;
-	recovery->listener = -1;
 	if (recovery->record->flags & RECORD_VM_LISTENER)
 		recovery->listener = inheritance_take(inheritance, CUSTODY_VM_GATE, number, 0);
 	recovery->frames = inheritance_take(inheritance, CUSTODY_VM_FRAMES, number, 0);
@@ -162,10 +165,10 @@ static int take_files(struct inheritance *inheritance, struct vm_recovery *recov
 static int make_vm(struct gmemd *gmemd, const struct ledger *ledger,
 	struct inheritance *inheritance, struct vm **ret)
 {
-	cleanup_fd int pidfd = -1;
 	char name[NAME_BYTES_MAX + 1];
 	union record record;
-	struct vm_recovery recovery = {.record = &record.vm, .name = name};
+	struct vm_recovery recovery = {
+		.record = &record.vm, .name = name, .pidfd = -1, .listener = -1, .frames = -1};
 	int r;
 
 	if (!record_at(ledger, 0, RECORD_VM, &record) || record.vm.type >= VM_TYPES_MAX)
@@ -173,16 +176,12 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger,
 	if (record.vm.flags & RECORD_VM_UNFINISHED)
 		return -ECANCELED;
 	record_read_name(ledger, 0, name);
-	recovery.pidfd = pidfd =
-		inheritance_take(inheritance, CUSTODY_VM_PROCESS, record.vm.number, 0);
-	if (pidfd < 0)
-		return -ENOENT;
 	r = take_files(inheritance, &recovery);
-	if (r < 0)
-		return r;
-	r = vm_recover(&gmemd->registry, &recovery, ret);
+	if (r == 0)
+		r = vm_recover(&gmemd->registry, &recovery, ret);
 	if (r < 0) {
 		mailbox_free(recovery.mailbox);
+		fd_close(recovery.pidfd);
 		fd_close(recovery.listener);
 		fd_close(recovery.frames);
 		return r;
@@ -231,8 +230,7 @@ static void drop_vm(struct custody *custody, uint64_t number)
 		custody_drop(custody, kind, number, 0);
 }
 
-static void recover_all(
-	struct gmemd *gmemd, struct inheritance *inheritance, struct recovered *recovered)
+void recover_vms(struct gmemd *gmemd, struct inheritance *inheritance)
 {
 	const struct keeper_id *id;
 	size_t position = 0;
@@ -248,7 +246,7 @@ static void recover_all(
 		if (r < 0)
 			fd_close(fd);
 		else
-			r = recover_vm(gmemd, &ledger, inheritance, recovered);
+			r = recover_vm(gmemd, &ledger, inheritance, &gmemd->recovered);
 		/* Who asked for one that was not finished asks again. */
 		if (r < 0 && r != -ECANCELED)
 			log_warning("VM vm-%" PRIu64 " could not be taken over: %s", id->owner,
@@ -257,31 +255,6 @@ static void recover_all(
 			drop_vm(gmemd->custody, id->owner);
 		ledger_free(ledger);
 	}
-}
-
-void recovery_put_vms(struct gmemd *gmemd)
-{
-	struct custody *custody = gmemd->registry.custody;
-	struct memory *memory;
-	struct vm *vm;
-
-	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms) {
-		RB_FOREACH (memory, memory_tree, &vm->memories) {
-			if (memory->fd >= 0)
-				custody_put_one(custody, CUSTODY_MEMORY, vm->number, memory->id,
-					memory->fd);
-		}
-		vm_put(vm); /* the last: where its ledger is, all else is */
-	}
-}
-
-void recover_vms(struct gmemd *gmemd, struct inheritance *inheritance)
-{
-	struct custody *custody = gmemd->custody;
-
-	custody_hold(custody, true);
-	recover_all(gmemd, inheritance, &gmemd->recovered);
-	custody_hold(custody, false);
 }
 
 /* What the predecessor was amid: pages that were to go. */

@@ -14,7 +14,7 @@
 #include "daemon/custody.h"
 #include "daemon/log.h"
 #include "daemon/record.h"
-#include "daemon/slot.h"
+#include "daemon/slot_check.h"
 #include "kernel/cleanup.h"
 #include "kernel/frames.h"
 
@@ -74,28 +74,40 @@ static int recover_memory_name(struct vm *vm, const struct name_record *record, 
 	return 0;
 }
 
+/* An id in the way that parameters have it. */
+static uint64_t id_or_unset(uint64_t id)
+{
+	return id ? id : FIELD_UNSET;
+}
+
 static int recover_slot(struct vm *vm, const struct slot_record *record, struct slot **ret)
 {
-	const struct slot_request request = {
-		.number = record->number,
+	const struct slot_bind_parameters told = {
+		.slot = record->number,
 		.guest_phys_addr = record->guest_phys_addr,
 		.memory_size = record->memory_size,
 		.userspace_addr = record->userspace_addr,
-		.memory = memory_of(vm, record->memory),
+		.memory = id_or_unset(record->memory),
 		.guest_memfd_offset = record->guest_memfd_offset,
-		.shared_memory = memory_of(vm, record->shared_memory),
+		.shared_memory = id_or_unset(record->shared_memory),
 		.shared_offset = record->shared_offset,
 		.flags = record->flags,
 	};
-	bool whole = !request.memory == !record->memory &&
-		     !request.shared_memory == !record->shared_memory;
-	struct slot *other;
-	int r = -ENOENT;
+	struct slot_fault fault = {.param = "state", .expected = "one that a slot has"};
+	struct slot_request request;
+	int r = record->state <= OBJECT_CLOSING ? 0 : -EBADMSG;
 
-	if (whole && slot_check(vm, &request, &other) == SLOT_FITS)
-		r = slot_recover(vm, &request, ret);
+	if (r == 0)
+		r = slot_check_told(vm, &told, &request, &fault);
+	if (r < 0) {
+		log_vm_warning(vm->id, "slot %u could not be taken over: %s must be %s",
+			record->number, fault.param, fault.expected);
+		return r;
+	}
+	r = slot_recover(vm, &request, ret);
 	if (r < 0)
-		log_vm_warning(vm->id, "slot %u could not be taken over", record->number);
+		log_vm_warning(vm->id, "slot %u could not be taken over: %s", record->number,
+			strerror(-r));
 	else
 		(*ret)->state = record->state;
 	return r;

@@ -55,6 +55,14 @@ static uint64_t first_id(void)
 	       (uint64_t)now.tv_nsec / (1000000000 / IDS_PER_SECOND);
 }
 
+static void close_here(struct custody_closer *closer, int take_fd)
+{
+	(void)closer;
+	fd_close(take_fd);
+}
+
+static struct custody_closer closer_here = {close_here};
+
 void registry_init(struct registry *registry, const struct backend *backend,
 	const struct config *config, const struct host_offer *host, struct users *users,
 	struct capacity *capacity)
@@ -66,6 +74,7 @@ void registry_init(struct registry *registry, const struct backend *backend,
 		.users = users,
 		.capacity = capacity,
 		.last_id = first_id(),
+		.closer = &closer_here,
 	};
 	registry->first_id = registry->last_id;
 	TAILQ_INIT(&registry->noted);
@@ -126,7 +135,6 @@ static void vm_set_uuid(struct vm *vm, const char *uuid)
 	snprintf(vm->uuid, sizeof vm->uuid, SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(id));
 }
 
-/* Its process's pidfd is duplicated. */
 static int vm_set_up(struct vm *vm, const struct process *process, const char *name)
 {
 	int r;
@@ -138,7 +146,14 @@ static int vm_set_up(struct vm *vm, const struct process *process, const char *n
 	if (!vm->name)
 		return -ENOMEM;
 	vm->process = *process;
-	vm->process.pidfd = fcntl(process->pidfd, F_DUPFD_CLOEXEC, 3);
+	vm->process.pidfd = -1;
+	return 0;
+}
+
+/* For one whose caller keeps its own. */
+static int vm_dup_pidfd(struct vm *vm, int pidfd)
+{
+	vm->process.pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
 	return vm->process.pidfd < 0 ? -errno : 0;
 }
 
@@ -205,6 +220,8 @@ int vm_new(struct registry *registry, const struct process *process,
 	vm->gate = request->gate ? VM_GATE_PENDING : VM_GATE_NONE;
 	vm_set_uuid(vm, request->uuid);
 	r = vm_set_up(vm, process, request->name);
+	if (r == 0)
+		r = vm_dup_pidfd(vm, process->pidfd);
 	if (r == 0 && budget_promise(&vm->budget))
 		r = -ENOSPC;
 	if (r == 0) {
@@ -251,8 +268,7 @@ static void restore(struct vm *vm, const struct vm_record *record)
 int vm_recover(struct registry *registry, const struct vm_recovery *recovery, struct vm **ret)
 {
 	const struct vm_record *record = recovery->record;
-	const struct process process = {
-		.pid = record->pid, .uid = record->uid, .pidfd = recovery->pidfd};
+	const struct process process = {.pid = record->pid, .uid = record->uid};
 	struct vm *vm = vm_allocate(registry, record->type, record->commit_limit);
 	int r;
 
@@ -266,6 +282,7 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 		return r;
 	}
 	restore(vm, record);
+	vm->process.pidfd = recovery->pidfd;
 	vm->mailbox = recovery->mailbox;
 	vm->listener = recovery->listener;
 	vm->frames = recovery->frames;
@@ -299,6 +316,8 @@ int vm_resume(struct registry *registry, const struct process *process, const st
 	vm->generation = late_generation(registry);
 	vm->last_call = (uint64_t)vm->generation << 32;
 	r = vm_set_up(vm, process, label->name);
+	if (r == 0)
+		r = vm_dup_pidfd(vm, process->pidfd);
 	if (r == 0) {
 		vm_enlist(vm, label->number);
 		r = registry->custody ? vm_outlive(vm) : 0;
@@ -341,7 +360,7 @@ void vm_put(struct vm *vm)
 
 	if (!vm->ledger)
 		return;
-	custody_post_one(
+	custody_put_one(
 		vm->registry->custody, CUSTODY_VM_PROCESS, vm->number, 0, vm->process.pidfd);
 	for (unsigned i = 0; i < 4; i++) {
 		if (fds[i] < 0)
@@ -388,7 +407,6 @@ void vm_drop(struct vm *vm)
 	vm_ledger_commit(vm);
 	STEP("VM's end: their end committed");
 	budget_end_promise(&vm->budget);
-	vm->registry->backend->close(vm);
 }
 
 struct vm *vm_free(struct vm *vm)
@@ -404,6 +422,7 @@ struct vm *vm_free(struct vm *vm)
 	}
 	vm_unput(vm);
 	STEP("VM's end: dropped");
+	vm->registry->backend->close(vm);
 	vm_ledger_close(vm);
 	fd_close(vm->frames);
 	fd_close(vm->listener);

@@ -48,6 +48,7 @@ struct backend;
 struct call;
 struct capacity;
 struct custody;
+struct custody_closer;
 struct label;
 struct ledger;
 struct memory;
@@ -150,6 +151,8 @@ struct registry {
 	struct vm_process_tree vms_by_process;
 	struct memory_id_tree memories;
 	struct memory_file_tree memory_files;
+	/* Of memories' files, once nobody holds them any more. */
+	struct custody_closer *closer;
 };
 
 RB_PROTOTYPE(vm_tree, vm, by_id, )
@@ -192,8 +195,8 @@ const struct budget *registry_refuses(struct registry *registry, uint64_t commit
  */
 int vm_new(struct registry *registry, const struct process *process,
 	const struct vm_request *request, struct vm **ret);
-/* What a predecessor has left of a VM. All is the VM's where it succeeds, but the pidfd, the record
- * and the name. */
+/* What a predecessor has left of a VM. All is the VM's where it succeeds, but the record and the
+ * name. */
 struct vm_recovery {
 	const struct vm_record *record;
 	const char *name;

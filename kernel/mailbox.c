@@ -479,6 +479,11 @@ void mailbox_put(
 	entries->free += count;
 }
 
+unsigned mailbox_entries(const struct mailbox *mailbox, enum mailbox_command command)
+{
+	return mailbox->entries[command].count;
+}
+
 unsigned mailbox_free_entries(const struct mailbox *mailbox, enum mailbox_command command)
 {
 	return mailbox->entries[command].free;

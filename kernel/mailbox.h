@@ -105,7 +105,8 @@ int mailbox_take(struct mailbox *mailbox, enum mailbox_command command, unsigned
 /* Makes the entries' bytes invalid, then gives them back. */
 void mailbox_put(
 	struct mailbox *mailbox, enum mailbox_command command, unsigned entry, unsigned count);
-/* How many entries of the command's area are free. */
+/* How many entries the command's area has, and how many of them are free. */
+unsigned mailbox_entries(const struct mailbox *mailbox, enum mailbox_command command);
 unsigned mailbox_free_entries(const struct mailbox *mailbox, enum mailbox_command command);
 
 uint64_t mailbox_entry_address(

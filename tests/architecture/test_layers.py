@@ -4,8 +4,8 @@
 
 protocol and kernel know nothing of each other or of what is above; daemon and client never use each other; json-c is known to
 protocol alone, libevent to daemon alone; kernel has no library but libc (and the macros of libbsd's tree); gmemd-keeper shares
-with gmemd what they say to each other, with gmemd's helper how capabilities are given up, and no other file. Each rule is checked in the sources' includes and in
-the libraries' symbols.
+with gmemd what they say to each other, how the service manager is told, with gmemd's helper how capabilities are given up, and no other file. Each rule is checked in
+the sources' includes and in the libraries' symbols.
 """
 
 import os
@@ -122,7 +122,7 @@ def wrong_keeper():
     for path, kind, name in includes("daemon"):
         if not path.name.startswith("keeper_"):
             continue
-        shared = name in ("daemon/capabilities.h", "daemon/config.h")
+        shared = name in ("daemon/capabilities.h", "daemon/config.h", "daemon/notify.h")
         allowed = shared or name.startswith(("daemon/keeper_", "kernel/"))
         if kind == '"' and not allowed:
             yield f"{path} includes {name}"

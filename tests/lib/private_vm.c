@@ -15,6 +15,7 @@
 #include "daemon/capacity_host.h"
 #include "daemon/pressure_watch.h"
 #include "kernel/uapi.h"
+#include "protocol/json.h"
 
 #define SW_PROTECTED 1
 
@@ -64,8 +65,6 @@ void private_vm_init(struct private_vm *ret, const struct backend *backend)
 	ret->caller = (struct caller){.access = ACCESS_VMM,
 		.process = {.pid = getpid(), .uid = getuid(), .pidfd = pidfd_open(getpid(), 0)}};
 	ret->packet.length = 0;
-	ret->packet.fds.count = 0;
-	ret->packet.fault = PACKET_WHOLE;
 	check(vm_new(&ret->gmemd.registry, &ret->caller.process, &request, &ret->vm));
 	ret->vm->state = VM_RUNNING;
 }
@@ -101,14 +100,31 @@ struct slot *private_vm_slot(struct private_vm *private_vm, const struct slot_re
 	return slot;
 }
 
+/* As its peer reads it. */
+static struct json_object *reread(struct json_object *take_answer)
+{
+	struct json_object *read;
+	const char *text, *why;
+	size_t length;
+
+	if (!take_answer)
+		return NULL;
+	text = json_print(take_answer, &length);
+	read = json_parse(text, length, &why);
+	json_unref(take_answer);
+	return read;
+}
+
 static struct json_object *ask(struct private_vm *private_vm)
 {
+	const struct packet_bytes packet = {
+		private_vm->packet.bytes, private_vm->packet.length, /* too_long= */ false};
 	struct fd_list fds;
 	struct json_object *answer =
-		dispatch_packet(&private_vm->gmemd, &private_vm->caller, &private_vm->packet, &fds);
+		dispatch_packet(&private_vm->gmemd, &private_vm->caller, &packet, &fds);
 
 	fd_list_close(&fds);
-	return answer;
+	return reread(answer);
 }
 
 struct json_object *private_vm_ask(struct private_vm *private_vm, const char *format, ...)

@@ -18,7 +18,7 @@ REASONS = {
     -32004: "conflict",
     -32005: "unsupported",
     -32006: "kernel",
-    -32007: "busy",
+    -32007: ("busy", "limit"),
     -32008: "gone",
 }
 
@@ -125,7 +125,7 @@ def check_error(answer, code, number, described, **data):
     equal(sorted(error), ["code", "data", "message"], described + ": members of the error")
     equal(error.get("code"), code, "%s: code (%s)" % (described, error))
     told = error.get("data", {})
-    equal(told.get("reason"), REASONS.get(error.get("code")), described + ": reason")
+    check_reason(error, told, described)
     check(isinstance(error.get("message"), str) and error["message"], described + ": message")
     for name in DATA.get(code, ()):
         check(told.get(name) is not None, "%s: data has no %s: %r" % (described, name, told))
@@ -136,6 +136,21 @@ def check_error(answer, code, number, described, **data):
             continue
         equal(told.get(name), value, "%s: data.%s (%s)" % (described, name, error))
     return error
+
+
+def check_reason(error, told, described):
+    """That of its code; what a limit promises besides."""
+    reasons = REASONS.get(error.get("code"))
+    reasons = reasons if isinstance(reasons, tuple) else (reasons,)
+    check(told.get("reason") in reasons, "%s: reason %r" % (described, told.get("reason")))
+    if told.get("reason") == "limit":
+        equal(sorted(told), ["limit", "reason", "scope", "value"], described + ": data")
+        check(told.get("scope") in ("vm", "user", "tenant", "host"), described + ": scope")
+
+
+def limit(name, value, scope):
+    """What data says of a limit."""
+    return {"reason": "limit", "limit": name, "value": value, "scope": scope}
 
 
 def same(a, b):
