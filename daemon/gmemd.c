@@ -24,15 +24,19 @@
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
 
+/* Its own, and some for who comes. */
+#define FILES_MIN 32
+
 /* All files that it may hold, for each VM and memory takes some. */
-static void raise_file_limit(void)
+static int raise_file_limit(void)
 {
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
+		return 0;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
+	return limit.rlim_max < FILES_MIN ? -EMFILE : 0;
 }
 
 static int probe_kvm(struct gmemd *gmemd)
@@ -120,7 +124,9 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	TAILQ_INIT(&gmemd->events);
 	TAILQ_INIT(&gmemd->preallocating);
 	TAILQ_INIT(&gmemd->stopped);
-	raise_file_limit();
+	r = raise_file_limit();
+	if (r < 0)
+		return start_failed("having files of its own", r);
 	r = probe(gmemd);
 	if (r < 0)
 		return start_failed("looking at the host", r);

@@ -97,6 +97,9 @@ int request_gated_vm(struct request *request, const char *id, struct vm **ret);
 int request_memory(struct request *request, uint64_t id, struct memory **ret);
 int request_memory_pending(struct request *request);
 
+/* Whether the host and the policy allow a VM as it is told of. */
+int request_may_offer_vm(
+	struct request *request, const struct vm_open_parameters *told, unsigned type);
 /* Whether the caller's process may have one more VM, of that name and UUID, which may be NULL. */
 int request_may_have_vm(struct request *request, const char *name, const char *uuid);
 /* Fills in why vm_new() or vm_resume() made none. */

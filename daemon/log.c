@@ -13,6 +13,7 @@
 
 #include "daemon/log_journal.h"
 #include "daemon/log_stream.h"
+#include "kernel/resource_limits.h"
 
 static const struct timeval retry = {.tv_sec = 1};
 
@@ -29,12 +30,16 @@ static struct {
 static const char *const level_names[] = {
 	"emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"};
 
-/* What libevent would print to stderr. */
+/* What libevent would print to stderr. After an error it exits, with status 1. */
 static void take_from_libevent(int severity, const char *message)
 {
-	if (severity != EVENT_LOG_DEBUG)
-		log_write(severity == EVENT_LOG_ERR ? LOG_ERR : LOG_WARNING, NULL, "libevent: %s",
-			message);
+	char behind[160];
+
+	limits_behind(errno, behind, sizeof behind);
+	if (severity == EVENT_LOG_ERR)
+		log_error("libevent: %s%s", message, behind);
+	else if (severity != EVENT_LOG_DEBUG)
+		log_warning("libevent: %s", message);
 }
 
 void log_open(void)

@@ -134,6 +134,26 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
 	return 0;
 }
 
+static void memfd_name(const struct memory *memory, char ret[static 64])
+{
+	snprintf(ret, 64, "gmemd-memory-%" PRIu64, memory->id);
+}
+
+/* Whether the file is one that this memory can have. */
+static int check_file(const struct memory *memory, int fd)
+{
+	char name[64];
+	uint64_t size;
+	bool is;
+
+	memfd_name(memory, name);
+	is = memory->backing == BACKING_MEMFD ? memory_file_is_own_memfd(fd, name)
+					      : memory_file_is_guest_memfd(fd);
+	if (!is || memory_file_size(fd, &size) < 0 || size != memory->size)
+		return -EINVAL;
+	return 0;
+}
+
 static int memory_take_file(struct memory *memory, int consume_fd)
 {
 	int r = file_identity_of(consume_fd, &memory->file);
@@ -163,7 +183,7 @@ static int memory_take_new_file(struct memory *memory, int consume_fd)
 }
 
 int memory_recover(
-	struct vm *vm, const struct memory_record *record, int consume_fd, struct memory **ret)
+	struct vm *vm, const struct memory_request *request, int consume_fd, struct memory **ret)
 {
 	struct memory *memory = calloc(1, sizeof *memory);
 	uint64_t none;
@@ -172,14 +192,16 @@ int memory_recover(
 	if (!memory)
 		return -ENOMEM;
 	*memory = (struct memory){.vm = vm,
-		.id = record->id,
-		.size = record->size,
-		.backing = record->backing,
-		.flags = record->flags,
-		.node = record->node,
+		.id = request->id,
+		.size = request->size,
+		.backing = request->backing,
+		.flags = request->flags,
+		.node = request->node,
 		.fd = -1};
 	memory->node_budget = node_budget_of(memory);
-	r = memory_set_up(memory, /* name= */ NULL);
+	r = consume_fd >= 0 ? check_file(memory, consume_fd) : 0;
+	if (r == 0)
+		r = memory_set_up(memory, /* name= */ NULL);
 	if (r == 0 && memory_charge(memory, &none))
 		r = -ENOSPC;
 	if (r < 0) {
@@ -224,37 +246,15 @@ struct memory *memory_free(struct memory *memory)
 
 int memory_adopt(struct memory *memory, int consume_fd)
 {
-	uint64_t size;
+	int r = check_file(memory, consume_fd);
 
-	if (!memory_file_is_guest_memfd(consume_fd))
-		return -EINVAL;
-	if (memory_file_size(consume_fd, &size) < 0 || size != memory->size)
-		return -EINVAL;
-	return memory_take_new_file(memory, consume_fd);
+	return r < 0 ? r : memory_take_new_file(memory, consume_fd);
 }
 
 void memory_take_model(struct memory *memory, struct model_memory *take_model, int take_fd)
 {
 	memory->model = take_model;
 	memory_take_new_file(memory, take_fd);
-}
-
-static void memfd_name(const struct memory *memory, char ret[static 64])
-{
-	snprintf(ret, 64, "gmemd-memory-%" PRIu64, memory->id);
-}
-
-int memory_adopt_memfd(struct memory *memory, int consume_fd)
-{
-	char name[64];
-	uint64_t size;
-
-	memfd_name(memory, name);
-	if (!memory_file_is_own_memfd(consume_fd, name))
-		return -EINVAL;
-	if (memory_file_size(consume_fd, &size) < 0 || size != memory->size)
-		return -EINVAL;
-	return memory_take_new_file(memory, consume_fd);
 }
 
 int memory_make_memfd(struct memory *memory)

@@ -60,24 +60,22 @@ struct memory_request {
  */
 int memory_new(struct vm *vm, const struct memory_request *request, struct memory **ret,
 	const struct budget **ret_refused, uint64_t *ret_bytes);
-/* One as a predecessor has left it, charged, but without its name. fd, which the keeper holds, is
- * consumed on success; -1 while it is pending. -ENOMEM, -EEXIST where another memory has this
- * file. */
+/* One as a predecessor has left it, with an id that no other has, charged, but without its name.
+ * fd, which the keeper holds, is consumed on success; -1 while it is pending. memory_adopt()'s
+ * errors, memory_new()'s. */
 int memory_recover(
-	struct vm *vm, const struct memory_record *record, int consume_fd, struct memory **ret);
+	struct vm *vm, const struct memory_request *request, int consume_fd, struct memory **ret);
 /* Gives the charge back and closes the file. No slot may use it. Takes NULL, returns NULL. */
 struct memory *memory_free(struct memory *memory);
 
 /*
- * Makes a pending guest_memfd ready with the file that the VMM created, which is consumed on
- * success. -EINVAL where it is no guest_memfd of this size, -EEXIST where gmemd has it already.
+ * Makes a pending memory ready with its file, which is consumed on success: a guest_memfd that the
+ * VMM created, or the memfd that an earlier gmemd made for it. -EINVAL where it is no such file of
+ * this size, -EEXIST where gmemd has it already.
  */
 int memory_adopt(struct memory *memory, int consume_fd);
 /* The same for the model's file and its memory, which are the memory's now. */
 void memory_take_model(struct memory *memory, struct model_memory *take_model, int take_fd);
-/* Makes a pending memfd ready with the file that an earlier gmemd made for it, which is consumed on
- * success. Errors are memory_adopt()'s. */
-int memory_adopt_memfd(struct memory *memory, int consume_fd);
 /* Makes a pending memfd ready. */
 int memory_make_memfd(struct memory *memory);
 

@@ -17,6 +17,7 @@
 #include "daemon/recovery_content.h"
 #include "daemon/release.h"
 #include "daemon/step.h"
+#include "daemon/vm_check.h"
 #include "daemon/vm_ledger.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
@@ -162,7 +163,59 @@ static int take_files(struct inheritance *inheritance, struct vm_recovery *recov
 	return 0;
 }
 
-static int make_vm(struct gmemd *gmemd, const struct ledger *ledger,
+static int refused(const struct vm_record *record, const char *what, const char *must)
+{
+	log_warning("VM vm-%" PRIu64 ": its ledger is refused: %s must be %s", record->number, what,
+		must);
+	return -EBADMSG;
+}
+
+/* What the record has and a request has not. */
+static const char *record_fault(
+	const struct registry *registry, const struct vm_record *record, uint64_t number)
+{
+	if (record->number != number || !registry_has_had_id(registry, number))
+		return "number";
+	if (record->state > VM_RELEASED)
+		return "state";
+	if (record->gate > VM_GATE_LOST)
+		return "gate";
+	return record->generation == UINT32_MAX ? "generation" : NULL;
+}
+
+static int check_record(struct registry *registry, const struct vm_record *record, uint64_t number,
+	const char *name)
+{
+	const struct vm_open_parameters told = {
+		.name = name,
+		.commit_limit = record->commit_limit,
+		.initial_state = record->flags & RECORD_VM_INITIALLY_PRIVATE ? INITIAL_STATE_PRIVATE
+									     : INITIAL_STATE_SHARED,
+	};
+	const char *what = record_fault(registry, record, number);
+	struct vm_fault fault;
+
+	if (what)
+		return refused(record, what, "what a VM can have");
+	if (vm_check_told(registry, &told, record->type, &fault) < 0)
+		return refused(record, fault.param, fault.expected);
+	if (record->state != VM_RELEASED && vm_name_conflict(registry, record->uid, name, NULL))
+		return refused(record, "name", "no other VM's of the user");
+	return 0;
+}
+
+static int read_record(struct registry *registry, const struct ledger *ledger, uint64_t number,
+	union record *record, char name[static NAME_BYTES_MAX + 1])
+{
+	if (!record_at(ledger, 0, RECORD_VM, record))
+		return -EBADMSG;
+	if (record->vm.flags & RECORD_VM_UNFINISHED)
+		return -ECANCELED;
+	record_read_name(ledger, 0, name);
+	return check_record(registry, &record->vm, number, name);
+}
+
+static int make_vm(struct gmemd *gmemd, const struct ledger *ledger, uint64_t number,
 	struct inheritance *inheritance, struct vm **ret)
 {
 	char name[NAME_BYTES_MAX + 1];
@@ -171,11 +224,9 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger,
 		.record = &record.vm, .name = name, .pidfd = -1, .listener = -1, .frames = -1};
 	int r;
 
-	if (!record_at(ledger, 0, RECORD_VM, &record) || record.vm.type >= VM_TYPES_MAX)
-		return -EBADMSG;
-	if (record.vm.flags & RECORD_VM_UNFINISHED)
-		return -ECANCELED;
-	record_read_name(ledger, 0, name);
+	r = read_record(&gmemd->registry, ledger, number, &record, name);
+	if (r < 0)
+		return r;
 	r = take_files(inheritance, &recovery);
 	if (r == 0)
 		r = vm_recover(&gmemd->registry, &recovery, ret);
@@ -191,13 +242,13 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger,
 }
 
 /* The ledger is the VM's from then on where it is NULL. */
-static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, struct inheritance *inheritance,
-	struct recovered *recovered)
+static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, uint64_t number,
+	struct inheritance *inheritance, struct recovered *recovered)
 {
 	struct vm *vm;
 	int r;
 
-	r = make_vm(gmemd, *ledger, inheritance, &vm);
+	r = make_vm(gmemd, *ledger, number, inheritance, &vm);
 	if (r < 0)
 		return r;
 	STEP("recovery of a VM: made");
@@ -246,7 +297,7 @@ void recover_vms(struct gmemd *gmemd, struct inheritance *inheritance)
 		if (r < 0)
 			fd_close(fd);
 		else
-			r = recover_vm(gmemd, &ledger, inheritance, &gmemd->recovered);
+			r = recover_vm(gmemd, &ledger, id->owner, inheritance, &gmemd->recovered);
 		/* Who asked for one that was not finished asks again. */
 		if (r < 0 && r != -ECANCELED)
 			log_warning("VM vm-%" PRIu64 " could not be taken over: %s", id->owner,

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "daemon/memory_check.h"
+#include "daemon/range_check.h"
 #include "daemon/slot_check.h"
 #include "daemon/vm_ledger.h"
 #include "kernel/frames.h"
@@ -34,24 +36,9 @@ static int check_same_file(struct request *request, const struct memory *memory,
 	return item_error(request, "memories", index, "fd", "the number of this memory's file");
 }
 
-static int check_new_memory(
-	struct request *request, struct vm *vm, const struct resumed_memory *told, size_t index)
-{
-	uint64_t offered = vm_offer(vm)->guest_memfd_flags & (MEMORY_MMAP | MEMORY_INIT_SHARED);
-
-	if (!registry_has_had_id(vm->registry, told->memory))
-		return rpc_error_not_found_number(&request->error, "memory", told->memory);
-	if (told->name && vm_memory_by_name(vm, told->name))
-		return item_error(request, "memories", index, "name", "no other memory's name");
-	if (told->flags != FIELD_UNSET && told->flags & ~offered)
-		return item_error(request, "memories", index, "flags", "what VMs of its type have");
-	return 0;
-}
-
 static int adopt(struct request *request, struct memory *memory, int fd, size_t index)
 {
-	int r = memory->backing == BACKING_MEMFD ? memory_adopt_memfd(memory, fd)
-						 : memory_adopt(memory, fd);
+	int r = memory_adopt(memory, fd);
 
 	if (r == 0) {
 		request_take_fd(request, fd);
@@ -64,28 +51,51 @@ static int adopt(struct request *request, struct memory *memory, int fd, size_t 
 }
 
 /* It is what its file is. */
+static int describe_new(const struct resumed_memory *told, struct memory_create_parameters *ret)
+{
+	struct memory_create_parameters described = {
+		.name = told->name, .flags = told->flags, .node = FIELD_UNSET};
+
+	if (!memory_file_is_any(told->fd) || memory_file_size(told->fd, &described.size) < 0 ||
+		described.size == 0)
+		return -EINVAL;
+	if (!memory_file_is_guest_memfd(told->fd)) {
+		described.backing = BACKING_MEMFD;
+		described.flags = FIELD_UNSET;
+	}
+	*ret = described;
+	return 0;
+}
+
+static int check_new_memory(struct request *request, struct vm *vm,
+	const struct resumed_memory *told, size_t index, struct memory_request *ret)
+{
+	struct memory_create_parameters described;
+	struct memory_fault fault;
+
+	if (!registry_has_had_id(vm->registry, told->memory))
+		return rpc_error_not_found_number(&request->error, "memory", told->memory);
+	if (describe_new(told, &described) < 0)
+		return item_error(
+			request, "memories", index, "fd", "the number of this memory's file");
+	if (memory_check_told(vm, &described, ret, &fault) < 0)
+		return item_error(request, "memories", index, fault.param, fault.expected);
+	ret->id = told->memory;
+	return 0;
+}
+
 static int add_memory(
 	struct request *request, struct vm *vm, const struct resumed_memory *told, size_t index)
 {
-	struct memory_request wanted = {.id = told->memory, .name = told->name, .node = NODE_ANY};
 	const struct budget *refused = NULL;
+	struct memory_request wanted;
 	struct memory *memory;
 	uint64_t requested;
 	int r;
 
-	r = check_new_memory(request, vm, told, index);
+	r = check_new_memory(request, vm, told, index, &wanted);
 	if (r < 0)
 		return r;
-	if (!memory_file_is_any(told->fd) || memory_file_size(told->fd, &wanted.size) < 0 ||
-		wanted.size == 0)
-		return item_error(
-			request, "memories", index, "fd", "the number of this memory's file");
-	if (!memory_file_is_guest_memfd(told->fd))
-		wanted.backing = BACKING_MEMFD;
-	else if (told->flags == FIELD_UNSET)
-		wanted.flags = vm_offer(vm)->guest_memfd_flags & (MEMORY_MMAP | MEMORY_INIT_SHARED);
-	else
-		wanted.flags = told->flags;
 	r = memory_new(vm, &wanted, &memory, &refused, &requested);
 	if (r < 0)
 		return request_memory_error(request, r, refused, requested);
@@ -168,31 +178,34 @@ static int resume_slots(struct request *request, struct vm *vm)
 	return r;
 }
 
+static int add_private_range(struct request *request, struct vm *vm, size_t index)
+{
+	const struct guest_range *told =
+		(const struct guest_range *)request->parameters.vm_resume.private_ranges.items +
+		index;
+	struct ranges *ranges = &vm->private_ranges;
+	const char *expected, *fault = guest_range_fault(vm, told, &expected);
+	int r;
+
+	if (fault)
+		return item_error(request, "private_ranges", index, fault, expected);
+	if (ranges->count >= vm->registry->config->private_ranges_per_vm)
+		return request_limit_error(request, LIMIT_PRIVATE_RANGES_PER_VM,
+			"The VM's private memory is in as many pieces as it may be");
+	r = ranges_add(ranges, told->guest_phys_addr, told->size);
+	if (r == 0 && vm->frames >= 0)
+		r = frames_write(
+			vm->frames, FRAMES_PRIVATE, ranges, told->guest_phys_addr, told->size);
+	return r < 0 ? rpc_error_kernel(&request->error, -r, "noting what is private") : 0;
+}
+
 static int resume_private_ranges(struct request *request, struct vm *vm)
 {
-	const struct field_array *list = &request->parameters.vm_resume.private_ranges;
-	const struct guest_range *told = list->items;
-	struct ranges *ranges = &vm->private_ranges;
 	int r = 0;
 
-	for (size_t i = 0; i < list->count; i++) {
-		if (!vm_has_private_memory(vm))
-			return item_error(request, "private_ranges", i, "guest_phys_addr",
-				"left out: the VM's type has no private memory");
-		if (ranges->count >= vm->registry->config->private_ranges_per_vm)
-			return request_limit_error(request, LIMIT_PRIVATE_RANGES_PER_VM,
-				"The VM's private memory is in as many pieces as it may be");
-		r = ranges_add(ranges, told[i].guest_phys_addr, told[i].size);
-		if (r == -EINVAL)
-			return item_error(request, "private_ranges", i, "size",
-				"what there is from guest_phys_addr on, or less");
-		if (r == 0 && vm->frames >= 0)
-			r = frames_write(vm->frames, FRAMES_PRIVATE, ranges,
-				told[i].guest_phys_addr, told[i].size);
-		if (r < 0)
-			return rpc_error_kernel(&request->error, -r, "noting what is private");
-	}
-	return 0;
+	for (size_t i = 0; r == 0 && i < request->parameters.vm_resume.private_ranges.count; i++)
+		r = add_private_range(request, vm, i);
+	return r;
 }
 
 int resume_content(struct request *request, struct vm *vm)

@@ -17,6 +17,12 @@
 /* By whom gmemd acts as, not by whom it was started by. */
 static int check_may_make_sockets(const char *path)
 {
+	struct stat status;
+
+	if (stat(path, &status) < 0)
+		return -errno;
+	if (!S_ISDIR(status.st_mode))
+		return -ENOTDIR;
 	return faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
 }
 

@@ -5,7 +5,6 @@
 #include "daemon/succession.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "daemon/custody.h"
 #include "daemon/inheritance.h"
@@ -37,17 +36,6 @@ int succession_begin(struct gmemd *gmemd)
 	return 0;
 }
 
-static void say_why(const struct gmemd *gmemd, int r)
-{
-	const char *directory = gmemd->config.runtime_directory;
-
-	if (r == -EADDRINUSE)
-		log_error("%s: another gmemd serves there", directory);
-	else
-		log_error("%s: what gmemd-keeper holds could not be taken over: %s", directory,
-			strerror(-r));
-}
-
 int succession_take_over(struct gmemd *gmemd)
 {
 	int r;
@@ -57,10 +45,10 @@ int succession_take_over(struct gmemd *gmemd)
 	r = inheritance_new(gmemd->custody, &gmemd->inheritance);
 	if (r == 0)
 		r = peer_ledger_new(gmemd->custody, gmemd->inheritance, &gmemd->peer_ledger);
-	if (r < 0) {
-		say_why(gmemd, r);
+	if (r == -EADDRINUSE)
+		log_error("%s: another gmemd serves there", gmemd->config.runtime_directory);
+	if (r < 0)
 		return r;
-	}
 	STEP("recovery: what was held taken");
 	lift_limits(gmemd, true);
 	recover_vms(gmemd, gmemd->inheritance);

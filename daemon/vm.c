@@ -204,13 +204,20 @@ const struct budget *registry_refuses(struct registry *registry, uint64_t commit
 	return refused;
 }
 
+static bool process_has_vm(struct registry *registry, const struct process *process)
+{
+	struct vm key = {.process = {.pid = process->pid}};
+
+	return RB_FIND(vm_process_tree, &registry->vms_by_process, &key);
+}
+
 int vm_new(struct registry *registry, const struct process *process,
 	const struct vm_request *request, struct vm **ret)
 {
-	struct vm key = {.process = {.pid = process->pid}}, *vm;
+	struct vm *vm;
 	int r;
 
-	if (RB_FIND(vm_process_tree, &registry->vms_by_process, &key))
+	if (process_has_vm(registry, process))
 		return -EEXIST;
 	vm = vm_allocate(registry, request->type, request->commit_limit);
 	if (!vm)
@@ -250,6 +257,8 @@ static void restore(struct vm *vm, const struct vm_record *record)
 	snprintf(vm->uuid, sizeof vm->uuid, SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(uuid));
 	vm->state = record->state;
 	vm->gate = record->gate;
+	if (vm->gate == VM_GATE_ACTIVE && vm->listener < 0)
+		vm->gate = VM_GATE_LOST;
 	vm->initially_private = record->flags & RECORD_VM_INITIALLY_PRIVATE;
 	vm->charge = record->flags & RECORD_VM_BROKER ? CHARGE_BROKER : CHARGE_VM;
 	vm->rebuilt = record->flags & RECORD_VM_REBUILT;
@@ -274,18 +283,18 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 
 	if (!vm)
 		return -ENOMEM;
-	r = vm_set_up(vm, &process, recovery->name);
+	r = process_has_vm(registry, &process) ? -EEXIST : vm_set_up(vm, &process, recovery->name);
 	if (r == 0 && budget_promise(&vm->budget))
 		r = -ENOSPC;
 	if (r < 0) {
 		vm_free(vm);
 		return r;
 	}
-	restore(vm, record);
 	vm->process.pidfd = recovery->pidfd;
 	vm->mailbox = recovery->mailbox;
 	vm->listener = recovery->listener;
 	vm->frames = recovery->frames;
+	restore(vm, record);
 	vm_enlist(vm, record->number);
 	*ret = vm;
 	return 0;
@@ -300,10 +309,10 @@ static uint32_t late_generation(const struct registry *registry)
 int vm_resume(struct registry *registry, const struct process *process, const struct label *label,
 	struct mailbox *mailbox, struct vm **ret)
 {
-	struct vm key = {.process = {.pid = process->pid}}, *vm;
+	struct vm *vm;
 	int r;
 
-	if (RB_FIND(vm_process_tree, &registry->vms_by_process, &key))
+	if (process_has_vm(registry, process))
 		return -EEXIST;
 	vm = vm_allocate(registry, label->type, label->commit_limit);
 	if (!vm)
@@ -319,6 +328,8 @@ int vm_resume(struct registry *registry, const struct process *process, const st
 	if (r == 0)
 		r = vm_dup_pidfd(vm, process->pidfd);
 	if (r == 0) {
+		/* Others may have it by now: then it has what the host has left. */
+		budget_promise(&vm->budget);
 		vm_enlist(vm, label->number);
 		r = registry->custody ? vm_outlive(vm) : 0;
 	}

@@ -211,7 +211,8 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 
 /*
  * A VM that gmemd has lost, as its mailbox's label describes it, with nothing of what it has yet.
- * The mailbox is the VM's where it succeeds. Errors are vm_new()'s.
+ * The mailbox is the VM's where it succeeds. What it was promised is promised again where nobody
+ * else has it. Errors are vm_new()'s, but for -ENOSPC.
  */
 int vm_resume(struct registry *registry, const struct process *process, const struct label *label,
 	struct mailbox *mailbox, struct vm **ret);

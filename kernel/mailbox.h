@@ -75,7 +75,9 @@ int mailbox_reopen(int fd, struct mailbox **ret);
  * same capability then. */
 int mailbox_fix(const struct mailbox *mailbox);
 bool mailbox_is_fixed(const struct mailbox *mailbox);
-void mailbox_claim(
+/* Takes those entries of one that was opened again. -EBADMSG where it has no such entries, or they
+ * are taken. */
+int mailbox_claim(
 	struct mailbox *mailbox, enum mailbox_command command, unsigned entry, unsigned count);
 /* Makes the bytes of all free entries invalid. */
 void mailbox_clear_free(struct mailbox *mailbox);
