@@ -13,7 +13,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "daemon/keeper_search.h"
+#include "daemon/keeping_search.h"
 #include "daemon/log.h"
 #include "daemon/scheduler.h"
 #include "kernel/cleanup.h"

@@ -82,7 +82,7 @@ static const struct owed_record *owed_at(const struct peer_ledger *ledger, uint3
 	const struct owed_record *record =
 		record_at(ledger->ledger, index, RECORD_OWED, sizeof *record);
 
-	return record && record->length <= sizeof record->bytes ? record : NULL;
+	return record && owed_record_fits(record) ? record : NULL;
 }
 
 /* What a predecessor owed */
@@ -120,7 +120,7 @@ bool peer_ledger_next_peer(
 	uint32_t index;
 
 	for (index = *position; index < ledger_end(ledger->ledger); index++) {
-		if (read_peer(ledger, index, &record))
+		if (read_peer(ledger, index, &record) && peer_record_fits(&record))
 			break;
 	}
 	*position = index + 1;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The search for a keeper. See keeper_search.h.
+ * The search for a keeper. See keeping_search.h.
  */
-#include "daemon/keeper_search.h"
+#include "daemon/keeping_search.h"
 
 #include <poll.h>
 #include <signal.h>
