@@ -172,15 +172,14 @@ static int receive(struct gmem *gmem, struct json_object **ret_message)
 	return -EPROTO;
 }
 
-static int send_message(
-	struct gmem *gmem, struct json_object *message, const int *fds, size_t n_fds)
+static int send_message(struct gmem *gmem, struct json_object *message)
 {
 	size_t length;
 	const char *bytes = json_print(message, &length);
 
 	if (!bytes)
 		return -ENOMEM;
-	return packet_send(gmem->fd, 0, bytes, length, fds, n_fds);
+	return packet_send(gmem->fd, 0, bytes, length, NULL, 0);
 }
 
 /* What comes before the answer are events. */
@@ -246,8 +245,7 @@ static int exchange_messages(struct gmem *gmem, uint64_t id, struct json_object 
 	struct json_object *answer = NULL;
 	int r;
 
-	r = send_message(
-		gmem, request, exchange ? exchange->fds : NULL, exchange ? exchange->n_fds : 0);
+	r = send_message(gmem, request);
 	if (r == 0)
 		r = await_answer(gmem, id, &answer);
 	if (r < 0)
@@ -338,7 +336,7 @@ static void forget_unconfirmed(struct gmem *gmem)
 int connection_request(struct gmem *gmem, const char *method, struct json_object *take_params,
 	struct exchange *exchange, struct json_object **ret_result)
 {
-	struct exchange none = {.n_fds = 0};
+	struct exchange none = {.repeated = false};
 	struct json_object *result = NULL;
 	int r;
 
@@ -365,7 +363,7 @@ int connection_send_unconfirmed(struct gmem *gmem)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < json_length(gmem->unconfirmed); i++)
-		r = send_message(gmem, json_at(gmem->unconfirmed, i), NULL, 0);
+		r = send_message(gmem, json_at(gmem->unconfirmed, i));
 	return r == -EPIPE ? -ECONNRESET : r;
 }
 
@@ -377,7 +375,7 @@ int connection_notify(struct gmem *gmem, const char *method, struct json_object 
 
 	pthread_mutex_lock(&gmem->turn);
 	json_append(gmem->unconfirmed, json_ref(notification));
-	r = gmem->broken ? -EPIPE : send_message(gmem, notification, NULL, 0);
+	r = gmem->broken ? -EPIPE : send_message(gmem, notification);
 	if (r == -EPIPE || r == -ECONNRESET)
 		r = reconnect(gmem);
 	pthread_mutex_unlock(&gmem->turn);

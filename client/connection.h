@@ -49,8 +49,6 @@ struct gmem {
 
 /* What goes with a request, and what came with its answer. */
 struct exchange {
-	const int *fds; /* to send: stay the caller's */
-	size_t n_fds;
 	bool repeated;           /* after another connection: gmemd may have done it before */
 	struct fd_list received; /* the caller's to take from and to close */
 };

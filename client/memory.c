@@ -86,7 +86,7 @@ static int take_file(struct gmem_memory *memory, struct json_object *result, str
 static int request_memory(
 	struct gmem_memory *memory, struct json_object *take_params, struct json_object **ret_call)
 {
-	struct exchange exchange = {.n_fds = 0};
+	struct exchange exchange = {.repeated = false};
 	struct json_object *result;
 	int r;
 
@@ -159,7 +159,7 @@ static bool is_closed(const struct exchange *exchange)
 static int close_untold(struct gmem_memory *memory)
 {
 	struct json_object *params = json_new_object();
-	struct exchange exchange = {.n_fds = 0};
+	struct exchange exchange = {.repeated = false};
 	int r;
 
 	memory_forget(memory);

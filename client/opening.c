@@ -78,7 +78,7 @@ static int put_up_gate(struct gmem *gmem, struct json_object *result, const char
 	struct mailbox_area areas[MAILBOX_COMMANDS];
 	struct json_object *params;
 	cleanup_fd int listener = -1;
-	struct exchange exchange = {.fds = &listener, .n_fds = 1};
+	struct exchange exchange = {.repeated = false};
 	int r;
 
 	r = read_areas(json_get(json_get(result, "mailbox"), "areas"), areas);
@@ -88,7 +88,7 @@ static int put_up_gate(struct gmem *gmem, struct json_object *result, const char
 		return r;
 	params = json_new_object();
 	json_add_string(params, "vm", id);
-	json_add_uint(params, "listener", 0);
+	json_add_uint(params, "listener", (uint64_t)listener);
 	r = connection_request(gmem, "vm.gate", params, &exchange, NULL);
 	if (r == -EREMOTEIO && exchange.repeated && strstr(gmem_last_error(), "\"listener\""))
 		return 0; /* handed over before the answer was lost */
@@ -125,7 +125,7 @@ int opening_make(struct gmem *gmem, const struct gmem_vm_options *options, struc
 {
 	struct opening opening = {
 		.kvm_fd = -1, .mailbox_fd = -1, .gated = options->gate == GMEM_GATE_REQUIRED};
-	struct exchange exchange = {.n_fds = 0};
+	struct exchange exchange = {.repeated = false};
 	struct json_object *result;
 	int r;
 

@@ -19,26 +19,18 @@ struct telling {
 	const struct bound_slot *slot;
 	uint64_t range;
 	bool ranges_left;
-	int fds[PACKET_FDS_MAX];
-	size_t n_fds;
 };
-
-static uint64_t add_file(struct telling *telling, int fd)
-{
-	telling->fds[telling->n_fds] = fd;
-	return telling->n_fds++;
-}
 
 static void tell_memories(struct telling *telling, struct json_object *params)
 {
 	struct json_object *list = json_add_array(params, "memories");
 
-	while (telling->memory && telling->n_fds < PACKET_FDS_MAX) {
+	for (size_t i = 0; telling->memory && i < RESUMED_MEMORIES_MAX; i++) {
 		const struct gmem_memory *memory = telling->memory;
 		struct json_object *object = json_append_object(list);
 
 		json_add_uint(object, "memory", memory->id);
-		json_add_uint(object, "fd", add_file(telling, memory->fd));
+		json_add_uint(object, "fd", (uint64_t)memory->fd);
 		if (memory->name)
 			json_add_string(object, "name", memory->name);
 		if (memory->flags != GMEM_MEMORY_DEFAULT_FLAGS)
@@ -76,17 +68,14 @@ static void tell_private_ranges(struct telling *telling, struct json_object *par
 static int tell(struct telling *telling, bool *ret_rebuilt)
 {
 	struct json_object *params = vm_params(telling->vm), *result;
-	struct exchange exchange = {.fds = telling->fds};
+	struct exchange exchange = {.repeated = false};
 	int r;
 
-	telling->n_fds = 0;
 	if (telling->vm->opening.mailbox_fd >= 0)
-		json_add_uint(
-			params, "mailbox", add_file(telling, telling->vm->opening.mailbox_fd));
+		json_add_uint(params, "mailbox", (uint64_t)telling->vm->opening.mailbox_fd);
 	tell_memories(telling, params);
 	tell_slots(telling, params);
 	tell_private_ranges(telling, params);
-	exchange.n_fds = telling->n_fds;
 	r = connection_exchange(telling->vm->gmem, "vm.resume", params, &exchange, &result);
 	if (r < 0)
 		return r;

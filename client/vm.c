@@ -148,7 +148,7 @@ static bool is_closed(const struct exchange *exchange)
 
 int gmem_vm_close(struct gmem_vm *vm)
 {
-	struct exchange exchange = {.n_fds = 0};
+	struct exchange exchange = {.repeated = false};
 	int r = connection_request(vm->gmem, "vm.close", vm_params(vm), &exchange, NULL);
 
 	return r == -EREMOTEIO && is_closed(&exchange) ? 0 : r;
@@ -212,7 +212,7 @@ static int tell_again(struct gmem_vm *vm)
 
 static int report_done(struct gmem_vm *vm, uint64_t call, uint64_t count, uint64_t *discarded)
 {
-	struct exchange exchange = {.n_fds = 0};
+	struct exchange exchange = {.repeated = false};
 	struct json_object *result;
 	uint64_t bytes = 0;
 	int r;
@@ -240,11 +240,11 @@ void vm_report_untouched(struct gmem_vm *vm, struct json_object *call)
 
 int vm_report_created(struct gmem_vm *vm, uint64_t call, int fd)
 {
-	struct exchange exchange = {.fds = &fd, .n_fds = 1};
+	struct exchange exchange = {.repeated = false};
 	struct json_object *params = report(vm, call, 1);
 	int r;
 
-	json_add_uint(params, "fd", 0);
+	json_add_uint(params, "fd", (uint64_t)fd);
 	r = connection_request(vm->gmem, "call.done", params, &exchange, NULL);
 	if (r == -EREMOTEIO && is_unknown_call())
 		return exchange.repeated ? 0 : tell_again(vm);

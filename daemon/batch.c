@@ -54,12 +54,9 @@ static void add_answer(struct running *running, struct json_object *take_answer)
 /* True where all have been served. */
 static bool serve_rest(struct running *running)
 {
-	static struct fd_list no_fds;
-
 	while (running->next < json_length(running->messages)) {
 		struct request request = {.gmemd = running->gmemd,
 			.caller = running->caller,
-			.fds = &no_fds,
 			.batch = &running->batch,
 			.order = (unsigned)running->next};
 		struct json_object *answer;

@@ -41,12 +41,15 @@ struct config {
 	uint64_t peers_per_user;
 	uint64_t vms_per_user;
 	uint64_t memories_per_user;
+	uint64_t preallocations_per_user;
 	uint64_t memories_per_vm;
 	uint64_t slots_per_vm;
 	uint64_t private_ranges_per_vm;
 	uint64_t own_memory_per_vm; /* bytes */
-	bool keeper;                /* whether VMs outlive gmemd, held by gmemd-keeper */
-	uint64_t commit_limit;      /* bytes on the host; 0: all of its memory */
+	uint64_t preallocations_per_vm;
+	uint64_t preallocations_on_host;
+	bool keeper;           /* whether VMs outlive gmemd, held by gmemd-keeper */
+	uint64_t commit_limit; /* bytes on the host; 0: all of its memory */
 	/* What may be promised: the host's memory less the reserve, and so many percent more. */
 	struct config_amount host_reserve;
 	uint64_t overcommit;

@@ -12,7 +12,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "daemon/disposal.h"
 #include "daemon/log.h"
 #include "daemon/peer_ledger.h"
 #include "daemon/step.h"
@@ -85,7 +84,7 @@ static bool is_vm(const struct gmemd *gmemd, int fd)
 /*
  * Whether the VMM's fd is what the ioctl is for. It could be another by the time that the ioctl
  * runs, which then fails by itself: so this only keeps a mistake from using up what is let through
- * once. Where it can't be looked at, or closed again, it passes.
+ * once. Where it can't be looked at, it passes.
  */
 static bool file_is(struct gmemd *gmemd, const struct vm *vm, const struct gate_trap *trap,
 	bool (*expected)(const struct gmemd *gmemd, int fd))
@@ -94,16 +93,11 @@ static bool file_is(struct gmemd *gmemd, const struct vm *vm, const struct gate_
 	int fd;
 	int r;
 
-	if (!disposal_has_room(gmemd, vm->process.uid))
-		return true;
 	r = process_duplicate_file(vm->process.pidfd, trap->fd, &fd);
 	if (r < 0)
 		return r != -EBADF;
 	is = expected(gmemd, fd);
-	if (is)
-		fd_close(fd);
-	else
-		disposal_close_one(gmemd, vm->process.uid, fd);
+	fd_close(fd);
 	return is;
 }
 

@@ -48,7 +48,7 @@ static int adopt(struct request *request, const struct call *call)
 			&request->error, "memory", "gmemd has this guest_memfd already");
 	if (r < 0) {
 		snprintf(expected, sizeof expected,
-			"the index of the new guest_memfd of %llu bytes in this packet",
+			"the number of the new guest_memfd, of %llu bytes",
 			(unsigned long long)memory->size);
 		return rpc_error_invalid_param(&request->error, "fd", expected);
 	}

@@ -14,7 +14,6 @@
 
 #include "daemon/keeper_packet.h"
 #include "kernel/cleanup.h"
-#include "kernel/linger.h"
 
 /* Names in the fd store: no ':', and at most 255 bytes. */
 #define NAME_FORMAT "held-%" PRIx64 "-%" PRIx64 "-%" PRIx64
@@ -58,7 +57,7 @@ static void release(struct held *held)
 {
 	if (held->flags & KEEPER_STORE)
 		unstore(held);
-	linger_close(held->fd);
+	fd_close(held->fd);
 	free(held);
 }
 

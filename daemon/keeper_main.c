@@ -19,8 +19,7 @@
 #include "daemon/keeper_server.h"
 #include "daemon/notify.h"
 #include "kernel/cleanup.h"
-#include "kernel/limits.h"
-#include "kernel/linger.h"
+#include "kernel/resource_limits.h"
 #include "kernel/process_start.h"
 
 /* Its own files, those of a packet on its way, and some to spare. */
@@ -222,9 +221,7 @@ static int run(const struct options *options, int ready)
 	if (r < 0)
 		return failed(options->runtime_directory, r);
 	confinement_avoid_oom();
-	r = linger_set_up();
-	if (r == 0)
-		r = watch_signals(&signals);
+	r = watch_signals(&signals);
 	if (r < 0)
 		failed("setting up", r);
 	if (r == 0) {

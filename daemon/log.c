@@ -13,7 +13,7 @@
 
 #include "daemon/log_journal.h"
 #include "daemon/log_stream.h"
-#include "kernel/limits.h"
+#include "kernel/resource_limits.h"
 
 static const struct timeval retry = {.tv_sec = 1};
 

@@ -5,6 +5,7 @@
 #include "daemon/serve.h"
 
 #include "daemon/deferral.h"
+#include "daemon/outliving.h"
 #include "daemon/step.h"
 #include "daemon/vm_ledger.h"
 #include "protocol/json.h"
@@ -45,16 +46,12 @@ static int find_method(const char *name, struct request *request, const struct m
 			method->access & ACCESS_OPERATOR
 				? "the operators' socket, admin.sock, for this method"
 				: "the VMMs' socket, gmemd.sock, for this method");
-	if (in_batch && (fields_have(method->parameters, FIELD_FD) ||
-				fields_have(method->result, FIELD_FD)))
+	if (in_batch && fields_have(method->result, FIELD_FD))
 		return rpc_error_invalid_request(&request->error,
-			"a batch carries no file descriptors, and this method may need some");
+			"a batch's answer carries no file descriptors, and this method's may");
 	/* Known without making it 64 times over, which would keep others waiting. */
 	if (in_batch && method == &methods[METHOD_RPC_DISCOVER])
 		return serve_too_long_for_batch(&request->error);
-	if (request->caller->fds_refused && fields_have(method->result, FIELD_FD))
-		return rpc_error_busy(&request->error,
-			"You have not received the file descriptors sent to you", 0);
 	*ret = method;
 	return 0;
 }
@@ -67,12 +64,17 @@ static int carry_out(const struct request_message *message, struct request *requ
 	r = find_method(message->method, request, &method);
 	if (r < 0)
 		return r;
-	r = fields_decode(method->parameters, message->params, request->fds, &request->parameters,
-		&request->error);
+	r = fields_decode(
+		method->parameters, message->params, &request->parameters, &request->error);
 	if (r < 0)
 		return r;
-	request->result = json_new_object();
-	r = handlers[method - methods](request);
+	request->result = method->result->name ? json_new_object() : NULL;
+	r = outliving_check(request, (enum method_number)(method - methods));
+	if (r == 0)
+		r = request_files_take(request, method->parameters);
+	if (r == 0)
+		r = handlers[method - methods](request);
+	request_files_close(&request->files);
 	fields_release(method->parameters, &request->parameters);
 	return r;
 }
@@ -131,6 +133,6 @@ enum serve_outcome serve(
 
 int serve_too_long_for_batch(struct rpc_error *error)
 {
-	return rpc_error_limit(error, "The answer is too long for a batch; ask for it alone",
+	return rpc_error_too_large(error, "The answer is too long for a batch; ask for it alone",
 		BATCH_ANSWER_BYTES_MAX);
 }

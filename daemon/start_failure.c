@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "daemon/log.h"
-#include "kernel/limits.h"
+#include "kernel/resource_limits.h"
 
 int start_failed(const char *what, int r)
 {

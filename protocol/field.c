@@ -4,21 +4,20 @@
  */
 #include "protocol/field.h"
 
-#include <ctype.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "protocol/field_check.h"
 #include "protocol/json.h"
-#include "protocol/packet.h"
 
 #define EXPECTATION_SIZE 256
 
 struct decoding {
 	const struct field *fields;
-	const struct fd_list *fds;
 	struct rpc_error *error;
 	const char *array; /* whose item these fields are of; NULL: of none */
 	size_t index;
@@ -76,7 +75,8 @@ void field_expectation(const struct field *field, char *ret, size_t size)
 		append_names(field->names, ", ", ret, size);
 		break;
 	case FIELD_FD:
-		snprintf(ret, size, "the index of a file descriptor in this packet");
+		snprintf(ret, size, "the number of a file that the process has open, from 0 to %d",
+			INT_MAX);
 		break;
 	case FIELD_OBJECT:
 		snprintf(ret, size, "an object");
@@ -96,23 +96,11 @@ void field_expectation(const struct field *field, char *ret, size_t size)
 		strcat(ret, ", or null");
 }
 
-/* Control characters of C0 and C1 and DEL. The string is valid UTF-8. */
-static bool printable(const char *string)
-{
-	for (const unsigned char *at = (const unsigned char *)string; *at; at++) {
-		if (*at < 0x20 || *at == 0x7f || (*at == 0xc2 && at[1] < 0xa0))
-			return false;
-	}
-	return true;
-}
-
 static bool decode_string(const struct field *field, struct json_object *value, void *target)
 {
 	const char *string = json_string(value);
 
-	if (!json_is_string(value) || strlen(string) < field->min || strlen(string) > field->max)
-		return false;
-	if (!printable(string))
+	if (!json_is_string(value) || !field_string_fits(field, string))
 		return false;
 	*(const char **)target = string;
 	return true;
@@ -120,15 +108,10 @@ static bool decode_string(const struct field *field, struct json_object *value, 
 
 static bool decode_uuid(struct json_object *value, void *target)
 {
-	static const char pattern[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 	const char *string = json_string(value);
 
-	if (strlen(string) != strlen(pattern))
+	if (!field_uuid_fits(string))
 		return false;
-	for (size_t i = 0; pattern[i]; i++) {
-		if (pattern[i] == 'x' ? !isxdigit((unsigned char)string[i]) : string[i] != '-')
-			return false;
-	}
 	*(const char **)target = string;
 	return true;
 }
@@ -137,9 +120,7 @@ static bool decode_integer(const struct field *field, struct json_object *value,
 {
 	uint64_t number;
 
-	if (!json_uint(value, &number) || number < field->min || number > field->max)
-		return false;
-	if (field->flags & FIELD_PAGES && number % (uint64_t)sysconf(_SC_PAGESIZE) != 0)
+	if (!json_uint(value, &number) || !field_integer_fits(field, number))
 		return false;
 	*(uint64_t *)target = number;
 	return true;
@@ -171,13 +152,13 @@ static bool decode_flags(const struct field *field, struct json_object *value, v
 	return true;
 }
 
-static bool decode_fd(const struct fd_list *fds, struct json_object *value, void *target)
+static bool decode_fd(struct json_object *value, void *target)
 {
-	uint64_t index;
+	uint64_t number;
 
-	if (!json_uint(value, &index) || index >= fds->count)
+	if (!json_uint(value, &number) || number > INT_MAX)
 		return false;
-	*(int *)target = fds->fds[index];
+	*(int *)target = (int)number;
 	return true;
 }
 
@@ -185,7 +166,7 @@ static bool decode_fd(const struct fd_list *fds, struct json_object *value, void
 static bool decode_array(const struct decoding *decoding, const struct field *field,
 	struct json_object *value, struct field_array *target)
 {
-	struct decoding item = {field->fields, decoding->fds, decoding->error, field->name, 0};
+	struct decoding item = {field->fields, decoding->error, field->name, 0};
 	size_t count = json_length(value);
 
 	if (!json_is_array(value) || count < field->min || count > field->max)
@@ -225,7 +206,7 @@ static bool decode_value(const struct decoding *decoding, const struct field *fi
 	case FIELD_FLAGS:
 		return decode_flags(field, value, target);
 	case FIELD_FD:
-		return decode_fd(decoding->fds, value, target);
+		return decode_fd(value, target);
 	case FIELD_ARRAY:
 		return decode_array(decoding, field, value, target);
 	case FIELD_OBJECT:
@@ -340,15 +321,52 @@ void fields_release(const struct field *fields, void *parameters)
 	}
 }
 
-int fields_decode(const struct field *fields, struct json_object *params, const struct fd_list *fds,
-	void *parameters, struct rpc_error *error)
+int fields_decode(const struct field *fields, struct json_object *params, void *parameters,
+	struct rpc_error *error)
 {
-	struct decoding decoding = {fields, fds, error, NULL, 0};
+	struct decoding decoding = {fields, error, NULL, 0};
 	int r;
 
 	r = decode_fields(&decoding, params, parameters);
 	if (r < 0)
 		fields_release(fields, parameters);
+	return r;
+}
+
+static int visit_items(const struct field *field, const struct field_array *array,
+	fields_visit_fd *visit, void *context)
+{
+	char path[EXPECTATION_SIZE];
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < array->count; i++) {
+		char *item = (char *)array->items + i * field->item_size;
+
+		for (const struct field *member = field->fields; r == 0 && member->name; member++) {
+			int *number = (int *)(item + member->offset);
+
+			if (member->type != FIELD_FD || *number < 0)
+				continue;
+			snprintf(path, sizeof path, "%s[%zu].%s", field->name, i, member->name);
+			r = visit(number, path, context);
+		}
+	}
+	return r;
+}
+
+int fields_each_fd(
+	const struct field *fields, void *parameters, fields_visit_fd *visit, void *context)
+{
+	int r = 0;
+
+	for (const struct field *field = fields; r == 0 && field->name; field++) {
+		void *at = (char *)parameters + field->offset;
+
+		if (field->type == FIELD_FD && *(int *)at >= 0)
+			r = visit(at, field->name, context);
+		else if (field->type == FIELD_ARRAY)
+			r = visit_items(field, at, visit, context);
+	}
 	return r;
 }
 

@@ -13,7 +13,6 @@
 
 #include "protocol/error.h"
 
-struct fd_list;
 struct json_object;
 
 enum field_type {
@@ -23,9 +22,10 @@ enum field_type {
 	FIELD_BOOLEAN, /* uint64_t: 0 or 1 */
 	FIELD_ENUM,    /* uint64_t: the index in names */
 	FIELD_FLAGS,   /* uint64_t: an array of names; bit N is names[N] */
-	FIELD_FD,      /* int: the fd itself, which stays the packet's until taken from it */
-	FIELD_ARRAY,   /* struct field_array: min to max objects of fields. In a result with any
-			  number,   and of anything where there are no fields */
+	FIELD_FD,    /* int: of a parameter the file's number in the peer's process, of a result its
+			index among the packet's fds */
+	FIELD_ARRAY, /* struct field_array: min to max objects of fields. In a result with any
+			number,   and of anything where there are no fields */
 	/* In results only: */
 	FIELD_OBJECT, /* fields */
 	FIELD_ANY,
@@ -65,11 +65,18 @@ struct field {
 /*
  * Decodes params (an object; NULL counts as an empty one) into *parameters by the table. Strings
  * live as long as params, arrays until fields_release(). Absent strings are their default or NULL,
- * absent fds -1. Returns 0, or the code of the error that it filled in: unknown parameter, missing,
- * of another type or out of bounds; then there is nothing to release.
+ * absent files' numbers -1. Returns 0, or the code of the error that it filled in: unknown
+ * parameter, missing, of another type or out of bounds; then there is nothing to release.
  */
-int fields_decode(const struct field *fields, struct json_object *params, const struct fd_list *fds,
-	void *parameters, struct rpc_error *error);
+int fields_decode(const struct field *fields, struct json_object *params, void *parameters,
+	struct rpc_error *error);
+
+/* Called for a file that decoded parameters name: where its number is, and the parameter's name,
+ * which is "memories[3].fd" in an array. 0, or what ends it. */
+typedef int fields_visit_fd(int *number, const char *param, void *context);
+/* Calls visit for each file that is named, in the table's order. Returns what visit does. */
+int fields_each_fd(
+	const struct field *fields, void *parameters, fields_visit_fd *visit, void *context);
 
 /* Frees the arrays that were decoded. */
 void fields_release(const struct field *fields, void *parameters);

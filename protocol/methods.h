@@ -12,12 +12,13 @@
 #include "protocol/field.h"
 
 /* The version of the wire contract, in host.describe. */
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION 2
 
 #define NAME_BYTES_MAX 128
 /* Of one request: a packet holds fewer. */
-#define RANGES_MAX 2048
-#define SLOTS_MAX  512
+#define RANGES_MAX           2048
+#define RESUMED_MEMORIES_MAX 16
+#define SLOTS_MAX            512
 
 enum method_number {
 	METHOD_PING,
@@ -76,6 +77,7 @@ extern const char *const backing_names[];
 extern const char *const memory_flag_names[];
 extern const char *const slot_flag_names[];
 extern const char *const pressure_level_names[];
+extern const char *const keeper_state_names[];
 extern const char *const convert_to_names[];
 
 /* What each method's parameters are decoded into. Members are as in the table. */

@@ -17,8 +17,12 @@ static const char *const transport[] = {
 	"gmemd.sock for VMMs, each for its own VM, and admin.sock for operators, for all VMs.",
 	"One packet is one JSON-RPC 2.0 request, notification or answer, or a batch (an array)",
 	"of them, in UTF-8. Parameters are given by name; one that is unknown is an error.",
-	"A file descriptor is an integer in JSON: its index among those that came with the same",
-	"packet (SCM_RIGHTS). A batch carries none. Sizes, offsets and addresses are bytes.",
+	"Files go from gmemd to the peer only. In a result a file descriptor is an integer: its",
+	"index among those that come with the same packet (SCM_RIGHTS). In a parameter it is the",
+	"file's number in the peer's own process, from which gmemd takes a copy (pidfd_getfd(2));",
+	"the peer keeps its own. A peer that sends files gets EPERM from sendmsg(2)",
+	"(SO_PASSRIGHTS, Linux 6.16). A batch may name files by their numbers, but has no method",
+	"whose result has files. Sizes, offsets and addresses are bytes.",
 	"Answers come in the order of the requests.",
 	NULL,
 };
@@ -122,7 +126,8 @@ static void print_errors(const enum rpc_code *errors)
 	if (*errors == RPC_OK)
 		puts("only those of any method.");
 	for (; *errors != RPC_OK; errors++)
-		printf("%d %s%s\n", *errors, rpc_reason(*errors), errors[1] == RPC_OK ? "." : ",");
+		printf("%d %s%s\n", rpc_code_sent(*errors), rpc_reason(*errors),
+			errors[1] == RPC_OK ? "." : ",");
 }
 
 static void print_method(const struct method *method)

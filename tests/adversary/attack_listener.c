@@ -57,17 +57,16 @@ static void *steal(void *context)
 
 static void hand_over(struct gmem *gmem, int listener)
 {
-	const struct exchange with = {.fds = &listener, .n_fds = 1};
-	struct exchange exchange = with;
+	struct exchange exchange = {.repeated = false};
 	struct json_object *params = json_new_object(), *result;
 
 	json_add_string(params, "name", "thief");
 	require(connection_request(gmem, "vm.open", params, &exchange, &result) == 0, "a VM");
 	fd_list_close(&exchange.received);
-	exchange = with;
+	exchange = (struct exchange){.repeated = false};
 	params = json_new_object();
 	json_add_string(params, "vm", json_get_string(result, "vm"));
-	json_add_uint(params, "listener", 0);
+	json_add_uint(params, "listener", (uint64_t)listener);
 	require(connection_request(gmem, "vm.gate", params, &exchange, NULL) == 0,
 		"gmemd takes the listener");
 	json_unref(result);

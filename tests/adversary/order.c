@@ -117,11 +117,11 @@ static struct json_object *report_params(
 
 int report(struct world *world, const struct order *order, int fd)
 {
-	struct exchange exchange = {.fds = &fd, .n_fds = fd >= 0};
+	struct exchange exchange = {.repeated = false};
 	struct json_object *params = report_params(world, order, 1);
 
 	if (fd >= 0)
-		json_add_uint(params, "fd", 0);
+		json_add_uint(params, "fd", (uint64_t)fd);
 	return connection_request(world->gmem, "call.done", params, &exchange, NULL);
 }
 

@@ -32,8 +32,8 @@ results = {}
 class CheckedPeer(Peer):
     """Compares each result with what rpc.discover says of it."""
 
-    def call_with_fds(self, method, params=None, fds=()):
-        result, received = super().call_with_fds(method, params, fds)
+    def call_with_fds(self, method, params=None):
+        result, received = super().call_with_fds(method, params)
         if method in results:
             check_result(method, result, len(received))
         return result, received
@@ -115,7 +115,7 @@ def describe():
         equal(described["page_size"], PAGE, "page_size")
         equal(described["kernel"]["release"], os.uname().release, "release")
         equal(described["kernel"]["guest_memfd"], True, "guest_memfd")
-        equal(described["protocol"], 1, "protocol")
+        equal(described["protocol"], 2, "protocol")
         equal(described["backend"], "kvm", "backend")
         equal(described["limits"]["packet_bytes"], 65536, "packet_bytes")
         equal(described["limits"]["packet_fds"], 16, "packet_fds")
@@ -210,8 +210,8 @@ def notified():
     result = vmm.peer.call("memory.create", {"vm": vmm.id, "size": PAGE})
     _, fd, _ = vmm.trigger(result["call"])
     files.append(fd)
-    report = {"vm": vmm.id, "call": result["call"]["id"], "done": 1, "fd": 0}
-    vmm.peer.send({"jsonrpc": "2.0", "method": "call.done", "params": report}, [fd])
+    report = {"vm": vmm.id, "call": result["call"]["id"], "done": 1, "fd": fd}
+    vmm.peer.send({"jsonrpc": "2.0", "method": "call.done", "params": report})
     vmm.peer.call("ping")
     states = {m["memory"]: m["state"] for m in vmm.get()["memories"]}
     equal(states.get(result["memory"]), "ready", "state")

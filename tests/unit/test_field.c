@@ -59,7 +59,6 @@ static const struct field required_fields[] = {
 	{.name = NULL},
 };
 
-static const struct fd_list fds = {.count = 3, .fds = {100, -1, 102}};
 static struct parameters decoded;
 static struct rpc_error error;
 static struct json_object *params;
@@ -74,7 +73,7 @@ static int decode_with(const struct field *table, const char *text)
 	rpc_error_clear(&error);
 	memset(&decoded, 0x5a, sizeof decoded);
 	decoded.guard = GUARD;
-	return fields_decode(table, params, &fds, &decoded, &error);
+	return fields_decode(table, params, &decoded, &error);
 }
 
 static int decode(const char *text)
@@ -131,7 +130,7 @@ static void test_present(void)
 	CU_ASSERT_EQUAL(decoded.boolean, 0);
 	CU_ASSERT_EQUAL(decoded.choice, 0);
 	CU_ASSERT_EQUAL(decoded.flags, 5);
-	CU_ASSERT_EQUAL(decoded.fd, 102);
+	CU_ASSERT_EQUAL(decoded.fd, 2);
 	CU_ASSERT_EQUAL(decoded.nullable, 0);
 	CU_ASSERT_STRING_EQUAL(decoded.nullable_string, "");
 	CU_ASSERT_EQUAL(decoded.guard, GUARD);
@@ -270,8 +269,10 @@ static void test_names(void)
 static void test_fds(void)
 {
 	CU_ASSERT_EQUAL(decode("{\"fd\":0}"), 0);
-	CU_ASSERT_EQUAL(decoded.fd, 100);
-	check_refused("{\"fd\":3}", "fd");
+	CU_ASSERT_EQUAL(decoded.fd, 0);
+	CU_ASSERT_EQUAL(decode("{\"fd\":2147483647}"), 0);
+	CU_ASSERT_EQUAL(decoded.fd, INT_MAX);
+	check_refused("{\"fd\":2147483648}", "fd");
 	check_refused("{\"fd\":-1}", "fd");
 	check_refused("{\"fd\":4294967296}", "fd");
 }
@@ -362,7 +363,7 @@ static int decode_arrays(const char *text)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(params);
 	rpc_error_clear(&error);
 	memset(&arrays, 0x5a, sizeof arrays);
-	return fields_decode(array_fields, params, &fds, &arrays, &error);
+	return fields_decode(array_fields, params, &arrays, &error);
 }
 
 static void test_arrays(void)

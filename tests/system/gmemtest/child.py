@@ -128,7 +128,7 @@ def _serve(channel, path):
 
 def _carry_out(peer, operation, name, params):
     if operation == "gate":
-        return peer.call("vm.gate", {"vm": name, "listener": 0}, [linux.seccomp_listener()])
+        return peer.call("vm.gate", {"vm": name, "listener": linux.seccomp_listener()})
     if operation == "events":
         peer.call("ping")
         return peer.events

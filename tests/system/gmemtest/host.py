@@ -70,11 +70,11 @@ def wait_until(condition, seconds=10):
     return False
 
 
-def busy_passes(peer, method, params, fds=()):
+def busy_passes(peer, method, params):
     """A call that is repeated while gmemd says so."""
     while True:
         try:
-            return peer.call_with_fds(method, params, fds)
+            return peer.call_with_fds(method, params)
         except RpcError as e:
             if e.code != -32007 or "retry_after_ms" not in e.data:
                 raise

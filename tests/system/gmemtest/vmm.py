@@ -63,8 +63,8 @@ class Vmm:
         if name is not None:
             params["errno"] = name
         if fd is not None:
-            params["fd"] = 0
-        return self.peer.call("call.done", params, [fd] if fd is not None else [])
+            params["fd"] = fd
+        return self.peer.call("call.done", params)
 
     def carry_out(self, call):
         """Triggers a call that makes no file, and reports it. Raises OSError where it fails."""

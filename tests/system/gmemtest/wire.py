@@ -56,13 +56,10 @@ class Peer:
     def close(self):
         self.socket.close()
 
-    def send(self, packet, fds=()):
+    def send(self, packet):
         if not isinstance(packet, bytes):
             packet = encode(packet)
-        control = []
-        if fds:
-            control.append((socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds)))
-        return self.socket.sendmsg([packet], control)
+        return self.socket.send(packet)
 
     def receive(self):
         """The next packet as (message, fds). The caller owns the fds."""
@@ -90,10 +87,10 @@ class Peer:
             if method == "event":
                 self.events.append(message["params"])
 
-    def call_with_fds(self, method, params=None, fds=()):
+    def call_with_fds(self, method, params=None):
         """(result, fds that came with it). Raises RpcError."""
         self.number += 1
-        self.send(request(method, params, self.number), fds)
+        self.send(request(method, params, self.number))
         answer, received = self.receive_answer()
         if answer.get("jsonrpc") != "2.0" or answer.get("id") != self.number:
             close_all(received)
@@ -103,16 +100,16 @@ class Peer:
             raise RpcError(answer["error"])
         return answer["result"], received
 
-    def call(self, method, params=None, fds=()):
+    def call(self, method, params=None):
         """The result of a method whose fds, if any, don't matter."""
-        result, received = self.call_with_fds(method, params, fds)
+        result, received = self.call_with_fds(method, params)
         close_all(received)
         return result
 
-    def error(self, method, params=None, fds=()):
+    def error(self, method, params=None):
         """The error that the method gives; None where it gives none."""
         try:
-            self.call(method, params, fds)
+            self.call(method, params)
         except RpcError as e:
             return e.error
         return None

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Resource limits. See limits.h.
+ * Resource limits. See resource_limits.h.
  */
-#include "kernel/limits.h"
+#include "kernel/resource_limits.h"
 
 #include <errno.h>
 #include <inttypes.h>
