@@ -19,6 +19,7 @@
 #include "daemon/log.h"
 #include "daemon/preallocating.h"
 #include "daemon/pressure_watch.h"
+#include "daemon/scheduler.h"
 #include "daemon/start_failure.h"
 #include "daemon/succession.h"
 #include "daemon/watch.h"
@@ -83,28 +84,43 @@ static int find_memfd_device(struct gmemd *gmemd)
 	return 0;
 }
 
+static int set_up_owners(struct gmemd *gmemd)
+{
+	const struct owner_name self = {.kind = OWNER_IS_GMEMD};
+	int r;
+
+	r = owners_new(&gmemd->config, &gmemd->owners);
+	if (r == 0)
+		r = owner_get(gmemd->owners, &self, &gmemd->self);
+	if (r == 0)
+		r = scheduler_new(gmemd->base, gmemd->owners, &gmemd->scheduler);
+	return r;
+}
+
 /* What it has of its own. */
 static int set_up(struct gmemd *gmemd)
 {
 	int r;
 
-	r = users_new(&gmemd->config, &gmemd->users);
+	r = set_up_owners(gmemd);
 	if (r == 0)
 		r = in_flight_new(&gmemd->in_flight);
 	if (r < 0)
 		return start_failed("the ledger of users", r);
 	registry_init(&gmemd->registry,
 		gmemd->config.backend == BACKEND_MODEL ? &backend_model : &backend_kvm,
-		&gmemd->config, &gmemd->host, gmemd->users, &gmemd->capacity);
+		&gmemd->config, &gmemd->host, gmemd->owners, &gmemd->capacity);
 	r = capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host);
 	if (r < 0)
 		return start_failed("the host's capacity", r);
 	r = succession_begin(gmemd);
 	if (r < 0)
 		return start_failed("having a keeper", r);
-	r = bulk_new(gmemd->base, &gmemd->bulk); /* the first that has threads */
+	/* The first that has threads. */
+	r = bulk_new(gmemd->base, gmemd->scheduler, gmemd->owners, &gmemd->bulk);
 	if (r < 0)
 		return start_failed("starting a thread", r);
+	gmemd->registry.bulk = gmemd->bulk;
 	r = pressure_watch_new(gmemd, &gmemd->pressure);
 	if (r < 0)
 		return start_failed("watching memory pressure", r);
@@ -135,7 +151,7 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 		return start_failed("making a memfd", r);
 	errno = 0;
 	gmemd->base = event_base_new();
-	if (!gmemd->base)
+	if (!gmemd->base || event_base_priority_init(gmemd->base, SCHEDULER_PRIORITIES) < 0)
 		return start_failed("making an event loop", errno ? -errno : -ENOMEM);
 	r = set_up(gmemd);
 	if (r < 0)
@@ -148,7 +164,7 @@ void gmemd_clear(struct gmemd *gmemd)
 	struct vm *vm;
 
 	preallocating_stop_all(gmemd);
-	bulk_free(gmemd->bulk);
+	bulk_stop(gmemd->bulk);
 	pressure_watch_free(gmemd->pressure);
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
 		watch_stop(vm);
@@ -156,6 +172,9 @@ void gmemd_clear(struct gmemd *gmemd)
 	capacity_clear(&gmemd->capacity);
 	succession_clear(gmemd);
 	in_flight_free(gmemd->in_flight);
-	users_free(gmemd->users);
+	bulk_free(gmemd->bulk);
+	scheduler_free(gmemd->scheduler);
+	owner_unref(gmemd->self);
+	owners_free(gmemd->owners);
 	event_base_free(gmemd->base);
 }

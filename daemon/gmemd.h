@@ -17,6 +17,7 @@ struct inheritance;
 struct listeners;
 struct peer_ledger;
 struct pressure_watch;
+struct scheduler;
 
 TAILQ_HEAD(preallocating_list, preallocating);
 
@@ -33,11 +34,13 @@ struct gmemd {
 	struct config config;
 	struct host_offer host;
 	struct event_base *base;
+	struct scheduler *scheduler;
 	struct bulk *bulk;
 	struct pressure_watch *pressure;
 	struct preallocating_list preallocating;
 	struct preallocating_list stopped; /* whose peers are to be told */
-	struct users *users;
+	struct owners *owners;
+	struct owner *self;          /* of what nobody has asked for */
 	struct in_flight *in_flight; /* files, to all peers */
 	struct capacity capacity;
 	struct registry registry;

@@ -23,6 +23,7 @@ LIST_HEAD(deferral_list, deferral);
 struct caller {
 	enum method_access access; /* by the socket */
 	struct process process;    /* who connected */
+	struct owner *owner;       /* who is charged for it */
 	struct subscriber *subscriber;
 	bool *subscribed;
 	struct turn turn;

@@ -54,6 +54,8 @@ struct owners;
 int owners_new(const struct config *config, struct owners **ret);
 /* Takes NULL, returns NULL. What is still charged then is never given back. */
 struct owners *owners_free(struct owners *owners);
+/* Whether there is any owner. */
+bool owners_any(const struct owners *owners);
 /* While what a predecessor had is taken back, no limit refuses. */
 void owners_lift_limits(struct owners *owners, bool lifted);
 /* The root of the users' nodes, or of the operators'. */

@@ -12,6 +12,7 @@
 #include "daemon/dispatch.h"
 #include "daemon/outbox.h"
 #include "daemon/step.h"
+#include "daemon/unit.h"
 #include "kernel/cleanup.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
@@ -22,7 +23,6 @@ struct peer {
 	struct gmemd *gmemd;
 	struct peer_entry entry;
 	int fd;
-	struct user *user;
 	struct caller caller;
 	struct subscriber subscriber;
 	bool subscribed;
@@ -58,7 +58,7 @@ static void peer_free(struct peer *peer)
 		event_free(peer->readable);
 	process_release(&peer->caller.process);
 	fd_close(peer->fd);
-	user_give_back(peer->user, USER_PEERS);
+	owner_give_back(peer->caller.owner, OWNER_PEERS);
 	free(peer);
 }
 
@@ -221,6 +221,37 @@ static void set_up_caller(struct peer *peer)
 	peer->subscriber.deliver = deliver;
 }
 
+static int find_owner(struct peer *peer, struct owner **ret)
+{
+	const struct process *process = &peer->caller.process;
+	const struct vm *vm = registry_vm_of_process(&peer->gmemd->registry, process);
+	struct owner_name name = {.uid = process->uid};
+
+	if (peer->entry.access == ACCESS_OPERATOR) {
+		name.kind = OWNER_IS_OPERATOR;
+	} else if (vm) {
+		*ret = owner_ref(vm->owner);
+		return 0;
+	} else {
+		unit_of_process(process, name.unit);
+	}
+	return owner_get(peer->gmemd->owners, &name, ret);
+}
+
+static int charge_owner(struct peer *peer)
+{
+	struct owner *owner;
+	int r = find_owner(peer, &owner);
+
+	if (r < 0)
+		return r;
+	r = owner_charge(owner, OWNER_PEERS);
+	if (r == 0)
+		peer->caller.owner = owner;
+	owner_unref(owner); /* the charge has it */
+	return r;
+}
+
 static int peer_set_up(struct peer *peer)
 {
 	struct event_base *base = peer->gmemd->base;
@@ -229,7 +260,7 @@ static int peer_set_up(struct peer *peer)
 	r = process_of_socket(peer->fd, &peer->caller.process);
 	if (r < 0)
 		return r;
-	r = user_charge(peer->gmemd->users, peer->caller.process.uid, USER_PEERS, &peer->user);
+	r = charge_owner(peer);
 	if (r < 0)
 		return r;
 	set_up_caller(peer);

@@ -90,7 +90,7 @@ static void counted(struct bulk_job *job)
 	} else {
 		result = json_new_object();
 		json_add_uint(result, "allocated", ending->result.allocated);
-		json_add_uint(result, "resident", job->ranges[0].resident);
+		json_add_uint(result, "resident", job->parts[0].resident);
 		if (ending->result.outcome == PREALLOCATION_CANCELLED)
 			json_add_bool(result, "cancelled", true);
 		deferral_answer(ending->deferral, result);
@@ -105,14 +105,14 @@ static void done(void *context, const struct preallocation_result *result)
 	struct gmemd *gmemd = one->gmemd;
 	struct memory *memory = registry_memory(&gmemd->registry, one->memory);
 	struct ending *ending = malloc(sizeof *ending);
-	struct bulk_job *job = bulk_job_new(1);
+	struct bulk_job *job = memory ? bulk_job_new(memory->vm->owner, 1) : NULL;
 	struct rpc_error error = {.code = RPC_OK};
 	struct deferral *deferral = one->deferral;
 
 	deferral_ending(deferral);
 	if (memory && ending && job) {
 		*ending = (struct ending){deferral, *result, one->size};
-		bulk_job_add(job, BULK_COUNT, memory->fd, 0, memory->size);
+		bulk_job_add(job, BULK_COUNT, memory->pages, 0, memory->size);
 		job->done = counted;
 		job->context = ending;
 		forget(one);

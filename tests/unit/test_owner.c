@@ -23,6 +23,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
+	CU_ASSERT_FALSE(owners_any(owners));
 	owners = owners_free(owners);
 }
 
