@@ -91,6 +91,9 @@ static void test_defaults(void)
 	CU_ASSERT_EQUAL(config.pressure_deadline, 5000);
 	CU_ASSERT_TRUE(config.peers_per_user > 0 && config.vms_per_user > 0);
 	CU_ASSERT_TRUE(config.memories_per_vm > 0 && config.slots_per_vm > 0);
+	CU_ASSERT_EQUAL(config.takers_per_owner, 4);
+	CU_ASSERT_EQUAL(config.takers_per_user, 64);
+	CU_ASSERT_TRUE(config.takers_on_host > config.takers_per_user);
 }
 
 static void test_file(void)
@@ -100,7 +103,8 @@ static void test_file(void)
 	write_file("; a comment\n# another\n[gate]\npolicy = preferred\n\n[sockets]\n"
 		   "vmm-mode=0660\nadmin-mode = 600\n[limits]\npeers-per-user = 3\n"
 		   "vms-per-user = 4\nmemories-per-user = 5\nmemories-per-vm = 6\n"
-		   "slots-per-vm = 7\nown-memory-per-vm = 8\n"
+		   "slots-per-vm = 7\nown-memory-per-vm = 8\ntakers-per-owner = 9\n"
+		   "takers-per-user = 10\ntakers-on-host = 11\n"
 		   "commit-limit = 18446744073709551615\nhost-reserve = 1073741824\n"
 		   "overcommit = 25\n[pressure]\nfloor = 7%\ndeadline = 250\n");
 	CU_ASSERT_EQUAL_FATAL(READ(&config), CONFIG_RUN);
@@ -113,6 +117,9 @@ static void test_file(void)
 	CU_ASSERT_EQUAL(config.memories_per_vm, 6);
 	CU_ASSERT_EQUAL(config.slots_per_vm, 7);
 	CU_ASSERT_EQUAL(config.own_memory_per_vm, 8);
+	CU_ASSERT_EQUAL(config.takers_per_owner, 9);
+	CU_ASSERT_EQUAL(config.takers_per_user, 10);
+	CU_ASSERT_EQUAL(config.takers_on_host, 11);
 	CU_ASSERT_EQUAL(config.commit_limit, UINT64_MAX);
 	CU_ASSERT_EQUAL(config_bytes(&config.host_reserve, 1), 1073741824);
 	CU_ASSERT_EQUAL(config.overcommit, 25);
