@@ -18,6 +18,7 @@
 #include "client/ctl_verb.h"
 #include "client/gmem.h"
 #include "kernel/cleanup.h"
+#include "kernel/process_start.h"
 #include "protocol/json.h"
 
 static void end(int signal)
@@ -104,7 +105,8 @@ enum ctl_status ctl_events(struct ctl *ctl, char **arguments)
 	int r = 0;
 
 	(void)arguments;
-	signal(SIGINT, end);
+	if (process_may_handle(SIGINT))
+		signal(SIGINT, end);
 	signal(SIGTERM, end);
 	status = request(ctl, "event.subscribe", NULL, &result);
 	if (status != CTL_DONE)

@@ -12,6 +12,7 @@
 #include "client/ctl_report.h"
 #include "client/ctl_verb.h"
 #include "client/gmem.h"
+#include "kernel/process_start.h"
 
 enum { OPTION_SOCKET = 256, OPTION_JSON };
 
@@ -211,7 +212,10 @@ int main(int argc, char **argv)
 		.threads = CTL_ANY,
 		.milliseconds = 1000};
 	enum ctl_status status;
+	int r = process_start(PROCESS_TOOL);
 
+	if (r < 0)
+		return report_system(&ctl, "/dev/null", r);
 	setlocale(LC_CTYPE, "");
 	status = run(&ctl, argc, argv);
 	if (status == CTL_DONE && (fflush(stdout) != 0 || ferror(stdout)))

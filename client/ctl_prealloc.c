@@ -20,6 +20,7 @@
 #include "client/ctl_text.h"
 #include "client/ctl_verb.h"
 #include "kernel/cleanup.h"
+#include "kernel/process_start.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
 #include "protocol/packet.h"
@@ -223,7 +224,8 @@ static int catch_signals(void)
 	sigset_t signals;
 
 	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
+	if (process_may_handle(SIGINT))
+		sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	return signalfd(-1, &signals, SFD_CLOEXEC);

@@ -15,6 +15,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "kernel/process_start.h"
+
 struct screen {
 	struct termios before;
 	sigset_t signals_before;
@@ -62,8 +64,10 @@ static int catch_signals(struct screen *screen)
 	struct sigaction action = {.sa_handler = end};
 	sigset_t signals;
 
-	for (size_t i = 0; i < sizeof ending_signals / sizeof *ending_signals; i++)
-		sigaction(ending_signals[i], &action, NULL);
+	for (size_t i = 0; i < sizeof ending_signals / sizeof *ending_signals; i++) {
+		if (process_may_handle(ending_signals[i]))
+			sigaction(ending_signals[i], &action, NULL);
+	}
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTSTP);
 	sigaddset(&signals, SIGWINCH);

@@ -81,6 +81,24 @@ static uint64_t number(const struct json_object *object, const char *name)
 	return value;
 }
 
+/* One of before it had states says nothing of them. */
+static void print_keeper(const struct json_object *keeper)
+{
+	const char *state = json_has(keeper, "state") ? json_get_string(keeper, "state") : "held";
+	char uptime[TEXT_SIZE];
+
+	if (strcmp(state, "gone") == 0) {
+		puts("keeper     gone: what gmemd holds doesn't outlive it");
+		return;
+	}
+	text_of_duration(number(keeper, "uptime"), uptime);
+	printf("keeper     %s, up %s, held %" PRIu64 " files\n", json_get_string(keeper, "version"),
+		uptime, number(keeper, "held"));
+	if (strcmp(state, "stalled") == 0)
+		puts("           stalled: it doesn't answer; what must outlive gmemd may be "
+		     "refused");
+}
+
 static void print_restarts(const struct json_object *host)
 {
 	const struct json_object *keeper = json_get(host, "keeper");
@@ -92,14 +110,13 @@ static void print_restarts(const struct json_object *host)
 	       " memories, %" PRIu64 " connections, released %" PRIu64 ", dropped %" PRIu64
 	       " files\n",
 		uptime, number(recovered, "vms"), number(recovered, "memories"),
-		number(recovered, "connections"), number(recovered, "released"), number(recovered, "dropped"));
+		number(recovered, "connections"), number(recovered, "released"),
+		number(recovered, "dropped"));
 	if (!keeper) {
 		puts("keeper     none: VMs don't outlive gmemd");
 		return;
 	}
-	text_of_duration(number(keeper, "uptime"), uptime);
-	printf("keeper     %s, up %s, held %" PRIu64 " files\n", json_get_string(keeper, "version"),
-		uptime, number(keeper, "held"));
+	print_keeper(keeper);
 }
 
 static void print_host(const struct ctl *ctl, const struct json_object *host)

@@ -8,6 +8,7 @@
  * Needs no access to /dev/kvm.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -466,6 +467,25 @@ static bool set_option(struct settings *settings, int option)
 	}
 }
 
+/*
+ * What a VMM may have inherited is set right before it opens anything: a standard file that is
+ * closed would become the connection to gmemd, or the guest's memory; signals that are blocked
+ * would not end it, and a guest is not to end when nobody reads what its VMM prints.
+ */
+static bool set_up_process(void)
+{
+	sigset_t none;
+
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+			return false;
+	}
+	signal(SIGCHLD, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&none);
+	return sigprocmask(SIG_SETMASK, &none, NULL) == 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -482,6 +502,10 @@ int main(int argc, char **argv)
 		.vm = {.name = "example"}, .pause_at = -1, .rounds = 1, .interval = 1000};
 	int option;
 
+	if (!set_up_process()) {
+		perror("gmem-example-vmm: /dev/null");
+		return EXIT_FAILURE;
+	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option == 'h') {

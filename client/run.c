@@ -18,6 +18,7 @@
 #include "client/environment.h"
 #include "client/opening.h"
 #include "client/size.h"
+#include "kernel/process_start.h"
 
 enum { EXIT_USAGE = 2, EXIT_FAILED = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
@@ -220,7 +221,10 @@ static int run(struct settings *settings)
 int main(int argc, char **argv)
 {
 	struct settings settings = {.vm = {.gate = GMEM_GATE_REQUIRED}};
-	int status = read_arguments(argc, argv, &settings);
+	int status, r = process_start(PROCESS_LAUNCHER);
 
+	if (r < 0)
+		return failed("/dev/null", r);
+	status = read_arguments(argc, argv, &settings);
 	return status >= 0 ? status : run(&settings);
 }

@@ -21,6 +21,7 @@
 #include "daemon/capabilities.h"
 #include "daemon/node.h"
 #include "kernel/cleanup.h"
+#include "kernel/process_start.h"
 
 #define NICENESS 10
 
@@ -80,11 +81,12 @@ static enum allocation_end run(struct allocation *allocation)
 
 int main(void)
 {
+	int started = process_start(PROCESS_DAEMON);
 	struct allocation *allocation = mmap(
 		NULL, sizeof *allocation, PROT_READ | PROT_WRITE, MAP_SHARED, ALLOCATION_STATE, 0);
 	sigset_t all;
 
-	if (allocation == MAP_FAILED) {
+	if (started < 0 || allocation == MAP_FAILED) {
 		fprintf(stderr, "gmemd-allocator is started by gmemd\n");
 		return 2;
 	}

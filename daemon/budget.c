@@ -17,7 +17,7 @@ static struct budget *above(const struct budget *level)
 static bool has_room(const struct budget *level, uint64_t bytes)
 {
 	if (level->lifted)
-		return true;
+		return bytes <= UINT64_MAX - level->committed;
 	return level->committed <= level->limit && bytes <= level->limit - level->committed;
 }
 

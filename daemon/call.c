@@ -93,86 +93,6 @@ int call_new_convert(
 	return r;
 }
 
-static int recover_conversion(struct call *call, const struct call_record *record)
-{
-	struct guest_range *ranges = calloc(record->count, sizeof *ranges);
-	struct conversion_plan plan = {
-		.to = record->flags & RECORD_CALL_PRIVATE ? CONVERT_TO_PRIVATE : CONVERT_TO_SHARED,
-		.discard = record->flags & RECORD_CALL_DISCARD,
-		.count = record->count,
-		.ranges = ranges,
-	};
-	int r;
-
-	if (!ranges)
-		return -ENOMEM;
-	for (unsigned i = 0; i < record->count; i++) {
-		struct kvm_memory_attributes arguments;
-
-		mailbox_read_attributes(call->vm->mailbox, record->entry + i, &arguments);
-		ranges[i] = (struct guest_range){arguments.address, arguments.size};
-	}
-	r = conversion_recover(call->vm, &plan, &call->conversion);
-	free(ranges);
-	return r;
-}
-
-/* What it is about. */
-static int recover_subject(struct call *call, const struct call_record *record)
-{
-	switch (call->kind) {
-	case CALL_CREATE:
-		call->memory = registry_memory(call->vm->registry, record->memory);
-		return call->memory && call->memory->vm == call->vm ? 0 : -EBADMSG;
-	case CALL_BIND:
-	case CALL_UNBIND:
-		call->slot = vm_slot(call->vm, record->slot);
-		return call->slot ? 0 : -EBADMSG;
-	case CALL_CONVERT:
-		return recover_conversion(call, record);
-	}
-	return -EBADMSG;
-}
-
-/* Records are in whatever order. */
-static void enlist_by_id(struct call *call)
-{
-	struct call *next = vm_call_from(call->vm, call->id);
-
-	if (next)
-		TAILQ_INSERT_BEFORE(next, call, link);
-	else
-		TAILQ_INSERT_TAIL(&call->vm->calls, call, link);
-}
-
-int call_recover(struct vm *vm, const struct call_record *record, struct call **ret)
-{
-	struct call *call = calloc(1, sizeof *call);
-	int r;
-
-	if (!call)
-		return -ENOMEM;
-	*call = (struct call){.vm = vm,
-		.id = record->id,
-		.kind = record->call,
-		.progress = CALL_SUBMITTED,
-		.entry = record->entry,
-		.count = record->count,
-		.settling = record->flags & RECORD_CALL_SETTLING,
-		.done = record->done,
-		.continued = record->flags & RECORD_CALL_CONTINUED,
-		.guest_memfd = record->guest_memfd};
-	r = recover_subject(call, record);
-	if (r < 0) {
-		free(call);
-		return r;
-	}
-	mailbox_claim(vm->mailbox, call_command(call), call->entry, call->count);
-	enlist_by_id(call);
-	*ret = call;
-	return 0;
-}
-
 struct call *call_free(struct call *call)
 {
 	if (!call)
@@ -206,6 +126,28 @@ struct call *vm_call(struct vm *vm, uint64_t id)
 	struct call *call = vm_call_from(vm, id);
 
 	return call && call->id == id ? call : NULL;
+}
+
+struct call *vm_call_of_memory(struct vm *vm, const struct memory *memory)
+{
+	struct call *call;
+
+	TAILQ_FOREACH (call, &vm->calls, link) {
+		if (call->memory == memory)
+			return call;
+	}
+	return NULL;
+}
+
+struct call *vm_call_of_slot(struct vm *vm, const struct slot *slot)
+{
+	struct call *call;
+
+	TAILQ_FOREACH (call, &vm->calls, link) {
+		if (call->slot == slot)
+			return call;
+	}
+	return NULL;
 }
 
 struct call *vm_call_of_create_entry(struct vm *vm, unsigned entry)

@@ -46,8 +46,8 @@ int call_new_unbind(struct slot *slot, struct call **ret);
 /* Of its ranges from first on, as many as the call has room for: call->count tells. */
 int call_new_convert(
 	struct vm *vm, struct conversion *conversion, unsigned first, struct call **ret);
-/* One as a predecessor has left it, with its entries. -EBADMSG where what it is about is not there,
- * -ENOMEM. */
+/* One as a predecessor has left it, with its entries, which are claimed. -EBADMSG where there can
+ * be no such call, -ENOMEM. */
 int call_recover(struct vm *vm, const struct call_record *record, struct call **ret);
 /* Takes NULL, returns NULL. */
 struct call *call_free(struct call *call);
@@ -55,6 +55,9 @@ struct call *call_free(struct call *call);
 struct call *vm_call(struct vm *vm, uint64_t id);
 /* The VM's first call with an id of at least that, or NULL. */
 struct call *vm_call_from(struct vm *vm, uint64_t id);
+/* The one that is about it, or NULL. */
+struct call *vm_call_of_memory(struct vm *vm, const struct memory *memory);
+struct call *vm_call_of_slot(struct vm *vm, const struct slot *slot);
 /* The call whose creation is at that entry of the mailbox, or NULL. */
 struct call *vm_call_of_create_entry(struct vm *vm, unsigned entry);
 

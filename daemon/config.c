@@ -22,6 +22,7 @@ static const struct config defaults = {
 	.peers_per_user = 2048,
 	.vms_per_user = 2048,
 	.memories_per_user = 8192,
+	.preallocations_per_user = 32,
 	.takers_per_owner = 4,
 	.takers_per_user = 64,
 	.takers_on_host = 1024,
@@ -29,6 +30,8 @@ static const struct config defaults = {
 	.slots_per_vm = 4096,
 	.private_ranges_per_vm = 2u << 20,
 	.own_memory_per_vm = 256ull << 20,
+	.preallocations_per_vm = 8,
+	.preallocations_on_host = 64,
 	.commit_limit = 0,
 	.host_reserve = {10, /* percent= */ true},
 	.overcommit = 0,
@@ -45,7 +48,7 @@ uint64_t config_bytes(const struct config_amount *amount, uint64_t memory_total)
 
 static bool set_runtime_directory(struct config *config, const char *value)
 {
-	if (value[0] != '/' || strlen(value) >= sizeof config->runtime_directory - 16)
+	if (value[0] != '/' || strlen(value) > RUNTIME_DIRECTORY_MAX)
 		return false;
 	strcpy(config->runtime_directory, value);
 	return true;
@@ -93,9 +96,9 @@ static bool set_option(struct config *config, int option)
 {
 	if (option == OPTION_RUNTIME_DIRECTORY && !set_runtime_directory(config, optarg))
 		fprintf(stderr,
-			"gmemd: --runtime-directory must be an absolute path of at most %zu "
+			"gmemd: --runtime-directory must be an absolute path of at most %d "
 			"bytes\n",
-			sizeof config->runtime_directory - 17);
+			RUNTIME_DIRECTORY_MAX);
 	else if (option == OPTION_BACKEND && !set_backend(config, optarg))
 		fprintf(stderr, "gmemd: --backend must be auto, kvm or model\n");
 	else if (option == OPTION_GATE && !config_set_gate(config, optarg))

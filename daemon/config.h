@@ -10,6 +10,9 @@
 
 #define DEFAULT_RUNTIME_DIRECTORY "/run/gmemd"
 
+/* With the name of a socket after it, it must fit a socket's address. */
+#define RUNTIME_DIRECTORY_MAX 79
+
 enum gate_policy {
 	GATE_POLICY_REQUIRED,  /* every VM has a gate */
 	GATE_POLICY_PREFERRED, /* a VM may ask to do without */
@@ -28,7 +31,7 @@ struct config_amount {
 };
 
 struct config {
-	char runtime_directory[96]; /* a socket's path in it must fit sun_path */
+	char runtime_directory[RUNTIME_DIRECTORY_MAX + 1];
 	enum backend_choice backend;
 	enum gate_policy gate_policy;
 	/* Where gmemd makes the sockets itself. */
@@ -38,6 +41,7 @@ struct config {
 	uint64_t peers_per_user;
 	uint64_t vms_per_user;
 	uint64_t memories_per_user;
+	uint64_t preallocations_per_user;
 	uint64_t takers_per_owner; /* processes that take files of it, those that hang included */
 	uint64_t takers_per_user;
 	uint64_t takers_on_host;
@@ -45,8 +49,10 @@ struct config {
 	uint64_t slots_per_vm;
 	uint64_t private_ranges_per_vm;
 	uint64_t own_memory_per_vm; /* bytes */
-	bool keeper;                /* whether VMs outlive gmemd, held by gmemd-keeper */
-	uint64_t commit_limit;      /* bytes on the host; 0: all of its memory */
+	uint64_t preallocations_per_vm;
+	uint64_t preallocations_on_host;
+	bool keeper;           /* whether VMs outlive gmemd, held by gmemd-keeper */
+	uint64_t commit_limit; /* bytes on the host; 0: all of its memory */
 	/* What may be promised: the host's memory less the reserve, and so many percent more. */
 	struct config_amount host_reserve;
 	uint64_t overcommit;

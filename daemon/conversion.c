@@ -411,13 +411,28 @@ uint64_t conversion_discard_settled(struct vm *vm, const struct conversion_plan 
 	return discarded;
 }
 
+static void remove_first(struct ranges *ranges, const struct conversion *conversion, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		ranges_remove(
+			ranges, conversion->ranges[i].guest_phys_addr, conversion->ranges[i].size);
+}
+
+/* Frames are converting for one call at a time. */
 static int add_all(struct ranges *ranges, const struct conversion *conversion)
 {
 	int r = 0;
 
-	for (unsigned i = 0; r == 0 && i < conversion->count; i++)
-		r = ranges_add(
-			ranges, conversion->ranges[i].guest_phys_addr, conversion->ranges[i].size);
+	for (unsigned i = 0; r == 0 && i < conversion->count; i++) {
+		const struct guest_range *range = &conversion->ranges[i];
+
+		if (ranges_covered(ranges, range->guest_phys_addr, range->size) > 0)
+			r = -EBADMSG;
+		else
+			r = ranges_add(ranges, range->guest_phys_addr, range->size);
+		if (r < 0)
+			remove_first(ranges, conversion, i);
+	}
 	return r;
 }
 
@@ -434,5 +449,5 @@ int conversion_recover(struct vm *vm, const struct conversion_plan *plan, struct
 		conversion_unref(conversion);
 	else
 		*ret = conversion;
-	return r == -EINVAL ? -EBADMSG : r;
+	return r;
 }

@@ -7,184 +7,453 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdbool.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
-#include "daemon/keeping.h"
+#include "daemon/keeping_search.h"
 #include "daemon/log.h"
 #include "kernel/cleanup.h"
 
 #define FILES_SPARE 1024
 
-/* How long to wait before looking for a keeper again. */
-static const struct timeval retry = {.tv_sec = 1};
+/* For a keeper that is there, at the start. */
+#define START_SECONDS 20
 
-#define STARTS_MAX 3
+/* Requests that wait for their answers: where more than these do, no request of a peer's begins
+ * that would put something. Past it there is room for what those that have begun will put. */
+#define UNANSWERED_MAX (KEEPER_POSTED_MAX - 32)
+/* How many of them may be of what can wait. */
+#define UNANSWERED_REST_MAX 64
+
+/* Files that are put are on their way until the keeper has them, and count with those of peers. */
+#define FILES_ON_THEIR_WAY_MAX   512
+#define FILES_ON_THEIR_WAY_SHARE 16
+
+/* Keepers that end before they answer, until another look waits. */
+#define ENDS_MAX 5
+
+/* Answers that are read before others get their turn. */
+#define ANSWERS_MAX 64
+
+/* How long a keeper may take to answer until it is stalled; until that is said. */
+#define STALLED_MS       100
+#define SAYS_STALLED_MS  1000
+#define SAYS_SILENT_MS   5000 /* of one that has not answered yet: it is being started */
+#define QUIET_MS         2000 /* until it is asked whether it is there */
+#define REPLACEMENT_MS   500  /* what finding another one takes, mostly */
+#define RETRY_MS         100  /* with too many files on their way */
+#define SETTLING_STEP_MS 10
+
+static const struct timeval tick_interval = {.tv_sec = 1};
+static const struct timeval retry_pause = {.tv_usec = RETRY_MS * 1000};
+
+TAILQ_HEAD(acceptance_list, custody_acceptance);
 
 struct custody {
 	struct event_base *base;
-	const char *runtime_directory;
-	custody_put_all *put_all;
-	void *context;
-	struct keeper *keeper; /* NULL: none can be had now */
-	bool warned;
-	bool holding;
-	bool putting; /* everything */
-	unsigned n_keepers;
-	struct event *watch, *retrying;
+	struct keeper_search *search;
+	struct keeper *keeper; /* NULL: there is none now */
+	struct custody_table table;
+	struct acceptance_list acceptances; /* those that are posted come first */
+	struct event *answered, *tick, *retry;
+	struct keeper_report report; /* the last one's */
+	bool reported;
+	bool complete; /* all that was to be put when the keeper was found, is */
+	bool missing;  /* none can be had now */
+	bool said_missing, said_stalled, said_full;
+	unsigned n_ends; /* of keepers that had not answered yet, in a row */
+	int64_t heard;   /* CLOCK_MONOTONIC, milliseconds: of the keeper, or since it is asked */
+	size_t files_max;
 };
 
-static void lose(struct custody *custody);
-
-/* r: what a request to the keeper came to. */
-static void judge(struct custody *custody, int r)
+static int64_t now_ms(void)
 {
-	if (keeper_fault(custody->keeper) < 0)
-		lose(custody);
-	else if (r == -EMFILE)
-		log_warning(
-			"gmemd-keeper can hold no more: what is made now will not outlive gmemd");
-	else if (r < 0)
-		lose(custody);
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
-static void keeper_event(evutil_socket_t fd, short what, void *context)
+/* Whether it serves, as far as is known. */
+static bool serves(const struct custody *custody)
 {
-	struct custody *custody = context;
-
-	(void)fd;
-	(void)what;
-	judge(custody, keeper_settle(custody->keeper));
+	return custody->keeper && keeper_fault(custody->keeper) == 0 &&
+	       keeper_report(custody->keeper);
 }
 
-/* A restart of the keeper itself, under a service manager, must find the listeners that it
- * has not passed itself. */
-static unsigned put_flags(const struct keeper_id *id)
+/* Sending */
+
+static int post(struct custody *custody, enum keeper_operation operation, unsigned flags,
+	const struct keeper_id *ids, const int *fds, uint32_t count, uint64_t *ret_serial)
 {
-	if (id->kind == CUSTODY_VM_PROCESS)
-		return KEEPER_LIFE;
-	return id->kind == CUSTODY_LISTENER && id->member > 0 ? KEEPER_STORE : 0;
+	if (keeper_unanswered(custody->keeper) == 0)
+		custody->heard = now_ms();
+	return keeper_post(custody->keeper, operation, flags, ids, fds, count, ret_serial);
 }
 
-/* One that ends before it can be connected to is followed by another. */
-static int start_and_connect(struct custody *custody)
+/* r: why a request was not sent. It is tried again when there is an answer, or soon; the end of the
+ * connection is told by an event. */
+static void wait_for_room(struct custody *custody, int r)
 {
-	int r = -ECONNREFUSED;
+	bool awaits_answer = r == -EAGAIN && keeper_unanswered(custody->keeper) > 0;
 
-	for (unsigned i = 0; r == -ECONNREFUSED && i < STARTS_MAX; i++) {
-		r = keeper_start(custody->runtime_directory);
-		if (r == 0)
-			r = keeper_connect(custody->runtime_directory, &custody->keeper);
+	if (!awaits_answer && keeper_fault(custody->keeper) == 0)
+		event_add(custody->retry, &retry_pause);
+}
+
+static int send_next(struct custody *custody, struct custody_queue *queue)
+{
+	struct custody_batch batch;
+	uint64_t serial;
+	int r;
+
+	custody_table_next(queue, &batch);
+	r = post(custody, batch.operation, batch.flags, batch.ids,
+		batch.operation == KEEPER_PUT ? batch.fds : NULL, batch.count, &serial);
+	if (r == 0) {
+		custody_table_posted(&custody->table, queue, batch.count, serial);
+	} else if (r == -EBADF) {
+		log_error("a file was closed that gmemd-keeper was to hold still");
+		custody_table_skip(&custody->table, queue, batch.count);
+		r = 0;
+	} else {
+		wait_for_room(custody, r);
 	}
 	return r;
 }
 
-static int connect_keeper(struct custody *custody)
+static int send_urgent(struct custody *custody)
 {
-	int r = start_and_connect(custody);
+	int r = 0;
 
-	if (r < 0)
-		return r;
-	custody->n_keepers++;
-	custody->watch = event_new(custody->base, keeper_fd(custody->keeper), EV_READ | EV_PERSIST,
-		keeper_event, custody);
-	if (custody->watch && event_add(custody->watch, NULL) == 0)
-		return 0;
-	custody->keeper = keeper_free(custody->keeper);
-	return -ENOMEM;
+	while (r == 0 && !TAILQ_EMPTY(&custody->table.urgent))
+		r = send_next(custody, &custody->table.urgent);
+	return r;
 }
+
+static int send_rest(struct custody *custody)
+{
+	struct custody_table *table = &custody->table;
+	int r = 0;
+
+	while (r == 0 && !TAILQ_EMPTY(&table->rest)) {
+		if (keeper_unanswered(custody->keeper) >= UNANSWERED_REST_MAX ||
+			table->n_posted_files >= custody->files_max)
+			return -EAGAIN;
+		r = send_next(custody, &table->rest);
+	}
+	return r;
+}
+
+static void ask_for_connections(struct custody *custody)
+{
+	struct custody_acceptance *acceptance;
+
+	TAILQ_FOREACH (acceptance, &custody->acceptances, link) {
+		const struct keeper_id ids[] = {acceptance->listener, acceptance->connection};
+		int r = 0;
+
+		if (acceptance->serial == 0)
+			r = post(custody, KEEPER_ACCEPT, 0, ids, NULL, 2, &acceptance->serial);
+		if (r < 0) {
+			wait_for_room(custody, r);
+			return;
+		}
+	}
+}
+
+static void send_all(struct custody *custody)
+{
+	if (!serves(custody) || send_urgent(custody) < 0 || send_rest(custody) < 0)
+		return;
+	custody->complete = true;
+	ask_for_connections(custody);
+}
+
+/* Answers */
+
+static void take_connection(struct custody *custody, struct keeper_packet *answer)
+{
+	const struct keeper_header *header = &answer->message.header;
+	struct custody_acceptance *acceptance;
+	int fd = -1, r = header->result;
+
+	TAILQ_FOREACH (acceptance, &custody->acceptances, link) {
+		if (acceptance->serial == header->serial)
+			break;
+	}
+	if (!acceptance)
+		return; /* cancelled */
+	TAILQ_REMOVE(&custody->acceptances, acceptance, link);
+	acceptance->asked = false;
+	if (r == 0 &&
+		custody_table_adopt(&custody->table, &acceptance->connection, answer->fds[0]) < 0)
+		r = -EMFILE;
+	if (r == 0) {
+		fd = answer->fds[0];
+		answer->fds[0] = -1; /* handed over */
+	}
+	acceptance->accepted(acceptance, r, fd);
+}
+
+static void take_result(struct custody *custody, const struct keeper_header *header)
+{
+	if (header->result == -EMFILE && !custody->said_full)
+		log_warning(
+			"gmemd-keeper can hold no more: what is made now will not outlive gmemd");
+	else if (header->result < 0 && header->result != -EMFILE)
+		log_warning("gmemd-keeper does not hold what it is sent: %s",
+			strerror(-header->result));
+	if (header->operation == KEEPER_PUT)
+		custody->said_full = header->result == -EMFILE;
+	custody_table_answered(&custody->table, header->serial, header->result);
+}
+
+static void greet(struct custody *custody)
+{
+	custody->report = *keeper_report(custody->keeper);
+	custody->reported = true;
+	custody->said_missing = false;
+	custody->n_ends = 0;
+}
+
+static void take_answer(struct custody *custody, struct keeper_packet *answer)
+{
+	custody->heard = now_ms();
+	if (custody->said_stalled)
+		log_info("gmemd-keeper answers again");
+	custody->said_stalled = false;
+	switch (answer->message.header.operation) {
+	case KEEPER_HELLO:
+		greet(custody);
+		break;
+	case KEEPER_ACCEPT:
+		take_connection(custody, answer);
+		break;
+	default:
+		take_result(custody, &answer->message.header);
+	}
+	keeper_packet_clear(answer);
+}
+
+static int take_answers(struct custody *custody)
+{
+	struct keeper_packet answer;
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < ANSWERS_MAX; i++) {
+		r = keeper_next_answer(custody->keeper, &answer);
+		if (r == 0)
+			take_answer(custody, &answer);
+	}
+	return r == -EAGAIN ? 0 : r;
+}
+
+/* Keepers */
 
 static void disconnect(struct custody *custody)
 {
-	if (custody->watch)
-		event_free(custody->watch);
-	custody->watch = NULL;
+	if (custody->answered)
+		event_free(custody->answered);
+	custody->answered = NULL;
 	custody->keeper = keeper_free(custody->keeper);
 }
 
-static bool find(struct custody *custody)
+static void say_missing(struct custody *custody, int r)
 {
-	int r = connect_keeper(custody);
-
-	if (r < 0) {
-		if (!custody->warned)
-			log_warning("no gmemd-keeper: what gmemd holds will not outlive it: %s",
-				strerror(-r));
-		custody->warned = true;
-		event_add(custody->retrying, &retry);
-		return false;
-	}
-	custody->warned = false;
-	return true;
+	if (!custody->said_missing)
+		log_warning(
+			"no gmemd-keeper: what gmemd holds will not outlive it: %s", strerror(-r));
+	custody->said_missing = true;
 }
 
-void custody_hold(struct custody *custody, bool hold)
+/* Connections that it was asked for are asked of the next one. */
+static void forget_keeper(struct custody *custody)
 {
-	int r;
+	struct custody_acceptance *acceptance;
 
-	custody->holding = hold;
-	if (hold || !custody->keeper)
-		return;
-	r = keeper_settle(custody->keeper);
-	if (r == 0)
-		return;
-	if (!custody->putting && r != -EMFILE) {
-		lose(custody);
-		return;
-	}
 	disconnect(custody);
-	event_add(custody->retrying, &retry);
+	custody_table_lost(&custody->table);
+	TAILQ_FOREACH (acceptance, &custody->acceptances, link)
+		acceptance->serial = 0;
+	custody->complete = custody->said_stalled = false;
 }
 
-static void put_everything(struct custody *custody)
+/* r: of its connection. One that has never answered has refused, or was about to end. */
+static void lose(struct custody *custody, int r)
 {
-	custody->putting = true;
-	custody_hold(custody, true);
-	custody->put_all(custody, custody->context);
-	custody_hold(custody, false);
-	custody->putting = false;
+	bool has_served = keeper_report(custody->keeper);
+
+	forget_keeper(custody);
+	if (has_served)
+		log_warning("gmemd-keeper is gone");
+	if (has_served || (keeper_is_missing(r) && custody->n_ends++ < ENDS_MAX)) {
+		keeper_search_begin(custody->search);
+		return;
+	}
+	say_missing(custody, r);
+	keeper_search_begin_later(custody->search);
 }
 
-/* The keeper is gone: what it held is put to the next. */
-static void lose(struct custody *custody)
-{
-	disconnect(custody);
-	log_warning("gmemd-keeper is gone");
-	if (find(custody))
-		put_everything(custody);
-}
-
-static void retry_event(evutil_socket_t fd, short what, void *context)
+static void answered(evutil_socket_t fd, short what, void *context)
 {
 	struct custody *custody = context;
+	int r;
 
 	(void)fd;
 	(void)what;
-	if (!custody->keeper && find(custody))
-		put_everything(custody);
+	r = take_answers(custody);
+	if (r < 0)
+		lose(custody, r);
+	else
+		send_all(custody);
 }
 
-int custody_new(struct event_base *base, const char *runtime_directory, custody_put_all *put_all,
-	void *context, struct custody **ret)
+static int watch_keeper(struct custody *custody)
+{
+	custody->answered = event_new(
+		custody->base, keeper_fd(custody->keeper), EV_READ | EV_PERSIST, answered, custody);
+	return custody->answered && event_add(custody->answered, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+static void found(void *context, struct keeper *take_keeper)
+{
+	struct custody *custody = context;
+
+	custody->keeper = take_keeper;
+	custody->missing = false;
+	custody->heard = now_ms();
+	if (watch_keeper(custody) == 0)
+		return;
+	disconnect(custody);
+	say_missing(custody, -ENOMEM);
+	keeper_search_begin_later(custody->search);
+}
+
+/* Who connects is not to wait for it. */
+static void missed(void *context, int r)
+{
+	struct custody *custody = context;
+	struct custody_acceptance *acceptance;
+
+	custody->missing = true;
+	say_missing(custody, r);
+	while ((acceptance = TAILQ_FIRST(&custody->acceptances))) {
+		custody_accept_cancel(custody, acceptance);
+		acceptance->accepted(acceptance, -ENOENT, -1);
+	}
+}
+
+/* Time */
+
+static int64_t silence(const struct custody *custody)
+{
+	if (!custody->keeper || keeper_unanswered(custody->keeper) == 0)
+		return 0;
+	return now_ms() - custody->heard;
+}
+
+static void say_stalled(struct custody *custody)
+{
+	log_warning(
+		"gmemd-keeper does not answer: gmemd serves on, and refuses what must outlive it "
+		"once the keeper's queue is full");
+	custody->said_stalled = true;
+}
+
+static void tick(evutil_socket_t fd, short what, void *context)
+{
+	struct custody *custody = context;
+	bool served = serves(custody);
+	uint64_t serial;
+
+	(void)fd;
+	(void)what;
+	if (!custody->said_stalled &&
+		silence(custody) >= (served ? SAYS_STALLED_MS : SAYS_SILENT_MS))
+		say_stalled(custody);
+	if (served && keeper_unanswered(custody->keeper) == 0 &&
+		now_ms() - custody->heard >= QUIET_MS)
+		post(custody, KEEPER_HELLO, 0, NULL, NULL, 0, &serial);
+}
+
+static void retry(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	send_all(context);
+}
+
+/* All of it */
+
+static size_t files_on_their_way_max(void)
+{
+	struct rlimit limit = {.rlim_cur = 0};
+	size_t share;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	share = limit.rlim_cur / FILES_ON_THEIR_WAY_SHARE;
+	if (share < KEEPER_BATCH)
+		return KEEPER_BATCH;
+	return share < FILES_ON_THEIR_WAY_MAX ? share : FILES_ON_THEIR_WAY_MAX;
+}
+
+static int set_up(struct custody *custody, const char *runtime_directory)
+{
+	const struct keeper_search_events events = {found, missed, custody};
+
+	custody->tick = event_new(custody->base, -1, EV_PERSIST, tick, custody);
+	custody->retry = event_new(custody->base, -1, 0, retry, custody);
+	if (!custody->tick || !custody->retry || event_add(custody->tick, &tick_interval) < 0)
+		return -ENOMEM;
+	return keeper_search_new(custody->base, runtime_directory, &events, &custody->search);
+}
+
+/* Of an error that only says that there is none, the next look says more. */
+static int find_first(struct custody *custody, const char *runtime_directory)
+{
+	int r = keeper_search_wait(runtime_directory, START_SECONDS, &custody->keeper);
+
+	if (r == -ETIMEDOUT || r == -EBUSY) {
+		log_error("gmemd-keeper at %s/" KEEPER_SOCKET " does not answer, and holds what "
+			  "this gmemd is to take over: %s",
+			runtime_directory, strerror(-r));
+		return r;
+	}
+	if (r < 0) {
+		custody->missing = true;
+		say_missing(custody, r);
+		keeper_search_begin_later(custody->search);
+		return 0;
+	}
+	greet(custody);
+	custody->heard = now_ms();
+	custody->complete = true;
+	return watch_keeper(custody);
+}
+
+int custody_new(struct event_base *base, const char *runtime_directory, struct custody **ret)
 {
 	struct custody *custody = calloc(1, sizeof *custody);
+	int r;
 
 	if (!custody)
 		return -ENOMEM;
-	*custody = (struct custody){.base = base,
-		.runtime_directory = runtime_directory,
-		.put_all = put_all,
-		.context = context};
-	custody->retrying = event_new(base, -1, 0, retry_event, custody);
-	if (!custody->retrying) {
-		free(custody);
-		return -ENOMEM;
-	}
-	find(custody);
-	*ret = custody;
-	return 0;
+	custody->base = base;
+	custody->files_max = files_on_their_way_max();
+	custody_table_init(&custody->table);
+	TAILQ_INIT(&custody->acceptances);
+	r = set_up(custody, runtime_directory);
+	if (r == 0)
+		r = find_first(custody, runtime_directory);
+	if (r < 0)
+		custody_free(custody);
+	else
+		*ret = custody;
+	return r;
 }
 
 struct custody *custody_free(struct custody *custody)
@@ -192,74 +461,107 @@ struct custody *custody_free(struct custody *custody)
 	if (!custody)
 		return NULL;
 	disconnect(custody);
-	event_free(custody->retrying);
+	keeper_search_free(custody->search);
+	custody_table_clear(&custody->table);
+	if (custody->tick)
+		event_free(custody->tick);
+	if (custody->retry)
+		event_free(custody->retry);
 	free(custody);
 	return NULL;
 }
 
-void custody_put(struct custody *custody, const struct keeper_id *ids, const int *fds, size_t count)
+/* Putting and dropping */
+
+bool custody_can_put(const struct custody *custody)
 {
-	if (!custody || !custody->keeper || count == 0)
-		return;
-	if (custody->holding)
-		keeper_post_put(custody->keeper, ids, fds, count, 0);
-	else
-		judge(custody, keeper_put(custody->keeper, ids, fds, count, 0));
+	return !custody || !serves(custody) ||
+	       (keeper_unanswered(custody->keeper) < UNANSWERED_MAX &&
+		       TAILQ_EMPTY(&custody->table.urgent));
 }
 
-static void put_one(struct custody *custody, const struct keeper_id *id, int fd, bool wait)
+static void put(struct custody *custody, const struct keeper_id *id, int fd, bool urgent)
 {
-	unsigned flags = put_flags(id);
+	if (custody_table_put(&custody->table, id, fd, urgent) < 0)
+		log_warning("no memory to have gmemd-keeper hold what is made now: it will not "
+			    "outlive gmemd");
+}
 
-	if (!custody || !custody->keeper)
+void custody_put(struct custody *custody, const struct keeper_id *ids, const int *fds, size_t count)
+{
+	if (!custody)
 		return;
-	if (custody->holding)
-		keeper_post_put(custody->keeper, id, &fd, 1, flags);
-	else if (wait)
-		judge(custody, keeper_put(custody->keeper, id, &fd, 1, flags));
-	else
-		judge(custody, keeper_post_put(custody->keeper, id, &fd, 1, flags));
+	for (size_t i = 0; i < count; i++)
+		put(custody, &ids[i], fds[i], serves(custody));
+	send_all(custody);
 }
 
 void custody_put_one(
 	struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member, int fd)
 {
-	put_one(custody, &(struct keeper_id){kind, owner, member}, fd, /* wait= */ true);
+	custody_put(custody, &(struct keeper_id){kind, owner, member}, &fd, 1);
 }
 
-void custody_post_one(
+void custody_put_later(
 	struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member, int fd)
 {
-	put_one(custody, &(struct keeper_id){kind, owner, member}, fd, /* wait= */ false);
+	if (!custody)
+		return;
+	put(custody, &(struct keeper_id){kind, owner, member}, fd, /* urgent= */ false);
+	send_all(custody);
 }
 
-int custody_accept(struct custody *custody, const struct keeper_id *listener,
-	const struct keeper_id *connection, int *ret_fd)
+void custody_release(struct custody *custody, enum custody_kind kind, uint64_t owner,
+	uint64_t member, int take_fd, struct custody_closer *closer)
 {
-	int r = -ENOENT;
+	const struct keeper_id id = {kind, owner, member};
 
-	if (custody && custody->keeper)
-		r = keeper_accept(custody->keeper, listener, connection, ret_fd);
-	if (r < 0 && custody && custody->keeper)
-		judge(custody, keeper_settle(custody->keeper));
-	return r;
+	if (!custody && closer)
+		closer->close(closer, take_fd);
+	if (!custody)
+		return;
+	custody_table_drop(&custody->table, &id, take_fd, closer);
+	send_all(custody);
 }
 
 void custody_drop(struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member)
 {
-	const struct keeper_id id = {kind, owner, member};
-
-	if (custody && custody->keeper && keeper_post_drop(custody->keeper, &id, 1) < 0)
-		lose(custody);
+	custody_release(custody, kind, owner, member, -1, NULL);
 }
+
+/* Accepting */
+
+bool custody_accept(struct custody *custody, struct custody_acceptance *acceptance)
+{
+	if (!custody || custody->missing)
+		return false;
+	acceptance->serial = 0;
+	acceptance->asked = true;
+	TAILQ_INSERT_TAIL(&custody->acceptances, acceptance, link);
+	send_all(custody);
+	return true;
+}
+
+void custody_accept_cancel(struct custody *custody, struct custody_acceptance *acceptance)
+{
+	if (acceptance->asked)
+		TAILQ_REMOVE(&custody->acceptances, acceptance, link);
+	acceptance->asked = false;
+}
+
+unsigned custody_patience(const struct custody *custody)
+{
+	return custody->complete ? STALLED_MS : REPLACEMENT_MS;
+}
+
+/* At the start and at the end */
 
 void custody_make_room(struct custody *custody)
 {
-	const struct keeper_report *report = custody_report(custody);
-	uint64_t room = report ? 2 * report->held + FILES_SPARE : 0;
+	uint64_t room = 2 * custody->report.held + FILES_SPARE;
 	struct rlimit limit;
 
-	if (!report || getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == 0)
+	if (!custody->keeper || getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == 0)
 		return;
 	if (room >= limit.rlim_cur)
 		room = limit.rlim_cur - 1;
@@ -267,22 +569,71 @@ void custody_make_room(struct custody *custody)
 		fd_close(fcntl(keeper_fd(custody->keeper), F_DUPFD_CLOEXEC, (int)room));
 }
 
+struct taking {
+	struct custody *custody;
+	int (*take)(const struct keeper_id *id, int fd, void *context);
+	void *context;
+};
+
+static int take_one(const struct keeper_id *id, int fd, void *context)
+{
+	struct taking *taking = context;
+	int r = custody_table_adopt(&taking->custody->table, id, fd);
+
+	if (r < 0) {
+		fd_close(fd);
+		return r;
+	}
+	return taking->take(id, fd, taking->context);
+}
+
 int custody_take(struct custody *custody,
 	int (*take)(const struct keeper_id *id, int fd, void *context), void *context)
 {
+	struct taking taking = {custody, take, context};
+
 	if (!custody || !custody->keeper)
 		return 0;
-	return keeper_take(custody->keeper, take, context);
+	keeper_set_patience(custody->keeper, START_SECONDS * 1000);
+	return keeper_take(custody->keeper, take_one, &taking);
 }
 
-unsigned custody_keepers(const struct custody *custody)
+static bool is_sent(const struct custody *custody)
 {
-	return custody->n_keepers;
+	return TAILQ_EMPTY(&custody->table.urgent) && TAILQ_EMPTY(&custody->table.rest);
 }
 
-const struct keeper_report *custody_report(struct custody *custody)
+void custody_settle(struct custody *custody, unsigned milliseconds)
 {
-	if (!custody || !custody->keeper || keeper_refresh(custody->keeper) < 0)
-		return NULL;
-	return keeper_report(custody->keeper);
+	int64_t until = now_ms() + milliseconds;
+
+	if (!custody)
+		return;
+	send_all(custody);
+	while (serves(custody) && !is_sent(custody) && now_ms() < until) {
+		struct pollfd event = {.fd = keeper_fd(custody->keeper), .events = POLLIN};
+
+		poll(&event, 1, SETTLING_STEP_MS);
+		if (take_answers(custody) < 0)
+			return; /* known to the loop, if there is another turn of it */
+		send_all(custody);
+	}
+}
+
+/* Telling */
+
+static enum custody_state state_of(const struct custody *custody)
+{
+	if (!custody->keeper)
+		return CUSTODY_STATE_GONE;
+	if (silence(custody) >= STALLED_MS || !custody_can_put(custody))
+		return CUSTODY_STATE_STALLED;
+	return custody->complete ? CUSTODY_STATE_HELD : CUSTODY_STATE_GONE;
+}
+
+void custody_describe(const struct custody *custody, struct custody_report *ret)
+{
+	*ret = (struct custody_report){.state = state_of(custody),
+		.held = custody->table.n_held,
+		.keeper = custody->reported ? &custody->report : NULL};
 }

@@ -2,9 +2,12 @@
 /*
  * Custody: the files that outlive gmemd, because gmemd-keeper holds them.
  *
- * A file is put there before gmemd acknowledges what depends on it. Where the keeper dies, another
- * one is found or started and everything put again. Where none can be had, gmemd says so in its log
- * and serves on: then its VMs don't outlive it.
+ * A file is put there before gmemd acknowledges what depends on it: it is sent, for what was sent
+ * the keeper carries out, whatever becomes of gmemd. Nothing waits for its answers. A keeper that
+ * does not answer is stalled: what was begun is still sent, up to what its queue takes, and
+ * custody_can_put() says whether more may begin. Where the keeper dies, another one is found or
+ * started and everything put again, a part whenever there is room. Where none can be had, gmemd
+ * says so in its log and serves on: then its VMs don't outlive it.
  */
 #pragma once
 
@@ -13,7 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/keeper_protocol.h"
+#include "daemon/custody_table.h"
+#include "kernel/tree.h"
 
 /* What an id is of: its kind. */
 enum custody_kind {
@@ -31,31 +35,55 @@ enum custody_kind {
 
 struct custody;
 
-/* Puts everything that is to be held; called where the keeper is a new one. */
-typedef void custody_put_all(struct custody *custody, void *context);
-
-/* Never fails but for memory, -ENOMEM: without a keeper nothing is held. */
-int custody_new(struct event_base *base, const char *runtime_directory, custody_put_all *put_all,
-	void *context, struct custody **ret);
+/* Waits for a keeper that is there, and holds what is to be taken over. -ETIMEDOUT or -EBUSY where
+ * it doesn't answer; -ENOMEM. Without a keeper nothing is held. */
+int custody_new(struct event_base *base, const char *runtime_directory, struct custody **ret);
 /* What is held stays so. Takes NULL, returns NULL. */
 struct custody *custody_free(struct custody *custody);
 
-/* custody may be NULL: then nothing is held. The fds stay the caller's. */
+/* custody may be NULL: then nothing is held. */
+
+/* Whether the keeper takes what a request would put. */
+bool custody_can_put(const struct custody *custody);
+/* The fds stay the caller's, and are to be dropped before they are closed. All of them are held, or
+ * none. */
 void custody_put(
 	struct custody *custody, const struct keeper_id *ids, const int *fds, size_t count);
 void custody_put_one(
 	struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member, int fd);
-/* The same without waiting: it is there as soon as the keeper gets round to it. */
-void custody_post_one(
+/* The same for what no answer depends on: it is put when there is room. */
+void custody_put_later(
 	struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member, int fd);
-/* A connection at a listener that is held, which is held from its beginning. *ret_fd is the
- * caller's. -EAGAIN where none waits, -ENOENT where the listener is not held. */
-int custody_accept(struct custody *custody, const struct keeper_id *listener,
-	const struct keeper_id *connection, int *ret_fd);
 void custody_drop(struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member);
+/* The same; the file is closed by the closer as soon as the keeper doesn't hold it, so that the
+ * keeper's reference is not the last. */
+void custody_release(struct custody *custody, enum custody_kind kind, uint64_t owner,
+	uint64_t member, int take_fd, struct custody_closer *closer);
 
-/* While it is held back, puts are not waited for; the end of that waits for all of them. */
-void custody_hold(struct custody *custody, bool hold);
+/* Accepting */
+
+/* Connections come from a listener that is held, and are held from their beginning. */
+struct custody_acceptance {
+	TAILQ_ENTRY(custody_acceptance) link;
+	struct keeper_id listener, connection;
+	/*
+	 * Called once, from the loop; take_fd where result is 0. -EAGAIN where none waits,
+	 * -ENOENT where there is no keeper, or it doesn't hold the listener. With -EMFILE and
+	 * -ETOOMANYREFS it may hold the connection: ask again for that same one.
+	 */
+	void (*accepted)(struct custody_acceptance *acceptance, int result, int take_fd);
+	uint64_t serial; /* of the request; 0: not posted yet */
+	bool asked;      /* it is custody's */
+};
+
+/* False where there is no keeper to ask. listener, connection and accepted are set. */
+bool custody_accept(struct custody *custody, struct custody_acceptance *acceptance);
+/* Its answer is of no interest any more; what was asked for is done all the same. */
+void custody_accept_cancel(struct custody *custody, struct custody_acceptance *acceptance);
+/* How long who connects is to wait for the keeper, in milliseconds. */
+unsigned custody_patience(const struct custody *custody);
+
+/* At the start and at the end, which wait */
 
 /*
  * Makes room for as many files as are held and some more, where there are no threads yet. Later the
@@ -64,10 +92,27 @@ void custody_hold(struct custody *custody, bool hold);
  */
 void custody_make_room(struct custody *custody);
 
-/* Hands over all that is held; see keeper_take(). */
+/* Hands over all that is held; see keeper_take(). What take has is to be dropped before it is
+ * closed. -ETIMEDOUT and -ETOOMANYREFS where the keeper is there, and it can't be had now. */
 int custody_take(struct custody *custody,
 	int (*take)(const struct keeper_id *id, int fd, void *context), void *context);
-/* How many keepers there have been: what was put to one before this one is not there. */
-unsigned custody_keepers(const struct custody *custody);
-/* As of now. NULL where there is no keeper. */
-const struct keeper_report *custody_report(struct custody *custody);
+
+/* Waits until all is sent, for a keeper that answers. */
+void custody_settle(struct custody *custody, unsigned milliseconds);
+
+/* Telling */
+
+enum custody_state {
+	CUSTODY_STATE_HELD,
+	CUSTODY_STATE_STALLED, /* the keeper doesn't answer */
+	CUSTODY_STATE_GONE,    /* there is none, or not all has been put to it yet */
+};
+
+struct custody_report {
+	enum custody_state state;
+	size_t held;                        /* files */
+	const struct keeper_report *keeper; /* its last; NULL: there was none */
+};
+
+/* Without asking anybody. */
+void custody_describe(const struct custody *custody, struct custody_report *ret);

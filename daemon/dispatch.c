@@ -24,20 +24,21 @@ static struct json_object *serve_any(struct json_object *message, struct request
 	if (json_length(message) == 0)
 		rpc_error_invalid_request(&request->error, "the batch is empty");
 	else if (json_length(message) > BATCH_REQUESTS_MAX)
-		rpc_error_limit(
+		rpc_error_too_large(
 			&request->error, "The batch has too many requests", BATCH_REQUESTS_MAX);
 	else
 		return batch_serve(request->gmemd, request->caller, message);
 	return refuse(&request->error);
 }
 
-static struct json_object *serve_packet(const struct packet *packet, struct request *request)
+static struct json_object *serve_packet(const struct packet_bytes *packet, struct request *request)
 {
 	struct json_object *message, *answer;
 	const char *why;
 
-	if (packet->fault == PACKET_TOO_LONG) {
-		rpc_error_limit(&request->error, "The packet has too many bytes", PACKET_BYTES_MAX);
+	if (packet->too_long) {
+		rpc_error_too_large(
+			&request->error, "The packet has too many bytes", PACKET_BYTES_MAX);
 		return refuse(&request->error);
 	}
 	message = json_parse(packet->bytes, packet->length, &why);
@@ -50,8 +51,8 @@ static struct json_object *serve_packet(const struct packet *packet, struct requ
 	return answer;
 }
 
-struct json_object *dispatch_packet(
-	struct gmemd *gmemd, struct caller *caller, struct packet *packet, struct fd_list *ret_fds)
+struct json_object *dispatch_packet(struct gmemd *gmemd, struct caller *caller,
+	const struct packet_bytes *packet, struct fd_list *ret_fds)
 {
 	struct request request = {.gmemd = gmemd, .caller = caller};
 	struct json_object *answer = serve_packet(packet, &request);

@@ -7,9 +7,9 @@
 #include "daemon/batch.h"
 
 /*
- * Carries out what the packet asks for. The fds that it takes are the packet's no more. Returns the
- * answer, to be freed by json_unref(), with the fds that go with it, to be closed, in *ret_fds;
- * NULL where there is nothing to answer, or not yet: then the caller is sent it later.
+ * Carries out what the packet asks for. Returns the answer, to be freed by json_unref(), with the
+ * fds that go with it, to be closed, in *ret_fds; NULL where there is nothing to answer, or not
+ * yet: then the caller is sent it later.
  */
-struct json_object *dispatch_packet(
-	struct gmemd *gmemd, struct caller *caller, struct packet *packet, struct fd_list *ret_fds);
+struct json_object *dispatch_packet(struct gmemd *gmemd, struct caller *caller,
+	const struct packet_bytes *packet, struct fd_list *ret_fds);

@@ -15,22 +15,29 @@
 #include "daemon/backend.h"
 #include "daemon/bulk.h"
 #include "daemon/capacity_host.h"
+#include "daemon/in_flight.h"
 #include "daemon/log.h"
 #include "daemon/preallocating.h"
 #include "daemon/pressure_watch.h"
+#include "daemon/scheduler.h"
+#include "daemon/start_failure.h"
 #include "daemon/succession.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
 
+/* Its own, and some for who comes. */
+#define FILES_MIN 32
+
 /* All files that it may hold, for each VM and memory takes some. */
-static void raise_file_limit(void)
+static int raise_file_limit(void)
 {
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
+		return 0;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
+	return limit.rlim_max < FILES_MIN ? -EMFILE : 0;
 }
 
 static int probe_kvm(struct gmemd *gmemd)
@@ -47,7 +54,7 @@ static int probe_kvm(struct gmemd *gmemd)
 	gmemd->kvm_device = status.st_rdev;
 	r = probe_host(kvm, &gmemd->host);
 	if (r < 0)
-		return r;
+		return start_failed("probing /dev/kvm", r);
 	if (!gmemd->host.vm_types[0].guest_memfd) {
 		log_error("kernel %s has no guest_memfd for VMs of the default type",
 			gmemd->host.kernel_release);
@@ -77,27 +84,48 @@ static int find_memfd_device(struct gmemd *gmemd)
 	return 0;
 }
 
+static int set_up_owners(struct gmemd *gmemd)
+{
+	const struct owner_name self = {.kind = OWNER_IS_GMEMD};
+	int r;
+
+	r = owners_new(&gmemd->config, &gmemd->owners);
+	if (r == 0)
+		r = owner_get(gmemd->owners, &self, &gmemd->self);
+	if (r == 0)
+		r = scheduler_new(gmemd->base, gmemd->owners, &gmemd->scheduler);
+	return r;
+}
+
 /* What it has of its own. */
 static int set_up(struct gmemd *gmemd)
 {
 	int r;
 
-	r = users_new(&gmemd->config, &gmemd->users);
+	r = set_up_owners(gmemd);
+	if (r == 0)
+		r = in_flight_new(&gmemd->in_flight);
 	if (r < 0)
-		return r;
+		return start_failed("the ledger of users", r);
 	registry_init(&gmemd->registry,
 		gmemd->config.backend == BACKEND_MODEL ? &backend_model : &backend_kvm,
-		&gmemd->config, &gmemd->host, gmemd->users, &gmemd->capacity);
+		&gmemd->config, &gmemd->host, gmemd->owners, &gmemd->capacity);
 	r = capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host);
-	if (r == 0)
-		r = succession_begin(gmemd);
-	if (r == 0)
-		r = bulk_new(gmemd->base, &gmemd->bulk); /* the first that has threads */
-	if (r == 0)
-		r = pressure_watch_new(gmemd, &gmemd->pressure);
-	if (r == 0)
-		r = succession_take_over(gmemd);
-	return r;
+	if (r < 0)
+		return start_failed("the host's capacity", r);
+	r = succession_begin(gmemd);
+	if (r < 0)
+		return start_failed("having a keeper", r);
+	/* The first that has threads. */
+	r = bulk_new(gmemd->base, gmemd->scheduler, gmemd->owners, &gmemd->bulk);
+	if (r < 0)
+		return start_failed("starting a thread", r);
+	gmemd->registry.bulk = gmemd->bulk;
+	r = pressure_watch_new(gmemd, &gmemd->pressure);
+	if (r < 0)
+		return start_failed("watching memory pressure", r);
+	r = succession_take_over(gmemd);
+	return r < 0 ? start_failed("taking over from a predecessor", r) : 0;
 }
 
 int gmemd_init(struct gmemd *gmemd, const struct config *config)
@@ -112,15 +140,19 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	TAILQ_INIT(&gmemd->events);
 	TAILQ_INIT(&gmemd->preallocating);
 	TAILQ_INIT(&gmemd->stopped);
-	raise_file_limit();
-	r = probe(gmemd);
-	if (r == 0)
-		r = find_memfd_device(gmemd);
+	r = raise_file_limit();
 	if (r < 0)
-		return r;
+		return start_failed("having files of its own", r);
+	r = probe(gmemd);
+	if (r < 0)
+		return start_failed("looking at the host", r);
+	r = find_memfd_device(gmemd);
+	if (r < 0)
+		return start_failed("making a memfd", r);
+	errno = 0;
 	gmemd->base = event_base_new();
-	if (!gmemd->base)
-		return -ENOMEM;
+	if (!gmemd->base || event_base_priority_init(gmemd->base, SCHEDULER_PRIORITIES) < 0)
+		return start_failed("making an event loop", errno ? -errno : -ENOMEM);
 	r = set_up(gmemd);
 	if (r < 0)
 		gmemd_clear(gmemd);
@@ -132,13 +164,17 @@ void gmemd_clear(struct gmemd *gmemd)
 	struct vm *vm;
 
 	preallocating_stop_all(gmemd);
-	bulk_free(gmemd->bulk);
+	bulk_stop(gmemd->bulk);
 	pressure_watch_free(gmemd->pressure);
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
 		watch_stop(vm);
 	registry_clear(&gmemd->registry);
 	capacity_clear(&gmemd->capacity);
 	succession_clear(gmemd);
-	users_free(gmemd->users);
+	in_flight_free(gmemd->in_flight);
+	bulk_free(gmemd->bulk);
+	scheduler_free(gmemd->scheduler);
+	owner_unref(gmemd->self);
+	owners_free(gmemd->owners);
 	event_base_free(gmemd->base);
 }

@@ -12,10 +12,12 @@
 #include "daemon/events.h"
 #include "daemon/vm.h"
 
+struct in_flight;
 struct inheritance;
 struct listeners;
 struct peer_ledger;
 struct pressure_watch;
+struct scheduler;
 
 TAILQ_HEAD(preallocating_list, preallocating);
 
@@ -32,18 +34,20 @@ struct gmemd {
 	struct config config;
 	struct host_offer host;
 	struct event_base *base;
+	struct scheduler *scheduler;
 	struct bulk *bulk;
 	struct pressure_watch *pressure;
 	struct preallocating_list preallocating;
 	struct preallocating_list stopped; /* whose peers are to be told */
-	struct users *users;
+	struct owners *owners;
+	struct owner *self;          /* of what nobody has asked for */
+	struct in_flight *in_flight; /* files, to all peers */
 	struct capacity capacity;
 	struct registry registry;
 	uint64_t started; /* CLOCK_MONOTONIC, seconds */
 	struct recovered recovered;
 	struct custody *custody;         /* NULL: nothing outlives gmemd */
 	struct inheritance *inheritance; /* while it takes over */
-	unsigned predecessors_keeper;    /* that it is from: see custody_keepers() */
 	struct peer_ledger *peer_ledger; /* NULL: connections don't outlive gmemd */
 	struct listeners *listeners;
 	bool leaving; /* a successor is to find all as it is */

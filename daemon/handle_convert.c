@@ -46,8 +46,8 @@ static int fault_error(struct request *request, int fault, size_t index)
 		return rpc_error_busy(&request->error,
 			"An earlier call for some of these addresses has not been reported yet", 0);
 	case CONVERSION_TOO_MANY:
-		return rpc_error_busy(&request->error,
-			"The VM's private memory is in as many pieces as it may be", 0);
+		return request_limit_error(request, LIMIT_PRIVATE_RANGES_PER_VM,
+			"The VM's private memory is in as many pieces as it may be");
 	}
 	return rpc_error_internal(&request->error, "no memory");
 }
@@ -63,7 +63,7 @@ static int submit(
 		struct call **next = &span->calls[span->count];
 
 		r = span->count < calls_max ? call_new_convert(vm, conversion, first, next)
-					    : -EBUSY;
+					    : -E2BIG;
 		if (r < 0)
 			break;
 		first += (*next)->count;
@@ -102,7 +102,7 @@ static int start(struct request *request, struct vm *vm, const struct conversion
 		r = submit(vm, conversion, calls_max, span);
 		if (r < 0) {
 			conversion_end(vm, conversion, 0, conversion->count, 0, &none);
-			request_call_error(request, r, "KVM_SET_MEMORY_ATTRIBUTES");
+			request_call_error(request, vm, MAILBOX_ATTRIBUTES, r);
 		}
 	}
 	conversion_unref(conversion);

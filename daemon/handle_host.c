@@ -153,21 +153,32 @@ static uint64_t now_seconds(void)
 	return (uint64_t)now.tv_sec;
 }
 
-static void describe_keeper(struct json_object *result, const struct keeper_report *report)
+/* The last one that there was. */
+static void describe_program(struct json_object *object, const struct keeper_report *keeper)
 {
-	char version[sizeof report->program_version + 1];
+	char version[sizeof keeper->program_version + 1];
+
+	snprintf(version, sizeof version, "%.*s", (int)sizeof keeper->program_version,
+		keeper->program_version);
+	json_add_string(object, "version", version);
+	json_add_uint(object, "uptime", now_seconds() - keeper->started / 1000000000);
+}
+
+static void describe_keeper(struct json_object *result, const struct custody *custody)
+{
+	struct custody_report report;
 	struct json_object *object;
 
-	if (!report) {
+	if (!custody) {
 		json_add_null(result, "keeper");
 		return;
 	}
+	custody_describe(custody, &report);
 	object = json_add_object(result, "keeper");
-	snprintf(version, sizeof version, "%.*s", (int)sizeof report->program_version,
-		report->program_version);
-	json_add_string(object, "version", version);
-	json_add_uint(object, "uptime", now_seconds() - report->started / 1000000000);
-	json_add_uint(object, "held", report->held);
+	json_add_string(object, "state", keeper_state_names[report.state]);
+	if (report.keeper)
+		describe_program(object, report.keeper);
+	json_add_uint(object, "held", report.held);
 }
 
 static void describe_recovered(struct json_object *object, const struct recovered *recovered)
@@ -193,7 +204,7 @@ int handle_host_describe(struct request *request)
 	describe_pressure(
 		json_add_object(request->result, "pressure"), gmemd, request->caller->access);
 	json_add_uint(request->result, "uptime", now_seconds() - gmemd->started);
-	describe_keeper(request->result, custody_report(gmemd->custody));
+	describe_keeper(request->result, gmemd->custody);
 	describe_recovered(json_add_object(request->result, "recovered"), &gmemd->recovered);
 	return 0;
 }

@@ -7,31 +7,10 @@
 
 #include "daemon/call.h"
 #include "daemon/handler.h"
+#include "daemon/memory_check.h"
 #include "daemon/release.h"
 #include "kernel/uapi.h"
 #include "protocol/json.h"
-
-static int check_flags(struct request *request, const struct vm *vm, uint64_t *ret_flags)
-{
-	const struct memory_create_parameters *parameters = &request->parameters.memory_create;
-	uint64_t offered = vm_offer(vm)->guest_memfd_flags & (MEMORY_MMAP | MEMORY_INIT_SHARED);
-	uint64_t flags = parameters->flags;
-
-	if (parameters->backing == BACKING_MEMFD) {
-		if (flags != FIELD_UNSET)
-			return rpc_error_invalid_param(
-				&request->error, "flags", "left out for a memfd, which has none");
-		*ret_flags = 0;
-		return 0;
-	}
-	if (flags == FIELD_UNSET)
-		flags = offered;
-	if (flags & ~offered)
-		return rpc_error_unsupported(&request->error, "KVM_CAP_GUEST_MEMFD_FLAGS",
-			request->gmemd->host.kernel_release);
-	*ret_flags = flags;
-	return 0;
-}
 
 int request_memory_error(
 	struct request *request, int r, const struct budget *refused, uint64_t requested)
@@ -39,9 +18,12 @@ int request_memory_error(
 	if (r == -ENOSPC && refused)
 		return rpc_error_budget_exceeded(&request->error, refused->scope, refused->limit,
 			refused->committed, requested);
+	if (r == -E2BIG)
+		return request_limit_error(
+			request, LIMIT_MEMORIES_PER_VM, "The VM has as many memories as it may");
 	if (r == -EDQUOT)
-		return rpc_error_busy(
-			&request->error, "The VM or its user has as many memories as it may", 0);
+		return request_limit_error(request, LIMIT_MEMORIES_PER_USER,
+			"The user has as many memories as it may");
 	return rpc_error_internal(&request->error, "no memory");
 }
 
@@ -85,7 +67,7 @@ static int create_guest_memfd(struct request *request, struct memory *memory)
 
 	r = call_new_create(memory, &call);
 	if (r < 0)
-		return request_call_error(request, r, "KVM_CREATE_GUEST_MEMFD");
+		return request_call_error(request, memory->vm, MAILBOX_CREATE, r);
 	if (call->progress == CALL_SUBMITTED) {
 		events_memory(&request->gmemd->events, memory, EVENT_MEMORY_CREATED);
 	} else if (answer_file(request, memory) < 0) {
@@ -95,39 +77,40 @@ static int create_guest_memfd(struct request *request, struct memory *memory)
 	return request_answer_call(request, "call", call);
 }
 
-static int check_create(struct request *request, struct vm *vm, uint64_t *ret_flags)
+static int check_create(struct request *request, struct vm *vm, struct memory_request *ret)
 {
 	const struct memory_create_parameters *parameters = &request->parameters.memory_create;
+	struct memory_fault fault;
 
-	if (parameters->node != FIELD_UNSET && !node_exists((int)parameters->node))
-		return rpc_error_invalid_param(
-			&request->error, "node", "a NUMA node of this host that has memory");
-	if (parameters->name && vm_memory_by_name(vm, parameters->name)) {
+	if (memory_check_told(vm, parameters, ret, &fault) == 0)
+		return 0;
+	switch (fault.kind) {
+	case MEMORY_FAULT_FLAGS:
+		return rpc_error_unsupported(&request->error, "KVM_CAP_GUEST_MEMFD_FLAGS",
+			request->gmemd->host.kernel_release);
+	case MEMORY_FAULT_NAME:
 		rpc_error_conflict(&request->error, "name", "The VM has a memory of this name");
 		rpc_error_detail_string(&request->error, "name", parameters->name);
 		return request->error.code;
+	default:
+		return rpc_error_invalid_param(&request->error, fault.param, fault.expected);
 	}
-	return check_flags(request, vm, ret_flags);
 }
 
 int handle_memory_create(struct request *request)
 {
-	const struct memory_create_parameters *parameters = &request->parameters.memory_create;
-	struct memory_request wanted = {.name = parameters->name,
-		.size = parameters->size,
-		.backing = parameters->backing,
-		.node = parameters->node == FIELD_UNSET ? NODE_ANY : (int)parameters->node};
+	struct memory_request wanted;
 	const struct budget *refused = NULL;
 	struct memory *memory;
 	uint64_t requested;
 	struct vm *vm;
 	int r;
 
-	r = request_gated_vm(request, parameters->vm, &vm);
+	r = request_gated_vm(request, request->parameters.memory_create.vm, &vm);
 	if (r == 0)
 		r = check_gate(request, vm);
 	if (r == 0)
-		r = check_create(request, vm, &wanted.flags);
+		r = check_create(request, vm, &wanted);
 	if (r < 0)
 		return r;
 	r = memory_new(vm, &wanted, &memory, &refused, &requested);

@@ -64,6 +64,15 @@ static void forget(struct vm *vm)
 	vm_free(vm);
 }
 
+static void log_promise(const struct vm *vm)
+{
+	if (vm->budget.limit != BUDGET_UNLIMITED && !vm->budget.is_promised)
+		log_vm_warning(vm->id,
+			"the %" PRIu64 " bytes that it was promised are promised to others by now: "
+			"it has what the host has left",
+			vm->budget.limit);
+}
+
 static void announce(struct gmemd *gmemd, struct vm *vm)
 {
 	vm->resuming = false;
@@ -76,6 +85,7 @@ static void announce(struct gmemd *gmemd, struct vm *vm)
 	STEP("vm.resume: put");
 	log_vm_info(vm->id, "rebuilt as \"%s\" from what process %d of user %u has", vm->name,
 		vm->process.pid, vm->process.uid);
+	log_promise(vm);
 	events_vm(&gmemd->events, vm, EVENT_VM_OPENED);
 	events_vm(&gmemd->events, vm, EVENT_VM_RUNNING);
 }
@@ -178,17 +188,21 @@ static int read_label(struct request *request, struct label *ret)
 	return 0;
 }
 
-static int check_policy(struct request *request, const struct label *label)
+/* As of one that is opened. */
+static int check_label(struct request *request, const struct label *label)
 {
-	const struct gmemd *gmemd = request->gmemd;
+	const struct vm_open_parameters told = {
+		.name = label->name,
+		.uuid = label->uuid,
+		.commit_limit = label->commit_limit,
+		.initial_state =
+			label->initially_private ? INITIAL_STATE_PRIVATE : INITIAL_STATE_SHARED,
+		.gate = label->gate ? GATE_WANTED_REQUIRED : GATE_WANTED_NONE,
+	};
+	int r;
 
-	if (!gmemd->host.vm_types[label->type].guest_memfd)
-		return rpc_error_unsupported(
-			&request->error, "KVM_CAP_GUEST_MEMFD", gmemd->host.kernel_release);
-	if (!label->gate && gmemd->config.gate_policy == GATE_POLICY_REQUIRED)
-		return rpc_error_not_permitted(
-			&request->error, "a gate, which gmemd's policy requires");
-	return request_may_have_vm(request, label->name, label->uuid);
+	r = request_may_offer_vm(request, &told, label->type);
+	return r < 0 ? r : request_may_have_vm(request, label->name, label->uuid);
 }
 
 static int rebuild(struct request *request, const struct label *label, struct vm **ret)
@@ -207,7 +221,8 @@ static int rebuild(struct request *request, const struct label *label, struct vm
 			"one that a later gmemd can write, not one of a gmemd without a keeper");
 	if (r < 0)
 		return rpc_error_kernel(&request->error, -r, "opening the mailbox again");
-	r = vm_resume(registry, &request->caller->process, label, mailbox, ret);
+	r = vm_resume(
+		registry, &request->caller->process, request->caller->owner, label, mailbox, ret);
 	if (r < 0) {
 		mailbox_free(mailbox);
 		return request_vm_error(request, r);
@@ -226,7 +241,7 @@ static int resume_lost(struct request *request)
 
 	r = read_label(request, &label);
 	if (r == 0)
-		r = check_policy(request, &label);
+		r = check_label(request, &label);
 	if (r == 0)
 		r = rebuild(request, &label, &vm);
 	if (r < 0)

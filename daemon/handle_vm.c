@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <strings.h>
 
 #include "daemon/backend.h"
 #include "daemon/custody.h"
@@ -13,11 +12,11 @@
 #include "daemon/log.h"
 #include "daemon/release.h"
 #include "daemon/step.h"
+#include "daemon/vm_check.h"
 #include "daemon/vm_ledger.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
 #include "kernel/gate.h"
-#include "kernel/uapi.h"
 #include "protocol/json.h"
 
 /* The end of a process is known within a turn of the loop. */
@@ -29,56 +28,60 @@ static int unsupported(struct request *request, const char *capability)
 		&request->error, capability, request->gmemd->host.kernel_release);
 }
 
-/* What the kernel and the policy say to the VM that is asked for. */
+static int fault_error(struct request *request, const struct vm_fault *fault)
+{
+	if (fault->kind == VM_FAULT_UNSUPPORTED)
+		return unsupported(request, fault->capability);
+	return rpc_error_invalid_param(&request->error, fault->param, fault->expected);
+}
+
+/* What the kernel and the policy say to a VM as it is told of. */
+int request_may_offer_vm(
+	struct request *request, const struct vm_open_parameters *told, unsigned type)
+{
+	const struct gmemd *gmemd = request->gmemd;
+	struct vm_fault fault;
+
+	if (vm_check_told(&gmemd->registry, told, type, &fault) < 0)
+		return fault_error(request, &fault);
+	if (told->gate == GATE_WANTED_NONE && gmemd->config.gate_policy == GATE_POLICY_REQUIRED)
+		return rpc_error_not_permitted(
+			&request->error, "a gate, which gmemd's policy requires");
+	return 0;
+}
+
 static int check_offer(struct request *request, unsigned *ret_type)
 {
 	const struct vm_open_parameters *parameters = &request->parameters.vm_open;
 	const struct gmemd *gmemd = request->gmemd;
-	bool gate = parameters->gate == GATE_WANTED_REQUIRED;
 	unsigned type = 0;
+	int r;
 
 	if (vm_type_by_name(parameters->type, &type) < 0)
 		return rpc_error_invalid_param(&request->error, "type",
 			"a type of host.describe's kernel.vm_types, by name or number");
-	if (!gmemd->host.vm_types[type].offered)
-		return unsupported(request, "KVM_CAP_VM_TYPES");
-	if (!gmemd->host.vm_types[type].guest_memfd)
-		return unsupported(request, "KVM_CAP_GUEST_MEMFD");
-	if (parameters->initial_state == INITIAL_STATE_PRIVATE &&
-		!(gmemd->host.vm_types[type].memory_attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE))
-		return unsupported(request, "KVM_CAP_MEMORY_ATTRIBUTES");
-	if (!gate && gmemd->config.gate_policy == GATE_POLICY_REQUIRED)
-		return rpc_error_not_permitted(
-			&request->error, "a gate, which gmemd's policy requires");
-	if (gate && gmemd->registry.backend->needs_gate && !gmemd->host.gate)
+	r = request_may_offer_vm(request, parameters, type);
+	if (r < 0)
+		return r;
+	if (parameters->gate == GATE_WANTED_REQUIRED && gmemd->registry.backend->needs_gate &&
+		!gmemd->host.gate)
 		return unsupported(request, gmemd->host.gate_missing);
 	*ret_type = type;
 	return 0;
 }
 
-static int name_conflict(struct request *request, const char *with, const char *value)
-{
-	rpc_error_conflict(&request->error, with,
-		strcmp(with, "name") == 0 ? "The user has a VM of this name"
-					  : "The user has a VM of this UUID");
-	rpc_error_detail_string(&request->error, with, value);
-	return request->error.code;
-}
-
-/* A tenant has one VM of a name and of a UUID; what others have is not for this one to know. */
 static int check_names(struct request *request, const char *name, const char *uuid)
 {
-	struct vm *vm;
+	const char *with = vm_name_conflict(
+		&request->gmemd->registry, request->caller->process.uid, name, uuid);
+	bool is_name = with && strcmp(with, "name") == 0;
 
-	RB_FOREACH (vm, vm_tree, &request->gmemd->registry.vms) {
-		if (vm->process.uid != request->caller->process.uid || vm->state == VM_RELEASED)
-			continue;
-		if (strcmp(vm->name, name) == 0)
-			return name_conflict(request, "name", name);
-		if (uuid && strcasecmp(vm->uuid, uuid) == 0)
-			return name_conflict(request, "uuid", uuid);
-	}
-	return 0;
+	if (!with)
+		return 0;
+	rpc_error_conflict(&request->error, with,
+		is_name ? "The user has a VM of this name" : "The user has a VM of this UUID");
+	rpc_error_detail_string(&request->error, with, is_name ? name : uuid);
+	return request->error.code;
 }
 
 static bool makes_room(const struct vm *vm)
@@ -127,7 +130,8 @@ int request_vm_error(struct request *request, int r)
 		return rpc_error_busy(&request->error,
 			"The process that had this one's pid is not yet done with", RETRY_MS);
 	if (r == -EDQUOT)
-		return rpc_error_busy(&request->error, "The user has as many VMs as it may", 0);
+		return request_limit_error(
+			request, LIMIT_VMS_PER_USER, "The user has as many VMs as it may");
 	return rpc_error_kernel(&request->error, -r, "setting up what a VM needs");
 }
 
@@ -174,6 +178,7 @@ static int open_vm(struct request *request, unsigned type)
 		.initially_private = parameters->initial_state == INITIAL_STATE_PRIVATE,
 		.charge = parameters->charge,
 		.gate = parameters->gate == GATE_WANTED_REQUIRED && registry->backend->needs_gate,
+		.opener = request->caller->owner,
 	};
 	struct vm *vm;
 	int r;

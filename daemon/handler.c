@@ -53,6 +53,12 @@ int request_gated_vm(struct request *request, const char *id, struct vm **ret)
 	return 0;
 }
 
+int request_memory_pending(struct request *request)
+{
+	return rpc_error_busy(
+		&request->error, "The memory's creation has not been reported yet", 0);
+}
+
 int request_memory(struct request *request, uint64_t id, struct memory **ret)
 {
 	struct memory *memory = registry_memory(&request->gmemd->registry, id);
@@ -60,8 +66,7 @@ int request_memory(struct request *request, uint64_t id, struct memory **ret)
 	if (!memory || !caller_sees_vm(request->caller, memory->vm))
 		return rpc_error_not_found_number(&request->error, "memory", id);
 	if (memory->state == OBJECT_PENDING)
-		return rpc_error_busy(
-			&request->error, "The memory's creation has not been reported yet", 0);
+		return request_memory_pending(request);
 	if (memory->state == OBJECT_CLOSING)
 		return rpc_error_gone_number(&request->error, "memory", id);
 	*ret = memory;
@@ -79,7 +84,7 @@ void request_answer_fd(
 
 bool request_was_done(const struct request *request)
 {
-	return request->caller->turn.again &&
+	return turn_is_again(&request->caller->turn) &&
 	       (request->error.code == RPC_GONE || request->error.code == RPC_NOT_FOUND);
 }
 
@@ -110,12 +115,32 @@ int request_answer_call(struct request *request, const char *name, struct call *
 	return 0;
 }
 
-int request_call_error(struct request *request, int r, const char *ioctl)
+int request_call_error(
+	struct request *request, const struct vm *vm, enum mailbox_command command, int r)
 {
+	/* Each of them is an entry of the mailbox, whose layout is fixed. */
+	static const struct {
+		const char *ioctl, *limit;
+	} commands[MAILBOX_COMMANDS] = {
+		[MAILBOX_CREATE] = {"KVM_CREATE_GUEST_MEMFD", "creations-waiting-per-vm"},
+		[MAILBOX_SLOT] = {"KVM_SET_USER_MEMORY_REGION2", "slot-changes-waiting-per-vm"},
+		[MAILBOX_ATTRIBUTES] = {"KVM_SET_MEMORY_ATTRIBUTES", "conversions-waiting-per-vm"},
+	};
+
 	if (r == -EBUSY)
-		return rpc_error_busy(
-			&request->error, "Too many calls of this kind wait to be reported", 0);
+		return rpc_error_limit(&request->error,
+			"Too many calls of this kind wait to be reported", commands[command].limit,
+			mailbox_entries(vm->mailbox, command), "vm");
+	if (r == -E2BIG)
+		return rpc_error_busy(&request->error,
+			"What waits to be reported leaves only gaps, more than one answer tells of",
+			0);
 	if (r == -ENOMEM)
 		return rpc_error_internal(&request->error, "no memory");
-	return rpc_error_kernel(&request->error, -r, ioctl);
+	return rpc_error_kernel(&request->error, -r, commands[command].ioctl);
+}
+
+int request_limit_error(struct request *request, enum limit limit, const char *why)
+{
+	return limit_error(&request->error, &request->gmemd->config, limit, why);
 }

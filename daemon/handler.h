@@ -8,6 +8,7 @@
 #pragma once
 
 #include "daemon/gmemd.h"
+#include "daemon/limit.h"
 #include "daemon/request_files.h"
 #include "daemon/turn.h"
 #include "protocol/methods.h"
@@ -22,6 +23,7 @@ LIST_HEAD(deferral_list, deferral);
 struct caller {
 	enum method_access access; /* by the socket */
 	struct process process;    /* who connected */
+	struct owner *owner;       /* who is charged for it */
 	struct subscriber *subscriber;
 	bool *subscribed;
 	struct turn turn;
@@ -94,7 +96,11 @@ int request_vm(struct request *request, const char *id, struct vm **ret);
 int request_gated_vm(struct request *request, const char *id, struct vm **ret);
 /* The same for a memory. busy while it is pending. */
 int request_memory(struct request *request, uint64_t id, struct memory **ret);
+int request_memory_pending(struct request *request);
 
+/* Whether the host and the policy allow a VM as it is told of. */
+int request_may_offer_vm(
+	struct request *request, const struct vm_open_parameters *told, unsigned type);
 /* Whether the caller's process may have one more VM, of that name and UUID, which may be NULL. */
 int request_may_have_vm(struct request *request, const char *name, const char *uuid);
 /* Fills in why vm_new() or vm_resume() made none. */
@@ -123,7 +129,10 @@ int request_take_fd(struct request *request, int fd);
  * is carried out, and then settles it.
  */
 int request_answer_call(struct request *request, const char *name, struct call *take_call);
-/* Fills in why there is no call: busy, or what the ioctl failed with. */
-int request_call_error(struct request *request, int r, const char *ioctl);
+/* Fills in why there is no call of the VM's: a limit, or what the ioctl failed with. */
+int request_call_error(
+	struct request *request, const struct vm *vm, enum mailbox_command command, int r);
+/* Fills in that the limit would be passed. why: a sentence without its full stop. */
+int request_limit_error(struct request *request, enum limit limit, const char *why);
 /* Has a slot's frames made private by one call; *ret is NULL where they are. */
 int request_convert_slot(struct request *request, const struct slot *slot, struct call **ret);

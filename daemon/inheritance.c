@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/keeping.h"
 #include "daemon/log.h"
 #include "kernel/cleanup.h"
 
@@ -53,6 +54,17 @@ static int compare(const void *left, const void *right)
 	return a->member < b->member ? -1 : a->member > b->member;
 }
 
+/* Of a keeper that is gone. */
+static void drop_all(struct inheritance *inheritance)
+{
+	while (inheritance->count > 0) {
+		struct file *file = &inheritance->files[--inheritance->count];
+
+		custody_drop(inheritance->custody, file->id.kind, file->id.owner, file->id.member);
+		fd_close(file->fd);
+	}
+}
+
 static void close_all(struct inheritance *inheritance)
 {
 	while (inheritance->count > 0)
@@ -68,9 +80,13 @@ int inheritance_new(struct custody *custody, struct inheritance **ret)
 		return -ENOMEM;
 	inheritance->custody = custody;
 	r = custody_take(custody, collect, inheritance);
+	if (r < 0 && !keeper_is_missing(r)) {
+		inheritance_free(inheritance);
+		return r;
+	}
 	if (r < 0) {
 		log_warning("what gmemd-keeper holds could not be taken: %s", strerror(-r));
-		close_all(inheritance);
+		drop_all(inheritance);
 	}
 	if (inheritance->count > 0)
 		qsort(inheritance->files, inheritance->count, sizeof *inheritance->files, compare);

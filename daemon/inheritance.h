@@ -12,7 +12,7 @@
 struct inheritance;
 
 /* All of it; empty where there is no keeper, or one that ends amid it: half of what was held says
- * nothing. -ENOMEM. */
+ * nothing. Other errors are custody_take()'s: the keeper has it still. */
 int inheritance_new(struct custody *custody, struct inheritance **ret);
 /* Closes what was not taken. Takes NULL, returns NULL. */
 struct inheritance *inheritance_free(struct inheritance *inheritance);

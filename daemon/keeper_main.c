@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "daemon/config.h"
@@ -18,7 +17,10 @@
 #include "daemon/keeper_holding.h"
 #include "daemon/keeper_listener.h"
 #include "daemon/keeper_server.h"
+#include "daemon/notify.h"
 #include "kernel/cleanup.h"
+#include "kernel/resource_limits.h"
+#include "kernel/process_start.h"
 
 /* Its own files, those of a packet on its way, and some to spare. */
 #define FILES_RESERVED 64
@@ -26,6 +28,9 @@
 /* Enough for a gmemd that is started again by hand. */
 #define IDLE_SECONDS     10
 #define IDLE_SECONDS_MAX 3600
+
+/* How long the service manager may take to have room for what it is told. */
+#define NOTIFY_MILLISECONDS 10000
 
 struct options {
 	const char *runtime_directory;
@@ -57,15 +62,13 @@ static const char usage[] =
 
 static bool set_runtime_directory(struct options *options, const char *value)
 {
-	size_t longest = sizeof((struct config *)0)->runtime_directory - 17;
-
-	if (value[0] == '/' && strlen(value) <= longest) {
+	if (value[0] == '/' && strlen(value) <= RUNTIME_DIRECTORY_MAX) {
 		options->runtime_directory = value;
 		return true;
 	}
 	fprintf(stderr,
-		"gmemd-keeper: --runtime-directory must be an absolute path of at most %zu bytes\n",
-		longest);
+		"gmemd-keeper: --runtime-directory must be an absolute path of at most %d bytes\n",
+		RUNTIME_DIRECTORY_MAX);
 	return false;
 }
 
@@ -121,7 +124,10 @@ static enum config_outcome options_read(int argc, char **argv, struct options *o
 
 static int failed(const char *what, int r)
 {
-	fprintf(stderr, "gmemd-keeper: error: %s: %s\n", what, strerror(-r));
+	char behind[160];
+
+	limits_behind(-r, behind, sizeof behind);
+	fprintf(stderr, "gmemd-keeper: error: %s: %s%s\n", what, strerror(-r), behind);
 	return r;
 }
 
@@ -146,17 +152,21 @@ static int go_to_background(int *ret_ready)
 	}
 	fd_close(ends[0]);
 	setsid();
+	if (chdir("/") < 0)
+		return -errno; /* else it would keep from being unmounted what it was started in */
 	*ret_ready = ends[1];
 	return 0;
 }
 
 static int tell_ready(int ready)
 {
-	int r = 0;
+	int r = notify_try("READY=1\nSTATUS=Holding gmemd's files", NOTIFY_MILLISECONDS);
 
-	sd_notify(/* unset_environment= */ 0, "READY=1\nSTATUS=Holding gmemd's files");
+	if (r < 0)
+		failed("telling the service manager", r); /* who may want to end it */
+	r = 0;
 	if (ready >= 0 && write(ready, "", 1) != 1)
-		r = -EPIPE;
+		r = failed("telling who has started it", -errno);
 	fd_close(ready);
 	return r;
 }
@@ -167,7 +177,8 @@ static int watch_signals(int *ret_fd)
 
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
+	if (process_may_handle(SIGINT))
+		sigaddset(&signals, SIGINT);
 	if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
 		return -errno;
 	*ret_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -184,7 +195,7 @@ static int confine_and_serve(struct keeper_server *server, int ready)
 	r = tell_ready(ready);
 	if (r == 0)
 		r = keeper_server_run(server);
-	sd_notify(/* unset_environment= */ 0, "STOPPING=1");
+	notify_send("STOPPING=1");
 	return r < 0 ? failed("serving", r) : 0;
 }
 
@@ -211,6 +222,8 @@ static int run(const struct options *options, int ready)
 		return failed(options->runtime_directory, r);
 	confinement_avoid_oom();
 	r = watch_signals(&signals);
+	if (r < 0)
+		failed("setting up", r);
 	if (r == 0) {
 		server.holding = &holding;
 		server.listener = listener.fd;
@@ -225,8 +238,12 @@ static int run(const struct options *options, int ready)
 int main(int argc, char **argv)
 {
 	struct options options;
-	int ready = -1;
+	int ready = -1, r = process_start(PROCESS_DAEMON);
 
+	if (r < 0) {
+		failed("/dev/null", r);
+		return EXIT_FAILURE;
+	}
 	switch (options_read(argc, argv, &options)) {
 	case CONFIG_EXIT:
 		return EXIT_SUCCESS;
@@ -239,8 +256,11 @@ int main(int argc, char **argv)
 		/* They are gmemd's. */
 		unsetenv("NOTIFY_SOCKET");
 		unsetenv("LISTEN_PID");
-		if (go_to_background(&ready) < 0)
+		r = go_to_background(&ready);
+		if (r < 0) {
+			failed("going to the background", r);
 			return EXIT_FAILURE;
+		}
 	}
 	return run(&options, ready) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

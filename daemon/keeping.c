@@ -12,23 +12,28 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "daemon/keeper_packet.h"
 #include "kernel/cleanup.h"
 
-#define SECONDS_MAX 2
+#define PATIENCE_MS 2000
 
-/* Answers that are waited for at once: well below what the keeper's queue takes. */
-#define POSTED_MAX 64
+/* How often a file that can't be sent for too many on their way is tried again. */
+#define RETRY_MS 50
+
+/* Of requests: more than the kernel gives, which gives what it may. */
+#define QUEUE_BYTES (1 << 20)
 
 struct keeper {
 	int fd;
 	int fault; /* of the connection; 0: none */
+	bool greeted;
+	unsigned patience_ms;
 	struct keeper_report report;
 	uint64_t serial; /* of the last request */
-	/* Requests without an answer, in a ring, the oldest at serial - n_posted + 1. */
-	struct keeper_header posted[POSTED_MAX];
+	/* Operations of the requests without an answer, the oldest at serial - n_posted + 1. */
+	uint16_t posted[KEEPER_POSTED_MAX];
 	unsigned n_posted;
 	int result; /* the first error since the last settlement */
 };
@@ -40,32 +45,124 @@ static int broken(struct keeper *keeper, int fault)
 	return fault;
 }
 
-/* The oldest request's. */
-static int receive_answer(struct keeper *keeper, struct keeper_packet *ret)
+/* Posting */
+
+static struct keeper_message request_of(const struct keeper *keeper,
+	enum keeper_operation operation, unsigned flags, const struct keeper_id *ids,
+	uint32_t count)
+{
+	struct keeper_message message = {.header = {.magic = KEEPER_MAGIC,
+						 .version = KEEPER_VERSION,
+						 .operation = (uint16_t)operation,
+						 .flags = flags,
+						 .count = count,
+						 .serial = keeper->serial + 1}};
+
+	if (count > 0)
+		memcpy(message.ids, ids, count * sizeof *ids);
+	return message;
+}
+
+/* Whether the request was not sent and may be, later or otherwise. */
+static bool nothing_sent(int r)
+{
+	return r == -EAGAIN || r == -ETOOMANYREFS || r == -EBADF || r == -ENOMEM || r == -ENOBUFS;
+}
+
+int keeper_post(struct keeper *keeper, enum keeper_operation operation, unsigned flags,
+	const struct keeper_id *ids, const int *fds, uint32_t count, uint64_t *ret_serial)
+{
+	struct keeper_message message = request_of(keeper, operation, flags, ids, count);
+	int r = keeper->n_posted == KEEPER_POSTED_MAX ? -EAGAIN : 0;
+
+	if (keeper->fault < 0)
+		return keeper->fault;
+	if (r == 0)
+		r = keeper_packet_send(
+			keeper->fd, &message, keeper_message_length(count), fds, fds ? count : 0);
+	if (r < 0)
+		return nothing_sent(r) ? r : broken(keeper, r);
+	*ret_serial = ++keeper->serial;
+	keeper->n_posted++;
+	keeper->posted[keeper->serial % KEEPER_POSTED_MAX] = (uint16_t)operation;
+	return 0;
+}
+
+unsigned keeper_unanswered(const struct keeper *keeper)
+{
+	return keeper->n_posted;
+}
+
+/* r: what the answer to the request was found to be. */
+static int judge_answer(struct keeper *keeper, const struct keeper_header *request,
+	struct keeper_packet *answer, int r)
+{
+	if (r == -EMFILE && request->operation == KEEPER_ACCEPT &&
+		answer->message.header.operation == KEEPER_ACCEPT) {
+		keeper_packet_clear(answer);
+		answer->message.header.result = r;
+		return 0;
+	}
+	if (r < 0) {
+		keeper_packet_clear(answer);
+		return broken(keeper, r);
+	}
+	if (request->operation == KEEPER_HELLO && answer->message.header.result == 0) {
+		keeper->report = answer->message.report;
+		keeper->greeted = true;
+	}
+	return 0;
+}
+
+int keeper_next_answer(struct keeper *keeper, struct keeper_packet *ret)
 {
 	uint64_t serial = keeper->serial - keeper->n_posted + 1;
+	struct keeper_header request = {
+		.operation = keeper->posted[serial % KEEPER_POSTED_MAX], .serial = serial};
 	int r;
 
 	if (keeper->fault < 0)
 		return keeper->fault;
 	r = keeper_packet_receive(keeper->fd, ret);
 	if (r < 0)
-		return broken(keeper, r == -EAGAIN ? -ETIMEDOUT : r);
-	keeper->n_posted--;
-	r = keeper_answer_check(ret, &keeper->posted[serial % POSTED_MAX]);
-	if (r == -EMFILE && ret->message.header.operation == KEEPER_ACCEPT)
-		return r; /* the answer is whole but for the connection */
-	if (r < 0) {
-		keeper_packet_clear(ret);
-		return broken(keeper, r);
+		return r == -EAGAIN ? r : broken(keeper, r);
+	if (keeper->n_posted == 0)
+		request.operation = 0; /* nothing was asked */
+	else
+		keeper->n_posted--;
+	return judge_answer(keeper, &request, ret, keeper_answer_check(ret, &request));
+}
+
+/* Waiting */
+
+static int64_t now_ms(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+static int wait_for_answer(struct keeper *keeper, struct keeper_packet *ret)
+{
+	struct pollfd event = {.fd = keeper->fd, .events = POLLIN};
+	int64_t until = now_ms() + keeper->patience_ms, left;
+	int r;
+
+	while ((r = keeper_next_answer(keeper, ret)) == -EAGAIN) {
+		left = until - now_ms();
+		if (left <= 0)
+			return broken(keeper, -ETIMEDOUT);
+		if (poll(&event, 1, (int)left) < 0 && errno != EINTR)
+			return broken(keeper, -errno);
 	}
-	return 0;
+	return r;
 }
 
 static int settle_oldest(struct keeper *keeper)
 {
 	struct keeper_packet answer;
-	int r = receive_answer(keeper, &answer);
+	int r = wait_for_answer(keeper, &answer);
 
 	if (r < 0)
 		return r;
@@ -84,31 +181,18 @@ static int settle_all(struct keeper *keeper)
 	return r;
 }
 
-static int post(struct keeper *keeper, enum keeper_operation operation, unsigned flags,
+static int post_waiting(struct keeper *keeper, enum keeper_operation operation, unsigned flags,
 	const struct keeper_id *ids, const int *fds, uint32_t count)
 {
-	struct keeper_message message = {.header = {.magic = KEEPER_MAGIC,
-						 .version = KEEPER_VERSION,
-						 .operation = (uint16_t)operation,
-						 .flags = flags,
-						 .count = count,
-						 .serial = keeper->serial + 1}};
-	int r = keeper->n_posted == POSTED_MAX ? settle_oldest(keeper) : keeper->fault;
+	uint64_t serial;
+	int r;
 
-	if (r < 0)
-		return r;
-	if (count > 0)
-		memcpy(message.ids, ids, count * sizeof *ids);
-	r = keeper_packet_send(
-		keeper->fd, &message, keeper_message_length(count), fds, fds ? count : 0);
-	if (r == -EBADF || r == -ETOOMANYREFS)
-		return r; /* nothing was sent */
-	if (r < 0)
-		return broken(keeper, r == -EAGAIN ? -ETIMEDOUT : r);
-	keeper->serial++;
-	keeper->n_posted++;
-	keeper->posted[keeper->serial % POSTED_MAX] = message.header;
-	return 0;
+	while ((r = keeper_post(keeper, operation, flags, ids, fds, count, &serial)) == -EAGAIN) {
+		r = keeper->n_posted > 0 ? settle_oldest(keeper) : broken(keeper, -ETIMEDOUT);
+		if (r < 0)
+			break;
+	}
+	return r;
 }
 
 static int post_batches(struct keeper *keeper, enum keeper_operation operation, unsigned flags,
@@ -119,7 +203,7 @@ static int post_batches(struct keeper *keeper, enum keeper_operation operation, 
 	for (size_t i = 0; r == 0 && i < count; i += KEEPER_BATCH) {
 		size_t left = count - i;
 
-		r = post(keeper, operation, flags, ids + i, fds ? fds + i : NULL,
+		r = post_waiting(keeper, operation, flags, ids + i, fds ? fds + i : NULL,
 			left < KEEPER_BATCH ? (uint32_t)left : KEEPER_BATCH);
 	}
 	return r;
@@ -175,17 +259,31 @@ int keeper_drop(struct keeper *keeper, const struct keeper_id *ids, size_t count
 }
 
 /* One request with nothing posted beside it. */
-static int ask(struct keeper *keeper, enum keeper_operation operation, const struct keeper_id *ids,
-	uint32_t count, struct keeper_packet *ret)
+static int ask_once(struct keeper *keeper, enum keeper_operation operation,
+	const struct keeper_id *ids, uint32_t count, struct keeper_packet *ret)
 {
 	int r = settle_all(keeper);
 
 	if (r == 0)
-		r = post(keeper, operation, 0, ids, NULL, count);
+		r = post_waiting(keeper, operation, 0, ids, NULL, count);
 	if (r == 0)
-		r = receive_answer(keeper, ret);
+		r = wait_for_answer(keeper, ret);
 	if (r == 0)
 		r = ret->message.header.result;
+	return r;
+}
+
+/* Again while too many files are on their way, which others may receive meanwhile. */
+static int ask(struct keeper *keeper, enum keeper_operation operation, const struct keeper_id *ids,
+	uint32_t count, struct keeper_packet *ret)
+{
+	int64_t until = now_ms() + keeper->patience_ms;
+	int r = ask_once(keeper, operation, ids, count, ret);
+
+	while (r == -ETOOMANYREFS && now_ms() < until) {
+		poll(NULL, 0, RETRY_MS);
+		r = ask_once(keeper, operation, ids, count, ret);
+	}
 	return r;
 }
 
@@ -226,28 +324,13 @@ int keeper_take(struct keeper *keeper,
 	return r;
 }
 
-int keeper_accept(struct keeper *keeper, const struct keeper_id *listener,
-	const struct keeper_id *connection, int *ret_fd)
-{
-	const struct keeper_id ids[] = {*listener, *connection};
-	struct keeper_packet answer;
-	int r = ask(keeper, KEEPER_ACCEPT, ids, 2, &answer);
-
-	if (r == -EMFILE)
-		keeper_post_drop(keeper, connection, 1);
-	if (r < 0)
-		return r;
-	*ret_fd = answer.fds[0];
-	return 0;
-}
-
 /* Connecting */
 
 static int open_socket(const char *runtime_directory, int *ret_fd)
 {
-	const struct timeval limit = {.tv_sec = SECONDS_MAX};
+	const int queue_bytes = QUEUE_BYTES;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int length = snprintf(
 		address.sun_path, sizeof address.sun_path, "%s/" KEEPER_SOCKET, runtime_directory);
 
@@ -255,37 +338,43 @@ static int open_socket(const char *runtime_directory, int *ret_fd)
 		return -errno;
 	if (length < 0 || (size_t)length >= sizeof address.sun_path)
 		return -ENAMETOOLONG;
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0 ||
-		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0)
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &queue_bytes, sizeof queue_bytes) < 0 ||
+		connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
 		return -errno;
-	if (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
-		return errno == EAGAIN ? -ETIMEDOUT : -errno;
 	*ret_fd = fd;
 	fd = -1; /* handed over */
 	return 0;
 }
 
-int keeper_refresh(struct keeper *keeper)
-{
-	struct keeper_packet answer;
-	int r = ask(keeper, KEEPER_HELLO, NULL, 0, &answer);
-
-	if (r == 0)
-		keeper->report = answer.message.report;
-	return r;
-}
-
-int keeper_connect(const char *runtime_directory, struct keeper **ret)
+int keeper_reach(const char *runtime_directory, struct keeper **ret)
 {
 	struct keeper *keeper = calloc(1, sizeof *keeper);
+	uint64_t serial;
 	int r;
 
 	if (!keeper)
 		return -ENOMEM;
 	keeper->fd = -1;
+	keeper->patience_ms = PATIENCE_MS;
 	r = open_socket(runtime_directory, &keeper->fd);
 	if (r == 0)
-		r = keeper_refresh(keeper);
+		r = keeper_post(keeper, KEEPER_HELLO, 0, NULL, NULL, 0, &serial);
+	if (r < 0) {
+		keeper_free(keeper);
+		return r;
+	}
+	*ret = keeper;
+	return 0;
+}
+
+int keeper_connect(const char *runtime_directory, struct keeper **ret)
+{
+	struct keeper *keeper;
+	int r = keeper_reach(runtime_directory, &keeper);
+
+	if (r < 0)
+		return r == -EAGAIN ? -ETIMEDOUT : r;
+	r = keeper_settle(keeper);
 	if (r < 0) {
 		keeper_free(keeper);
 		return r;
@@ -303,6 +392,11 @@ struct keeper *keeper_free(struct keeper *keeper)
 	return NULL;
 }
 
+void keeper_set_patience(struct keeper *keeper, unsigned milliseconds)
+{
+	keeper->patience_ms = milliseconds;
+}
+
 int keeper_fault(const struct keeper *keeper)
 {
 	return keeper->fault;
@@ -315,5 +409,5 @@ int keeper_fd(const struct keeper *keeper)
 
 const struct keeper_report *keeper_report(const struct keeper *keeper)
 {
-	return &keeper->report;
+	return keeper->greeted ? &keeper->report : NULL;
 }

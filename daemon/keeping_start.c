@@ -79,7 +79,7 @@ static int spawn(const char *path, char *const *arguments, pid_t *ret_pid)
 }
 
 /* Until it has gone to the background. */
-static int wait_for(pid_t pid)
+int keeper_await_spawned(pid_t pid)
 {
 	cleanup_fd int pidfd = pidfd_open(pid, 0);
 	struct pollfd event = {.fd = pidfd, .events = POLLIN};
@@ -97,44 +97,46 @@ static int wait_for(pid_t pid)
 	return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS ? 0 : -ECHILD;
 }
 
-static bool serves(const char *runtime_directory)
+int keeper_spawn(const char *runtime_directory, pid_t *ret_pid)
 {
-	struct keeper *keeper;
-
-	if (keeper_connect(runtime_directory, &keeper) < 0)
-		return false;
-	keeper_free(keeper);
-	return true;
-}
-
-static int run(const char *path, const char *runtime_directory)
-{
-	char directory[PATH_MAX];
+	char path[PATH_MAX], directory[PATH_MAX];
 	char *arguments[] = {PROGRAM, directory, "--exit-when-idle", "--background", NULL};
-	pid_t pid;
-	int r;
+	int r = find_program(path);
 
+	if (r < 0)
+		return r;
 	if (snprintf(directory, sizeof directory, "--runtime-directory=%s", runtime_directory) >=
 		(int)sizeof directory)
 		return -ENAMETOOLONG;
-	r = spawn(path, arguments, &pid);
-	return r < 0 ? r : wait_for(pid);
+	return spawn(path, arguments, ret_pid);
+}
+
+static int check_serves(const char *runtime_directory)
+{
+	struct keeper *keeper;
+	int r = keeper_connect(runtime_directory, &keeper);
+
+	if (r == 0)
+		keeper_free(keeper);
+	return r;
 }
 
 int keeper_start(const char *runtime_directory)
 {
 	const struct timespec pause = {.tv_nsec = 20000000};
-	char path[PATH_MAX];
-	int r = serves(runtime_directory) ? 1 : find_program(path);
+	int r = check_serves(runtime_directory);
+	pid_t pid;
 
 	/* Who holds the lock may not listen yet, or not any more. */
-	for (unsigned i = 0; r == 0 && i < TRIES_MAX; i++) {
-		r = run(path, runtime_directory);
-		if (r == 0 && serves(runtime_directory))
-			return 0;
-		nanosleep(&pause, NULL);
+	for (unsigned i = 0; keeper_is_missing(r) && i < TRIES_MAX; i++) {
+		if (i > 0)
+			nanosleep(&pause, NULL);
+		r = keeper_spawn(runtime_directory, &pid);
+		if (r == 0)
+			r = keeper_await_spawned(pid);
+		if (r < 0)
+			return r;
+		r = check_serves(runtime_directory);
 	}
-	if (r == 0)
-		return -ETIMEDOUT;
-	return r > 0 ? 0 : r;
+	return keeper_is_missing(r) ? -ETIMEDOUT : r;
 }

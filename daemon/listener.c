@@ -13,23 +13,17 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "daemon/acceptor.h"
 #include "daemon/inheritance.h"
 #include "daemon/log.h"
 #include "daemon/peer_ledger.h"
-#include "daemon/step.h"
+#include "daemon/succession.h"
 #include "kernel/cleanup.h"
 
 #define LISTENERS 2
 #define BACKLOG   128
-
-/* Connections accepted before other events get their turn. */
-#define ACCEPTS_MAX 16
-
-/* How long a listener rests when gmemd can hold no more files. */
-static const struct timeval rest = {.tv_usec = 100 * 1000};
 
 struct listener {
 	const char *name;
@@ -38,8 +32,7 @@ struct listener {
 	bool made;      /* by us or a predecessor, so that we remove it */
 	uint64_t inode; /* of the path, where it was made */
 	struct sockaddr_un address;
-	struct event *readable, *rested;
-	time_t warned; /* when last */
+	struct acceptor *acceptor;
 	struct listeners *listeners;
 };
 
@@ -49,113 +42,9 @@ struct listeners {
 	struct listener all[LISTENERS];
 };
 
-/* Once a second at most: who is refused can come again at once. */
-static void warn(struct listener *listener, const char *what, const char *why)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (now.tv_sec == listener->warned)
-		return;
-	listener->warned = now.tv_sec;
-	log_warning("%s %s: %s", listener->name, what, why);
-}
-
 static uint64_t number_of(const struct listener *listener)
 {
 	return (uint64_t)(listener - listener->listeners->all);
-}
-
-/* For the connection and its process: the keeper could not put it back where nobody can hold it. */
-static int check_room(const struct listener *listener)
-{
-	cleanup_fd int connection = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
-	cleanup_fd int process = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
-
-	return connection < 0 || process < 0 ? -errno : 0;
-}
-
-/* By the keeper, so that no connection ends with gmemd. */
-static int accept_kept(const struct listener *listener, uint64_t number, int *ret_fd)
-{
-	const struct keeper_id id = {CUSTODY_LISTENER, number_of(listener), listener->inode};
-	const struct keeper_id connection = {CUSTODY_PEER, number, 0};
-
-	return custody_accept(listener->listeners->gmemd->custody, &id, &connection, ret_fd);
-}
-
-/* Where no keeper can, gmemd does; then it ends with it unless a keeper comes. */
-static int accept_connection(const struct listener *listener, struct peer_entry *entry, int *ret_fd)
-{
-	struct peer_ledger *ledger = listener->listeners->gmemd->peer_ledger;
-	int r = -ENOENT;
-
-	if (ledger) {
-		entry->number = peer_ledger_next_number(ledger);
-		peer_ledger_note(ledger, entry);
-		STEP("connection: noted");
-		r = accept_kept(listener, entry->number, ret_fd);
-		STEP("connection: accepted");
-	}
-	if (r < 0 && r != -EAGAIN) {
-		*ret_fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		r = *ret_fd < 0 ? -errno : 0;
-	}
-	if (r < 0 && ledger)
-		peer_ledger_forget(ledger, entry);
-	return r;
-}
-
-static int accept_peer(struct listener *listener)
-{
-	struct peer_entry entry = {.access = (uint8_t)listener->access};
-	int fd, r;
-
-	r = check_room(listener);
-	if (r == 0)
-		r = accept_connection(listener, &entry, &fd);
-	if (r < 0)
-		return r;
-	r = peer_new(listener->listeners->gmemd, &listener->listeners->peers, &entry, fd);
-	if (r < 0 && r != -ESRCH)
-		warn(listener, "refused a connection",
-			r == -EDQUOT ? "its user has as many as it may" : strerror(-r));
-	return r;
-}
-
-/* Of what others may give back; who waits at the listener meanwhile loses nothing. */
-static bool out_of_resources(int r)
-{
-	return r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
-}
-
-static void accept_peers(evutil_socket_t fd, short what, void *context)
-{
-	struct listener *listener = context;
-
-	(void)fd;
-	(void)what;
-	for (unsigned i = 0; i < ACCEPTS_MAX; i++) {
-		int r = accept_peer(listener);
-
-		if (out_of_resources(r)) {
-			warn(listener, "rests", strerror(-r));
-			event_del(listener->readable);
-			event_add(listener->rested, &rest);
-			return;
-		}
-		if (r == -EAGAIN)
-			return;
-	}
-}
-
-static void rested(evutil_socket_t fd, short what, void *context)
-{
-	struct listener *listener = context;
-
-	(void)fd;
-	(void)what;
-	event_add(listener->readable, NULL);
 }
 
 /* A socket that nobody answers at is what a killed gmemd has left. Connecting to what is no socket
@@ -257,6 +146,20 @@ static int listener_new(struct listener *listener, mode_t mode)
 	return 0;
 }
 
+/* A plain user's gmemd is to have a directory of that user's. */
+static const char *explain(int r)
+{
+	switch (r) {
+	case -EADDRINUSE:
+		return "another gmemd serves there";
+	case -EACCES:
+		return "this user may make no socket there; name a directory where it may: "
+		       "--runtime-directory=DIR";
+	default:
+		return strerror(-r);
+	}
+}
+
 static int listener_make(struct listener *listener)
 {
 	const struct config *config = &listener->listeners->gmemd->config;
@@ -269,21 +172,21 @@ static int listener_make(struct listener *listener)
 		config->runtime_directory, listener->name);
 	r = listener_inherit(listener, mode) ? 0 : listener_new(listener, mode);
 	if (r < 0)
-		log_error("%s: %s", listener->address.sun_path,
-			r == -EADDRINUSE ? "another gmemd serves there" : strerror(-r));
+		log_error("%s: %s", listener->address.sun_path, explain(r));
 	return r;
 }
 
 static int listener_watch(struct listener *listener)
 {
-	struct event_base *base = listener->listeners->gmemd->base;
+	const struct acceptor_plan plan = {
+		.name = listener->name,
+		.fd = listener->fd,
+		.access = listener->access,
+		.id = {CUSTODY_LISTENER, number_of(listener), listener->inode},
+		.peers = &listener->listeners->peers,
+	};
 
-	listener->readable =
-		event_new(base, listener->fd, EV_READ | EV_PERSIST, accept_peers, listener);
-	listener->rested = event_new(base, -1, 0, rested, listener);
-	if (!listener->readable || !listener->rested || event_add(listener->readable, NULL) < 0)
-		return -ENOMEM;
-	return 0;
+	return acceptor_new(listener->listeners->gmemd, &plan, &listener->acceptor);
 }
 
 /* Takes the sockets that were passed; closes what has no name of ours. */
@@ -378,14 +281,11 @@ int listeners_new(struct gmemd *gmemd, struct listeners **ret)
 
 bool listeners_have_peers(const struct listeners *listeners)
 {
-	return !TAILQ_EMPTY(&listeners->peers);
-}
+	bool have = !TAILQ_EMPTY(&listeners->peers);
 
-void listeners_put(const struct listeners *listeners)
-{
 	for (unsigned i = 0; i < LISTENERS; i++)
-		put(&listeners->all[i]);
-	peers_put(&listeners->peers);
+		have |= acceptor_is_asking(listeners->all[i].acceptor);
+	return have;
 }
 
 static void remove_made(const struct listener *listener)
@@ -408,13 +308,12 @@ struct listeners *listeners_free(struct listeners *listeners)
 	for (unsigned i = 0; i < LISTENERS; i++) {
 		struct listener *listener = &listeners->all[i];
 
-		if (listener->readable)
-			event_free(listener->readable);
-		if (listener->rested)
-			event_free(listener->rested);
+		acceptor_free(listener->acceptor);
 		remove_made(listener);
 		fd_close(listener->fd);
 	}
+	if (!listeners->gmemd->leaving)
+		custody_settle(listeners->gmemd->custody, SUCCESSION_SETTLE_MS);
 	free(listeners);
 	return NULL;
 }

@@ -15,9 +15,8 @@
  * -EADDRINUSE where another gmemd serves there.
  */
 int listeners_new(struct gmemd *gmemd, struct listeners **ret);
+/* Or are about to. */
 bool listeners_have_peers(const struct listeners *listeners);
-/* Those it made, and all connections, to a keeper that has nothing yet. */
-void listeners_put(const struct listeners *listeners);
 /* Disconnects all peers and removes the sockets it made, unless a successor is to have both. Takes
  * NULL, returns NULL. */
 struct listeners *listeners_free(struct listeners *listeners);

@@ -3,17 +3,28 @@
  * The log: to the journal where it is what stderr leads to, else to stderr as "<level> message"
  * lines.
  *
- * Levels are syslog(3)'s. The only place that writes either; libraries are silent.
+ * Nobody waits for it: a line that can't be written at once is dropped and counted, and how many
+ * were is said when a line can be written again. Levels are syslog(3)'s. The only place that writes
+ * either; libraries are silent. All is for the loop's thread alone.
  */
 #pragma once
 
+#include <event2/event.h>
+#include <stdbool.h>
 #include <syslog.h>
 
 void log_open(void);
+/* From now on it is also tried every second to say how many were dropped. -ENOMEM. */
+int log_watch(struct event_base *base);
+/* The base is about to end. */
+void log_unwatch(void);
 
 /* vm: the id of the VM that it is about, NULL where it is about none; GMEMD_VM= in the journal. */
 __attribute__((format(printf, 3, 4))) void log_write(
 	int level, const char *vm, const char *format, ...);
+
+/* Whether there was an error, even if it was dropped. */
+bool log_has_error(void);
 
 #define log_error(...)          log_write(LOG_ERR, NULL, __VA_ARGS__)
 #define log_warning(...)        log_write(LOG_WARNING, NULL, __VA_ARGS__)

@@ -2,14 +2,32 @@
 /*
  * gmemd: the one process on a host that decides what guest memory exists.
  */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/gmemd.h"
 #include "daemon/listener.h"
 #include "daemon/log.h"
 #include "daemon/privileges.h"
+#include "daemon/runtime_directory.h"
 #include "daemon/service.h"
+#include "daemon/start_failure.h"
 #include "daemon/succession.h"
+#include "kernel/process_start.h"
+
+static int serve(struct gmemd *gmemd, struct service *service)
+{
+	succession_finish(gmemd);
+	log_info("gmemd " GMEMD_VERSION " serves, kernel %s", gmemd->host.kernel_release);
+	service_ready(service);
+	if (event_base_dispatch(gmemd->base) < 0) {
+		log_error("the event loop has failed");
+		return -1;
+	}
+	service_stopping();
+	return 0;
+}
 
 static int run(struct gmemd *gmemd)
 {
@@ -19,26 +37,44 @@ static int run(struct gmemd *gmemd)
 
 	r = service_new(gmemd, &service);
 	if (r == 0)
+		r = log_watch(gmemd->base);
+	if (r == 0)
 		r = listeners_new(gmemd, &listeners);
-	if (r == 0) {
-		succession_finish(gmemd);
-		log_info("gmemd " GMEMD_VERSION " serves, kernel %s", gmemd->host.kernel_release);
-		service_ready(gmemd);
-		r = event_base_dispatch(gmemd->base);
-		service_stopping();
-	}
+	r = r < 0 ? start_failed("beginning to serve", r) : serve(gmemd, service);
 	succession_leave(gmemd);
 	listeners_free(listeners);
 	service_free(service);
-	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	return r;
+}
+
+static int start_and_run(struct config *config)
+{
+	struct gmemd gmemd;
+	int r;
+
+	r = privileges_give_up();
+	if (r < 0)
+		return start_failed("giving up capabilities", r);
+	r = runtime_directory_prepare(config);
+	if (r == 0)
+		r = gmemd_init(&gmemd, config);
+	if (r < 0)
+		return r;
+	r = run(&gmemd);
+	log_unwatch();
+	gmemd_clear(&gmemd);
+	return r;
 }
 
 int main(int argc, char **argv)
 {
 	struct config config;
-	struct gmemd gmemd;
-	int status;
+	int r = process_start(PROCESS_DAEMON);
 
+	if (r < 0) {
+		fprintf(stderr, "gmemd: error: /dev/null: %s\n", strerror(-r));
+		return EXIT_FAILURE;
+	}
 	switch (config_read(argc, argv, &config)) {
 	case CONFIG_EXIT:
 		return EXIT_SUCCESS;
@@ -48,9 +84,5 @@ int main(int argc, char **argv)
 		break;
 	}
 	log_open();
-	if (privileges_give_up() < 0 || gmemd_init(&gmemd, &config) < 0)
-		return EXIT_FAILURE;
-	status = run(&gmemd);
-	gmemd_clear(&gmemd);
-	return status;
+	return start_and_run(&config) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -14,7 +14,7 @@
 #include "protocol/packet.h"
 
 #define MAGIC   0x4b52414du /* "MARK" */
-#define VERSION 1
+#define VERSION 2
 
 static int map(int fd, struct marks **ret)
 {
@@ -22,10 +22,23 @@ static int map(int fd, struct marks **ret)
 
 	if (bytes == MAP_FAILED)
 		return -errno;
-	/* The kernel brings in no page for a process that is being killed. */
-	mlock(bytes, sizeof(struct marks));
+	/* The kernel brings in no page for a process that is being killed, and a packet whose copy
+	 * faults is lost. */
+	if (mlock(bytes, sizeof(struct marks)) < 0) {
+		int r = -errno;
+
+		munmap(bytes, sizeof(struct marks));
+		return r;
+	}
 	*ret = bytes;
 	return 0;
+}
+
+static uint64_t whole_pages(uint64_t size)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	return (size + page - 1) / page * page;
 }
 
 int marks_new(int *ret_fd, struct marks **ret)
@@ -34,7 +47,7 @@ int marks_new(int *ret_fd, struct marks **ret)
 	struct marks *marks = NULL;
 	int r;
 
-	r = memory_file_create_memfd("gmemd-marks", (uint64_t)sysconf(_SC_PAGESIZE), &fd);
+	r = memory_file_create_memfd("gmemd-marks", whole_pages(sizeof *marks), &fd);
 	if (r == 0)
 		r = map(fd, &marks);
 	if (r < 0)

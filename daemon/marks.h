@@ -2,7 +2,7 @@
 /*
  * Marks: what system calls have done that can't be asked for again.
  *
- * A packet that was sent or dropped, a trapped call that was received: a gmemd that is killed
+ * A packet that was received or sent, a trapped call that was received: a gmemd that is killed
  * within such a system call, or before its next instruction, could tell nobody. So the kernel
  * itself writes what came of it into memory that outlives gmemd, which it does before it lets the
  * process end of a signal.
@@ -14,22 +14,25 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "protocol/packet.h"
+
 /* Of the last packet. */
 struct packet_mark {
 	uint64_t peer;
-	uint64_t request;    /* that it is of, or answers; 0: none */
-	uint64_t ends_turn;  /* of an answer: the next thing is to drop the request */
-	struct mmsghdr call; /* see packet_send_marked() */
+	uint64_t request;    /* the packet's number, or that of the request it answers; 0: none */
+	uint64_t ends_turn;  /* of an answer: the packet that it answers is done with */
+	struct mmsghdr call; /* see packet_send_marked() and packet_receive_marked() */
 };
 
 struct marks {
 	uint32_t magic, version;
-	struct packet_mark sent;    /* an answer */
-	struct packet_mark dropped; /* a request that is done with */
+	struct packet_mark sent; /* an answer */
 	struct {
 		uint64_t vm; /* its number */
 		struct seccomp_notif notification;
 	} trap;
+	struct packet_mark received; /* a packet that is not done with */
+	char packet[PACKET_BYTES_MAX + 1];
 };
 
 /* In a memfd, which is the caller's. 0 or a negative errno. */

@@ -14,6 +14,7 @@
 #include "daemon/capacity.h"
 #include "daemon/commitment.h"
 #include "daemon/custody.h"
+#include "daemon/limit.h"
 #include "daemon/step.h"
 #include "daemon/vm_ledger.h"
 #include "kernel/cleanup.h"
@@ -38,9 +39,10 @@ static int memory_set_up(struct memory *memory, const char *name)
 	struct vm *vm = memory->vm;
 	int r;
 
-	r = user_charge(vm->registry->users, vm->process.uid, USER_MEMORIES, &memory->user);
+	r = owner_charge(vm->owner, OWNER_MEMORIES);
 	if (r < 0)
 		return r;
+	memory->owner = vm->owner;
 	if (name) {
 		memory->name = strdup(name);
 		if (!memory->name)
@@ -51,9 +53,8 @@ static int memory_set_up(struct memory *memory, const char *name)
 
 static void memory_unset(struct memory *memory)
 {
-	fd_close(memory->fd);
+	owner_give_back(memory->owner, OWNER_MEMORIES);
 	model_memory_unref(memory->model);
-	user_give_back(memory->user, USER_MEMORIES);
 	free(memory->name);
 	free(memory);
 }
@@ -107,8 +108,8 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
 	struct memory *memory;
 	int r;
 
-	if (vm->n_memories >= vm->registry->config->memories_per_vm)
-		return -EDQUOT;
+	if (vm->n_memories >= limit_value(vm->registry->config, LIMIT_MEMORIES_PER_VM))
+		return -E2BIG;
 	memory = calloc(1, sizeof *memory);
 	if (!memory)
 		return -ENOMEM;
@@ -133,14 +134,39 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
 	return 0;
 }
 
+static void memfd_name(const struct memory *memory, char ret[static 64])
+{
+	snprintf(ret, 64, "gmemd-memory-%" PRIu64, memory->id);
+}
+
+/* Whether the file is one that this memory can have. */
+static int check_file(const struct memory *memory, int fd)
+{
+	char name[64];
+	uint64_t size;
+	bool is;
+
+	memfd_name(memory, name);
+	is = memory->backing == BACKING_MEMFD ? memory_file_is_own_memfd(fd, name)
+					      : memory_file_is_guest_memfd(fd);
+	if (!is || memory_file_size(fd, &size) < 0 || size != memory->size)
+		return -EINVAL;
+	return 0;
+}
+
 static int memory_take_file(struct memory *memory, int consume_fd)
 {
+	struct registry *registry = memory->vm->registry;
 	int r = file_identity_of(consume_fd, &memory->file);
 
 	if (r < 0)
 		return r;
-	if (RB_INSERT(memory_file_tree, &memory->vm->registry->memory_files, memory))
+	if (RB_FIND(memory_file_tree, &registry->memory_files, memory))
 		return -EEXIST;
+	memory->pages = page_file_new(registry->bulk, memory->owner, consume_fd, memory->size);
+	if (!memory->pages)
+		return -ENOMEM;
+	RB_INSERT(memory_file_tree, &registry->memory_files, memory);
 	memory->fd = consume_fd;
 	memory->state = OBJECT_READY;
 	node_bind_file(memory->fd, memory->size, memory->node);
@@ -162,7 +188,7 @@ static int memory_take_new_file(struct memory *memory, int consume_fd)
 }
 
 int memory_recover(
-	struct vm *vm, const struct memory_record *record, int consume_fd, struct memory **ret)
+	struct vm *vm, const struct memory_request *request, int consume_fd, struct memory **ret)
 {
 	struct memory *memory = calloc(1, sizeof *memory);
 	uint64_t none;
@@ -171,14 +197,16 @@ int memory_recover(
 	if (!memory)
 		return -ENOMEM;
 	*memory = (struct memory){.vm = vm,
-		.id = record->id,
-		.size = record->size,
-		.backing = record->backing,
-		.flags = record->flags,
-		.node = record->node,
+		.id = request->id,
+		.size = request->size,
+		.backing = request->backing,
+		.flags = request->flags,
+		.node = request->node,
 		.fd = -1};
 	memory->node_budget = node_budget_of(memory);
-	r = memory_set_up(memory, /* name= */ NULL);
+	r = consume_fd >= 0 ? check_file(memory, consume_fd) : 0;
+	if (r == 0)
+		r = memory_set_up(memory, /* name= */ NULL);
 	if (r == 0 && memory_charge(memory, &none))
 		r = -ENOSPC;
 	if (r < 0) {
@@ -195,6 +223,18 @@ int memory_recover(
 	return r;
 }
 
+/* Its charge goes with it. */
+static void memory_drop_file(struct memory *memory)
+{
+	struct vm *vm = memory->vm;
+
+	RB_REMOVE(memory_file_tree, &vm->registry->memory_files, memory);
+	page_file_take_charge(memory->pages);
+	memory->owner = NULL;
+	custody_release(vm->registry->custody, CUSTODY_MEMORY, vm->number, memory->id, memory->fd,
+		page_file_closer(memory->pages));
+}
+
 struct memory *memory_free(struct memory *memory)
 {
 	struct vm *vm;
@@ -206,11 +246,8 @@ struct memory *memory_free(struct memory *memory)
 	vm_ledger_forget_memory(memory);
 	RB_REMOVE(memory_tree, &vm->memories, memory);
 	RB_REMOVE(memory_id_tree, &vm->registry->memories, memory);
-	if (memory->fd >= 0)
-		RB_REMOVE(memory_file_tree, &vm->registry->memory_files, memory);
-	/* Not before: where the keeper is found gone, the next is given all that is in the trees. */
-	if (memory->fd >= 0)
-		custody_drop(vm->registry->custody, CUSTODY_MEMORY, vm->number, memory->id);
+	if (memory->pages)
+		memory_drop_file(memory);
 	STEP("memory: dropped");
 	vm->n_memories--;
 	memory_give_back(memory);
@@ -220,37 +257,15 @@ struct memory *memory_free(struct memory *memory)
 
 int memory_adopt(struct memory *memory, int consume_fd)
 {
-	uint64_t size;
+	int r = check_file(memory, consume_fd);
 
-	if (!memory_file_is_guest_memfd(consume_fd))
-		return -EINVAL;
-	if (memory_file_size(consume_fd, &size) < 0 || size != memory->size)
-		return -EINVAL;
-	return memory_take_new_file(memory, consume_fd);
+	return r < 0 ? r : memory_take_new_file(memory, consume_fd);
 }
 
 void memory_take_model(struct memory *memory, struct model_memory *take_model, int take_fd)
 {
 	memory->model = take_model;
 	memory_take_new_file(memory, take_fd);
-}
-
-static void memfd_name(const struct memory *memory, char ret[static 64])
-{
-	snprintf(ret, 64, "gmemd-memory-%" PRIu64, memory->id);
-}
-
-int memory_adopt_memfd(struct memory *memory, int consume_fd)
-{
-	char name[64];
-	uint64_t size;
-
-	memfd_name(memory, name);
-	if (!memory_file_is_own_memfd(consume_fd, name))
-		return -EINVAL;
-	if (memory_file_size(consume_fd, &size) < 0 || size != memory->size)
-		return -EINVAL;
-	return memory_take_new_file(memory, consume_fd);
 }
 
 int memory_make_memfd(struct memory *memory)

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "daemon/node.h"
+#include "daemon/page_file.h"
 #include "daemon/record.h"
 #include "daemon/vm.h"
 #include "kernel/memory_file.h"
@@ -22,7 +23,7 @@ struct memory {
 	RB_ENTRY(memory) by_id;
 	RB_ENTRY(memory) by_file; /* of a ready one */
 	struct vm *vm;
-	struct user *user;
+	struct owner *owner;        /* its VM's; NULL: it is not charged yet */
 	struct budget *node_budget; /* its node's; NULL: it is charged to none */
 	uint64_t id;
 	char *name; /* NULL: none */
@@ -31,8 +32,9 @@ struct memory {
 	uint64_t flags;
 	int node; /* that its pages come from, or NODE_ANY */
 	enum object_state state;
-	int fd;            /* -1 while pending */
-	uint64_t resident; /* bytes of pages when they were last counted */
+	int fd;                  /* -1 while pending */
+	struct page_file *pages; /* has the fd; NULL while pending */
+	uint64_t resident;       /* bytes of pages when they were last counted */
 	struct file_identity file;
 	struct model_memory *model; /* with the model */
 	uint32_t record;            /* in its VM's ledger; 0: none */
@@ -54,29 +56,28 @@ struct memory_request {
 };
 
 /*
- * A pending memory of the VM, charged. -EDQUOT where its VM or user has too many; -ENOSPC where a
- * budget refuses, which is then *ret_refused with the bytes asked of it in *ret_bytes; -ENOMEM.
+ * A pending memory of the VM, charged. -E2BIG where the VM has too many, -EDQUOT where its user
+ * has; -ENOSPC where a budget refuses, which is then *ret_refused with the bytes asked of it in
+ * *ret_bytes; -ENOMEM.
  */
 int memory_new(struct vm *vm, const struct memory_request *request, struct memory **ret,
 	const struct budget **ret_refused, uint64_t *ret_bytes);
-/* One as a predecessor has left it, charged, but without its name. fd, which the keeper holds, is
- * consumed on success; -1 while it is pending. -ENOMEM, -EEXIST where another memory has this
- * file. */
+/* One as a predecessor has left it, with an id that no other has, charged, but without its name.
+ * fd, which the keeper holds, is consumed on success; -1 while it is pending. memory_adopt()'s
+ * errors, memory_new()'s. */
 int memory_recover(
-	struct vm *vm, const struct memory_record *record, int consume_fd, struct memory **ret);
+	struct vm *vm, const struct memory_request *request, int consume_fd, struct memory **ret);
 /* Gives the charge back and closes the file. No slot may use it. Takes NULL, returns NULL. */
 struct memory *memory_free(struct memory *memory);
 
 /*
- * Makes a pending guest_memfd ready with the file that the VMM created, which is consumed on
- * success. -EINVAL where it is no guest_memfd of this size, -EEXIST where gmemd has it already.
+ * Makes a pending memory ready with its file, which is consumed on success: a guest_memfd that the
+ * VMM created, or the memfd that an earlier gmemd made for it. -EINVAL where it is no such file of
+ * this size, -EEXIST where gmemd has it already.
  */
 int memory_adopt(struct memory *memory, int consume_fd);
 /* The same for the model's file and its memory, which are the memory's now. */
 void memory_take_model(struct memory *memory, struct model_memory *take_model, int take_fd);
-/* Makes a pending memfd ready with the file that an earlier gmemd made for it, which is consumed on
- * success. Errors are memory_adopt()'s. */
-int memory_adopt_memfd(struct memory *memory, int consume_fd);
 /* Makes a pending memfd ready. */
 int memory_make_memfd(struct memory *memory);
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocol/json.h"
+
 int owed_place_add(struct owed_place *place, uint32_t record)
 {
 	uint32_t *records = reallocarray(place->records, place->count + 1, sizeof *records);
@@ -36,6 +38,23 @@ static int inherited_answer_compare(struct inherited_answer *a, struct inherited
 }
 
 RB_GENERATE_LOCAL(inherited_answer_tree, inherited_answer, in_tree, inherited_answer_compare)
+
+struct inherited_answer *inherited_answer_new(const struct owed *owed)
+{
+	struct inherited_answer *answer = calloc(1, sizeof *answer);
+	char *text = malloc(owed->length + 1);
+
+	if (!answer || !text) {
+		free(answer);
+		free(text);
+		return NULL;
+	}
+	memcpy(text, owed->text, owed->length);
+	text[owed->length] = '\0';
+	answer->owed = *owed;
+	answer->owed.text = answer->text = text;
+	return answer;
+}
 
 static struct inherited_answer *answer_of(
 	struct inherited_answer_tree *tree, const struct owed_record *record)
@@ -72,16 +91,28 @@ int inherited_answer_add(
 	if (record->part == 0)
 		answer->owed.when = record->when;
 	if (end > answer->owed.length) {
-		text = realloc(answer->text, end);
+		text = realloc(answer->text, end + 1);
 		if (!text)
 			return -ENOMEM;
-		memset(text + answer->owed.length, 0, end - answer->owed.length);
+		memset(text + answer->owed.length, 0, end + 1 - answer->owed.length);
 		answer->owed.text = answer->text = text;
 		answer->owed.length = end;
 	}
 	if (record->length > 0)
 		memcpy(answer->text + at, record->bytes, record->length);
 	return 0;
+}
+
+bool inherited_answer_is_whole(const struct inherited_answer *answer)
+{
+	struct json_object *message;
+	const char *why;
+
+	if (answer->owed.length == 0)
+		return true;
+	message = json_parse(answer->owed.text, answer->owed.length, &why);
+	json_unref(message);
+	return message;
 }
 
 void inherited_answers_take(

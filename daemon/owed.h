@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,7 +22,8 @@ enum owed_when {
 	OWED_IN_TURN,
 	OWED_LATER_PENDING, /* out of turn, of a packet that may wait still */
 	OWED_LATER,
-	OWED_DONE, /* in turn, and what it tells is known to be committed */
+	OWED_DONE,   /* in turn, and what it tells is known to be committed */
+	OWED_PACKET, /* all answers to it: the text is the packet itself, the object its fault */
 };
 
 struct owed {
@@ -57,9 +59,13 @@ struct inherited_answer {
 RB_HEAD(inherited_answer_tree, inherited_answer);
 STAILQ_HEAD(inherited_answers, inherited_answer);
 
+/* Of what is owed, with a copy of its text and no place. NULL without memory. */
+struct inherited_answer *inherited_answer_new(const struct owed *owed);
 /* Adds what the record at that index has of an answer. -ENOMEM. */
 int inherited_answer_add(
 	struct inherited_answer_tree *tree, const struct owed_record *record, uint32_t index);
+/* Whether it can be sent: what a ledger has of it may be less than all. */
+bool inherited_answer_is_whole(const struct inherited_answer *answer);
 /* Moves those to a peer to the list, by turn and order. */
 void inherited_answers_take(
 	struct inherited_answer_tree *tree, uint64_t peer, struct inherited_answers *list);

@@ -6,36 +6,16 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 
 #include "daemon/custody.h"
 #include "daemon/deferral.h"
 #include "daemon/dispatch.h"
-#include "daemon/log.h"
+#include "daemon/outbox.h"
 #include "daemon/step.h"
+#include "daemon/unit.h"
 #include "kernel/cleanup.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
-
-/* Events that wait for a slow peer, at most; what comes then is dropped and shows as a gap in its
- * sequence. */
-#define EVENTS_WAITING_MAX 64
-
-/* How long a peer rests where its answer finds too many fds on their way: nothing tells when that
- * changes. */
-static const struct timeval rest = {.tv_usec = 100 * 1000};
-
-enum packet_kind { PACKET_EVENT, PACKET_ANSWER, PACKET_LATER };
-
-struct outgoing {
-	TAILQ_ENTRY(outgoing) link;
-	enum packet_kind kind;
-	struct later later;
-	struct fd_list fds;
-	size_t length;
-	char bytes[];
-};
 
 struct peer {
 	TAILQ_ENTRY(peer) link;
@@ -43,23 +23,16 @@ struct peer {
 	struct gmemd *gmemd;
 	struct peer_entry entry;
 	int fd;
-	struct user *user;
 	struct caller caller;
 	struct subscriber subscriber;
 	bool subscribed;
-	struct event *readable, *writable, *rested;
-	TAILQ_HEAD(, outgoing) queue;
-	unsigned n_queued;
+	bool ended; /* has sent its last, and has files to receive */
+	struct event *readable;
+	struct outbox outbox;
 };
 
-static void outgoing_free(struct peer *peer, struct outgoing *outgoing)
-{
-	TAILQ_REMOVE(&peer->queue, outgoing, link);
-	peer->n_queued--;
-	turn_forget_later(&peer->caller.turn, &outgoing->later);
-	fd_list_close(&outgoing->fds);
-	free(outgoing);
-}
+#define PEER_OF_CALLER(member) ((struct peer *)((char *)(member)-offsetof(struct peer, caller)))
+#define PEER_OF_OUTBOX(member) ((struct peer *)((char *)(member)-offsetof(struct peer, outbox)))
 
 /* What of it would outlive gmemd goes with it. */
 static void forget(struct peer *peer)
@@ -79,18 +52,13 @@ static void peer_free(struct peer *peer)
 	deferrals_abandon(&peer->caller);
 	if (peer->subscribed)
 		events_unsubscribe(&peer->gmemd->events, &peer->subscriber);
-	while (!TAILQ_EMPTY(&peer->queue))
-		outgoing_free(peer, TAILQ_FIRST(&peer->queue));
+	outbox_clear(&peer->outbox);
 	forget(peer);
 	if (peer->readable)
 		event_free(peer->readable);
-	if (peer->writable)
-		event_free(peer->writable);
-	if (peer->rested)
-		event_free(peer->rested);
 	process_release(&peer->caller.process);
 	fd_close(peer->fd);
-	user_give_back(peer->user, USER_PEERS);
+	owner_give_back(peer->caller.owner, OWNER_PEERS);
 	free(peer);
 }
 
@@ -98,82 +66,6 @@ void peers_free(struct peer_list *list)
 {
 	while (!TAILQ_EMPTY(list))
 		peer_free(TAILQ_FIRST(list));
-}
-
-/* r: why nothing could be sent. Until it can, the peer is not read. */
-static void wait_to_send(struct peer *peer, int r)
-{
-	event_del(peer->readable);
-	if (r == -ETOOMANYREFS) {
-		event_del(peer->writable);
-		event_add(peer->rested, &rest);
-	} else {
-		event_add(peer->writable, NULL);
-	}
-}
-
-/* Takes the fds and what is later on success. */
-static int queue(struct peer *peer, enum packet_kind kind, const char *bytes, size_t length,
-	struct fd_list *fds, struct later *later)
-{
-	struct outgoing *outgoing = malloc(sizeof *outgoing + length);
-
-	if (!outgoing)
-		return -ENOMEM;
-	memcpy(outgoing->bytes, bytes, length);
-	outgoing->length = length;
-	outgoing->fds = *fds;
-	fds->count = 0;
-	outgoing->kind = kind;
-	outgoing->later = later ? *later : (struct later){.request = 0};
-	if (later)
-		later->place = (struct owed_place){.count = 0};
-	TAILQ_INSERT_TAIL(&peer->queue, outgoing, link);
-	peer->n_queued++;
-	return 0;
-}
-
-static int send_now(struct peer *peer, enum packet_kind kind, const char *bytes, size_t length,
-	const struct fd_list *fds, struct later *later)
-{
-	struct turn *turn = &peer->caller.turn;
-	int r;
-
-	if (kind == PACKET_EVENT)
-		r = packet_send(peer->fd, MSG_DONTWAIT, bytes, length, fds->fds, fds->count);
-	else
-		r = turn_send(turn, kind == PACKET_LATER ? later : NULL, bytes, length, fds);
-	if (r < 0)
-		return r;
-	if (kind == PACKET_ANSWER)
-		turn_end(turn);
-	return 0;
-}
-
-/* Sends now or queues, and takes the fds and what is later then. later: of PACKET_LATER. */
-static int send_or_queue(struct peer *peer, enum packet_kind kind, const char *bytes, size_t length,
-	struct fd_list *fds, struct later *later)
-{
-	int r = -EAGAIN;
-
-	if (TAILQ_EMPTY(&peer->queue))
-		r = send_now(peer, kind, bytes, length, fds, later);
-	if (r != -EAGAIN && r != -ETOOMANYREFS)
-		return r;
-	wait_to_send(peer, r);
-	return queue(peer, kind, bytes, length, fds, later);
-}
-
-/* The same. The fds are closed or taken. */
-static int peer_send(struct peer *peer, enum packet_kind kind, struct json_object *message,
-	struct fd_list *fds, struct later *later)
-{
-	size_t length;
-	const char *bytes = json_print(message, &length);
-	int r = bytes ? send_or_queue(peer, kind, bytes, length, fds, later) : -ENOMEM;
-
-	fd_list_close(fds);
-	return r;
 }
 
 /* What a successor must know of it, where that has changed. */
@@ -190,60 +82,75 @@ static void note(struct peer *peer)
 	peer_ledger_note(peer->gmemd->peer_ledger, entry);
 }
 
-static int serve_packet(struct peer *peer, struct packet *packet)
+static int serve_packet(struct peer *peer, const struct packet_bytes *packet)
 {
+	struct turn *turn = &peer->caller.turn;
 	struct json_object *answer;
 	struct fd_list fds;
 	int r = 0;
 
 	answer = dispatch_packet(peer->gmemd, &peer->caller, packet, &fds);
-	fd_list_close(&packet->fds);
 	note(peer);
 	if (answer)
-		r = peer_send(peer, PACKET_ANSWER, answer, &fds, NULL);
+		r = outbox_answer(&peer->outbox, answer, &fds);
 	else if (peer->caller.held == 0)
-		turn_end(&peer->caller.turn);
+		turn_end(turn);
+	turn_suspend(turn);
 	json_unref(answer);
 	return r;
 }
 
-#define PEER_OF_CALLER(member) ((struct peer *)((char *)(member)-offsetof(struct peer, caller)))
+static void read_on(struct peer *peer)
+{
+	event_add(peer->readable, NULL);
+	/* It is in no queue that could be polled. */
+	if (turn_has_packet(&peer->caller.turn))
+		event_active(peer->readable, EV_READ, 0);
+}
 
 /* It is read while it has been sent all that there was, and no answer is awaited. */
 static void go_on(struct caller *caller)
 {
 	struct peer *peer = PEER_OF_CALLER(caller);
+	bool sent = outbox_is_empty(&peer->outbox);
 
-	if (caller->held == 0 && TAILQ_EMPTY(&peer->queue))
+	if (caller->held == 0 && sent)
 		turn_end(&caller->turn);
-	if (caller->held > 0 || !TAILQ_EMPTY(&peer->queue))
+	if (caller->held > 0 || !sent || peer->ended)
 		event_del(peer->readable);
 	else
-		event_add(peer->readable, NULL);
+		read_on(peer);
 }
 
 /* A peer that can't be sent to is found out when it is next read or written. */
 static void send_later_answer(struct caller *caller, struct json_object *message,
 	struct fd_list *take_fds, struct later *take_later)
 {
-	enum packet_kind kind = take_later ? PACKET_LATER : PACKET_ANSWER;
+	struct outbox *outbox = &PEER_OF_CALLER(caller)->outbox;
 
-	peer_send(PEER_OF_CALLER(caller), kind, message, take_fds, take_later);
+	if (take_later)
+		outbox_answer_later(outbox, message, take_fds, take_later);
+	else
+		outbox_answer(outbox, message, take_fds);
 }
 
 static void notify(struct caller *caller, struct json_object *message)
 {
-	struct peer *peer = PEER_OF_CALLER(caller);
-	struct fd_list none = {.count = 0};
+	outbox_notify(&PEER_OF_CALLER(caller)->outbox, message);
+}
 
-	if (peer->n_queued < EVENTS_WAITING_MAX)
-		peer_send(peer, PACKET_EVENT, message, &none, NULL);
+/* It has ended. Files that it has not received stay counted for as long as it leaves them there. */
+static void end(struct peer *peer)
+{
+	peer->ended = true;
+	if (!outbox_is_empty(&peer->outbox) || !outbox_awaits_receipt(&peer->outbox))
+		peer_free(peer);
 }
 
 static void readable(evutil_socket_t fd, short what, void *context)
 {
-	static struct packet packet; /* there is one loop, and it serves one packet at a time */
 	struct peer *peer = context;
+	struct packet_bytes packet;
 	int r;
 
 	(void)fd;
@@ -252,43 +159,29 @@ static void readable(evutil_socket_t fd, short what, void *context)
 	if (r == 0)
 		r = serve_packet(peer, &packet);
 	if (r < 0 && r != -EAGAIN)
-		peer_free(peer);
+		end(peer);
 	else
 		go_on(&peer->caller);
 }
 
-static int flush(struct peer *peer)
+static void stop_reading(struct outbox *outbox)
 {
-	struct outgoing *outgoing;
-	int r;
-
-	while ((outgoing = TAILQ_FIRST(&peer->queue))) {
-		r = send_now(peer, outgoing->kind, outgoing->bytes, outgoing->length,
-			&outgoing->fds, &outgoing->later);
-		if (r < 0)
-			return r;
-		outgoing_free(peer, outgoing);
-	}
-	return 0;
+	event_del(PEER_OF_OUTBOX(outbox)->readable);
 }
 
-static void writable(evutil_socket_t fd, short what, void *context)
+static void all_sent(struct outbox *outbox)
 {
-	struct peer *peer = context;
-	int r = flush(peer);
+	struct peer *peer = PEER_OF_OUTBOX(outbox);
 
-	(void)fd;
-	(void)what;
-	if (r == -EAGAIN || r == -ETOOMANYREFS) {
-		wait_to_send(peer, r);
-		return;
-	}
-	if (r < 0) {
-		peer_free(peer);
-		return;
-	}
-	event_del(peer->writable);
-	go_on(&peer->caller);
+	if (peer->ended)
+		end(peer);
+	else
+		go_on(&peer->caller);
+}
+
+static void can_not_send(struct outbox *outbox)
+{
+	end(PEER_OF_OUTBOX(outbox));
 }
 
 #define PEER_OF(member_pointer)                                                                    \
@@ -299,18 +192,16 @@ static bool sees(const struct subscriber *subscriber, const struct vm *vm)
 	return caller_sees_vm(&PEER_OF(subscriber)->caller, vm);
 }
 
-/* A peer that can't be sent to is found out when it is next read or written. */
 static void deliver(struct subscriber *subscriber, struct json_object *params)
 {
 	struct peer *peer = PEER_OF(subscriber);
-	struct fd_list none = {.count = 0};
 	struct json_object *message;
 
 	note(peer);
-	if (peer->n_queued >= EVENTS_WAITING_MAX)
+	if (outbox_is_full(&peer->outbox))
 		return;
 	message = message_notification("event", json_ref(params));
-	peer_send(peer, PACKET_EVENT, message, &none, NULL);
+	outbox_notify(&peer->outbox, message);
 	json_unref(message);
 }
 
@@ -330,6 +221,37 @@ static void set_up_caller(struct peer *peer)
 	peer->subscriber.deliver = deliver;
 }
 
+static int find_owner(struct peer *peer, struct owner **ret)
+{
+	const struct process *process = &peer->caller.process;
+	const struct vm *vm = registry_vm_of_process(&peer->gmemd->registry, process);
+	struct owner_name name = {.uid = process->uid};
+
+	if (peer->entry.access == ACCESS_OPERATOR) {
+		name.kind = OWNER_IS_OPERATOR;
+	} else if (vm) {
+		*ret = owner_ref(vm->owner);
+		return 0;
+	} else {
+		unit_of_process(process, name.unit);
+	}
+	return owner_get(peer->gmemd->owners, &name, ret);
+}
+
+static int charge_owner(struct peer *peer)
+{
+	struct owner *owner;
+	int r = find_owner(peer, &owner);
+
+	if (r < 0)
+		return r;
+	r = owner_charge(owner, OWNER_PEERS);
+	if (r == 0)
+		peer->caller.owner = owner;
+	owner_unref(owner); /* the charge has it */
+	return r;
+}
+
 static int peer_set_up(struct peer *peer)
 {
 	struct event_base *base = peer->gmemd->base;
@@ -338,17 +260,28 @@ static int peer_set_up(struct peer *peer)
 	r = process_of_socket(peer->fd, &peer->caller.process);
 	if (r < 0)
 		return r;
-	r = user_charge(peer->gmemd->users, peer->caller.process.uid, USER_PEERS, &peer->user);
+	r = charge_owner(peer);
 	if (r < 0)
 		return r;
 	set_up_caller(peer);
 	peer->readable = event_new(base, peer->fd, EV_READ | EV_PERSIST, readable, peer);
-	peer->writable = event_new(base, peer->fd, EV_WRITE | EV_PERSIST, writable, peer);
-	peer->rested = event_new(base, -1, 0, writable, peer);
-	if (!peer->readable || !peer->writable || !peer->rested ||
+	peer->outbox.uid = peer->caller.process.uid;
+	if (outbox_init(&peer->outbox, peer->fd) < 0 || !peer->readable ||
 		event_add(peer->readable, NULL) < 0)
 		return -ENOMEM;
 	return 0;
+}
+
+/* What can be cleared at any time from then on. */
+static void set_up_outbox(struct peer *peer)
+{
+	peer->outbox = (struct outbox){.gmemd = peer->gmemd,
+		.turn = &peer->caller.turn,
+		.blocked = stop_reading,
+		.drained = all_sent,
+		.failed = can_not_send};
+	TAILQ_INIT(&peer->outbox.waiting);
+	in_flight_begin(&peer->outbox.in_flight, peer->fd);
 }
 
 static int peer_make(struct gmemd *gmemd, struct peer_list *list, const struct peer_entry *entry,
@@ -368,7 +301,7 @@ static int peer_make(struct gmemd *gmemd, struct peer_list *list, const struct p
 	peer->caller.process.pidfd = -1;
 	STAILQ_INIT(&peer->caller.turn.inherited);
 	STAILQ_INIT(&peer->caller.turn.inherited_later);
-	TAILQ_INIT(&peer->queue);
+	set_up_outbox(peer);
 	TAILQ_INSERT_TAIL(list, peer, link);
 	r = peer_set_up(peer);
 	if (r < 0)
@@ -404,19 +337,16 @@ int peer_recover(
 	return 0;
 }
 
-/* A peer that can't be sent to is found out when it is next read or written. */
 static void answer_inherited(struct peer *peer)
 {
 	struct turn *turn = &peer->caller.turn;
-	struct fd_list none = {.count = 0};
 	struct inherited_answer *answer;
 
 	while (turn_take_later(turn, &answer)) {
 		struct later later = {answer->owed.request, answer->place};
 
 		answer->place = (struct owed_place){.count = 0};
-		send_or_queue(
-			peer, PACKET_LATER, answer->owed.text, answer->owed.length, &none, &later);
+		outbox_answer_text(&peer->outbox, answer->owed.text, answer->owed.length, &later);
 		STEP("recovery of a connection: later answer sent");
 		turn_forget_later(turn, &later);
 		inherited_answer_free(answer);
@@ -427,15 +357,8 @@ void peers_answer_inherited(const struct peer_list *list)
 {
 	struct peer *peer;
 
-	TAILQ_FOREACH (peer, list, link)
+	TAILQ_FOREACH (peer, list, link) {
 		answer_inherited(peer);
-}
-
-void peers_put(const struct peer_list *list)
-{
-	const struct peer *peer;
-
-	TAILQ_FOREACH (peer, list, link)
-		custody_put_one(
-			peer->gmemd->custody, CUSTODY_PEER, peer->entry.number, 0, peer->fd);
+		go_on(&peer->caller);
+	}
 }

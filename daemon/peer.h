@@ -27,6 +27,4 @@ int peer_recover(struct gmemd *gmemd, struct peer_list *list, const struct peer_
 	int consume_fd);
 /* What a predecessor owed out of turn: once all that it had are on the list. */
 void peers_answer_inherited(const struct peer_list *list);
-/* To a keeper that has nothing yet. */
-void peers_put(const struct peer_list *list);
 void peers_free(struct peer_list *list);

@@ -82,7 +82,7 @@ static const struct owed_record *owed_at(const struct peer_ledger *ledger, uint3
 	const struct owed_record *record =
 		record_at(ledger->ledger, index, RECORD_OWED, sizeof *record);
 
-	return record && record->length <= sizeof record->bytes ? record : NULL;
+	return record && owed_record_fits(record) ? record : NULL;
 }
 
 /* What a predecessor owed */
@@ -108,8 +108,9 @@ bool peer_ledger_next_peer(
 
 	for (index = *position; index < ledger_end(ledger->ledger); index++) {
 		record = record_at(ledger->ledger, index, RECORD_PEER, sizeof *record);
-		if (record)
+		if (record && peer_record_fits(record))
 			break;
+		record = NULL;
 	}
 	*position = index + 1;
 	if (!record)

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define PEER_RECORD_SIZE 256
@@ -43,3 +44,7 @@ struct owed_record {
 
 _Static_assert(sizeof(struct peer_record) <= PEER_RECORD_SIZE, "record");
 _Static_assert(sizeof(struct owed_record) == PEER_RECORD_SIZE, "record");
+
+/* Whether a gmemd can have written it: of one that has not, nothing is believed. */
+bool peer_record_fits(const struct peer_record *record);
+bool owed_record_fits(const struct owed_record *record);

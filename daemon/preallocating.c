@@ -90,7 +90,7 @@ static void counted(struct bulk_job *job)
 	} else {
 		result = json_new_object();
 		json_add_uint(result, "allocated", ending->result.allocated);
-		json_add_uint(result, "resident", job->ranges[0].resident);
+		json_add_uint(result, "resident", job->parts[0].resident);
 		if (ending->result.outcome == PREALLOCATION_CANCELLED)
 			json_add_bool(result, "cancelled", true);
 		deferral_answer(ending->deferral, result);
@@ -105,14 +105,14 @@ static void done(void *context, const struct preallocation_result *result)
 	struct gmemd *gmemd = one->gmemd;
 	struct memory *memory = registry_memory(&gmemd->registry, one->memory);
 	struct ending *ending = malloc(sizeof *ending);
-	struct bulk_job *job = bulk_job_new(1);
+	struct bulk_job *job = memory ? bulk_job_new(memory->vm->owner, 1) : NULL;
 	struct rpc_error error = {.code = RPC_OK};
 	struct deferral *deferral = one->deferral;
 
 	deferral_ending(deferral);
 	if (memory && ending && job) {
 		*ending = (struct ending){deferral, *result, one->size};
-		bulk_job_add(job, BULK_COUNT, memory->fd, 0, memory->size);
+		bulk_job_add(job, BULK_COUNT, memory->pages, 0, memory->size);
 		job->done = counted;
 		job->context = ending;
 		forget(one);
@@ -150,15 +150,35 @@ static void peer_gone(void *context)
 
 /* Its beginning */
 
-static int check_room(struct request *request, const struct memory *memory, const char *token)
+static int check_room(struct request *request, const struct memory *memory)
 {
+	const struct config *config = &request->gmemd->config;
 	const struct preallocating *one;
 	unsigned all = 0, of_vm = 0, of_user = 0;
+	enum limit limit;
 
 	TAILQ_FOREACH (one, &request->gmemd->preallocating, link) {
 		all++;
 		of_vm += one->vm == memory->vm->number;
 		of_user += one->uid == request->caller->process.uid;
+	}
+	if (of_vm >= config->preallocations_per_vm)
+		limit = LIMIT_PREALLOCATIONS_PER_VM;
+	else if (of_user >= config->preallocations_per_user)
+		limit = LIMIT_PREALLOCATIONS_PER_USER;
+	else if (all >= config->preallocations_on_host)
+		limit = LIMIT_PREALLOCATIONS_ON_HOST;
+	else
+		return 0;
+	return request_limit_error(
+		request, limit, "As many preallocations are under way as there may be");
+}
+
+static int check_token(struct request *request, const char *token)
+{
+	const struct preallocating *one;
+
+	TAILQ_FOREACH (one, &request->gmemd->preallocating, link) {
 		if (!token || !one->token || one->uid != request->caller->process.uid ||
 			strcmp(one->token, token) != 0)
 			continue;
@@ -166,11 +186,7 @@ static int check_room(struct request *request, const struct memory *memory, cons
 		rpc_error_detail_string(&request->error, "token", token);
 		return request->error.code;
 	}
-	if (of_vm < PREALLOCATIONS_PER_VM && of_user < PREALLOCATIONS_PER_USER &&
-		all < PREALLOCATIONS_ON_HOST)
-		return 0;
-	return rpc_error_busy(
-		&request->error, "As many preallocations are under way as there may be", 0);
+	return 0;
 }
 
 static int start_error(struct request *request, int r)
@@ -260,7 +276,9 @@ int preallocating_start(
 	struct preallocating *one;
 	int r;
 
-	r = check_room(request, memory, parameters->token);
+	r = check_token(request, parameters->token);
+	if (r == 0)
+		r = check_room(request, memory);
 	if (r < 0)
 		return r;
 	one = new_one(request, memory, size);

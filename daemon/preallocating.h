@@ -9,11 +9,6 @@
 
 #include "daemon/handler.h"
 
-/* At once. */
-#define PREALLOCATIONS_PER_VM   8
-#define PREALLOCATIONS_PER_USER 32
-#define PREALLOCATIONS_ON_HOST  64
-
 /* Starts one of a checked range, and defers the request: REQUEST_DEFERRED, or an error's code. */
 int preallocating_start(
 	struct request *request, struct memory *memory, uint64_t offset, uint64_t size);

@@ -17,6 +17,7 @@
 #include "daemon/recovery_content.h"
 #include "daemon/release.h"
 #include "daemon/step.h"
+#include "daemon/vm_check.h"
 #include "daemon/vm_ledger.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
@@ -148,41 +149,95 @@ static int open_mailbox(struct inheritance *inheritance, uint64_t number, struct
 static int take_files(struct inheritance *inheritance, struct vm_recovery *recovery)
 {
 	uint64_t number = recovery->record->number;
-	int r = open_mailbox(inheritance, number, &recovery->mailbox);
+	int r;
 
+	recovery->pidfd = inheritance_take(inheritance, CUSTODY_VM_PROCESS, number, 0);
+	if (recovery->pidfd < 0)
+		return -ENOENT;
+	r = open_mailbox(inheritance, number, &recovery->mailbox);
 	if (r < 0)
 		return r;
-	recovery->listener = -1;
 	if (recovery->record->flags & RECORD_VM_LISTENER)
 		recovery->listener = inheritance_take(inheritance, CUSTODY_VM_GATE, number, 0);
 	recovery->frames = inheritance_take(inheritance, CUSTODY_VM_FRAMES, number, 0);
 	return 0;
 }
 
-static int make_vm(struct gmemd *gmemd, const struct ledger *ledger,
-	struct inheritance *inheritance, struct vm **ret)
+static int refused(const struct vm_record *record, const char *what, const char *must)
 {
-	cleanup_fd int pidfd = -1;
-	char name[NAME_BYTES_MAX + 1];
-	union record record;
-	struct vm_recovery recovery = {.record = &record.vm, .name = name};
-	int r;
+	log_warning("VM vm-%" PRIu64 ": its ledger is refused: %s must be %s", record->number, what,
+		must);
+	return -EBADMSG;
+}
 
-	if (!record_at(ledger, 0, RECORD_VM, &record) || record.vm.type >= VM_TYPES_MAX)
+/* What the record has and a request has not. */
+static const char *record_fault(
+	const struct registry *registry, const struct vm_record *record, uint64_t number)
+{
+	if (record->number != number || !registry_has_had_id(registry, number))
+		return "number";
+	if (record->state > VM_RELEASED)
+		return "state";
+	if (record->gate > VM_GATE_LOST)
+		return "gate";
+	return record->generation == UINT32_MAX ? "generation" : NULL;
+}
+
+static int check_record(struct registry *registry, const struct vm_record *record, uint64_t number,
+	const char *name)
+{
+	const struct vm_open_parameters told = {
+		.name = name,
+		.commit_limit = record->commit_limit,
+		.initial_state = record->flags & RECORD_VM_INITIALLY_PRIVATE ? INITIAL_STATE_PRIVATE
+									     : INITIAL_STATE_SHARED,
+	};
+	const char *what = record_fault(registry, record, number);
+	struct vm_fault fault;
+
+	if (what)
+		return refused(record, what, "what a VM can have");
+	if (vm_check_told(registry, &told, record->type, &fault) < 0)
+		return refused(record, fault.param, fault.expected);
+	if (record->state != VM_RELEASED && vm_name_conflict(registry, record->uid, name, NULL))
+		return refused(record, "name", "no other VM's of the user");
+	return 0;
+}
+
+static int read_record(struct registry *registry, const struct ledger *ledger, uint64_t number,
+	union record *record, char name[static NAME_BYTES_MAX + 1])
+{
+	if (!record_at(ledger, 0, RECORD_VM, record))
 		return -EBADMSG;
-	if (record.vm.flags & RECORD_VM_UNFINISHED)
+	if (record->vm.flags & RECORD_VM_UNFINISHED)
 		return -ECANCELED;
 	record_read_name(ledger, 0, name);
-	recovery.pidfd = pidfd =
-		inheritance_take(inheritance, CUSTODY_VM_PROCESS, record.vm.number, 0);
-	if (pidfd < 0)
-		return -ENOENT;
-	r = take_files(inheritance, &recovery);
+	return check_record(registry, &record->vm, number, name);
+}
+
+static int make_vm(struct gmemd *gmemd, const struct ledger *ledger, uint64_t number,
+	struct inheritance *inheritance, struct vm **ret)
+{
+	char name[NAME_BYTES_MAX + 1], unit[NAME_BYTES_MAX + 1];
+	union record record;
+	struct vm_recovery recovery = {.record = &record.vm,
+		.name = name,
+		.unit = unit,
+		.pidfd = -1,
+		.listener = -1,
+		.frames = -1};
+	int r;
+
+	r = read_record(&gmemd->registry, ledger, number, &record, name);
 	if (r < 0)
 		return r;
-	r = vm_recover(&gmemd->registry, &recovery, ret);
+	record_read_unit(ledger, unit);
+	r = take_files(inheritance, &recovery);
+	if (r == 0)
+		r = vm_recover(&gmemd->registry, &recovery, ret);
 	if (r < 0) {
 		mailbox_free(recovery.mailbox);
+		fd_close(recovery.pidfd);
 		fd_close(recovery.listener);
 		fd_close(recovery.frames);
 		return r;
@@ -192,13 +247,13 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger,
 }
 
 /* The ledger is the VM's from then on where it is NULL. */
-static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, struct inheritance *inheritance,
-	struct recovered *recovered)
+static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, uint64_t number,
+	struct inheritance *inheritance, struct recovered *recovered)
 {
 	struct vm *vm;
 	int r;
 
-	r = make_vm(gmemd, *ledger, inheritance, &vm);
+	r = make_vm(gmemd, *ledger, number, inheritance, &vm);
 	if (r < 0)
 		return r;
 	STEP("recovery of a VM: made");
@@ -231,8 +286,7 @@ static void drop_vm(struct custody *custody, uint64_t number)
 		custody_drop(custody, kind, number, 0);
 }
 
-static void recover_all(
-	struct gmemd *gmemd, struct inheritance *inheritance, struct recovered *recovered)
+void recover_vms(struct gmemd *gmemd, struct inheritance *inheritance)
 {
 	const struct keeper_id *id;
 	size_t position = 0;
@@ -248,7 +302,7 @@ static void recover_all(
 		if (r < 0)
 			fd_close(fd);
 		else
-			r = recover_vm(gmemd, &ledger, inheritance, recovered);
+			r = recover_vm(gmemd, &ledger, id->owner, inheritance, &gmemd->recovered);
 		/* Who asked for one that was not finished asks again. */
 		if (r < 0 && r != -ECANCELED)
 			log_warning("VM vm-%" PRIu64 " could not be taken over: %s", id->owner,
@@ -257,31 +311,6 @@ static void recover_all(
 			drop_vm(gmemd->custody, id->owner);
 		ledger_free(ledger);
 	}
-}
-
-void recovery_put_vms(struct gmemd *gmemd)
-{
-	struct custody *custody = gmemd->registry.custody;
-	struct memory *memory;
-	struct vm *vm;
-
-	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms) {
-		RB_FOREACH (memory, memory_tree, &vm->memories) {
-			if (memory->fd >= 0)
-				custody_put_one(custody, CUSTODY_MEMORY, vm->number, memory->id,
-					memory->fd);
-		}
-		vm_put(vm); /* the last: where its ledger is, all else is */
-	}
-}
-
-void recover_vms(struct gmemd *gmemd, struct inheritance *inheritance)
-{
-	struct custody *custody = gmemd->custody;
-
-	custody_hold(custody, true);
-	recover_all(gmemd, inheritance, &gmemd->recovered);
-	custody_hold(custody, false);
 }
 
 /* What the predecessor was amid: pages that were to go. */

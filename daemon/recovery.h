@@ -16,6 +16,3 @@ void recover_vms(struct gmemd *gmemd, struct inheritance *inheritance);
 /* Releases the VMs whose processes have ended meanwhile, and what was being released: once those
  * are there who are to be told. */
 void recovery_finish(struct gmemd *gmemd);
-
-/* Puts all VMs to the keeper: a custody_put_all. */
-void recovery_put_vms(struct gmemd *gmemd);

@@ -106,7 +106,7 @@ static void memory_released(struct bulk_job *job)
 
 int release_memory(struct request *request, struct memory *memory)
 {
-	struct bulk_job *job = bulk_job_new(1);
+	struct bulk_job *job = bulk_job_new(request->caller->owner, 1);
 	struct release *release = new_release(request, job, memory_released);
 
 	if (!release) {
@@ -118,7 +118,7 @@ int release_memory(struct request *request, struct memory *memory)
 	memory->state = OBJECT_CLOSING;
 	STEP("memory.close: begun");
 	preallocating_stop_memory(request->gmemd, memory);
-	bulk_job_add(job, BULK_PUNCH, memory->fd, 0, memory->size);
+	bulk_job_add(job, BULK_PUNCH, memory->pages, 0, memory->size);
 	if (!bulk_do(request->gmemd->bulk, job))
 		return wait_for(request, release);
 	json_add_uint(request->result, "released", count_released(release, job));
@@ -142,7 +142,7 @@ static void add_reclaimed(
 	struct json_object *result, const struct release *release, const struct bulk_job *job)
 {
 	json_add_uint(result, "reclaimed", count_released(release, job));
-	json_add_uint(result, "resident", job->ranges[job->count - 1].resident);
+	json_add_uint(result, "resident", job->parts[job->count - 1].resident);
 }
 
 static void ranges_reclaimed(struct bulk_job *job)
@@ -159,11 +159,22 @@ static void ranges_reclaimed(struct bulk_job *job)
 	free(release);
 }
 
-/* The last range counts what is left. */
+/* The last part counts what is left. */
+static struct bulk_job *job_of_ranges(struct request *request, const struct memory *memory,
+	const struct file_range *ranges, size_t count)
+{
+	struct bulk_job *job = bulk_job_new(request->caller->owner, 2);
+
+	if (!job || bulk_job_add_ranges(job, BULK_PUNCH, memory->pages, ranges, count) < 0)
+		return bulk_job_free(job);
+	bulk_job_add(job, BULK_COUNT, memory->pages, 0, memory->size);
+	return job;
+}
+
 int release_ranges(struct request *request, struct memory *memory, const struct file_range *ranges,
 	size_t count)
 {
-	struct bulk_job *job = bulk_job_new(count + 1);
+	struct bulk_job *job = job_of_ranges(request, memory, ranges, count);
 	struct release *release = new_release(request, job, ranges_reclaimed);
 
 	if (!release) {
@@ -171,9 +182,6 @@ int release_ranges(struct request *request, struct memory *memory, const struct 
 		return request->error.code;
 	}
 	release->giver = giver_of(request, memory);
-	for (size_t i = 0; i < count; i++)
-		bulk_job_add(job, BULK_PUNCH, memory->fd, ranges[i].offset, ranges[i].size);
-	bulk_job_add(job, BULK_COUNT, memory->fd, 0, memory->size);
 	if (!bulk_do(request->gmemd->bulk, job))
 		return wait_for(request, release);
 	STEP("memory.reclaim: punched");
@@ -218,21 +226,21 @@ static void stop(struct gmemd *gmemd, struct vm *vm)
 	pressure_watch_forget(gmemd->pressure, vm);
 }
 
-static struct bulk_job *job_of_vm(struct vm *vm)
+static struct bulk_job *job_of_vm(struct vm *vm, struct owner *owner)
 {
-	struct bulk_job *job = bulk_job_new(vm->n_memories);
+	struct bulk_job *job = bulk_job_new(owner, vm->n_memories);
 	struct memory *memory;
 
 	RB_FOREACH (memory, memory_tree, &vm->memories) {
-		if (job && memory->fd >= 0)
-			bulk_job_add(job, BULK_PUNCH, memory->fd, 0, memory->size);
+		if (job && memory->pages)
+			bulk_job_add(job, BULK_PUNCH, memory->pages, 0, memory->size);
 	}
 	return job;
 }
 
 int release_vm(struct request *request, struct vm *vm)
 {
-	struct bulk_job *job = job_of_vm(vm);
+	struct bulk_job *job = job_of_vm(vm, request->caller->owner);
 	struct release *release = new_release(request, job, vm_released);
 
 	if (!release) {
@@ -265,6 +273,7 @@ static bool release_later(struct gmemd *gmemd, struct vm *vm, struct bulk_job *j
 	*release = (struct release){.gmemd = gmemd, .vm = vm, .ended = ended};
 	job->done = vm_released;
 	job->context = release;
+	job->of_the_dead = ended;
 	vm->releasing = !bulk_do(gmemd->bulk, job);
 	if (!vm->releasing)
 		free(release);
@@ -280,7 +289,7 @@ void release_ended_vm(struct gmemd *gmemd, struct vm *vm)
 	stop(gmemd, vm);
 	if (vm->releasing)
 		return; /* what does that frees it */
-	job = job_of_vm(vm);
+	job = job_of_vm(vm, vm->owner);
 	if (release_later(gmemd, vm, job, /* ended= */ true))
 		return;
 	vm_drop(vm);
@@ -292,7 +301,7 @@ void release_ended_vm(struct gmemd *gmemd, struct vm *vm)
 
 void release_rest(struct gmemd *gmemd, struct vm *vm)
 {
-	struct bulk_job *job = job_of_vm(vm);
+	struct bulk_job *job = job_of_vm(vm, vm->owner);
 
 	vm_stop(vm);
 	if (release_later(gmemd, vm, job, /* ended= */ false))
@@ -303,12 +312,12 @@ void release_rest(struct gmemd *gmemd, struct vm *vm)
 
 void release_closing_memory(struct gmemd *gmemd, struct memory *memory)
 {
-	struct bulk_job *job = bulk_job_new(1);
+	struct bulk_job *job = bulk_job_new(memory->vm->owner, 1);
 	struct release *release = calloc(1, sizeof *release);
 
 	if (job && release) {
 		*release = (struct release){.gmemd = gmemd, .memory = memory->id};
-		bulk_job_add(job, BULK_PUNCH, memory->fd, 0, memory->size);
+		bulk_job_add(job, BULK_PUNCH, memory->pages, 0, memory->size);
 		job->done = memory_released;
 		job->context = release;
 		if (!bulk_do(gmemd->bulk, job))

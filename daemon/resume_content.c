@@ -7,12 +7,11 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "daemon/slot.h"
+#include "daemon/memory_check.h"
+#include "daemon/range_check.h"
+#include "daemon/slot_check.h"
 #include "daemon/vm_ledger.h"
 #include "kernel/frames.h"
-
-/* As slot.bind has it. */
-#define SLOT_SPACE_SHIFT 16
 
 static int item_error(struct request *request, const char *list, size_t index, const char *member,
 	const char *expected)
@@ -37,24 +36,9 @@ static int check_same_file(struct request *request, const struct memory *memory,
 	return item_error(request, "memories", index, "fd", "the number of this memory's file");
 }
 
-static int check_new_memory(
-	struct request *request, struct vm *vm, const struct resumed_memory *told, size_t index)
-{
-	uint64_t offered = vm_offer(vm)->guest_memfd_flags & (MEMORY_MMAP | MEMORY_INIT_SHARED);
-
-	if (!registry_has_had_id(vm->registry, told->memory))
-		return rpc_error_not_found_number(&request->error, "memory", told->memory);
-	if (told->name && vm_memory_by_name(vm, told->name))
-		return item_error(request, "memories", index, "name", "no other memory's name");
-	if (told->flags != FIELD_UNSET && told->flags & ~offered)
-		return item_error(request, "memories", index, "flags", "what VMs of its type have");
-	return 0;
-}
-
 static int adopt(struct request *request, struct memory *memory, int fd, size_t index)
 {
-	int r = memory->backing == BACKING_MEMFD ? memory_adopt_memfd(memory, fd)
-						 : memory_adopt(memory, fd);
+	int r = memory_adopt(memory, fd);
 
 	if (r == 0) {
 		request_take_fd(request, fd);
@@ -67,28 +51,51 @@ static int adopt(struct request *request, struct memory *memory, int fd, size_t 
 }
 
 /* It is what its file is. */
+static int describe_new(const struct resumed_memory *told, struct memory_create_parameters *ret)
+{
+	struct memory_create_parameters described = {
+		.name = told->name, .flags = told->flags, .node = FIELD_UNSET};
+
+	if (!memory_file_is_any(told->fd) || memory_file_size(told->fd, &described.size) < 0 ||
+		described.size == 0)
+		return -EINVAL;
+	if (!memory_file_is_guest_memfd(told->fd)) {
+		described.backing = BACKING_MEMFD;
+		described.flags = FIELD_UNSET;
+	}
+	*ret = described;
+	return 0;
+}
+
+static int check_new_memory(struct request *request, struct vm *vm,
+	const struct resumed_memory *told, size_t index, struct memory_request *ret)
+{
+	struct memory_create_parameters described;
+	struct memory_fault fault;
+
+	if (!registry_has_had_id(vm->registry, told->memory))
+		return rpc_error_not_found_number(&request->error, "memory", told->memory);
+	if (describe_new(told, &described) < 0)
+		return item_error(
+			request, "memories", index, "fd", "the number of this memory's file");
+	if (memory_check_told(vm, &described, ret, &fault) < 0)
+		return item_error(request, "memories", index, fault.param, fault.expected);
+	ret->id = told->memory;
+	return 0;
+}
+
 static int add_memory(
 	struct request *request, struct vm *vm, const struct resumed_memory *told, size_t index)
 {
-	struct memory_request wanted = {.id = told->memory, .name = told->name, .node = NODE_ANY};
 	const struct budget *refused = NULL;
+	struct memory_request wanted;
 	struct memory *memory;
 	uint64_t requested;
 	int r;
 
-	r = check_new_memory(request, vm, told, index);
+	r = check_new_memory(request, vm, told, index, &wanted);
 	if (r < 0)
 		return r;
-	if (!memory_file_is_any(told->fd) || memory_file_size(told->fd, &wanted.size) < 0 ||
-		wanted.size == 0)
-		return item_error(
-			request, "memories", index, "fd", "the number of this memory's file");
-	if (!memory_file_is_guest_memfd(told->fd))
-		wanted.backing = BACKING_MEMFD;
-	else if (told->flags == FIELD_UNSET)
-		wanted.flags = vm_offer(vm)->guest_memfd_flags & (MEMORY_MMAP | MEMORY_INIT_SHARED);
-	else
-		wanted.flags = told->flags;
 	r = memory_new(vm, &wanted, &memory, &refused, &requested);
 	if (r < 0)
 		return request_memory_error(request, r, refused, requested);
@@ -122,57 +129,37 @@ static int resume_memories(struct request *request, struct vm *vm)
 
 /* Slots */
 
-/* Its memory, NULL where none is meant. -ENOENT where it is none of the VM's that holds the slot.
- */
-static int part_of_slot(struct vm *vm, uint64_t id, enum memory_backing backing, uint64_t offset,
-	uint64_t size, struct memory **ret)
+/* A packet that was lost on its way may be sent again. */
+static bool is_same(const struct slot *slot, const struct slot_bind_parameters *told)
 {
-	struct memory *memory;
+	uint64_t memory = slot->memory ? slot->memory->id : FIELD_UNSET;
+	uint64_t shared = slot->shared_memory ? slot->shared_memory->id : FIELD_UNSET;
 
-	*ret = NULL;
-	if (id == FIELD_UNSET)
-		return 0;
-	memory = registry_memory(vm->registry, id);
-	if (!memory || memory->vm != vm || memory->state != OBJECT_READY ||
-		memory->backing != backing || offset >= memory->size ||
-		size > memory->size - offset)
-		return -ENOENT;
-	*ret = memory;
-	return 0;
+	return slot->guest_phys_addr == told->guest_phys_addr &&
+	       slot->memory_size == told->memory_size &&
+	       slot->userspace_addr == told->userspace_addr && memory == told->memory &&
+	       slot->guest_memfd_offset == told->guest_memfd_offset &&
+	       shared == told->shared_memory && slot->shared_offset == told->shared_offset &&
+	       slot->flags == told->flags;
 }
 
-static const char *slot_fault(struct vm *vm, const struct slot_request *wanted)
+static int add_slot(struct request *request, struct vm *vm, const struct slot_bind_parameters *told,
+	size_t index)
 {
-	const struct vm_type_offer *offer = vm_offer(vm);
-	uint64_t own_limit = vm->registry->config->own_memory_per_vm;
-
-	if ((wanted->number & 0xffff) >= offer->memslots ||
-		wanted->number >> SLOT_SPACE_SHIFT >= offer->address_spaces)
-		return "a memslot's number that the VM has";
-	if (!wanted->memory &&
-		(vm->own_memory > own_limit || wanted->memory_size > own_limit - vm->own_memory))
-		return "within what a VM may bind of its process's own memory";
-	if ((wanted->memory && wanted->flags != 0) || (!wanted->memory && wanted->shared_memory))
-		return "one that slot.bind would have bound";
-	return NULL;
-}
-
-static int add_slot(
-	struct request *request, struct vm *vm, const struct slot_request *wanted, size_t index)
-{
-	const char *fault = slot_fault(vm, wanted);
-	struct slot *slot = vm_slot(vm, wanted->number), *other;
+	struct slot *slot = vm_slot(vm, (uint32_t)told->slot);
+	struct slot_request wanted;
+	struct slot_fault fault;
 	int r;
 
-	if (fault)
-		return item_error(request, "slots", index, "slot", fault);
-	if (slot)
-		return 0; /* told twice */
-	if (slot_check(vm, wanted, &other) != SLOT_FITS)
-		return item_error(request, "slots", index, "slot", "one beside all others");
-	r = slot_new(vm, wanted, &slot);
+	if (slot && is_same(slot, told))
+		return 0;
+	if (slot_check_told(vm, told, &wanted, &fault) < 0 ||
+		slot_check_limits(vm, &wanted, &fault) < 0)
+		return item_error(request, "slots", index, fault.param, fault.expected);
+	r = slot_new(vm, &wanted, &slot);
 	if (r == -EDQUOT)
-		return rpc_error_busy(&request->error, "The VM has as many slots as it may", 0);
+		return request_limit_error(
+			request, LIMIT_SLOTS_PER_VM, "The VM has as many slots as it may");
 	if (r < 0)
 		return rpc_error_internal(&request->error, "no memory");
 	slot->state = OBJECT_READY;
@@ -186,55 +173,39 @@ static int resume_slots(struct request *request, struct vm *vm)
 	const struct slot_bind_parameters *told = parameters->slots.items;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < parameters->slots.count; i++, told++) {
-		struct slot_request wanted = {
-			.number = (uint32_t)told->slot,
-			.guest_phys_addr = told->guest_phys_addr,
-			.memory_size = told->memory_size,
-			.userspace_addr = told->userspace_addr,
-			.guest_memfd_offset = told->guest_memfd_offset,
-			.shared_offset = told->shared_offset,
-			.flags = told->flags,
-		};
-
-		if (part_of_slot(vm, told->memory, BACKING_GUEST_MEMFD, told->guest_memfd_offset,
-			    told->memory_size, &wanted.memory) < 0)
-			return item_error(request, "slots", i, "memory",
-				"a guest_memfd of the VM's that holds the slot");
-		if (part_of_slot(vm, told->shared_memory, BACKING_MEMFD, told->shared_offset,
-			    told->memory_size, &wanted.shared_memory) < 0)
-			return item_error(request, "slots", i, "shared_memory",
-				"a memfd of the VM's that holds the slot");
-		r = add_slot(request, vm, &wanted, i);
-	}
+	for (size_t i = 0; r == 0 && i < parameters->slots.count; i++)
+		r = add_slot(request, vm, &told[i], i);
 	return r;
+}
+
+static int add_private_range(struct request *request, struct vm *vm, size_t index)
+{
+	const struct guest_range *told =
+		(const struct guest_range *)request->parameters.vm_resume.private_ranges.items +
+		index;
+	struct ranges *ranges = &vm->private_ranges;
+	const char *expected, *fault = guest_range_fault(vm, told, &expected);
+	int r;
+
+	if (fault)
+		return item_error(request, "private_ranges", index, fault, expected);
+	if (ranges->count >= vm->registry->config->private_ranges_per_vm)
+		return request_limit_error(request, LIMIT_PRIVATE_RANGES_PER_VM,
+			"The VM's private memory is in as many pieces as it may be");
+	r = ranges_add(ranges, told->guest_phys_addr, told->size);
+	if (r == 0 && vm->frames >= 0)
+		r = frames_write(
+			vm->frames, FRAMES_PRIVATE, ranges, told->guest_phys_addr, told->size);
+	return r < 0 ? rpc_error_kernel(&request->error, -r, "noting what is private") : 0;
 }
 
 static int resume_private_ranges(struct request *request, struct vm *vm)
 {
-	const struct field_array *list = &request->parameters.vm_resume.private_ranges;
-	const struct guest_range *told = list->items;
-	struct ranges *ranges = &vm->private_ranges;
 	int r = 0;
 
-	for (size_t i = 0; i < list->count; i++) {
-		if (!vm_has_private_memory(vm))
-			return item_error(request, "private_ranges", i, "guest_phys_addr",
-				"left out: the VM's type has no private memory");
-		if (ranges->count >= vm->registry->config->private_ranges_per_vm)
-			return rpc_error_busy(&request->error,
-				"The VM's private memory is in as many pieces as it may be", 0);
-		r = ranges_add(ranges, told[i].guest_phys_addr, told[i].size);
-		if (r == -EINVAL)
-			return item_error(request, "private_ranges", i, "size",
-				"what there is from guest_phys_addr on, or less");
-		if (r == 0 && vm->frames >= 0)
-			r = frames_write(vm->frames, FRAMES_PRIVATE, ranges,
-				told[i].guest_phys_addr, told[i].size);
-		if (r < 0)
-			return rpc_error_kernel(&request->error, -r, "noting what is private");
-	}
-	return 0;
+	for (size_t i = 0; r == 0 && i < request->parameters.vm_resume.private_ranges.count; i++)
+		r = add_private_range(request, vm, i);
+	return r;
 }
 
 int resume_content(struct request *request, struct vm *vm)

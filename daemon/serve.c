@@ -5,6 +5,7 @@
 #include "daemon/serve.h"
 
 #include "daemon/deferral.h"
+#include "daemon/outliving.h"
 #include "daemon/step.h"
 #include "daemon/vm_ledger.h"
 #include "protocol/json.h"
@@ -67,8 +68,10 @@ static int carry_out(const struct request_message *message, struct request *requ
 		method->parameters, message->params, &request->parameters, &request->error);
 	if (r < 0)
 		return r;
-	request->result = json_new_object();
-	r = request_files_take(request, method->parameters);
+	request->result = method->result->name ? json_new_object() : NULL;
+	r = outliving_check(request, (enum method_number)(method - methods));
+	if (r == 0)
+		r = request_files_take(request, method->parameters);
 	if (r == 0)
 		r = handlers[method - methods](request);
 	request_files_close(&request->files);
@@ -130,6 +133,6 @@ enum serve_outcome serve(
 
 int serve_too_long_for_batch(struct rpc_error *error)
 {
-	return rpc_error_limit(error, "The answer is too long for a batch; ask for it alone",
+	return rpc_error_too_large(error, "The answer is too long for a batch; ask for it alone",
 		BATCH_ANSWER_BYTES_MAX);
 }

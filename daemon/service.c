@@ -6,14 +6,24 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
 
 #include "daemon/log.h"
+#include "daemon/notify.h"
+#include "kernel/process_start.h"
+
+/* When what the service manager had no room for is told it again. */
+static const struct timeval retry = {.tv_usec = 100000};
 
 struct service {
 	struct gmemd *gmemd;
-	struct event *terminate, *interrupt, *watchdog;
+	struct event *terminate, *interrupt, *hangup;
+	struct event *watchdog;
+	struct timeval watchdog_interval;
+	struct event *telling;
+	char state[256]; /* that the service manager is told */
 };
 
 static void end(evutil_socket_t number, short what, void *context)
@@ -25,69 +35,115 @@ static void end(evutil_socket_t number, short what, void *context)
 	event_base_loopbreak(service->gmemd->base);
 }
 
-static void feed_watchdog(evutil_socket_t fd, short what, void *context)
+/* Which would else end it: elsewhere it means that a configuration is to be read anew. */
+static void ignore(evutil_socket_t number, short what, void *context)
 {
-	(void)fd;
+	(void)number;
 	(void)what;
 	(void)context;
-	sd_notify(/* unset_environment= */ 0, "WATCHDOG=1");
+	log_info("SIGHUP is ignored: the configuration is read when gmemd starts");
+}
+
+static int watch_signal(struct service *service, int number,
+	void (*react)(evutil_socket_t number, short what, void *context), struct event **ret)
+{
+	*ret = evsignal_new(service->gmemd->base, number, react, service);
+	return !*ret || event_add(*ret, NULL) < 0 ? -ENOMEM : 0;
+}
+
+static void feed_watchdog(evutil_socket_t fd, short what, void *context)
+{
+	struct service *service = context;
+	bool told = notify_send("WATCHDOG=1") != -EAGAIN;
+
+	(void)fd;
+	(void)what;
+	event_add(service->watchdog, told ? &service->watchdog_interval : &retry);
 }
 
 static int watchdog_start(struct service *service)
 {
-	struct timeval interval;
 	uint64_t microseconds;
 
 	if (sd_watchdog_enabled(/* unset_environment= */ 0, &microseconds) <= 0)
 		return 0;
 	microseconds /= 2;
-	interval = (struct timeval){
+	service->watchdog_interval = (struct timeval){
 		(time_t)(microseconds / 1000000), (suseconds_t)(microseconds % 1000000)};
-	service->watchdog = event_new(service->gmemd->base, -1, EV_PERSIST, feed_watchdog, service);
-	if (!service->watchdog || event_add(service->watchdog, &interval) < 0)
+	service->watchdog = evtimer_new(service->gmemd->base, feed_watchdog, service);
+	if (!service->watchdog || event_add(service->watchdog, &service->watchdog_interval) < 0)
 		return -ENOMEM;
 	return 0;
+}
+
+static void tell(evutil_socket_t fd, short what, void *context)
+{
+	struct service *service = context;
+
+	(void)fd;
+	(void)what;
+	if (notify_send(service->state) == -EAGAIN)
+		event_add(service->telling, &retry);
+}
+
+static int start(struct service *service)
+{
+	int r = watch_signal(service, SIGTERM, end, &service->terminate);
+
+	if (r == 0 && process_may_handle(SIGINT))
+		r = watch_signal(service, SIGINT, end, &service->interrupt);
+	if (r == 0)
+		r = watch_signal(service, SIGHUP, ignore, &service->hangup);
+	if (r == 0)
+		r = watchdog_start(service);
+	service->telling = evtimer_new(service->gmemd->base, tell, service);
+	return service->telling ? r : -ENOMEM;
 }
 
 int service_new(struct gmemd *gmemd, struct service **ret)
 {
 	struct service *service = calloc(1, sizeof *service);
+	int r;
 
 	if (!service)
 		return -ENOMEM;
 	service->gmemd = gmemd;
-	service->terminate = evsignal_new(gmemd->base, SIGTERM, end, service);
-	service->interrupt = evsignal_new(gmemd->base, SIGINT, end, service);
-	if (!service->terminate || !service->interrupt || event_add(service->terminate, NULL) < 0 ||
-		event_add(service->interrupt, NULL) < 0 || watchdog_start(service) < 0) {
+	r = start(service);
+	if (r < 0)
 		service_free(service);
-		return -ENOMEM;
-	}
-	*ret = service;
-	return 0;
+	else
+		*ret = service;
+	return r;
 }
 
-void service_ready(struct gmemd *gmemd)
+void service_ready(struct service *service)
 {
-	sd_notifyf(/* unset_environment= */ 0, "READY=1\nSTATUS=Serving guest memory, kernel %s",
-		gmemd->host.kernel_release);
+	snprintf(service->state, sizeof service->state,
+		"READY=1\nSTATUS=Serving guest memory, kernel %s",
+		service->gmemd->host.kernel_release);
+	tell(-1, 0, service);
 }
 
 void service_stopping(void)
 {
-	sd_notify(/* unset_environment= */ 0, "STOPPING=1");
+	notify_send("STOPPING=1");
+}
+
+static void event_end(struct event *event)
+{
+	if (event)
+		event_free(event);
 }
 
 struct service *service_free(struct service *service)
 {
 	if (!service)
 		return NULL;
-	if (service->terminate)
-		event_free(service->terminate);
-	if (service->interrupt)
-		event_free(service->interrupt);
-	if (service->watchdog)
-		event_free(service->watchdog);
+	event_end(service->terminate);
+	event_end(service->interrupt);
+	event_end(service->hangup);
+	event_end(service->watchdog);
+	event_end(service->telling);
 	free(service);
 	return NULL;
 }

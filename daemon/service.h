@@ -9,10 +9,11 @@
 
 struct service;
 
-/* Watches for SIGTERM and SIGINT, which end the loop, and feeds the watchdog where there is one.
- * -ENOMEM. */
+/* Watches for SIGTERM and SIGINT, which end the loop, and for SIGHUP, which does nothing; feeds the
+ * watchdog where there is one. -ENOMEM. */
 int service_new(struct gmemd *gmemd, struct service **ret);
-void service_ready(struct gmemd *gmemd);
+/* The service manager is told now, or when it has room for that. */
+void service_ready(struct service *service);
 void service_stopping(void);
 /* Takes NULL, returns NULL. */
 struct service *service_free(struct service *service);

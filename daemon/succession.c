@@ -5,7 +5,6 @@
 #include "daemon/succession.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "daemon/custody.h"
 #include "daemon/inheritance.h"
@@ -15,22 +14,10 @@
 #include "daemon/recovery.h"
 #include "daemon/step.h"
 
-static void put_all(struct custody *custody, void *context)
-{
-	struct gmemd *gmemd = context;
-
-	(void)custody;
-	recovery_put_vms(gmemd);
-	if (gmemd->peer_ledger)
-		peer_ledger_put(gmemd->peer_ledger);
-	if (gmemd->listeners)
-		listeners_put(gmemd->listeners);
-}
-
 /* What was granted stays so, whatever the limits are now. */
 static void lift_limits(struct gmemd *gmemd, bool lifted)
 {
-	users_lift_limits(gmemd->users, lifted);
+	owners_lift_limits(gmemd->owners, lifted);
 	capacity_lift_limits(&gmemd->capacity, lifted);
 }
 
@@ -41,8 +28,7 @@ int succession_begin(struct gmemd *gmemd)
 
 	if (!gmemd->config.keeper || gmemd->config.backend == BACKEND_MODEL)
 		return 0;
-	r = custody_new(
-		gmemd->base, gmemd->config.runtime_directory, put_all, gmemd, &gmemd->custody);
+	r = custody_new(gmemd->base, gmemd->config.runtime_directory, &gmemd->custody);
 	if (r < 0)
 		return r;
 	custody_make_room(gmemd->custody);
@@ -56,15 +42,13 @@ int succession_take_over(struct gmemd *gmemd)
 
 	if (!gmemd->custody)
 		return 0;
-	gmemd->predecessors_keeper = custody_keepers(gmemd->custody);
 	r = inheritance_new(gmemd->custody, &gmemd->inheritance);
 	if (r == 0)
 		r = peer_ledger_new(gmemd->custody, gmemd->inheritance, &gmemd->peer_ledger);
-	if (r < 0) {
-		log_error("%s: %s", gmemd->config.runtime_directory,
-			r == -EADDRINUSE ? "another gmemd serves there" : strerror(-r));
+	if (r == -EADDRINUSE)
+		log_error("%s: another gmemd serves there", gmemd->config.runtime_directory);
+	if (r < 0)
 		return r;
-	}
 	STEP("recovery: what was held taken");
 	lift_limits(gmemd, true);
 	recover_vms(gmemd, gmemd->inheritance);
@@ -82,12 +66,10 @@ void succession_finish(struct gmemd *gmemd)
 	peer_ledger_settle_rest(gmemd->peer_ledger);
 	recovered->dropped = inheritance_drop_rest(gmemd->inheritance);
 	gmemd->inheritance = inheritance_free(gmemd->inheritance);
-	/* Another keeper has not what was taken over since it came. */
-	if (custody_keepers(gmemd->custody) != gmemd->predecessors_keeper)
-		put_all(gmemd->custody, gmemd);
 	lift_limits(gmemd, false);
 	STEP("recovery: rest dropped");
 	recovery_finish(gmemd);
+	custody_settle(gmemd->custody, SUCCESSION_SETTLE_MS);
 	STEP("recovery: finished");
 	if (recovered->vms > 0 || recovered->peers > 0 || recovered->dropped > 0)
 		log_info("took over %u VMs with %u memories, and %u connections; %u VMs had "
@@ -108,6 +90,7 @@ void succession_leave(struct gmemd *gmemd)
 {
 	if (!gmemd->custody)
 		return;
+	custody_settle(gmemd->custody, SUCCESSION_SETTLE_MS);
 	gmemd->leaving = anybody_would_miss_it(gmemd);
 	if (gmemd->leaving)
 		peer_ledger_leave(gmemd->peer_ledger);

@@ -9,7 +9,11 @@
 
 #include "daemon/gmemd.h"
 
-/* Finds a keeper, or goes on without; best before there are threads. -ENOMEM. */
+/* How long the start, and the end, wait for the keeper to take what is sent. */
+#define SUCCESSION_SETTLE_MS 2000
+
+/* Finds a keeper, or goes on without; best before there are threads. -ETIMEDOUT or -EBUSY
+ * where one is there and doesn't answer; -ENOMEM. */
 int succession_begin(struct gmemd *gmemd);
 /* Takes over the VMs. 0 or a negative errno, with the reason in the log. */
 int succession_take_over(struct gmemd *gmemd);

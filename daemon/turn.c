@@ -4,9 +4,6 @@
  */
 #include "daemon/turn.h"
 
-#include <errno.h>
-#include <poll.h>
-
 #include "daemon/handler.h"
 #include "daemon/step.h"
 #include "protocol/json.h"
@@ -31,10 +28,49 @@ static void forget_inherited(struct turn *turn, struct inherited_answers *answer
 	}
 }
 
+/* The receive area */
+
+/* Where nothing outlives gmemd. */
+static struct marks alone;
+
+static struct marks *marks_of(const struct turn *turn)
+{
+	return turn->ledger ? peer_ledger_marks(turn->ledger) : &alone;
+}
+
+static bool is_in_area(const struct turn *turn)
+{
+	const struct packet_mark *mark = &marks_of(turn)->received;
+
+	return turn->number > 0 && mark->peer == turn->peer && mark->request == turn->number;
+}
+
+static void leave_area(const struct turn *turn)
+{
+	if (is_in_area(turn))
+		mark_clear(&marks_of(turn)->received);
+}
+
+/* Ends */
+
+static void forget_packet(struct turn *turn)
+{
+	if (turn->packet) {
+		peer_ledger_settle(turn->ledger, &turn->packet->place);
+		inherited_answer_free(turn->packet);
+	}
+	turn->packet = NULL;
+}
+
+/* The packet goes first: without it an answer in turn is owed to nothing. */
 static void settle(struct turn *turn)
 {
+	leave_area(turn);
+	STEP("turn: packet done with");
 	if (!turn->ledger)
 		return;
+	peer_ledger_settle(turn->ledger, &turn->kept);
+	forget_packet(turn);
 	peer_ledger_settle(turn->ledger, &turn->owed);
 	forget_inherited(turn, &turn->inherited);
 }
@@ -44,23 +80,6 @@ void turn_clear(struct turn *turn)
 	settle(turn);
 	if (turn->ledger)
 		forget_inherited(turn, &turn->inherited_later);
-}
-
-static void drop_packet(struct turn *turn, uint64_t number)
-{
-	struct marks *marks = peer_ledger_marks(turn->ledger);
-
-	mark_begin(&marks->dropped, turn->peer, number, /* ends_turn= */ false);
-	packet_drop_marked(turn->fd, &marks->dropped.call);
-	STEP("turn: packet dropped");
-	mark_clear(&marks->sent);
-}
-
-static void drop_alone(struct turn *turn)
-{
-	struct mmsghdr nobodys_mark;
-
-	packet_drop_marked(turn->fd, &nobodys_mark);
 }
 
 /* Inheriting */
@@ -76,35 +95,26 @@ static bool is_committed(struct turn *turn, const struct owed *owed)
 	return false;
 }
 
-/* Whether the answer is still to be given. done: the turn whose answer is sent. */
-static bool is_open(struct turn *turn, const struct owed *owed, uint64_t done)
+/* Whether the answer is still to be given. */
+static bool is_open(struct turn *turn, const struct owed *owed)
 {
-	const struct marks *marks = peer_ledger_marks(turn->ledger);
+	bool waits = turn->packet && turn->packet->owed.turn == owed->turn;
 
-	bool dropped = mark_done(&marks->dropped, turn->peer, owed->turn);
-
-	if (owed->when == OWED_IN_TURN || owed->when == OWED_DONE)
-		return owed->turn != done && !dropped &&
-		       (owed->when == OWED_DONE || is_committed(turn, owed));
-	if (owed->when == OWED_LATER_PENDING && !dropped)
+	if (owed->when == OWED_IN_TURN)
+		return waits && is_committed(turn, owed);
+	if (owed->when == OWED_DONE)
+		return waits;
+	if (owed->when == OWED_LATER_PENDING && waits)
 		return false;
-	return !mark_done(&marks->sent, turn->peer, owed->request);
-}
-
-/* The turn whose answer is sent, 0 where none is. */
-static uint64_t answered(const struct turn *turn)
-{
-	const struct packet_mark *sent = &peer_ledger_marks(turn->ledger)->sent;
-
-	return sent->ends_turn && mark_done(sent, turn->peer, sent->request) ? sent->request : 0;
+	return !mark_done(&marks_of(turn)->sent, turn->peer, owed->request);
 }
 
 /* What is open stays so, whatever the marks and the VMs' ledgers tell from now on. */
-static void sort_out(struct turn *turn, struct inherited_answer *answer, uint64_t done)
+static void sort_out(struct turn *turn, struct inherited_answer *answer)
 {
 	bool in_turn = answer->owed.when == OWED_IN_TURN || answer->owed.when == OWED_DONE;
 
-	if (!is_open(turn, &answer->owed, done)) {
+	if (!is_open(turn, &answer->owed)) {
 		peer_ledger_settle(turn->ledger, &answer->place);
 		inherited_answer_free(answer);
 		return;
@@ -116,34 +126,85 @@ static void sort_out(struct turn *turn, struct inherited_answer *answer, uint64_
 		STAILQ_INSERT_TAIL(&turn->inherited_later, answer, link);
 }
 
-/* The answer was sent: the turn ends, if that is all that it lacks. */
-static void finish_answered(struct turn *turn, uint64_t done)
+/* The turn whose answer is sent, 0 where none is. */
+static uint64_t answered(const struct turn *turn)
 {
-	struct marks *marks = peer_ledger_marks(turn->ledger);
+	const struct packet_mark *sent = &marks_of(turn)->sent;
 
-	if (mark_done(&marks->dropped, turn->peer, done))
-		mark_clear(&marks->sent);
-	else
-		drop_packet(turn, done);
+	return sent->ends_turn && mark_done(sent, turn->peer, sent->request) ? sent->request : 0;
+}
+
+static struct owed owed_packet(
+	const struct turn *turn, uint64_t number, const struct packet_bytes *packet)
+{
+	return (struct owed){.peer = turn->peer,
+		.turn = number,
+		.when = OWED_PACKET,
+		.object = packet->too_long,
+		.text = packet->bytes,
+		.length = packet->length};
+}
+
+/* Where the predecessor was amid it, and had not moved it yet. */
+static void inherit_from_area(struct turn *turn)
+{
+	struct marks *marks = marks_of(turn);
+	uint64_t number = marks->received.request;
+	struct packet_bytes packet = packet_received(marks->packet, &marks->received.call);
+	struct owed owed = owed_packet(turn, number, &packet);
+
+	if (number == 0 || !mark_done(&marks->received, turn->peer, number))
+		return;
+	if (!turn->packet && packet.length <= PACKET_BYTES_MAX)
+		turn->packet = inherited_answer_new(&owed);
+	if (turn->packet && turn->packet->place.count == 0)
+		peer_ledger_owe(turn->ledger, &turn->packet->owed, &turn->packet->place);
+	mark_clear(&marks->received);
+}
+
+/* Of one whose answer is sent nothing is left to do. */
+static void inherit_packet(struct turn *turn, struct inherited_answers *all)
+{
+	uint64_t done = answered(turn);
+	struct inherited_answer *answer;
+
+	STAILQ_FOREACH(answer, all, link)
+	{
+		if (answer->owed.when == OWED_PACKET)
+			break;
+	}
+	if (answer)
+		STAILQ_REMOVE(all, answer, inherited_answer, link);
+	turn->packet = answer;
+	inherit_from_area(turn);
+	if (turn->packet && turn->packet->owed.turn == done)
+		forget_packet(turn);
 }
 
 void turn_inherit(struct turn *turn)
 {
 	struct inherited_answers all = STAILQ_HEAD_INITIALIZER(all);
-	struct pollfd waiting = {.fd = turn->fd, .events = POLLIN};
 	struct inherited_answer *answer;
-	uint64_t done = answered(turn);
 
 	peer_ledger_take_owed(turn->ledger, turn->peer, &all);
 	STEP("recovery of a connection: begun");
-	if (done)
-		finish_answered(turn, done);
+	inherit_packet(turn, &all);
+	STEP("recovery of a connection: its packet");
 	while ((answer = STAILQ_FIRST(&all))) {
 		STAILQ_REMOVE_HEAD(&all, link);
-		sort_out(turn, answer, done);
+		sort_out(turn, answer);
 	}
-	turn->again = poll(&waiting, 1, 0) > 0;
 	STEP("recovery of a connection: done");
+}
+
+bool turn_has_packet(const struct turn *turn)
+{
+	return turn->packet && turn->number == 0;
+}
+
+bool turn_is_again(const struct turn *turn)
+{
+	return turn->packet;
 }
 
 bool turn_take_later(struct turn *turn, struct inherited_answer **ret)
@@ -157,25 +218,50 @@ bool turn_take_later(struct turn *turn, struct inherited_answer **ret)
 
 /* The packet */
 
-/* One that a predecessor was amid keeps its number, which what is owed has. */
-static uint64_t number_of_next(struct turn *turn)
+/* It keeps its number, which what is owed has. */
+static void begin_again(struct turn *turn, struct packet_bytes *ret)
 {
-	const struct inherited_answer *answer = STAILQ_FIRST(&turn->inherited);
+	const struct owed *owed = &turn->packet->owed;
 
-	return answer ? answer->owed.turn : peer_ledger_next_number(turn->ledger);
+	turn->number = owed->turn;
+	*ret = (struct packet_bytes){owed->text ? owed->text : "", owed->length, owed->object};
 }
 
-int turn_begin(struct turn *turn, struct packet *packet)
+/* Without a ledger the turn has no number, and nothing of it is looked for. */
+int turn_begin(struct turn *turn, struct packet_bytes *ret)
 {
-	int r = packet_receive(turn->fd, MSG_DONTWAIT | MSG_PEEK, packet);
+	struct marks *marks = marks_of(turn);
+	uint64_t number = turn->ledger ? peer_ledger_next_number(turn->ledger) : 0;
+	int r;
 
-	if (r < 0)
+	if (turn->packet) {
+		begin_again(turn, ret);
+		return 0;
+	}
+	mark_begin(&marks->received, turn->peer, number, /* ends_turn= */ false);
+	r = packet_receive_marked(turn->fd, marks->packet, &marks->received.call);
+	if (r < 0) {
+		mark_clear(&marks->received);
 		return r;
-	if (turn->ledger)
-		turn->number = number_of_next(turn);
-	else
-		drop_alone(turn);
+	}
+	STEP("turn: packet received");
+	*ret = packet_received(marks->packet, &marks->received.call);
+	turn->number = number;
 	return 0;
+}
+
+void turn_suspend(struct turn *turn)
+{
+	const struct marks *marks = marks_of(turn);
+	struct packet_bytes packet = packet_received(marks->packet, &marks->received.call);
+	struct owed owed = owed_packet(turn, turn->number, &packet);
+
+	if (!is_in_area(turn))
+		return;
+	peer_ledger_owe(turn->ledger, &owed, &turn->kept);
+	STEP("turn: packet kept");
+	leave_area(turn);
+	STEP("turn: suspended");
 }
 
 int turn_send(struct turn *turn, struct later *later, const char *bytes, size_t length,
@@ -186,7 +272,7 @@ int turn_send(struct turn *turn, struct later *later, const char *bytes, size_t 
 
 	if (!turn->ledger || number == 0)
 		return packet_send(turn->fd, MSG_DONTWAIT, bytes, length, fds->fds, fds->count);
-	mark = &peer_ledger_marks(turn->ledger)->sent;
+	mark = &marks_of(turn)->sent;
 	mark_begin(mark, turn->peer, number, /* ends_turn= */ !later);
 	return packet_send_marked(
 		turn->fd, MSG_DONTWAIT, bytes, length, fds->fds, fds->count, &mark->call);
@@ -197,7 +283,6 @@ void turn_end(struct turn *turn)
 	if (turn->number == 0)
 		return;
 	STEP("turn: answered");
-	drop_packet(turn, turn->number);
 	settle(turn);
 	STEP("turn: settled");
 	if (turn->later) {
@@ -206,7 +291,6 @@ void turn_end(struct turn *turn)
 	}
 	turn->later = NULL;
 	turn->number = 0;
-	turn->again = false;
 }
 
 /* Requests */
@@ -217,15 +301,25 @@ void turn_number(struct turn *turn, struct request *request)
 		request->number = peer_ledger_next_number(turn->ledger);
 }
 
+/* Those of what the caller may know of alone, whatever the ledger says. */
 static int take_files(struct request *request, const struct owed *owed)
 {
 	struct registry *registry = &request->gmemd->registry;
+	struct memory *memory;
+	struct vm *vm;
 
-	if (owed->files == OWED_VM_FILES)
-		return request_take_vm_files(
-			request, registry_vm_by_number(registry, owed->object));
-	if (owed->files == OWED_MEMORY_FILE)
-		return request_take_memory_file(request, registry_memory(registry, owed->object));
+	if (owed->files == OWED_VM_FILES) {
+		vm = registry_vm_by_number(registry, owed->object);
+		if (vm && !caller_sees_vm(request->caller, vm))
+			vm = NULL;
+		return request_take_vm_files(request, vm);
+	}
+	if (owed->files == OWED_MEMORY_FILE) {
+		memory = registry_memory(registry, owed->object);
+		if (memory && !caller_sees_vm(request->caller, memory->vm))
+			memory = NULL;
+		return request_take_memory_file(request, memory);
+	}
 	return 0;
 }
 

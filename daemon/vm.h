@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "daemon/budget.h"
-#include "daemon/user.h"
+#include "daemon/owner.h"
 #include "kernel/mailbox.h"
 #include "kernel/probe.h"
 #include "kernel/process.h"
@@ -45,6 +45,7 @@ enum object_state {
 };
 
 struct backend;
+struct bulk;
 struct call;
 struct capacity;
 struct custody;
@@ -74,6 +75,7 @@ struct vm {
 	RB_ENTRY(vm) by_process;
 	struct registry *registry;
 	uint64_t number; /* its id is "vm-NUMBER" */
+	bool listed;     /* in the registry */
 	char id[32];
 	char *name;
 	char uuid[37];
@@ -81,7 +83,7 @@ struct vm {
 	bool initially_private; /* what is newly bound is converted */
 	enum vm_charge charge;  /* whose memory cgroup what gmemd allocates for it is charged to */
 	struct process process;
-	struct user *user;
+	struct owner *owner; /* its process; what is charged to it, charges it */
 	enum vm_state state;
 	enum vm_gate_state gate;
 
@@ -139,7 +141,8 @@ struct registry {
 	const struct backend *backend;
 	const struct config *config;
 	const struct host_offer *host;
-	struct users *users;
+	struct owners *owners;
+	struct bulk *bulk;         /* NULL: files are closed as they are */
 	struct custody *custody;   /* NULL: nothing outlives gmemd */
 	struct noted_list noted;   /* VMs whose ledgers are to be committed */
 	bool leaving;              /* a successor is to find all as it is */
@@ -157,7 +160,7 @@ RB_PROTOTYPE(vm_process_tree, vm, by_process, )
 
 /* All must outlive it. */
 void registry_init(struct registry *registry, const struct backend *backend,
-	const struct config *config, const struct host_offer *host, struct users *users,
+	const struct config *config, const struct host_offer *host, struct owners *owners,
 	struct capacity *capacity);
 /* Forgets all VMs: those that run go on running, on the memory that they have. */
 void registry_clear(struct registry *registry);
@@ -180,6 +183,7 @@ struct vm_request {
 	bool initially_private;
 	enum vm_charge charge;
 	bool gate;
+	struct owner *opener; /* whose connection asks for it */
 };
 
 /* Who can't promise a VM so much, NULL where it can be promised. */
@@ -192,11 +196,12 @@ const struct budget *registry_refuses(struct registry *registry, uint64_t commit
  */
 int vm_new(struct registry *registry, const struct process *process,
 	const struct vm_request *request, struct vm **ret);
-/* What a predecessor has left of a VM. All is the VM's where it succeeds, but the pidfd, the record
- * and the name. */
+/* What a predecessor has left of a VM. All is the VM's where it succeeds, but the record and the
+ * name. */
 struct vm_recovery {
 	const struct vm_record *record;
 	const char *name;
+	const char *unit; /* of its owner */
 	int pidfd;
 	int listener; /* -1: none */
 	int frames;   /* -1: none */
@@ -208,10 +213,11 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 
 /*
  * A VM that gmemd has lost, as its mailbox's label describes it, with nothing of what it has yet.
- * The mailbox is the VM's where it succeeds. Errors are vm_new()'s.
+ * The mailbox is the VM's where it succeeds. What it was promised is promised again where nobody
+ * else has it. Errors are vm_new()'s, but for -ENOSPC.
  */
-int vm_resume(struct registry *registry, const struct process *process, const struct label *label,
-	struct mailbox *mailbox, struct vm **ret);
+int vm_resume(struct registry *registry, const struct process *process, struct owner *opener,
+	const struct label *label, struct mailbox *mailbox, struct vm **ret);
 
 /* Has nobody open its mailbox for writing any more, where gmemd may see to that. */
 void vm_fix_mailbox(const struct vm *vm);

@@ -11,8 +11,7 @@
 
 #include "kernel/memory_file.h"
 
-#define ADDRESS_BITS 52
-#define CHUNK        4096 /* bytes of bits that are read or written at once */
+#define CHUNK 4096 /* bytes of bits that are read or written at once */
 
 static uint64_t page_size(void)
 {
@@ -22,7 +21,7 @@ static uint64_t page_size(void)
 /* Of one set, in the file. */
 static uint64_t set_bytes(void)
 {
-	return (1ull << ADDRESS_BITS) / page_size() / 8;
+	return FRAMES_END / page_size() / 8;
 }
 
 int frames_new(int *ret_fd)

@@ -11,6 +11,9 @@
 
 #include "kernel/ranges.h"
 
+/* Where guest-physical memory ends. */
+#define FRAMES_END (1ull << 52)
+
 enum frames_set { FRAMES_PRIVATE, FRAMES_IN_BOTH, FRAMES_SETS };
 
 /* A file in which no frame is in a set. The caller owns the fd, which has FD_CLOEXEC. */

@@ -29,7 +29,13 @@
 #define POINTER_LOW_OFFSET  offsetof(struct seccomp_data, args[2])
 #define POINTER_HIGH_OFFSET (POINTER_LOW_OFFSET + 4)
 
-#define REFUSED (SECCOMP_RET_ERRNO | EPERM)
+#define OPERATION_OFFSET offsetof(struct seccomp_data, args[0])
+#define FLAGS_OFFSET     offsetof(struct seccomp_data, args[1])
+
+#define REFUSED         (SECCOMP_RET_ERRNO | EPERM)
+#define LISTENER_EXISTS (SECCOMP_RET_ERRNO | EBUSY)
+
+#define SECCOMP_BLOCK_LENGTH 6
 
 /* A block that ends every path through it: 8 instructions. */
 #define AREA_BLOCK_LENGTH 8
@@ -61,6 +67,22 @@ static void emit(struct gate_filter *filter, struct sock_filter instruction)
 #define EMIT_JUMP(filter, code, k, jt, jf)                                                         \
 	emit(filter, (struct sock_filter)BPF_JUMP(code, k, jt, jf))
 
+/*
+ * Ends each seccomp(2). The kernel refuses a second listener only while somebody holds the first
+ * one's file; afterwards it would take another, which would be asked in the place of ours. It reads
+ * operation and flags as 32 bits, so their upper halves are ignored here. prctl(PR_SET_SECCOMP) has
+ * no flags.
+ */
+static void emit_seccomp(struct gate_filter *filter)
+{
+	EMIT_STATEMENT(filter, BPF_LD | BPF_W | BPF_ABS, OPERATION_OFFSET);
+	EMIT_JUMP(filter, BPF_JMP | BPF_JEQ | BPF_K, SECCOMP_SET_MODE_FILTER, 0, 3);
+	EMIT_STATEMENT(filter, BPF_LD | BPF_W | BPF_ABS, FLAGS_OFFSET);
+	EMIT_JUMP(filter, BPF_JMP | BPF_JSET | BPF_K, SECCOMP_FILTER_FLAG_NEW_LISTENER, 0, 1);
+	EMIT_STATEMENT(filter, BPF_RET | BPF_K, LISTENER_EXISTS);
+	EMIT_STATEMENT(filter, BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+}
+
 /* Leaves the command's lower half in the accumulator for an ioctl of our architecture; ends here
  * for all else. */
 static void emit_preamble(struct gate_filter *filter)
@@ -69,12 +91,14 @@ static void emit_preamble(struct gate_filter *filter)
 	EMIT_JUMP(filter, BPF_JMP | BPF_JEQ | BPF_K, GATE_ARCHITECTURE, 1, 0);
 	EMIT_STATEMENT(filter, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
 	EMIT_STATEMENT(filter, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-	EMIT_JUMP(filter, BPF_JMP | BPF_JEQ | BPF_K, __NR_ioctl, 4, 0);
+	EMIT_JUMP(filter, BPF_JMP | BPF_JEQ | BPF_K, __NR_ioctl, 5 + SECCOMP_BLOCK_LENGTH, 0);
+	EMIT_JUMP(filter, BPF_JMP | BPF_JEQ | BPF_K, __NR_seccomp, 4, 0);
 	EMIT_JUMP(filter, BPF_JMP | BPF_JEQ | BPF_K, UINT32_MAX, 1, 0);
 	EMIT_JUMP(filter, BPF_JMP | BPF_JGE | BPF_K, X32_SYSCALL_BIT, 1, 0);
 	EMIT_STATEMENT(filter, BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	EMIT_STATEMENT(filter, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
-	/* Here with nr == ioctl: the jump above skips the four instructions between. */
+	emit_seccomp(filter);
+	/* Here with nr == ioctl: the jump above skips the instructions between. */
 	EMIT_STATEMENT(filter, BPF_LD | BPF_W | BPF_ABS, COMMAND_OFFSET);
 }
 

@@ -7,9 +7,13 @@
  *   KVM_SET_USER_MEMORY_REGION2 at a slot entry        runs;   elsewhere EPERM
  *   KVM_SET_MEMORY_ATTRIBUTES at an attribute entry    runs;   elsewhere EPERM
  *   KVM_SET_USER_MEMORY_REGION                         EPERM
- *   the same command numbers with another size or direction (a kernel to come may extend them; the
- * attribute ioctl of a guest_memfd itself is one)              EPERM another architecture's calls,
- * x32                  the process is killed all else runs
+ *   the same command numbers with another size or
+ *   direction (a kernel to come may extend them; the
+ *   attribute ioctl of a guest_memfd itself is one)    EPERM
+ *   seccomp(2) that asks for a listener                EBUSY, whoever holds the gate's; other
+ *                                                      filters are installed
+ *   another architecture's calls, x32                  the process is killed
+ *   all else                                           runs
  *
  * The kernel takes an ioctl's command as 32 bits and its pointer as 64, so the upper half of the
  * command is ignored here and that of the pointer compared. Written as classic BPF by hand, for

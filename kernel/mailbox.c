@@ -319,15 +319,20 @@ bool mailbox_is_fixed(const struct mailbox *mailbox)
 	return memory_file_is_immutable(mailbox->write_fd);
 }
 
-void mailbox_claim(
+int mailbox_claim(
 	struct mailbox *mailbox, enum mailbox_command command, unsigned entry, unsigned count)
 {
 	struct mailbox_entries *entries = &mailbox->entries[command];
 
-	for (unsigned i = entry; i < entry + count && i < entries->count; i++) {
-		entries->free -= !is_taken(entries, i);
-		set_taken(entries, i, 1, true);
+	if (entry >= entries->count || count > entries->count - entry)
+		return -EBADMSG;
+	for (unsigned i = entry; i < entry + count; i++) {
+		if (is_taken(entries, i))
+			return -EBADMSG;
 	}
+	set_taken(entries, entry, count, true);
+	entries->free -= count;
+	return 0;
 }
 
 /* Where the file has pages, from offset on: reading others through the mapping would make them. */
@@ -477,6 +482,11 @@ void mailbox_put(
 		entry_invalidate(entries, i);
 	set_taken(entries, entry, count, false);
 	entries->free += count;
+}
+
+unsigned mailbox_entries(const struct mailbox *mailbox, enum mailbox_command command)
+{
+	return mailbox->entries[command].count;
 }
 
 unsigned mailbox_free_entries(const struct mailbox *mailbox, enum mailbox_command command)

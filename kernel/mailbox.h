@@ -75,7 +75,9 @@ int mailbox_reopen(int fd, struct mailbox **ret);
  * same capability then. */
 int mailbox_fix(const struct mailbox *mailbox);
 bool mailbox_is_fixed(const struct mailbox *mailbox);
-void mailbox_claim(
+/* Takes those entries of one that was opened again. -EBADMSG where it has no such entries, or they
+ * are taken. */
+int mailbox_claim(
 	struct mailbox *mailbox, enum mailbox_command command, unsigned entry, unsigned count);
 /* Makes the bytes of all free entries invalid. */
 void mailbox_clear_free(struct mailbox *mailbox);
@@ -105,7 +107,8 @@ int mailbox_take(struct mailbox *mailbox, enum mailbox_command command, unsigned
 /* Makes the entries' bytes invalid, then gives them back. */
 void mailbox_put(
 	struct mailbox *mailbox, enum mailbox_command command, unsigned entry, unsigned count);
-/* How many entries of the command's area are free. */
+/* How many entries the command's area has, and how many of them are free. */
+unsigned mailbox_entries(const struct mailbox *mailbox, enum mailbox_command command);
 unsigned mailbox_free_entries(const struct mailbox *mailbox, enum mailbox_command command);
 
 uint64_t mailbox_entry_address(

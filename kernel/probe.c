@@ -61,14 +61,20 @@ static uint32_t extension(int fd, unsigned long capability)
 	return value < 0 ? 0 : (uint32_t)value;
 }
 
-/* -ENOTSUP where no VM of the type can be made. */
+/* What says nothing about the kernel, but about this process or this moment. */
+static bool is_lack_of_room(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR;
+}
+
+/* A type that no VM can be made of is not offered. */
 static int probe_vm_type(int kvm_fd, unsigned long type, struct vm_type_offer *ret)
 {
 	cleanup_fd int vm_fd = ioctl(kvm_fd, KVM_CREATE_VM, type);
 	struct vm_type_offer offer;
 
 	if (vm_fd < 0)
-		return -ENOTSUP;
+		return is_lack_of_room(errno) ? -errno : 0;
 	offer = (struct vm_type_offer){
 		.offered = true,
 		.guest_memfd = extension(vm_fd, KVM_CAP_GUEST_MEMFD) > 0 &&
@@ -87,17 +93,21 @@ static int probe_vm_type(int kvm_fd, unsigned long type, struct vm_type_offer *r
 	return 0;
 }
 
-static void probe_kvm(int kvm_fd, struct host_offer *offer)
+static int probe_kvm(int kvm_fd, struct host_offer *offer)
 {
+	int r = 0;
+
 	offer->kvm = ioctl(kvm_fd, KVM_GET_API_VERSION, 0) == KVM_API_VERSION;
 	if (!offer->kvm)
-		return;
+		return 0;
 	offer->vm_type_mask = extension(kvm_fd, KVM_CAP_VM_TYPES) | 1u;
-	for (unsigned type = 0; type < VM_TYPES_MAX; type++) {
-		if (offer->vm_type_mask & (1u << type) &&
-			probe_vm_type(kvm_fd, type, &offer->vm_types[type]) < 0)
+	for (unsigned type = 0; r == 0 && type < VM_TYPES_MAX; type++) {
+		if (offer->vm_type_mask & (1u << type))
+			r = probe_vm_type(kvm_fd, type, &offer->vm_types[type]);
+		if (!offer->vm_types[type].offered)
 			offer->vm_type_mask &= ~(1u << type);
 	}
+	return r;
 }
 
 static int probe_system(struct host_offer *offer)
@@ -125,9 +135,10 @@ int probe_host(int kvm_fd, struct host_offer *ret)
 		return r;
 	offer.gate = gate_available(&offer.gate_missing);
 	if (kvm_fd >= 0)
-		probe_kvm(kvm_fd, &offer);
-	*ret = offer;
-	return 0;
+		r = probe_kvm(kvm_fd, &offer);
+	if (r == 0)
+		*ret = offer;
+	return r;
 }
 
 int probe_model(struct host_offer *ret)

@@ -36,7 +36,7 @@ struct host_offer {
 };
 
 /* kvm_fd: /dev/kvm opened read-write, or -1 for what a host without it offers. Makes and closes a
- * VM of each type. */
+ * VM of each type: a negative errno where this process may have no more files, or there is no memory. */
 int probe_host(int kvm_fd, struct host_offer *ret);
 
 /* What the model offers on this host, in the place of KVM. */

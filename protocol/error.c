@@ -44,10 +44,17 @@ const char *rpc_reason(enum rpc_code code)
 		return "busy";
 	case RPC_GONE:
 		return "gone";
+	case RPC_LIMIT:
+		return "limit";
 	case RPC_OK:
 		break;
 	}
 	return NULL;
+}
+
+int rpc_code_sent(enum rpc_code code)
+{
+	return code == RPC_LIMIT ? RPC_BUSY : code;
 }
 
 void rpc_error_clear(struct rpc_error *error)
@@ -111,7 +118,7 @@ int rpc_error_invalid_request(struct rpc_error *error, const char *why)
 	return fill(error, RPC_INVALID_REQUEST, "This is no JSON-RPC 2.0 request: %s.", why);
 }
 
-int rpc_error_limit(struct rpc_error *error, const char *why, uint64_t limit)
+int rpc_error_too_large(struct rpc_error *error, const char *why, uint64_t limit)
 {
 	fill(error, RPC_INVALID_REQUEST, "%s; the limit is %" PRIu64 ".", why, limit);
 	rpc_error_detail_uint(error, "limit", limit);
@@ -209,6 +216,16 @@ int rpc_error_busy(struct rpc_error *error, const char *why, uint64_t retry_afte
 	return error->code;
 }
 
+int rpc_error_limit(struct rpc_error *error, const char *why, const char *name, uint64_t value,
+	const char *scope)
+{
+	fill(error, RPC_LIMIT, "%s; %s is %" PRIu64 ".", why, name, value);
+	rpc_error_detail_string(error, "limit", name);
+	rpc_error_detail_uint(error, "value", value);
+	rpc_error_detail_string(error, "scope", scope);
+	return error->code;
+}
+
 int rpc_error_gone(struct rpc_error *error, const char *what, const char *id)
 {
 	fill(error, RPC_GONE, "The %s \"%s\" has been released.", what, quote(id).text);
@@ -229,7 +246,7 @@ struct json_object *rpc_error_value(const struct rpc_error *error)
 {
 	struct json_object *value = json_new_object();
 
-	json_add_int(value, "code", error->code);
+	json_add_int(value, "code", rpc_code_sent(error->code));
 	json_add_string(value, "message", error->message);
 	json_add(value, "data", json_ref(error->data));
 	return value;

@@ -27,6 +27,7 @@ enum rpc_code {
 	RPC_KERNEL = -32006,
 	RPC_BUSY = -32007,
 	RPC_GONE = -32008,
+	RPC_LIMIT = -32107, /* is sent as RPC_BUSY, with a reason of its own */
 };
 
 struct rpc_error {
@@ -37,13 +38,15 @@ struct rpc_error {
 
 /* The reason's name ("not_found"); NULL for a code that has none. */
 const char *rpc_reason(enum rpc_code code);
+/* What is sent for it: two reasons may share a code. */
+int rpc_code_sent(enum rpc_code code);
 
 void rpc_error_clear(struct rpc_error *error);
 
 int rpc_error_parse(struct rpc_error *error, const char *why);
 int rpc_error_invalid_request(struct rpc_error *error, const char *why);
-/* A request that passes a limit of the transport; data.limit is that limit. */
-int rpc_error_limit(struct rpc_error *error, const char *why, uint64_t limit);
+/* A packet or batch that is larger than the transport has it; data.limit is what it may be. */
+int rpc_error_too_large(struct rpc_error *error, const char *why, uint64_t limit);
 int rpc_error_method_not_found(struct rpc_error *error, const char *method);
 /* expected completes the sentence "PARAM must be …". */
 int rpc_error_invalid_param(struct rpc_error *error, const char *param, const char *expected);
@@ -67,6 +70,12 @@ int rpc_error_unsupported(
 int rpc_error_kernel(struct rpc_error *error, int number, const char *call);
 /* retry_after_ms: 0 where not known. */
 int rpc_error_busy(struct rpc_error *error, const char *why, uint64_t retry_after_ms);
+/*
+ * What is asked for would be more than may be. name: the limit's, as gmemd.conf has it; scope:
+ * whose limit it is: vm, user, tenant, host. why: a sentence without its full stop.
+ */
+int rpc_error_limit(struct rpc_error *error, const char *why, const char *name, uint64_t value,
+	const char *scope);
 int rpc_error_gone(struct rpc_error *error, const char *what, const char *id);
 int rpc_error_gone_number(struct rpc_error *error, const char *what, uint64_t id);
 

@@ -4,7 +4,6 @@
  */
 #include "protocol/field.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "protocol/field_check.h"
 #include "protocol/json.h"
 
 #define EXPECTATION_SIZE 256
@@ -96,23 +96,11 @@ void field_expectation(const struct field *field, char *ret, size_t size)
 		strcat(ret, ", or null");
 }
 
-/* Control characters of C0 and C1 and DEL. The string is valid UTF-8. */
-static bool printable(const char *string)
-{
-	for (const unsigned char *at = (const unsigned char *)string; *at; at++) {
-		if (*at < 0x20 || *at == 0x7f || (*at == 0xc2 && at[1] < 0xa0))
-			return false;
-	}
-	return true;
-}
-
 static bool decode_string(const struct field *field, struct json_object *value, void *target)
 {
 	const char *string = json_string(value);
 
-	if (!json_is_string(value) || strlen(string) < field->min || strlen(string) > field->max)
-		return false;
-	if (!printable(string))
+	if (!json_is_string(value) || !field_string_fits(field, string))
 		return false;
 	*(const char **)target = string;
 	return true;
@@ -120,15 +108,10 @@ static bool decode_string(const struct field *field, struct json_object *value, 
 
 static bool decode_uuid(struct json_object *value, void *target)
 {
-	static const char pattern[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 	const char *string = json_string(value);
 
-	if (strlen(string) != strlen(pattern))
+	if (!field_uuid_fits(string))
 		return false;
-	for (size_t i = 0; pattern[i]; i++) {
-		if (pattern[i] == 'x' ? !isxdigit((unsigned char)string[i]) : string[i] != '-')
-			return false;
-	}
 	*(const char **)target = string;
 	return true;
 }
@@ -137,9 +120,7 @@ static bool decode_integer(const struct field *field, struct json_object *value,
 {
 	uint64_t number;
 
-	if (!json_uint(value, &number) || number < field->min || number > field->max)
-		return false;
-	if (field->flags & FIELD_PAGES && number % (uint64_t)sysconf(_SC_PAGESIZE) != 0)
+	if (!json_uint(value, &number) || !field_integer_fits(field, number))
 		return false;
 	*(uint64_t *)target = number;
 	return true;

@@ -5,6 +5,9 @@
 #include "protocol/json.h"
 
 #include <json-c/json.h>
+#include <json-c/printbuf.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "protocol/lexical.h"
@@ -54,6 +57,25 @@ static struct json_object *tokenize(struct json_tokener *tokener, const char *te
 	return NULL;
 }
 
+/* To make one takes longer than a short message: the last that was needed waits here for the next
+ * who needs one. */
+static _Atomic(struct json_tokener *) spare;
+
+static struct json_tokener *tokener_get(void)
+{
+	struct json_tokener *tokener = atomic_exchange(&spare, NULL);
+
+	return tokener ? tokener : json_tokener_new_ex(JSON_DEPTH_MAX + 2);
+}
+
+static void tokener_put(struct json_tokener *tokener)
+{
+	json_tokener_reset(tokener);
+	tokener = atomic_exchange(&spare, tokener);
+	if (tokener)
+		json_tokener_free(tokener);
+}
+
 struct json_object *json_parse(const char *text, size_t length, const char **ret_why)
 {
 	struct json_tokener *tokener;
@@ -63,14 +85,14 @@ struct json_object *json_parse(const char *text, size_t length, const char **ret
 	*ret_why = lexical_fault(text, length);
 	if (*ret_why)
 		return NULL;
-	tokener = json_tokener_new_ex(JSON_DEPTH_MAX + 2);
+	tokener = tokener_get();
 	if (!tokener) {
 		*ret_why = "out of memory";
 		return NULL;
 	}
 	*ret_why = "the value is null";
 	value = tokenize(tokener, text, length, &end, ret_why);
-	json_tokener_free(tokener);
+	tokener_put(tokener);
 	if (!value || only_space(text + end, length - end))
 		return value;
 	*ret_why = "something follows the value";
@@ -89,8 +111,62 @@ struct json_object *json_unref(struct json_object *value)
 	return NULL;
 }
 
+/* What json_new_text() has: the user's data of a value of a type that has none else. */
+struct text {
+	size_t length;
+	char bytes[];
+};
+
+static const struct text *text_of(struct json_object *value)
+{
+	return json_object_is_type(value, json_type_boolean) ? json_object_get_userdata(value)
+							     : NULL;
+}
+
+static int print_text(struct json_object *value, struct printbuf *buffer, int level, int flags)
+{
+	const struct text *text = text_of(value);
+
+	(void)level;
+	(void)flags;
+	return printbuf_memappend(buffer, text->bytes, (int)text->length);
+}
+
+static void free_text(struct json_object *value, void *text)
+{
+	(void)value;
+	free(text);
+}
+
+struct json_object *json_new_text(const struct json_part *parts, size_t count)
+{
+	struct json_object *value = json_object_new_boolean(false);
+	struct text *text;
+	size_t length = 0;
+
+	for (size_t i = 0; i < count; i++)
+		length += parts[i].length;
+	text = malloc(sizeof *text + length + 1);
+	if (!value || !text) {
+		free(text);
+		return json_unref(value);
+	}
+	text->length = 0;
+	for (size_t i = 0; i < count; text->length += parts[i++].length)
+		memcpy(text->bytes + text->length, parts[i].bytes, parts[i].length);
+	text->bytes[length] = '\0';
+	json_object_set_serializer(value, print_text, text, free_text);
+	return value;
+}
+
 const char *json_print(struct json_object *value, size_t *ret_length)
 {
+	const struct text *text = text_of(value);
+
+	if (text) {
+		*ret_length = text->length;
+		return text->bytes;
+	}
 	return json_object_to_json_string_length(
 		value, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, ret_length);
 }

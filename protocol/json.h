@@ -34,6 +34,16 @@ struct json_object *json_unref(struct json_object *value);
 const char *json_print(struct json_object *value, size_t *ret_length);
 const char *json_print_pretty(struct json_object *value);
 
+/*
+ * A value of a text that is JSON already, made of parts, each with its length; it can only be
+ * printed or be part of what is printed. NULL without memory.
+ */
+struct json_part {
+	const char *bytes;
+	size_t length;
+};
+struct json_object *json_new_text(const struct json_part *parts, size_t count);
+
 struct json_object *json_new_object(void);
 struct json_object *json_new_array(void);
 

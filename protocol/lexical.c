@@ -4,7 +4,6 @@
  */
 #include "protocol/lexical.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "protocol/json.h"
@@ -30,6 +29,18 @@ static size_t utf8_length(const char *at, const char *end)
 	return length;
 }
 
+bool lexical_is_utf8(const char *text, size_t length)
+{
+	const char *end = text + length;
+
+	for (size_t step; text < end; text += step) {
+		step = utf8_length(text, end);
+		if (step == 0)
+			return false;
+	}
+	return true;
+}
+
 /*
  * A string's bytes from behind its first quote: returns those of its end. NULL where that is
  * missing or a character is illegal. An escaped NUL is, in a member's name too: it would end a C
@@ -38,7 +49,7 @@ static size_t utf8_length(const char *at, const char *end)
 static const char *skip_string(const char *at, const char *end, const char **ret_why)
 {
 	for (size_t length; at < end; at += length) {
-		length = utf8_length(at, end);
+		length = (unsigned char)*at < 0x80 ? 1 : utf8_length(at, end);
 		*ret_why = "not UTF-8";
 		if (length == 0)
 			return NULL;
@@ -84,13 +95,37 @@ static const char *skip_number(const char *at, const char *end)
 	return at && at < end && strchr("0123456789+-.eE", *at) ? NULL : at;
 }
 
+/* Structure, white space, numbers, and the letters of true, false and null. */
+static const bool outside_strings[256] = {['{'] = true,
+	['}'] = true,
+	['['] = true,
+	[']'] = true,
+	[':'] = true,
+	[','] = true,
+	['"'] = true,
+	['0' ... '9'] = true,
+	['-'] = true,
+	['e'] = true,
+	['t'] = true,
+	['r'] = true,
+	['u'] = true,
+	['f'] = true,
+	['a'] = true,
+	['l'] = true,
+	['s'] = true,
+	['n'] = true,
+	[' '] = true,
+	['\t'] = true,
+	['\r'] = true,
+	['\n'] = true};
+
 const char *lexical_fault(const char *text, size_t length)
 {
 	const char *end = text + length, *why;
 	unsigned depth = 0;
 
 	for (const char *at = text; at < end; at++) {
-		if (*at == '\0' || !strchr("{}[]:,\"0123456789-etrufalsn \t\r\n", *at))
+		if (!outside_strings[(unsigned char)*at])
 			return "unexpected character";
 		if (*at == '"' && !(at = skip_string(at + 1, end, &why)))
 			return why;

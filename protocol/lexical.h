@@ -6,8 +6,12 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* What is wrong (a constant), NULL where nothing of that is; the structure is for json-c to check.
  */
 const char *lexical_fault(const char *text, size_t length);
+
+/* Whether the bytes are UTF-8 as JSON has it. */
+bool lexical_is_utf8(const char *text, size_t length);

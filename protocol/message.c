@@ -79,22 +79,62 @@ static struct json_object *new_message(void)
 	return message;
 }
 
+static struct json_part part_of(const char *text)
+{
+	return (struct json_part){text, strlen(text)};
+}
+
+static struct json_part printed(struct json_object *value, const char *absent)
+{
+	struct json_part part = part_of(absent);
+
+	if (value)
+		part.bytes = json_print(value, &part.length);
+	return part;
+}
+
+#define DIGITS_MAX 20
+
+/* The usual id, without json-c's detour by a format. */
+static struct json_part printed_id(struct json_object *id, char digits[static DIGITS_MAX])
+{
+	char *first = digits + DIGITS_MAX;
+	uint64_t number;
+
+	if (!json_uint(id, &number))
+		return printed(id, "null");
+	do
+		*--first = (char)('0' + number % 10);
+	while (number /= 10);
+	return (struct json_part){first, (size_t)(digits + DIGITS_MAX - first)};
+}
+
+/* As text: nobody looks into an answer again, and many are short. */
+static struct json_object *answer_text(
+	struct json_object *id, const char *member, struct json_part value)
+{
+	char digits[DIGITS_MAX];
+	const struct json_part parts[] = {part_of("{\"jsonrpc\":\"2.0\",\"id\":"),
+		printed_id(id, digits), part_of(member), value, part_of("}")};
+
+	return value.bytes ? json_new_text(parts, sizeof parts / sizeof *parts) : NULL;
+}
+
 struct json_object *message_result(struct json_object *id, struct json_object *take_result)
 {
-	struct json_object *message = new_message();
+	struct json_object *answer = answer_text(id, ",\"result\":", printed(take_result, "{}"));
 
-	json_add(message, "id", json_ref(id));
-	json_add(message, "result", take_result);
-	return message;
+	json_unref(take_result);
+	return answer;
 }
 
 struct json_object *message_error(struct json_object *id, const struct rpc_error *error)
 {
-	struct json_object *message = new_message();
+	struct json_object *value = rpc_error_value(error);
+	struct json_object *answer = answer_text(id, ",\"error\":", printed(value, "null"));
 
-	json_add(message, "id", json_ref(id));
-	json_add(message, "error", rpc_error_value(error));
-	return message;
+	json_unref(value);
+	return answer;
 }
 
 struct json_object *message_request(

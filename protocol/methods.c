@@ -33,6 +33,7 @@ const char *const backing_names[] = {"guest_memfd", "memfd", NULL};
 const char *const memory_flag_names[] = {"mmap", "init_shared", NULL};
 const char *const slot_flag_names[] = {"readonly", "log_dirty_pages", NULL};
 const char *const pressure_level_names[] = {"none", "low", "medium", "critical", NULL};
+const char *const keeper_state_names[] = {"held", "stalled", "gone", NULL};
 const char *const convert_to_names[] = {"shared", "private", NULL};
 
 /* Parts of results */
@@ -129,9 +130,13 @@ static const struct field pressure_fields[] = {
 };
 
 static const struct field keeper_fields[] = {
-	{"version", FIELD_STRING, .summary = "The keeper's."},
-	{"uptime", FIELD_INTEGER, .summary = "Seconds since it was started."},
-	{"held", FIELD_INTEGER, .summary = "Files that it held when gmemd connected to it."},
+	{"state", FIELD_ENUM, .names = keeper_state_names,
+		.summary = "held: all that is to outlive gmemd does; stalled: the keeper doesn't "
+			   "answer, and what would have to be put to it may be refused; gone: "
+			   "there is none, or it hasn't got all yet."},
+	{"version", FIELD_STRING, FIELD_OPTIONAL, .summary = "The last keeper's."},
+	{"uptime", FIELD_INTEGER, FIELD_OPTIONAL, .summary = "Seconds since it was started."},
+	{"held", FIELD_INTEGER, .summary = "gmemd's files that it holds, as far as is known."},
 	END,
 };
 
@@ -590,14 +595,14 @@ const struct method methods[METHODS] = {
 		rpc_discover_result, ERRORS(), "This description of all methods, as OpenRPC."},
 	[METHOD_VM_OPEN] = {"vm.open", ACCESS_VMM, vm_open_parameters, vm_open_result,
 		ERRORS(RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT, RPC_UNSUPPORTED,
-			RPC_KERNEL, RPC_BUSY),
+			RPC_KERNEL, RPC_BUSY, RPC_LIMIT),
 		"Opens a VM for the peer's process, which then may make it."},
 	[METHOD_VM_GATE] = {"vm.gate", ACCESS_VMM, vm_gate_parameters, no_fields,
-		ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_GONE),
+		ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_BUSY, RPC_GONE),
 		"Hands over the listener of the gate round the VMM."},
 	[METHOD_VM_RESUME] = {"vm.resume", ACCESS_VMM, vm_resume_parameters, vm_resume_result,
 		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,
-			RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY, RPC_GONE),
+			RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY, RPC_LIMIT, RPC_GONE),
 		"Goes on with the VM of the peer's process on this connection, after another one "
 		"or another gmemd."},
 	[METHOD_VM_LIST] = {"vm.list", ACCESS_VMM | ACCESS_OPERATOR, vm_list_parameters,
@@ -610,7 +615,7 @@ const struct method methods[METHODS] = {
 	[METHOD_MEMORY_CREATE] = {"memory.create", ACCESS_VMM, memory_create_parameters,
 		memory_create_result,
 		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,
-			RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY, RPC_GONE),
+			RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY, RPC_LIMIT, RPC_GONE),
 		"Charges a memory and writes the arguments that create it."},
 	[METHOD_MEMORY_OPEN] = {"memory.open", ACCESS_VMM | ACCESS_OPERATOR, memory_parameters,
 		memory_open_result, ERRORS(RPC_NOT_FOUND, RPC_BUSY, RPC_GONE),
@@ -625,7 +630,7 @@ const struct method methods[METHODS] = {
 	[METHOD_MEMORY_PREALLOCATE] = {"memory.preallocate", ACCESS_VMM | ACCESS_OPERATOR,
 		memory_preallocate_parameters, memory_preallocate_result,
 		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,
-			RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY, RPC_GONE),
+			RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY, RPC_LIMIT, RPC_GONE),
 		"Allocates a memory's pages, charged to the VM's memory cgroup unless the VM was "
 		"opened otherwise. Answers when that is done; an error tells what is allocated."},
 	[METHOD_MEMORY_CANCEL] = {"memory.cancel", ACCESS_VMM | ACCESS_OPERATOR,
@@ -633,18 +638,18 @@ const struct method methods[METHODS] = {
 		"Ends a memory.preallocate, which then answers with what is allocated."},
 	[METHOD_SLOT_BIND] = {"slot.bind", ACCESS_VMM, slot_bind_parameters, slot_bind_result,
 		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,
-			RPC_UNSUPPORTED, RPC_BUSY, RPC_GONE),
+			RPC_UNSUPPORTED, RPC_BUSY, RPC_LIMIT, RPC_GONE),
 		"Writes the arguments that bind a memslot."},
 	[METHOD_SLOT_UNBIND] = {"slot.unbind", ACCESS_VMM, slot_unbind_parameters, call_result,
-		ERRORS(RPC_NOT_FOUND, RPC_BUSY, RPC_GONE),
+		ERRORS(RPC_NOT_FOUND, RPC_BUSY, RPC_LIMIT, RPC_GONE),
 		"Writes the arguments that delete a memslot."},
 	[METHOD_MEMORY_CONVERT] = {"memory.convert", ACCESS_VMM, memory_convert_parameters,
 		memory_convert_result,
 		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_UNSUPPORTED,
-			RPC_KERNEL, RPC_BUSY, RPC_GONE),
+			RPC_KERNEL, RPC_BUSY, RPC_LIMIT, RPC_GONE),
 		"Writes the arguments that make guest frames private or shared."},
 	[METHOD_CALL_DONE] = {"call.done", ACCESS_VMM, call_done_parameters, call_done_result,
-		ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_GONE),
+		ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_BUSY, RPC_GONE),
 		"Reports what came of a call that the VMM had to trigger."},
 	[METHOD_EVENT_SUBSCRIBE] = {"event.subscribe", ACCESS_VMM | ACCESS_OPERATOR, no_fields,
 		no_fields, ERRORS(),

@@ -77,6 +77,7 @@ extern const char *const backing_names[];
 extern const char *const memory_flag_names[];
 extern const char *const slot_flag_names[];
 extern const char *const pressure_level_names[];
+extern const char *const keeper_state_names[];
 extern const char *const convert_to_names[];
 
 /* What each method's parameters are decoded into. Members are as in the table. */

@@ -11,7 +11,7 @@
 static const enum rpc_code all_errors[] = {RPC_PARSE_ERROR, RPC_INVALID_REQUEST,
 	RPC_METHOD_NOT_FOUND, RPC_INVALID_PARAMS, RPC_INTERNAL_ERROR, RPC_NOT_FOUND,
 	RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT, RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY,
-	RPC_GONE};
+	RPC_LIMIT, RPC_GONE};
 
 static void add_parameters(struct json_object *target, const struct field *fields)
 {
@@ -72,7 +72,7 @@ static void add_all_errors(struct json_object *target)
 		const char *reason = rpc_reason(all_errors[i]);
 		struct json_object *error = json_add_object(errors, reason);
 
-		json_add_int(error, "code", all_errors[i]);
+		json_add_int(error, "code", rpc_code_sent(all_errors[i]));
 		json_add_string(error, "message", reason);
 	}
 }

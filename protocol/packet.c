@@ -137,16 +137,31 @@ int packet_send(
 	return packet_send_marked(socket, flags, bytes, length, fds, n_fds, &mark);
 }
 
-int packet_drop_marked(int socket, struct mmsghdr *mark)
+int packet_receive_marked(int socket, char *room, struct mmsghdr *mark)
 {
+	struct iovec vector = {room, PACKET_BYTES_MAX};
 	int received;
 
-	mark->msg_hdr = (struct msghdr){.msg_iovlen = 0};
+	mark->msg_hdr = (struct msghdr){.msg_iov = &vector, .msg_iovlen = 1};
 	mark->msg_len = PACKET_UNDONE;
 	do
-		received = recvmmsg(socket, mark, 1, MSG_DONTWAIT | MSG_TRUNC, NULL);
+		received = recvmmsg(socket, mark, 1, MSG_DONTWAIT, NULL);
 	while (received < 0 && errno == EINTR);
-	return received < 0 ? -errno : 0;
+	if (received < 0)
+		return -errno;
+	if (mark->msg_len == 0 && at_end(socket))
+		return -ECONNRESET;
+	room[mark->msg_len] = '\0';
+	return 0;
+}
+
+struct packet_bytes packet_received(const char *room, const struct mmsghdr *mark)
+{
+	return (struct packet_bytes){
+		.bytes = room,
+		.length = mark->msg_len,
+		.too_long = mark->msg_hdr.msg_flags & MSG_TRUNC,
+	};
 }
 
 int packet_connect(const char *path, int *ret_fd)

@@ -42,8 +42,8 @@ struct packet {
 
 /*
  * Receives one packet; its fds have FD_CLOEXEC and belong to it, whatever its fault. flags as of
- * recvmsg(2), such as MSG_DONTWAIT; with MSG_PEEK the packet stays where it is, with its own fds.
- * -ECONNRESET at the end of the connection, -EAGAIN where nothing is there.
+ * recvmsg(2), such as MSG_DONTWAIT. -ECONNRESET at the end of the connection, -EAGAIN where nothing
+ * is there.
  */
 int packet_receive(int socket, int flags, struct packet *packet);
 
@@ -65,9 +65,22 @@ int packet_send(
 int packet_send_marked(int socket, int flags, const char *bytes, size_t length, const int *fds,
 	size_t n_fds, struct mmsghdr *mark);
 
-/* Drops the packet that packet_receive() would receive next, its fds too, with a mark as above.
- * -EAGAIN where there is none. */
-int packet_drop_marked(int socket, struct mmsghdr *mark);
+/* A packet of one who can send no files. */
+struct packet_bytes {
+	const char *bytes; /* followed by a NUL */
+	size_t length;
+	bool too_long; /* longer than PACKET_BYTES_MAX; the rest is lost */
+};
+
+/*
+ * Receives one packet without waiting; it must come from one who can send no files. Its bytes are
+ * written to room, of PACKET_BYTES_MAX + 1, and then, by the kernel too, the mark: both are right
+ * in memory that outlives this process, whenever that is killed, if their pages are there
+ * beforehand. -ECONNRESET at the end of the connection, -EAGAIN where nothing is there.
+ */
+int packet_receive_marked(int socket, char *room, struct mmsghdr *mark);
+/* What was received there, once the mark is no more PACKET_UNDONE. */
+struct packet_bytes packet_received(const char *room, const struct mmsghdr *mark);
 
 /* Connects to the socket at path. The caller owns *ret_fd. -ENAMETOOLONG where the path is no
  * socket's. */

@@ -126,7 +126,8 @@ static void print_errors(const enum rpc_code *errors)
 	if (*errors == RPC_OK)
 		puts("only those of any method.");
 	for (; *errors != RPC_OK; errors++)
-		printf("%d %s%s\n", *errors, rpc_reason(*errors), errors[1] == RPC_OK ? "." : ",");
+		printf("%d %s%s\n", rpc_code_sent(*errors), rpc_reason(*errors),
+			errors[1] == RPC_OK ? "." : ",");
 }
 
 static void print_method(const struct method *method)

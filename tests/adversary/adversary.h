@@ -103,6 +103,9 @@ struct kvm_userspace_memory_region2 slot_of(uint32_t slot, uint64_t guest_phys_a
 /* Creates, binds, unbinds and closes; all of that has to work. */
 void control(struct world *world);
 
+/* Every way to ask for a listener, each of which has to be refused. */
+void try_listeners(const char *when);
+
 /* --- the attacks, by file --- */
 
 attack attack_own_bytes, attack_stale, attack_replay, attack_unwritten, attack_within,
@@ -119,5 +122,6 @@ attack attack_write, attack_trace, attack_userfaultfd, attack_guest_write;
 attack attack_wrong_fds, attack_untriggered, attack_lies, attack_giver, attack_taker;
 attack attack_second_filter, attack_second_listener, attack_architectures, attack_deaf,
 	attack_orphan;
+attack attack_abandoned;
 attack attack_steal;
 attack attack_signals, attack_threads, attack_one_entry;

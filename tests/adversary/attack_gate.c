@@ -194,6 +194,7 @@ void attack_orphan(struct world *world)
 	require(!gmemd_lives(world), "gmemd ends");
 	refused(EPERM, ioctl(world->vm.fd, KVM_CREATE_GUEST_MEMFD, &create),
 		"creating from own bytes without a gmemd");
+	try_listeners("without a gmemd");
 	printf("waiting\n");
 	fflush(stdout);
 	fd = trigger(world, &pending);
@@ -201,4 +202,5 @@ void attack_orphan(struct world *world)
 	refused(EPERM, trigger(world, &pending), "but not twice");
 	refused(EPERM, ioctl(world->vm.opening.kvm_fd, KVM_CREATE_VM, 0ul),
 		"a second VM under the next gmemd");
+	try_listeners("under the next gmemd");
 }

@@ -70,6 +70,7 @@ static const struct {
 	{"architectures", STAGE_OPEN, attack_architectures, false},
 	{"deaf", STAGE_OPEN, attack_deaf, false},
 	{"orphan", STAGE_OPEN, attack_orphan, true},
+	{"abandoned", STAGE_OPEN, attack_abandoned, true},
 	{"steal", STAGE_ALONE, attack_steal, true},
 	{"signals", STAGE_INHERITED, attack_signals, false},
 	{"threads", STAGE_INHERITED, attack_threads, false},

@@ -85,6 +85,40 @@ orphan() {
 	LIVING=()
 }
 
+no_keeper_of_test() {
+	[ -z "$(keepers_in "$WORK_DIR")" ]
+}
+
+# gmemd and its keeper end: stopped, gmemd starts no other keeper meanwhile.
+end_gmemd_and_keeper() {
+	kill -STOP "$GMEMD_PID"
+	end_keepers "$WORK_DIR"
+	stop_gmemd KILL
+	until_true no_keeper_of_test
+	result $? "abandoned: gmemd and its keeper are gone"
+}
+
+# abandoned KEEPER: nobody holds the gate's listener any more; KEEPER is yes or no.
+abandoned() {
+	printf '[keeper]\nuse = %s\n' "$1" >"$WORK_DIR/keeper.conf"
+	stop_gmemd
+	end_keepers "$WORK_DIR"
+	until_true no_keeper_of_test
+	start_gmemd --config="$WORK_DIR/keeper.conf"
+	start_attack abandoned
+	until_true grep -q ready "$WORK_DIR/abandoned.out"
+	[ "$(keepers_in "$WORK_DIR" | wc -l)" = "$([ "$1" = yes ] && echo 1 || echo 0)" ]
+	result $? "abandoned: a keeper is there where the configuration says $1"
+	if [ "$1" = yes ]; then end_gmemd_and_keeper; else stop_gmemd KILL; fi
+	touch "$WORK_DIR/scratch/gmemd-is-gone"
+	until_true grep -q "^abandoned" "$WORK_DIR/abandoned.out"
+	start_gmemd --config="$WORK_DIR/keeper.conf"
+	touch "$WORK_DIR/scratch/gmemd-is-back"
+	end_attack abandoned "$ATTACK_PID"
+	rm -f "$WORK_DIR"/scratch/gmemd-is-*
+	LIVING=()
+}
+
 lack=$(host_lack)
 [ -z "$lack" ] || skip_all "$lack"
 echo "TAP version 13"
@@ -111,5 +145,7 @@ kill -0 "$GMEMD_PID"
 result $? "gmemd has lived through all"
 AS="setpriv --reuid=$UNPRIVILEGED --regid=$UNPRIVILEGED --clear-groups --"
 orphan
+abandoned yes
+abandoned no
 no_sanitizer_complaint
 finish

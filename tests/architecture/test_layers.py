@@ -4,9 +4,8 @@
 
 protocol and kernel know nothing of each other or of what is above; daemon and client never use each other; json-c is known to
 protocol alone, libevent to daemon alone; kernel has no library but libc (and the macros of libbsd's tree); gmemd-keeper and
-gmemd-taker each share with gmemd what they say to each other, with one another and gmemd's other helper how privileges are given up, and no
-other file. Each rule is checked in the sources' includes and in
-the libraries' symbols.
+gmemd-taker each share with gmemd what they say to each other, the keeper how the service manager is told, with one another and gmemd's other
+helper how privileges are given up, and no other file. Each rule is checked in the sources' includes and in the libraries' symbols.
 """
 
 import os
@@ -138,7 +137,7 @@ def wrong_helper(program, shared, libraries):
 
 
 def wrong_keeper():
-    shared = {"daemon/call_filter.h", "daemon/capabilities.h", "daemon/config.h"}
+    shared = {"daemon/call_filter.h", "daemon/capabilities.h", "daemon/config.h", "daemon/notify.h"}
     return wrong_helper("gmemd-keeper", shared, "cap-ng|systemd|seccomp")
 
 

@@ -66,8 +66,9 @@ static void pin(void)
 /* As a peer's connection does it. */
 static struct json_object *dispatch(struct private_vm *vm, struct packet *packet)
 {
+	const struct packet_bytes bytes = {packet->bytes, packet->length, /* too_long= */ false};
 	struct fd_list fds;
-	struct json_object *answer = dispatch_packet(&vm->gmemd, &vm->caller, packet, &fds);
+	struct json_object *answer = dispatch_packet(&vm->gmemd, &vm->caller, &bytes, &fds);
 	size_t length;
 
 	json_print(answer, &length);

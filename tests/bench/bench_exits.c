@@ -166,7 +166,7 @@ int main(int argc, char **argv)
 		.rounds = 40,
 		.samples = 20,
 		.batch = 200,
-		.target = "gated at least 0.970 of without",
+		.target = "gated at least 0.980 of without",
 	};
 
 	return bench_main(argc, argv, &comparison);

@@ -15,6 +15,7 @@
 #include "daemon/capacity_host.h"
 #include "daemon/pressure_watch.h"
 #include "kernel/uapi.h"
+#include "protocol/json.h"
 
 #define SW_PROTECTED 1
 
@@ -48,24 +49,25 @@ static void gmemd_set_up(struct gmemd *gmemd, const struct backend *backend)
 		.address_spaces = 1,
 	};
 	TAILQ_INIT(&gmemd->events);
-	check(users_new(&gmemd->config, &gmemd->users));
+	check(owners_new(&gmemd->config, &gmemd->owners));
 	check(capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host));
-	registry_init(&gmemd->registry, backend, &gmemd->config, &gmemd->host, gmemd->users,
+	registry_init(&gmemd->registry, backend, &gmemd->config, &gmemd->host, gmemd->owners,
 		&gmemd->capacity);
 	check(pressure_watch_new(gmemd, &gmemd->pressure));
 }
 
 void private_vm_init(struct private_vm *ret, const struct backend *backend)
 {
-	const struct vm_request request = {
+	struct vm_request request = {
 		.name = "private", .type = SW_PROTECTED, .commit_limit = BUDGET_UNLIMITED};
+	const struct owner_name name = {.uid = getuid()};
 
 	gmemd_set_up(&ret->gmemd, backend);
 	ret->caller = (struct caller){.access = ACCESS_VMM,
 		.process = {.pid = getpid(), .uid = getuid(), .pidfd = pidfd_open(getpid(), 0)}};
 	ret->packet.length = 0;
-	ret->packet.fds.count = 0;
-	ret->packet.fault = PACKET_WHOLE;
+	check(owner_get(ret->gmemd.owners, &name, &ret->caller.owner));
+	request.opener = ret->caller.owner;
 	check(vm_new(&ret->gmemd.registry, &ret->caller.process, &request, &ret->vm));
 	ret->vm->state = VM_RUNNING;
 }
@@ -76,7 +78,8 @@ void private_vm_end(struct private_vm *private_vm)
 	registry_clear(&private_vm->gmemd.registry);
 	capacity_clear(&private_vm->gmemd.capacity);
 	process_release(&private_vm->caller.process);
-	users_free(private_vm->gmemd.users);
+	owner_unref(private_vm->caller.owner);
+	owners_free(private_vm->gmemd.owners);
 }
 
 struct memory *private_vm_memory(
@@ -101,14 +104,31 @@ struct slot *private_vm_slot(struct private_vm *private_vm, const struct slot_re
 	return slot;
 }
 
+/* As its peer reads it. */
+static struct json_object *reread(struct json_object *take_answer)
+{
+	struct json_object *read;
+	const char *text, *why;
+	size_t length;
+
+	if (!take_answer)
+		return NULL;
+	text = json_print(take_answer, &length);
+	read = json_parse(text, length, &why);
+	json_unref(take_answer);
+	return read;
+}
+
 static struct json_object *ask(struct private_vm *private_vm)
 {
+	const struct packet_bytes packet = {
+		private_vm->packet.bytes, private_vm->packet.length, /* too_long= */ false};
 	struct fd_list fds;
 	struct json_object *answer =
-		dispatch_packet(&private_vm->gmemd, &private_vm->caller, &private_vm->packet, &fds);
+		dispatch_packet(&private_vm->gmemd, &private_vm->caller, &packet, &fds);
 
 	fd_list_close(&fds);
-	return answer;
+	return reread(answer);
 }
 
 struct json_object *private_vm_ask(struct private_vm *private_vm, const char *format, ...)

@@ -3,11 +3,18 @@
 #
 # Ending the keepers that gmemds of a test have started, which outlive these. To be sourced.
 
-# end_keepers DIRECTORY: those of gmemds whose runtime directories are in it.
-end_keepers() {
+# keepers_in DIRECTORY: the pids of those of gmemds whose runtime directories are in it.
+keepers_in() {
 	local file
 	for file in /proc/[0-9]*/cmdline; do
 		tr '\0' ' ' <"$file" 2>/dev/null | grep -q "^gmemd-keeper --runtime-directory=$1/" &&
-			kill -KILL "$(basename "$(dirname "$file")")"
+			basename "$(dirname "$file")"
+	done
+}
+
+end_keepers() {
+	local pid
+	for pid in $(keepers_in "$1"); do
+		kill -KILL "$pid"
 	done
 }

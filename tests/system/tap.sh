@@ -103,7 +103,8 @@ unprivileged() {
 start_gmemd() {
 	RUNTIME_DIR=$WORK_DIR/run
 	GMEMD_LOG=$WORK_DIR/gmemd.log
-	"$BUILD_DIR/daemon/gmemd" --runtime-directory="$RUNTIME_DIR" --config=/dev/null "$@" \
+	# bash has SIGINT ignored by what it starts like this, and gmemd leaves it so.
+	env --default-signal=INT "$BUILD_DIR/daemon/gmemd" --runtime-directory="$RUNTIME_DIR" --config=/dev/null "$@" \
 		>>"$GMEMD_LOG" 2>&1 &
 	GMEMD_PID=$!
 	if ! until_true test -S "$RUNTIME_DIR/admin.sock"; then

@@ -12,7 +12,7 @@ from gmemtest.child import RemotePeer
 from gmemtest.daemon import Daemon
 from gmemtest.linux import PAGE
 from gmemtest.tap import check, equal, need, note, test
-from gmemtest.unchanged import Watched
+from gmemtest.unchanged import Watched, limit
 from gmemtest.vmm import Vmm
 from gmemtest.wire import PACKET_BYTES, close_all, encode, request
 
@@ -466,18 +466,19 @@ def many():
 def pieces():
     with opened() as vmm:
         Halves(vmm, 2 * PIECES + 8).close()
-        limit = operator.call("host.describe")["limits"]["private_ranges_per_vm"]
-        equal(limit, PIECES, "the limit as it is told")
+        pieces = operator.call("host.describe")["limits"]["private_ranges_per_vm"]
+        equal(pieces, PIECES, "the limit as it is told")
         for first in range(0, PIECES, 1000):
             ranges = ranges_of(*((2 * i, 1) for i in range(first, first + 1000)))
             vmm.peer.call("memory.convert", convert_params(vmm, "private", ranges))
         watched = Watched(daemon, vmm)
         params = convert_params(vmm, "private", ranges_of((2 * PIECES + 1, 1)))
-        watched.refused(vmm.peer, "memory.convert", params, -32007)
+        told = limit("private-ranges-per-vm", PIECES, "vm")
+        watched.refused(vmm.peer, "memory.convert", params, -32007, **told)
         convert(vmm, "private", (1, 1))
         convert(vmm, "private", (2 * PIECES + 1, 1))
         params = convert_params(vmm, "shared", ranges_of((1, 1)))
-        watched.refused(vmm.peer, "memory.convert", params, -32007)
+        watched.refused(vmm.peer, "memory.convert", params, -32007, **told)
         convert(vmm, "shared", (0, 3))
         equal(len(private(vmm)), PIECES - 1, "pieces")
         convert(vmm, "private", (0, 2 * PIECES + 8))

@@ -98,7 +98,8 @@ exec 9<>"$tmp/never"
 background() {
 	local output=$1
 	shift
-	"$@" <&9 >"$tmp/$output" 2>"$tmp/$output.err" &
+	# bash has SIGINT ignored by what it starts like this.
+	env --default-signal=INT "$@" <&9 >"$tmp/$output" 2>"$tmp/$output.err" &
 	pids+=($!)
 	last=$!
 }
@@ -236,12 +237,12 @@ empty_gmemd() {
 	exits 0 "ping --json" ping --json
 	check "it is the result" json 'v == {}'
 	exits 0 "status" status
-	out_has "it has gmemd's version" "^gmemd +[0-9.]+, protocol 1, backend kvm$"
+	out_has "it has gmemd's version" "^gmemd +[0-9.]+, protocol 2, backend kvm$"
 	out_has "it counts VMs by state" "^VMs +0: 0 opening, 0 running, 0 released$"
 	out_has "it has what is committed" "^committed +0B of [0-9.]+[KMGT]$"
 	out_has "it has the pressure" "^pressure +none, [0-9.]+[KMGT] available, floor [0-9.]+[KMGT]$"
 	exits 0 "status --json" status --json
-	check "it is one value" json 'v["host"]["protocol"] == 1 and v["commit_limit"] > v["committed"]'
+	check "it is one value" json 'v["host"]["protocol"] == 2 and v["commit_limit"] > v["committed"]'
 	exits 0 "vms of none" vms
 	out_has "it says none" "^none$"
 	exits 0 "vms --json of none" vms --json

@@ -11,14 +11,14 @@ from gmemtest.child import RemotePeer
 from gmemtest.daemon import Daemon
 from gmemtest.linux import PAGE
 from gmemtest.tap import Skip, check, equal, need, test
-from gmemtest.unchanged import Watched
+from gmemtest.unchanged import Watched, limit
 from gmemtest.vmm import Vmm
 
 COMMIT_LIMIT = 64 * PAGE  # of the VM
 HOST_LIMIT = 1024 * PAGE
 VMS_PER_USER = 12
 PENDING_CREATES = 64  # as many entries as the mailbox has for them
-SLOTS_PER_VM = 100
+SLOTS_PER_VM = 7  # fewer than there is own memory for
 OWN_MEMORY = 8 * PAGE
 RAM = 16 * PAGE
 
@@ -424,13 +424,13 @@ def pending_slot():
     vmm.unbind(9)
 
 
-@test("busy: as many creations as there may wait")
+@test("limit: as many creations as there may wait")
 def pending_creations():
     calls = []
     params = {"vm": vmm.id, "size": PAGE}
-    limit = COMMIT_LIMIT // PAGE - RAM // PAGE
-    need(limit < PENDING_CREATES, "the budget ends this before the mailbox does")
-    for _ in range(limit):
+    pages = COMMIT_LIMIT // PAGE - RAM // PAGE
+    need(pages < PENDING_CREATES, "the budget ends this before the mailbox does")
+    for _ in range(pages):
         calls.append(vmm.peer.call("memory.create", params)["call"])
     refused("memory.create", params, -32003, scope="vm")
     for call in calls:
@@ -441,7 +441,8 @@ def pending_creations():
         calls = [other.call("memory.create", params)["call"] for _ in range(PENDING_CREATES)]
         before = other.call("vm.get", {"vm": vm})
         equal(len(before["calls"]), PENDING_CREATES, "calls")
-        equal(other.error("memory.create", params)["code"], -32007, "one more")
+        told = other.error("memory.create", params)["data"]
+        equal(told, limit("creations-waiting-per-vm", PENDING_CREATES, "vm"), "one more")
         equal(other.call("vm.get", {"vm": vm}), before, "after the refusal")
         report = {"vm": vm, "call": calls[5]["id"], "done": 0, "errno": "ENOMEM"}
         other.call("call.done", report)
@@ -449,14 +450,15 @@ def pending_creations():
         equal(again["address"], calls[5]["address"], "the one entry that is free again")
 
 
-@test("busy: as many memories, slots and VMs as there may be")
+@test("limit: as many memories and VMs as there may be")
 def counts():
     with other_process() as other:
         vm = other.call("vm.open", {"name": "many", "gate": "none"})["vm"]
         params = {"vm": vm, "size": PAGE, "backing": "memfd"}
         for _ in range(PENDING_CREATES + 10):
             other.call("memory.create", params)
-        equal(other.error("memory.create", params)["code"], -32007, "memories")
+        told = other.error("memory.create", params)["data"]
+        equal(told, limit("memories-per-vm", PENDING_CREATES + 10, "vm"), "one memory more")
         size = vm_get_all(other, vm)
         equal(len(size), PENDING_CREATES + 10, "memories")
     fds = daemon.fds()
@@ -467,7 +469,7 @@ def counts():
             children[-1].call("vm.open", {"name": "vm %d" % i, "gate": "none"})
         children.append(RemotePeer(daemon.socket_path("gmemd.sock")))
         error = children[-1].error("vm.open", {"name": "one more", "gate": "none"})
-        equal(error and error["code"], -32007, "VMs")
+        equal(error and error["data"], limit("vms-per-user", VMS_PER_USER, "user"), "VMs")
         children.pop(0).end()
         daemon.operator().call("ping")
         wait_until(lambda: children[-1].error("vm.open", {"name": "one more", "gate": "none"}) is None)
@@ -496,11 +498,10 @@ def wait_until(condition, seconds=5):
     check(False, "not within %d s" % seconds)
 
 
-@test("busy: slots, up to what a VM may have")
+@test("limit: as many slots as a VM may have, and the bytes of those on own memory")
 def slot_count():
     with other_process() as other:
         vm = other.call("vm.open", {"name": "slots", "gate": "none"})["vm"]
-        # Own memory is bounded in bytes before that, so these are reported as they come.
         params = {
             "vm": vm,
             "slot": 0,
@@ -509,11 +510,14 @@ def slot_count():
             "userspace_addr": 1 << 30,
             "memory": None,
         }
-        for slot in range(OWN_MEMORY // PAGE):
+        for slot in range(SLOTS_PER_VM):
             given = dict(params, slot=slot, guest_phys_addr=slot * PAGE)
             call = other.call("slot.bind", given)["call"]
             other.call("call.done", {"vm": vm, "call": call["id"], "done": 1})
-        error = other.error("slot.bind", dict(params, slot=99, guest_phys_addr=1 << 30))
+        params.update(slot=99, guest_phys_addr=1 << 30)
+        told = other.error("slot.bind", params)["data"]
+        equal(told, limit("slots-per-vm", SLOTS_PER_VM, "vm"), "one slot more")
+        error = other.error("slot.bind", dict(params, memory_size=OWN_MEMORY))
         equal((error["code"], error["data"]["scope"]), (-32003, "vm"), "own memory")
 
 

@@ -31,9 +31,9 @@ def tear_down():
 class Remote(Child):
     """A VMM in a process of its own, with one guest_memfd that is bound, and a memfd."""
 
-    def __init__(self, name="vm", uid=None):
+    def __init__(self, name="vm", uid=None, **options):
         path = host.socket_path("gmemd.sock")
-        super().__init__(lambda channel: _serve(channel, path, name), uid)
+        super().__init__(lambda channel: _serve(channel, path, name, options), uid)
         self.id, self.memory, self.shared = self.ask("open")[1]
 
     def do(self, *question):
@@ -53,9 +53,9 @@ class Remote(Child):
 
 
 class _Owner:
-    def __init__(self, path, name):
+    def __init__(self, path, name, options):
         self.path = path
-        self.vmm = Vmm(Peer(path), name)
+        self.vmm = Vmm(Peer(path), name, **options)
         self.memory, self.fd = self.vmm.create(SIZE, name="ram")
         self.vmm.bind(0, 0, SIZE, self.memory, self.fd)
         answer, fds = self.vmm.peer.call_with_fds(
@@ -154,12 +154,12 @@ class _Owner:
             return False
 
 
-def _serve(channel, path, name):
+def _serve(channel, path, name, options):
     owner = None
     while True:
         operation, *arguments = channel.hear()
         try:
-            owner = owner or _Owner(path, name)
+            owner = owner or _Owner(path, name, options)
             channel.say(["result", getattr(owner, operation)(*arguments)])
         except RpcError as e:
             channel.say(["error", e.error])
@@ -304,6 +304,80 @@ def budget():
         host.lose_all()
         vmm.do("reconnect")
         check(vmm.do("resume")["rebuilt"], "with room again")
+
+
+def limits():
+    operator = host.operator()
+    total = operator.call("host.describe")["limits"]["commit_bytes"]
+    operator.close()
+    return total // PAGE * PAGE
+
+
+@test("a VM that was lost: what it was promised is promised again, and ends with it")
+def promise():
+    most = limits() * 3 // 4 // PAGE * PAGE
+    with Remote(commit_limit=most) as vmm:
+        for time in ("once", "twice"):
+            host.lose_all()
+            vmm.do("reconnect")
+            check(vmm.do("resume")["rebuilt"], "rebuilt")
+            with Remote("other", uid=4711) as other:
+                params = {"name": "greedy", "gate": "none", "commit_limit": most}
+                other.do("call", "vm.close", {"vm": other.id})
+                error = other.error("call", "vm.open", params)
+                equal((error["code"], error["data"]["scope"]), (-32003, "host"), time)
+        params = {"vm": vmm.id, "size": most - 2 * SIZE}
+        vmm.do("call", "memory.create", params)
+        error = vmm.error("call", "memory.create", {"vm": vmm.id, "size": PAGE})
+        equal((error["code"], error["data"]["scope"]), (-32003, "vm"), "its limit")
+    check(wait_until(lambda: vms() == {}), "its process's death releases all")
+    with Remote("other", uid=4711, commit_limit=most) as other:
+        check(other.id in vms(), "and its promise")
+
+
+@test("a VM that was lost, whose promise others have by now: it has what is left")
+def promise_taken():
+    most = limits() * 3 // 4 // PAGE * PAGE
+    with Remote(commit_limit=most) as vmm:
+        host.lose_all()
+        with Remote("other", uid=4711, commit_limit=most) as other:
+            vmm.do("reconnect")
+            check(vmm.do("resume")["rebuilt"], "rebuilt")
+            check("promised to others" in host.log(), "the log says so")
+            error = vmm.error("call", "memory.create", {"vm": vmm.id, "size": most - 4 * SIZE})
+            equal((error["code"], error["data"]["scope"]), (-32003, "host"), "what is left")
+            vmm.do("work")
+            other.do("work")
+    check(wait_until(lambda: vms() == {}), "nothing is left")
+
+
+@test("a VM that was lost: a slot told twice is one, another in its place is none")
+def told_twice():
+    with Remote() as vmm:
+        before = vmm.do("get")
+        slot = before["slots"][0]
+        told = {key: value for key, value in slot.items() if key not in ("state", "flags")}
+        host.lose_all()
+        vmm.do("reconnect")
+        for spoilt, param in (
+            ({"slot": 1 << 31}, "slot"),
+            ({"guest_memfd_offset": SIZE}, "guest_memfd_offset"),
+            ({"guest_memfd_offset": PAGE}, "memory_size"),
+            ({"memory": vmm.shared}, "memory"),
+            ({"memory": None}, "userspace_addr"),
+            ({"shared_offset": PAGE}, "shared_offset"),
+            ({"flags": ["readonly"]}, "flags"),
+        ):
+            changed = dict(told, **spoilt)
+            if spoilt.get("memory", 0) is None:
+                changed["userspace_addr"] = 0
+            error = vmm.error("resume", {"slots": [changed]})
+            equal(error["data"].get("param"), "slots[0]." + param, "a slot that can't be")
+            equal(vms(), {}, "nothing is left of it")
+        error = vmm.error("resume", {"slots": [told, dict(told, guest_phys_addr=SIZE)]})
+        equal(error["data"].get("param"), "slots[1].slot", "the same number, another place")
+        check(vmm.do("resume", {"slots": [told, told]})["rebuilt"], "told twice")
+        equal(vmm.do("get"), before, "the VM")
 
 
 @test("without a keeper nothing outlives gmemd, and nothing of its VMs comes back")

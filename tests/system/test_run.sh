@@ -140,6 +140,40 @@ test_node() {
 	fi
 }
 
+filters_of() {
+	sed -n 's/^Seccomp_filters:[[:space:]]*//p' "/proc/$1/status"
+}
+
+has_filters() {
+	[ "$(filters_of "$1")" -ge "$2" ] 2>/dev/null
+}
+
+# A VMM's own sandbox below the gate.
+test_sandbox() {
+	run -- "$WORK_DIR/bin/sandboxed"
+	exits 0 "a VMM that installs filters for all its threads by libseccomp"
+	if ! command -v qemu-system-x86_64 >/dev/null; then
+		skip "QEMU's -sandbox on installs below the gate" "no qemu-system-x86_64"
+		return
+	fi
+	mkfifo -m 666 "$WORK_DIR/scratch/qmp"
+	unprivileged "$WORK_DIR/bin/gmem-run" --socket="$RUNTIME_DIR/gmemd.sock" -- \
+		qemu-system-x86_64 -machine none -nodefaults -display none -S -qmp stdio \
+		-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny \
+		<"$WORK_DIR/scratch/qmp" >"$WORK_DIR/scratch/qmp.out" 2>&1 &
+	LIVING=("$!")
+	exec 9>"$WORK_DIR/scratch/qmp"
+	echo '{"execute":"qmp_capabilities"}' >&9
+	until_true grep -q '"return"' "$WORK_DIR/scratch/qmp.out"
+	until_true has_filters "${LIVING[0]}" 2
+	result $? "QEMU's -sandbox on installs below the gate" "$(cat "$WORK_DIR/scratch/qmp.out")"
+	echo '{"execute":"quit"}' >&9
+	exec 9>&-
+	wait "${LIVING[0]}"
+	is $? 0 "QEMU ends as it is told to"
+	LIVING=()
+}
+
 unprivileged_opens_kvm() {
 	(unprivileged sh -c ": <>/dev/kvm") 2>/dev/null
 }
@@ -149,10 +183,10 @@ lack=$(host_lack)
 echo "TAP version 13"
 # All of which the unprivileged user may search.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-set_up "$BUILD_DIR/client/gmem-run"
+set_up "$BUILD_DIR/client/gmem-run" "$BUILD_DIR/tests/system/sandboxed"
 start_gmemd
 remember_idle_gmemd
-for part in usage no_daemon refusals names execution status inheritance node; do
+for part in usage no_daemon refusals names execution status inheritance node sandbox; do
 	"test_$part"
 	released "$part: gmemd is as it was"
 done

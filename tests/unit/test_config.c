@@ -103,8 +103,10 @@ static void test_file(void)
 	write_file("; a comment\n# another\n[gate]\npolicy = preferred\n\n[sockets]\n"
 		   "vmm-mode=0660\nadmin-mode = 600\n[limits]\npeers-per-user = 3\n"
 		   "vms-per-user = 4\nmemories-per-user = 5\nmemories-per-vm = 6\n"
-		   "slots-per-vm = 7\nown-memory-per-vm = 8\ntakers-per-owner = 9\n"
-		   "takers-per-user = 10\ntakers-on-host = 11\n"
+		   "slots-per-vm = 7\nown-memory-per-vm = 8\n"
+		   "preallocations-per-vm = 9\npreallocations-per-user = 10\n"
+		   "preallocations-on-host = 11\n"
+		   "takers-per-owner = 12\ntakers-per-user = 13\ntakers-on-host = 14\n"
 		   "commit-limit = 18446744073709551615\nhost-reserve = 1073741824\n"
 		   "overcommit = 25\n[pressure]\nfloor = 7%\ndeadline = 250\n");
 	CU_ASSERT_EQUAL_FATAL(READ(&config), CONFIG_RUN);
@@ -117,9 +119,12 @@ static void test_file(void)
 	CU_ASSERT_EQUAL(config.memories_per_vm, 6);
 	CU_ASSERT_EQUAL(config.slots_per_vm, 7);
 	CU_ASSERT_EQUAL(config.own_memory_per_vm, 8);
-	CU_ASSERT_EQUAL(config.takers_per_owner, 9);
-	CU_ASSERT_EQUAL(config.takers_per_user, 10);
-	CU_ASSERT_EQUAL(config.takers_on_host, 11);
+	CU_ASSERT_EQUAL(config.preallocations_per_vm, 9);
+	CU_ASSERT_EQUAL(config.preallocations_per_user, 10);
+	CU_ASSERT_EQUAL(config.preallocations_on_host, 11);
+	CU_ASSERT_EQUAL(config.takers_per_owner, 12);
+	CU_ASSERT_EQUAL(config.takers_per_user, 13);
+	CU_ASSERT_EQUAL(config.takers_on_host, 14);
 	CU_ASSERT_EQUAL(config.commit_limit, UINT64_MAX);
 	CU_ASSERT_EQUAL(config_bytes(&config.host_reserve, 1), 1073741824);
 	CU_ASSERT_EQUAL(config.overcommit, 25);
@@ -225,7 +230,7 @@ static void test_long_directory(void)
 	char option[256] = "--runtime-directory=/";
 	struct config config;
 	size_t start = strlen(option);
-	size_t longest = sizeof config.runtime_directory - 17 - 1;
+	size_t longest = RUNTIME_DIRECTORY_MAX - 1;
 
 	write_file("");
 	memset(option + start, 'x', longest);

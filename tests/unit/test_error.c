@@ -31,7 +31,7 @@ static void test_own_codes(void)
 {
 	check(rpc_error_parse(&error, "why"), -32700, "{\"reason\":\"parse_error\"}");
 	check(rpc_error_invalid_request(&error, "why"), -32600, "{\"reason\":\"invalid_request\"}");
-	check(rpc_error_limit(&error, "Too long", 65536), -32600,
+	check(rpc_error_too_large(&error, "Too long", 65536), -32600,
 		"{\"reason\":\"invalid_request\",\"limit\":65536}");
 	check(rpc_error_method_not_found(&error, "no.such"), -32601,
 		"{\"reason\":\"method_not_found\",\"method\":\"no.such\"}");
@@ -64,6 +64,9 @@ static void test_contract_codes(void)
 	check(rpc_error_busy(&error, "Later", 50), -32007,
 		"{\"reason\":\"busy\",\"retry_after_ms\":50}");
 	check(rpc_error_busy(&error, "Later", 0), -32007, "{\"reason\":\"busy\"}");
+	check(rpc_error_limit(&error, "That is one too many", "vms-per-user", 7, "user"), RPC_LIMIT,
+		"{\"reason\":\"limit\",\"limit\":\"vms-per-user\",\"value\":7,\"scope\":\"user\"}");
+	CU_ASSERT_STRING_EQUAL(error.message, "That is one too many; vms-per-user is 7.");
 	check(rpc_error_gone(&error, "vm", "v1"), -32008,
 		"{\"reason\":\"gone\",\"what\":\"vm\",\"id\":\"v1\"}");
 }
@@ -71,7 +74,7 @@ static void test_contract_codes(void)
 static void test_reasons(void)
 {
 	static const int codes[] = {-32700, -32600, -32601, -32602, -32603, -32001, -32002, -32003,
-		-32004, -32005, -32006, -32007, -32008};
+		-32004, -32005, -32006, -32007, -32008, RPC_LIMIT};
 	const size_t count = sizeof codes / sizeof *codes;
 
 	for (size_t i = 0; i < count; i++) {
@@ -97,6 +100,19 @@ static void test_value(void)
 	CU_ASSERT_STRING_EQUAL(json_print(value, &length),
 		"{\"code\":-32004,\"message\":\"It overlaps.\",\"data\":{\"reason\":\"conflict\","
 		"\"with\":\"range\",\"slot\":3,\"name\":\"ram\"}}");
+	json_unref(value);
+}
+
+/* What is sent of a limit is the code of its kind. */
+static void test_limit_value(void)
+{
+	struct json_object *value;
+	int64_t code = 0;
+
+	rpc_error_limit(&error, "That is one too many", "vms-per-user", 7, "user");
+	value = rpc_error_value(&error);
+	CU_ASSERT_TRUE(json_get_int(value, "code", &code));
+	CU_ASSERT_EQUAL(code, -32007);
 	json_unref(value);
 }
 
@@ -175,6 +191,7 @@ int main(void)
 		{"codes of the contract", test_contract_codes},
 		{"reasons", test_reasons},
 		{"value", test_value},
+		{"value of a limit", test_limit_value},
 		{"clear", test_clear},
 		{"cut between characters", test_cut},
 		{"not cut", test_not_cut},

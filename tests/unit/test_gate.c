@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -314,6 +315,44 @@ static void test_signal_meanwhile(void)
 	gated_end(&gated, 0);
 }
 
+/* Where nobody holds the listener, nobody else can come by one, and what traps fails. */
+
+static long install_filter(uint32_t action, unsigned long flags)
+{
+	struct sock_filter instruction = BPF_STMT(BPF_RET | BPF_K, action);
+	struct sock_fprog program = {1, &instruction};
+
+	return syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program) < 0 ? -errno : 0;
+}
+
+static void ask_for_listeners(void *context)
+{
+	struct mailbox_area areas[MAILBOX_COMMANDS];
+	int listener;
+
+	(void)context;
+	areas_of(areas);
+	/* Waits for the listener's end. */
+	CU_ASSERT_EQUAL(create_vm(NO_FD, 0), -ENOSYS);
+	CU_ASSERT_EQUAL(
+		install_filter(SECCOMP_RET_USER_NOTIF, SECCOMP_FILTER_FLAG_NEW_LISTENER), -EBUSY);
+	CU_ASSERT_EQUAL(gate_install(areas, &listener), -EBUSY);
+	CU_ASSERT_EQUAL(install_filter(SECCOMP_RET_ALLOW, SECCOMP_FILTER_FLAG_TSYNC), 0);
+	CU_ASSERT_EQUAL(install_filter(SECCOMP_RET_LOG, 0), 0);
+	CU_ASSERT_EQUAL(create_vm(NO_FD, 0), -ENOSYS);
+}
+
+static void test_nobody_listens(void)
+{
+	struct gated gated = {.mailbox = mailbox, .body = ask_for_listeners};
+	struct gate_trap trap;
+
+	if (!gated_start(&gated))
+		return;
+	gated_next(&gated, &trap);
+	gated_end(&gated, 0);
+}
+
 /* The gate goes on with what the process becomes and with what it starts. */
 
 static void exec_self(void *context)
@@ -368,6 +407,7 @@ int main(int argc, char **argv)
 		{"killed before it was received", test_killed_before_receive},
 		{"threads from before the gate", test_threads},
 		{"a signal meanwhile", test_signal_meanwhile},
+		{"nobody listens", test_nobody_listens},
 		{"across exec", test_across_exec},
 		CU_TEST_INFO_NULL,
 	};

@@ -344,6 +344,50 @@ static void test_system_calls(void)
 			run_call(&filter, run_on[i]) == SECCOMP_RET_ALLOW, "call 0x%x", run_on[i]);
 }
 
+/* seccomp(2) has operation and flags where an ioctl has its descriptor and command. */
+static uint32_t run_seccomp(const struct gate_filter *filter, uint64_t operation, uint64_t flags)
+{
+	struct seccomp_data data = {
+		.nr = __NR_seccomp,
+		.arch = OWN_ARCHITECTURE,
+		.args = {operation, flags, 0x1000, 0, 0, 0},
+	};
+
+	return run(filter, &data);
+}
+
+/* All flags that fit a byte, with what the kernel does not read of operation and flags. */
+static void test_requests_for_a_listener(void)
+{
+	const uint64_t upper[] = {0, 1, 0xffffffff};
+	struct mailbox_area areas[MAILBOX_COMMANDS];
+	struct gate_filter filter;
+
+	plain_areas(areas);
+	CU_ASSERT_EQUAL_FATAL(gate_filter_build(areas, &filter), 0);
+	for (uint64_t operation = 0; operation < 16; operation++) {
+		for (uint64_t flags = 0; flags <= 0xff; flags++) {
+			bool asks = operation == SECCOMP_SET_MODE_FILTER &&
+				    flags & SECCOMP_FILTER_FLAG_NEW_LISTENER;
+			uint32_t expected = asks ? SECCOMP_RET_ERRNO | EBUSY : SECCOMP_RET_ALLOW;
+
+			for (size_t i = 0; i < 9; i++) {
+				uint32_t action = run_seccomp(&filter,
+					operation | upper[i / 3] << 32, flags | upper[i % 3] << 32);
+
+				UNIT_ASSERT_ROW(action == expected, "operation %lu flags 0x%lx",
+					operation, flags);
+			}
+		}
+	}
+	CU_ASSERT_EQUAL(run_seccomp(&filter, SECCOMP_SET_MODE_FILTER, UINT32_MAX),
+		SECCOMP_RET_ERRNO | EBUSY);
+	CU_ASSERT_EQUAL(run_seccomp(&filter, SECCOMP_SET_MODE_FILTER,
+				UINT64_MAX ^ SECCOMP_FILTER_FLAG_NEW_LISTENER),
+		SECCOMP_RET_ALLOW);
+	CU_ASSERT_EQUAL(run_seccomp(&filter, UINT32_MAX, UINT32_MAX), SECCOMP_RET_ALLOW);
+}
+
 /* Areas that can't be */
 
 #define SPOIL(index, member, value)                                                                \
@@ -695,6 +739,7 @@ int main(void)
 		{"commands without entries", test_commands_without_entries},
 		{"architectures", test_architectures},
 		{"system calls", test_system_calls},
+		{"requests for a listener", test_requests_for_a_listener},
 		{"invalid areas", test_invalid_areas},
 		{"overlapping areas", test_overlapping_areas},
 		{"length", test_length},

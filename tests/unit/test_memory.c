@@ -121,7 +121,7 @@ static void test_counts(void)
 	vm = held_vm(&held, 1, BUDGET_UNLIMITED);
 	for (int i = 0; i < HELD_MEMORIES; i++)
 		CU_ASSERT_EQUAL(new_memory(vm, HELD_PAGE, &scope), 0);
-	CU_ASSERT_EQUAL(new_memory(vm, HELD_PAGE, &scope), -EDQUOT);
+	CU_ASSERT_EQUAL(new_memory(vm, HELD_PAGE, &scope), -E2BIG);
 	CU_ASSERT_STRING_EQUAL(scope, "");
 	other = held_vm(&held, 2, BUDGET_UNLIMITED);
 	held.config.memories_per_vm = 100;

@@ -71,7 +71,7 @@ static void test_ids(void)
 		message = parse(text);
 		UNIT_ASSERT_ROW(request_message_read(message, &request, &error) == 0, "%s", text);
 		CU_ASSERT_FALSE(request.notification);
-		snprintf(text, sizeof text, "{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":null}",
+		snprintf(text, sizeof text, "{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{}}",
 			ids[i]);
 		check_text(message_result(request.id, NULL), text);
 		json_unref(message);
@@ -151,7 +151,7 @@ static void test_answers(void)
 	json_add_uint(result, "x", 1);
 	check_text(message_result(id, result),
 		"{\"jsonrpc\":\"2.0\",\"id\":\"an id\",\"result\":{\"x\":1}}");
-	rpc_error_limit(&error, "Too much", 5);
+	rpc_error_too_large(&error, "Too much", 5);
 	check_text(message_error(id, &error),
 		"{\"jsonrpc\":\"2.0\",\"id\":\"an id\",\"error\":{\"code\":-32600,\"message\":"
 		"\"Too much; the limit is "

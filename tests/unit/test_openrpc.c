@@ -196,8 +196,8 @@ static void test_errors(void)
 			CU_ASSERT_EQUAL_FATAL(strncmp(reference, prefix, strlen(prefix)), 0);
 			json_get_int(
 				json_get(errors, reference + strlen(prefix)), "code", &described);
-			UNIT_ASSERT_ROW(described == (int64_t)*code, "%s: %s", methods[number].name,
-				reference);
+			UNIT_ASSERT_ROW(described == rpc_code_sent(*code), "%s: %s",
+				methods[number].name, reference);
 		}
 		CU_ASSERT_EQUAL(json_length(list), index);
 	}

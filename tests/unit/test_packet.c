@@ -294,6 +294,53 @@ static void test_queue_full(void)
 	CU_ASSERT_EQUAL(packet_receive(ends[1], MSG_DONTWAIT, &packet), -EAGAIN);
 }
 
+/* Bytes alone, with a mark */
+
+static char room[PACKET_BYTES_MAX + 1];
+static struct mmsghdr mark;
+
+static void check_received(const char *bytes, size_t length, bool too_long)
+{
+	struct packet_bytes received;
+
+	CU_ASSERT_EQUAL_FATAL(packet_receive_marked(ends[1], room, &mark), 0);
+	CU_ASSERT_NOT_EQUAL(mark.msg_len, PACKET_UNDONE);
+	received = packet_received(room, &mark);
+	CU_ASSERT_EQUAL_FATAL(received.length, length);
+	CU_ASSERT_EQUAL(memcmp(received.bytes, bytes, length), 0);
+	CU_ASSERT_EQUAL(received.bytes[length], '\0');
+	CU_ASSERT_EQUAL(received.too_long, too_long);
+}
+
+static void test_marked(void)
+{
+	static char longest[PACKET_BYTES_MAX + 1];
+
+	memset(longest, 'x', sizeof longest);
+	CU_ASSERT_EQUAL(packet_receive_marked(ends[1], room, &mark), -EAGAIN);
+	CU_ASSERT_EQUAL(mark.msg_len, PACKET_UNDONE);
+	send_raw("a\0b", 3, 0);
+	check_received("a\0b", 3, false);
+	send_raw("", 0, 0);
+	check_received("", 0, false);
+	send_raw(longest, PACKET_BYTES_MAX, 0);
+	check_received(longest, PACKET_BYTES_MAX, false);
+	send_raw(longest, sizeof longest, 0);
+	check_received(longest, PACKET_BYTES_MAX, true);
+	send_raw("next", 4, 0);
+	check_received("next", 4, false);
+	CU_ASSERT_EQUAL(shutdown(ends[0], SHUT_WR), 0);
+	CU_ASSERT_EQUAL(packet_receive_marked(ends[1], room, &mark), -ECONNRESET);
+}
+
+/* Files of one who could send them, which a peer of gmemd's can't. */
+static void test_marked_closes_files(void)
+{
+	send_raw("x", 1, 3);
+	check_received("x", 1, false);
+	CU_ASSERT_EQUAL(unit_open_fds(), fds_before);
+}
+
 /* Connecting */
 
 static void test_connect(void)
@@ -370,6 +417,8 @@ int main(void)
 		{"the end", test_end},
 		{"the end of one direction", test_end_of_one_direction},
 		{"a full queue", test_queue_full},
+		{"bytes with a mark", test_marked},
+		{"bytes with a mark, of one who sends files", test_marked_closes_files},
 		{"connecting", test_connect},
 		{"connecting to a long path", test_connect_path_length},
 		CU_TEST_INFO_NULL,

@@ -23,16 +23,16 @@ skip() { # name reason
 	echo "ok $number - $1 # SKIP $2"
 }
 
-echo 1..11
+echo 1..12
 
 DESTDIR=$work/root meson install -C "$BUILD_DIR" --no-rebuild >"$work/output" 2>&1
 report $? "everything installs"
 
 installed=$(cd "$work/root" && find . -type f -o -type l | sed 's/^\.//')
 status=0
-for wanted in sbin/gmemd$ sbin/gmemd-keeper$ libexec/gmemd/gmemd-allocator$ bin/gmemctl$ bin/gmem-run$ bin/gmem-example-vmm$ 'libgmem\.so\.0$' 'libgmem\.so$' \
+for wanted in sbin/gmemd$ sbin/gmemd-keeper$ libexec/gmemd/gmemd-allocator$ libexec/gmemd/gmem-vmm-name$ bin/gmemctl$ bin/gmem-run$ bin/gmem-example-vmm$ 'libgmem\.so\.0$' 'libgmem\.so$' \
 	include/gmem.h$ pkgconfig/gmem.pc$ system/gmemd.service$ system/gmemd.socket$ \
-	system/gmemd-admin.socket$ system/gmemd-keeper.service$ system/gmemd-keeper.socket$ 'system/gmem-vmm@.service$' sysusers.d/gmemd.conf$ tmpfiles.d/gmemd.conf$ \
+	system/gmemd-admin.socket$ system/gmemd-keeper.service$ system/gmemd-keeper.socket$ 'system/gmem-vmm@.service$' 'system/gmem-vmm-name@.service$' sysusers.d/gmemd.conf$ tmpfiles.d/gmemd.conf$ \
 	gmemd/gmemd.conf$ gmemd-protocol.md$; do
 	grep -q "/$wanted" <<<"$installed" || {
 		echo "$wanted is not there"
@@ -41,15 +41,22 @@ for wanted in sbin/gmemd$ sbin/gmemd-keeper$ libexec/gmemd/gmemd-allocator$ bin/
 done >"$work/output"
 report $status "programs, library, header, pkg-config file, units, configuration and reference are installed"
 
+prefix=$(meson introspect --buildoptions "$BUILD_DIR" |
+	python3 -c 'import json, sys; print(next(o["value"] for o in json.load(sys.stdin) if o["name"] == "prefix"))')
+! grep -v "^$prefix/" <<<"$installed" >"$work/output"
+report $? "nothing is installed outside the prefix"
+
 # What a unit starts is where the installation has put it: below DESTDIR here.
 mkdir "$work/units"
-for unit in gmemd.service gmemd.socket gmemd-admin.socket gmemd-keeper.service gmemd-keeper.socket gmem-vmm@.service; do
+for unit in gmemd.service gmemd.socket gmemd-admin.socket gmemd-keeper.service gmemd-keeper.socket gmem-vmm@.service \
+	gmem-vmm-name@.service; do
 	path=$(find "$work/root" -name "$unit")
 	sed "/^ExecStart=/s#=/#=$work/root/#" "$path" >"$work/units/$unit"
 done
 systemd-analyze verify "$work"/units/gmemd.service "$work"/units/gmemd.socket \
 	"$work"/units/gmemd-admin.socket "$work"/units/gmemd-keeper.service \
-	"$work"/units/gmemd-keeper.socket "$work/units/gmem-vmm@example.service" >"$work/output" 2>&1
+	"$work"/units/gmemd-keeper.socket "$work/units/gmem-vmm@example.service" \
+	"$work/units/gmem-vmm-name@example.service" >"$work/output" 2>&1
 status=$?
 [ -s "$work/output" ] && status=1
 report $status "systemd-analyze verify has nothing to say"

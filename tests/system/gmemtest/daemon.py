@@ -34,7 +34,10 @@ def _processes(program, argument):
 class Daemon:
     """Runs until stop(), at most as long as the test; with KEEPER=no in the environment, alone."""
 
-    def __init__(self, gate="preferred", config="", files=None, backend="auto"):
+    def __init__(
+        self, gate="preferred", config="", files=None, backend="auto", before=None, stderr=None
+    ):
+        """before(daemon): what its process does before it becomes gmemd; stderr: an fd for its log."""
         self.directory = tempfile.mkdtemp(prefix="gmemd-test-")
         os.chmod(self.directory, 0o755)
         self.path = os.path.join(self.directory, "run")
@@ -53,6 +56,8 @@ class Daemon:
             "--backend=" + backend,
         ]
         self.files = files
+        self.before = before
+        self.stderr = stderr
         self.start()
 
     def change_config(self, config):
@@ -70,10 +75,15 @@ class Daemon:
             linux.die_with_parent()
             if self.files is not None:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (self.files, self.files))
+            if self.before is not None:
+                self.before(self)
 
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                self.arguments, stdin=subprocess.DEVNULL, stderr=log, preexec_fn=before_exec
+                self.arguments,
+                stdin=subprocess.DEVNULL,
+                stderr=log if self.stderr is None else self.stderr,
+                preexec_fn=before_exec,
             )
         self.pid = self.process.pid
 

@@ -65,6 +65,10 @@ def own_mounts():
 def require_fuse():
     if not os.path.exists("/dev/fuse"):
         raise Skip("no /dev/fuse")
+    require_mounts()
+
+
+def require_mounts():
     child = os.fork()
     if child == 0:
         try:

@@ -48,9 +48,19 @@ class Owner:
         self.vmm.peer.send(request("slot.unbind", {"vm": self.vmm.id, "slot": 77}, 5))
         equal(self.vmm.peer.receive_answer()[0]["error"]["code"], -32001, "no such slot")
 
+    def closed_later(self):
+        """What is so large that the answer waits, and what is asked after it too."""
+        params = {"vm": self.vmm.id, "size": LARGE, "backing": "memfd"}
+        answer, fds = self.vmm.peer.call_with_fds("memory.create", params)
+        close_all(fds)
+        self.vmm.peer.send(request("memory.close", {"memory": answer["memory"]}, 6))
+        self.vmm.peer.send(request("ping", number=7))
+        equal([self.vmm.peer.receive_answer()[0]["id"] for _ in range(2)], [6, 7], "the order")
+
     def all(self):
         memory, fd, shared = self.memories()
         self.refused()
+        self.closed_later()
         self.vmm.unbind(0)
         batch = [
             request("memory.close", {"memory": shared}, 1),

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Acceptors. See acceptor.h.
+ */
+#include "daemon/acceptor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "daemon/log.h"
+#include "daemon/peer_ledger.h"
+#include "daemon/step.h"
+#include "kernel/cleanup.h"
+
+/* Connections accepted before other events get their turn. */
+#define ACCEPTS_MAX 8
+
+/* How long it rests where gmemd can hold no more files, or the keeper could not send one. */
+static const struct timeval rest = {.tv_usec = 100 * 1000};
+
+struct acceptor {
+	struct custody_acceptance acceptance; /* of the connection that the keeper is asked for */
+	struct peer_entry entry;              /* its */
+	bool asking;
+	struct gmemd *gmemd;
+	struct acceptor_plan plan;
+	struct event *readable, *patience, *rested, *again;
+	time_t warned; /* when last */
+};
+
+/* Once a second at most: who is refused can come again at once. */
+static void warn(struct acceptor *acceptor, const char *what, const char *why)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec == acceptor->warned)
+		return;
+	acceptor->warned = now.tv_sec;
+	log_warning("%s %s: %s", acceptor->plan.name, what, why);
+}
+
+/* Consumes both. */
+static void admit(struct acceptor *acceptor, const struct peer_entry *entry, int consume_fd)
+{
+	int r = peer_new(acceptor->gmemd, acceptor->plan.peers, entry, consume_fd);
+
+	if (r < 0 && r != -ESRCH)
+		warn(acceptor, "refused a connection",
+			r == -EDQUOT ? "its user has as many as it may" : strerror(-r));
+}
+
+/* What others may give back; who waits at the listener meanwhile loses nothing. */
+static bool out_of_resources(int r)
+{
+	return r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
+}
+
+static void take_rest(struct acceptor *acceptor, int r)
+{
+	warn(acceptor, "rests", strerror(-r));
+	event_del(acceptor->readable);
+	event_add(acceptor->rested, &rest);
+}
+
+static void rested(evutil_socket_t fd, short what, void *context)
+{
+	struct acceptor *acceptor = context;
+
+	(void)fd;
+	(void)what;
+	event_add(acceptor->readable, NULL);
+}
+
+/* For the connection and its process: the keeper could not put it back where nobody can hold it. */
+static int check_room(const struct acceptor *acceptor)
+{
+	cleanup_fd int connection = fcntl(acceptor->plan.fd, F_DUPFD_CLOEXEC, 0);
+	cleanup_fd int process = fcntl(acceptor->plan.fd, F_DUPFD_CLOEXEC, 0);
+
+	return connection < 0 || process < 0 ? -errno : 0;
+}
+
+static struct peer_entry new_entry(const struct acceptor *acceptor)
+{
+	struct peer_ledger *ledger = acceptor->gmemd->peer_ledger;
+	struct peer_entry entry = {.access = (uint8_t)acceptor->plan.access};
+
+	if (ledger) {
+		entry.number = peer_ledger_next_number(ledger);
+		peer_ledger_note(ledger, &entry);
+		STEP("connection: noted");
+	}
+	return entry;
+}
+
+/* By gmemd: it ends with it until the keeper has it. */
+static int accept_one(struct acceptor *acceptor)
+{
+	struct peer_entry entry;
+	int fd, r = check_room(acceptor);
+
+	if (r < 0)
+		return r;
+	fd = accept4(acceptor->plan.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	entry = new_entry(acceptor);
+	if (entry.number > 0)
+		custody_put_later(acceptor->gmemd->custody, CUSTODY_PEER, entry.number, 0, fd);
+	admit(acceptor, &entry, fd);
+	return 0;
+}
+
+static void accept_some(struct acceptor *acceptor)
+{
+	for (unsigned i = 0; i < ACCEPTS_MAX; i++) {
+		int r = accept_one(acceptor);
+
+		if (out_of_resources(r))
+			take_rest(acceptor, r);
+		if (r < 0)
+			return;
+	}
+}
+
+/* By the keeper */
+
+static bool ask_keeper(struct acceptor *acceptor)
+{
+	struct custody_acceptance *acceptance = &acceptor->acceptance;
+
+	acceptance->listener = acceptor->plan.id;
+	acceptance->connection = (struct keeper_id){CUSTODY_PEER, acceptor->entry.number, 0};
+	acceptor->asking = custody_accept(acceptor->gmemd->custody, acceptance);
+	return acceptor->asking;
+}
+
+static void forget_entry(struct acceptor *acceptor)
+{
+	acceptor->asking = false;
+	peer_ledger_forget(acceptor->gmemd->peer_ledger, &acceptor->entry);
+}
+
+static void wait_for_keeper(struct acceptor *acceptor)
+{
+	unsigned patience = custody_patience(acceptor->gmemd->custody);
+	const struct timeval time = {patience / 1000, patience % 1000 * 1000};
+
+	event_del(acceptor->readable);
+	event_add(acceptor->patience, &time);
+}
+
+static void readable(evutil_socket_t fd, short what, void *context)
+{
+	struct acceptor *acceptor = context;
+	int r = acceptor->asking || !acceptor->gmemd->peer_ledger ? -EALREADY
+								  : check_room(acceptor);
+
+	(void)fd;
+	(void)what;
+	if (out_of_resources(r)) {
+		take_rest(acceptor, r);
+		return;
+	}
+	if (r == 0) {
+		acceptor->entry = new_entry(acceptor);
+		if (ask_keeper(acceptor)) {
+			wait_for_keeper(acceptor);
+			return;
+		}
+		forget_entry(acceptor);
+	}
+	accept_some(acceptor);
+}
+
+/* Meanwhile gmemd accepts. */
+static void impatient(evutil_socket_t fd, short what, void *context)
+{
+	struct acceptor *acceptor = context;
+
+	(void)fd;
+	(void)what;
+	event_add(acceptor->readable, NULL);
+}
+
+static void ask_again(evutil_socket_t fd, short what, void *context)
+{
+	struct acceptor *acceptor = context;
+
+	(void)fd;
+	(void)what;
+	if (!ask_keeper(acceptor))
+		forget_entry(acceptor);
+}
+
+static void accepted(struct custody_acceptance *acceptance, int result, int take_fd)
+{
+	struct acceptor *acceptor = (struct acceptor *)acceptance;
+
+	event_del(acceptor->patience);
+	if (result == -EMFILE || result == -ETOOMANYREFS) {
+		event_add(acceptor->again, &rest); /* it may be held, and is served when it comes */
+	} else if (result < 0) {
+		forget_entry(acceptor);
+	} else {
+		STEP("connection: accepted");
+		acceptor->asking = false;
+		admit(acceptor, &acceptor->entry, take_fd);
+	}
+	event_add(acceptor->readable, NULL);
+	if (result < 0 && result != -EAGAIN)
+		accept_some(acceptor);
+}
+
+/* All of it */
+
+static int set_up(struct acceptor *acceptor)
+{
+	struct event_base *base = acceptor->gmemd->base;
+
+	acceptor->readable =
+		event_new(base, acceptor->plan.fd, EV_READ | EV_PERSIST, readable, acceptor);
+	acceptor->patience = event_new(base, -1, 0, impatient, acceptor);
+	acceptor->rested = event_new(base, -1, 0, rested, acceptor);
+	acceptor->again = event_new(base, -1, 0, ask_again, acceptor);
+	if (!acceptor->readable || !acceptor->patience || !acceptor->rested || !acceptor->again ||
+		event_add(acceptor->readable, NULL) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+int acceptor_new(struct gmemd *gmemd, const struct acceptor_plan *plan, struct acceptor **ret)
+{
+	struct acceptor *acceptor = calloc(1, sizeof *acceptor);
+	int r;
+
+	if (!acceptor)
+		return -ENOMEM;
+	acceptor->gmemd = gmemd;
+	acceptor->plan = *plan;
+	acceptor->acceptance.accepted = accepted;
+	r = set_up(acceptor);
+	if (r < 0)
+		acceptor_free(acceptor);
+	else
+		*ret = acceptor;
+	return r;
+}
+
+static void free_event(struct event *event)
+{
+	if (event)
+		event_free(event);
+}
+
+struct acceptor *acceptor_free(struct acceptor *acceptor)
+{
+	if (!acceptor)
+		return NULL;
+	if (acceptor->asking)
+		custody_accept_cancel(acceptor->gmemd->custody, &acceptor->acceptance);
+	free_event(acceptor->readable);
+	free_event(acceptor->patience);
+	free_event(acceptor->rested);
+	free_event(acceptor->again);
+	free(acceptor);
+	return NULL;
+}
+
+bool acceptor_is_asking(const struct acceptor *acceptor)
+{
+	return acceptor && acceptor->asking;
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Owners: found again by their names, charged at each level, gone when nothing is theirs.
+ */
+#include "daemon/owner.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/lib/unit.h"
+
+#define UID 1000
+
+static struct config config;
+static struct owners *owners;
+
+static void set_up(void)
+{
+	config = (struct config){.peers_per_user = 8, .vms_per_user = 1, .memories_per_user = 0};
+	CU_ASSERT_EQUAL_FATAL(owners_new(&config, &owners), 0);
+}
+
+static void tear_down(void)
+{
+	CU_ASSERT_FALSE(owners_any(owners));
+	owners = owners_free(owners);
+}
+
+static struct owner *get(enum owner_kind kind, uid_t uid, const char *unit, uint64_t vm)
+{
+	struct owner_name name = {.kind = kind, .uid = uid, .vm = vm};
+	struct owner *owner = NULL;
+
+	owner_write_unit(name.unit, unit);
+	CU_ASSERT_EQUAL_FATAL(owner_get(owners, &name, &owner), 0);
+	return owner;
+}
+
+static struct owner *of_user(uid_t uid)
+{
+	return get(OWNER_IS_USER, uid, "", 0);
+}
+
+static void test_names(void)
+{
+	struct owner *all[] = {of_user(0), of_user(UID), get(OWNER_IS_USER, UID, "a.scope", 0),
+		get(OWNER_IS_USER, UID, "b.scope", 0), get(OWNER_IS_USER, UID, "a.scope", 7),
+		get(OWNER_IS_USER, UID, "a.scope", 8), get(OWNER_IS_USER, UID, "", 7),
+		get(OWNER_IS_OPERATOR, 0, "", 0), get(OWNER_IS_OPERATOR, UID, "", 0),
+		get(OWNER_IS_GMEMD, 0, "", 0)};
+	const size_t count = sizeof all / sizeof *all;
+
+	for (size_t i = 0; i < count; i++) {
+		struct owner_name name = owner_name(all[i]);
+		struct owner *again = NULL;
+
+		CU_ASSERT_EQUAL(owner_get(owners, &name, &again), 0);
+		for (size_t j = 0; j < count; j++)
+			CU_ASSERT_EQUAL(again == all[j], i == j);
+		owner_unref(again);
+	}
+	for (size_t i = 0; i < count; i++)
+		CU_ASSERT_PTR_NULL(owner_unref(all[i]));
+	CU_ASSERT_PTR_NULL(owner_unref(NULL));
+}
+
+static void test_of_vm(void)
+{
+	struct owner *opener = get(OWNER_IS_USER, UID, "a.scope", 0), *vm, *same;
+	struct owner_name name;
+
+	CU_ASSERT_EQUAL_FATAL(owner_get_of_vm(opener, 7, &vm), 0);
+	name = owner_name(vm);
+	CU_ASSERT_EQUAL(owner_uid(vm), UID);
+	CU_ASSERT_STRING_EQUAL(name.unit, "a.scope");
+	CU_ASSERT_EQUAL(name.vm, 7);
+	/* One that has a VM opens none as that VM's. */
+	CU_ASSERT_EQUAL_FATAL(owner_get_of_vm(vm, 7, &same), 0);
+	CU_ASSERT_PTR_EQUAL(same, vm);
+	owner_unref(same);
+	owner_unref(vm);
+	owner_unref(opener);
+}
+
+/* Counted for each uid and each resource alone, and for all of a uid's owners together. */
+static void test_limits(void)
+{
+	struct owner *one = of_user(UID), *vm = get(OWNER_IS_USER, UID, "", 7), *other = of_user(1);
+
+	for (int i = 0; i < 5; i++)
+		CU_ASSERT_EQUAL(owner_charge(one, OWNER_PEERS), 0);
+	for (int i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(owner_charge(vm, OWNER_PEERS), 0);
+	CU_ASSERT_EQUAL(owner_holds(one, OWNER_PEERS), 5);
+	CU_ASSERT_EQUAL(owner_charge(one, OWNER_PEERS), -EDQUOT);
+	CU_ASSERT_EQUAL(owner_charge(vm, OWNER_PEERS), -EDQUOT);
+	CU_ASSERT_EQUAL(owner_charge(other, OWNER_PEERS), 0);
+	CU_ASSERT_EQUAL(owner_charge(vm, OWNER_VMS), 0);
+	CU_ASSERT_EQUAL(owner_charge(one, OWNER_VMS), -EDQUOT);
+	CU_ASSERT_EQUAL(owner_charge(one, OWNER_MEMORIES), -EDQUOT);
+	owner_give_back(vm, OWNER_PEERS);
+	CU_ASSERT_EQUAL(owner_charge(one, OWNER_PEERS), 0);
+	CU_ASSERT_EQUAL(owner_charge(one, OWNER_PEERS), -EDQUOT);
+	owners_lift_limits(owners, true);
+	CU_ASSERT_EQUAL(owner_charge(one, OWNER_PEERS), 0);
+	owners_lift_limits(owners, false);
+	for (int i = 0; i < 7; i++)
+		owner_give_back(one, OWNER_PEERS);
+	owner_give_back(vm, OWNER_PEERS);
+	owner_give_back(vm, OWNER_PEERS);
+	owner_give_back(vm, OWNER_VMS);
+	owner_give_back(other, OWNER_PEERS);
+	CU_ASSERT_PTR_NULL(owner_give_back(NULL, OWNER_PEERS));
+	owner_unref(one);
+	owner_unref(vm);
+	owner_unref(other);
+}
+
+static unsigned charge_all(struct owner *owner)
+{
+	unsigned count = 0;
+
+	while (owner_charge(owner, OWNER_PEERS) == 0)
+		count++;
+	return count;
+}
+
+static void give_back_all(struct owner *owner)
+{
+	while (owner_holds(owner, OWNER_PEERS) > 0)
+		owner_give_back(owner, OWNER_PEERS);
+	owner_unref(owner);
+}
+
+/* However many units take what they get, the next has something. */
+static void test_units_leave_room(void)
+{
+	struct owner *units[4], *none = of_user(UID);
+	static const unsigned got[] = {32, 16, 8, 4};
+	char name[32];
+
+	config.peers_per_user = 64;
+	for (int i = 0; i < 4; i++) {
+		snprintf(name, sizeof name, "%d.scope", i);
+		units[i] = get(OWNER_IS_USER, UID, name, 0);
+		CU_ASSERT_EQUAL(charge_all(units[i]), got[i]);
+	}
+	CU_ASSERT_EQUAL(charge_all(none), 4);
+	for (int i = 0; i < 4; i++)
+		give_back_all(units[i]);
+	give_back_all(none);
+}
+
+/* A unit's VMs are one unit together; where there is room for one, one has it. */
+static void test_unit_is_one(void)
+{
+	struct owner *one = get(OWNER_IS_USER, UID, "a.scope", 1),
+		     *two = get(OWNER_IS_USER, UID, "a.scope", 2);
+
+	CU_ASSERT_EQUAL(charge_all(one), 4);
+	CU_ASSERT_EQUAL(charge_all(two), 0);
+	config.peers_per_user = 1;
+	give_back_all(one);
+	CU_ASSERT_EQUAL(charge_all(two), 1);
+	give_back_all(two);
+}
+
+static void test_of_owner(void)
+{
+	struct owner *one = of_user(UID), *vm = get(OWNER_IS_USER, UID, "", 7);
+
+	for (struct owner *owner = one; owner; owner = owner == one ? vm : NULL) {
+		for (int i = 0; i < 4; i++)
+			CU_ASSERT_EQUAL(owner_charge(owner, OWNER_TAKERS), 0);
+		CU_ASSERT_EQUAL(owner_charge(owner, OWNER_TAKERS), -EDQUOT);
+	}
+	CU_ASSERT_EQUAL(limit_value(&config, owner_limit(OWNER_TAKERS)), 4);
+	for (int i = 0; i < 4; i++) {
+		owner_give_back(one, OWNER_TAKERS);
+		owner_give_back(vm, OWNER_TAKERS);
+	}
+	owner_unref(one);
+	owner_unref(vm);
+}
+
+/* A charge is a reference, and is another's as a whole. */
+static void test_hand_over(void)
+{
+	struct owner *one = of_user(UID), *vm = get(OWNER_IS_USER, UID, "a.scope", 7);
+
+	CU_ASSERT_EQUAL(owner_charge(one, OWNER_PEERS), 0);
+	owner_unref(one);
+	CU_ASSERT_PTR_EQUAL(owner_hand_over(one, OWNER_PEERS, vm), vm);
+	owner_unref(vm);
+	CU_ASSERT_EQUAL(owner_holds(vm, OWNER_PEERS), 1);
+	one = of_user(UID); /* anew */
+	CU_ASSERT_EQUAL(owner_holds(one, OWNER_PEERS), 0);
+	owner_unref(one);
+	owner_give_back(vm, OWNER_PEERS);
+}
+
+/* What its node's ancestors are: the work of one user's, of one unit's, of operators'. */
+static void test_nodes(void)
+{
+	struct owner *one = get(OWNER_IS_USER, UID, "a.scope", 1),
+		     *two = get(OWNER_IS_USER, UID, "a.scope", 2), *none = of_user(UID),
+		     *operator= get(OWNER_IS_OPERATOR, UID, "", 0);
+
+	for (unsigned tree = 0; tree < OWNER_TREES; tree++) {
+		const struct share_node *unit = owner_node(one, tree)->parent;
+
+		CU_ASSERT_PTR_EQUAL(owner_node(two, tree)->parent, unit);
+		CU_ASSERT_PTR_NOT_EQUAL(owner_node(none, tree)->parent, unit);
+		CU_ASSERT_PTR_EQUAL(owner_node(none, tree)->parent->parent, unit->parent);
+		CU_ASSERT_PTR_EQUAL(unit->parent->parent, owners_root(owners, tree, false));
+		CU_ASSERT_PTR_EQUAL(owner_node(operator, tree)->parent->parent->parent,
+			owners_root(owners, tree, true));
+	}
+	owner_unref(one);
+	owner_unref(two);
+	owner_unref(none);
+	owner_unref(operator);
+}
+
+static void test_long_units(void)
+{
+	char unit[300], one[OWNER_UNIT_BYTES_MAX + 1], other[OWNER_UNIT_BYTES_MAX + 1];
+
+	memset(unit, 'u', sizeof unit);
+	unit[OWNER_UNIT_BYTES_MAX] = '\0';
+	owner_write_unit(one, unit);
+	CU_ASSERT_STRING_EQUAL(one, unit);
+	unit[OWNER_UNIT_BYTES_MAX] = 'u';
+	unit[255] = '\0';
+	owner_write_unit(one, unit);
+	unit[254] = 'v';
+	owner_write_unit(other, unit);
+	CU_ASSERT_EQUAL(strlen(one), OWNER_UNIT_BYTES_MAX);
+	CU_ASSERT_EQUAL(strlen(other), OWNER_UNIT_BYTES_MAX);
+	CU_ASSERT_STRING_NOT_EQUAL(one, other);
+}
+
+int main(void)
+{
+	CU_TestInfo tests[] = {
+		{"found by their names", test_names},
+		{"of VMs", test_of_vm},
+		{"limits of users", test_limits},
+		{"units leave room", test_units_leave_room},
+		{"a unit is one", test_unit_is_one},
+		{"limits of owners", test_of_owner},
+		{"handed over", test_hand_over},
+		{"where they take turns", test_nodes},
+		{"long names of units", test_long_units},
+		CU_TEST_INFO_NULL,
+	};
+	CU_SuiteInfo suites[] = {{.pName = "owners",
+					 .pSetUpFunc = set_up,
+					 .pTearDownFunc = tear_down,
+					 .pTests = tests},
+		CU_SUITE_INFO_NULL};
+
+	return unit_main(suites);
+}
