@@ -263,11 +263,20 @@ static void disconnect(struct custody *custody)
 	custody->keeper = keeper_free(custody->keeper);
 }
 
+/* As after gmemd's user has become another, under sockets that are still the old one's. */
+static const char *explain(int r)
+{
+	if (r == -EACCES || r == -EPERM)
+		return "its socket is another user's, or this one may make none there; if systemd "
+		       "made it: systemctl restart gmemd-keeper.socket";
+	return strerror(-r);
+}
+
 static void say_missing(struct custody *custody, int r)
 {
 	if (!custody->said_missing)
 		log_warning(
-			"no gmemd-keeper: what gmemd holds will not outlive it: %s", strerror(-r));
+			"no gmemd-keeper: what gmemd holds will not outlive it: %s", explain(r));
 	custody->said_missing = true;
 }
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -126,7 +127,7 @@ static void tell_room(
 static void helper_ended(evutil_socket_t pidfd, short what, void *context)
 {
 	struct preallocation *preallocation = context;
-	int signal = allocator_process_reap(pidfd);
+	int signal = helper_process_reap(pidfd).signal;
 	struct preallocation_result result = {.outcome = outcome(preallocation, signal)};
 
 	(void)what;
@@ -274,13 +275,13 @@ void preallocation_cancel(struct preallocation *preallocation)
 	if (preallocation->pidfd < 0)
 		return;
 	preallocation->cancelled = true;
-	allocator_process_kill(preallocation->pidfd);
+	helper_process_kill(preallocation->pidfd);
 }
 
 static void left_over_ended(evutil_socket_t pidfd, short what, void *context)
 {
 	(void)what;
-	allocator_process_reap(pidfd);
+	helper_process_reap(pidfd);
 	preallocation_clear(context);
 }
 
@@ -301,11 +302,11 @@ struct preallocation *preallocation_free(struct preallocation *preallocation)
 	if (!preallocation)
 		return NULL;
 	if (preallocation->pidfd >= 0) {
-		allocator_process_kill(preallocation->pidfd);
-		if (!allocator_process_wait(preallocation->pidfd, PATIENCE_MS) &&
+		helper_process_kill(preallocation->pidfd);
+		if (!helper_process_wait(preallocation->pidfd, PATIENCE_MS) &&
 			leave_to_loop(preallocation))
 			return NULL;
-		allocator_process_reap(preallocation->pidfd);
+		helper_process_reap(preallocation->pidfd);
 	}
 	preallocation_clear(preallocation);
 	return NULL;
