@@ -24,6 +24,7 @@
 #include "daemon/succession.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
+#include "protocol/json.h"
 
 static int probe_kvm(struct gmemd *gmemd)
 {
@@ -155,6 +156,7 @@ void gmemd_clear(struct gmemd *gmemd)
 		watch_stop(vm);
 	registry_clear(&gmemd->registry);
 	capacity_clear(&gmemd->capacity);
+	json_unref(gmemd->description);
 	succession_clear(gmemd);
 	in_flight_free(gmemd->in_flight);
 	bulk_free(gmemd->bulk);
