@@ -17,7 +17,10 @@ static struct owners *owners;
 
 static void set_up(void)
 {
-	config = (struct config){.peers_per_user = 8, .vms_per_user = 1, .memories_per_user = 0};
+	config = (struct config){.peers_per_user = 8,
+		.vms_per_user = 1,
+		.memories_per_user = 0,
+		.batches_per_user = 1};
 	CU_ASSERT_EQUAL_FATAL(owners_new(&config, &owners), 0);
 }
 
@@ -166,22 +169,30 @@ static void test_unit_is_one(void)
 	give_back_all(two);
 }
 
-static void test_of_owner(void)
+/* Of the host's, a user has at most half of what others have left, as a unit has of its user's. */
+static void test_of_host(void)
 {
-	struct owner *one = of_user(UID), *vm = get(OWNER_IS_USER, UID, "", 7);
+	uint64_t limit = limit_value(&config, LIMIT_PEER_RECORDS);
+	struct owner *one = of_user(1), *two = of_user(2),
+		     *unit = get(OWNER_IS_USER, 3, "a.scope", 0);
 
-	for (struct owner *owner = one; owner; owner = owner == one ? vm : NULL) {
-		for (int i = 0; i < 4; i++)
-			CU_ASSERT_EQUAL(owner_charge(owner, OWNER_TAKERS), 0);
-		CU_ASSERT_EQUAL(owner_charge(owner, OWNER_TAKERS), -EDQUOT);
-	}
-	CU_ASSERT_EQUAL(limit_value(&config, owner_limit(OWNER_TAKERS)), 4);
-	for (int i = 0; i < 4; i++) {
-		owner_give_back(one, OWNER_TAKERS);
-		owner_give_back(vm, OWNER_TAKERS);
-	}
+	CU_ASSERT_EQUAL(owner_charge_many(one, OWNER_RECORDS, limit), -EDQUOT);
+	CU_ASSERT_EQUAL(owner_charge_many(one, OWNER_RECORDS, limit / 2 + 1), -EDQUOT);
+	CU_ASSERT_EQUAL(owner_charge_many(one, OWNER_RECORDS, UINT64_MAX), -EDQUOT);
+	CU_ASSERT_EQUAL(owner_holds(one, OWNER_RECORDS), 0);
+	CU_ASSERT_EQUAL(owner_charge_many(one, OWNER_RECORDS, limit / 2), 0);
+	CU_ASSERT_EQUAL(owner_charge_many(two, OWNER_RECORDS, limit / 4 + 1), -EDQUOT);
+	CU_ASSERT_EQUAL(owner_charge_many(two, OWNER_RECORDS, limit / 4), 0);
+	CU_ASSERT_EQUAL(owner_charge_many(unit, OWNER_RECORDS, limit / 8 + 1), -EDQUOT);
+	CU_ASSERT_EQUAL(owner_charge_many(unit, OWNER_RECORDS, limit / 8), 0);
+	owner_give_back_many(one, OWNER_RECORDS, limit / 2);
+	owner_give_back_many(two, OWNER_RECORDS, limit / 4);
+	owner_give_back_many(unit, OWNER_RECORDS, limit / 8 - 1);
+	owner_give_back_many(unit, OWNER_RECORDS, 0);
+	owner_give_back(unit, OWNER_RECORDS);
 	owner_unref(one);
-	owner_unref(vm);
+	owner_unref(two);
+	owner_unref(unit);
 }
 
 /* A charge is a reference, and is another's as a whole. */
@@ -249,7 +260,7 @@ int main(void)
 		{"limits of users", test_limits},
 		{"units leave room", test_units_leave_room},
 		{"a unit is one", test_unit_is_one},
-		{"limits of owners", test_of_owner},
+		{"limits of the host", test_of_host},
 		{"handed over", test_hand_over},
 		{"where they take turns", test_nodes},
 		{"long names of units", test_long_units},
