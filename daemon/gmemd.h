@@ -14,6 +14,7 @@
 
 struct in_flight;
 struct inheritance;
+struct json_object;
 struct listeners;
 struct peer_ledger;
 struct pressure_watch;
@@ -50,7 +51,8 @@ struct gmemd {
 	struct inheritance *inheritance; /* while it takes over */
 	struct peer_ledger *peer_ledger; /* NULL: connections don't outlive gmemd */
 	struct listeners *listeners;
-	bool leaving; /* a successor is to find all as it is */
+	bool leaving;                    /* a successor is to find all as it is */
+	struct json_object *description; /* rpc.discover's answer; NULL: nobody has asked */
 	struct events events;
 	dev_t kvm_device;   /* /dev/kvm's, to know it again in a VMM */
 	dev_t memfd_device; /* of the kernel's own file system, which memfds are in */

@@ -11,6 +11,7 @@
 #include "daemon/custody.h"
 #include "daemon/deferral.h"
 #include "daemon/dispatch.h"
+#include "daemon/file_reserve.h"
 #include "daemon/outbox.h"
 #include "daemon/scheduler.h"
 #include "daemon/step.h"
@@ -253,22 +254,33 @@ static void read_packet(struct peer *peer)
 		go_on(&peer->caller);
 }
 
-/* In a turn of its owner's. It may be freed. */
-static void serve_peer(struct work *work)
+/* It may be freed. */
+static void serve_next(struct peer *peer)
 {
-	struct peer *peer = PEER_OF_WORK(work);
 	struct batch *paused = peer->caller.paused;
 
 	if (peer->can_send) {
 		peer->can_send = false;
 		if (paused)
-			scheduler_go_on(peer->gmemd->scheduler, work);
+			scheduler_go_on(peer->gmemd->scheduler, &peer->work);
 		outbox_go_on(&peer->outbox);
 	} else if (paused) {
 		paused->resume(paused);
 	} else {
 		read_packet(peer);
 	}
+}
+
+/* In a turn of its owner's. */
+static void serve_peer(struct work *work)
+{
+	struct peer *peer = PEER_OF_WORK(work);
+	bool of_operator = peer->entry.access == ACCESS_OPERATOR;
+	rlim_t usual = of_operator ? file_reserve_open() : 0;
+
+	serve_next(peer);
+	if (of_operator)
+		file_reserve_close(usual);
 }
 
 static void wait_for_turn(struct caller *caller)
