@@ -15,6 +15,7 @@
 
 #include "daemon/keeping_search.h"
 #include "daemon/log.h"
+#include "daemon/scheduler.h"
 #include "kernel/cleanup.h"
 
 #define FILES_SPARE 1024
@@ -262,11 +263,20 @@ static void disconnect(struct custody *custody)
 	custody->keeper = keeper_free(custody->keeper);
 }
 
+/* As after gmemd's user has become another, under sockets that are still the old one's. */
+static const char *explain(int r)
+{
+	if (r == -EACCES || r == -EPERM)
+		return "its socket is another user's, or this one may make none there; if systemd "
+		       "made it: systemctl restart gmemd-keeper.socket";
+	return strerror(-r);
+}
+
 static void say_missing(struct custody *custody, int r)
 {
 	if (!custody->said_missing)
 		log_warning(
-			"no gmemd-keeper: what gmemd holds will not outlive it: %s", strerror(-r));
+			"no gmemd-keeper: what gmemd holds will not outlive it: %s", explain(r));
 	custody->said_missing = true;
 }
 
@@ -316,7 +326,10 @@ static int watch_keeper(struct custody *custody)
 {
 	custody->answered = event_new(
 		custody->base, keeper_fd(custody->keeper), EV_READ | EV_PERSIST, answered, custody);
-	return custody->answered && event_add(custody->answered, NULL) == 0 ? 0 : -ENOMEM;
+	if (!custody->answered)
+		return -ENOMEM;
+	event_priority_set(custody->answered, SCHEDULER_FIRST);
+	return event_add(custody->answered, NULL) == 0 ? 0 : -ENOMEM;
 }
 
 static void found(void *context, struct keeper *take_keeper)

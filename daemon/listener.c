@@ -146,20 +146,6 @@ static int listener_new(struct listener *listener, mode_t mode)
 	return 0;
 }
 
-/* A plain user's gmemd is to have a directory of that user's. */
-static const char *explain(int r)
-{
-	switch (r) {
-	case -EADDRINUSE:
-		return "another gmemd serves there";
-	case -EACCES:
-		return "this user may make no socket there; name a directory where it may: "
-		       "--runtime-directory=DIR";
-	default:
-		return strerror(-r);
-	}
-}
-
 static int listener_make(struct listener *listener)
 {
 	const struct config *config = &listener->listeners->gmemd->config;
@@ -172,7 +158,8 @@ static int listener_make(struct listener *listener)
 		config->runtime_directory, listener->name);
 	r = listener_inherit(listener, mode) ? 0 : listener_new(listener, mode);
 	if (r < 0)
-		log_error("%s: %s", listener->address.sun_path, explain(r));
+		log_error("%s: %s", listener->address.sun_path,
+			r == -EADDRINUSE ? "another gmemd serves there" : strerror(-r));
 	return r;
 }
 

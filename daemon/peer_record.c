@@ -4,6 +4,8 @@
  */
 #include "daemon/peer_record.h"
 
+#include <string.h>
+
 #include "daemon/owed.h"
 #include "protocol/methods.h"
 #include "protocol/packet.h"
@@ -11,7 +13,8 @@
 bool peer_record_fits(const struct peer_record *record)
 {
 	return (record->access == ACCESS_VMM || record->access == ACCESS_OPERATOR) &&
-	       record->subscribed <= 1 && record->number > 0;
+	       record->subscribed <= 1 && record->number > 0 && record->owned <= 1 &&
+	       memchr(record->unit, '\0', sizeof record->unit);
 }
 
 bool owed_record_fits(const struct owed_record *record)

@@ -24,7 +24,7 @@ struct scheduler {
 	bool scheduled; /* the event will come, or is under way */
 	struct share_class of_class[CLASSES];
 	struct share_classes classes;
-	uint64_t turn_end;
+	uint64_t turn_end; /* UINT64_MAX: there is no turn */
 };
 
 static uint64_t now(void)
@@ -59,6 +59,7 @@ static bool serve_class(struct scheduler *scheduler, uint64_t *time)
 		return false;
 	scheduler->turn_end = began + TURN_TIME;
 	serve_turn(scheduler, share_take_turn(class->root));
+	scheduler->turn_end = UINT64_MAX;
 	*time = now();
 	share_class_spend(class, *time - began);
 	return true;
@@ -92,6 +93,7 @@ int scheduler_new(struct event_base *base, struct owners *owners, struct schedul
 
 	if (!scheduler)
 		return -ENOMEM;
+	scheduler->turn_end = UINT64_MAX;
 	scheduler->event = event_new(base, -1, 0, serve_turns, scheduler);
 	if (!scheduler->event) {
 		free(scheduler);
@@ -159,5 +161,5 @@ bool scheduler_has(const struct work *work)
 
 bool scheduler_turn_is_over(const struct scheduler *scheduler)
 {
-	return now() >= scheduler->turn_end;
+	return scheduler && now() >= scheduler->turn_end;
 }

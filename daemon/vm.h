@@ -150,6 +150,7 @@ struct registry {
 	uint64_t last_id;          /* of VMs and memories */
 	uint64_t first_id;         /* up to here they were an earlier gmemd's */
 	struct vm_tree vms;
+	uint64_t n_made; /* that were ever there */
 	struct vm_process_tree vms_by_process;
 	struct memory_id_tree memories;
 	struct memory_file_tree memory_files;

@@ -394,10 +394,14 @@ def lowered():
         check(os.waitpid(child.pid, os.WNOHANG) == (0, 0), "the VMM lives")
 
 
+def committed():
+    return [vm["committed"] for vm in operator.call("vm.list")["vms"]]
+
+
 @test("nothing is left")
 def nothing_left():
     equal(helpers(), [], "helpers")
-    equal([v["committed"] for v in operator.call("vm.list")["vms"]], [0], "committed")
+    check(eventually(lambda: committed() == [0]), "committed: %r" % committed())
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ test_plain_user() {
 		2>"$WORK_DIR/plain.log"
 	status=$?
 	is "$status" 1 "a plain user's gmemd exits with 1 in a directory that is not that user's"
-	grep -q "roots/gmemd.sock: .*--runtime-directory=DIR" "$WORK_DIR/plain.log"
+	grep -q "roots: .*--runtime-directory=DIR" "$WORK_DIR/plain.log"
 	result $? "and says what to add" "$(cat "$WORK_DIR/plain.log")"
 }
 
