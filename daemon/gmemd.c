@@ -125,7 +125,7 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	gmemd->config = *config;
 	TAILQ_INIT(&gmemd->events);
 	TAILQ_INIT(&gmemd->preallocating);
-	TAILQ_INIT(&gmemd->stopped);
+	TAILQ_INIT(&gmemd->preallocating_waits);
 	r = file_reserve_set_up();
 	if (r < 0)
 		return start_failed("having files of its own", r);

@@ -21,6 +21,7 @@ struct pressure_watch;
 struct scheduler;
 
 TAILQ_HEAD(preallocating_list, preallocating);
+TAILQ_HEAD(preallocating_waits, preallocating_wait);
 
 /* What was taken over from a predecessor. */
 struct recovered {
@@ -39,7 +40,7 @@ struct gmemd {
 	struct bulk *bulk;
 	struct pressure_watch *pressure;
 	struct preallocating_list preallocating;
-	struct preallocating_list stopped; /* whose peers are to be told */
+	struct preallocating_waits preallocating_waits;
 	struct owners *owners;
 	struct owner *self;          /* of what nobody has asked for */
 	struct in_flight *in_flight; /* files, to all peers */

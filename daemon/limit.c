@@ -29,6 +29,12 @@ static const struct {
 		offsetof(struct config, preallocations_per_vm)},
 	[LIMIT_PREALLOCATIONS_ON_HOST] = {"preallocations-on-host", "host",
 		offsetof(struct config, preallocations_on_host)},
+	[LIMIT_TAKERS_PER_OWNER] = {"takers-per-owner", "user",
+		offsetof(struct config, takers_per_owner)},
+	[LIMIT_TAKERS_PER_USER] = {"takers-per-user", "user",
+		offsetof(struct config, takers_per_user)},
+	[LIMIT_TAKERS_ON_HOST] = {"takers-on-host", "host",
+		offsetof(struct config, takers_on_host)},
 	[LIMIT_BATCHES_PER_USER] = {"batches-per-user", "user",
 		offsetof(struct config, batches_per_user)},
 	/* The rest is for the peers themselves. */

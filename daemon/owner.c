@@ -52,6 +52,8 @@ static const struct {
 	[OWNER_PEERS] = {LIMIT_PEERS_PER_USER, LEVEL_USER},
 	[OWNER_VMS] = {LIMIT_VMS_PER_USER, LEVEL_USER},
 	[OWNER_MEMORIES] = {LIMIT_MEMORIES_PER_USER, LEVEL_USER},
+	[OWNER_TAKERS] = {LIMIT_TAKERS_PER_OWNER, LEVEL_OWNER},
+	[OWNER_TAKERS_OF_USER] = {LIMIT_TAKERS_PER_USER, LEVEL_USER},
 	[OWNER_BATCHES] = {LIMIT_BATCHES_PER_USER, LEVEL_USER},
 	[OWNER_RECORDS] = {LIMIT_PEER_RECORDS, LEVEL_HOST},
 };
@@ -255,19 +257,25 @@ static bool user_leaves_room(
 		at_level(owner, LEVEL_USER)->held[resource], limit, count);
 }
 
+static uint64_t held_at(const struct owner *owner, enum owner_resource resource, enum level level)
+{
+	return level == LEVEL_HOST ? owner->owners->held[resource]
+				   : at_level(owner, level)->held[resource];
+}
+
 static bool has_room(const struct owner *owner, enum owner_resource resource, uint64_t count)
 {
 	uint64_t limit = limit_value(owner->owners->config, resources[resource].limit);
-	bool of_host = resources[resource].level == LEVEL_HOST;
-	uint64_t held = of_host ? owner->owners->held[resource]
-				: at_level(owner, LEVEL_USER)->held[resource];
+	enum level level = resources[resource].level;
+	uint64_t held = held_at(owner, resource, level);
 
 	if (owner->owners->lifted)
 		return true;
 	if (held >= limit || count > limit - held)
 		return false;
-	return (!of_host || user_leaves_room(owner, resource, limit, count)) &&
-	       unit_leaves_room(owner, resource, limit, count);
+	if (level == LEVEL_HOST && !user_leaves_room(owner, resource, limit, count))
+		return false;
+	return level == LEVEL_OWNER || unit_leaves_room(owner, resource, limit, count);
 }
 
 static void charge(struct owner *owner, enum owner_resource resource, uint64_t count)

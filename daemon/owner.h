@@ -40,17 +40,20 @@ enum owner_resource {
 	OWNER_PEERS,
 	OWNER_VMS,
 	OWNER_MEMORIES,
-	OWNER_BATCHES, /* that are not finished in the turn that they were begun in */
-	OWNER_RECORDS, /* of the ledger of peers, for what is owed */
+	OWNER_TAKERS,
+	OWNER_TAKERS_OF_USER, /* the same, within the user's limit */
+	OWNER_BATCHES,        /* that are not finished in the turn that they were begun in */
+	OWNER_RECORDS,        /* of the ledger of peers, for what is owed */
 	OWNER_RESOURCES
 };
 
 /* Where turns are taken. */
 enum owner_tree {
-	OWNER_ENDS,       /* in the loop: releasing VMs whose process has ended */
-	OWNER_REQUESTS,   /* in the loop: all else */
-	OWNER_DEAD_PAGES, /* in the page worker: the pages of such VMs */
-	OWNER_PAGES,      /* in the page worker: all else */
+	OWNER_ENDS,        /* in the loop: releasing VMs whose process has ended */
+	OWNER_REQUESTS,    /* in the loop: all else */
+	OWNER_DEAD_PAGES,  /* in the page worker: the pages of such VMs */
+	OWNER_PAGES,       /* in the page worker: all else */
+	OWNER_TAKERS_ROOM, /* who waits for a taker to go before there is room for another */
 	OWNER_TREES
 };
 

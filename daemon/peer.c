@@ -31,6 +31,7 @@ struct peer {
 	bool subscribed;
 	bool ended; /* has sent its last, and has files to receive */
 	struct event *readable;
+	bool watched; /* the event is added: it is told when a packet comes */
 	struct outbox outbox;
 
 	struct work work; /* sending what waits, going on with a batch, or reading it */
@@ -172,18 +173,30 @@ static int serve_packet(struct peer *peer, const struct packet_bytes *packet)
 	return r;
 }
 
+/* Mostly it is as it is to be: each of libevent's calls takes longer than to look. */
+static void watch(struct peer *peer, bool watched)
+{
+	if (peer->watched == watched)
+		return;
+	peer->watched = watched;
+	if (watched)
+		event_add(peer->readable, NULL);
+	else
+		event_del(peer->readable);
+}
+
 /* A predecessor's packet is in no queue that could be polled. */
 static void read_on(struct peer *peer)
 {
 	if (peer->backlogged || turn_has_packet(&peer->caller.turn))
 		scheduler_ready(peer->gmemd->scheduler, &peer->work);
 	else
-		event_add(peer->readable, NULL);
+		watch(peer, true);
 }
 
 static void stop_reading(struct peer *peer)
 {
-	event_del(peer->readable);
+	watch(peer, false);
 	if (!peer->can_send && !peer->caller.paused)
 		scheduler_forget(&peer->work);
 }
@@ -287,7 +300,7 @@ static void readable(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	if (scheduler_has(&peer->work)) {
 		peer->backlogged = true;
-		event_del(peer->readable);
+		watch(peer, false);
 		return;
 	}
 	follow_vm(peer);
@@ -379,6 +392,7 @@ static int peer_set_up(struct peer *peer)
 	if (outbox_init(&peer->outbox, peer->fd) < 0 || !peer->readable ||
 		event_add(peer->readable, NULL) < 0)
 		return -ENOMEM;
+	peer->watched = true;
 	return 0;
 }
 

@@ -169,6 +169,25 @@ static void test_unit_is_one(void)
 	give_back_all(two);
 }
 
+static void test_of_owner(void)
+{
+	struct owner *one = of_user(UID), *vm = get(OWNER_IS_USER, UID, "", 7);
+
+	config.takers_per_owner = 4;
+	for (struct owner *owner = one; owner; owner = owner == one ? vm : NULL) {
+		for (int i = 0; i < 4; i++)
+			CU_ASSERT_EQUAL(owner_charge(owner, OWNER_TAKERS), 0);
+		CU_ASSERT_EQUAL(owner_charge(owner, OWNER_TAKERS), -EDQUOT);
+	}
+	CU_ASSERT_EQUAL(limit_value(&config, owner_limit(OWNER_TAKERS)), 4);
+	for (int i = 0; i < 4; i++) {
+		owner_give_back(one, OWNER_TAKERS);
+		owner_give_back(vm, OWNER_TAKERS);
+	}
+	owner_unref(one);
+	owner_unref(vm);
+}
+
 /* Of the host's, a user has at most half of what others have left, as a unit has of its user's. */
 static void test_of_host(void)
 {
@@ -260,6 +279,7 @@ int main(void)
 		{"limits of users", test_limits},
 		{"units leave room", test_units_leave_room},
 		{"a unit is one", test_unit_is_one},
+		{"limits of owners", test_of_owner},
 		{"limits of the host", test_of_host},
 		{"handed over", test_hand_over},
 		{"where they take turns", test_nodes},
