@@ -6,6 +6,7 @@
 
 #include "daemon/deferral.h"
 #include "daemon/outliving.h"
+#include "daemon/postponement.h"
 #include "daemon/step.h"
 #include "daemon/vm_ledger.h"
 #include "protocol/json.h"
@@ -114,6 +115,8 @@ enum serve_outcome serve(
 	turn_number(turn, request);
 	if (r == 0)
 		r = carry_out(&read, request);
+	if (r == REQUEST_POSTPONED)
+		r = request_postpone(request, message);
 	if (r == REQUEST_DEFERRED) {
 		STEP("deferred request: begun");
 		vm_ledgers_commit(registry);

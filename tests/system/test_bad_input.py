@@ -342,6 +342,7 @@ def long_packets():
 @test("an empty packet is no end of the connection")
 def empty_packets():
     peer = daemon.peer()
+    peer.call("ping")
     for _ in range(3):
         watched.error(peer, b"", -32700, None)
     peer.close()
