@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/bulk.h"
 #include "daemon/capacity.h"
 #include "daemon/commitment.h"
 #include "daemon/custody.h"
@@ -218,6 +219,22 @@ int memory_recover(
 	return r;
 }
 
+/* Who drops the last reference to a large file waits for it: that is to be the closer. */
+static void give_up_file(struct memory *memory)
+{
+	struct registry *registry = memory->vm->registry;
+	uint64_t vm = memory->vm->number;
+
+	RB_REMOVE(memory_file_tree, &registry->memory_files, memory);
+	if (memory->size <= BULK_SMALL) {
+		custody_drop(registry->custody, CUSTODY_MEMORY, vm, memory->id);
+		return;
+	}
+	custody_release(
+		registry->custody, CUSTODY_MEMORY, vm, memory->id, memory->fd, registry->closer);
+	memory->fd = -1; /* handed over */
+}
+
 struct memory *memory_free(struct memory *memory)
 {
 	struct vm *vm;
@@ -229,14 +246,8 @@ struct memory *memory_free(struct memory *memory)
 	vm_ledger_forget_memory(memory);
 	RB_REMOVE(memory_tree, &vm->memories, memory);
 	RB_REMOVE(memory_id_tree, &vm->registry->memories, memory);
-	if (memory->fd >= 0) {
-		RB_REMOVE(memory_file_tree, &vm->registry->memory_files, memory);
-		/* Not before: where the keeper is found gone, the next is given all that is in the
-		 * trees. */
-		custody_release(vm->registry->custody, CUSTODY_MEMORY, vm->number, memory->id,
-			memory->fd, vm->registry->closer);
-		memory->fd = -1; /* handed over */
-	}
+	if (memory->fd >= 0)
+		give_up_file(memory);
 	STEP("memory: dropped");
 	vm->n_memories--;
 	memory_give_back(memory);
