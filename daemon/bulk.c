@@ -5,186 +5,160 @@
 #include "daemon/bulk.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/queue.h>
+#include <time.h>
 
 #include "kernel/cleanup.h"
-#include "kernel/memory_file.h"
 
-/* What one step takes of a file: some milliseconds' work where all its pages are there. */
-#define PIECE (64ull << 20)
+/* Nanoseconds. A turn is over at the end of the step during which its time has passed. */
+#define TURN_TIME (2 * 1000 * 1000)
+
+enum { CLASS_DEAD, CLASS_OPERATORS, CLASS_USERS, CLASSES };
+static const unsigned weights[CLASSES] = {
+	[CLASS_DEAD] = 16, [CLASS_OPERATORS] = 8, [CLASS_USERS] = 1};
 
 struct bulk {
+	struct scheduler *scheduler;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t more;
-	struct bulk_queue waiting, finished; /* under the lock */
+	/* Under the lock, with the owners' nodes. */
+	struct share_class of_class[CLASSES];
+	struct share_classes classes;
+	struct share_queue finished;
 	bool ending;
+
+	/* The loop's. */
+	struct bulk_job_list submitted;
 	int finished_fd; /* an eventfd */
 	struct event *event;
 };
 
-struct bulk_job *bulk_job_grow(struct bulk_job *job, size_t room)
-{
-	struct bulk_job *grown = realloc(job, sizeof *grown + room * sizeof *grown->ranges);
+#define JOB_OF(member)      ((struct bulk_job *)((char *)(member)-offsetof(struct bulk_job, share)))
+#define JOB_OF_WORK(member) ((struct bulk_job *)((char *)(member)-offsetof(struct bulk_job, work)))
 
-	if (grown && !job)
-		*grown = (struct bulk_job){.count = 0};
-	return grown;
+static uint64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
-struct bulk_job *bulk_job_new(size_t room)
+static void enqueue(struct bulk_job *job)
 {
-	return bulk_job_grow(NULL, room);
+	enum owner_tree tree = job->of_the_dead ? OWNER_DEAD_PAGES : OWNER_PAGES;
+
+	share_add(owner_node(job->owner, tree), &job->share);
 }
 
-void bulk_job_add(struct bulk_job *job, enum bulk_kind kind, int fd, uint64_t offset, uint64_t size)
+/* The thread */
+
+/* False where it is done. */
+static bool work_on(struct bulk_job *job, uint64_t end)
 {
-	job->ranges[job->count++] =
-		(struct bulk_range){.kind = kind, .fd = fd, .offset = offset, .size = size};
+	do {
+		if (!bulk_job_step(job))
+			return false;
+	} while (now() < end);
+	return true;
 }
 
-static void close_files(struct bulk_job *job, size_t count)
+/* Its owner is there for as long as the leaf has jobs, or the lock is held. */
+static void serve_turn(struct bulk *bulk, struct share_node *leaf, uint64_t end)
 {
-	for (size_t i = 0; i < count; i++)
-		job->ranges[i].fd = fd_close(job->ranges[i].fd);
+	do {
+		struct bulk_job *job = JOB_OF(share_take_work(leaf));
+		bool more;
+
+		pthread_mutex_unlock(&bulk->lock);
+		more = work_on(job, end);
+		pthread_mutex_lock(&bulk->lock);
+		if (more) {
+			enqueue(job);
+			return;
+		}
+		TAILQ_INSERT_TAIL(&bulk->finished, &job->share, link);
+		eventfd_write(bulk->finished_fd, 1);
+	} while (share_waits(leaf) && now() < end && !bulk->ending);
 }
 
-/* Has it work on fds of its own. False where there is no room for them, and all is as it was. */
-static bool own_files(struct bulk_job *job)
+static struct share_class *wait_for_class(struct bulk *bulk)
 {
-	int *fds = calloc(job->count, sizeof *fds);
-	size_t count = 0;
+	struct share_class *class = NULL;
 
-	while (fds && count < job->count) {
-		fds[count] = fcntl(job->ranges[count].fd, F_DUPFD_CLOEXEC, 3);
-		if (fds[count] < 0)
-			break;
-		count++;
-	}
-	for (size_t i = 0; i < count; i++) {
-		if (count == job->count)
-			job->ranges[i].fd = fds[i];
-		else
-			fd_close(fds[i]);
-	}
-	free(fds);
-	return count == job->count;
-}
-
-struct bulk_job *bulk_job_free(struct bulk_job *job)
-{
-	free(job);
-	return NULL;
-}
-
-uint64_t bulk_job_released(const struct bulk_job *job)
-{
-	uint64_t released = 0;
-
-	for (size_t i = 0; i < job->count; i++)
-		released += job->ranges[i].released;
-	return released;
-}
-
-/* What was there when it was punched is gone; what comes back after that is new. */
-static void work(struct bulk_range *range, uint64_t offset, uint64_t size)
-{
-	uint64_t bytes = 0;
-
-	memory_file_resident_range(range->fd, offset, size, &bytes);
-	range->resident += bytes;
-	if (range->kind == BULK_PUNCH && bytes > 0 &&
-		memory_file_punch(range->fd, offset, size) == 0)
-		range->released += bytes;
-}
-
-/* One step of it. False where that was the last. */
-static bool step(struct bulk_job *job)
-{
-	struct bulk_range *range = &job->ranges[job->index];
-	uint64_t size = range->size - job->offset;
-
-	if (size > PIECE)
-		size = PIECE;
-	work(range, range->offset + job->offset, size);
-	job->offset += size;
-	if (job->offset == range->size) {
-		job->offset = 0;
-		job->index++;
-	}
-	return job->index < job->count;
-}
-
-/* The job is the thread's while it is on neither queue. */
-static struct bulk_job *take(struct bulk *bulk)
-{
-	struct bulk_job *job = NULL;
-
-	while (!bulk->ending && !(job = TAILQ_FIRST(&bulk->waiting)))
+	while (!bulk->ending && !(class = share_class_next(&bulk->classes)))
 		pthread_cond_wait(&bulk->more, &bulk->lock);
-	if (job)
-		TAILQ_REMOVE(&bulk->waiting, job, link);
-	return job;
+	return class;
 }
 
 static void *run(void *context)
 {
 	struct bulk *bulk = context;
-	struct bulk_job *job;
+	struct share_class *class;
 
 	pthread_mutex_lock(&bulk->lock);
-	while ((job = take(bulk))) {
-		bool more;
+	while ((class = wait_for_class(bulk))) {
+		uint64_t began = now();
 
-		pthread_mutex_unlock(&bulk->lock);
-		more = step(job);
-		if (!more)
-			close_files(job, job->count);
-		pthread_mutex_lock(&bulk->lock);
-		TAILQ_INSERT_TAIL(more ? &bulk->waiting : &bulk->finished, job, link);
-		if (!more)
-			eventfd_write(bulk->finished_fd, 1);
+		serve_turn(bulk, share_take_turn(class->root), began + TURN_TIME);
+		share_class_spend(class, now() - began);
 	}
 	pthread_mutex_unlock(&bulk->lock);
 	return NULL;
 }
 
-static void finish(struct bulk *bulk, struct bulk_queue *queue)
-{
-	struct bulk_job *job;
+/* The loop */
 
-	do {
-		pthread_mutex_lock(&bulk->lock);
-		job = TAILQ_FIRST(queue);
-		if (job)
-			TAILQ_REMOVE(queue, job, link);
-		pthread_mutex_unlock(&bulk->lock);
-		if (job) {
-			close_files(job, job->count);
-			job->done(job);
-		}
-	} while (job);
+static void end_job(struct bulk *bulk, struct bulk_job *job)
+{
+	TAILQ_REMOVE(&bulk->submitted, job, link);
+	job->done(job);
+}
+
+static void run_done(struct work *work)
+{
+	struct bulk_job *job = JOB_OF_WORK(work);
+
+	end_job(job->bulk, job);
+}
+
+static struct bulk_job *take_finished(struct bulk *bulk)
+{
+	struct share_work *work;
+
+	pthread_mutex_lock(&bulk->lock);
+	work = TAILQ_FIRST(&bulk->finished);
+	if (work)
+		TAILQ_REMOVE(&bulk->finished, work, link);
+	pthread_mutex_unlock(&bulk->lock);
+	return work ? JOB_OF(work) : NULL;
 }
 
 static void finished_event(evutil_socket_t fd, short what, void *context)
 {
 	struct bulk *bulk = context;
+	struct bulk_job *job;
 	eventfd_t count;
 
 	(void)what;
 	eventfd_read(fd, &count);
-	finish(bulk, &bulk->finished);
+	while ((job = take_finished(bulk))) {
+		if (job->of_the_dead)
+			scheduler_ready_to_release(bulk->scheduler, &job->work);
+		else
+			scheduler_ready(bulk->scheduler, &job->work);
+	}
 }
 
 static int bulk_start(struct event_base *base, struct bulk *bulk)
 {
 	bulk->event =
 		event_new(base, bulk->finished_fd, EV_READ | EV_PERSIST, finished_event, bulk);
-	if (!bulk->event || event_add(bulk->event, NULL) < 0)
+	if (!bulk->event || event_priority_set(bulk->event, SCHEDULER_FIRST) < 0 ||
+		event_add(bulk->event, NULL) < 0)
 		return -ENOMEM;
 	return -pthread_create(&bulk->thread, NULL, run, bulk);
 }
@@ -199,17 +173,32 @@ static void bulk_clear(struct bulk *bulk)
 	free(bulk);
 }
 
-int bulk_new(struct event_base *base, struct bulk **ret)
+static void set_up_classes(struct bulk *bulk, struct owners *owners)
+{
+	struct share_node *const roots[CLASSES] = {
+		[CLASS_DEAD] = owners_root(owners, OWNER_DEAD_PAGES, /* of_operators= */ false),
+		[CLASS_OPERATORS] = owners_root(owners, OWNER_PAGES, true),
+		[CLASS_USERS] = owners_root(owners, OWNER_PAGES, false)};
+
+	for (unsigned i = 0; i < CLASSES; i++)
+		bulk->of_class[i] = (struct share_class){.root = roots[i], .weight = weights[i]};
+	bulk->classes = (struct share_classes){.classes = bulk->of_class, .count = CLASSES};
+}
+
+int bulk_new(struct event_base *base, struct scheduler *scheduler, struct owners *owners,
+	struct bulk **ret)
 {
 	struct bulk *bulk = calloc(1, sizeof *bulk);
 	int r;
 
 	if (!bulk)
 		return -ENOMEM;
+	bulk->scheduler = scheduler;
 	pthread_mutex_init(&bulk->lock, NULL);
 	pthread_cond_init(&bulk->more, NULL);
-	TAILQ_INIT(&bulk->waiting);
+	set_up_classes(bulk, owners);
 	TAILQ_INIT(&bulk->finished);
+	TAILQ_INIT(&bulk->submitted);
 	bulk->finished_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = bulk->finished_fd < 0 ? -errno : bulk_start(base, bulk);
 	if (r < 0)
@@ -219,43 +208,62 @@ int bulk_new(struct event_base *base, struct bulk **ret)
 	return r;
 }
 
-struct bulk *bulk_free(struct bulk *bulk)
+static void stop_thread(struct bulk *bulk)
 {
-	if (!bulk)
-		return NULL;
+	if (bulk->ending)
+		return;
 	pthread_mutex_lock(&bulk->lock);
 	bulk->ending = true;
 	pthread_cond_signal(&bulk->more);
 	pthread_mutex_unlock(&bulk->lock);
 	pthread_join(bulk->thread, NULL);
-	finish(bulk, &bulk->finished);
-	finish(bulk, &bulk->waiting);
-	bulk_clear(bulk);
+}
+
+/* The end of one may bring about another, which closes a file. */
+void bulk_stop(struct bulk *bulk)
+{
+	struct bulk_job *job;
+
+	if (!bulk)
+		return;
+	stop_thread(bulk);
+	while ((job = TAILQ_FIRST(&bulk->submitted))) {
+		share_remove(&job->share);
+		scheduler_forget(&job->work);
+		end_job(bulk, job);
+	}
+}
+
+struct bulk *bulk_free(struct bulk *bulk)
+{
+	bulk_stop(bulk);
+	if (bulk)
+		bulk_clear(bulk);
 	return NULL;
 }
 
-static bool is_small(const struct bulk_job *job)
+void bulk_submit(struct bulk *bulk, struct bulk_job *job)
 {
-	uint64_t bytes = 0;
-
-	for (size_t i = 0; i < job->count && bytes <= BULK_SMALL; i++) {
-		if (job->ranges[i].size > BULK_SMALL)
-			return false;
-		bytes += job->ranges[i].size;
+	if (bulk->ending) {
+		job->done(job);
+		return;
 	}
-	return bytes <= BULK_SMALL;
+	job->bulk = bulk;
+	job->work = (struct work){.owner = job->owner, .run = run_done};
+	TAILQ_INSERT_TAIL(&bulk->submitted, job, link);
+	pthread_mutex_lock(&bulk->lock);
+	enqueue(job);
+	pthread_cond_signal(&bulk->more);
+	pthread_mutex_unlock(&bulk->lock);
 }
 
 bool bulk_do(struct bulk *bulk, struct bulk_job *job)
 {
-	if (is_small(job) || !own_files(job)) {
-		while (job->index < job->count)
-			step(job);
-		return true;
+	if (!bulk_job_is_small(job)) {
+		bulk_submit(bulk, job);
+		return false;
 	}
-	pthread_mutex_lock(&bulk->lock);
-	TAILQ_INSERT_TAIL(&bulk->waiting, job, link);
-	pthread_cond_signal(&bulk->more);
-	pthread_mutex_unlock(&bulk->lock);
-	return false;
+	while (job->part < job->count)
+		bulk_job_step(job);
+	return true;
 }

@@ -42,6 +42,9 @@ struct config {
 	uint64_t vms_per_user;
 	uint64_t memories_per_user;
 	uint64_t preallocations_per_user;
+	uint64_t takers_per_owner; /* processes that take files of it, those that hang included */
+	uint64_t takers_per_user;
+	uint64_t takers_on_host;
 	uint64_t memories_per_vm;
 	uint64_t slots_per_vm;
 	uint64_t private_ranges_per_vm;

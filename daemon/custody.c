@@ -13,8 +13,10 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "daemon/keeper_search.h"
+#include "daemon/file_reserve.h"
+#include "daemon/keeping_search.h"
 #include "daemon/log.h"
+#include "daemon/scheduler.h"
 #include "kernel/cleanup.h"
 
 #define FILES_SPARE 1024
@@ -305,11 +307,20 @@ static void disconnect(struct custody *custody)
 	custody->keeper = keeper_free(custody->keeper);
 }
 
+/* As after gmemd's user has become another, under sockets that are still the old one's. */
+static const char *explain(int r)
+{
+	if (r == -EACCES || r == -EPERM)
+		return "its socket is another user's, or this one may make none there; if systemd "
+		       "made it: systemctl restart gmemd-keeper.socket";
+	return strerror(-r);
+}
+
 static void say_missing(struct custody *custody, int r)
 {
 	if (!custody->said_missing)
 		log_warning(
-			"no gmemd-keeper: what gmemd holds will not outlive it: %s", strerror(-r));
+			"no gmemd-keeper: what gmemd holds will not outlive it: %s", explain(r));
 	custody->said_missing = true;
 }
 
@@ -344,11 +355,17 @@ static void lose(struct custody *custody, int r)
 static void answered(evutil_socket_t fd, short what, void *context)
 {
 	struct custody *custody = context;
+	bool accepting = !TAILQ_EMPTY(&custody->acceptances);
+	rlim_t usual;
 	int r;
 
 	(void)fd;
 	(void)what;
+	/* A connection may come with it, for which there was room when it was asked for. */
+	usual = accepting ? file_reserve_open() : 0;
 	r = take_answers(custody);
+	if (accepting)
+		file_reserve_close(usual);
 	if (r < 0)
 		lose(custody, r);
 	else
@@ -360,7 +377,10 @@ static int watch_keeper(struct custody *custody)
 {
 	custody->answered = event_new(
 		custody->base, keeper_fd(custody->keeper), EV_READ | EV_PERSIST, answered, custody);
-	return custody->answered && event_add(custody->answered, NULL) == 0 ? 0 : -ENOMEM;
+	if (!custody->answered)
+		return -ENOMEM;
+	event_priority_set(custody->answered, SCHEDULER_FIRST);
+	return event_add(custody->answered, NULL) == 0 ? 0 : -ENOMEM;
 }
 
 static void found(void *context, struct keeper *take_keeper)

@@ -135,6 +135,9 @@ void deferrals_abandon(struct caller *caller)
 {
 	struct deferral *deferral;
 
+	if (caller->paused)
+		caller->paused->abandon(caller->paused);
+	caller->paused = NULL;
 	while ((deferral = LIST_FIRST(&caller->deferrals))) {
 		LIST_REMOVE(deferral, link);
 		turn_forget_later(&caller->turn, &deferral->later);

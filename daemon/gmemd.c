@@ -8,36 +8,23 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "daemon/backend.h"
 #include "daemon/bulk.h"
 #include "daemon/capacity_host.h"
+#include "daemon/file_reserve.h"
 #include "daemon/in_flight.h"
 #include "daemon/log.h"
 #include "daemon/preallocating.h"
 #include "daemon/pressure_watch.h"
+#include "daemon/scheduler.h"
 #include "daemon/start_failure.h"
 #include "daemon/succession.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
-
-/* Its own, and some for who comes. */
-#define FILES_MIN 32
-
-/* All files that it may hold, for each VM and memory takes some. */
-static int raise_file_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return 0;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	return limit.rlim_max < FILES_MIN ? -EMFILE : 0;
-}
+#include "protocol/json.h"
 
 static int probe_kvm(struct gmemd *gmemd)
 {
@@ -83,28 +70,43 @@ static int find_memfd_device(struct gmemd *gmemd)
 	return 0;
 }
 
+static int set_up_owners(struct gmemd *gmemd)
+{
+	const struct owner_name self = {.kind = OWNER_IS_GMEMD};
+	int r;
+
+	r = owners_new(&gmemd->config, &gmemd->owners);
+	if (r == 0)
+		r = owner_get(gmemd->owners, &self, &gmemd->self);
+	if (r == 0)
+		r = scheduler_new(gmemd->base, gmemd->owners, &gmemd->scheduler);
+	return r;
+}
+
 /* What it has of its own. */
 static int set_up(struct gmemd *gmemd)
 {
 	int r;
 
-	r = users_new(&gmemd->config, &gmemd->users);
+	r = set_up_owners(gmemd);
 	if (r == 0)
 		r = in_flight_new(&gmemd->in_flight);
 	if (r < 0)
 		return start_failed("the ledger of users", r);
 	registry_init(&gmemd->registry,
 		gmemd->config.backend == BACKEND_MODEL ? &backend_model : &backend_kvm,
-		&gmemd->config, &gmemd->host, gmemd->users, &gmemd->capacity);
+		&gmemd->config, &gmemd->host, gmemd->owners, &gmemd->capacity);
 	r = capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host);
 	if (r < 0)
 		return start_failed("the host's capacity", r);
 	r = succession_begin(gmemd);
 	if (r < 0)
 		return start_failed("having a keeper", r);
-	r = bulk_new(gmemd->base, &gmemd->bulk); /* the first that has threads */
+	/* The first that has threads. */
+	r = bulk_new(gmemd->base, gmemd->scheduler, gmemd->owners, &gmemd->bulk);
 	if (r < 0)
 		return start_failed("starting a thread", r);
+	gmemd->registry.bulk = gmemd->bulk;
 	r = pressure_watch_new(gmemd, &gmemd->pressure);
 	if (r < 0)
 		return start_failed("watching memory pressure", r);
@@ -123,8 +125,8 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	gmemd->config = *config;
 	TAILQ_INIT(&gmemd->events);
 	TAILQ_INIT(&gmemd->preallocating);
-	TAILQ_INIT(&gmemd->stopped);
-	r = raise_file_limit();
+	TAILQ_INIT(&gmemd->preallocating_waits);
+	r = file_reserve_set_up();
 	if (r < 0)
 		return start_failed("having files of its own", r);
 	r = probe(gmemd);
@@ -135,7 +137,7 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 		return start_failed("making a memfd", r);
 	errno = 0;
 	gmemd->base = event_base_new();
-	if (!gmemd->base)
+	if (!gmemd->base || event_base_priority_init(gmemd->base, SCHEDULER_PRIORITIES) < 0)
 		return start_failed("making an event loop", errno ? -errno : -ENOMEM);
 	r = set_up(gmemd);
 	if (r < 0)
@@ -148,14 +150,18 @@ void gmemd_clear(struct gmemd *gmemd)
 	struct vm *vm;
 
 	preallocating_stop_all(gmemd);
-	bulk_free(gmemd->bulk);
+	bulk_stop(gmemd->bulk);
 	pressure_watch_free(gmemd->pressure);
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
 		watch_stop(vm);
 	registry_clear(&gmemd->registry);
 	capacity_clear(&gmemd->capacity);
+	json_unref(gmemd->description);
 	succession_clear(gmemd);
 	in_flight_free(gmemd->in_flight);
-	users_free(gmemd->users);
+	bulk_free(gmemd->bulk);
+	scheduler_free(gmemd->scheduler);
+	owner_unref(gmemd->self);
+	owners_free(gmemd->owners);
 	event_base_free(gmemd->base);
 }

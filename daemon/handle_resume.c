@@ -221,7 +221,8 @@ static int rebuild(struct request *request, const struct label *label, struct vm
 			"one that a later gmemd can write, not one of a gmemd without a keeper");
 	if (r < 0)
 		return rpc_error_kernel(&request->error, -r, "opening the mailbox again");
-	r = vm_resume(registry, &request->caller->process, label, mailbox, ret);
+	r = vm_resume(
+		registry, &request->caller->process, request->caller->owner, label, mailbox, ret);
 	if (r < 0) {
 		mailbox_free(mailbox);
 		return request_vm_error(request, r);

@@ -117,7 +117,7 @@ int handle_vm_list(struct request *request)
 
 	if (parameters->cursor && !cursor_read(parameters->cursor, "vm", &context.from))
 		return cursor_error(request);
-	residency = residency_new(request->gmemd);
+	residency = residency_new(request->gmemd, request->caller->owner);
 	r = residency ? add_listed(residency, request, &context) : -ENOMEM;
 	if (r < 0) {
 		residency_free(residency);
@@ -277,7 +277,7 @@ int handle_vm_get(struct request *request)
 	if (!view_read(parameters->cursor, &view))
 		return cursor_error(request);
 	context = (struct get_context){vm->number, view.list, view.from};
-	residency = residency_new(request->gmemd);
+	residency = residency_new(request->gmemd, request->caller->owner);
 	r = residency ? residency_add(residency, vm) : -ENOMEM;
 	if (r < 0) {
 		residency_free(residency);

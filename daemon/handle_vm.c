@@ -178,6 +178,7 @@ static int open_vm(struct request *request, unsigned type)
 		.initially_private = parameters->initial_state == INITIAL_STATE_PRIVATE,
 		.charge = parameters->charge,
 		.gate = parameters->gate == GATE_WANTED_REQUIRED && registry->backend->needs_gate,
+		.opener = request->caller->owner,
 	};
 	struct vm *vm;
 	int r;

@@ -23,6 +23,7 @@ LIST_HEAD(deferral_list, deferral);
 struct caller {
 	enum method_access access; /* by the socket */
 	struct process process;    /* who connected */
+	struct owner *owner;       /* who is charged for it */
 	struct subscriber *subscriber;
 	bool *subscribed;
 	struct turn turn;
@@ -36,11 +37,16 @@ struct caller {
 	/* The same, but it is dropped where too many wait already. */
 	void (*notify)(struct caller *caller, struct json_object *message);
 	void (*go_on)(struct caller *caller); /* reading, when nothing is held any more */
+
+	/* Of a batch that goes on in the owner's next turn; NULL: there is none. */
+	struct batch *paused;
+	void (*wait_for_turn)(struct caller *caller);
 };
 
-/* What a request is one of; it is told of an answer that was deferred. */
+/* What a request is one of; it is told of an answer that was deferred, and of its turn. */
 struct batch {
 	void (*go_on)(struct batch *batch, struct json_object *take_answer);
+	void (*resume)(struct batch *batch);
 	void (*abandon)(struct batch *batch); /* the caller is gone */
 };
 

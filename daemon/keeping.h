@@ -33,7 +33,8 @@ struct keeper;
  */
 int keeper_start(const char *runtime_directory);
 /* Starts the gmemd-keeper beside this program, or else the installed one, in a session of its own.
- * *ret_pid ends with success when it serves, or another one does; it is to be waited for. */
+ * *ret_pid ends with success when it serves, or another one does; it is to be waited for. -EACCES
+ * where it could make no socket there. */
 int keeper_spawn(const char *runtime_directory, pid_t *ret_pid);
 /* Waits until that has ended, and ends it if it takes too long. Errors are keeper_start()'s. */
 int keeper_await_spawned(pid_t pid);

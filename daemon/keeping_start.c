@@ -105,6 +105,9 @@ int keeper_spawn(const char *runtime_directory, pid_t *ret_pid)
 
 	if (r < 0)
 		return r;
+	/* To start one that may make no socket would only fail. */
+	if (faccessat(AT_FDCWD, runtime_directory, W_OK | X_OK, AT_EACCESS) < 0 && errno != ENOENT)
+		return -EACCES;
 	if (snprintf(directory, sizeof directory, "--runtime-directory=%s", runtime_directory) >=
 		(int)sizeof directory)
 		return -ENAMETOOLONG;

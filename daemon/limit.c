@@ -8,8 +8,7 @@
 
 static const struct {
 	const char *name, *scope;
-	size_t setting; /* where it is in the configuration, unless */
-	uint64_t fixed; /* it has this value */
+	size_t setting; /* where it is in the configuration */
 } limits[LIMITS] = {
 	[LIMIT_PEERS_PER_USER] = {"peers-per-user", "user",
 		offsetof(struct config, peers_per_user)},
@@ -27,13 +26,16 @@ static const struct {
 		offsetof(struct config, preallocations_per_vm)},
 	[LIMIT_PREALLOCATIONS_ON_HOST] = {"preallocations-on-host", "host",
 		offsetof(struct config, preallocations_on_host)},
-	[LIMIT_TAKERS_PER_OWNER] = {"takers-per-owner", "user", .fixed = 4},
+	[LIMIT_TAKERS_PER_OWNER] = {"takers-per-owner", "user",
+		offsetof(struct config, takers_per_owner)},
+	[LIMIT_TAKERS_PER_USER] = {"takers-per-user", "user",
+		offsetof(struct config, takers_per_user)},
+	[LIMIT_TAKERS_ON_HOST] = {"takers-on-host", "host",
+		offsetof(struct config, takers_on_host)},
 };
 
 uint64_t limit_value(const struct config *config, enum limit limit)
 {
-	if (limits[limit].fixed > 0)
-		return limits[limit].fixed;
 	return *(const uint64_t *)((const char *)config + limits[limit].setting);
 }
 

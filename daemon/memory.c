@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/bulk.h"
 #include "daemon/capacity.h"
 #include "daemon/commitment.h"
 #include "daemon/custody.h"
@@ -40,9 +39,10 @@ static int memory_set_up(struct memory *memory, const char *name)
 	struct vm *vm = memory->vm;
 	int r;
 
-	r = user_charge(vm->registry->users, vm->process.uid, USER_MEMORIES, &memory->user);
+	r = owner_charge(vm->owner, OWNER_MEMORIES);
 	if (r < 0)
 		return r;
+	memory->owner = vm->owner;
 	if (name) {
 		memory->name = strdup(name);
 		if (!memory->name)
@@ -53,9 +53,8 @@ static int memory_set_up(struct memory *memory, const char *name)
 
 static void memory_unset(struct memory *memory)
 {
-	fd_close(memory->fd);
+	owner_give_back(memory->owner, OWNER_MEMORIES);
 	model_memory_unref(memory->model);
-	user_give_back(memory->user, USER_MEMORIES);
 	free(memory->name);
 	free(memory);
 }
@@ -157,12 +156,17 @@ static int check_file(const struct memory *memory, int fd)
 
 static int memory_take_file(struct memory *memory, int consume_fd)
 {
+	struct registry *registry = memory->vm->registry;
 	int r = file_identity_of(consume_fd, &memory->file);
 
 	if (r < 0)
 		return r;
-	if (RB_INSERT(memory_file_tree, &memory->vm->registry->memory_files, memory))
+	if (RB_FIND(memory_file_tree, &registry->memory_files, memory))
 		return -EEXIST;
+	memory->pages = page_file_new(registry->bulk, memory->owner, consume_fd, memory->size);
+	if (!memory->pages)
+		return -ENOMEM;
+	RB_INSERT(memory_file_tree, &registry->memory_files, memory);
 	memory->fd = consume_fd;
 	memory->state = OBJECT_READY;
 	node_bind_file(memory->fd, memory->size, memory->node);
@@ -219,20 +223,16 @@ int memory_recover(
 	return r;
 }
 
-/* Who drops the last reference to a large file waits for it: that is to be the closer. */
-static void give_up_file(struct memory *memory)
+/* Its charge goes with it. */
+static void memory_drop_file(struct memory *memory)
 {
-	struct registry *registry = memory->vm->registry;
-	uint64_t vm = memory->vm->number;
+	struct vm *vm = memory->vm;
 
-	RB_REMOVE(memory_file_tree, &registry->memory_files, memory);
-	if (memory->size <= BULK_SMALL) {
-		custody_drop(registry->custody, CUSTODY_MEMORY, vm, memory->id);
-		return;
-	}
-	custody_release(
-		registry->custody, CUSTODY_MEMORY, vm, memory->id, memory->fd, registry->closer);
-	memory->fd = -1; /* handed over */
+	RB_REMOVE(memory_file_tree, &vm->registry->memory_files, memory);
+	page_file_take_charge(memory->pages);
+	memory->owner = NULL;
+	custody_release(vm->registry->custody, CUSTODY_MEMORY, vm->number, memory->id, memory->fd,
+		page_file_closer(memory->pages));
 }
 
 struct memory *memory_free(struct memory *memory)
@@ -246,8 +246,8 @@ struct memory *memory_free(struct memory *memory)
 	vm_ledger_forget_memory(memory);
 	RB_REMOVE(memory_tree, &vm->memories, memory);
 	RB_REMOVE(memory_id_tree, &vm->registry->memories, memory);
-	if (memory->fd >= 0)
-		give_up_file(memory);
+	if (memory->pages)
+		memory_drop_file(memory);
 	STEP("memory: dropped");
 	vm->n_memories--;
 	memory_give_back(memory);

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "daemon/node.h"
+#include "daemon/page_file.h"
 #include "daemon/record.h"
 #include "daemon/vm.h"
 #include "kernel/memory_file.h"
@@ -22,7 +23,7 @@ struct memory {
 	RB_ENTRY(memory) by_id;
 	RB_ENTRY(memory) by_file; /* of a ready one */
 	struct vm *vm;
-	struct user *user;
+	struct owner *owner;        /* its VM's; NULL: it is not charged yet */
 	struct budget *node_budget; /* its node's; NULL: it is charged to none */
 	uint64_t id;
 	char *name; /* NULL: none */
@@ -31,8 +32,9 @@ struct memory {
 	uint64_t flags;
 	int node; /* that its pages come from, or NODE_ANY */
 	enum object_state state;
-	int fd;            /* -1 while pending */
-	uint64_t resident; /* bytes of pages when they were last counted */
+	int fd;                  /* -1 while pending */
+	struct page_file *pages; /* has the fd; NULL while pending */
+	uint64_t resident;       /* bytes of pages when they were last counted */
 	struct file_identity file;
 	struct model_memory *model; /* with the model */
 	uint32_t record;            /* in its VM's ledger; 0: none */

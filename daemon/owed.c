@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocol/json.h"
+
 int owed_place_add(struct owed_place *place, uint32_t record)
 {
 	uint32_t *records = reallocarray(place->records, place->count + 1, sizeof *records);
@@ -99,6 +101,18 @@ int inherited_answer_add(
 	if (record->length > 0)
 		memcpy(answer->text + at, record->bytes, record->length);
 	return 0;
+}
+
+bool inherited_answer_is_whole(const struct inherited_answer *answer)
+{
+	struct json_object *message;
+	const char *why;
+
+	if (answer->owed.length == 0)
+		return true;
+	message = json_parse(answer->owed.text, answer->owed.length, &why);
+	json_unref(message);
+	return message;
 }
 
 void inherited_answers_take(

@@ -12,6 +12,9 @@
 #include <string.h>
 
 #include "kernel/tree.h"
+#include "protocol/methods.h"
+
+_Static_assert(OWNER_UNIT_BYTES_MAX == NAME_BYTES_MAX, "records of names hold units");
 
 enum level { LEVEL_USER, LEVEL_UNIT, LEVEL_OWNER };
 
@@ -49,6 +52,7 @@ static const struct {
 	[OWNER_VMS] = {LIMIT_VMS_PER_USER, LEVEL_USER},
 	[OWNER_MEMORIES] = {LIMIT_MEMORIES_PER_USER, LEVEL_USER},
 	[OWNER_TAKERS] = {LIMIT_TAKERS_PER_OWNER, LEVEL_OWNER},
+	[OWNER_TAKERS_OF_USER] = {LIMIT_TAKERS_PER_USER, LEVEL_USER},
 };
 
 static int compare_numbers(uint64_t a, uint64_t b)
@@ -102,6 +106,11 @@ struct owners *owners_free(struct owners *owners)
 	free_all(&owners->users);
 	free(owners);
 	return NULL;
+}
+
+bool owners_any(const struct owners *owners)
+{
+	return !RB_EMPTY(&owners->users);
 }
 
 void owners_lift_limits(struct owners *owners, bool lifted)

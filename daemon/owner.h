@@ -36,14 +36,22 @@ struct owner_name {
 	uint64_t vm;                         /* its number; 0: of no VM */
 };
 
-enum owner_resource { OWNER_PEERS, OWNER_VMS, OWNER_MEMORIES, OWNER_TAKERS, OWNER_RESOURCES };
+enum owner_resource {
+	OWNER_PEERS,
+	OWNER_VMS,
+	OWNER_MEMORIES,
+	OWNER_TAKERS,
+	OWNER_TAKERS_OF_USER, /* the same, within the user's limit */
+	OWNER_RESOURCES
+};
 
 /* Where turns are taken. */
 enum owner_tree {
-	OWNER_ENDS,       /* in the loop: releasing VMs whose process has ended */
-	OWNER_REQUESTS,   /* in the loop: all else */
-	OWNER_DEAD_PAGES, /* in the page worker: the pages of such VMs */
-	OWNER_PAGES,      /* in the page worker: all else */
+	OWNER_ENDS,        /* in the loop: releasing VMs whose process has ended */
+	OWNER_REQUESTS,    /* in the loop: all else */
+	OWNER_DEAD_PAGES,  /* in the page worker: the pages of such VMs */
+	OWNER_PAGES,       /* in the page worker: all else */
+	OWNER_TAKERS_ROOM, /* who waits for a taker to go before there is room for another */
 	OWNER_TREES
 };
 
@@ -54,6 +62,8 @@ struct owners;
 int owners_new(const struct config *config, struct owners **ret);
 /* Takes NULL, returns NULL. What is still charged then is never given back. */
 struct owners *owners_free(struct owners *owners);
+/* Whether there is any owner. */
+bool owners_any(const struct owners *owners);
 /* While what a predecessor had is taken back, no limit refuses. */
 void owners_lift_limits(struct owners *owners, bool lifted);
 /* The root of the users' nodes, or of the operators'. */

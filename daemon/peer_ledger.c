@@ -82,7 +82,7 @@ static const struct owed_record *owed_at(const struct peer_ledger *ledger, uint3
 	const struct owed_record *record =
 		record_at(ledger->ledger, index, RECORD_OWED, sizeof *record);
 
-	return record && record->length <= sizeof record->bytes ? record : NULL;
+	return record && owed_record_fits(record) ? record : NULL;
 }
 
 /* What a predecessor owed */
@@ -100,25 +100,39 @@ static int inherit(struct peer_ledger *ledger)
 	return r;
 }
 
+/* What an older gmemd did not write is zero. */
+static bool read_peer(const struct peer_ledger *ledger, uint32_t index, struct peer_record *ret)
+{
+	size_t least = offsetof(struct peer_record, owned), length;
+	const void *bytes = record_at(ledger->ledger, index, RECORD_PEER, least);
+
+	if (!bytes || ledger_get(ledger->ledger, index, &bytes, &length) < 0)
+		return false;
+	memset(ret, 0, sizeof *ret);
+	memcpy(ret, bytes, length < sizeof *ret ? length : sizeof *ret);
+	return true;
+}
+
 bool peer_ledger_next_peer(
 	const struct peer_ledger *ledger, uint32_t *position, struct peer_entry *ret)
 {
-	const struct peer_record *record = NULL;
+	struct peer_record record;
 	uint32_t index;
 
 	for (index = *position; index < ledger_end(ledger->ledger); index++) {
-		record = record_at(ledger->ledger, index, RECORD_PEER, sizeof *record);
-		if (record)
+		if (read_peer(ledger, index, &record) && peer_record_fits(&record))
 			break;
 	}
 	*position = index + 1;
-	if (!record)
+	if (index >= ledger_end(ledger->ledger))
 		return false;
-	*ret = (struct peer_entry){.number = record->number,
-		.access = record->access,
-		.subscribed = record->subscribed,
-		.sequence = record->sequence,
-		.record = index};
+	*ret = (struct peer_entry){.number = record.number,
+		.access = record.access,
+		.subscribed = record.subscribed,
+		.sequence = record.sequence,
+		.record = index,
+		.owned = record.owned};
+	memcpy(ret->unit, record.unit, sizeof ret->unit - 1);
 	return true;
 }
 
@@ -290,12 +304,14 @@ uint64_t peer_ledger_next_number(struct peer_ledger *ledger)
 
 void peer_ledger_note(struct peer_ledger *ledger, struct peer_entry *entry)
 {
-	const struct peer_record record = {.kind = RECORD_PEER,
+	struct peer_record record = {.kind = RECORD_PEER,
 		.access = entry->access,
 		.subscribed = entry->subscribed,
 		.number = entry->number,
-		.sequence = entry->sequence};
+		.sequence = entry->sequence,
+		.owned = entry->owned};
 
+	memcpy(record.unit, entry->unit, sizeof record.unit);
 	put(ledger, &entry->record, &record, sizeof record);
 	ledger_commit(ledger->ledger);
 }

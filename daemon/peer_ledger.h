@@ -17,6 +17,7 @@
 #include "daemon/inheritance.h"
 #include "daemon/marks.h"
 #include "daemon/owed.h"
+#include "daemon/owner.h"
 
 struct peer_ledger;
 
@@ -44,6 +45,8 @@ struct peer_entry {
 	bool subscribed;
 	uint64_t sequence;
 	uint32_t record; /* 0: not noted yet */
+	bool owned;      /* it is of this unit: see owner_name */
+	char unit[OWNER_UNIT_BYTES_MAX + 1];
 };
 
 /* As it is now, anew or again. */

@@ -6,7 +6,10 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "daemon/owner.h"
 
 #define PEER_RECORD_SIZE 256
 #define PEER_RECORDS_MAX (1u << 17)
@@ -24,6 +27,9 @@ struct peer_record {
 	uint32_t reserved;
 	uint64_t number;
 	uint64_t sequence; /* of the last event */
+	/* What older ones lack. */
+	uint8_t owned; /* its owner is known */
+	char unit[OWNER_UNIT_BYTES_MAX + 1];
 };
 
 struct owed_record {
@@ -43,3 +49,7 @@ struct owed_record {
 
 _Static_assert(sizeof(struct peer_record) <= PEER_RECORD_SIZE, "record");
 _Static_assert(sizeof(struct owed_record) == PEER_RECORD_SIZE, "record");
+
+/* Whether a gmemd can have written it: of one that has not, nothing is believed. */
+bool peer_record_fits(const struct peer_record *record);
+bool owed_record_fits(const struct owed_record *record);

@@ -171,7 +171,7 @@ static void counted(void *context)
 /* Without memory for it there is another try at the next look. */
 static void count(struct pressure_watch *watch)
 {
-	struct residency *residency = residency_new(watch->gmemd);
+	struct residency *residency = residency_new(watch->gmemd, watch->gmemd->self);
 	struct vm *vm;
 	int r = residency ? 0 : -ENOMEM;
 

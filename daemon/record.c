@@ -21,14 +21,14 @@ const void *record_at(
 	return found == kind ? ret : NULL;
 }
 
-void record_read_name(
-	const struct ledger *ledger, uint64_t owner, char ret[static NAME_BYTES_MAX + 1])
+static void read_name(const struct ledger *ledger, enum record_kind kind, uint64_t owner,
+	char ret[static NAME_BYTES_MAX + 1])
 {
 	const size_t part_size = sizeof((struct name_record *)0)->bytes;
 	union record record;
 
 	memset(ret, 0, NAME_BYTES_MAX + 1);
-	EACH_RECORD(ledger, index, RECORD_NAME, &record)
+	EACH_RECORD(ledger, index, kind, &record)
 	{
 		const struct name_record *name = &record.name;
 		size_t at = name->part * part_size;
@@ -37,4 +37,15 @@ void record_read_name(
 			name->length <= part_size && at + name->length <= NAME_BYTES_MAX)
 			memcpy(ret + at, name->bytes, name->length);
 	}
+}
+
+void record_read_name(
+	const struct ledger *ledger, uint64_t owner, char ret[static NAME_BYTES_MAX + 1])
+{
+	read_name(ledger, RECORD_NAME, owner, ret);
+}
+
+void record_read_unit(const struct ledger *ledger, char ret[static NAME_BYTES_MAX + 1])
+{
+	read_name(ledger, RECORD_UNIT, 0, ret);
 }

@@ -23,6 +23,7 @@ enum record_kind {
 	RECORD_MEMORY,
 	RECORD_SLOT,
 	RECORD_CALL,
+	RECORD_UNIT, /* a part of the name of the unit that its process was in */
 };
 
 enum record_vm_flags {
@@ -53,7 +54,7 @@ struct vm_record {
 	uint64_t request;      /* number of the last that has changed anything of the VM */
 };
 
-/* A name of up to 128 bytes is in up to so many parts. */
+/* A name of up to 128 bytes is in up to so many parts. Of a VM's, a memory's or a unit's. */
 #define NAME_RECORDS 2
 
 struct name_record {
@@ -135,3 +136,4 @@ const void *record_at(
 /* The name of a memory, or of the VM for 0; "" where there is none. */
 void record_read_name(
 	const struct ledger *ledger, uint64_t owner, char ret[static NAME_BYTES_MAX + 1]);
+void record_read_unit(const struct ledger *ledger, char ret[static NAME_BYTES_MAX + 1]);

@@ -218,15 +218,20 @@ static int read_record(struct registry *registry, const struct ledger *ledger, u
 static int make_vm(struct gmemd *gmemd, const struct ledger *ledger, uint64_t number,
 	struct inheritance *inheritance, struct vm **ret)
 {
-	char name[NAME_BYTES_MAX + 1];
+	char name[NAME_BYTES_MAX + 1], unit[NAME_BYTES_MAX + 1];
 	union record record;
-	struct vm_recovery recovery = {
-		.record = &record.vm, .name = name, .pidfd = -1, .listener = -1, .frames = -1};
+	struct vm_recovery recovery = {.record = &record.vm,
+		.name = name,
+		.unit = unit,
+		.pidfd = -1,
+		.listener = -1,
+		.frames = -1};
 	int r;
 
 	r = read_record(&gmemd->registry, ledger, number, &record, name);
 	if (r < 0)
 		return r;
+	record_read_unit(ledger, unit);
 	r = take_files(inheritance, &recovery);
 	if (r == 0)
 		r = vm_recover(&gmemd->registry, &recovery, ret);

@@ -19,6 +19,8 @@
 
 /* What is to be done once the pages are gone, and for whom. */
 struct release {
+	struct preallocating_wait wait; /* the first member */
+	struct bulk_job *job;
 	struct gmemd *gmemd;
 	struct deferral *deferral; /* NULL: nobody waits */
 	struct vm *vm;             /* all of it; it stays while it is releasing */
@@ -32,6 +34,13 @@ static int no_memory(struct request *request)
 	return rpc_error_internal(&request->error, "no memory");
 }
 
+static void helpers_ended(struct preallocating_wait *wait)
+{
+	struct release *release = (struct release *)wait;
+
+	bulk_submit(release->gmemd->bulk, release->job);
+}
+
 /* NULL without memory; then the request is told. */
 static struct release *new_release(
 	struct request *request, struct bulk_job *job, void (*done)(struct bulk_job *job))
@@ -42,10 +51,18 @@ static struct release *new_release(
 		no_memory(request);
 		return NULL;
 	}
+	release->wait.over = helpers_ended;
 	release->gmemd = request->gmemd;
+	release->job = job;
 	job->done = done;
 	job->context = release;
 	return release;
+}
+
+/* waits: helpers that allocate are still ending. True where it is done. */
+static bool do_release(struct release *release, bool waits)
+{
+	return !waits && bulk_do(release->gmemd->bulk, release->job);
 }
 
 /* The thread has the job. Without memory for it nobody will be answered when it is done. */
@@ -106,8 +123,9 @@ static void memory_released(struct bulk_job *job)
 
 int release_memory(struct request *request, struct memory *memory)
 {
-	struct bulk_job *job = bulk_job_new(1);
+	struct bulk_job *job = bulk_job_new(request->caller->owner, 1);
 	struct release *release = new_release(request, job, memory_released);
+	bool waits;
 
 	if (!release) {
 		bulk_job_free(job);
@@ -117,9 +135,9 @@ int release_memory(struct request *request, struct memory *memory)
 	release->giver = giver_of(request, memory);
 	memory->state = OBJECT_CLOSING;
 	STEP("memory.close: begun");
-	preallocating_stop_memory(request->gmemd, memory);
-	bulk_job_add(job, BULK_PUNCH, memory->fd, 0, memory->size);
-	if (!bulk_do(request->gmemd->bulk, job))
+	waits = preallocating_stop_memory(request->gmemd, memory, &release->wait);
+	bulk_job_add(job, BULK_PUNCH, memory->pages, 0, memory->size);
+	if (!do_release(release, waits))
 		return wait_for(request, release);
 	json_add_uint(request->result, "released", count_released(release, job));
 	STEP("memory.close: punched");
@@ -142,7 +160,7 @@ static void add_reclaimed(
 	struct json_object *result, const struct release *release, const struct bulk_job *job)
 {
 	json_add_uint(result, "reclaimed", count_released(release, job));
-	json_add_uint(result, "resident", job->ranges[job->count - 1].resident);
+	json_add_uint(result, "resident", job->parts[job->count - 1].resident);
 }
 
 static void ranges_reclaimed(struct bulk_job *job)
@@ -159,11 +177,22 @@ static void ranges_reclaimed(struct bulk_job *job)
 	free(release);
 }
 
-/* The last range counts what is left. */
+/* The last part counts what is left. */
+static struct bulk_job *job_of_ranges(struct request *request, const struct memory *memory,
+	const struct file_range *ranges, size_t count)
+{
+	struct bulk_job *job = bulk_job_new(request->caller->owner, 2);
+
+	if (!job || bulk_job_add_ranges(job, BULK_PUNCH, memory->pages, ranges, count) < 0)
+		return bulk_job_free(job);
+	bulk_job_add(job, BULK_COUNT, memory->pages, 0, memory->size);
+	return job;
+}
+
 int release_ranges(struct request *request, struct memory *memory, const struct file_range *ranges,
 	size_t count)
 {
-	struct bulk_job *job = bulk_job_new(count + 1);
+	struct bulk_job *job = job_of_ranges(request, memory, ranges, count);
 	struct release *release = new_release(request, job, ranges_reclaimed);
 
 	if (!release) {
@@ -171,9 +200,6 @@ int release_ranges(struct request *request, struct memory *memory, const struct 
 		return request->error.code;
 	}
 	release->giver = giver_of(request, memory);
-	for (size_t i = 0; i < count; i++)
-		bulk_job_add(job, BULK_PUNCH, memory->fd, ranges[i].offset, ranges[i].size);
-	bulk_job_add(job, BULK_COUNT, memory->fd, 0, memory->size);
 	if (!bulk_do(request->gmemd->bulk, job))
 		return wait_for(request, release);
 	STEP("memory.reclaim: punched");
@@ -213,26 +239,25 @@ static void vm_released(struct bulk_job *job)
 
 static void stop(struct gmemd *gmemd, struct vm *vm)
 {
-	preallocating_stop_vm(gmemd, vm);
 	vm_stop(vm);
 	pressure_watch_forget(gmemd->pressure, vm);
 }
 
-static struct bulk_job *job_of_vm(struct vm *vm)
+static struct bulk_job *job_of_vm(struct vm *vm, struct owner *owner)
 {
-	struct bulk_job *job = bulk_job_new(vm->n_memories);
+	struct bulk_job *job = bulk_job_new(owner, vm->n_memories);
 	struct memory *memory;
 
 	RB_FOREACH (memory, memory_tree, &vm->memories) {
-		if (job && memory->fd >= 0)
-			bulk_job_add(job, BULK_PUNCH, memory->fd, 0, memory->size);
+		if (job && memory->pages)
+			bulk_job_add(job, BULK_PUNCH, memory->pages, 0, memory->size);
 	}
 	return job;
 }
 
 int release_vm(struct request *request, struct vm *vm)
 {
-	struct bulk_job *job = job_of_vm(vm);
+	struct bulk_job *job = job_of_vm(vm, request->caller->owner);
 	struct release *release = new_release(request, job, vm_released);
 
 	if (!release) {
@@ -241,7 +266,8 @@ int release_vm(struct request *request, struct vm *vm)
 	}
 	release->vm = vm;
 	stop(request->gmemd, vm);
-	vm->releasing = !bulk_do(request->gmemd->bulk, job);
+	vm->releasing =
+		!do_release(release, preallocating_stop_vm(request->gmemd, vm, &release->wait));
 	STEP("vm.close: punched");
 	if (vm->releasing)
 		return wait_for(request, release);
@@ -259,13 +285,16 @@ static bool release_later(struct gmemd *gmemd, struct vm *vm, struct bulk_job *j
 	struct release *release = calloc(1, sizeof *release);
 
 	if (!job || !release) {
+		preallocating_stop_vm(gmemd, vm, NULL);
 		free(release);
 		return false;
 	}
-	*release = (struct release){.gmemd = gmemd, .vm = vm, .ended = ended};
+	*release = (struct release){
+		.wait.over = helpers_ended, .job = job, .gmemd = gmemd, .vm = vm, .ended = ended};
 	job->done = vm_released;
 	job->context = release;
-	vm->releasing = !bulk_do(gmemd->bulk, job);
+	job->of_the_dead = ended;
+	vm->releasing = !do_release(release, preallocating_stop_vm(gmemd, vm, &release->wait));
 	if (!vm->releasing)
 		free(release);
 	return vm->releasing;
@@ -280,7 +309,7 @@ void release_ended_vm(struct gmemd *gmemd, struct vm *vm)
 	stop(gmemd, vm);
 	if (vm->releasing)
 		return; /* what does that frees it */
-	job = job_of_vm(vm);
+	job = job_of_vm(vm, vm->owner);
 	if (release_later(gmemd, vm, job, /* ended= */ true))
 		return;
 	vm_drop(vm);
@@ -292,7 +321,7 @@ void release_ended_vm(struct gmemd *gmemd, struct vm *vm)
 
 void release_rest(struct gmemd *gmemd, struct vm *vm)
 {
-	struct bulk_job *job = job_of_vm(vm);
+	struct bulk_job *job = job_of_vm(vm, vm->owner);
 
 	vm_stop(vm);
 	if (release_later(gmemd, vm, job, /* ended= */ false))
@@ -303,12 +332,12 @@ void release_rest(struct gmemd *gmemd, struct vm *vm)
 
 void release_closing_memory(struct gmemd *gmemd, struct memory *memory)
 {
-	struct bulk_job *job = bulk_job_new(1);
+	struct bulk_job *job = bulk_job_new(memory->vm->owner, 1);
 	struct release *release = calloc(1, sizeof *release);
 
 	if (job && release) {
 		*release = (struct release){.gmemd = gmemd, .memory = memory->id};
-		bulk_job_add(job, BULK_PUNCH, memory->fd, 0, memory->size);
+		bulk_job_add(job, BULK_PUNCH, memory->pages, 0, memory->size);
 		job->done = memory_released;
 		job->context = release;
 		if (!bulk_do(gmemd->bulk, job))

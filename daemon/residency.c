@@ -25,12 +25,16 @@ struct residency {
 	void *updated_context;
 };
 
-struct residency *residency_new(struct gmemd *gmemd)
+struct residency *residency_new(struct gmemd *gmemd, struct owner *owner)
 {
 	struct residency *residency = calloc(1, sizeof *residency);
 
-	if (residency)
-		residency->gmemd = gmemd;
+	if (!residency)
+		return NULL;
+	residency->gmemd = gmemd;
+	residency->job = bulk_job_new(owner, 0);
+	if (!residency->job)
+		return residency_free(residency);
 	return residency;
 }
 
@@ -47,7 +51,7 @@ struct residency *residency_free(struct residency *residency)
 
 static int make_room(struct residency *residency, size_t more)
 {
-	size_t count = residency->job ? residency->job->count : 0;
+	size_t count = residency->job->count;
 	size_t room = 2 * residency->room + more;
 	struct bulk_job *job;
 	uint64_t *ids;
@@ -75,10 +79,10 @@ int residency_add(struct residency *residency, const struct vm *vm)
 	if (r < 0)
 		return r;
 	RB_FOREACH (memory, memory_tree, (struct memory_tree *)&vm->memories) {
-		if (memory->fd < 0)
+		if (!memory->pages)
 			continue;
 		residency->ids[residency->job->count] = memory->id;
-		bulk_job_add(residency->job, BULK_COUNT, memory->fd, 0, memory->size);
+		bulk_job_add(residency->job, BULK_COUNT, memory->pages, 0, memory->size);
 	}
 	return 0;
 }
@@ -88,12 +92,12 @@ static void note(const struct residency *residency)
 {
 	const struct bulk_job *job = residency->job;
 
-	for (size_t i = 0; job && i < job->count; i++) {
+	for (size_t i = 0; i < job->count; i++) {
 		struct memory *memory =
 			registry_memory(&residency->gmemd->registry, residency->ids[i]);
 
 		if (memory)
-			memory->resident = job->ranges[i].resident;
+			memory->resident = job->parts[i].resident;
 	}
 }
 
@@ -129,11 +133,6 @@ void residency_update(struct residency *take_residency, void (*done)(void *conte
 
 	residency->updated = done;
 	residency->updated_context = context;
-	if (!residency->job) {
-		residency_free(residency);
-		done(context);
-		return;
-	}
 	residency->job->done = updated;
 	residency->job->context = residency;
 	if (bulk_do(residency->gmemd->bulk, residency->job))
@@ -159,10 +158,8 @@ static int prepare(
 	if (!residency->context)
 		return -ENOMEM;
 	memcpy(residency->context, context, size);
-	if (residency->job) {
-		residency->job->done = counted;
-		residency->job->context = residency;
-	}
+	residency->job->done = counted;
+	residency->job->context = residency;
 	return 0;
 }
 
@@ -175,7 +172,7 @@ int residency_count(struct residency *take_residency, struct request *request, r
 		residency_free(residency);
 		return rpc_error_internal(&request->error, "no memory");
 	}
-	if (residency->job && !bulk_do(residency->gmemd->bulk, residency->job)) {
+	if (!bulk_do(residency->gmemd->bulk, residency->job)) {
 		residency->deferral = request_defer(request, DEFERRAL_IN_ORDER, NULL, NULL);
 		return residency->deferral ? REQUEST_DEFERRED
 					   : rpc_error_internal(&request->error, "no memory");

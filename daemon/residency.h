@@ -11,8 +11,8 @@
 
 struct residency;
 
-/* NULL without memory. */
-struct residency *residency_new(struct gmemd *gmemd);
+/* Counting in the owner's turns. NULL without memory. */
+struct residency *residency_new(struct gmemd *gmemd, struct owner *owner);
 /* Takes NULL, returns NULL. */
 struct residency *residency_free(struct residency *residency);
 

@@ -17,7 +17,7 @@
 /* What was granted stays so, whatever the limits are now. */
 static void lift_limits(struct gmemd *gmemd, bool lifted)
 {
-	users_lift_limits(gmemd->users, lifted);
+	owners_lift_limits(gmemd->owners, lifted);
 	capacity_lift_limits(&gmemd->capacity, lifted);
 }
 

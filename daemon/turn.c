@@ -114,7 +114,7 @@ static void sort_out(struct turn *turn, struct inherited_answer *answer)
 {
 	bool in_turn = answer->owed.when == OWED_IN_TURN || answer->owed.when == OWED_DONE;
 
-	if (!is_open(turn, &answer->owed)) {
+	if (!is_open(turn, &answer->owed) || !inherited_answer_is_whole(answer)) {
 		peer_ledger_settle(turn->ledger, &answer->place);
 		inherited_answer_free(answer);
 		return;
@@ -301,15 +301,25 @@ void turn_number(struct turn *turn, struct request *request)
 		request->number = peer_ledger_next_number(turn->ledger);
 }
 
+/* Those of what the caller may know of alone, whatever the ledger says. */
 static int take_files(struct request *request, const struct owed *owed)
 {
 	struct registry *registry = &request->gmemd->registry;
+	struct memory *memory;
+	struct vm *vm;
 
-	if (owed->files == OWED_VM_FILES)
-		return request_take_vm_files(
-			request, registry_vm_by_number(registry, owed->object));
-	if (owed->files == OWED_MEMORY_FILE)
-		return request_take_memory_file(request, registry_memory(registry, owed->object));
+	if (owed->files == OWED_VM_FILES) {
+		vm = registry_vm_by_number(registry, owed->object);
+		if (vm && !caller_sees_vm(request->caller, vm))
+			vm = NULL;
+		return request_take_vm_files(request, vm);
+	}
+	if (owed->files == OWED_MEMORY_FILE) {
+		memory = registry_memory(registry, owed->object);
+		if (memory && !caller_sees_vm(request->caller, memory->vm))
+			memory = NULL;
+		return request_take_memory_file(request, memory);
+	}
 	return 0;
 }
 

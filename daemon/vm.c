@@ -55,26 +55,17 @@ static uint64_t first_id(void)
 	       (uint64_t)now.tv_nsec / (1000000000 / IDS_PER_SECOND);
 }
 
-static void close_here(struct custody_closer *closer, int take_fd)
-{
-	(void)closer;
-	fd_close(take_fd);
-}
-
-static struct custody_closer closer_here = {close_here};
-
 void registry_init(struct registry *registry, const struct backend *backend,
-	const struct config *config, const struct host_offer *host, struct users *users,
+	const struct config *config, const struct host_offer *host, struct owners *owners,
 	struct capacity *capacity)
 {
 	*registry = (struct registry){
 		.backend = backend,
 		.config = config,
 		.host = host,
-		.users = users,
+		.owners = owners,
 		.capacity = capacity,
 		.last_id = first_id(),
-		.closer = &closer_here,
 	};
 	registry->first_id = registry->last_id;
 	TAILQ_INIT(&registry->noted);
@@ -135,13 +126,18 @@ static void vm_set_uuid(struct vm *vm, const char *uuid)
 	snprintf(vm->uuid, sizeof vm->uuid, SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(id));
 }
 
+static int vm_charge(struct vm *vm, struct owner *take_owner)
+{
+	int r = owner_charge(take_owner, OWNER_VMS);
+
+	if (r == 0)
+		vm->owner = take_owner;
+	owner_unref(take_owner); /* the charge has it */
+	return r;
+}
+
 static int vm_set_up(struct vm *vm, const struct process *process, const char *name)
 {
-	int r;
-
-	r = user_charge(vm->registry->users, process->uid, USER_VMS, &vm->user);
-	if (r < 0)
-		return r;
 	vm->name = strdup(name);
 	if (!vm->name)
 		return -ENOMEM;
@@ -157,19 +153,47 @@ static int vm_dup_pidfd(struct vm *vm, int pidfd)
 	return vm->process.pidfd < 0 ? -errno : 0;
 }
 
+static int vm_set_up_for(
+	struct vm *vm, const struct process *process, struct owner *opener, const char *name)
+{
+	struct owner *owner;
+	int r;
+
+	r = owner_get_of_vm(opener, vm->number, &owner);
+	if (r == 0)
+		r = vm_charge(vm, owner);
+	return r < 0 ? r : vm_set_up(vm, process, name);
+}
+
+static int vm_set_up_again(
+	struct vm *vm, const struct process *process, const struct vm_recovery *recovery)
+{
+	struct owner_name name = {.uid = process->uid, .vm = vm->number};
+	struct owner *owner;
+	int r;
+
+	owner_write_unit(name.unit, recovery->unit);
+	r = owner_get(vm->registry->owners, &name, &owner);
+	if (r == 0)
+		r = vm_charge(vm, owner);
+	return r < 0 ? r : vm_set_up(vm, process, recovery->name);
+}
+
 static struct budget budget_of_vm(struct registry *registry, uint64_t commit_limit)
 {
 	return (struct budget){
 		.scope = "vm", .limit = commit_limit, .within = &registry->capacity->host};
 }
 
-static struct vm *vm_allocate(struct registry *registry, unsigned type, uint64_t commit_limit)
+static struct vm *vm_allocate(
+	struct registry *registry, uint64_t number, unsigned type, uint64_t commit_limit)
 {
 	struct vm *vm = calloc(1, sizeof *vm);
 
 	if (!vm)
 		return NULL;
 	vm->registry = registry;
+	vm->number = number;
 	vm->type = type;
 	vm->process.pidfd = -1;
 	vm->listener = -1;
@@ -179,10 +203,11 @@ static struct vm *vm_allocate(struct registry *registry, unsigned type, uint64_t
 	return vm;
 }
 
-static void vm_enlist(struct vm *vm, uint64_t number)
+static void vm_enlist(struct vm *vm)
 {
-	vm->number = number;
-	snprintf(vm->id, sizeof vm->id, "vm-%" PRIu64, number);
+	snprintf(vm->id, sizeof vm->id, "vm-%" PRIu64, vm->number);
+	vm->listed = true;
+	vm->registry->n_made++;
 	RB_INSERT(vm_tree, &vm->registry->vms, vm);
 	RB_INSERT(vm_process_tree, &vm->registry->vms_by_process, vm);
 }
@@ -219,20 +244,21 @@ int vm_new(struct registry *registry, const struct process *process,
 
 	if (process_has_vm(registry, process))
 		return -EEXIST;
-	vm = vm_allocate(registry, request->type, request->commit_limit);
+	vm = vm_allocate(
+		registry, registry_next_id(registry), request->type, request->commit_limit);
 	if (!vm)
 		return -ENOMEM;
 	vm->initially_private = request->initially_private;
 	vm->charge = request->charge;
 	vm->gate = request->gate ? VM_GATE_PENDING : VM_GATE_NONE;
 	vm_set_uuid(vm, request->uuid);
-	r = vm_set_up(vm, process, request->name);
+	r = vm_set_up_for(vm, process, request->opener, request->name);
 	if (r == 0)
 		r = vm_dup_pidfd(vm, process->pidfd);
 	if (r == 0 && budget_promise(&vm->budget))
 		r = -ENOSPC;
 	if (r == 0) {
-		vm_enlist(vm, registry_next_id(registry));
+		vm_enlist(vm);
 		r = registry->backend->open(vm);
 	}
 	if (r == 0 && registry->custody)
@@ -278,12 +304,12 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 {
 	const struct vm_record *record = recovery->record;
 	const struct process process = {.pid = record->pid, .uid = record->uid};
-	struct vm *vm = vm_allocate(registry, record->type, record->commit_limit);
+	struct vm *vm = vm_allocate(registry, record->number, record->type, record->commit_limit);
 	int r;
 
 	if (!vm)
 		return -ENOMEM;
-	r = process_has_vm(registry, &process) ? -EEXIST : vm_set_up(vm, &process, recovery->name);
+	r = process_has_vm(registry, &process) ? -EEXIST : vm_set_up_again(vm, &process, recovery);
 	if (r == 0 && budget_promise(&vm->budget))
 		r = -ENOSPC;
 	if (r < 0) {
@@ -295,7 +321,7 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	vm->listener = recovery->listener;
 	vm->frames = recovery->frames;
 	restore(vm, record);
-	vm_enlist(vm, record->number);
+	vm_enlist(vm);
 	*ret = vm;
 	return 0;
 }
@@ -306,15 +332,15 @@ static uint32_t late_generation(const struct registry *registry)
 	return (uint32_t)(registry->first_id / IDS_PER_SECOND) + 1;
 }
 
-int vm_resume(struct registry *registry, const struct process *process, const struct label *label,
-	struct mailbox *mailbox, struct vm **ret)
+int vm_resume(struct registry *registry, const struct process *process, struct owner *opener,
+	const struct label *label, struct mailbox *mailbox, struct vm **ret)
 {
 	struct vm *vm;
 	int r;
 
 	if (process_has_vm(registry, process))
 		return -EEXIST;
-	vm = vm_allocate(registry, label->type, label->commit_limit);
+	vm = vm_allocate(registry, label->number, label->type, label->commit_limit);
 	if (!vm)
 		return -ENOMEM;
 	vm_set_uuid(vm, label->uuid);
@@ -324,13 +350,13 @@ int vm_resume(struct registry *registry, const struct process *process, const st
 	vm->rebuilt = true;
 	vm->generation = late_generation(registry);
 	vm->last_call = (uint64_t)vm->generation << 32;
-	r = vm_set_up(vm, process, label->name);
+	r = vm_set_up_for(vm, process, opener, label->name);
 	if (r == 0)
 		r = vm_dup_pidfd(vm, process->pidfd);
 	if (r == 0) {
 		/* Others may have it by now: then it has what the host has left. */
 		budget_promise(&vm->budget);
-		vm_enlist(vm, label->number);
+		vm_enlist(vm);
 		r = registry->custody ? vm_outlive(vm) : 0;
 	}
 	if (r < 0) {
@@ -427,7 +453,7 @@ struct vm *vm_free(struct vm *vm)
 	assert(!vm->watch);
 	vm_stop(vm);
 	vm_drop(vm);
-	if (vm->number > 0) {
+	if (vm->listed) {
 		RB_REMOVE(vm_tree, &vm->registry->vms, vm);
 		RB_REMOVE(vm_process_tree, &vm->registry->vms_by_process, vm);
 	}
@@ -438,7 +464,7 @@ struct vm *vm_free(struct vm *vm)
 	fd_close(vm->frames);
 	fd_close(vm->listener);
 	process_release(&vm->process);
-	user_give_back(vm->user, USER_VMS);
+	owner_give_back(vm->owner, OWNER_VMS);
 	free(vm->name);
 	free(vm);
 	return NULL;

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "daemon/budget.h"
-#include "daemon/user.h"
+#include "daemon/owner.h"
 #include "kernel/mailbox.h"
 #include "kernel/probe.h"
 #include "kernel/process.h"
@@ -45,10 +45,10 @@ enum object_state {
 };
 
 struct backend;
+struct bulk;
 struct call;
 struct capacity;
 struct custody;
-struct custody_closer;
 struct label;
 struct ledger;
 struct memory;
@@ -75,6 +75,7 @@ struct vm {
 	RB_ENTRY(vm) by_process;
 	struct registry *registry;
 	uint64_t number; /* its id is "vm-NUMBER" */
+	bool listed;     /* in the registry */
 	char id[32];
 	char *name;
 	char uuid[37];
@@ -82,7 +83,7 @@ struct vm {
 	bool initially_private; /* what is newly bound is converted */
 	enum vm_charge charge;  /* whose memory cgroup what gmemd allocates for it is charged to */
 	struct process process;
-	struct user *user;
+	struct owner *owner; /* its process; what is charged to it, charges it */
 	enum vm_state state;
 	enum vm_gate_state gate;
 
@@ -140,7 +141,8 @@ struct registry {
 	const struct backend *backend;
 	const struct config *config;
 	const struct host_offer *host;
-	struct users *users;
+	struct owners *owners;
+	struct bulk *bulk;         /* NULL: files are closed as they are */
 	struct custody *custody;   /* NULL: nothing outlives gmemd */
 	struct noted_list noted;   /* VMs whose ledgers are to be committed */
 	bool leaving;              /* a successor is to find all as it is */
@@ -148,11 +150,10 @@ struct registry {
 	uint64_t last_id;          /* of VMs and memories */
 	uint64_t first_id;         /* up to here they were an earlier gmemd's */
 	struct vm_tree vms;
+	uint64_t n_made; /* that were ever there */
 	struct vm_process_tree vms_by_process;
 	struct memory_id_tree memories;
 	struct memory_file_tree memory_files;
-	/* Of memories' files, once nobody holds them any more. */
-	struct custody_closer *closer;
 };
 
 RB_PROTOTYPE(vm_tree, vm, by_id, )
@@ -160,7 +161,7 @@ RB_PROTOTYPE(vm_process_tree, vm, by_process, )
 
 /* All must outlive it. */
 void registry_init(struct registry *registry, const struct backend *backend,
-	const struct config *config, const struct host_offer *host, struct users *users,
+	const struct config *config, const struct host_offer *host, struct owners *owners,
 	struct capacity *capacity);
 /* Forgets all VMs: those that run go on running, on the memory that they have. */
 void registry_clear(struct registry *registry);
@@ -183,6 +184,7 @@ struct vm_request {
 	bool initially_private;
 	enum vm_charge charge;
 	bool gate;
+	struct owner *opener; /* whose connection asks for it */
 };
 
 /* Who can't promise a VM so much, NULL where it can be promised. */
@@ -200,6 +202,7 @@ int vm_new(struct registry *registry, const struct process *process,
 struct vm_recovery {
 	const struct vm_record *record;
 	const char *name;
+	const char *unit; /* of its owner */
 	int pidfd;
 	int listener; /* -1: none */
 	int frames;   /* -1: none */
@@ -214,8 +217,8 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
  * The mailbox is the VM's where it succeeds. What it was promised is promised again where nobody
  * else has it. Errors are vm_new()'s, but for -ENOSPC.
  */
-int vm_resume(struct registry *registry, const struct process *process, const struct label *label,
-	struct mailbox *mailbox, struct vm **ret);
+int vm_resume(struct registry *registry, const struct process *process, struct owner *opener,
+	const struct label *label, struct mailbox *mailbox, struct vm **ret);
 
 /* Has nobody open its mailbox for writing any more, where gmemd may see to that. */
 void vm_fix_mailbox(const struct vm *vm);

@@ -46,12 +46,13 @@ static void delete (struct vm *vm, uint32_t *index)
 	*index = 0;
 }
 
-static void note_name(struct vm *vm, uint64_t owner, const char *name, uint32_t *indexes)
+static void note_name(
+	struct vm *vm, uint16_t kind, uint64_t owner, const char *name, uint32_t *indexes)
 {
 	size_t length = name ? strlen(name) : 0;
 
 	for (uint16_t part = 0; part < NAME_RECORDS && length > 0; part++) {
-		struct name_record record = {.kind = RECORD_NAME, .owner = owner, .part = part};
+		struct name_record record = {.kind = kind, .owner = owner, .part = part};
 		size_t size = length < sizeof record.bytes ? length : sizeof record.bytes;
 
 		memcpy(record.bytes, name, size);
@@ -111,14 +112,15 @@ void vm_ledger_note_vm(struct vm *vm)
 
 int vm_ledger_new(struct vm *vm)
 {
-	uint32_t names[NAME_RECORDS] = {0};
+	uint32_t names[NAME_RECORDS] = {0}, units[NAME_RECORDS] = {0};
 	int r;
 
 	r = ledger_new("gmemd-vm", RECORD_SIZE, RECORDS_MAX, &vm->ledger);
 	if (r < 0)
 		return r;
 	vm_ledger_note_vm(vm);
-	note_name(vm, 0, vm->name, names);
+	note_name(vm, RECORD_NAME, 0, vm->name, names);
+	note_name(vm, RECORD_UNIT, 0, owner_name(vm->owner).unit, units);
 	vm_ledger_commit(vm);
 	return 0;
 }
@@ -146,7 +148,7 @@ void vm_ledger_note_memory(struct memory *memory)
 
 	put(memory->vm, &memory->record, &record, sizeof record);
 	if (first)
-		note_name(memory->vm, memory->id, memory->name, memory->name_records);
+		note_name(memory->vm, RECORD_NAME, memory->id, memory->name, memory->name_records);
 }
 
 void vm_ledger_forget_memory(struct memory *memory)

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <fcntl.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
 #include <stdint.h>
@@ -115,6 +116,11 @@ struct gmem_cachestat {
 /* Linux 6.5: the pidfd of the process that connected. */
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
+#endif
+
+/* Linux 6.9: a pidfd of a thread, and not of its process. */
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
 #endif
 
 /* Linux 6.10 */

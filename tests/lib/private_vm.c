@@ -49,22 +49,25 @@ static void gmemd_set_up(struct gmemd *gmemd, const struct backend *backend)
 		.address_spaces = 1,
 	};
 	TAILQ_INIT(&gmemd->events);
-	check(users_new(&gmemd->config, &gmemd->users));
+	check(owners_new(&gmemd->config, &gmemd->owners));
 	check(capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host));
-	registry_init(&gmemd->registry, backend, &gmemd->config, &gmemd->host, gmemd->users,
+	registry_init(&gmemd->registry, backend, &gmemd->config, &gmemd->host, gmemd->owners,
 		&gmemd->capacity);
 	check(pressure_watch_new(gmemd, &gmemd->pressure));
 }
 
 void private_vm_init(struct private_vm *ret, const struct backend *backend)
 {
-	const struct vm_request request = {
+	struct vm_request request = {
 		.name = "private", .type = SW_PROTECTED, .commit_limit = BUDGET_UNLIMITED};
+	const struct owner_name name = {.uid = getuid()};
 
 	gmemd_set_up(&ret->gmemd, backend);
 	ret->caller = (struct caller){.access = ACCESS_VMM,
 		.process = {.pid = getpid(), .uid = getuid(), .pidfd = pidfd_open(getpid(), 0)}};
 	ret->packet.length = 0;
+	check(owner_get(ret->gmemd.owners, &name, &ret->caller.owner));
+	request.opener = ret->caller.owner;
 	check(vm_new(&ret->gmemd.registry, &ret->caller.process, &request, &ret->vm));
 	ret->vm->state = VM_RUNNING;
 }
@@ -75,7 +78,8 @@ void private_vm_end(struct private_vm *private_vm)
 	registry_clear(&private_vm->gmemd.registry);
 	capacity_clear(&private_vm->gmemd.capacity);
 	process_release(&private_vm->caller.process);
-	users_free(private_vm->gmemd.users);
+	owner_unref(private_vm->caller.owner);
+	owners_free(private_vm->gmemd.owners);
 }
 
 struct memory *private_vm_memory(

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A real systemd as PID 1 in namespaces of its own, over an overlay of this host's root, with cgroups and a /dev/kvm node of
-# its own. For tests to source:
+# A real systemd as PID 1 in namespaces of its own, over an overlay of this host's root or of another, with cgroups and a
+# /dev/kvm node of its own. For tests to source:
 #
-#   container_boot DIR    boots it; fails with the reason on stderr. DIR holds its state.
-#   container_run CMD...  runs a command inside
-#   container_end         kills it and removes what it has left on the host
+#   container_boot DIR [LOWER]  boots it; fails with the reason on stderr. DIR holds its state, LOWER is what it lies over,
+#                               as overlay(5)'s lowerdir= (/)
+#   container_run CMD...        runs a command inside
+#   container_end               kills it and removes what it has left on the host
 #
 # Nothing in it outlives its PID 1, which dies with container_end, or with the test. Root only.
 
@@ -30,11 +31,11 @@ container_enter_cgroups() { # pid
 }
 
 # What PID 1 does before it becomes systemd; runs in the new namespaces.
-container_init() { # root
+container_init() { # root lower
 	set -e
 	local root=$1 group type
 	mount --make-rprivate /
-	mount -t overlay overlay -o "lowerdir=/,upperdir=$root/../upper,workdir=$root/../work" "$root"
+	mount -t overlay overlay -o "lowerdir=$2,upperdir=$root/../upper,workdir=$root/../work" "$root"
 	rm -f "$root/usr/sbin/policy-rc.d"
 	: >"$root/etc/machine-id"
 	: >"$root/etc/fstab"
@@ -56,6 +57,11 @@ container_init() { # root
 		urandom 1 9 666
 		kvm $((0x$(stat -c %t /dev/kvm))) $((0x$(stat -c %T /dev/kvm))) 660
 	NODES
+	# As udev does, where there is the group.
+	group=$(sed -n 's/^kvm:[^:]*:\([0-9]*\):.*/\1/p' "$root/etc/group")
+	[ -z "$group" ] || chgrp "$group" "$root/dev/kvm"
+	# What it sets is the host's, too.
+	ln -sf /dev/null "$root/etc/systemd/system/systemd-sysctl.service"
 	if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
 		mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
 	else
@@ -85,7 +91,8 @@ container_run() {
 		SYSTEMD_COLORS=0 SYSTEMD_PAGER=cat ASAN_OPTIONS=detect_leaks=0 "$@"
 }
 
-container_boot() { # directory
+container_boot() { # directory [lower]
+	local lower=${2:-/}
 	container_directory=$1
 	mkdir -p "$1/fs"
 	mount -t tmpfs -o size=2G,mode=755 tmpfs "$1/fs" || return 1
@@ -95,7 +102,7 @@ container_boot() { # directory
 	(
 		read -r _
 		exec setpriv --pdeathsig KILL setsid unshare --pid --mount --uts --ipc --cgroup --net --fork --kill-child \
-			bash -c 'container_init "$0"' "$1/fs/root"
+			bash -c 'container_init "$0" "$1"' "$1/fs/root" "$lower"
 	) >"$1/log" 2>&1 < <(sleep 1; echo go; sleep 1) &
 	local outer=$!
 	container_enter_cgroups "$outer" || return 1

@@ -341,12 +341,13 @@ def long_packets():
 
 @test("an empty packet is no end of the connection")
 def empty_packets():
+    before = watched.state()["fds"]
     peer = daemon.peer()
     peer.call("ping")
     for _ in range(3):
         watched.error(peer, b"", -32700, None)
     peer.close()
-    check(daemon.fds_come_back(watched.state()["fds"]), "fds")
+    check(daemon.fds_come_back(before), "fds")
 
 
 @test("batches")
@@ -614,7 +615,7 @@ def vanishing():
             pass
         peer.close()
     check(daemon.fds_come_back(before["fds"]), "fds")
-    equal(watched.state(), before, "what is left")
+    watched.compare(before, "what is left")
 
 
 if __name__ == "__main__":

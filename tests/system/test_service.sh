@@ -64,6 +64,18 @@ test_foreign_file() {
 	is "$(cat "$WORK_DIR/foreign/gmemd.sock" 2>&1)" precious "the file is still there"
 }
 
+# Where it may make no socket, such as in /run/gmemd.
+test_plain_user() {
+	local status
+	mkdir -p -m 755 "$WORK_DIR/roots"
+	(unprivileged timeout 60 "$WORK_DIR/bin/gmemd" --backend=model --runtime-directory="$WORK_DIR/roots" --config=/dev/null) \
+		2>"$WORK_DIR/plain.log"
+	status=$?
+	is "$status" 1 "a plain user's gmemd exits with 1 in a directory that is not that user's"
+	grep -q "roots: .*--runtime-directory=DIR" "$WORK_DIR/plain.log"
+	result $? "and says what to add" "$(cat "$WORK_DIR/plain.log")"
+}
+
 start_notified() {
 	NOTIFICATIONS=$WORK_DIR/notifications
 	"$BUILD_DIR/tests/system/notified" "$WORK_DIR/notify" >"$NOTIFICATIONS" &
@@ -211,8 +223,8 @@ connects() {
 lack=$(host_lack)
 [ -z "$lack" ] || skip_all "$lack"
 echo "TAP version 13"
-set_up "$BUILD_DIR/client/gmem-run"
-for part in sockets stale_sockets foreign_file notifications foreign_watchdog activation; do
+set_up "$BUILD_DIR/client/gmem-run" "$BUILD_DIR/daemon/gmemd"
+for part in sockets stale_sockets foreign_file plain_user notifications foreign_watchdog activation; do
 	"test_$part"
 done
 GMEMD_LOG=$WORK_DIR/gmemd.log

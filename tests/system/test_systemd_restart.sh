@@ -208,8 +208,7 @@ goes_on "a wrong configuration" 0 "gmemd.conf|Failed with result 'exit-code'|Fai
 
 # An upgrade: other files, another version.
 upgrade() {
-	meson install -C "$BUILD_DIR" --no-rebuild --destdir "$work/install" &&
-		grep -q '^# as the administrator' "$work/install/etc/gmemd/gmemd.conf" || return 1
+	meson install -C "$BUILD_DIR" --no-rebuild --destdir "$work/install" || return 1
 	sed -i 's/0\.1\.0/0.1.1/g' "$work/install/usr/local/sbin/gmemd" &&
 		put_into_container "$work/install" && container_run systemctl daemon-reload
 }
@@ -218,8 +217,9 @@ is_the_installed() { # unit
 		! grep -q 'deleted' "$work/output"
 }
 remember
-echo '# as the administrator wants it' >>"$work/install/etc/gmemd/gmemd.conf"
-upgrade >"$work/output" 2>&1 && ! is_the_installed gmemd.service
+container_run sh -c 'echo "# as the administrator wants it" >>"$0"' "$configuration"
+upgrade >"$work/output" 2>&1 && ! is_the_installed gmemd.service &&
+	container_run grep -q '^# as the administrator' "$configuration"
 report $? "another version is installed, and the configuration stays"
 container_run systemctl restart gmemd.service >"$work/output" 2>&1
 peer send

@@ -70,6 +70,7 @@ install_project() {
 	DESTDIR=$work/install meson install -C "$BUILD_DIR" --no-rebuild >"$work/output" 2>&1 &&
 		put_into_container "$work/install" &&
 		container_run sh -c 'ldconfig; systemd-sysusers && systemd-tmpfiles --create &&
+			install -D -m 644 /usr/local/share/gmemd/gmemd.conf /etc/gmemd/gmemd.conf &&
 			chgrp kvm /dev/kvm && systemctl daemon-reload' >>"$work/output" 2>&1
 }
 

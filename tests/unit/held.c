@@ -22,9 +22,9 @@ void held_init(struct held *held)
 		.host = {.page_size = HELD_PAGE},
 		.fds = unit_open_fds(),
 	};
-	CU_ASSERT_EQUAL_FATAL(users_new(&held->config, &held->users), 0);
+	CU_ASSERT_EQUAL_FATAL(owners_new(&held->config, &held->owners), 0);
 	CU_ASSERT_EQUAL_FATAL(capacity_init(&held->capacity, &capacity, NULL, 0), 0);
-	registry_init(&held->registry, &backend_kvm, &held->config, &held->host, held->users,
+	registry_init(&held->registry, &backend_kvm, &held->config, &held->host, held->owners,
 		&held->capacity);
 }
 
@@ -37,7 +37,8 @@ void held_end(struct held *held)
 	CU_ASSERT_TRUE(RB_EMPTY(&held->registry.memories));
 	CU_ASSERT_TRUE(RB_EMPTY(&held->registry.memory_files));
 	CU_ASSERT_TRUE(RB_EMPTY(&held->registry.vms_by_process));
-	CU_ASSERT_PTR_NULL(users_free(held->users)); /* asserts that nothing is charged */
+	CU_ASSERT_FALSE(owners_any(held->owners));
+	CU_ASSERT_PTR_NULL(owners_free(held->owners));
 	CU_ASSERT_EQUAL(unit_open_fds(), held->fds);
 }
 
@@ -45,9 +46,13 @@ int held_vm_new(struct held *held, pid_t pid, uint64_t commit_limit, struct vm *
 {
 	struct process process = {
 		.pid = pid, .uid = HELD_USER_UID, .pidfd = pidfd_open(getpid(), 0)};
+	struct owner_name name = {.uid = HELD_USER_UID};
 	struct vm_request request = {.name = "vm", .commit_limit = commit_limit};
-	int r = vm_new(&held->registry, &process, &request, ret);
+	int r;
 
+	CU_ASSERT_EQUAL_FATAL(owner_get(held->owners, &name, &request.opener), 0);
+	r = vm_new(&held->registry, &process, &request, ret);
+	owner_unref(request.opener);
 	process_release(&process);
 	return r;
 }

@@ -18,7 +18,7 @@
 struct held {
 	struct config config;
 	struct host_offer host;
-	struct users *users;
+	struct owners *owners;
 	struct capacity capacity;
 	struct registry registry;
 	size_t fds; /* that were open before */

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Bulk work: exact counts, whoever does it, and nothing left behind.
+ * Bulk work: exact counts, whoever does it; turns between owners; files that are closed by the page
+ * worker, and nothing left behind.
  */
 #include "daemon/bulk.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "kernel/cleanup.h"
 #include "kernel/memory_file.h"
@@ -14,19 +19,66 @@
 
 #define MIB (1ull << 20)
 
+#define LARGE (64 * MIB)
+
+static const struct config config = {.memories_per_user = 8};
 static struct event_base *base;
+static struct owners *owners;
+static struct scheduler *scheduler;
 static struct bulk *bulk;
+static struct owner *owner;
+static size_t fds;
 static unsigned n_done;
+static struct bulk_job *order[1024];
 
 static void note_done(struct bulk_job *job)
 {
-	n_done++;
+	order[n_done++] = job;
 	event_base_loopbreak(base);
-	(void)job;
 }
 
-static int new_file(uint64_t size, uint64_t allocated_from, uint64_t allocated)
+static struct owner *get(enum owner_kind kind, uid_t uid)
 {
+	struct owner_name name = {.kind = kind, .uid = uid};
+	struct owner *one = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(owner_get(owners, &name, &one), 0);
+	return one;
+}
+
+static void set_up(void)
+{
+	fds = unit_open_fds();
+	base = event_base_new();
+	CU_ASSERT_PTR_NOT_NULL_FATAL(base);
+	event_base_priority_init(base, SCHEDULER_PRIORITIES);
+	CU_ASSERT_EQUAL_FATAL(owners_new(&config, &owners), 0);
+	CU_ASSERT_EQUAL_FATAL(scheduler_new(base, owners, &scheduler), 0);
+	CU_ASSERT_EQUAL_FATAL(bulk_new(base, scheduler, owners, &bulk), 0);
+	owner = get(OWNER_IS_USER, 1);
+	n_done = 0;
+}
+
+static void tear_down(void)
+{
+	bulk = bulk_free(bulk);
+	owner_unref(owner);
+	scheduler_free(scheduler);
+	CU_ASSERT_FALSE(owners_any(owners));
+	owners_free(owners);
+	event_base_free(base);
+	CU_ASSERT_EQUAL(unit_open_fds(), fds);
+}
+
+static void wait_for(unsigned count)
+{
+	while (n_done < count)
+		event_base_dispatch(base);
+}
+
+static struct page_file *new_file(uint64_t size, uint64_t allocated_from, uint64_t allocated)
+{
+	struct page_file *file;
 	int fd = -1;
 
 	CU_ASSERT_EQUAL_FATAL(memory_file_create_memfd("bulk", size, &fd), 0);
@@ -34,7 +86,9 @@ static int new_file(uint64_t size, uint64_t allocated_from, uint64_t allocated)
 		CU_ASSERT_EQUAL_FATAL(
 			fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)allocated_from, (off_t)allocated),
 			0);
-	return fd;
+	file = page_file_new(bulk, owner, fd, size);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+	return file;
 }
 
 static uint64_t resident(int fd)
@@ -45,142 +99,311 @@ static uint64_t resident(int fd)
 	return bytes;
 }
 
-static void start(void)
+static struct bulk_job *job_of(struct owner *whose, struct page_file *file, enum bulk_kind kind,
+	uint64_t offset, uint64_t size)
 {
-	base = event_base_new();
-	CU_ASSERT_PTR_NOT_NULL_FATAL(base);
-	CU_ASSERT_EQUAL_FATAL(bulk_new(base, &bulk), 0);
-	n_done = 0;
-}
-
-static void end(void)
-{
-	bulk = bulk_free(bulk);
-	event_base_free(base);
-}
-
-static struct bulk_job *job_on(int fd, enum bulk_kind kind, uint64_t offset, uint64_t size)
-{
-	struct bulk_job *job = bulk_job_new(1);
+	struct bulk_job *job = bulk_job_new(whose, 1);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(job);
-	bulk_job_add(job, kind, fd, offset, size);
+	bulk_job_add(job, kind, file, offset, size);
 	job->done = note_done;
 	return job;
 }
 
 static void test_small(void)
 {
-	cleanup_fd int fd = new_file(32 * MIB, 2 * MIB, 4 * MIB);
-	size_t fds = unit_open_fds();
-	struct bulk_job *job = job_on(fd, BULK_COUNT, 0, BULK_SMALL);
+	struct page_file *file = new_file(32 * MIB, MIB, 2 * MIB);
+	struct bulk_job *job = job_of(owner, file, BULK_COUNT, 0, BULK_SMALL);
 
-	CU_ASSERT_TRUE(bulk_do(NULL, job));
-	CU_ASSERT_EQUAL(job->ranges[0].resident, 4 * MIB);
+	CU_ASSERT_TRUE(bulk_do(bulk, job));
+	CU_ASSERT_EQUAL(job->parts[0].resident, MIB);
 	CU_ASSERT_EQUAL(bulk_job_released(job), 0);
 	bulk_job_free(job);
-	job = job_on(fd, BULK_PUNCH, 3 * MIB, MIB);
-	CU_ASSERT_TRUE(bulk_do(NULL, job));
+	job = job_of(owner, file, BULK_PUNCH, 2 * MIB, MIB);
+	CU_ASSERT_TRUE(bulk_do(bulk, job));
 	CU_ASSERT_EQUAL(bulk_job_released(job), MIB);
-	CU_ASSERT_EQUAL(resident(fd), 3 * MIB);
+	CU_ASSERT_EQUAL(resident(page_file_fd(file)), MIB);
 	bulk_job_free(job);
+	page_file_unref(file);
 	CU_ASSERT_PTR_NULL(bulk_job_free(NULL));
-	CU_ASSERT_EQUAL(unit_open_fds(), fds);
+	CU_ASSERT_PTR_NULL(page_file_unref(NULL));
+	CU_ASSERT_EQUAL(n_done, 0);
 }
 
-/* Without an fd for the thread it is done at once. */
-static void test_no_files(void)
+/* Of few bytes and many ranges is not small: each takes two system calls. */
+static void test_many_ranges(void)
 {
-	cleanup_fd int fd = new_file(64 * MIB, 0, 20 * MIB);
-	struct bulk_job *job = job_on(fd, BULK_PUNCH, 0, 64 * MIB);
+	struct page_file *file = new_file(4 * MIB, 0, 4 * MIB);
+	struct file_range ranges[512];
+	struct bulk_job *job = bulk_job_new(owner, 1);
+	size_t before = unit_open_fds();
+
+	for (unsigned i = 0; i < 512; i++)
+		ranges[i] = (struct file_range){8192ull * i, 4096};
+	CU_ASSERT_EQUAL(bulk_job_add_ranges(job, BULK_PUNCH, file, ranges, 512), 0);
+	job->done = note_done;
+	CU_ASSERT_FALSE(bulk_do(bulk, job));
+	CU_ASSERT_EQUAL(unit_open_fds(), before);
+	wait_for(1);
+	CU_ASSERT_EQUAL(bulk_job_released(job), 2 * MIB);
+	CU_ASSERT_EQUAL(resident(page_file_fd(file)), 2 * MIB);
+	bulk_job_free(job);
+	page_file_unref(file);
+}
+
+/* A range over many steps, its neighbours, and a second part that counts what is left. */
+static void test_large(void)
+{
+	struct page_file *file = new_file(256 * MIB, 0, 200 * MIB);
+	struct bulk_job *job;
+
+	job = bulk_job_grow(job_of(owner, file, BULK_PUNCH, 10 * MIB, 180 * MIB), 2);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(job);
+	bulk_job_add(job, BULK_COUNT, file, 0, 256 * MIB);
+	CU_ASSERT_FALSE(bulk_do(bulk, job));
+	wait_for(1);
+	CU_ASSERT_EQUAL(job->parts[0].resident, 180 * MIB);
+	CU_ASSERT_EQUAL(bulk_job_released(job), 180 * MIB);
+	CU_ASSERT_EQUAL(job->parts[1].resident, 20 * MIB);
+	CU_ASSERT_EQUAL(resident(page_file_fd(file)), 20 * MIB);
+	bulk_job_free(job);
+	page_file_unref(file);
+}
+
+/* Without a descriptor to be had it is the page worker's all the same. */
+static void test_no_descriptors(void)
+{
+	struct page_file *file = new_file(LARGE, 0, 20 * MIB);
+	struct bulk_job *job = job_of(owner, file, BULK_PUNCH, 0, LARGE);
 	struct rlimit limit, none;
 
-	start();
 	getrlimit(RLIMIT_NOFILE, &limit);
 	none = (struct rlimit){0, limit.rlim_max};
 	setrlimit(RLIMIT_NOFILE, &none);
-	CU_ASSERT_TRUE(bulk_do(bulk, job));
+	CU_ASSERT_FALSE(bulk_do(bulk, job));
+	wait_for(1);
 	setrlimit(RLIMIT_NOFILE, &limit);
 	CU_ASSERT_EQUAL(bulk_job_released(job), 20 * MIB);
-	CU_ASSERT_EQUAL(n_done, 0);
 	bulk_job_free(job);
-	end();
+	page_file_unref(file);
 }
 
-/* A range over many steps, its neighbours, and a second range that counts what is left. */
-static void test_large(void)
+#define FLOOD 200
+
+static struct page_file *flooding;
+static struct bulk_job *flood_jobs[FLOOD];
+
+/* A user whose jobs take the page worker for seconds: each is more than a turn. */
+static void flood(void)
 {
-	cleanup_fd int fd = new_file(256 * MIB, 0, 200 * MIB);
-	size_t fds = unit_open_fds();
-	struct bulk_job *job;
-
-	start();
-	job = bulk_job_grow(job_on(fd, BULK_PUNCH, 10 * MIB, 180 * MIB), 2);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(job);
-	bulk_job_add(job, BULK_COUNT, fd, 0, 256 * MIB);
-	CU_ASSERT_FALSE(bulk_do(bulk, job));
-	event_base_dispatch(base);
-	CU_ASSERT_EQUAL(n_done, 1);
-	CU_ASSERT_EQUAL(job->ranges[0].resident, 180 * MIB);
-	CU_ASSERT_EQUAL(bulk_job_released(job), 180 * MIB);
-	CU_ASSERT_EQUAL(job->ranges[1].resident, 20 * MIB);
-	CU_ASSERT_EQUAL(resident(fd), 20 * MIB);
-	bulk_job_free(job);
-	end();
-	CU_ASSERT_EQUAL(unit_open_fds(), fds);
+	flooding = new_file(512 * MIB, 0, 512 * MIB);
+	for (unsigned i = 0; i < FLOOD; i++) {
+		flood_jobs[i] = job_of(owner, flooding, BULK_COUNT, 0, 512 * MIB);
+		bulk_submit(bulk, flood_jobs[i]);
+	}
 }
 
-/* Each gets a step in turn: the short one is done before the long one. */
+/* At the test's end: whatever is not done yet is done as it is. */
+static void end_flood(void)
+{
+	bulk_stop(bulk);
+	for (unsigned i = 0; i < FLOOD; i++)
+		bulk_job_free(flood_jobs[i]);
+	page_file_unref(flooding);
+}
+
+static bool is_done(const struct bulk_job *job)
+{
+	for (unsigned i = 0; i < n_done; i++) {
+		if (order[i] == job)
+			return true;
+	}
+	return false;
+}
+
+static unsigned flood_done(void)
+{
+	unsigned done = 0;
+
+	for (unsigned i = 0; i < n_done; i++) {
+		for (unsigned j = 0; j < FLOOD; j++)
+			done += order[i] == flood_jobs[j];
+	}
+	return done;
+}
+
+/* Another's is done long before a flood is; so is an operator's, and what the dead leave. */
 static void test_turns(void)
 {
-	cleanup_fd int large = new_file(4096 * MIB, 0, 0), other = new_file(65 * MIB, 0, 65 * MIB);
-	struct bulk_job *first, *second;
+	struct owner *other = get(OWNER_IS_USER, 2), *operator= get(OWNER_IS_OPERATOR, 0);
+	struct page_file *file = new_file(3 * LARGE, 0, 3 * LARGE);
+	struct bulk_job *jobs[] = {job_of(other, file, BULK_PUNCH, 0, LARGE),
+		job_of(operator, file, BULK_COUNT, LARGE, LARGE),
+		job_of(owner, file, BULK_PUNCH, 2 * LARGE, LARGE)};
 
-	start();
-	first = job_on(large, BULK_COUNT, 0, 4096 * MIB);
-	second = job_on(other, BULK_PUNCH, 0, 65 * MIB);
-	CU_ASSERT_FALSE(bulk_do(bulk, first));
-	CU_ASSERT_FALSE(bulk_do(bulk, second));
-	while (n_done < 2)
-		event_base_dispatch(base);
-	CU_ASSERT_EQUAL(bulk_job_released(second), 65 * MIB);
-	CU_ASSERT_EQUAL(first->ranges[0].resident, 0);
+	flood();
+	jobs[2]->of_the_dead = true;
+	for (unsigned i = 0; i < 3; i++) {
+		CU_ASSERT_FALSE(bulk_do(bulk, jobs[i]));
+		while (!is_done(jobs[i]))
+			event_base_dispatch(base);
+		UNIT_ASSERT_ROW(flood_done() < FLOOD / 2, "job %u came after %u of the flood", i,
+			flood_done());
+	}
+	CU_ASSERT_EQUAL(bulk_job_released(jobs[0]), LARGE);
+	CU_ASSERT_EQUAL(jobs[1]->parts[0].resident, LARGE);
+	CU_ASSERT_EQUAL(bulk_job_released(jobs[2]), LARGE);
+	for (unsigned i = 0; i < 3; i++)
+		bulk_job_free(jobs[i]);
+	end_flood();
+	page_file_unref(file);
+	owner_unref(other);
+	owner_unref(operator);
+}
+
+/* Of one owner's, too, each has its turn: a short one is done before a long one. */
+static void test_short_before_long(void)
+{
+	struct page_file *file = new_file(512 * MIB, 0, 512 * MIB);
+	struct bulk_job *first = bulk_job_new(owner, FLOOD);
+	struct bulk_job *second = job_of(owner, file, BULK_COUNT, 0, 3 * MIB);
+
+	for (unsigned i = 0; i < FLOOD; i++)
+		bulk_job_add(first, BULK_COUNT, file, 0, 512 * MIB);
+	first->done = note_done;
+	bulk_submit(bulk, first);
+	bulk_submit(bulk, second);
+	wait_for(2);
+	CU_ASSERT_PTR_EQUAL(order[0], second);
+	CU_ASSERT_EQUAL(first->parts[FLOOD - 1].resident, 512 * MIB);
 	bulk_job_free(first);
 	bulk_job_free(second);
-	end();
+	page_file_unref(file);
 }
 
 /* What is not finished is done as it is. */
 static void test_end_at_once(void)
 {
-	cleanup_fd int fd = new_file(512 * MIB, 0, 0);
-	size_t fds = unit_open_fds();
-	struct bulk_job *jobs[8];
-
-	start();
-	for (unsigned i = 0; i < 8; i++) {
-		jobs[i] = job_on(fd, BULK_COUNT, 0, 512 * MIB);
-		CU_ASSERT_FALSE(bulk_do(bulk, jobs[i]));
-	}
-	end();
-	CU_ASSERT_EQUAL(n_done, 8);
-	for (unsigned i = 0; i < 8; i++)
-		bulk_job_free(jobs[i]);
-	CU_ASSERT_EQUAL(unit_open_fds(), fds);
+	flood();
+	bulk_stop(bulk);
+	CU_ASSERT_EQUAL(n_done, FLOOD);
+	end_flood();
+	bulk_stop(NULL);
 	CU_ASSERT_PTR_NULL(bulk_free(NULL));
+}
+
+static void wait_until_closed(uint64_t memories)
+{
+	while (owner_holds(owner, OWNER_MEMORIES) > memories)
+		event_base_loop(base, EVLOOP_ONCE);
+}
+
+/* Whoever drops a large file last does not free its pages, and its owner is charged for it until
+ * they are gone. */
+static void test_close(void)
+{
+	struct page_file *file;
+	struct bulk_job *job;
+	int fd;
+
+	CU_ASSERT_EQUAL(owner_charge(owner, OWNER_MEMORIES), 0);
+	file = new_file(512 * MIB, 0, 512 * MIB);
+	fd = page_file_fd(file);
+	job = job_of(owner, file, BULK_COUNT, 0, 512 * MIB);
+	bulk_submit(bulk, job);
+	page_file_take_charge(file);
+	page_file_unref(file);
+	CU_ASSERT_TRUE(fcntl(fd, F_GETFD) >= 0);
+	wait_for(1);
+	CU_ASSERT_EQUAL(job->parts[0].resident, 512 * MIB);
+	CU_ASSERT_TRUE(fcntl(fd, F_GETFD) >= 0);
+	bulk_job_free(job);
+	CU_ASSERT_EQUAL(owner_holds(owner, OWNER_MEMORIES), 1);
+	wait_until_closed(0);
+	CU_ASSERT_TRUE(fcntl(fd, F_GETFD) < 0);
+}
+
+static void test_close_small(void)
+{
+	struct page_file *file;
+
+	CU_ASSERT_EQUAL(owner_charge(owner, OWNER_MEMORIES), 0);
+	file = new_file(BULK_SMALL, 0, BULK_SMALL);
+	page_file_take_charge(file);
+	page_file_unref(file);
+	CU_ASSERT_EQUAL(owner_holds(owner, OWNER_MEMORIES), 0);
+}
+
+static atomic_bool refilling;
+
+static void *refill(void *context)
+{
+	const int *fd = context;
+
+	while (refilling)
+		fallocate(*fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)LARGE);
+	return NULL;
+}
+
+/* One that somebody else fills again all the while is closed all the same. */
+static void test_close_refilled(void)
+{
+	struct page_file *file = new_file(LARGE, 0, LARGE);
+	cleanup_fd int fd = fcntl(page_file_fd(file), F_DUPFD_CLOEXEC, 3);
+	pthread_t thread;
+
+	CU_ASSERT_EQUAL(owner_charge(owner, OWNER_MEMORIES), 0);
+	refilling = true;
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, refill, &fd), 0);
+	page_file_take_charge(file);
+	page_file_unref(file);
+	wait_until_closed(0);
+	refilling = false;
+	pthread_join(thread, NULL);
+	CU_ASSERT_TRUE(resident(fd) <= LARGE);
+}
+
+/* Any file at all; of those that are no memories nothing is looked at. */
+static void test_dispose(void)
+{
+	cleanup_fd int copy = -1;
+	int fd = -1, pipe_fds[2];
+
+	CU_ASSERT_EQUAL_FATAL(memory_file_create_memfd("bulk", LARGE, &fd), 0);
+	CU_ASSERT_EQUAL(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)LARGE), 0);
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	page_file_dispose(bulk, owner, fd);
+	while (resident(copy) > 0)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	while (fcntl(fd, F_GETFD) >= 0)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	CU_ASSERT_EQUAL_FATAL(pipe(pipe_fds), 0);
+	page_file_dispose(bulk, owner, pipe_fds[0]);
+	page_file_dispose(bulk, owner, pipe_fds[1]);
+	CU_ASSERT_TRUE(fcntl(pipe_fds[0], F_GETFD) < 0);
 }
 
 int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"small", test_small},
+		{"many ranges", test_many_ranges},
 		{"large", test_large},
-		{"no fds to be had", test_no_files},
+		{"no descriptors to be had", test_no_descriptors},
 		{"in turns", test_turns},
+		{"short before long", test_short_before_long},
 		{"ended at once", test_end_at_once},
+		{"a large file is closed", test_close},
+		{"a small one", test_close_small},
+		{"one that is filled again", test_close_refilled},
+		{"any file", test_dispose},
 		CU_TEST_INFO_NULL,
 	};
-	CU_SuiteInfo suites[] = {{.pName = "bulk work", .pTests = tests}, CU_SUITE_INFO_NULL};
+	CU_SuiteInfo suites[] = {{.pName = "bulk work",
+					 .pSetUpFunc = set_up,
+					 .pTearDownFunc = tear_down,
+					 .pTests = tests},
+		CU_SUITE_INFO_NULL};
 
 	return unit_main(suites);
 }

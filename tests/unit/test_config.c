@@ -91,6 +91,9 @@ static void test_defaults(void)
 	CU_ASSERT_EQUAL(config.pressure_deadline, 5000);
 	CU_ASSERT_TRUE(config.peers_per_user > 0 && config.vms_per_user > 0);
 	CU_ASSERT_TRUE(config.memories_per_vm > 0 && config.slots_per_vm > 0);
+	CU_ASSERT_EQUAL(config.takers_per_owner, 4);
+	CU_ASSERT_EQUAL(config.takers_per_user, 64);
+	CU_ASSERT_TRUE(config.takers_on_host > config.takers_per_user);
 }
 
 static void test_file(void)
@@ -103,6 +106,7 @@ static void test_file(void)
 		   "slots-per-vm = 7\nown-memory-per-vm = 8\n"
 		   "preallocations-per-vm = 9\npreallocations-per-user = 10\n"
 		   "preallocations-on-host = 11\n"
+		   "takers-per-owner = 12\ntakers-per-user = 13\ntakers-on-host = 14\n"
 		   "commit-limit = 18446744073709551615\nhost-reserve = 1073741824\n"
 		   "overcommit = 25\n[pressure]\nfloor = 7%\ndeadline = 250\n");
 	CU_ASSERT_EQUAL_FATAL(READ(&config), CONFIG_RUN);
@@ -118,6 +122,9 @@ static void test_file(void)
 	CU_ASSERT_EQUAL(config.preallocations_per_vm, 9);
 	CU_ASSERT_EQUAL(config.preallocations_per_user, 10);
 	CU_ASSERT_EQUAL(config.preallocations_on_host, 11);
+	CU_ASSERT_EQUAL(config.takers_per_owner, 12);
+	CU_ASSERT_EQUAL(config.takers_per_user, 13);
+	CU_ASSERT_EQUAL(config.takers_on_host, 14);
 	CU_ASSERT_EQUAL(config.commit_limit, UINT64_MAX);
 	CU_ASSERT_EQUAL(config_bytes(&config.host_reserve, 1), 1073741824);
 	CU_ASSERT_EQUAL(config.overcommit, 25);

@@ -23,6 +23,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
+	CU_ASSERT_FALSE(owners_any(owners));
 	owners = owners_free(owners);
 }
 
@@ -169,6 +170,7 @@ static void test_of_owner(void)
 {
 	struct owner *one = of_user(UID), *vm = get(OWNER_IS_USER, UID, "", 7);
 
+	config.takers_per_owner = 4;
 	for (struct owner *owner = one; owner; owner = owner == one ? vm : NULL) {
 		for (int i = 0; i < 4; i++)
 			CU_ASSERT_EQUAL(owner_charge(owner, OWNER_TAKERS), 0);

@@ -23,7 +23,7 @@ skip() { # name reason
 	echo "ok $number - $1 # SKIP $2"
 }
 
-echo 1..11
+echo 1..12
 
 DESTDIR=$work/root meson install -C "$BUILD_DIR" --no-rebuild >"$work/output" 2>&1
 report $? "everything installs"
@@ -40,6 +40,11 @@ for wanted in sbin/gmemd$ sbin/gmemd-keeper$ libexec/gmemd/gmemd-allocator$ libe
 	}
 done >"$work/output"
 report $status "programs, library, header, pkg-config file, units, configuration and reference are installed"
+
+prefix=$(meson introspect --buildoptions "$BUILD_DIR" |
+	python3 -c 'import json, sys; print(next(o["value"] for o in json.load(sys.stdin) if o["name"] == "prefix"))')
+! grep -v "^$prefix/" <<<"$installed" >"$work/output"
+report $? "nothing is installed outside the prefix"
 
 # What a unit starts is where the installation has put it: below DESTDIR here.
 mkdir "$work/units"

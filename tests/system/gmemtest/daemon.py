@@ -17,7 +17,7 @@ SECONDS_TO_START = 30
 SANITIZERS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:")
 
 
-def _processes(program, argument):
+def processes(program, argument):
     """The pids of those that run the program with that argument."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -147,7 +147,7 @@ class Daemon:
         return check(self.fds() <= to, "gmemd has %d fds open, %d before" % (self.fds(), to))
 
     def keepers(self):
-        return _processes("gmemd-keeper", "--runtime-directory=" + self.path)
+        return processes("gmemd-keeper", "--runtime-directory=" + self.path)
 
     def kill_keepers(self):
         for pid in self.keepers():
