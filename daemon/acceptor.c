@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "daemon/file_reserve.h"
 #include "daemon/log.h"
 #include "daemon/peer_ledger.h"
 #include "daemon/scheduler.h"
@@ -163,9 +164,8 @@ static void wait_for_keeper(struct acceptor *acceptor)
 	event_add(acceptor->patience, &time);
 }
 
-static void serve_listener(struct work *work)
+static void accept_next(struct acceptor *acceptor)
 {
-	struct acceptor *acceptor = ACCEPTOR_OF_WORK(work);
 	int r = acceptor->asking || !acceptor->gmemd->peer_ledger ? -EALREADY
 								  : check_room(acceptor);
 
@@ -183,6 +183,18 @@ static void serve_listener(struct work *work)
 		forget_entry(acceptor);
 	}
 	accept_some(acceptor);
+}
+
+/* In a turn of its owner's. */
+static void serve_listener(struct work *work)
+{
+	struct acceptor *acceptor = ACCEPTOR_OF_WORK(work);
+	bool of_operators = acceptor->plan.access == ACCESS_OPERATOR;
+	rlim_t usual = of_operators ? file_reserve_open() : 0;
+
+	accept_next(acceptor);
+	if (of_operators)
+		file_reserve_close(usual);
 }
 
 static void readable(evutil_socket_t fd, short what, void *context)

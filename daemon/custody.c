@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "daemon/file_reserve.h"
 #include "daemon/keeping_search.h"
 #include "daemon/log.h"
 #include "daemon/scheduler.h"
@@ -311,11 +312,17 @@ static void lose(struct custody *custody, int r)
 static void answered(evutil_socket_t fd, short what, void *context)
 {
 	struct custody *custody = context;
+	bool accepting = !TAILQ_EMPTY(&custody->acceptances);
+	rlim_t usual;
 	int r;
 
 	(void)fd;
 	(void)what;
+	/* A connection may come with it, for which there was room when it was asked for. */
+	usual = accepting ? file_reserve_open() : 0;
 	r = take_answers(custody);
+	if (accepting)
+		file_reserve_close(usual);
 	if (r < 0)
 		lose(custody, r);
 	else

@@ -8,13 +8,13 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "daemon/backend.h"
 #include "daemon/bulk.h"
 #include "daemon/capacity_host.h"
+#include "daemon/file_reserve.h"
 #include "daemon/in_flight.h"
 #include "daemon/log.h"
 #include "daemon/preallocating.h"
@@ -25,21 +25,7 @@
 #include "daemon/taking.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
-
-/* Its own, and some for who comes. */
-#define FILES_MIN 32
-
-/* All files that it may hold, for each VM and memory takes some. */
-static int raise_file_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return 0;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	return limit.rlim_max < FILES_MIN ? -EMFILE : 0;
-}
+#include "protocol/json.h"
 
 static int probe_kvm(struct gmemd *gmemd)
 {
@@ -134,8 +120,8 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	gmemd->config = *config;
 	TAILQ_INIT(&gmemd->events);
 	TAILQ_INIT(&gmemd->preallocating);
-	TAILQ_INIT(&gmemd->stopped);
-	r = raise_file_limit();
+	TAILQ_INIT(&gmemd->preallocating_waits);
+	r = file_reserve_set_up();
 	if (r < 0)
 		return start_failed("having files of its own", r);
 	r = probe(gmemd);
@@ -162,6 +148,7 @@ void gmemd_clear(struct gmemd *gmemd)
 		watch_stop(vm);
 	registry_clear(&gmemd->registry);
 	capacity_clear(&gmemd->capacity);
+	json_unref(gmemd->description);
 	succession_clear(gmemd);
 	in_flight_free(gmemd->in_flight);
 	takings_free(gmemd->takings);

@@ -14,6 +14,7 @@
 
 struct in_flight;
 struct inheritance;
+struct json_object;
 struct listeners;
 struct peer_ledger;
 struct pressure_watch;
@@ -21,6 +22,7 @@ struct scheduler;
 struct takings;
 
 TAILQ_HEAD(preallocating_list, preallocating);
+TAILQ_HEAD(preallocating_waits, preallocating_wait);
 
 /* What was taken over from a predecessor. */
 struct recovered {
@@ -39,7 +41,7 @@ struct gmemd {
 	struct bulk *bulk;
 	struct pressure_watch *pressure;
 	struct preallocating_list preallocating;
-	struct preallocating_list stopped; /* whose peers are to be told */
+	struct preallocating_waits preallocating_waits;
 	struct owners *owners;
 	struct owner *self;          /* of what nobody has asked for */
 	struct in_flight *in_flight; /* files, to all peers */
@@ -52,7 +54,8 @@ struct gmemd {
 	struct inheritance *inheritance; /* while it takes over */
 	struct peer_ledger *peer_ledger; /* NULL: connections don't outlive gmemd */
 	struct listeners *listeners;
-	bool leaving; /* a successor is to find all as it is */
+	bool leaving;                    /* a successor is to find all as it is */
+	struct json_object *description; /* rpc.discover's answer; NULL: nobody has asked */
 	struct events events;
 	dev_t kvm_device; /* /dev/kvm's, to know it again in a VMM */
 };

@@ -21,6 +21,6 @@ bool owed_record_fits(const struct owed_record *record)
 {
 	size_t start = record->part * sizeof record->bytes;
 
-	return record->when <= OWED_DONE && record->files <= OWED_MEMORY_FILE &&
+	return record->when <= OWED_PACKET && record->files <= OWED_MEMORY_FILE &&
 	       record->length <= sizeof record->bytes && start + record->length <= PACKET_BYTES_MAX;
 }

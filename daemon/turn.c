@@ -114,7 +114,7 @@ static void sort_out(struct turn *turn, struct inherited_answer *answer)
 {
 	bool in_turn = answer->owed.when == OWED_IN_TURN || answer->owed.when == OWED_DONE;
 
-	if (!is_open(turn, &answer->owed)) {
+	if (!is_open(turn, &answer->owed) || !inherited_answer_is_whole(answer)) {
 		peer_ledger_settle(turn->ledger, &answer->place);
 		inherited_answer_free(answer);
 		return;
