@@ -73,11 +73,24 @@ static int find_method(const char *name, struct request *request, const struct m
 	return 0;
 }
 
+/* Nothing is carried out by limits that nobody has set. */
+static int refuse_for_configuration(struct request *request)
+{
+	const struct config_faults *faults = request->gmemd->faults;
+	char told[CONFIG_FAULT_TEXT_MAX];
+
+	config_faults_print(faults, 0, told, sizeof told);
+	return rpc_error_configuration(
+		&request->error, faults->file, faults->all[0].line, faults->all[0].setting, told);
+}
+
 static int carry_out(const struct request_message *message, struct request *request)
 {
 	const struct method *method = NULL;
 	int r;
 
+	if (request->gmemd->faults)
+		return refuse_for_configuration(request);
 	r = find_method(message->method, request, &method);
 	if (r < 0)
 		return r;
