@@ -7,18 +7,17 @@ What is checked of time is generous: a second, where a turn is a tenth of a mill
 
 import os
 import resource
-import select
 import signal
 import time
 
 from gmemtest import linux, tap
 from gmemtest.child import Child, RemotePeer
 from gmemtest.daemon import Daemon
+from gmemtest.flood import Flood, vmm_with
 from gmemtest.linux import PAGE
 from gmemtest.tap import check, equal, need, note, test
 from gmemtest.unchanged import limit
-from gmemtest.vmm import Vmm
-from gmemtest.wire import Peer, encode, request
+from gmemtest.wire import Peer, request
 
 # Nobody's, as far as this machine knows; nothing is written as them.
 HOSTILE, QUIET, VICTIM = 54333, 54334, 54335
@@ -50,51 +49,6 @@ def tear_down():
     operator.close()
     quiet.end()
     daemon.stop()
-
-
-def flood(channel, count, packet, owner=None):
-    """Sends the packet on so many connections, again with each answer; says how many answers came."""
-    own = owner() if owner else None
-    packet = packet(own)
-    packet = packet if isinstance(packet, bytes) else encode(packet)
-    peers = {}
-    poll = select.epoll()
-    for _ in range(count):
-        peer = Peer(daemon.socket_path("gmemd.sock")).socket
-        peer.setblocking(False)
-        peers[peer.fileno()] = peer
-        poll.register(peer.fileno(), select.EPOLLIN)
-    channel.say("ready")
-    channel.hear()
-    for peer in peers.values():
-        peer.send(packet)
-    answers, told = 0, channel.socket.fileno()
-    poll.register(told, select.EPOLLIN)
-    while True:
-        for fd, _ in poll.poll(60):
-            if fd == told:
-                channel.hear()
-                channel.say(answers)
-                continue
-            peers[fd].recv(1 << 17)
-            answers += 1
-            peers[fd].send(packet)
-
-
-class Flood(Child):
-    """Hostile, and under way when this returns."""
-
-    def __init__(self, count, packet, owner=None, uid=HOSTILE):
-        super().__init__(lambda channel: flood(channel, count, packet, owner), uid)
-        equal(self.channel.hear(), "ready", "the flood")
-        self.channel.say("go")
-        until = time.monotonic() + 60
-        while self.answers() == 0 and time.monotonic() < until:
-            time.sleep(0.01)
-
-    def answers(self):
-        self.channel.say("how many?")
-        return self.channel.hear()
 
 
 def timed(what):
@@ -134,7 +88,7 @@ def describes(_):
 @test("2,040 connections of one user with batches: others are answered, and so is it")
 def many_batches():
     fds = daemon.fds()
-    with Flood(2040, describes) as hostile:
+    with Flood(daemon, HOSTILE, 2040, describes) as hostile:
         before = hostile.answers()
         others_are_served()
         check(hostile.answers() > before, "the flood is served, too")
@@ -149,20 +103,9 @@ def long_packets(_):
 @test("packets that take long to read, without end")
 def dear_packets():
     fds = daemon.fds()
-    with Flood(64, long_packets):
+    with Flood(daemon, HOSTILE, 64, long_packets):
         others_are_served()
     daemon.fds_come_back(fds, 60)
-
-
-def vmm_with(size):
-    def owner():
-        vmm = Vmm(daemon.peer(), "owner of %d" % os.getpid())
-        memory, _ = vmm.create(size)
-        vmm.peer.call("memory.preallocate", {"memory": memory})
-        vmm.memory = memory
-        return vmm
-
-    return owner
 
 
 def many_ranges(vmm):
@@ -174,7 +117,7 @@ def many_ranges(vmm):
 def ranges():
     fds = daemon.fds()
     most = 0
-    with Flood(40, many_ranges, vmm_with(512 * MIB)):
+    with Flood(daemon, HOSTILE, 40, many_ranges, vmm_with(daemon, 512 * MIB)):
         held = daemon.fds()
         until = time.monotonic() + 1
         while time.monotonic() < until:
@@ -194,7 +137,7 @@ def small_reclaims(vmm):
 @test("small pieces of work that are done at once don't add up")
 def small_pieces():
     fds = daemon.fds()
-    with Flood(300, small_reclaims, vmm_with(MIB)):
+    with Flood(daemon, HOSTILE, 300, small_reclaims, vmm_with(daemon, MIB)):
         others_are_served()
     daemon.fds_come_back(fds, 60)
 
@@ -212,7 +155,7 @@ def released(pid):
 
 def victim(channel):
     channel.hear()
-    vmm = vmm_with(512 * MIB)()
+    vmm = vmm_with(daemon, 512 * MIB)()
     channel.say(vmm.id)
     channel.hear()
 
@@ -232,7 +175,7 @@ def release_of_the_dead():
     fds = daemon.fds()
     listener = daemon.operator()
     listener.call("event.subscribe")
-    with Flood(300, counted_pages, vmm_with(1024 * MIB)):
+    with Flood(daemon, HOSTILE, 300, counted_pages, vmm_with(daemon, 1024 * MIB)):
         with Child(victim, VICTIM) as child:
             child.ask("go")
             took = released(child.pid)
@@ -249,7 +192,7 @@ def waiting_batches():
     told = limit("batches-per-user", BATCHES_PER_USER, "user")
 
     def body(channel):
-        vmm = vmm_with(1024 * MIB)()
+        vmm = vmm_with(daemon, 1024 * MIB)()
         params = {"memory": vmm.memory, "ranges": [{"offset": 0, "size": PAGE}]}
         batch = [request("memory.reclaim", params, i) for i in range(64)]
         peers = [daemon.peer() for _ in range(4 * BATCHES_PER_USER)]
