@@ -18,10 +18,15 @@ SANITIZERS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:
 
 
 def processes(program, argument):
-    """The pids of those that run the program with that argument."""
+    """The pids of those that run the program with that argument.
+
+    Another process may hang in what makes its command line's reader hang too; its name can be read.
+    """
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
+            if _comm(int(pid)) != program[:15]:
+                continue
             with open("/proc/%s/cmdline" % pid, "rb") as file:
                 words = file.read().decode(errors="replace").split("\0")
         except OSError:
