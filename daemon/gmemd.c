@@ -20,10 +20,12 @@
 #include "daemon/preallocating.h"
 #include "daemon/pressure_watch.h"
 #include "daemon/scheduler.h"
+#include "daemon/screening.h"
 #include "daemon/start_failure.h"
 #include "daemon/succession.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
+#include "kernel/passrights.h"
 #include "protocol/json.h"
 
 static int probe_kvm(struct gmemd *gmemd)
@@ -46,6 +48,12 @@ static int probe_kvm(struct gmemd *gmemd)
 			gmemd->host.kernel_release);
 		return -ENOTSUP;
 	}
+	if (passrights_probe() < 0) {
+		log_error("kernel %s lacks SO_PASSRIGHTS, of Linux 6.16, without which peers could "
+			  "send gmemd files that stop it",
+			gmemd->host.kernel_release);
+		return -ENOTSUP;
+	}
 	if (!gmemd->host.gate)
 		log_warning("VMs can have no gate: the kernel lacks %s", gmemd->host.gate_missing);
 	return 0;
@@ -56,6 +64,9 @@ static int probe(struct gmemd *gmemd)
 	if (gmemd->config.backend != BACKEND_MODEL)
 		return probe_kvm(gmemd);
 	log_warning("the back end is the model: no VM can run on what it makes");
+	if (passrights_probe() < 0)
+		log_warning("the kernel lacks SO_PASSRIGHTS, of Linux 6.16: peers can send gmemd "
+			    "files that stop it");
 	return probe_model(&gmemd->host);
 }
 
@@ -102,6 +113,9 @@ static int set_up(struct gmemd *gmemd)
 	r = succession_begin(gmemd);
 	if (r < 0)
 		return start_failed("having a keeper", r);
+	r = screening_new(gmemd, &gmemd->screening);
+	if (r < 0)
+		return start_failed("screening connections", r);
 	/* The first that has threads. */
 	r = bulk_new(gmemd->base, gmemd->scheduler, gmemd->owners, &gmemd->bulk);
 	if (r < 0)
@@ -158,6 +172,7 @@ void gmemd_clear(struct gmemd *gmemd)
 	capacity_clear(&gmemd->capacity);
 	json_unref(gmemd->description);
 	succession_clear(gmemd);
+	screening_free(gmemd->screening);
 	in_flight_free(gmemd->in_flight);
 	bulk_free(gmemd->bulk);
 	scheduler_free(gmemd->scheduler);

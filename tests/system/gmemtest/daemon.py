@@ -14,6 +14,7 @@ from gmemtest.tap import Failed, check, note
 from gmemtest.wire import Peer
 
 SECONDS_TO_START = 30
+COMM_LENGTH = 15
 SANITIZERS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:")
 
 
@@ -22,6 +23,10 @@ def processes(program, argument):
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
+            # What is in a process's memory can wait for whoever holds its memory map; its name does not.
+            with open("/proc/%s/comm" % pid, "rb") as file:
+                if file.read().rstrip(b"\n") != program[:COMM_LENGTH].encode():
+                    continue
             with open("/proc/%s/cmdline" % pid, "rb") as file:
                 words = file.read().decode(errors="replace").split("\0")
         except OSError:
