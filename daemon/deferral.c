@@ -113,6 +113,19 @@ void deferral_refuse(struct deferral *take_deferral, struct rpc_error *error)
 	deferral_answer_message(take_deferral, answer, &none);
 }
 
+void deferral_dissolve(struct deferral *take_deferral)
+{
+	struct caller *caller = take_deferral->caller;
+
+	if (caller) {
+		LIST_REMOVE(take_deferral, link);
+		turn_forget_later(&caller->turn, &take_deferral->later);
+		caller->held -= take_deferral->in_order;
+	}
+	json_unref(take_deferral->id);
+	free(take_deferral);
+}
+
 void deferrals_abandon(struct caller *caller)
 {
 	struct deferral *deferral;

@@ -41,5 +41,8 @@ void deferral_answer_message(
 /* The error is cleared. */
 void deferral_refuse(struct deferral *take_deferral, struct rpc_error *error);
 
+/* It is not answered, and holds its caller no more; whoever dissolves it lets that go on. */
+void deferral_dissolve(struct deferral *take_deferral);
+
 /* To be called when the caller goes away. */
 void deferrals_abandon(struct caller *caller);

@@ -109,7 +109,7 @@ static int set_up(struct gmemd *gmemd)
 	return r < 0 ? start_failed("taking over from a predecessor", r) : 0;
 }
 
-int gmemd_init(struct gmemd *gmemd, const struct config *config)
+int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct config_faults *faults)
 {
 	struct timespec now;
 	int r;
@@ -118,6 +118,7 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	gmemd->started = (uint64_t)now.tv_sec;
 	gmemd->config = *config;
+	gmemd->faults = faults;
 	TAILQ_INIT(&gmemd->events);
 	TAILQ_INIT(&gmemd->preallocating);
 	TAILQ_INIT(&gmemd->preallocating_waits);

@@ -35,6 +35,9 @@ struct recovered {
 
 struct gmemd {
 	struct config config;
+	/* Why it can't serve with its configuration; NULL: it can. Then it takes over and watches
+	 * what a predecessor has left, and refuses all requests. */
+	const struct config_faults *faults;
 	struct host_offer host;
 	struct event_base *base;
 	struct scheduler *scheduler;
@@ -64,6 +67,7 @@ struct gmemd {
  * Probes the host and makes what all else needs. Says in the log why it can't. -ENOTSUP where the
  * kernel has no guest_memfd.
  */
-int gmemd_init(struct gmemd *gmemd, const struct config *config);
+int gmemd_init(
+	struct gmemd *gmemd, const struct config *config, const struct config_faults *faults);
 /* Its peers must be gone. VMs that run go on running. */
 void gmemd_clear(struct gmemd *gmemd);

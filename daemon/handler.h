@@ -48,7 +48,8 @@ struct caller {
 struct batch {
 	void (*go_on)(struct batch *batch, struct json_object *take_answer);
 	void (*resume)(struct batch *batch);
-	void (*abandon)(struct batch *batch); /* the caller is gone */
+	bool (*may_wait)(struct batch *batch); /* whether one more may, of its owner */
+	void (*abandon)(struct batch *batch);  /* the caller is gone */
 };
 
 struct request {
