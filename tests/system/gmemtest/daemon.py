@@ -128,13 +128,17 @@ class Daemon:
     def alive(self):
         return self.process.poll() is None
 
-    def takers(self):
-        """Processes that take files for it and have not ended: they come and go by themselves."""
+    def helpers(self, name):
+        """The programs of that name that it has started and that have not ended."""
         try:
             with open("/proc/%d/task/%d/children" % (self.pid, self.pid), encoding="ascii") as file:
-                return [int(pid) for pid in file.read().split() if _comm(int(pid)) == "gmemd-taker"]
+                return [int(pid) for pid in file.read().split() if _comm(int(pid)) == name]
         except OSError:
             return []
+
+    def takers(self):
+        """They come and go by themselves."""
+        return self.helpers("gmemd-taker")
 
     def fds(self):
         """How many it has open, but for a socket and a pidfd for each of its takers."""
