@@ -24,6 +24,7 @@
 #include "daemon/scheduler.h"
 #include "daemon/start_failure.h"
 #include "daemon/succession.h"
+#include "daemon/taking.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
 #include "protocol/json.h"
@@ -56,6 +57,9 @@ static int probe_kvm(struct gmemd *gmemd)
 	}
 	if (!gmemd->host.gate)
 		log_warning("VMs can have no gate: the kernel lacks %s", gmemd->host.gate_missing);
+	if (process_attaching_is_off())
+		log_warning("no VM can have memory: kernel.yama.ptrace_scope is 3, so that no file "
+			    "of a VMM can be taken");
 	return 0;
 }
 
@@ -85,17 +89,6 @@ static int probe(struct gmemd *gmemd)
 	return gmemd->lack[0] ? go_on_lacking(gmemd, r) : r;
 }
 
-static int find_memfd_device(struct gmemd *gmemd)
-{
-	cleanup_fd int memfd = memfd_create("gmemd", MFD_CLOEXEC);
-	struct stat status;
-
-	if (memfd < 0 || fstat(memfd, &status) < 0)
-		return -errno;
-	gmemd->memfd_device = status.st_dev;
-	return 0;
-}
-
 static int set_up_owners(struct gmemd *gmemd)
 {
 	const struct owner_name self = {.kind = OWNER_IS_GMEMD};
@@ -117,6 +110,8 @@ static int set_up(struct gmemd *gmemd)
 	r = set_up_owners(gmemd);
 	if (r == 0)
 		r = in_flight_new(&gmemd->in_flight);
+	if (r == 0)
+		r = takings_new(gmemd->base, &gmemd->config, /* program= */ NULL, &gmemd->takings);
 	if (r < 0)
 		return start_failed("the ledger of users", r);
 	registry_init(&gmemd->registry,
@@ -159,9 +154,6 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct co
 	r = probe(gmemd);
 	if (r < 0)
 		return start_failed("looking at the host", r);
-	r = find_memfd_device(gmemd);
-	if (r < 0)
-		return start_failed("making a memfd", r);
 	errno = 0;
 	gmemd->base = event_base_new();
 	if (!gmemd->base || event_base_priority_init(gmemd->base, SCHEDULER_PRIORITIES) < 0)
@@ -186,6 +178,7 @@ void gmemd_clear(struct gmemd *gmemd)
 	json_unref(gmemd->description);
 	succession_clear(gmemd);
 	in_flight_free(gmemd->in_flight);
+	takings_free(gmemd->takings);
 	bulk_free(gmemd->bulk);
 	scheduler_free(gmemd->scheduler);
 	owner_unref(gmemd->self);

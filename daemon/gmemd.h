@@ -19,6 +19,7 @@ struct listeners;
 struct peer_ledger;
 struct pressure_watch;
 struct scheduler;
+struct takings;
 
 TAILQ_HEAD(preallocating_list, preallocating);
 TAILQ_HEAD(preallocating_waits, preallocating_wait);
@@ -49,6 +50,7 @@ struct gmemd {
 	struct owners *owners;
 	struct owner *self;          /* of what nobody has asked for */
 	struct in_flight *in_flight; /* files, to all peers */
+	struct takings *takings;     /* of files of peers' processes */
 	struct capacity capacity;
 	struct registry registry;
 	uint64_t started; /* CLOCK_MONOTONIC, seconds */
@@ -60,8 +62,7 @@ struct gmemd {
 	bool leaving;                    /* a successor is to find all as it is */
 	struct json_object *description; /* rpc.discover's answer; NULL: nobody has asked */
 	struct events events;
-	dev_t kvm_device;   /* /dev/kvm's, to know it again in a VMM */
-	dev_t memfd_device; /* of the kernel's own file system, which memfds are in */
+	dev_t kvm_device; /* /dev/kvm's, to know it again in a VMM */
 };
 
 /*
