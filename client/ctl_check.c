@@ -12,7 +12,12 @@
 #include <unistd.h>
 
 #include "kernel/cleanup.h"
+#include "kernel/process.h"
 #include "kernel/uapi.h"
+
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
 
 static void append(char *text, size_t size, const char *word)
 {
@@ -200,6 +205,24 @@ static bool peer_pidfd(const struct checked_host *host, char *ret_detail, size_t
 	return there;
 }
 
+/* Returns 0 or a negative errno. */
+static int send_file(int socket, int file)
+{
+	char byte = 0, control[CMSG_SPACE(sizeof file)] = "";
+	struct iovec part = {&byte, 1};
+	struct msghdr packet = {.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control};
+	struct cmsghdr *rights = CMSG_FIRSTHDR(&packet);
+
+	rights->cmsg_level = SOL_SOCKET;
+	rights->cmsg_type = SCM_RIGHTS;
+	rights->cmsg_len = CMSG_LEN(sizeof file);
+	memcpy(CMSG_DATA(rights), &file, sizeof file);
+	return sendmsg(socket, &packet, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
 /* "0-1,4": how many numbers that says. */
 static unsigned count_list(const char *list)
 {
@@ -231,45 +254,111 @@ static bool one_node(const struct checked_host *host, char *ret_detail, size_t s
 	return nodes <= 1;
 }
 
-#define ANOTHER_KERNEL(release) "Boot Linux " release " or newer."
+/* Whether files can be kept from being sent to a socket: tried on one of our own. */
+static bool files_refused(const struct checked_host *host, char *ret_detail, size_t size)
+{
+	int refuse = 0, pair[2];
+	bool there;
+
+	(void)host;
+	snprintf(ret_detail, size, "no socket to ask");
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return false;
+	there = setsockopt(pair[0], SOL_SOCKET, SO_PASSRIGHTS, &refuse, sizeof refuse) == 0;
+	snprintf(ret_detail, size, "%s", there ? "" : strerror(errno));
+	if (there && send_file(pair[1], pair[0]) != -EPERM) {
+		snprintf(ret_detail, size, "files come all the same");
+		there = false;
+	}
+	fd_close(pair[0]);
+	fd_close(pair[1]);
+	return there;
+}
+
+static bool files_taken(const struct checked_host *host, char *ret_detail, size_t size)
+{
+	bool off = process_attaching_is_off();
+
+	(void)host;
+	snprintf(ret_detail, size, "%s", off ? "kernel.yama.ptrace_scope is 3" : "");
+	return !off;
+}
 
 const struct check checks[] = {
 	{"/dev/kvm is there", kvm_there, true, false, "There can be no VMs.",
-		"Load kvm_intel or kvm_amd, and enable virtualization in the firmware."},
+		"Load kvm_intel or kvm_amd, and enable virtualization in the firmware.", NULL},
 	{"/dev/kvm can be opened", kvm_opens, true, false, "Whoever can't open it can't run gmemd.",
 		"Ask as root or as a member of the group kvm, or start gmemd, which is asked "
-		"then."},
+		"then.",
+		NULL},
 	{"VM types", vm_types, true, true, "No VM can be made.",
-		"See the kernel's log for what KVM says."},
-	{"guest_memfd", guest_memfd, true, true, "gmemd has nothing to make guest memory of.",
-		ANOTHER_KERNEL("6.18")},
+		"See the kernel's log for what KVM says.", NULL},
+	{"guest_memfd", guest_memfd, true, true, "gmemd has nothing to make guest memory of.", NULL,
+		"6.18"},
 	{"guest_memfd: mmap, init_shared", guest_memfd_flags, false, true,
-		"VMMs can't map their guests' memory.", ANOTHER_KERNEL("6.18")},
+		"VMMs can't map their guests' memory.", NULL, "6.18"},
 	{"private memory attributes", private_attributes, false, true,
 		"No confidential VMs: no memory can be made private.",
 		"Use a host with SEV-SNP or TDX, or, for trying, a kernel with "
-		"CONFIG_KVM_SW_PROTECTED_VM."},
+		"CONFIG_KVM_SW_PROTECTED_VM.",
+		NULL},
 	{"pre-fault of guest memory", pre_fault, false, true,
 		"A guest faults at its first touch of each page, preallocated or not.",
-		ANOTHER_KERNEL("6.11") " It needs two-dimensional paging, too."},
+		"Use a host whose KVM has two-dimensional paging (EPT, NPT).", "6.11"},
 	{"mseal", mseal_there, true, false,
 		"No VM can have a gate, which gmemd demands by default.",
-		ANOTHER_KERNEL("6.10") " Or let gmemd run with --gate=preferred."},
+		"Let gmemd run with --gate=preferred, or use a 64-bit kernel.", "6.10"},
 	{"seccomp user notification", user_notification, true, false,
 		"No VM can have a gate, which gmemd demands by default.",
-		"Use a kernel with CONFIG_SECCOMP_FILTER, or let gmemd run with --gate=preferred."},
+		"Use a kernel with CONFIG_SECCOMP_FILTER, or let gmemd run with --gate=preferred.",
+		NULL},
+	{"SO_PASSRIGHTS", files_refused, true, false,
+		"Peers could send gmemd files that stop it: it runs the model alone.", NULL,
+		"6.16"},
+	{"files of VMMs can be taken", files_taken, true, false,
+		"No VM can have memory: nobody can take a VMM's file by pidfd_getfd(2).",
+		"Set kernel.yama.ptrace_scope to 2 or less where it is set, and boot: it can't be "
+		"lowered.",
+		NULL},
 	{"cachestat", cachestat_there, false, false,
-		"gmemd can't tell how much of a memory is resident.", ANOTHER_KERNEL("6.5")},
+		"gmemd can't tell how much of a memory is resident.", NULL, "6.5"},
 	{"pressure stall information", pressure, false, false,
 		"Nobody notices that the host's memory gets short.",
-		"Boot with psi=1, with a kernel that has CONFIG_PSI."},
+		"Boot with psi=1, with a kernel that has CONFIG_PSI.", NULL},
 	{"memory cgroup", memory_cgroup, false, false,
 		"No VM's memory can be limited by its cgroup.",
-		"Mount cgroup2 on /sys/fs/cgroup, and boot without cgroup_disable=memory."},
+		"Mount cgroup2 on /sys/fs/cgroup, and boot without cgroup_disable=memory.", NULL},
 	{"SO_PEERPIDFD", peer_pidfd, false, false,
 		"gmemd tells a peer's process by its number, which another may get meanwhile.",
-		ANOTHER_KERNEL("6.5")},
+		NULL, "6.5"},
 	{"NUMA nodes", one_node, false, false, "gmemd does not place memory on a node yet.",
-		"Bind VMMs to the node that their memory should be allocated on."},
+		"Bind VMMs to the node that their memory should be allocated on.", NULL},
 	{.name = NULL},
 };
+
+/* Releases as "6.18" and "6.12.3-amd64". */
+static bool is_older(const char *release, const char *than)
+{
+	unsigned major = 0, minor = 0, since_major = 0, since_minor = 0;
+
+	sscanf(release, "%u.%u", &major, &minor);
+	sscanf(than, "%u.%u", &since_major, &since_minor);
+	return major < since_major || (major == since_major && minor < since_minor);
+}
+
+void check_remedy(
+	const struct check *check, const struct checked_host *host, char *ret, size_t size)
+{
+	const char *release = host->offer.kernel_release;
+
+	if (check->since && is_older(release, check->since))
+		snprintf(ret, size, "Boot Linux %s or newer.", check->since);
+	else if (check->remedy)
+		snprintf(ret, size, "%s", check->remedy);
+	else
+		snprintf(ret, size,
+			"Linux %s is new enough, and was built without it, or this host's "
+			"processor "
+			"lacks what it needs.",
+			release);
+}

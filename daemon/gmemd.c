@@ -6,9 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <systemd/sd-daemon.h>
 #include <time.h>
 
 #include "daemon/backend.h"
@@ -27,24 +29,30 @@
 #include "kernel/cleanup.h"
 #include "protocol/json.h"
 
+static int probe_device(struct gmemd *gmemd, int kvm)
+{
+	struct stat status;
+	int r = kvm < 0 || fstat(kvm, &status) < 0 ? -errno : 0;
+
+	if (r == 0) {
+		gmemd->kvm_device = status.st_rdev;
+		r = probe_host(kvm, &gmemd->host);
+	}
+	if (r < 0)
+		snprintf(gmemd->lack, sizeof gmemd->lack, "/dev/kvm (%s)", strerror(-r));
+	return r;
+}
+
 static int probe_kvm(struct gmemd *gmemd)
 {
 	cleanup_fd int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	struct stat status;
-	int r;
+	int r = probe_device(gmemd, kvm);
 
-	if (kvm < 0 || fstat(kvm, &status) < 0) {
-		r = -errno;
-		log_error("/dev/kvm: %s", strerror(-r));
-		return r;
-	}
-	gmemd->kvm_device = status.st_rdev;
-	r = probe_host(kvm, &gmemd->host);
 	if (r < 0)
-		return start_failed("probing /dev/kvm", r);
+		return r;
 	if (!gmemd->host.vm_types[0].guest_memfd) {
-		log_error("kernel %s has no guest_memfd for VMs of the default type",
-			gmemd->host.kernel_release);
+		snprintf(
+			gmemd->lack, sizeof gmemd->lack, "guest_memfd for VMs of the default type");
 		return -ENOTSUP;
 	}
 	if (!gmemd->host.gate)
@@ -55,12 +63,30 @@ static int probe_kvm(struct gmemd *gmemd)
 	return 0;
 }
 
+/*
+ * What a host lacks it may have later, as when its modules are loaded: a gmemd that was started by
+ * who wants to use it says so to them, for a while; then the service manager starts it anew.
+ */
+static int go_on_lacking(struct gmemd *gmemd, int why)
+{
+	int r = probe_host(/* kvm_fd= */ -1, &gmemd->host);
+
+	if (r < 0)
+		return r;
+	log_error("this host lacks %s, kernel %s", gmemd->lack, gmemd->host.kernel_release);
+	return sd_listen_fds(/* unset_environment= */ 0) > 0 ? 0 : why;
+}
+
 static int probe(struct gmemd *gmemd)
 {
-	if (gmemd->config.backend != BACKEND_MODEL)
-		return probe_kvm(gmemd);
-	log_warning("the back end is the model: no VM can run on what it makes");
-	return probe_model(&gmemd->host);
+	int r;
+
+	if (gmemd->config.backend == BACKEND_MODEL) {
+		log_warning("the back end is the model: no VM can run on what it makes");
+		return probe_model(&gmemd->host);
+	}
+	r = probe_kvm(gmemd);
+	return gmemd->lack[0] ? go_on_lacking(gmemd, r) : r;
 }
 
 static int set_up_owners(struct gmemd *gmemd)

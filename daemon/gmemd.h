@@ -38,6 +38,8 @@ struct gmemd {
 	/* Why it can't serve with its configuration; NULL: it can. Then it takes over and watches
 	 * what a predecessor has left, and refuses all requests. */
 	const struct config_faults *faults;
+	/* What this host lacks for gmemd to serve; "": nothing. The same then, but not for long. */
+	char lack[128];
 	struct host_offer host;
 	struct event_base *base;
 	struct scheduler *scheduler;
