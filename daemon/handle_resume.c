@@ -135,6 +135,8 @@ static void verify(struct gmemd *gmemd, const struct vm *vm, struct resumption *
 		.context = resumption,
 	};
 
+	/* A main thread that has ended maps nothing. */
+	process_living_thread(vm->process.pid, &verification.trap.thread);
 	memcpy(verification.vm, vm->id, sizeof verification.vm);
 	if (verification_start(gmemd, &verification, verified) < 0)
 		verified(gmemd, &verification);
@@ -182,7 +184,7 @@ static int read_label(struct request *request, struct label *ret)
 		return rpc_error_invalid_param(&request->error, "mailbox",
 			"the number of the VM's mailbox, as vm.open gave it");
 	snprintf(id, sizeof id, "vm-%" PRIu64, ret->number);
-	if (strcmp(id, parameters->vm) != 0 || ret->pid != request->caller->process.pid ||
+	if (strcmp(id, parameters->vm) != 0 || ret->process != request->caller->process.identity ||
 		!registry_has_had_id(&request->gmemd->registry, ret->number))
 		return no_such_vm(request);
 	return 0;
@@ -202,7 +204,7 @@ static int check_label(struct request *request, const struct label *label)
 	int r;
 
 	r = request_may_offer_vm(request, &told, label->type);
-	return r < 0 ? r : request_may_have_vm(request, label->name, label->uuid);
+	return r < 0 ? r : request_may_have_vm(request, label->uid, label->name, label->uuid);
 }
 
 static int rebuild(struct request *request, const struct label *label, struct vm **ret)

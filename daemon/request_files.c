@@ -25,7 +25,9 @@ static int take_file(int *number, const char *param, void *context)
 	struct request_files *files = &request->files;
 	int fd, r;
 
-	r = process_duplicate_file(request->caller->process.pidfd, *number, &fd);
+	if (request->caller->process.pid == 0)
+		return request_process_unseen(request);
+	r = process_duplicate_file_of(&request->caller->process, *number, &fd);
 	if (r < 0)
 		return refuse_number(request, param, r);
 	files->fds[files->count++] = fd;
