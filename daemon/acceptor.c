@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "daemon/file_reserve.h"
 #include "daemon/log.h"
 #include "daemon/peer_ledger.h"
 #include "daemon/scheduler.h"
@@ -92,9 +93,16 @@ static int check_room(const struct acceptor *acceptor)
 	return connection < 0 || process < 0 ? -errno : 0;
 }
 
+/* Where connections are to be for a successor, too. One that was let in while nobody knew whom the
+ * configuration lets in ends with this gmemd. */
+static struct peer_ledger *ledger_of(const struct acceptor *acceptor)
+{
+	return acceptor->gmemd->faults ? NULL : acceptor->gmemd->peer_ledger;
+}
+
 static struct peer_entry new_entry(const struct acceptor *acceptor)
 {
-	struct peer_ledger *ledger = acceptor->gmemd->peer_ledger;
+	struct peer_ledger *ledger = ledger_of(acceptor);
 	struct peer_entry entry = {.access = (uint8_t)acceptor->plan.access};
 
 	if (ledger) {
@@ -163,11 +171,9 @@ static void wait_for_keeper(struct acceptor *acceptor)
 	event_add(acceptor->patience, &time);
 }
 
-static void serve_listener(struct work *work)
+static void accept_next(struct acceptor *acceptor)
 {
-	struct acceptor *acceptor = ACCEPTOR_OF_WORK(work);
-	int r = acceptor->asking || !acceptor->gmemd->peer_ledger ? -EALREADY
-								  : check_room(acceptor);
+	int r = acceptor->asking || !ledger_of(acceptor) ? -EALREADY : check_room(acceptor);
 
 	event_add(acceptor->readable, NULL);
 	if (out_of_resources(r)) {
@@ -183,6 +189,18 @@ static void serve_listener(struct work *work)
 		forget_entry(acceptor);
 	}
 	accept_some(acceptor);
+}
+
+/* In a turn of its owner's. */
+static void serve_listener(struct work *work)
+{
+	struct acceptor *acceptor = ACCEPTOR_OF_WORK(work);
+	bool of_operators = acceptor->plan.access == ACCESS_OPERATOR;
+	rlim_t usual = of_operators ? file_reserve_open() : 0;
+
+	accept_next(acceptor);
+	if (of_operators)
+		file_reserve_close(usual);
 }
 
 static void readable(evutil_socket_t fd, short what, void *context)

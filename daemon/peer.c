@@ -11,6 +11,7 @@
 #include "daemon/custody.h"
 #include "daemon/deferral.h"
 #include "daemon/dispatch.h"
+#include "daemon/file_reserve.h"
 #include "daemon/outbox.h"
 #include "daemon/scheduler.h"
 #include "daemon/step.h"
@@ -30,6 +31,7 @@ struct peer {
 	bool subscribed;
 	bool ended; /* has sent its last, and has files to receive */
 	struct event *readable;
+	bool watched; /* the event is added: it is told when a packet comes */
 	struct outbox outbox;
 
 	struct work work; /* sending what waits, going on with a batch, or reading it */
@@ -115,6 +117,7 @@ static int find_owner(struct peer *peer, struct owner **ret)
 static void set_owner(struct peer *peer, struct owner *owner)
 {
 	peer->caller.owner = peer->work.owner = peer->outbox.owner = owner;
+	peer->caller.turn.owner = owner;
 	peer->vms_seen = peer->gmemd->registry.n_made;
 	peer->entry.owned = true;
 	memcpy(peer->entry.unit, owner_name(owner).unit, sizeof peer->entry.unit);
@@ -170,18 +173,30 @@ static int serve_packet(struct peer *peer, const struct packet_bytes *packet)
 	return r;
 }
 
+/* Mostly it is as it is to be: each of libevent's calls takes longer than to look. */
+static void watch(struct peer *peer, bool watched)
+{
+	if (peer->watched == watched)
+		return;
+	peer->watched = watched;
+	if (watched)
+		event_add(peer->readable, NULL);
+	else
+		event_del(peer->readable);
+}
+
 /* A predecessor's packet is in no queue that could be polled. */
 static void read_on(struct peer *peer)
 {
 	if (peer->backlogged || turn_has_packet(&peer->caller.turn))
 		scheduler_ready(peer->gmemd->scheduler, &peer->work);
 	else
-		event_add(peer->readable, NULL);
+		watch(peer, true);
 }
 
 static void stop_reading(struct peer *peer)
 {
-	event_del(peer->readable);
+	watch(peer, false);
 	if (!peer->can_send && !peer->caller.paused)
 		scheduler_forget(&peer->work);
 }
@@ -240,22 +255,33 @@ static void read_packet(struct peer *peer)
 		go_on(&peer->caller);
 }
 
-/* In a turn of its owner's. It may be freed. */
-static void serve_peer(struct work *work)
+/* It may be freed. */
+static void serve_next(struct peer *peer)
 {
-	struct peer *peer = PEER_OF_WORK(work);
 	struct batch *paused = peer->caller.paused;
 
 	if (peer->can_send) {
 		peer->can_send = false;
 		if (paused)
-			scheduler_go_on(peer->gmemd->scheduler, work);
+			scheduler_go_on(peer->gmemd->scheduler, &peer->work);
 		outbox_go_on(&peer->outbox);
 	} else if (paused) {
 		paused->resume(paused);
 	} else {
 		read_packet(peer);
 	}
+}
+
+/* In a turn of its owner's. */
+static void serve_peer(struct work *work)
+{
+	struct peer *peer = PEER_OF_WORK(work);
+	bool of_operator = peer->entry.access == ACCESS_OPERATOR;
+	rlim_t usual = of_operator ? file_reserve_open() : 0;
+
+	serve_next(peer);
+	if (of_operator)
+		file_reserve_close(usual);
 }
 
 static void wait_for_turn(struct caller *caller)
@@ -274,7 +300,7 @@ static void readable(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	if (scheduler_has(&peer->work)) {
 		peer->backlogged = true;
-		event_del(peer->readable);
+		watch(peer, false);
 		return;
 	}
 	follow_vm(peer);
@@ -341,7 +367,7 @@ static void set_up_caller(struct peer *peer)
 	caller->notify = notify;
 	caller->go_on = go_on;
 	caller->wait_for_turn = wait_for_turn;
-	turn_init(&caller->turn, peer->gmemd, &peer->entry, peer->fd);
+	turn_init(&caller->turn, peer->gmemd, &peer->entry, caller->owner, peer->fd);
 	peer->subscriber.is_operator = caller->access == ACCESS_OPERATOR;
 	peer->subscriber.sees = sees;
 	peer->subscriber.deliver = deliver;
@@ -366,6 +392,7 @@ static int peer_set_up(struct peer *peer)
 	if (outbox_init(&peer->outbox, peer->fd) < 0 || !peer->readable ||
 		event_add(peer->readable, NULL) < 0)
 		return -ENOMEM;
+	peer->watched = true;
 	return 0;
 }
 

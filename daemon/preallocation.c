@@ -17,8 +17,8 @@
 #include "kernel/cleanup.h"
 #include "kernel/memory_file.h"
 
-/* How long it takes a killed helper to end, and some more. */
-#define PATIENCE_MS 50
+/* How long it takes a killed helper to end, and some more. One that takes longer is init's then. */
+#define PATIENCE_MS 1000
 
 struct preallocation {
 	struct preallocation_events events;
@@ -285,7 +285,7 @@ static void left_over_ended(evutil_socket_t pidfd, short what, void *context)
 	preallocation_clear(context);
 }
 
-/* True where the loop will wait for it. Otherwise there is nothing left to do but that. */
+/* True where the loop will wait for it. */
 static bool leave_to_loop(struct preallocation *preallocation)
 {
 	if (!preallocation->end || event_del(preallocation->end) < 0)
@@ -303,11 +303,21 @@ struct preallocation *preallocation_free(struct preallocation *preallocation)
 		return NULL;
 	if (preallocation->pidfd >= 0) {
 		helper_process_kill(preallocation->pidfd);
-		if (!helper_process_wait(preallocation->pidfd, PATIENCE_MS) &&
-			leave_to_loop(preallocation))
+		if (leave_to_loop(preallocation))
 			return NULL;
+		/* Without memory for that there is nothing left to do but to wait here. */
 		helper_process_reap(preallocation->pidfd);
 	}
 	preallocation_clear(preallocation);
 	return NULL;
+}
+
+void preallocation_finish(struct preallocation *preallocation)
+{
+	if (preallocation->pidfd >= 0) {
+		helper_process_kill(preallocation->pidfd);
+		if (helper_process_wait(preallocation->pidfd, PATIENCE_MS))
+			helper_process_reap(preallocation->pidfd);
+	}
+	preallocation_clear(preallocation);
 }

@@ -50,19 +50,15 @@ static void serve_turn(struct scheduler *scheduler, struct share_node *leaf)
 	owner_unref(owner);
 }
 
-static bool serve_class(struct scheduler *scheduler, uint64_t *time)
+static void serve_class(struct scheduler *scheduler, struct share_class *class, uint64_t *time)
 {
-	struct share_class *class = share_class_next(&scheduler->classes);
 	uint64_t began = *time;
 
-	if (!class)
-		return false;
 	scheduler->turn_end = began + TURN_TIME;
 	serve_turn(scheduler, share_take_turn(class->root));
 	scheduler->turn_end = UINT64_MAX;
 	*time = now();
 	share_class_spend(class, *time - began);
-	return true;
 }
 
 static void serve_turns(evutil_socket_t fd, short what, void *context)
@@ -70,17 +66,16 @@ static void serve_turns(evutil_socket_t fd, short what, void *context)
 	static const struct timeval at_once;
 	struct scheduler *scheduler = context;
 	uint64_t time = now(), end = time + LOOK_TIME;
+	struct share_class *class;
 
 	(void)fd;
 	(void)what;
-	while (time < end) {
-		if (!serve_class(scheduler, &time)) {
-			scheduler->scheduled = false;
-			return;
-		}
-	}
+	while ((class = share_class_next(&scheduler->classes)) && time < end)
+		serve_class(scheduler, class, &time);
+	scheduler->scheduled = class;
 	/* As a timer, for what is made active here comes before new events are looked for. */
-	event_add(scheduler->event, &at_once);
+	if (class)
+		event_add(scheduler->event, &at_once);
 }
 
 int scheduler_new(struct event_base *base, struct owners *owners, struct scheduler **ret)

@@ -24,7 +24,7 @@ struct service {
 	struct event *watchdog;
 	struct timeval watchdog_interval;
 	struct event *telling;
-	char state[256]; /* that the service manager is told */
+	char state[CONFIG_FAULT_TEXT_MAX + 64]; /* that the service manager is told */
 };
 
 static void end(evutil_socket_t number, short what, void *context)
@@ -123,9 +123,18 @@ int service_new(struct gmemd *gmemd, struct service **ret)
 
 void service_ready(struct service *service)
 {
-	snprintf(service->state, sizeof service->state,
-		"READY=1\nSTATUS=Serving guest memory, kernel %s",
-		service->gmemd->host.kernel_release);
+	const struct config_faults *faults = service->gmemd->faults;
+	char told[CONFIG_FAULT_TEXT_MAX];
+
+	if (faults) {
+		config_faults_print(faults, 0, told, sizeof told);
+		snprintf(service->state, sizeof service->state,
+			"READY=1\nSTATUS=Refusing all requests: %s", told);
+	} else {
+		snprintf(service->state, sizeof service->state,
+			"READY=1\nSTATUS=Serving guest memory, kernel %s",
+			service->gmemd->host.kernel_release);
+	}
 	tell(-1, 0, service);
 }
 

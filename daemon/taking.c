@@ -26,23 +26,25 @@
 /* What nearly every taking takes less than. */
 static const struct timeval patience = {.tv_usec = 20 * 1000};
 
+/* Of those that wait for room, so many look for it where there may be some: one more than can have
+ * it would do, if all could have any. */
+#define LOOKS_MAX 8
+
 /* A taker of an owner's. */
 struct worker {
 	TAILQ_ENTRY(worker) link;
-	struct taking_idler idler;
+	struct taking_member member;
 	struct owner_takers *owner;
 	struct taking_process *process;
 	struct taking *taking; /* NULL: none, or one that was cancelled */
-	bool counted_as_hung;
 };
 
 /* An owner's takers, and its takings that none of them has. */
 struct owner_takers {
 	RB_ENTRY(owner_takers) link;
 	struct takings *takings;
-	struct taking_owner owner;
-	struct taking_room_of_owner room;
-	struct taking_waiter waiter; /* for room */
+	const struct owner *owner; /* the place has it */
+	struct taking_place place;
 	TAILQ_HEAD(, worker) workers;
 	TAILQ_HEAD(, taking) queue;
 	struct event *patience;
@@ -62,28 +64,26 @@ struct taking {
 	struct taker_message message;
 };
 
-RB_HEAD(owner_tree, owner_takers);
+RB_HEAD(owner_takers_tree, owner_takers);
 
 struct takings {
 	struct event_base *base;
 	const char *program;
 	int last_error; /* of a start, which is logged once */
 	struct taking_room room;
-	struct owner_tree owners;
+	struct owner_takers_tree owners;
 };
 
-#define WORKER_OF(member) ((struct worker *)((char *)(member)-offsetof(struct worker, idler)))
-#define OWNER_OF(member)                                                                           \
-	((struct owner_takers *)((char *)(member)-offsetof(struct owner_takers, waiter)))
+#define WORKER_OF(pointer) ((struct worker *)((char *)(pointer)-offsetof(struct worker, member)))
+#define OWNER_OF(pointer)                                                                          \
+	((struct owner_takers *)((char *)(pointer)-offsetof(struct owner_takers, place)))
 
 static int compare_owners(struct owner_takers *a, struct owner_takers *b)
 {
-	if (a->owner.uid != b->owner.uid)
-		return a->owner.uid < b->owner.uid ? -1 : 1;
-	return a->owner.number < b->owner.number ? -1 : a->owner.number > b->owner.number;
+	return a->owner < b->owner ? -1 : a->owner > b->owner;
 }
 
-RB_GENERATE_LOCAL(owner_tree, owner_takers, link, compare_owners)
+RB_GENERATE_LOCAL(owner_takers_tree, owner_takers, link, compare_owners)
 
 static void serve_owner(struct owner_takers *owner);
 
@@ -99,41 +99,39 @@ static void patience_over(evutil_socket_t fd, short what, void *context)
 	serve_owner(owner);
 }
 
-static struct owner_takers *owner_new(struct takings *takings, const struct taking_owner *identity)
+static struct owner_takers *owner_new(struct takings *takings, struct owner *identity)
 {
 	struct owner_takers *owner = calloc(1, sizeof *owner);
 
 	if (!owner)
 		return NULL;
 	owner->takings = takings;
-	owner->owner = *identity;
+	owner->owner = identity;
 	TAILQ_INIT(&owner->workers);
 	TAILQ_INIT(&owner->queue);
 	owner->patience = event_new(takings->base, -1, 0, patience_over, owner);
-	if (!owner->patience || !taking_room_open(&takings->room, identity->uid,
-					identity->number > 0, &owner->room)) {
+	if (!owner->patience || !taking_place_open(&takings->room, identity, &owner->place)) {
 		if (owner->patience)
 			event_free(owner->patience);
 		free(owner);
 		return NULL;
 	}
-	RB_INSERT(owner_tree, &takings->owners, owner);
+	RB_INSERT(owner_takers_tree, &takings->owners, owner);
 	return owner;
 }
 
-static struct owner_takers *owner_get(struct takings *takings, const struct taking_owner *identity)
+static struct owner_takers *owner_find(struct takings *takings, struct owner *identity)
 {
-	struct owner_takers key = {.owner = *identity};
-	struct owner_takers *owner = RB_FIND(owner_tree, &takings->owners, &key);
+	struct owner_takers key = {.owner = identity};
+	struct owner_takers *owner = RB_FIND(owner_takers_tree, &takings->owners, &key);
 
 	return owner ? owner : owner_new(takings, identity);
 }
 
 static void owner_free(struct owner_takers *owner)
 {
-	taking_waiter_set(&owner->waiter, NULL);
-	RB_REMOVE(owner_tree, &owner->takings->owners, owner);
-	taking_room_close(&owner->room);
+	RB_REMOVE(owner_takers_tree, &owner->takings->owners, owner);
+	taking_place_close(&owner->place);
 	event_free(owner->patience);
 	free(owner);
 }
@@ -227,27 +225,24 @@ static void answered(struct taking_process *process, struct taker_packet *packet
 	taking_finish(taking, &result);
 }
 
-/* Those that wait for a taker of the scope to go. Each that is served either has its taking done
- * with, or waits for something else, or waits anew. */
-static void serve_waiting(struct taking_scope *scope)
+static void let_look_for_room(struct owner_takers *owner, bool on_host)
 {
-	struct taking_waiter *waiter;
+	struct taking_place *place;
 
-	do {
-		waiter = TAILQ_FIRST(&scope->waiting);
-		if (!waiter)
+	for (unsigned i = 0; i < LOOKS_MAX; i++) {
+		place = taking_place_next(&owner->place, on_host);
+		if (!place)
 			return;
-		taking_waiter_set(waiter, NULL);
-		serve_owner(OWNER_OF(waiter));
-	} while (scope->count < scope->limit || taking_scope_hangs(scope));
+		serve_owner(OWNER_OF(place));
+	}
 }
 
-/* A taker of the owner's is idle, hangs, or has ended. */
-static void serve_all_that_wait(struct owner_takers *owner)
+/* A taker of the owner's is idle or has ended: those that wait for room may find some. */
+static void room_was_made(struct owner_takers *owner)
 {
 	owner->pinned++;
-	serve_waiting(&owner->room.user->scope);
-	serve_waiting(&owner->room.room->host);
+	let_look_for_room(owner, /* on_host= */ false);
+	let_look_for_room(owner, /* on_host= */ true);
 	owner->pinned--;
 	serve_owner(owner);
 }
@@ -256,15 +251,12 @@ static void changed(struct taking_process *process)
 {
 	struct worker *worker = process->context;
 	struct owner_takers *owner = worker->owner;
+	bool idle = process->state == TAKING_IDLE;
 
-	if (process->hung != worker->counted_as_hung) {
-		worker->counted_as_hung = process->hung;
-		taking_room_count(&owner->room, 0, process->hung ? 1 : -1);
-	}
-	taking_room_set_idle(&owner->room, &worker->idler, process->state == TAKING_IDLE);
+	taking_member_set(&worker->member, idle, process->hung);
 	serve_owner(owner);
-	if (process->hung || process->state == TAKING_IDLE)
-		serve_all_that_wait(owner);
+	if (idle)
+		room_was_made(owner);
 }
 
 static void ended(struct taking_process *process)
@@ -273,10 +265,9 @@ static void ended(struct taking_process *process)
 	struct owner_takers *owner = worker->owner;
 
 	TAILQ_REMOVE(&owner->workers, worker, link);
-	taking_room_set_idle(&owner->room, &worker->idler, false);
-	taking_room_count(&owner->room, -1, worker->counted_as_hung ? -1 : 0);
+	taking_member_remove(&worker->member);
 	free(worker);
-	serve_all_that_wait(owner);
+	room_was_made(owner);
 }
 
 static const struct taking_process_events process_events = {answered, changed, ended};
@@ -289,7 +280,8 @@ static void log_start(struct takings *takings, int r)
 	takings->last_error = r;
 }
 
-static int start_worker(struct owner_takers *owner)
+/* -EDQUOT: see taking_member_add(). */
+static int start_worker(struct owner_takers *owner, enum limit *ret_limit)
 {
 	struct takings *takings = owner->takings;
 	struct worker *worker = malloc(sizeof *worker);
@@ -298,16 +290,21 @@ static int start_worker(struct owner_takers *owner)
 	if (!worker)
 		return -ENOMEM;
 	*worker = (struct worker){.owner = owner};
-	r = taking_process_start(
-		takings->base, takings->program, &process_events, worker, &worker->process);
-	log_start(takings, r);
+	r = taking_member_add(&owner->place, &worker->member, ret_limit);
 	if (r < 0) {
 		free(worker);
 		return r;
 	}
+	r = taking_process_start(
+		takings->base, takings->program, &process_events, worker, &worker->process);
+	log_start(takings, r);
+	if (r < 0) {
+		taking_member_remove(&worker->member);
+		free(worker);
+		return r;
+	}
 	TAILQ_INSERT_TAIL(&owner->workers, worker, link);
-	taking_room_count(&owner->room, 1, 0);
-	taking_room_set_idle(&owner->room, &worker->idler, true);
+	taking_member_set(&worker->member, /* idle= */ true, /* hung= */ false);
 	return 0;
 }
 
@@ -333,14 +330,6 @@ static bool has_worker_at_work(const struct owner_takers *owner)
 	return false;
 }
 
-static void send_one_away(struct taking_scope *scope)
-{
-	struct taking_idler *idler = TAILQ_FIRST(&scope->idle);
-
-	if (idler)
-		taking_process_leave(WORKER_OF(idler)->process);
-}
-
 /* Serving */
 
 static void give(struct taking *taking, struct worker *worker)
@@ -350,7 +339,7 @@ static void give(struct taking *taking, struct worker *worker)
 	taking_unqueue(taking);
 	taking->worker = worker;
 	worker->taking = taking;
-	taking_room_set_idle(&worker->owner->room, &worker->idler, false);
+	taking_member_set(&worker->member, /* idle= */ false, /* hung= */ false);
 	failure.result = taking_process_ask(worker->process, &taking->message, taking->pidfd);
 	if (failure.result == 0)
 		return;
@@ -359,36 +348,33 @@ static void give(struct taking *taking, struct worker *worker)
 	taking_fail(taking, &failure);
 }
 
-static void fail_by_limit(struct taking *taking, const struct taking_scope *scope)
+/* Whatever of an owner's own may make room, it hears of. */
+static void wait_for_room(struct owner_takers *owner, enum limit limit)
 {
-	const struct taking_result failure = {
-		.result = -EDQUOT, .limit = {scope->limit_name, scope->limit, scope->name}};
+	struct taking_member *idle = taking_place_find_idle(&owner->place, limit);
 
-	taking_fail(taking, &failure);
+	if (limit != LIMIT_TAKERS_PER_OWNER)
+		taking_place_wait(&owner->place);
+	if (idle)
+		taking_process_leave(WORKER_OF(idle)->process);
 }
 
 /* Another taker, or the taking's failure. False where it has to wait. */
 static bool start_another(struct owner_takers *owner, struct taking *taking)
 {
-	struct taking_scope *full = taking_room_full(&owner->room);
 	struct taking_result failure = {.result = 0};
+	enum limit limit = LIMITS;
 
-	if (!full) {
-		failure.result = start_worker(owner);
-		owner->impatient = false;
-		if (failure.result < 0)
-			taking_fail(taking, &failure);
-		return true;
+	failure.result = start_worker(owner, &limit);
+	if (failure.result == -EDQUOT && !taking_place_is_hopeless(&owner->place, limit)) {
+		wait_for_room(owner, limit);
+		return false;
 	}
-	if (taking_scope_hangs(full)) {
-		fail_by_limit(taking, full);
-		return true;
-	}
-	if (full != &owner->room.owner && !owner->waiter.scope) {
-		taking_waiter_set(&owner->waiter, full);
-		send_one_away(full);
-	}
-	return false;
+	owner->impatient = false;
+	failure.limit = limit;
+	if (failure.result < 0)
+		taking_fail(taking, &failure);
+	return true;
 }
 
 /* False where it has to wait. */
@@ -417,7 +403,7 @@ static void serve_owner(struct owner_takers *owner)
 		return;
 	owner->impatient = false;
 	event_del(owner->patience);
-	taking_waiter_set(&owner->waiter, NULL);
+	taking_place_wait_no_more(&owner->place);
 	owner_free_unused(owner);
 }
 
@@ -477,7 +463,7 @@ int taking_start(struct takings *takings, const struct taking_request *request, 
 		return r;
 	taking->done = done;
 	taking->context = context;
-	owner = owner_get(takings, &request->owner);
+	owner = owner_find(takings, request->owner);
 	if (!owner) {
 		taking_free(taking);
 		return -ENOMEM;
@@ -530,7 +516,7 @@ static void owner_forget(struct owner_takers *owner)
 	}
 	while ((worker = TAILQ_FIRST(&owner->workers))) {
 		TAILQ_REMOVE(&owner->workers, worker, link);
-		taking_room_set_idle(&owner->room, &worker->idler, false);
+		taking_member_remove(&worker->member);
 		taking_process_free(worker->process);
 		if (worker->taking)
 			taking_free(worker->taking);
@@ -545,7 +531,7 @@ struct takings *takings_free(struct takings *takings)
 
 	if (!takings)
 		return NULL;
-	RB_FOREACH_SAFE (owner, owner_tree, &takings->owners, next)
+	RB_FOREACH_SAFE (owner, owner_takers_tree, &takings->owners, next)
 		owner_forget(owner);
 	free(takings);
 	return NULL;

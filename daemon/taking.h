@@ -12,23 +12,17 @@
 #include <event2/event.h>
 #include <sys/types.h>
 
-#include "daemon/config.h"
+#include "daemon/limit.h"
 #include "daemon/taker_protocol.h"
 #include "kernel/mapping.h"
 #include "kernel/process.h"
 
+struct owner;
 struct taking;
 struct takings;
 
-/* Whose processes do it, and are counted against whose limits: a VM by its number, or with 0 the
- * user. */
-struct taking_owner {
-	uid_t uid;
-	uint64_t number;
-};
-
 struct taking_request {
-	struct taking_owner owner;
+	struct owner *owner;           /* whose takers do it */
 	const struct process *process; /* that the files are of */
 	size_t n_files;
 	struct taker_file files[TAKER_FILES_MAX];
@@ -36,13 +30,6 @@ struct taking_request {
 	bool of_file;
 	pid_t thread; /* whose; 0: any of the process's */
 	struct mapping_expected mapping;
-};
-
-/* A limit that was reached. */
-struct taking_limit {
-	const char *name; /* the setting's */
-	uint64_t value;
-	const char *scope;
 };
 
 struct taking_result {
@@ -53,7 +40,7 @@ struct taking_result {
 	 */
 	int result;
 	size_t failed;
-	struct taking_limit limit; /* of -EDQUOT */
+	enum limit limit; /* of -EDQUOT */
 	/* Those that are handed over, in the request's order. Who takes one sets it to -1. */
 	size_t n_fds;
 	int *fds;
@@ -72,8 +59,8 @@ int takings_new(struct event_base *base, const struct config *config, const char
 struct takings *takings_free(struct takings *takings);
 
 /*
- * Begins one. done is called once, later, from the loop. The process stays the caller's, and need
- * not outlive the call. -ENOMEM, -EMFILE.
+ * Begins one. done is called once, later, from the loop. Owner and process stay the caller's, and
+ * need not outlive the call. -ENOMEM, -EMFILE.
  */
 int taking_start(struct takings *takings, const struct taking_request *request, taking_done *done,
 	void *context, struct taking **ret);

@@ -1,77 +1,72 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How many takers there may be: of an owner, of a user, on the host; and who waits for one of them
- * to go.
+ * Room for takers: how many there are of an owner, of a user and on the host, which of them could
+ * make room for another one, and who waits for that.
  */
 #pragma once
 
 #include <stdbool.h>
-#include <stdint.h>
-#include <sys/types.h>
 
-#include "daemon/config.h"
+#include "daemon/limit.h"
+#include "daemon/owner.h"
 #include "kernel/tree.h"
 
-/* One that waits, and one that could go: members of what the starter has for an owner, and for a
- * taker. */
-struct taking_waiter {
-	TAILQ_ENTRY(taking_waiter) link;
-	struct taking_scope *scope; /* that it waits for; NULL: none */
-};
-struct taking_idler {
-	TAILQ_ENTRY(taking_idler) in_user, on_host;
-	bool idle;
+struct taking_place;
+
+/* A taker, as far as it takes room. */
+struct taking_member {
+	TAILQ_ENTRY(taking_member) of_user, on_host;
+	struct taking_place *place;
+	bool idle, hung;
 };
 
-TAILQ_HEAD(taking_waiter_list, taking_waiter);
-TAILQ_HEAD(taking_idler_list, taking_idler);
+TAILQ_HEAD(taking_member_list, taking_member);
 
-struct taking_scope {
-	const char *limit_name; /* the setting's */
-	const char *name;
-	uint64_t limit;
-	uint64_t count, hung;
-	struct taking_waiter_list waiting;
-	struct taking_idler_list idle; /* the one that is so longest first; none of an owner's */
-};
-
+/* Whoever is idle stands behind those that have been so for longer. */
 struct taking_user {
 	RB_ENTRY(taking_user) link;
-	uid_t uid;
-	unsigned n_owners;
-	struct taking_scope scope;
+	const struct share_node *node; /* that tells it from others */
+	unsigned n_places;
+	struct taking_member_list members;
 };
 
 RB_HEAD(taking_user_tree, taking_user);
 
 struct taking_room {
 	const struct config *config;
-	struct taking_scope host;
 	struct taking_user_tree users;
+	struct taking_member_list members;
+	uint64_t n_members;
 };
 
-/* What one taker counts against. */
-struct taking_room_of_owner {
+/* An owner's. */
+struct taking_place {
 	struct taking_room *room;
+	struct owner *owner; /* a reference */
 	struct taking_user *user;
-	struct taking_scope owner;
+	struct share_work waiting; /* for room */
 };
 
+/* config must outlive it. */
 void taking_room_init(struct taking_room *room, const struct config *config);
-/* is_vm: what the owner is; else it is the user. False where there is no memory. */
-bool taking_room_open(
-	struct taking_room *room, uid_t uid, bool is_vm, struct taking_room_of_owner *ret);
-/* Nothing of the owner's is counted any more. */
-void taking_room_close(struct taking_room_of_owner *owner);
+/* False without memory. */
+bool taking_place_open(struct taking_room *room, struct owner *owner, struct taking_place *ret);
+/* It has no member. */
+void taking_place_close(struct taking_place *place);
 
-/* So many more takers, and so many more of them that hang. */
-void taking_room_count(struct taking_room_of_owner *owner, int more, int more_hung);
-/* What leaves no room for another; NULL where there is room. */
-struct taking_scope *taking_room_full(struct taking_room_of_owner *owner);
-/* Whether none of those that count will ever make room. */
-bool taking_scope_hangs(const struct taking_scope *scope);
+/* One more. -EDQUOT where there is no room, and which limit says so. */
+int taking_member_add(
+	struct taking_place *place, struct taking_member *member, enum limit *ret_limit);
+void taking_member_remove(struct taking_member *member);
+void taking_member_set(struct taking_member *member, bool idle, bool hung);
 
-void taking_room_set_idle(
-	struct taking_room_of_owner *owner, struct taking_idler *idler, bool idle);
-/* scope: NULL where it waits no more. */
-void taking_waiter_set(struct taking_waiter *waiter, struct taking_scope *scope);
+/* Whether all takers that would have to go before there is room within the limit hang. */
+bool taking_place_is_hopeless(const struct taking_place *place, enum limit limit);
+/* An idle one that could go; NULL where there is none. */
+struct taking_member *taking_place_find_idle(const struct taking_place *place, enum limit limit);
+
+void taking_place_wait(struct taking_place *place);
+void taking_place_wait_no_more(struct taking_place *place);
+/* Whose turn it is to look for room again: of the user of that place, or of all on the host. It
+ * waits no more then. NULL where nobody waits. */
+struct taking_place *taking_place_next(struct taking_place *place, bool on_host);

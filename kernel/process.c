@@ -26,9 +26,6 @@
 #define PID_FS_MAGIC 0x50494446
 #endif
 
-/* How often a thread that ends meanwhile makes way for another. */
-#define TRIES 16
-
 static void close_directory(DIR **directory)
 {
 	if (*directory)
@@ -224,40 +221,9 @@ int process_file_target(pid_t process, int fd, char *ret, size_t size)
 	return 0;
 }
 
-int process_duplicate_file(int pidfd, int fd, int *ret_fd)
+bool process_attaching_is_off(void)
 {
-	int duplicate = pidfd_getfd(pidfd, fd, 0);
+	cleanup_file FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
 
-	if (duplicate < 0)
-		return -errno;
-	*ret_fd = duplicate;
-	return 0;
-}
-
-/* The number may be another process's thread's by now: so it is asked afterwards whether the
- * process has one of that number. */
-static int duplicate_of_thread(const struct process *process, pid_t thread, int fd, int *ret_fd)
-{
-	cleanup_fd int pidfd = pidfd_open(thread, PIDFD_THREAD);
-
-	if (pidfd < 0 || !process_has_thread(process->pid, thread) || process_ended(pidfd))
-		return -ESRCH;
-	return process_duplicate_file(pidfd, fd, ret_fd);
-}
-
-int process_duplicate_file_of(const struct process *process, int fd, int *ret_fd)
-{
-	int r = process_duplicate_file(process->pidfd, fd, ret_fd);
-	pid_t thread;
-
-	if (r == 0 || process_thread_lives(process->pid, process->pid))
-		return r;
-	for (unsigned i = 0; r < 0 && i < TRIES; i++) {
-		if (process_living_thread(process->pid, &thread) < 0)
-			return -ESRCH;
-		r = duplicate_of_thread(process, thread, fd, ret_fd);
-		if (r != -ESRCH)
-			break;
-	}
-	return r;
+	return file && fgetc(file) == '3';
 }

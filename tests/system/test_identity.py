@@ -194,7 +194,7 @@ def outside():
             error = peer.error("vm.open", {"name": "mine", "gate": "none"})
             equal(error["code"], -32002, "vm.open")
             check("PID namespace" in error["data"]["missing"], "why: %r" % error)
-            error = peer.error("vm.resume", {"vm": vm, "mailbox": 0})
+            error = peer.error("vm.resume", {"vm": "vm-1", "mailbox": 0})
             equal(error["code"], -32002, "vm.resume")
             equal(peer.call("vm.list"), {"vms": []}, "vm.list")
             equal(peer.call("ping"), {}, "ping")

@@ -302,7 +302,6 @@ static void test_living_thread(void)
 	pid_t thread = 0, first;
 	struct process process = {.pidfd = -1};
 	char target[PATH_MAX];
-	int fd = -1;
 
 	CU_ASSERT_EQUAL(process_living_thread(getpid(), &thread), 0);
 	CU_ASSERT_EQUAL(thread, getpid());
@@ -318,15 +317,9 @@ static void test_living_thread(void)
 	CU_ASSERT_TRUE(process_thread_lives(child.pid, first));
 	/* What is the main thread's alone is nothing by now. */
 	CU_ASSERT_TRUE(process_file_target(child.pid, 0, target, sizeof target) < 0);
-	CU_ASSERT_TRUE(process_duplicate_file(process.pidfd, 0, &fd) < 0);
-	CU_ASSERT_EQUAL(process_duplicate_file_of(&process, 0, &fd), 0);
-	CU_ASSERT_TRUE(fd >= 0);
-	CU_ASSERT_EQUAL(process_duplicate_file_of(&process, 99999, &fd), -EBADF);
-	close(fd);
 	kill(child.pid, SIGKILL);
 	unit_child_end(&child, SIGKILL);
 	CU_ASSERT_EQUAL(process_living_thread(child.pid, &thread), -ESRCH);
-	CU_ASSERT_EQUAL(process_duplicate_file_of(&process, 0, &fd), -ESRCH);
 	process_release(&process);
 }
 

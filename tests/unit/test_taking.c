@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/owner.h"
 #include "daemon/taking_process.h"
 #include "kernel/cleanup.h"
 #include "kernel/memory_file.h"
@@ -28,10 +29,14 @@
 /* The standard files, its socket, and gmemd's pidfd. */
 #define TAKER_OWN_FILES 5
 
+/* Owners are told by numbers: a VM's, and so often this a unit's. */
+#define UNIT 100
+
 /* Above all that are in use. */
 #define UNUSED_NUMBER 500
 
 static struct event_base *base;
+static struct owners *owners;
 static struct takings *takings;
 static struct config config;
 static struct process self;
@@ -43,7 +48,7 @@ struct outcome {
 	int result;
 	size_t n_fds;
 	bool same_file;
-	struct taking_limit limit;
+	enum limit limit;
 };
 
 static void note_end(void *context, struct taking_result *result)
@@ -70,6 +75,7 @@ static void start_with(uint64_t per_owner, uint64_t per_user, uint64_t on_host)
 	config = (struct config){.takers_per_owner = per_owner,
 		.takers_per_user = per_user,
 		.takers_on_host = on_host};
+	CU_ASSERT_EQUAL_FATAL(owners_new(&config, &owners), 0);
 	CU_ASSERT_EQUAL_FATAL(takings_new(base, &config, getenv("TAKER"), &takings), 0);
 	self = (struct process){.pid = getpid(),
 		.uid = getuid(),
@@ -90,26 +96,44 @@ static void end(void)
 	takings = takings_free(takings);
 	while (waitpid(-1, NULL, 0) > 0)
 		continue;
+	CU_ASSERT_FALSE(owners_any(owners));
+	owners = owners_free(owners);
 	event_base_free(base);
 	process_release(&self);
 	memory = fd_close(memory);
 }
 
-static struct taking *take(
-	uint64_t owner, int number, enum taker_kind kind, struct outcome *outcome)
+static struct owner *get_owner(uint64_t number)
 {
-	const struct taking_request request = {
-		.owner = {.uid = getuid(), .number = owner},
-		.process = &self,
-		.n_files = 1,
-		.files = {{number, kind, 0}},
-	};
+	struct owner_name name = {.uid = getuid(), .vm = number % UNIT};
+	struct owner *owner = NULL;
+
+	if (number >= UNIT)
+		snprintf(name.unit, sizeof name.unit, "%u.scope", (unsigned)(number / UNIT));
+	CU_ASSERT_EQUAL_FATAL(owner_get(owners, &name, &owner), 0);
+	return owner;
+}
+
+static struct taking *start_taking(
+	struct taking_request *request, uint64_t number, struct outcome *outcome)
+{
 	struct taking *taking = NULL;
 
 	*outcome = (struct outcome){.ended = false};
-	CU_ASSERT_EQUAL(taking_start(takings, &request, note_end, outcome, &taking), 0);
+	request->process = &self;
+	request->owner = get_owner(number);
+	CU_ASSERT_EQUAL(taking_start(takings, request, note_end, outcome, &taking), 0);
 	CU_ASSERT_FALSE(outcome->ended);
+	owner_unref(request->owner);
 	return taking;
+}
+
+static struct taking *take(
+	uint64_t owner, int number, enum taker_kind kind, struct outcome *outcome)
+{
+	struct taking_request request = {.n_files = 1, .files = {{number, kind, 0}}};
+
+	return start_taking(&request, owner, outcome);
 }
 
 static void wait_for(const struct outcome *outcome)
@@ -224,21 +248,18 @@ static void test_taken(void)
 /* Of several, none comes where one is wrong. */
 static void test_several(void)
 {
-	struct taking_request request = {
-		.owner = {.uid = getuid()}, .process = &self, .n_files = TAKER_FILES_MAX};
-	struct outcome outcome = {.ended = false};
-	struct taking *taking;
+	struct taking_request request = {.n_files = TAKER_FILES_MAX};
+	struct outcome outcome;
 
 	start();
 	for (size_t i = 0; i < TAKER_FILES_MAX; i++)
 		request.files[i] = (struct taker_file){memory, TAKER_MEMORY, 0};
-	CU_ASSERT_EQUAL(taking_start(takings, &request, note_end, &outcome, &taking), 0);
+	start_taking(&request, 0, &outcome);
 	wait_for(&outcome);
 	CU_ASSERT_EQUAL(outcome.result, 0);
 	CU_ASSERT_EQUAL(outcome.n_fds, TAKER_FILES_MAX);
 	request.files[TAKER_FILES_MAX - 1].number = -1;
-	outcome.ended = false;
-	CU_ASSERT_EQUAL(taking_start(takings, &request, note_end, &outcome, &taking), 0);
+	start_taking(&request, 0, &outcome);
 	wait_for(&outcome);
 	CU_ASSERT_EQUAL(outcome.result, -EBADF);
 	CU_ASSERT_EQUAL(outcome.n_fds, 0);
@@ -300,11 +321,10 @@ static void test_hung(void)
 	end();
 }
 
-static void check_limit(const struct outcome *outcome, const char *name, const char *scope)
+static void check_limit(const struct outcome *outcome, enum limit limit)
 {
 	CU_ASSERT_EQUAL(outcome->result, -EDQUOT);
-	CU_ASSERT_STRING_EQUAL(outcome->limit.name, name);
-	CU_ASSERT_STRING_EQUAL(outcome->limit.scope, scope);
+	CU_ASSERT_EQUAL(outcome->limit, limit);
 }
 
 /* An owner whose takers all hang has no more of them, until one ends. */
@@ -329,10 +349,9 @@ static void test_owner_limit(void)
 	CU_ASSERT_EQUAL(second.result, -ETIMEDOUT);
 	wait_for(&third);
 	if (third.result != -ETIMEDOUT)
-		check_limit(&third, "takers-per-owner", "vm");
+		check_limit(&third, LIMIT_TAKERS_PER_OWNER);
 	third = take_and_wait(1, memory, TAKER_MEMORY);
-	check_limit(&third, "takers-per-owner", "vm");
-	CU_ASSERT_EQUAL(third.limit.value, 2);
+	check_limit(&third, LIMIT_TAKERS_PER_OWNER);
 	CU_ASSERT_TRUE(take_memory(2));
 	CU_ASSERT_EQUAL(count_takers(), 3);
 	signal_takers(SIGCONT);
@@ -374,10 +393,10 @@ static void test_wider_limits(void)
 {
 	static const struct {
 		uint64_t per_user, on_host;
-		const char *name, *scope;
+		enum limit limit;
 	} rows[] = {
-		{1, 1024, "takers-per-user", "user"},
-		{64, 1, "takers-on-host", "host"},
+		{1, 1024, LIMIT_TAKERS_PER_USER},
+		{64, 1, LIMIT_TAKERS_ON_HOST},
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -390,12 +409,38 @@ static void test_wider_limits(void)
 		wait_for(&late);
 		CU_ASSERT_EQUAL(late.result, -ETIMEDOUT);
 		other = take_and_wait(2, memory, TAKER_MEMORY);
-		check_limit(&other, rows[i].name, rows[i].scope);
+		check_limit(&other, rows[i].limit);
 		signal_takers(SIGCONT);
 		CU_ASSERT_TRUE(takers_become(0));
 		CU_ASSERT_TRUE(take_memory(2));
 		end();
 	}
+}
+
+/* A hostile unit's takers all hang, as many as it can have: another unit of the user's has some. */
+static void test_units(void)
+{
+	struct outcome late[2], refused;
+
+	start_with(4, 4, 1024);
+	for (uint64_t i = 0; i < 2; i++) {
+		have_idle_taker(UNIT + i);
+		signal_takers(SIGSTOP);
+		take(UNIT + i, memory, TAKER_MEMORY, &late[i]);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		wait_for(&late[i]);
+		CU_ASSERT_EQUAL(late[i].result, -ETIMEDOUT);
+	}
+	refused = take_and_wait(UNIT + 2, memory, TAKER_MEMORY);
+	check_limit(&refused, LIMIT_TAKERS_PER_USER);
+	CU_ASSERT_TRUE(take_memory(2 * UNIT));
+	CU_ASSERT_TRUE(take_memory(2 * UNIT + 1)); /* in the first one's place */
+	CU_ASSERT_TRUE(take_memory(2 * UNIT));
+	signal_takers(SIGCONT);
+	CU_ASSERT_TRUE(takers_become(1));
+	CU_ASSERT_TRUE(take_memory(UNIT + 2));
+	end();
 }
 
 static void test_killed(void)
@@ -469,6 +514,7 @@ int main(void)
 		{"a user's idle takers make room", test_user_makes_room},
 		{"the host's idle takers make room", test_host_makes_room},
 		{"a user whose takers all hang has no more, nor has the host", test_wider_limits},
+		{"a unit whose takers all hang leaves another of its user's some", test_units},
 		{"a taker is killed", test_killed},
 		{"takings are cancelled", test_cancelled},
 		{"an idle taker ends", test_ends_idle},
