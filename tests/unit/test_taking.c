@@ -77,7 +77,10 @@ static void start_with(uint64_t per_owner, uint64_t per_user, uint64_t on_host)
 		.takers_on_host = on_host};
 	CU_ASSERT_EQUAL_FATAL(owners_new(&config, &owners), 0);
 	CU_ASSERT_EQUAL_FATAL(takings_new(base, &config, getenv("TAKER"), &takings), 0);
-	self = (struct process){getpid(), getuid(), getgid(), pidfd_open(getpid(), 0)};
+	self = (struct process){.pid = getpid(),
+		.uid = getuid(),
+		.gid = getgid(),
+		.pidfd = pidfd_open(getpid(), 0)};
 	CU_ASSERT_TRUE_FATAL(self.pidfd >= 0);
 	CU_ASSERT_EQUAL_FATAL(memory_file_create_memfd("taking", SIZE, &memory), 0);
 }
