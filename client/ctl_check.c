@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "kernel/cleanup.h"
+#include "kernel/gate.h"
 #include "kernel/uapi.h"
 
 static void append(char *text, size_t size, const char *word)
@@ -127,6 +128,17 @@ static bool user_notification(const struct checked_host *host, char *ret_detail,
 	(void)host;
 	snprintf(ret_detail, size, "%s", there ? "" : strerror(errno));
 	return there;
+}
+
+/* What seccomp allows below this process's own filters can only be tried. */
+static bool gate_goes_up(const struct checked_host *host, char *ret_detail, size_t size)
+{
+	int r = gate_try();
+	const char *obstacle = gate_obstacle(r);
+
+	(void)host;
+	snprintf(ret_detail, size, "%s", r == 0 ? "" : obstacle ? obstacle : strerror(-r));
+	return r == 0;
 }
 
 /* Without a file the kernel that has it says EBADF. */
@@ -258,6 +270,9 @@ const struct check checks[] = {
 	{"seccomp user notification", user_notification, true, false,
 		"No VM can have a gate, which gmemd demands by default.",
 		"Use a kernel with CONFIG_SECCOMP_FILTER, or let gmemd run with --gate=preferred."},
+	{"a gate below this process", gate_goes_up, true, false,
+		"No VMM that is started from here can have a gate.",
+		"Start VMMs outside of the sandbox or container that this process is in."},
 	{"cachestat", cachestat_there, false, false,
 		"gmemd can't tell how much of a memory is resident.", ANOTHER_KERNEL("6.5")},
 	{"pressure stall information", pressure, false, false,

@@ -111,10 +111,10 @@ enum ctl_status report_call(const struct ctl *ctl, int r)
 	int64_t code = last_error_code();
 
 	if (r == -ECONNRESET || r == -EPIPE) {
-		report_socket(ctl, "no_daemon", "gmemd is gone");
+		report_socket(ctl, "no_daemon", code == 0 ? "gmemd is gone" : gmem_last_message());
 		return CTL_NO_DAEMON;
 	}
-	if (r != -EREMOTEIO)
+	if (code == 0)
 		return report_system(ctl, "calling gmemd", r);
 	print_error(ctl, last_error());
 	return code == RPC_NOT_FOUND ? CTL_NOT_FOUND : CTL_REFUSED;

@@ -117,6 +117,11 @@ struct gmem_cachestat {
 #define SO_PEERPIDFD 77
 #endif
 
+/* Linux 6.9: statfs(2) f_type of a pidfd, whose inode is its process's alone. */
+#ifndef PID_FS_MAGIC
+#define PID_FS_MAGIC 0x50494446
+#endif
+
 /* Linux 6.10 */
 #ifndef __NR_mseal
 #define __NR_mseal 462
