@@ -6,13 +6,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
+#include "daemon/file_reserve.h"
 #include "daemon/log.h"
 #include "daemon/peer_ledger.h"
+#include "daemon/scheduler.h"
 #include "daemon/step.h"
 #include "kernel/cleanup.h"
 
@@ -28,9 +31,14 @@ struct acceptor {
 	bool asking;
 	struct gmemd *gmemd;
 	struct acceptor_plan plan;
+	struct owner *owner; /* of those that wait at the socket, whoever they are */
+	struct work work;
 	struct event *readable, *patience, *rested, *again;
 	time_t warned; /* when last */
 };
+
+#define ACCEPTOR_OF_WORK(member)                                                                   \
+	((struct acceptor *)((char *)(member)-offsetof(struct acceptor, work)))
 
 /* Once a second at most: who is refused can come again at once. */
 static void warn(struct acceptor *acceptor, const char *what, const char *why)
@@ -85,9 +93,16 @@ static int check_room(const struct acceptor *acceptor)
 	return connection < 0 || process < 0 ? -errno : 0;
 }
 
+/* Where connections are to be for a successor, too. One that was let in while nobody knew whom the
+ * configuration lets in ends with this gmemd. */
+static struct peer_ledger *ledger_of(const struct acceptor *acceptor)
+{
+	return acceptor->gmemd->faults ? NULL : acceptor->gmemd->peer_ledger;
+}
+
 static struct peer_entry new_entry(const struct acceptor *acceptor)
 {
-	struct peer_ledger *ledger = acceptor->gmemd->peer_ledger;
+	struct peer_ledger *ledger = ledger_of(acceptor);
 	struct peer_entry entry = {.access = (uint8_t)acceptor->plan.access};
 
 	if (ledger) {
@@ -118,14 +133,15 @@ static int accept_one(struct acceptor *acceptor)
 
 static void accept_some(struct acceptor *acceptor)
 {
-	for (unsigned i = 0; i < ACCEPTS_MAX; i++) {
-		int r = accept_one(acceptor);
+	unsigned i = 0;
+	int r;
 
+	do {
+		r = accept_one(acceptor);
 		if (out_of_resources(r))
 			take_rest(acceptor, r);
-		if (r < 0)
-			return;
-	}
+	} while (
+		r == 0 && ++i < ACCEPTS_MAX && !scheduler_turn_is_over(acceptor->gmemd->scheduler));
 }
 
 /* By the keeper */
@@ -155,14 +171,11 @@ static void wait_for_keeper(struct acceptor *acceptor)
 	event_add(acceptor->patience, &time);
 }
 
-static void readable(evutil_socket_t fd, short what, void *context)
+static void accept_next(struct acceptor *acceptor)
 {
-	struct acceptor *acceptor = context;
-	int r = acceptor->asking || !acceptor->gmemd->peer_ledger ? -EALREADY
-								  : check_room(acceptor);
+	int r = acceptor->asking || !ledger_of(acceptor) ? -EALREADY : check_room(acceptor);
 
-	(void)fd;
-	(void)what;
+	event_add(acceptor->readable, NULL);
 	if (out_of_resources(r)) {
 		take_rest(acceptor, r);
 		return;
@@ -176,6 +189,30 @@ static void readable(evutil_socket_t fd, short what, void *context)
 		forget_entry(acceptor);
 	}
 	accept_some(acceptor);
+}
+
+/* In a turn of its owner's. */
+static void serve_listener(struct work *work)
+{
+	struct acceptor *acceptor = ACCEPTOR_OF_WORK(work);
+	bool of_operators = acceptor->plan.access == ACCESS_OPERATOR;
+	rlim_t usual = of_operators ? file_reserve_open() : 0;
+
+	accept_next(acceptor);
+	if (of_operators)
+		file_reserve_close(usual);
+}
+
+static void readable(evutil_socket_t fd, short what, void *context)
+{
+	struct acceptor *acceptor = context;
+
+	(void)fd;
+	(void)what;
+	if (scheduler_has(&acceptor->work))
+		event_del(acceptor->readable);
+	else
+		scheduler_ready(acceptor->gmemd->scheduler, &acceptor->work);
 }
 
 /* Meanwhile gmemd accepts. */
@@ -222,12 +259,18 @@ static void accepted(struct custody_acceptance *acceptance, int result, int take
 static int set_up(struct acceptor *acceptor)
 {
 	struct event_base *base = acceptor->gmemd->base;
+	const struct owner_name name = {.kind = acceptor->plan.access == ACCESS_OPERATOR
+							? OWNER_IS_OPERATOR
+							: OWNER_IS_GMEMD};
 
+	if (owner_get(acceptor->gmemd->owners, &name, &acceptor->owner) < 0)
+		return -ENOMEM;
 	acceptor->readable =
 		event_new(base, acceptor->plan.fd, EV_READ | EV_PERSIST, readable, acceptor);
 	acceptor->patience = event_new(base, -1, 0, impatient, acceptor);
 	acceptor->rested = event_new(base, -1, 0, rested, acceptor);
 	acceptor->again = event_new(base, -1, 0, ask_again, acceptor);
+	acceptor->work = (struct work){.owner = acceptor->owner, .run = serve_listener};
 	if (!acceptor->readable || !acceptor->patience || !acceptor->rested || !acceptor->again ||
 		event_add(acceptor->readable, NULL) < 0)
 		return -ENOMEM;
@@ -268,6 +311,8 @@ struct acceptor *acceptor_free(struct acceptor *acceptor)
 	free_event(acceptor->patience);
 	free_event(acceptor->rested);
 	free_event(acceptor->again);
+	scheduler_forget(&acceptor->work);
+	owner_unref(acceptor->owner);
 	free(acceptor);
 	return NULL;
 }

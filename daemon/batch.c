@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "daemon/scheduler.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
 
@@ -15,6 +16,7 @@ struct running {
 	struct caller *caller;
 	struct json_object *messages, *answers;
 	size_t next;
+	struct owner *charged; /* since it has waited, or may have to; NULL: nobody yet */
 };
 
 static void running_free(struct batch *batch)
@@ -23,6 +25,7 @@ static void running_free(struct batch *batch)
 
 	json_unref(running->messages);
 	json_unref(running->answers);
+	owner_give_back(running->charged, OWNER_BATCHES);
 	free(running);
 }
 
@@ -51,35 +54,87 @@ static void add_answer(struct running *running, struct json_object *take_answer)
 	running->next++;
 }
 
-/* True where all have been served. */
-static bool serve_rest(struct running *running)
+/* What it takes while it waits are its messages, as they were parsed. */
+static bool may_wait(struct batch *batch)
 {
-	while (running->next < json_length(running->messages)) {
-		struct request request = {.gmemd = running->gmemd,
-			.caller = running->caller,
-			.batch = &running->batch,
-			.order = (unsigned)running->next};
-		struct json_object *answer;
+	struct running *running = (struct running *)batch;
+	struct owner *owner = running->caller->owner;
 
-		if (serve(json_at(running->messages, running->next), &request, &answer) ==
-			SERVE_DEFERRED)
-			return false;
-		add_answer(running, answer);
-	}
-	return true;
+	if (!running->charged && owner_charge(owner, OWNER_BATCHES) == 0)
+		running->charged = owner;
+	return running->charged;
 }
 
+/* Until its owner's next turn. */
+static void pause_batch(struct running *running)
+{
+	struct caller *caller = running->caller;
+
+	caller->held++;
+	caller->paused = &running->batch;
+	caller->wait_for_turn(caller);
+}
+
+static enum serve_outcome serve_next(struct running *running)
+{
+	struct json_object *message = json_at(running->messages, running->next);
+	struct request request = {.gmemd = running->gmemd,
+		.caller = running->caller,
+		.batch = &running->batch,
+		.order = (unsigned)running->next};
+	struct json_object *answer;
+	enum serve_outcome outcome = serve(message, &request, &answer);
+
+	if (outcome == SERVE_ANSWERED)
+		add_answer(running, answer);
+	return outcome;
+}
+
+/* At least one; and all, where it may not wait. True where they have been served. */
+static bool serve_rest(struct running *running)
+{
+	do {
+		if (serve_next(running) == SERVE_DEFERRED)
+			return false;
+		if (running->next == json_length(running->messages))
+			return true;
+	} while (!scheduler_turn_is_over(running->gmemd->scheduler) || !may_wait(&running->batch));
+	pause_batch(running);
+	return false;
+}
+
+static void send_answers(struct running *running)
+{
+	struct fd_list no_fds = {.count = 0};
+
+	if (json_length(running->answers) > 0)
+		running->caller->send(running->caller, running->answers, &no_fds, NULL);
+	running_free(&running->batch);
+}
+
+/* The answer that was deferred comes in nobody's turn. */
 static void go_on(struct batch *batch, struct json_object *take_answer)
 {
 	struct running *running = (struct running *)batch;
-	struct fd_list no_fds = {.count = 0};
 
 	add_answer(running, take_answer);
-	if (!serve_rest(running))
-		return;
-	if (json_length(running->answers) > 0)
-		running->caller->send(running->caller, running->answers, &no_fds, NULL);
-	running_free(batch);
+	if (running->next < json_length(running->messages))
+		pause_batch(running);
+	else
+		send_answers(running);
+}
+
+static void resume(struct batch *batch)
+{
+	struct running *running = (struct running *)batch;
+	struct caller *caller = running->caller;
+
+	caller->paused = NULL;
+	if (serve_rest(running))
+		send_answers(running);
+	caller->held--;
+	if (caller->held == 0)
+		caller->go_on(caller);
 }
 
 static struct json_object *no_memory(void)
@@ -102,7 +157,7 @@ struct json_object *batch_serve(
 	if (!running)
 		return no_memory();
 	*running = (struct running){
-		.batch = {go_on, running_free},
+		.batch = {go_on, resume, may_wait, running_free},
 		.gmemd = gmemd,
 		.caller = caller,
 		.messages = json_ref(messages),

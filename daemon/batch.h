@@ -2,7 +2,8 @@
 /*
  * Batches: requests of one packet, answered by one packet.
  *
- * They are served in their order. Where an answer is deferred, the batch goes on when it is there.
+ * They are served in their order. Where an answer is deferred, the batch goes on when it is there;
+ * where its owner's turn is over, in the next one.
  */
 #pragma once
 

@@ -13,8 +13,10 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "daemon/file_reserve.h"
 #include "daemon/keeping_search.h"
 #include "daemon/log.h"
+#include "daemon/scheduler.h"
 #include "kernel/cleanup.h"
 
 #define FILES_SPARE 1024
@@ -48,6 +50,7 @@
 #define SETTLING_STEP_MS 10
 
 static const struct timeval tick_interval = {.tv_sec = 1};
+static const struct timeval lateness_step = {.tv_usec = STALLED_MS * 1000 / 4};
 static const struct timeval retry_pause = {.tv_usec = RETRY_MS * 1000};
 
 TAILQ_HEAD(acceptance_list, custody_acceptance);
@@ -58,7 +61,8 @@ struct custody {
 	struct keeper *keeper; /* NULL: there is none now */
 	struct custody_table table;
 	struct acceptance_list acceptances; /* those that are posted come first */
-	struct event *answered, *tick, *retry;
+	TAILQ_HEAD(, custody_waiter) waiters;
+	struct event *answered, *tick, *retry, *lateness;
 	struct keeper_report report; /* the last one's */
 	bool reported;
 	bool complete; /* all that was to be put when the keeper was found, is */
@@ -252,6 +256,47 @@ static int take_answers(struct custody *custody)
 	return r == -EAGAIN ? 0 : r;
 }
 
+/* Room */
+
+static int64_t silence(const struct custody *custody)
+{
+	if (!custody->keeper || keeper_unanswered(custody->keeper) == 0)
+		return 0;
+	return now_ms() - custody->heard;
+}
+
+enum custody_readiness custody_readiness(const struct custody *custody)
+{
+	if (!custody || !serves(custody) ||
+		(keeper_unanswered(custody->keeper) < UNANSWERED_MAX &&
+			TAILQ_EMPTY(&custody->table.urgent)))
+		return CUSTODY_READY;
+	return silence(custody) < STALLED_MS ? CUSTODY_BEHIND : CUSTODY_STALLED;
+}
+
+static void wake_waiters(struct custody *custody)
+{
+	struct custody_waiter *waiter;
+
+	while (custody_readiness(custody) != CUSTODY_BEHIND &&
+		(waiter = TAILQ_FIRST(&custody->waiters))) {
+		TAILQ_REMOVE(&custody->waiters, waiter, link);
+		waiter->ready(waiter);
+	}
+}
+
+/* No answer tells when it is stalled. */
+static void look_for_lateness(evutil_socket_t fd, short what, void *context)
+{
+	struct custody *custody = context;
+
+	(void)fd;
+	(void)what;
+	wake_waiters(custody);
+	if (!TAILQ_EMPTY(&custody->waiters))
+		event_add(custody->lateness, &lateness_step);
+}
+
 /* Keepers */
 
 static void disconnect(struct custody *custody)
@@ -310,22 +355,32 @@ static void lose(struct custody *custody, int r)
 static void answered(evutil_socket_t fd, short what, void *context)
 {
 	struct custody *custody = context;
+	bool accepting = !TAILQ_EMPTY(&custody->acceptances);
+	rlim_t usual;
 	int r;
 
 	(void)fd;
 	(void)what;
+	/* A connection may come with it, for which there was room when it was asked for. */
+	usual = accepting ? file_reserve_open() : 0;
 	r = take_answers(custody);
+	if (accepting)
+		file_reserve_close(usual);
 	if (r < 0)
 		lose(custody, r);
 	else
 		send_all(custody);
+	wake_waiters(custody);
 }
 
 static int watch_keeper(struct custody *custody)
 {
 	custody->answered = event_new(
 		custody->base, keeper_fd(custody->keeper), EV_READ | EV_PERSIST, answered, custody);
-	return custody->answered && event_add(custody->answered, NULL) == 0 ? 0 : -ENOMEM;
+	if (!custody->answered)
+		return -ENOMEM;
+	event_priority_set(custody->answered, SCHEDULER_FIRST);
+	return event_add(custody->answered, NULL) == 0 ? 0 : -ENOMEM;
 }
 
 static void found(void *context, struct keeper *take_keeper)
@@ -357,13 +412,6 @@ static void missed(void *context, int r)
 }
 
 /* Time */
-
-static int64_t silence(const struct custody *custody)
-{
-	if (!custody->keeper || keeper_unanswered(custody->keeper) == 0)
-		return 0;
-	return now_ms() - custody->heard;
-}
 
 static void say_stalled(struct custody *custody)
 {
@@ -416,7 +464,9 @@ static int set_up(struct custody *custody, const char *runtime_directory)
 
 	custody->tick = event_new(custody->base, -1, EV_PERSIST, tick, custody);
 	custody->retry = event_new(custody->base, -1, 0, retry, custody);
-	if (!custody->tick || !custody->retry || event_add(custody->tick, &tick_interval) < 0)
+	custody->lateness = event_new(custody->base, -1, 0, look_for_lateness, custody);
+	if (!custody->tick || !custody->retry || !custody->lateness ||
+		event_add(custody->tick, &tick_interval) < 0)
 		return -ENOMEM;
 	return keeper_search_new(custody->base, runtime_directory, &events, &custody->search);
 }
@@ -455,6 +505,7 @@ int custody_new(struct event_base *base, const char *runtime_directory, struct c
 	custody->files_max = files_on_their_way_max();
 	custody_table_init(&custody->table);
 	TAILQ_INIT(&custody->acceptances);
+	TAILQ_INIT(&custody->waiters);
 	r = set_up(custody, runtime_directory);
 	if (r == 0)
 		r = find_first(custody, runtime_directory);
@@ -476,17 +527,24 @@ struct custody *custody_free(struct custody *custody)
 		event_free(custody->tick);
 	if (custody->retry)
 		event_free(custody->retry);
+	if (custody->lateness)
+		event_free(custody->lateness);
 	free(custody);
 	return NULL;
 }
 
 /* Putting and dropping */
 
-bool custody_can_put(const struct custody *custody)
+void custody_wait(struct custody *custody, struct custody_waiter *waiter)
 {
-	return !custody || !serves(custody) ||
-	       (keeper_unanswered(custody->keeper) < UNANSWERED_MAX &&
-		       TAILQ_EMPTY(&custody->table.urgent));
+	TAILQ_INSERT_TAIL(&custody->waiters, waiter, link);
+	if (!event_pending(custody->lateness, EV_TIMEOUT, NULL))
+		event_add(custody->lateness, &lateness_step);
+}
+
+void custody_forget_waiter(struct custody *custody, struct custody_waiter *waiter)
+{
+	TAILQ_REMOVE(&custody->waiters, waiter, link);
 }
 
 static void put(struct custody *custody, const struct keeper_id *id, int fd, bool urgent)
@@ -635,7 +693,7 @@ static enum custody_state state_of(const struct custody *custody)
 {
 	if (!custody->keeper)
 		return CUSTODY_STATE_GONE;
-	if (silence(custody) >= STALLED_MS || !custody_can_put(custody))
+	if (silence(custody) >= STALLED_MS)
 		return CUSTODY_STATE_STALLED;
 	return custody->complete ? CUSTODY_STATE_HELD : CUSTODY_STATE_GONE;
 }

@@ -5,7 +5,7 @@
  * A file is put there before gmemd acknowledges what depends on it: it is sent, for what was sent
  * the keeper carries out, whatever becomes of gmemd. Nothing waits for its answers. A keeper that
  * does not answer is stalled: what was begun is still sent, up to what its queue takes, and
- * custody_can_put() says whether more may begin. Where the keeper dies, another one is found or
+ * custody_readiness() says whether more may begin. Where the keeper dies, another one is found or
  * started and everything put again, a part whenever there is room. Where none can be had, gmemd
  * says so in its log and serves on: then its VMs don't outlive it.
  */
@@ -43,8 +43,23 @@ struct custody *custody_free(struct custody *custody);
 
 /* custody may be NULL: then nothing is held. */
 
-/* Whether the keeper takes what a request would put. */
-bool custody_can_put(const struct custody *custody);
+enum custody_readiness {
+	CUSTODY_READY,  /* for what a request would put */
+	CUSTODY_BEHIND, /* its queue is full, and it has answered a moment ago */
+	CUSTODY_STALLED,
+};
+
+enum custody_readiness custody_readiness(const struct custody *custody);
+
+/* Of a keeper that is behind: ready is called, once, from the loop, when it isn't any more. */
+struct custody_waiter {
+	TAILQ_ENTRY(custody_waiter) link;
+	void (*ready)(struct custody_waiter *waiter);
+};
+
+void custody_wait(struct custody *custody, struct custody_waiter *waiter);
+void custody_forget_waiter(struct custody *custody, struct custody_waiter *waiter);
+
 /* The fds stay the caller's, and are to be dropped before they are closed. All of them are held, or
  * none. */
 void custody_put(

@@ -240,16 +240,17 @@ static void queue_again(struct custody_table *table, bool ledgers)
 	}
 }
 
-/* VMs' ledgers come last: where a VM's is, all else is. */
+/* VMs' ledgers come last: where a VM's is, all else is. What was to be dropped is so again: the next
+ * may be the same, whose connection has ended. */
 void custody_table_lost(struct custody_table *table)
 {
-	struct custody_entry *entry, *next;
+	struct custody_entry *entry;
 
-	RB_FOREACH_SAFE (entry, custody_tree, &table->entries, next) {
+	RB_FOREACH (entry, custody_tree, &table->entries) {
 		leave_stage(table, entry);
-		entry->there = false;
 		if (entry->dropped)
-			remove_entry(table, entry);
+			close_file(entry);
+		entry->there = entry->dropped;
 	}
 	queue_again(table, /* ledgers= */ false);
 	queue_again(table, /* ledgers= */ true);

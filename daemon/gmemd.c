@@ -8,13 +8,13 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "daemon/backend.h"
 #include "daemon/bulk.h"
 #include "daemon/capacity_host.h"
+#include "daemon/file_reserve.h"
 #include "daemon/in_flight.h"
 #include "daemon/log.h"
 #include "daemon/preallocating.h"
@@ -22,23 +22,10 @@
 #include "daemon/scheduler.h"
 #include "daemon/start_failure.h"
 #include "daemon/succession.h"
+#include "daemon/taking.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
-
-/* Its own, and some for who comes. */
-#define FILES_MIN 32
-
-/* All files that it may hold, for each VM and memory takes some. */
-static int raise_file_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return 0;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	return limit.rlim_max < FILES_MIN ? -EMFILE : 0;
-}
+#include "protocol/json.h"
 
 static int probe_kvm(struct gmemd *gmemd)
 {
@@ -62,6 +49,9 @@ static int probe_kvm(struct gmemd *gmemd)
 	}
 	if (!gmemd->host.gate)
 		log_warning("VMs can have no gate: the kernel lacks %s", gmemd->host.gate_missing);
+	if (process_attaching_is_off())
+		log_warning("no VM can have memory: kernel.yama.ptrace_scope is 3, so that no file "
+			    "of a VMM can be taken");
 	return 0;
 }
 
@@ -71,17 +61,6 @@ static int probe(struct gmemd *gmemd)
 		return probe_kvm(gmemd);
 	log_warning("the back end is the model: no VM can run on what it makes");
 	return probe_model(&gmemd->host);
-}
-
-static int find_memfd_device(struct gmemd *gmemd)
-{
-	cleanup_fd int memfd = memfd_create("gmemd", MFD_CLOEXEC);
-	struct stat status;
-
-	if (memfd < 0 || fstat(memfd, &status) < 0)
-		return -errno;
-	gmemd->memfd_device = status.st_dev;
-	return 0;
 }
 
 static int set_up_owners(struct gmemd *gmemd)
@@ -105,6 +84,8 @@ static int set_up(struct gmemd *gmemd)
 	r = set_up_owners(gmemd);
 	if (r == 0)
 		r = in_flight_new(&gmemd->in_flight);
+	if (r == 0)
+		r = takings_new(gmemd->base, &gmemd->config, /* program= */ NULL, &gmemd->takings);
 	if (r < 0)
 		return start_failed("the ledger of users", r);
 	registry_init(&gmemd->registry,
@@ -128,7 +109,7 @@ static int set_up(struct gmemd *gmemd)
 	return r < 0 ? start_failed("taking over from a predecessor", r) : 0;
 }
 
-int gmemd_init(struct gmemd *gmemd, const struct config *config)
+int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct config_faults *faults)
 {
 	struct timespec now;
 	int r;
@@ -137,18 +118,16 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	gmemd->started = (uint64_t)now.tv_sec;
 	gmemd->config = *config;
+	gmemd->faults = faults;
 	TAILQ_INIT(&gmemd->events);
 	TAILQ_INIT(&gmemd->preallocating);
-	TAILQ_INIT(&gmemd->stopped);
-	r = raise_file_limit();
+	TAILQ_INIT(&gmemd->preallocating_waits);
+	r = file_reserve_set_up();
 	if (r < 0)
 		return start_failed("having files of its own", r);
 	r = probe(gmemd);
 	if (r < 0)
 		return start_failed("looking at the host", r);
-	r = find_memfd_device(gmemd);
-	if (r < 0)
-		return start_failed("making a memfd", r);
 	errno = 0;
 	gmemd->base = event_base_new();
 	if (!gmemd->base || event_base_priority_init(gmemd->base, SCHEDULER_PRIORITIES) < 0)
@@ -170,8 +149,10 @@ void gmemd_clear(struct gmemd *gmemd)
 		watch_stop(vm);
 	registry_clear(&gmemd->registry);
 	capacity_clear(&gmemd->capacity);
+	json_unref(gmemd->description);
 	succession_clear(gmemd);
 	in_flight_free(gmemd->in_flight);
+	takings_free(gmemd->takings);
 	bulk_free(gmemd->bulk);
 	scheduler_free(gmemd->scheduler);
 	owner_unref(gmemd->self);

@@ -14,12 +14,15 @@
 
 struct in_flight;
 struct inheritance;
+struct json_object;
 struct listeners;
 struct peer_ledger;
 struct pressure_watch;
 struct scheduler;
+struct takings;
 
 TAILQ_HEAD(preallocating_list, preallocating);
+TAILQ_HEAD(preallocating_waits, preallocating_wait);
 
 /* What was taken over from a predecessor. */
 struct recovered {
@@ -32,16 +35,20 @@ struct recovered {
 
 struct gmemd {
 	struct config config;
+	/* Why it can't serve with its configuration; NULL: it can. Then it takes over and watches
+	 * what a predecessor has left, and refuses all requests. */
+	const struct config_faults *faults;
 	struct host_offer host;
 	struct event_base *base;
 	struct scheduler *scheduler;
 	struct bulk *bulk;
 	struct pressure_watch *pressure;
 	struct preallocating_list preallocating;
-	struct preallocating_list stopped; /* whose peers are to be told */
+	struct preallocating_waits preallocating_waits;
 	struct owners *owners;
 	struct owner *self;          /* of what nobody has asked for */
 	struct in_flight *in_flight; /* files, to all peers */
+	struct takings *takings;     /* of files of peers' processes */
 	struct capacity capacity;
 	struct registry registry;
 	uint64_t started; /* CLOCK_MONOTONIC, seconds */
@@ -50,16 +57,17 @@ struct gmemd {
 	struct inheritance *inheritance; /* while it takes over */
 	struct peer_ledger *peer_ledger; /* NULL: connections don't outlive gmemd */
 	struct listeners *listeners;
-	bool leaving; /* a successor is to find all as it is */
+	bool leaving;                    /* a successor is to find all as it is */
+	struct json_object *description; /* rpc.discover's answer; NULL: nobody has asked */
 	struct events events;
-	dev_t kvm_device;   /* /dev/kvm's, to know it again in a VMM */
-	dev_t memfd_device; /* of the kernel's own file system, which memfds are in */
+	dev_t kvm_device; /* /dev/kvm's, to know it again in a VMM */
 };
 
 /*
  * Probes the host and makes what all else needs. Says in the log why it can't. -ENOTSUP where the
  * kernel has no guest_memfd.
  */
-int gmemd_init(struct gmemd *gmemd, const struct config *config);
+int gmemd_init(
+	struct gmemd *gmemd, const struct config *config, const struct config_faults *faults);
 /* Its peers must be gone. VMs that run go on running. */
 void gmemd_clear(struct gmemd *gmemd);

@@ -19,10 +19,30 @@ int handle_ping(struct request *request)
 	return 0;
 }
 
+static struct json_object *description_text(void)
+{
+	struct json_object *document = openrpc_document(GMEMD_VERSION);
+	struct json_part part = {.bytes = NULL};
+	struct json_object *text = NULL;
+
+	part.bytes = json_print(document, &part.length);
+	if (part.bytes)
+		text = json_new_text(&part, 1);
+	json_unref(document);
+	return text;
+}
+
+/* It never changes, and is long: it is made once, and kept as text. */
 int handle_rpc_discover(struct request *request)
 {
+	struct gmemd *gmemd = request->gmemd;
+
+	if (!gmemd->description)
+		gmemd->description = description_text();
+	if (!gmemd->description)
+		return rpc_error_internal(&request->error, "no memory");
 	json_unref(request->result);
-	request->result = openrpc_document(GMEMD_VERSION);
+	request->result = json_ref(gmemd->description);
 	return 0;
 }
 

@@ -210,33 +210,52 @@ int handle_vm_open(struct request *request)
 	return r < 0 ? r : open_vm(request, type);
 }
 
-int handle_vm_gate(struct request *request)
+static int check_gate(struct request *request, const struct vm *vm)
 {
-	const struct vm_gate_parameters *parameters = &request->parameters.vm_gate;
-	struct vm *vm;
-	int r;
+	struct rpc_error *error = &request->error;
 
-	r = request_vm(request, parameters->vm, &vm);
-	if (r < 0)
-		return r;
 	if (vm->gate == VM_GATE_NONE)
-		return rpc_error_conflict(
-			&request->error, "gate", "The VM was opened to do without a gate");
+		return rpc_error_conflict(error, "gate", "The VM was opened to do without a gate");
 	if (vm->gate == VM_GATE_LOST)
-		return rpc_error_conflict(&request->error, "gate",
+		return rpc_error_conflict(error, "gate",
 			"The VM's gate has lost its listener, which another can't stand in for");
 	if (vm->listener >= 0)
 		return rpc_error_conflict(
-			&request->error, "listener", "The VM's listener was handed over already");
-	if (!gate_is_listener(parameters->listener))
-		return rpc_error_invalid_param(
-			&request->error, "listener", "the number of the gate's seccomp listener");
-	vm->listener = parameters->listener;
+			error, "listener", "The VM's listener was handed over already");
+	return 0;
+}
+
+/* 0 where the VM has it. */
+static int take_listener(struct request *request, struct vm *vm)
+{
+	const struct file_wish wish = {.param = "listener",
+		.number = request->parameters.vm_gate.listener,
+		.kind = TAKER_LISTENER,
+		.expected = "the number of the gate's seccomp listener"};
+	int r = request_take_file(request, vm->owner, &wish, &vm->listener);
+
+	if (r != 0)
+		return r;
 	if (watch_gate(vm) < 0) {
-		vm->listener = -1;
+		vm->listener = -1; /* stays the request's */
 		return rpc_error_internal(&request->error, "no memory");
 	}
-	request_take_fd(request, parameters->listener);
+	request_take_over(request, 0);
+	return 0;
+}
+
+int handle_vm_gate(struct request *request)
+{
+	struct vm *vm;
+	int r;
+
+	r = request_vm(request, request->parameters.vm_gate.vm, &vm);
+	if (r == 0)
+		r = check_gate(request, vm);
+	if (r == 0)
+		r = take_listener(request, vm);
+	if (r != 0)
+		return r;
 	custody_put_one(vm->registry->custody, CUSTODY_VM_GATE, vm->number, 0, vm->listener);
 	STEP("gate: listener put");
 	vm_ledger_note_vm(vm);

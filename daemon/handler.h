@@ -3,7 +3,8 @@
  * Handlers: what carries out each method.
  *
  * A handler is given checked parameters and adds the members of its result; or it fills in the
- * error and returns its code, and has then changed nothing.
+ * error and returns its code, and has then changed nothing. One that needs files of the caller's
+ * is called twice (request_files.h).
  */
 #pragma once
 
@@ -37,12 +38,18 @@ struct caller {
 	/* The same, but it is dropped where too many wait already. */
 	void (*notify)(struct caller *caller, struct json_object *message);
 	void (*go_on)(struct caller *caller); /* reading, when nothing is held any more */
+
+	/* Of a batch that goes on in the owner's next turn; NULL: there is none. */
+	struct batch *paused;
+	void (*wait_for_turn)(struct caller *caller);
 };
 
-/* What a request is one of; it is told of an answer that was deferred. */
+/* What a request is one of; it is told of an answer that was deferred, and of its turn. */
 struct batch {
 	void (*go_on)(struct batch *batch, struct json_object *take_answer);
-	void (*abandon)(struct batch *batch); /* the caller is gone */
+	void (*resume)(struct batch *batch);
+	bool (*may_wait)(struct batch *batch); /* whether one more may, of its owner */
+	void (*abandon)(struct batch *batch);  /* the caller is gone */
 };
 
 struct request {
@@ -50,14 +57,15 @@ struct request {
 	struct caller *caller;
 	struct json_object *id; /* NULL: a notification, or unknown */
 	bool notification;
-	struct batch *batch; /* that it is of; NULL: none */
-	unsigned order;      /* in the batch */
-	uint64_t number;     /* of all requests; 0: none is needed */
+	struct batch *batch;         /* that it is of; NULL: none */
+	unsigned order;              /* in the batch */
+	uint64_t number;             /* of all requests; 0: none is needed */
+	struct json_object *message; /* borrowed */
 	union method_parameters parameters;
-	struct request_files files; /* that the parameters name */
-	struct json_object *result; /* an object */
-	struct fd_list answer_fds;  /* go with the answer, then are closed */
-	enum owed_files owed_files; /* where a successor has them from */
+	struct request_files *files; /* that the parameters name, once they were taken */
+	struct json_object *result;  /* an object */
+	struct fd_list answer_fds;   /* go with the answer, then are closed */
+	enum owed_files owed_files;  /* where a successor has them from */
 	uint64_t owed_object;
 	struct rpc_error error;
 };
@@ -121,8 +129,6 @@ void request_answer_fd(
 /* Whether a predecessor may have closed it for this very request: then it is no error that it is
  * gone. error: the request's. */
 bool request_was_done(const struct request *request);
-/* Takes over one of the files that the request names. */
-int request_take_fd(struct request *request, int fd);
 
 /*
  * Adds the member of that name, "call" for one: what the VMM must trigger, or null where the call

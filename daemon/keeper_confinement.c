@@ -6,13 +6,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <seccomp.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/call_filter.h"
 #include "daemon/capabilities.h"
 #include "kernel/cleanup.h"
 
@@ -20,12 +20,6 @@
 #define FILES_MAX (1u << 20)
 
 #define OOM_SCORE_MIN (-1000)
-
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZED 1
-#else
-#define SANITIZED 0
-#endif
 
 size_t confinement_raise_files(void)
 {
@@ -95,37 +89,10 @@ static const int allowed_calls[] = {
 	SCMP_SYS(write),
 };
 
-static int allow(scmp_filter_ctx filter)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < sizeof allowed_calls / sizeof *allowed_calls; i++) {
-		/* A negative number is a call that this architecture doesn't have. */
-		if (allowed_calls[i] >= 0)
-			r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed_calls[i], 0);
-	}
-	if (r == 0)
-		r = seccomp_rule_add(
-			filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
-	if (r == 0)
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-			SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-	return r;
-}
-
-static int filter_calls(void)
-{
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-	int r;
-
-	if (!filter)
-		return -ENOMEM;
-	r = allow(filter);
-	if (r == 0)
-		r = seccomp_load(filter);
-	seccomp_release(filter);
-	return r;
-}
+static const struct call_condition conditions[] = {
+	{SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_UNIX)},
+	CALL_MMAP_NOT_EXECUTABLE,
+};
 
 int confinement_enter(void)
 {
@@ -133,5 +100,6 @@ int confinement_enter(void)
 
 	if (r < 0)
 		return r;
-	return SANITIZED ? 0 : filter_calls();
+	return call_filter_enter(allowed_calls, sizeof allowed_calls / sizeof *allowed_calls,
+		conditions, sizeof conditions / sizeof *conditions);
 }

@@ -150,10 +150,14 @@ static bool waits(int fd)
 int holding_accept(struct holding *holding, const struct keeper_id *listener,
 	const struct keeper_id *connection, int *ret_fd)
 {
-	const struct held *held = find(holding, listener);
+	const struct held *held = find(holding, listener), *again = find(holding, connection);
 	cleanup_fd int fd = -1;
 	int accepted, r;
 
+	if (again) {
+		*ret_fd = again->fd;
+		return 0;
+	}
 	if (!held)
 		return -ENOENT;
 	if (holding->count >= holding->limit)

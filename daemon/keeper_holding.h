@@ -35,8 +35,9 @@ void holding_clear(struct holding *holding);
  * keeper_flag. -EMFILE past the limit, -ENOMEM. */
 int holding_put(struct holding *holding, const struct keeper_id *ids, int *fds, unsigned count,
 	unsigned flags);
-/* Accepts a connection at a listening socket that it holds, and holds it as an id. *ret_fd stays
- * the holding's. -EAGAIN where none waits, -ENOENT where it holds no such socket, -EMFILE. */
+/* Accepts a connection at a listening socket that it holds, and holds it as an id, unless it holds
+ * one as that already. *ret_fd stays the holding's. -EAGAIN where none waits, -ENOENT where it
+ * holds no such socket, -EMFILE. */
 int holding_accept(struct holding *holding, const struct keeper_id *listener,
 	const struct keeper_id *connection, int *ret_fd);
 void holding_drop(struct holding *holding, const struct keeper_id *id);

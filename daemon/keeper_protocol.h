@@ -34,7 +34,9 @@ enum keeper_operation {
 	/* Of two ids, the first of a listening socket that it holds: accepts a connection, holds it
 	 * as the second, and answers with that and a fd for it. -EAGAIN where none waits, -ENOENT
 	 * where it doesn't hold the socket, -EMFILE where it can hold no more. So there is no
-	 * moment at which a connection is its asker's alone. */
+	 * moment at which a connection is its asker's alone. One that it holds as the second
+	 * already is the answer again: with -ETOOMANYREFS, where too many files are on their way,
+	 * it holds one that could not be sent. */
 	KEEPER_ACCEPT,
 };
 

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "daemon/file_reserve.h"
 #include "daemon/log.h"
 #include "kernel/cleanup.h"
 
@@ -227,14 +228,11 @@ static bool is_starting(struct keeper_search *search)
 	return false;
 }
 
-static void look(evutil_socket_t fd, short what, void *context)
+static void look_for_keeper(struct keeper_search *search)
 {
-	struct keeper_search *search = context;
 	struct keeper *keeper;
 	int r;
 
-	(void)fd;
-	(void)what;
 	if (is_starting(search))
 		return;
 	r = keeper_reach(search->runtime_directory, &keeper);
@@ -251,6 +249,16 @@ static void look(evutil_socket_t fd, short what, void *context)
 		r = start_another(search);
 	if (r < 0)
 		miss(search, r);
+}
+
+static void look(evutil_socket_t fd, short what, void *context)
+{
+	rlim_t usual = file_reserve_open();
+
+	(void)fd;
+	(void)what;
+	look_for_keeper(context);
+	file_reserve_close(usual);
 }
 
 int keeper_search_new(struct event_base *base, const char *runtime_directory,

@@ -6,6 +6,8 @@
 
 #include <stddef.h>
 
+#include "daemon/peer_record.h"
+
 static const struct {
 	const char *name, *scope;
 	size_t setting; /* where it is in the configuration, unless */
@@ -27,7 +29,16 @@ static const struct {
 		offsetof(struct config, preallocations_per_vm)},
 	[LIMIT_PREALLOCATIONS_ON_HOST] = {"preallocations-on-host", "host",
 		offsetof(struct config, preallocations_on_host)},
-	[LIMIT_TAKERS_PER_OWNER] = {"takers-per-owner", "user", .fixed = 4},
+	[LIMIT_TAKERS_PER_OWNER] = {"takers-per-owner", "user",
+		offsetof(struct config, takers_per_owner)},
+	[LIMIT_TAKERS_PER_USER] = {"takers-per-user", "user",
+		offsetof(struct config, takers_per_user)},
+	[LIMIT_TAKERS_ON_HOST] = {"takers-on-host", "host",
+		offsetof(struct config, takers_on_host)},
+	[LIMIT_BATCHES_PER_USER] = {"batches-per-user", "user",
+		offsetof(struct config, batches_per_user)},
+	/* The rest is for the peers themselves. */
+	[LIMIT_PEER_RECORDS] = {"peer-records", "host", .fixed = PEER_RECORDS_MAX / 4 * 3},
 };
 
 uint64_t limit_value(const struct config *config, enum limit limit)

@@ -19,6 +19,7 @@
 #include "daemon/inheritance.h"
 #include "daemon/log.h"
 #include "daemon/peer_ledger.h"
+#include "daemon/rival.h"
 #include "daemon/succession.h"
 #include "kernel/cleanup.h"
 
@@ -32,6 +33,7 @@ struct listener {
 	bool made;      /* by us or a predecessor, so that we remove it */
 	uint64_t inode; /* of the path, where it was made */
 	struct sockaddr_un address;
+	char rival[RIVAL_TEXT_SIZE]; /* who has the path */
 	struct acceptor *acceptor;
 	struct listeners *listeners;
 };
@@ -49,8 +51,9 @@ static uint64_t number_of(const struct listener *listener)
 
 /* A socket that nobody answers at is what a killed gmemd has left. Connecting to what is no socket
  * is refused, too; that is somebody's file. */
-static int remove_stale(const struct sockaddr_un *address)
+static int remove_stale(struct listener *listener)
 {
+	const struct sockaddr_un *address = &listener->address;
 	cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct stat status;
 
@@ -58,8 +61,14 @@ static int remove_stale(const struct sockaddr_un *address)
 		return -errno;
 	if (lstat(address->sun_path, &status) == 0 && !S_ISSOCK(status.st_mode))
 		return -ENOTSOCK;
-	if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 || errno == EAGAIN)
+	if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0) {
+		rival_describe(fd, listener->rival);
 		return -EADDRINUSE;
+	}
+	if (errno == EAGAIN) {
+		strcpy(listener->rival, "more connections wait there than are accepted");
+		return -EADDRINUSE;
+	}
 	if (errno != ECONNREFUSED && errno != ENOENT)
 		return -errno;
 	if (unlink(address->sun_path) < 0 && errno != ENOENT)
@@ -72,7 +81,7 @@ static int listener_bind(struct listener *listener, mode_t mode)
 	const struct sockaddr *address = (const struct sockaddr *)&listener->address;
 	int r;
 
-	r = remove_stale(&listener->address);
+	r = remove_stale(listener);
 	if (r < 0)
 		return r;
 	listener->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -92,17 +101,19 @@ static void put(const struct listener *listener)
 		listener->inode, listener->fd);
 }
 
-/* Whether the path leads to that very socket: another could be there by now. */
+/* Whether the path leads to that very socket: another could be there by now. The inode tells, which
+ * is the socket's as long as it is held; the directory may have been spelled otherwise then. */
 static bool leads_to(const struct listener *listener, int fd, uint64_t inode)
 {
-	const char *path = listener->address.sun_path;
 	struct stat status;
 
-	return sd_is_socket_unix(fd, SOCK_SEQPACKET, /* listening= */ 1, path, 0) > 0 &&
-	       lstat(path, &status) == 0 && S_ISSOCK(status.st_mode) && status.st_ino == inode;
+	return sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, /* listening= */ 1) > 0 &&
+	       lstat(listener->address.sun_path, &status) == 0 && S_ISSOCK(status.st_mode) &&
+	       status.st_ino == inode;
 }
 
-/* The one that a predecessor has left. Others are of no use. */
+/* The one that a predecessor has left. Others are of no use. By listening again, connections are
+ * told of this process. */
 static bool listener_inherit(struct listener *listener, mode_t mode)
 {
 	struct gmemd *gmemd = listener->listeners->gmemd;
@@ -117,7 +128,7 @@ static bool listener_inherit(struct listener *listener, mode_t mode)
 			continue;
 		fd = inheritance_take(gmemd->inheritance, id->kind, id->owner, id->member);
 		if (leads_to(listener, fd, id->member) &&
-			chmod(listener->address.sun_path, mode) == 0) {
+			chmod(listener->address.sun_path, mode) == 0 && listen(fd, BACKLOG) == 0) {
 			listener->inode = id->member;
 			listener->fd = fd;
 			listener->made = true;
@@ -159,7 +170,7 @@ static int listener_make(struct listener *listener)
 	r = listener_inherit(listener, mode) ? 0 : listener_new(listener, mode);
 	if (r < 0)
 		log_error("%s: %s", listener->address.sun_path,
-			r == -EADDRINUSE ? "another gmemd serves there" : strerror(-r));
+			r == -EADDRINUSE ? listener->rival : strerror(-r));
 	return r;
 }
 

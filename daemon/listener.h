@@ -12,7 +12,7 @@
  * Listens on gmemd.sock and admin.sock. Those that the service manager has passed
  * (sd_listen_fds(3)) are used by their names, then those that a predecessor has left, with its
  * connections; the others are made. Says what is wrong in the log.
- * -EADDRINUSE where another gmemd serves there.
+ * -EADDRINUSE where somebody else listens there.
  */
 int listeners_new(struct gmemd *gmemd, struct listeners **ret);
 /* Or are about to. */

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "daemon/gmemd.h"
+#include "daemon/page_file.h"
 #include "protocol/json.h"
 
 /* Events that wait for a slow peer, at most; what comes then is dropped and shows as a gap in its
@@ -30,12 +31,14 @@ struct outgoing {
 	char bytes[];
 };
 
+/* While it has waited, all others may have closed a memory's file that goes with it. */
 static void outgoing_free(struct outbox *outbox, struct outgoing *outgoing)
 {
 	TAILQ_REMOVE(&outbox->waiting, outgoing, link);
 	outbox->n_waiting--;
 	turn_forget_later(outbox->turn, &outgoing->later);
-	fd_list_close(&outgoing->fds);
+	for (size_t i = 0; i < outgoing->fds.count; i++)
+		page_file_dispose(outbox->gmemd->bulk, outbox->owner, outgoing->fds.fds[i]);
 	free(outgoing);
 }
 
@@ -193,13 +196,19 @@ static int send_waiting(struct outbox *outbox)
 	return 0;
 }
 
-static void try_again(evutil_socket_t fd, short what, void *context)
+static void has_room(evutil_socket_t fd, short what, void *context)
 {
 	struct outbox *outbox = context;
-	int r = send_waiting(outbox);
 
 	(void)fd;
 	(void)what;
+	outbox->ready(outbox);
+}
+
+void outbox_go_on(struct outbox *outbox)
+{
+	int r = send_waiting(outbox);
+
 	if (is_passing(r)) {
 		wait_to_send(outbox, r);
 	} else if (r < 0) {
@@ -223,8 +232,8 @@ int outbox_init(struct outbox *outbox, int fd)
 	struct event_base *base = outbox->gmemd->base;
 
 	outbox->fd = fd;
-	outbox->writable = event_new(base, fd, EV_WRITE | EV_PERSIST | EV_ET, try_again, outbox);
-	outbox->rested = event_new(base, -1, 0, try_again, outbox);
+	outbox->writable = event_new(base, fd, EV_WRITE | EV_PERSIST | EV_ET, has_room, outbox);
+	outbox->rested = event_new(base, -1, 0, has_room, outbox);
 	return outbox->writable && outbox->rested ? 0 : -ENOMEM;
 }
 

@@ -24,6 +24,7 @@ struct outbox {
 	struct turn *turn;
 	int fd; /* the connection; not owned */
 	uid_t uid;
+	struct owner *owner; /* whose the connection is; not owned */
 	struct outgoing_list waiting;
 	unsigned n_waiting;
 	struct event *writable, *rested;
@@ -34,11 +35,15 @@ struct outbox {
 	void (*drained)(struct outbox *outbox);
 	/* The peer can't be sent to. The outbox may be cleared. */
 	void (*failed)(struct outbox *outbox);
+	/* There may be room for what waits: have outbox_go_on() called. */
+	void (*ready)(struct outbox *outbox);
 };
 
 /* Sets up what the caller has not: gmemd, turn, uid and the calls are set before. fd stays the
  * caller's. -ENOMEM; it is to be cleared then, too. */
 int outbox_init(struct outbox *outbox, int fd);
+/* Sends what waits, as far as that goes. */
+void outbox_go_on(struct outbox *outbox);
 /* Forgets what waits. */
 void outbox_clear(struct outbox *outbox);
 

@@ -5,6 +5,7 @@
 #include "daemon/outliving.h"
 
 #include "daemon/custody.h"
+#include "daemon/postponement.h"
 
 /* A keeper that goes on has soon caught up. */
 #define RETRY_MS 250
@@ -34,8 +35,13 @@ static bool puts_anything(const struct request *request, enum method_number meth
 
 int outliving_check(struct request *request, enum method_number method)
 {
-	if (request->notification || custody_can_put(request->gmemd->custody) ||
-		!puts_anything(request, method))
+	enum custody_readiness readiness = custody_readiness(request->gmemd->custody);
+
+	if (readiness == CUSTODY_READY || !puts_anything(request, method))
+		return 0;
+	if (readiness == CUSTODY_BEHIND)
+		return REQUEST_POSTPONED;
+	if (request->notification)
 		return 0;
 	return rpc_error_busy(&request->error,
 		"gmemd-keeper does not answer, which is to hold what must outlive gmemd", RETRY_MS);

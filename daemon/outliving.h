@@ -7,7 +7,8 @@
 #include "daemon/handler.h"
 
 /*
- * Before anything is changed. Refuses as busy what would have to be put while the keeper is stalled
- * and its queue is full. A notification is not refused: its sender would not learn of it.
+ * Before anything is changed. Where the keeper's queue is full, what would have to be put is
+ * postponed, REQUEST_POSTPONED, until the keeper has caught up; where it is stalled, it is refused
+ * as busy. A notification is not refused: its sender would not learn of it.
  */
 int outliving_check(struct request *request, enum method_number method);

@@ -36,14 +36,24 @@ struct owner_name {
 	uint64_t vm;                         /* its number; 0: of no VM */
 };
 
-enum owner_resource { OWNER_PEERS, OWNER_VMS, OWNER_MEMORIES, OWNER_TAKERS, OWNER_RESOURCES };
+enum owner_resource {
+	OWNER_PEERS,
+	OWNER_VMS,
+	OWNER_MEMORIES,
+	OWNER_TAKERS,
+	OWNER_TAKERS_OF_USER, /* the same, within the user's limit */
+	OWNER_BATCHES,        /* that are not finished in the turn that they were begun in */
+	OWNER_RECORDS,        /* of the ledger of peers, for what is owed */
+	OWNER_RESOURCES
+};
 
 /* Where turns are taken. */
 enum owner_tree {
-	OWNER_ENDS,       /* in the loop: releasing VMs whose process has ended */
-	OWNER_REQUESTS,   /* in the loop: all else */
-	OWNER_DEAD_PAGES, /* in the page worker: the pages of such VMs */
-	OWNER_PAGES,      /* in the page worker: all else */
+	OWNER_ENDS,        /* in the loop: releasing VMs whose process has ended */
+	OWNER_REQUESTS,    /* in the loop: all else */
+	OWNER_DEAD_PAGES,  /* in the page worker: the pages of such VMs */
+	OWNER_PAGES,       /* in the page worker: all else */
+	OWNER_TAKERS_ROOM, /* who waits for a taker to go before there is room for another */
 	OWNER_TREES
 };
 
@@ -76,14 +86,18 @@ struct share_node *owner_node(struct owner *owner, enum owner_tree tree);
 
 /*
  * Charges one, which is a reference until it is given back. -EDQUOT where owner_limit() is reached.
- * A unit has at most half of what the others of its user have left, so that no number of hostile
- * ones leaves a user's next unit nothing.
+ * A unit has at most half of what the others of its user have left, and a user of what the others
+ * have left of the host's, so that no number of hostile ones leaves the next nothing.
  */
 int owner_charge(struct owner *owner, enum owner_resource resource);
+/* The same of several, all or none. */
+int owner_charge_many(struct owner *owner, enum owner_resource resource, uint64_t count);
 /* Has another be charged for it, whatever the limits. */
 struct owner *owner_hand_over(struct owner *owner, enum owner_resource resource, struct owner *to);
 /* Takes NULL, returns NULL. */
 struct owner *owner_give_back(struct owner *owner, enum owner_resource resource);
+struct owner *owner_give_back_many(
+	struct owner *owner, enum owner_resource resource, uint64_t count);
 /* How many the owner alone is charged. */
 uint64_t owner_holds(const struct owner *owner, enum owner_resource resource);
 enum limit owner_limit(enum owner_resource resource);

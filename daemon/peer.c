@@ -6,11 +6,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/custody.h"
 #include "daemon/deferral.h"
 #include "daemon/dispatch.h"
+#include "daemon/file_reserve.h"
 #include "daemon/outbox.h"
+#include "daemon/scheduler.h"
 #include "daemon/step.h"
 #include "daemon/unit.h"
 #include "kernel/cleanup.h"
@@ -28,10 +31,17 @@ struct peer {
 	bool subscribed;
 	bool ended; /* has sent its last, and has files to receive */
 	struct event *readable;
+	bool watched; /* the event is added: it is told when a packet comes */
 	struct outbox outbox;
+
+	struct work work; /* sending what waits, going on with a batch, or reading it */
+	bool can_send;
+	bool backlogged;   /* it has sent more than was read: its connection need not be polled */
+	uint64_t vms_seen; /* how many there had been when its owner was found */
 };
 
 #define PEER_OF_CALLER(member) ((struct peer *)((char *)(member)-offsetof(struct peer, caller)))
+#define PEER_OF_WORK(member)   ((struct peer *)((char *)(member)-offsetof(struct peer, work)))
 #define PEER_OF_OUTBOX(member) ((struct peer *)((char *)(member)-offsetof(struct peer, outbox)))
 
 /* What of it would outlive gmemd goes with it. */
@@ -49,6 +59,7 @@ static void forget(struct peer *peer)
 static void peer_free(struct peer *peer)
 {
 	TAILQ_REMOVE(peer->list, peer, link);
+	scheduler_forget(&peer->work);
 	deferrals_abandon(&peer->caller);
 	if (peer->subscribed)
 		events_unsubscribe(&peer->gmemd->events, &peer->subscriber);
@@ -82,6 +93,68 @@ static void note(struct peer *peer)
 	peer_ledger_note(peer->gmemd->peer_ledger, entry);
 }
 
+/* Whose it is */
+
+/* In a process that has a VM, the VM's; else by what was noted of it, or by where the process is.
+ */
+static int find_owner(struct peer *peer, struct owner **ret)
+{
+	const struct process *process = &peer->caller.process;
+	const struct vm *vm = registry_vm_of_process(&peer->gmemd->registry, process);
+	struct owner_name name = {.uid = process->uid};
+
+	if (peer->entry.access == ACCESS_OPERATOR)
+		name.kind = OWNER_IS_OPERATOR;
+	else if (vm)
+		name = owner_name(vm->owner);
+	else if (peer->entry.owned)
+		owner_write_unit(name.unit, peer->entry.unit);
+	else
+		unit_of_process(process, name.unit);
+	return owner_get(peer->gmemd->owners, &name, ret);
+}
+
+static void set_owner(struct peer *peer, struct owner *owner)
+{
+	peer->caller.owner = peer->work.owner = peer->outbox.owner = owner;
+	peer->caller.turn.owner = owner;
+	peer->vms_seen = peer->gmemd->registry.n_made;
+	peer->entry.owned = true;
+	memcpy(peer->entry.unit, owner_name(owner).unit, sizeof peer->entry.unit);
+}
+
+static int charge_owner(struct peer *peer)
+{
+	struct owner *owner;
+	int r = find_owner(peer, &owner);
+
+	if (r < 0)
+		return r;
+	r = owner_charge(owner, OWNER_PEERS);
+	if (r == 0)
+		set_owner(peer, owner);
+	owner_unref(owner); /* the charge has it */
+	return r;
+}
+
+/* Its process may have opened its VM, by another connection too. */
+static void follow_vm(struct peer *peer)
+{
+	struct registry *registry = &peer->gmemd->registry;
+	const struct vm *vm;
+
+	if (peer->vms_seen == registry->n_made)
+		return;
+	peer->vms_seen = registry->n_made;
+	vm = peer->entry.access == ACCESS_OPERATOR
+		     ? NULL
+		     : registry_vm_of_process(registry, &peer->caller.process);
+	if (vm && vm->owner != peer->caller.owner)
+		set_owner(peer, owner_hand_over(peer->caller.owner, OWNER_PEERS, vm->owner));
+}
+
+/* Reading */
+
 static int serve_packet(struct peer *peer, const struct packet_bytes *packet)
 {
 	struct turn *turn = &peer->caller.turn;
@@ -100,12 +173,32 @@ static int serve_packet(struct peer *peer, const struct packet_bytes *packet)
 	return r;
 }
 
+/* Mostly it is as it is to be: each of libevent's calls takes longer than to look. */
+static void watch(struct peer *peer, bool watched)
+{
+	if (peer->watched == watched)
+		return;
+	peer->watched = watched;
+	if (watched)
+		event_add(peer->readable, NULL);
+	else
+		event_del(peer->readable);
+}
+
+/* A predecessor's packet is in no queue that could be polled. */
 static void read_on(struct peer *peer)
 {
-	event_add(peer->readable, NULL);
-	/* It is in no queue that could be polled. */
-	if (turn_has_packet(&peer->caller.turn))
-		event_active(peer->readable, EV_READ, 0);
+	if (peer->backlogged || turn_has_packet(&peer->caller.turn))
+		scheduler_ready(peer->gmemd->scheduler, &peer->work);
+	else
+		watch(peer, true);
+}
+
+static void stop_reading(struct peer *peer)
+{
+	watch(peer, false);
+	if (!peer->can_send && !peer->caller.paused)
+		scheduler_forget(&peer->work);
 }
 
 /* It is read while it has been sent all that there was, and no answer is awaited. */
@@ -117,7 +210,7 @@ static void go_on(struct caller *caller)
 	if (caller->held == 0 && sent)
 		turn_end(&caller->turn);
 	if (caller->held > 0 || !sent || peer->ended)
-		event_del(peer->readable);
+		stop_reading(peer);
 	else
 		read_on(peer);
 }
@@ -147,15 +240,13 @@ static void end(struct peer *peer)
 		peer_free(peer);
 }
 
-static void readable(evutil_socket_t fd, short what, void *context)
+static void read_packet(struct peer *peer)
 {
-	struct peer *peer = context;
 	struct packet_bytes packet;
-	int r;
+	int r = turn_begin(&peer->caller.turn, &packet);
 
-	(void)fd;
-	(void)what;
-	r = turn_begin(&peer->caller.turn, &packet);
+	if (r == -EAGAIN)
+		peer->backlogged = false;
 	if (r == 0)
 		r = serve_packet(peer, &packet);
 	if (r < 0 && r != -EAGAIN)
@@ -164,9 +255,69 @@ static void readable(evutil_socket_t fd, short what, void *context)
 		go_on(&peer->caller);
 }
 
-static void stop_reading(struct outbox *outbox)
+/* It may be freed. */
+static void serve_next(struct peer *peer)
 {
-	event_del(PEER_OF_OUTBOX(outbox)->readable);
+	struct batch *paused = peer->caller.paused;
+
+	if (peer->can_send) {
+		peer->can_send = false;
+		if (paused)
+			scheduler_go_on(peer->gmemd->scheduler, &peer->work);
+		outbox_go_on(&peer->outbox);
+	} else if (paused) {
+		paused->resume(paused);
+	} else {
+		read_packet(peer);
+	}
+}
+
+/* In a turn of its owner's. */
+static void serve_peer(struct work *work)
+{
+	struct peer *peer = PEER_OF_WORK(work);
+	bool of_operator = peer->entry.access == ACCESS_OPERATOR;
+	rlim_t usual = of_operator ? file_reserve_open() : 0;
+
+	serve_next(peer);
+	if (of_operator)
+		file_reserve_close(usual);
+}
+
+static void wait_for_turn(struct caller *caller)
+{
+	struct peer *peer = PEER_OF_CALLER(caller);
+
+	scheduler_go_on(peer->gmemd->scheduler, &peer->work);
+}
+
+/* Where it is found readable again before its turn has come, there is no use in looking on. */
+static void readable(evutil_socket_t fd, short what, void *context)
+{
+	struct peer *peer = context;
+
+	(void)fd;
+	(void)what;
+	if (scheduler_has(&peer->work)) {
+		peer->backlogged = true;
+		watch(peer, false);
+		return;
+	}
+	follow_vm(peer);
+	scheduler_ready(peer->gmemd->scheduler, &peer->work);
+}
+
+static void wait_to_send(struct outbox *outbox)
+{
+	stop_reading(PEER_OF_OUTBOX(outbox));
+}
+
+static void can_send(struct outbox *outbox)
+{
+	struct peer *peer = PEER_OF_OUTBOX(outbox);
+
+	peer->can_send = true;
+	scheduler_ready(peer->gmemd->scheduler, &peer->work);
 }
 
 static void all_sent(struct outbox *outbox)
@@ -215,41 +366,11 @@ static void set_up_caller(struct peer *peer)
 	caller->send = send_later_answer;
 	caller->notify = notify;
 	caller->go_on = go_on;
-	turn_init(&caller->turn, peer->gmemd, &peer->entry, peer->fd);
+	caller->wait_for_turn = wait_for_turn;
+	turn_init(&caller->turn, peer->gmemd, &peer->entry, caller->owner, peer->fd);
 	peer->subscriber.is_operator = caller->access == ACCESS_OPERATOR;
 	peer->subscriber.sees = sees;
 	peer->subscriber.deliver = deliver;
-}
-
-static int find_owner(struct peer *peer, struct owner **ret)
-{
-	const struct process *process = &peer->caller.process;
-	const struct vm *vm = registry_vm_of_process(&peer->gmemd->registry, process);
-	struct owner_name name = {.uid = process->uid};
-
-	if (peer->entry.access == ACCESS_OPERATOR) {
-		name.kind = OWNER_IS_OPERATOR;
-	} else if (vm) {
-		*ret = owner_ref(vm->owner);
-		return 0;
-	} else {
-		unit_of_process(process, name.unit);
-	}
-	return owner_get(peer->gmemd->owners, &name, ret);
-}
-
-static int charge_owner(struct peer *peer)
-{
-	struct owner *owner;
-	int r = find_owner(peer, &owner);
-
-	if (r < 0)
-		return r;
-	r = owner_charge(owner, OWNER_PEERS);
-	if (r == 0)
-		peer->caller.owner = owner;
-	owner_unref(owner); /* the charge has it */
-	return r;
 }
 
 static int peer_set_up(struct peer *peer)
@@ -264,11 +385,14 @@ static int peer_set_up(struct peer *peer)
 	if (r < 0)
 		return r;
 	set_up_caller(peer);
+	if (peer->gmemd->peer_ledger)
+		peer_ledger_note(peer->gmemd->peer_ledger, &peer->entry);
 	peer->readable = event_new(base, peer->fd, EV_READ | EV_PERSIST, readable, peer);
 	peer->outbox.uid = peer->caller.process.uid;
 	if (outbox_init(&peer->outbox, peer->fd) < 0 || !peer->readable ||
 		event_add(peer->readable, NULL) < 0)
 		return -ENOMEM;
+	peer->watched = true;
 	return 0;
 }
 
@@ -277,7 +401,8 @@ static void set_up_outbox(struct peer *peer)
 {
 	peer->outbox = (struct outbox){.gmemd = peer->gmemd,
 		.turn = &peer->caller.turn,
-		.blocked = stop_reading,
+		.blocked = wait_to_send,
+		.ready = can_send,
 		.drained = all_sent,
 		.failed = can_not_send};
 	TAILQ_INIT(&peer->outbox.waiting);
@@ -299,6 +424,7 @@ static int peer_make(struct gmemd *gmemd, struct peer_list *list, const struct p
 	peer->entry = *entry;
 	peer->fd = consume_fd;
 	peer->caller.process.pidfd = -1;
+	peer->work.run = serve_peer;
 	STAILQ_INIT(&peer->caller.turn.inherited);
 	STAILQ_INIT(&peer->caller.turn.inherited_later);
 	set_up_outbox(peer);

@@ -100,26 +100,39 @@ static int inherit(struct peer_ledger *ledger)
 	return r;
 }
 
+/* What an older gmemd did not write is zero. */
+static bool read_peer(const struct peer_ledger *ledger, uint32_t index, struct peer_record *ret)
+{
+	size_t least = offsetof(struct peer_record, owned), length;
+	const void *bytes = record_at(ledger->ledger, index, RECORD_PEER, least);
+
+	if (!bytes || ledger_get(ledger->ledger, index, &bytes, &length) < 0)
+		return false;
+	memset(ret, 0, sizeof *ret);
+	memcpy(ret, bytes, length < sizeof *ret ? length : sizeof *ret);
+	return true;
+}
+
 bool peer_ledger_next_peer(
 	const struct peer_ledger *ledger, uint32_t *position, struct peer_entry *ret)
 {
-	const struct peer_record *record = NULL;
+	struct peer_record record;
 	uint32_t index;
 
 	for (index = *position; index < ledger_end(ledger->ledger); index++) {
-		record = record_at(ledger->ledger, index, RECORD_PEER, sizeof *record);
-		if (record && peer_record_fits(record))
+		if (read_peer(ledger, index, &record) && peer_record_fits(&record))
 			break;
-		record = NULL;
 	}
 	*position = index + 1;
-	if (!record)
+	if (index >= ledger_end(ledger->ledger))
 		return false;
-	*ret = (struct peer_entry){.number = record->number,
-		.access = record->access,
-		.subscribed = record->subscribed,
-		.sequence = record->sequence,
-		.record = index};
+	*ret = (struct peer_entry){.number = record.number,
+		.access = record.access,
+		.subscribed = record.subscribed,
+		.sequence = record.sequence,
+		.record = index,
+		.owned = record.owned};
+	memcpy(ret->unit, record.unit, sizeof ret->unit - 1);
 	return true;
 }
 
@@ -291,12 +304,14 @@ uint64_t peer_ledger_next_number(struct peer_ledger *ledger)
 
 void peer_ledger_note(struct peer_ledger *ledger, struct peer_entry *entry)
 {
-	const struct peer_record record = {.kind = RECORD_PEER,
+	struct peer_record record = {.kind = RECORD_PEER,
 		.access = entry->access,
 		.subscribed = entry->subscribed,
 		.number = entry->number,
-		.sequence = entry->sequence};
+		.sequence = entry->sequence,
+		.owned = entry->owned};
 
+	memcpy(record.unit, entry->unit, sizeof record.unit);
 	put(ledger, &entry->record, &record, sizeof record);
 	ledger_commit(ledger->ledger);
 }
@@ -354,13 +369,32 @@ static void confirm_last(struct peer_ledger *ledger)
 	ledger->last_owed = 0;
 }
 
-void peer_ledger_owe(struct peer_ledger *ledger, const struct owed *owed, struct owed_place *place)
+/* All of a place are one owner's, be it the peer's no more. */
+static int charge_place(struct owed_place *place, struct owner *owner, size_t parts)
+{
+	int r;
+
+	if (place->owner)
+		owner = place->owner;
+	r = owner_charge_many(owner, OWNER_RECORDS, parts);
+	if (r == 0)
+		place->owner = owner;
+	return r;
+}
+
+void peer_ledger_owe(struct peer_ledger *ledger, const struct owed *owed, struct owner *owner,
+	struct owed_place *place)
 {
 	const size_t part_size = sizeof((struct owed_record *)0)->bytes;
 	size_t parts = owed->length / part_size + 1, before = place->count;
-	int r = 0;
+	int r;
 
 	confirm_last(ledger);
+	r = charge_place(place, owner, parts);
+	if (r < 0) {
+		warn_of_no_room(ledger, r);
+		return;
+	}
 	for (uint16_t part = 0; r == 0 && part < parts; part++)
 		r = owe_part(ledger, owed, part, place);
 	if (r == 0) {
@@ -371,6 +405,9 @@ void peer_ledger_owe(struct peer_ledger *ledger, const struct owed *owed, struct
 	}
 	ledger_abort(ledger->ledger);
 	place->count = before;
+	owner_give_back_many(place->owner, OWNER_RECORDS, parts);
+	if (before == 0)
+		place->owner = NULL;
 }
 
 void peer_ledger_confirm(
@@ -390,6 +427,7 @@ void peer_ledger_settle(struct peer_ledger *ledger, struct owed_place *place)
 	}
 	if (place->count > 0)
 		ledger_commit(ledger->ledger);
+	owner_give_back_many(place->owner, OWNER_RECORDS, place->count);
 	free(place->records);
 	*place = (struct owed_place){.count = 0};
 }

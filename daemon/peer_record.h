@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/owner.h"
+
 #define PEER_RECORD_SIZE 256
 #define PEER_RECORDS_MAX (1u << 17)
 
@@ -25,6 +27,9 @@ struct peer_record {
 	uint32_t reserved;
 	uint64_t number;
 	uint64_t sequence; /* of the last event */
+	/* What older ones lack. */
+	uint8_t owned; /* its owner is known */
+	char unit[OWNER_UNIT_BYTES_MAX + 1];
 };
 
 struct owed_record {

@@ -25,6 +25,7 @@ struct preallocating {
 	uid_t uid;           /* and whose that is */
 	char *token;         /* NULL: none */
 	uint64_t size;
+	bool stopped; /* as its memory is closed */
 };
 
 /* What came of one, while it is counted how much its memory has. */
@@ -45,6 +46,12 @@ static void forget(struct preallocating *one)
 {
 	TAILQ_REMOVE(&one->gmemd->preallocating, one, link);
 	free_one(one);
+}
+
+/* 0 stands for any. */
+static bool is_of(const struct preallocating *one, uint64_t vm, uint64_t memory)
+{
+	return (vm == 0 || one->vm == vm) && (memory == 0 || one->memory == memory);
 }
 
 /* Its end */
@@ -99,9 +106,19 @@ static void counted(struct bulk_job *job)
 	bulk_job_free(job);
 }
 
-static void done(void *context, const struct preallocation_result *result)
+static void end_stopped(struct preallocating *one)
 {
-	struct preallocating *one = context;
+	struct rpc_error error = {.code = RPC_OK};
+	struct deferral *deferral = one->deferral;
+
+	rpc_error_gone_number(&error, "memory", one->memory);
+	deferral_ending(deferral);
+	forget(one);
+	deferral_refuse(deferral, &error);
+}
+
+static void end(struct preallocating *one, const struct preallocation_result *result)
+{
 	struct gmemd *gmemd = one->gmemd;
 	struct memory *memory = registry_memory(&gmemd->registry, one->memory);
 	struct ending *ending = malloc(sizeof *ending);
@@ -125,6 +142,45 @@ static void done(void *context, const struct preallocation_result *result)
 	free(ending);
 	rpc_error_internal(&error, "no memory");
 	deferral_refuse(deferral, &error);
+}
+
+/* One whose helpers have all ended. */
+static struct preallocating_wait *find_over(struct gmemd *gmemd)
+{
+	const struct preallocating *one;
+	struct preallocating_wait *wait;
+
+	TAILQ_FOREACH (wait, &gmemd->preallocating_waits, link) {
+		TAILQ_FOREACH (one, &gmemd->preallocating, link) {
+			if (is_of(one, wait->vm, wait->memory))
+				break;
+		}
+		if (!one)
+			return wait;
+	}
+	return NULL;
+}
+
+static void tell_waiting(struct gmemd *gmemd)
+{
+	struct preallocating_wait *wait;
+
+	while ((wait = find_over(gmemd))) {
+		TAILQ_REMOVE(&gmemd->preallocating_waits, wait, link);
+		wait->over(wait);
+	}
+}
+
+static void done(void *context, const struct preallocation_result *result)
+{
+	struct preallocating *one = context;
+	struct gmemd *gmemd = one->gmemd;
+
+	if (one->stopped)
+		end_stopped(one);
+	else
+		end(one, result);
+	tell_waiting(gmemd);
 }
 
 static void progress(void *context, uint64_t bytes, uint64_t total)
@@ -310,62 +366,55 @@ bool preallocating_cancel(struct gmemd *gmemd, const struct caller *caller, cons
 	return false;
 }
 
-/* Why those were stopped that are. From the loop, for what an answer brings about, such as the next
- * request of a batch, may be what has stopped them. */
-static void answer_stopped(evutil_socket_t fd, short what, void *context)
+/* False where there are none. */
+static bool stop_those(struct gmemd *gmemd, uint64_t vm, uint64_t memory)
 {
-	struct gmemd *gmemd = context;
 	struct preallocating *one;
+	bool any = false;
 
-	(void)fd;
-	(void)what;
-	while ((one = TAILQ_FIRST(&gmemd->stopped))) {
-		struct rpc_error error = {.code = RPC_OK};
-
-		TAILQ_REMOVE(&gmemd->stopped, one, link);
-		rpc_error_gone_number(&error, "memory", one->memory);
-		deferral_refuse(one->deferral, &error);
-		free_one(one);
+	TAILQ_FOREACH (one, &gmemd->preallocating, link) {
+		if (!is_of(one, vm, memory))
+			continue;
+		one->stopped = any = true;
+		preallocation_cancel(one->preallocation);
 	}
+	return any;
 }
 
-/* Its helper is gone when this returns. */
-static void stop(struct preallocating *one)
+static bool stop_and_wait(
+	struct gmemd *gmemd, uint64_t vm, uint64_t memory, struct preallocating_wait *wait)
 {
-	struct gmemd *gmemd = one->gmemd;
+	bool any = stop_those(gmemd, vm, memory);
 
-	TAILQ_REMOVE(&gmemd->preallocating, one, link);
-	one->preallocation = preallocation_free(one->preallocation);
-	deferral_ending(one->deferral);
-	TAILQ_INSERT_TAIL(&gmemd->stopped, one, link);
+	if (!any || !wait)
+		return any;
+	wait->vm = vm;
+	wait->memory = memory;
+	TAILQ_INSERT_TAIL(&gmemd->preallocating_waits, wait, link);
+	return true;
 }
 
-/* 0 stands for any. */
-static void stop_those(struct gmemd *gmemd, uint64_t vm, uint64_t memory)
+bool preallocating_stop_memory(
+	struct gmemd *gmemd, const struct memory *memory, struct preallocating_wait *wait)
 {
-	static const struct timeval at_once;
-	struct preallocating *one, *next;
-
-	TAILQ_FOREACH_SAFE (one, &gmemd->preallocating, link, next) {
-		if ((vm == 0 || one->vm == vm) && (memory == 0 || one->memory == memory))
-			stop(one);
-	}
-	if (!TAILQ_EMPTY(&gmemd->stopped))
-		event_base_once(gmemd->base, -1, EV_TIMEOUT, answer_stopped, gmemd, &at_once);
+	return stop_and_wait(gmemd, 0, memory->id, wait);
 }
 
-void preallocating_stop_memory(struct gmemd *gmemd, const struct memory *memory)
+bool preallocating_stop_vm(
+	struct gmemd *gmemd, const struct vm *vm, struct preallocating_wait *wait)
 {
-	stop_those(gmemd, 0, memory->id);
-}
-
-void preallocating_stop_vm(struct gmemd *gmemd, const struct vm *vm)
-{
-	stop_those(gmemd, vm->number, 0);
+	return stop_and_wait(gmemd, vm->number, 0, wait);
 }
 
 void preallocating_stop_all(struct gmemd *gmemd)
 {
+	struct preallocating *one;
+
 	stop_those(gmemd, 0, 0);
-	answer_stopped(-1, 0, gmemd);
+	while ((one = TAILQ_FIRST(&gmemd->preallocating))) {
+		preallocation_finish(one->preallocation);
+		one->preallocation = NULL;
+		end_stopped(one);
+	}
+	tell_waiting(gmemd);
 }

@@ -2,8 +2,9 @@
 /*
  * The preallocations that are under way: who asked for each, and what it is of.
  *
- * Each ends with its peer, its memory or its VM, whichever is first; its helper is gone before the
- * memory's pages are given back, so that it can't allocate them anew.
+ * Each ends with its peer, its memory or its VM, whichever is first. Whoever gives pages back waits
+ * for the end of the helpers that could allocate them anew: they are killed at once, and are gone a
+ * moment later.
  */
 #pragma once
 
@@ -17,7 +18,21 @@ int preallocating_start(
  * false. */
 bool preallocating_cancel(struct gmemd *gmemd, const struct caller *caller, const char *token);
 
-/* End those of a memory, of a VM, and all, now. */
-void preallocating_stop_memory(struct gmemd *gmemd, const struct memory *memory);
-void preallocating_stop_vm(struct gmemd *gmemd, const struct vm *vm);
+/* Of somebody who waits for the end of helpers. */
+struct preallocating_wait {
+	TAILQ_ENTRY(preallocating_wait) link;
+	uint64_t vm, memory; /* whose helpers: their numbers; 0: whichever */
+	void (*over)(struct preallocating_wait *wait);
+};
+
+/*
+ * End those of a memory, of a VM. False where none was under way; else over, which is set, is
+ * called from the loop when they have ended, and wait is to stay until then. wait NULL: nobody
+ * does.
+ */
+bool preallocating_stop_memory(
+	struct gmemd *gmemd, const struct memory *memory, struct preallocating_wait *wait);
+bool preallocating_stop_vm(
+	struct gmemd *gmemd, const struct vm *vm, struct preallocating_wait *wait);
+/* The same for all, where there is no loop any more: waits for a moment. */
 void preallocating_stop_all(struct gmemd *gmemd);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -16,8 +17,8 @@
 #include "kernel/cleanup.h"
 #include "kernel/memory_file.h"
 
-/* How long it takes a killed helper to end, and some more. */
-#define PATIENCE_MS 50
+/* How long it takes a killed helper to end, and some more. One that takes longer is init's then. */
+#define PATIENCE_MS 1000
 
 struct preallocation {
 	struct preallocation_events events;
@@ -126,7 +127,7 @@ static void tell_room(
 static void helper_ended(evutil_socket_t pidfd, short what, void *context)
 {
 	struct preallocation *preallocation = context;
-	int signal = allocator_process_reap(pidfd);
+	int signal = helper_process_reap(pidfd).signal;
 	struct preallocation_result result = {.outcome = outcome(preallocation, signal)};
 
 	(void)what;
@@ -274,17 +275,17 @@ void preallocation_cancel(struct preallocation *preallocation)
 	if (preallocation->pidfd < 0)
 		return;
 	preallocation->cancelled = true;
-	allocator_process_kill(preallocation->pidfd);
+	helper_process_kill(preallocation->pidfd);
 }
 
 static void left_over_ended(evutil_socket_t pidfd, short what, void *context)
 {
 	(void)what;
-	allocator_process_reap(pidfd);
+	helper_process_reap(pidfd);
 	preallocation_clear(context);
 }
 
-/* True where the loop will wait for it. Otherwise there is nothing left to do but that. */
+/* True where the loop will wait for it. */
 static bool leave_to_loop(struct preallocation *preallocation)
 {
 	if (!preallocation->end || event_del(preallocation->end) < 0)
@@ -301,12 +302,22 @@ struct preallocation *preallocation_free(struct preallocation *preallocation)
 	if (!preallocation)
 		return NULL;
 	if (preallocation->pidfd >= 0) {
-		allocator_process_kill(preallocation->pidfd);
-		if (!allocator_process_wait(preallocation->pidfd, PATIENCE_MS) &&
-			leave_to_loop(preallocation))
+		helper_process_kill(preallocation->pidfd);
+		if (leave_to_loop(preallocation))
 			return NULL;
-		allocator_process_reap(preallocation->pidfd);
+		/* Without memory for that there is nothing left to do but to wait here. */
+		helper_process_reap(preallocation->pidfd);
 	}
 	preallocation_clear(preallocation);
 	return NULL;
+}
+
+void preallocation_finish(struct preallocation *preallocation)
+{
+	if (preallocation->pidfd >= 0) {
+		helper_process_kill(preallocation->pidfd);
+		if (helper_process_wait(preallocation->pidfd, PATIENCE_MS))
+			helper_process_reap(preallocation->pidfd);
+	}
+	preallocation_clear(preallocation);
 }

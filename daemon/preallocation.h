@@ -3,9 +3,9 @@
  * Preallocation: guest memory allocated before the guest touches it, by a short-lived helper
  * process, gmemd-allocator, which the VM's memory cgroup is charged for.
  *
- * Nothing here waits for the helper but preallocation_free(), for a bounded time. A helper ends
- * with the thread that started it: start it from the loop's. What was allocated stays, however it
- * ends; memory_file_punch() gives it back.
+ * Nothing here waits for the helper but preallocation_finish(). A helper ends with the thread that
+ * started it: start it from the loop's. What was allocated stays, however it ends;
+ * memory_file_punch() gives it back.
  */
 #pragma once
 
@@ -72,7 +72,10 @@ int preallocation_start(struct event_base *base, const struct preallocation_requ
 void preallocation_cancel(struct preallocation *preallocation);
 
 /*
- * Also ends it, if it still runs; done is not called then. A helper that has not ended some
- * milliseconds after it was killed is left to the loop to wait for.
+ * Also ends it, if it still runs; done is not called then. Its helper may go on for a moment: the
+ * loop waits for its end. Takes NULL, returns NULL.
  */
 struct preallocation *preallocation_free(struct preallocation *preallocation);
+
+/* The same where there is no loop any more: waits for the helper's end, for a second at most. */
+void preallocation_finish(struct preallocation *preallocation);

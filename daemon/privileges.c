@@ -40,13 +40,15 @@ static int keep(bool wanted, capng_type_t sets, unsigned capability)
 	return !wanted || capng_update(CAPNG_ADD, sets, capability) == 0 ? 0 : -EPERM;
 }
 
+/* What is out of the bounding set can be handed on to no program. */
 static int give_up(const struct wanted *wanted)
 {
 	bool may_bound = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
 	capng_select_t what = may_bound ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS;
 
 	capng_clear(what);
-	if (keep(wanted->look, CAPNG_EFFECTIVE | CAPNG_PERMITTED, to_look) < 0 ||
+	if (keep(wanted->look, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET, to_look) <
+			0 ||
 		keep(wanted->enter, CAPNG_PERMITTED, to_enter) < 0 ||
 		keep(wanted->fix, CAPNG_PERMITTED, to_fix) < 0 || capng_apply(what) < 0) {
 		log_error("capabilities could not be given up");
@@ -72,7 +74,7 @@ int privileges_give_up(void)
 {
 	struct wanted wanted;
 
-	/* What gmemd starts is to have none. */
+	/* What gmemd starts is to have none, but for what it is handed on. */
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	if (capng_get_caps_process() < 0)
 		return -EPERM;
@@ -111,4 +113,20 @@ void privileges_lower(void)
 {
 	set(CAPNG_DROP, to_enter);
 	set(CAPNG_DROP, to_fix);
+}
+
+static int set_inheritable(bool inheritable)
+{
+	if (capng_get_caps_process() < 0 || !may(to_look))
+		return -EPERM;
+	if (capng_update(inheritable ? CAPNG_ADD : CAPNG_DROP, CAPNG_INHERITABLE, to_look) < 0)
+		return -EPERM;
+	return capng_apply(CAPNG_SELECT_CAPS) < 0 ? -EPERM : 0;
+}
+
+/* What is not inheritable any more is not ambient either. */
+void privileges_hand_on_look(bool hand_on)
+{
+	if (set_inheritable(hand_on) == 0 && hand_on)
+		prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, to_look, 0, 0);
 }

@@ -2,13 +2,15 @@
 /*
  * Privileges: gmemd gives up all capabilities but three, and uses two of these only at moments.
  *
- * CAP_SYS_PTRACE stays, to read the memory map of VMMs of other users and to look at what fds they
- * make their VMs with. CAP_DAC_OVERRIDE stays permitted and is not in effect but while the cgroup
- * of another user's VMM is opened for entering, and CAP_LINUX_IMMUTABLE but while a mailbox is
- * closed to all writers to come. What gmemd starts inherits none. /dev/kvm and the runtime
+ * CAP_SYS_PTRACE stays, to look into /proc of VMMs of other users, and to be handed on to those
+ * who take files of them. CAP_DAC_OVERRIDE stays permitted and is not in effect but while the
+ * cgroup of another user's VMM is opened for entering, and CAP_LINUX_IMMUTABLE but while a mailbox
+ * is closed to all writers to come. What else gmemd starts inherits none. /dev/kvm and the runtime
  * directory are opened by who gmemd is, not by capabilities. See capabilities(7).
  */
 #pragma once
+
+#include <stdbool.h>
 
 /* A gmemd without them goes on, and says in the log what it then can't do. -EPERM where giving up
  * fails. */
@@ -20,3 +22,7 @@ void privileges_raise_to_enter(void);
 void privileges_raise_to_fix(void);
 /* Takes both out of effect again. */
 void privileges_lower(void);
+
+/* From now on the calling thread hands CAP_SYS_PTRACE on to a program that it starts, where it has
+ * it; or no more. */
+void privileges_hand_on_look(bool hand_on);

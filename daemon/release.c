@@ -19,6 +19,8 @@
 
 /* What is to be done once the pages are gone, and for whom. */
 struct release {
+	struct preallocating_wait wait; /* the first member */
+	struct bulk_job *job;
 	struct gmemd *gmemd;
 	struct deferral *deferral; /* NULL: nobody waits */
 	struct vm *vm;             /* all of it; it stays while it is releasing */
@@ -32,6 +34,13 @@ static int no_memory(struct request *request)
 	return rpc_error_internal(&request->error, "no memory");
 }
 
+static void helpers_ended(struct preallocating_wait *wait)
+{
+	struct release *release = (struct release *)wait;
+
+	bulk_submit(release->gmemd->bulk, release->job);
+}
+
 /* NULL without memory; then the request is told. */
 static struct release *new_release(
 	struct request *request, struct bulk_job *job, void (*done)(struct bulk_job *job))
@@ -42,10 +51,18 @@ static struct release *new_release(
 		no_memory(request);
 		return NULL;
 	}
+	release->wait.over = helpers_ended;
 	release->gmemd = request->gmemd;
+	release->job = job;
 	job->done = done;
 	job->context = release;
 	return release;
+}
+
+/* waits: helpers that allocate are still ending. True where it is done. */
+static bool do_release(struct release *release, bool waits)
+{
+	return !waits && bulk_do(release->gmemd->bulk, release->job);
 }
 
 /* The thread has the job. Without memory for it nobody will be answered when it is done. */
@@ -108,6 +125,7 @@ int release_memory(struct request *request, struct memory *memory)
 {
 	struct bulk_job *job = bulk_job_new(request->caller->owner, 1);
 	struct release *release = new_release(request, job, memory_released);
+	bool waits;
 
 	if (!release) {
 		bulk_job_free(job);
@@ -117,9 +135,9 @@ int release_memory(struct request *request, struct memory *memory)
 	release->giver = giver_of(request, memory);
 	memory->state = OBJECT_CLOSING;
 	STEP("memory.close: begun");
-	preallocating_stop_memory(request->gmemd, memory);
+	waits = preallocating_stop_memory(request->gmemd, memory, &release->wait);
 	bulk_job_add(job, BULK_PUNCH, memory->pages, 0, memory->size);
-	if (!bulk_do(request->gmemd->bulk, job))
+	if (!do_release(release, waits))
 		return wait_for(request, release);
 	json_add_uint(request->result, "released", count_released(release, job));
 	STEP("memory.close: punched");
@@ -221,7 +239,6 @@ static void vm_released(struct bulk_job *job)
 
 static void stop(struct gmemd *gmemd, struct vm *vm)
 {
-	preallocating_stop_vm(gmemd, vm);
 	vm_stop(vm);
 	pressure_watch_forget(gmemd->pressure, vm);
 }
@@ -249,7 +266,8 @@ int release_vm(struct request *request, struct vm *vm)
 	}
 	release->vm = vm;
 	stop(request->gmemd, vm);
-	vm->releasing = !bulk_do(request->gmemd->bulk, job);
+	vm->releasing =
+		!do_release(release, preallocating_stop_vm(request->gmemd, vm, &release->wait));
 	STEP("vm.close: punched");
 	if (vm->releasing)
 		return wait_for(request, release);
@@ -267,14 +285,16 @@ static bool release_later(struct gmemd *gmemd, struct vm *vm, struct bulk_job *j
 	struct release *release = calloc(1, sizeof *release);
 
 	if (!job || !release) {
+		preallocating_stop_vm(gmemd, vm, NULL);
 		free(release);
 		return false;
 	}
-	*release = (struct release){.gmemd = gmemd, .vm = vm, .ended = ended};
+	*release = (struct release){
+		.wait.over = helpers_ended, .job = job, .gmemd = gmemd, .vm = vm, .ended = ended};
 	job->done = vm_released;
 	job->context = release;
 	job->of_the_dead = ended;
-	vm->releasing = !bulk_do(gmemd->bulk, job);
+	vm->releasing = !do_release(release, preallocating_stop_vm(gmemd, vm, &release->wait));
 	if (!vm->releasing)
 		free(release);
 	return vm->releasing;

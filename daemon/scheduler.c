@@ -24,7 +24,7 @@ struct scheduler {
 	bool scheduled; /* the event will come, or is under way */
 	struct share_class of_class[CLASSES];
 	struct share_classes classes;
-	uint64_t turn_end;
+	uint64_t turn_end; /* UINT64_MAX: there is no turn */
 };
 
 static uint64_t now(void)
@@ -50,18 +50,15 @@ static void serve_turn(struct scheduler *scheduler, struct share_node *leaf)
 	owner_unref(owner);
 }
 
-static bool serve_class(struct scheduler *scheduler, uint64_t *time)
+static void serve_class(struct scheduler *scheduler, struct share_class *class, uint64_t *time)
 {
-	struct share_class *class = share_class_next(&scheduler->classes);
 	uint64_t began = *time;
 
-	if (!class)
-		return false;
 	scheduler->turn_end = began + TURN_TIME;
 	serve_turn(scheduler, share_take_turn(class->root));
+	scheduler->turn_end = UINT64_MAX;
 	*time = now();
 	share_class_spend(class, *time - began);
-	return true;
 }
 
 static void serve_turns(evutil_socket_t fd, short what, void *context)
@@ -69,17 +66,16 @@ static void serve_turns(evutil_socket_t fd, short what, void *context)
 	static const struct timeval at_once;
 	struct scheduler *scheduler = context;
 	uint64_t time = now(), end = time + LOOK_TIME;
+	struct share_class *class;
 
 	(void)fd;
 	(void)what;
-	while (time < end) {
-		if (!serve_class(scheduler, &time)) {
-			scheduler->scheduled = false;
-			return;
-		}
-	}
+	while ((class = share_class_next(&scheduler->classes)) && time < end)
+		serve_class(scheduler, class, &time);
+	scheduler->scheduled = class;
 	/* As a timer, for what is made active here comes before new events are looked for. */
-	event_add(scheduler->event, &at_once);
+	if (class)
+		event_add(scheduler->event, &at_once);
 }
 
 int scheduler_new(struct event_base *base, struct owners *owners, struct scheduler **ret)
@@ -92,6 +88,7 @@ int scheduler_new(struct event_base *base, struct owners *owners, struct schedul
 
 	if (!scheduler)
 		return -ENOMEM;
+	scheduler->turn_end = UINT64_MAX;
 	scheduler->event = event_new(base, -1, 0, serve_turns, scheduler);
 	if (!scheduler->event) {
 		free(scheduler);
@@ -159,5 +156,5 @@ bool scheduler_has(const struct work *work)
 
 bool scheduler_turn_is_over(const struct scheduler *scheduler)
 {
-	return now() >= scheduler->turn_end;
+	return scheduler && now() >= scheduler->turn_end;
 }

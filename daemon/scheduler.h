@@ -48,5 +48,5 @@ void scheduler_ready_to_release(struct scheduler *scheduler, struct work *work);
 void scheduler_forget(struct work *work);
 bool scheduler_has(const struct work *work);
 
-/* Whether the turn that is under way has lasted long enough. */
+/* Whether the turn that is under way has lasted long enough. Outside of one, and of NULL, false. */
 bool scheduler_turn_is_over(const struct scheduler *scheduler);

@@ -12,6 +12,7 @@
 
 #include "daemon/log.h"
 #include "daemon/notify.h"
+#include "daemon/scheduler.h"
 #include "kernel/process_start.h"
 
 /* When what the service manager had no room for is told it again. */
@@ -23,7 +24,7 @@ struct service {
 	struct event *watchdog;
 	struct timeval watchdog_interval;
 	struct event *telling;
-	char state[256]; /* that the service manager is told */
+	char state[CONFIG_FAULT_TEXT_MAX + 64]; /* that the service manager is told */
 };
 
 static void end(evutil_socket_t number, short what, void *context)
@@ -48,7 +49,10 @@ static int watch_signal(struct service *service, int number,
 	void (*react)(evutil_socket_t number, short what, void *context), struct event **ret)
 {
 	*ret = evsignal_new(service->gmemd->base, number, react, service);
-	return !*ret || event_add(*ret, NULL) < 0 ? -ENOMEM : 0;
+	if (!*ret)
+		return -ENOMEM;
+	event_priority_set(*ret, SCHEDULER_FIRST);
+	return event_add(*ret, NULL) < 0 ? -ENOMEM : 0;
 }
 
 static void feed_watchdog(evutil_socket_t fd, short what, void *context)
@@ -71,9 +75,10 @@ static int watchdog_start(struct service *service)
 	service->watchdog_interval = (struct timeval){
 		(time_t)(microseconds / 1000000), (suseconds_t)(microseconds % 1000000)};
 	service->watchdog = evtimer_new(service->gmemd->base, feed_watchdog, service);
-	if (!service->watchdog || event_add(service->watchdog, &service->watchdog_interval) < 0)
+	if (!service->watchdog)
 		return -ENOMEM;
-	return 0;
+	event_priority_set(service->watchdog, SCHEDULER_FIRST);
+	return event_add(service->watchdog, &service->watchdog_interval) < 0 ? -ENOMEM : 0;
 }
 
 static void tell(evutil_socket_t fd, short what, void *context)
@@ -118,9 +123,18 @@ int service_new(struct gmemd *gmemd, struct service **ret)
 
 void service_ready(struct service *service)
 {
-	snprintf(service->state, sizeof service->state,
-		"READY=1\nSTATUS=Serving guest memory, kernel %s",
-		service->gmemd->host.kernel_release);
+	const struct config_faults *faults = service->gmemd->faults;
+	char told[CONFIG_FAULT_TEXT_MAX];
+
+	if (faults) {
+		config_faults_print(faults, 0, told, sizeof told);
+		snprintf(service->state, sizeof service->state,
+			"READY=1\nSTATUS=Refusing all requests: %s", told);
+	} else {
+		snprintf(service->state, sizeof service->state,
+			"READY=1\nSTATUS=Serving guest memory, kernel %s",
+			service->gmemd->host.kernel_release);
+	}
 	tell(-1, 0, service);
 }
 

@@ -207,6 +207,7 @@ static void vm_enlist(struct vm *vm)
 {
 	snprintf(vm->id, sizeof vm->id, "vm-%" PRIu64, vm->number);
 	vm->listed = true;
+	vm->registry->n_made++;
 	RB_INSERT(vm_tree, &vm->registry->vms, vm);
 	RB_INSERT(vm_process_tree, &vm->registry->vms_by_process, vm);
 }

@@ -110,18 +110,22 @@ int memory_file_set_immutable(int fd, bool immutable)
 
 /* Seals first: only a memfd that was made to be sealed has these, so no file system of a peer's is
  * asked for the rest. */
-bool memory_file_is_own_memfd(int fd, const char *name)
+bool memory_file_is_of_this_user(int fd)
 {
-	char target[PATH_MAX], expected[PATH_MAX];
 	int seals = fcntl(fd, F_GET_SEALS);
 	struct stat status;
 
-	if (seals < 0 || (seals & MEMFD_SEALS) != MEMFD_SEALS)
-		return false;
-	if (fstat(fd, &status) < 0 || status.st_uid != geteuid())
-		return false;
+	return seals >= 0 && (seals & MEMFD_SEALS) == MEMFD_SEALS && fstat(fd, &status) == 0 &&
+	       status.st_uid == geteuid();
+}
+
+bool memory_file_is_own_memfd(int fd, const char *name)
+{
+	char target[PATH_MAX], expected[PATH_MAX];
+
 	snprintf(expected, sizeof expected, "/memfd:%s (deleted)", name);
-	return process_file_target(getpid(), fd, target, sizeof target) == 0 &&
+	return memory_file_is_of_this_user(fd) &&
+	       process_file_target(getpid(), fd, target, sizeof target) == 0 &&
 	       strcmp(target, expected) == 0;
 }
 

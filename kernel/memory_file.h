@@ -38,7 +38,8 @@ int memory_file_size(int fd, uint64_t *ret_size);
  */
 int memory_file_create_memfd(const char *name, uint64_t size, int *ret_fd);
 
-/* Whether fd is such a memfd of this name, that this user has made. */
+/* Whether fd is such a memfd that this user has made, and of this name. */
+bool memory_file_is_of_this_user(int fd);
 bool memory_file_is_own_memfd(int fd, const char *name);
 
 /*

@@ -41,7 +41,8 @@ bool process_has_thread(pid_t process, pid_t thread);
 int process_file_target(pid_t process, int fd, char *ret, size_t size);
 
 /*
- * A duplicate of the process's fd, owned by the caller. Needs PTRACE_MODE_ATTACH, unlike a look
- * into /proc/PID/fd, which CAP_SYS_PTRACE alone does not open. -EBADF where it has no such fd.
+ * Whether the kernel lets nobody attach to any process, whatever capabilities it has
+ * (kernel.yama.ptrace_scope is 3, until the next boot): then nobody can take a file of another
+ * process by pidfd_getfd(2).
  */
-int process_duplicate_file(int pidfd, int fd, int *ret_fd);
+bool process_attaching_is_off(void);

@@ -20,9 +20,32 @@ static bool at_edge(const struct json_object *id)
 	return json_int(id, &negative) && negative == INT64_MIN;
 }
 
-static const char *id_fault(struct json_object *message)
+/* A request's members, each NULL where it is absent or null. */
+struct members {
+	struct json_object *jsonrpc, *id, *method, *params;
+	bool has_id, has_params;
+};
+
+static bool note_member(const char *name, struct json_object *value, void *context)
 {
-	struct json_object *id = json_get(message, "id");
+	struct members *members = context;
+
+	if (strcmp(name, "jsonrpc") == 0) {
+		members->jsonrpc = value;
+	} else if (strcmp(name, "id") == 0) {
+		members->id = value;
+		members->has_id = true;
+	} else if (strcmp(name, "method") == 0) {
+		members->method = value;
+	} else if (strcmp(name, "params") == 0) {
+		members->params = value;
+		members->has_params = true;
+	}
+	return true;
+}
+
+static const char *id_fault(struct json_object *id)
+{
 	size_t length;
 
 	if (!id)
@@ -37,15 +60,14 @@ static const char *id_fault(struct json_object *message)
 	return NULL;
 }
 
-static const char *request_fault(struct json_object *message)
+static const char *request_fault(const struct members *members)
 {
-	struct json_object *params = json_get(message, "params");
-
-	if (strcmp(json_get_string(message, "jsonrpc"), "2.0") != 0)
+	if (!json_is_string(members->jsonrpc) || strcmp(json_string(members->jsonrpc), "2.0") != 0)
 		return "jsonrpc must be \"2.0\"";
-	if (!json_is_string(json_get(message, "method")))
+	if (!json_is_string(members->method))
 		return "method must be a string";
-	if (json_has(message, "params") && !json_is_object(params) && !json_is_array(params))
+	if (members->has_params && !json_is_object(members->params) &&
+		!json_is_array(members->params))
 		return "params must be an object";
 	return NULL;
 }
@@ -53,21 +75,23 @@ static const char *request_fault(struct json_object *message)
 int request_message_read(
 	struct json_object *message, struct request_message *ret, struct rpc_error *error)
 {
+	struct members members = {.id = NULL};
 	const char *fault;
 
 	*ret = (struct request_message){.notification = false};
 	if (!json_is_object(message))
 		return rpc_error_invalid_request(error, "it is no object");
-	fault = id_fault(message);
+	json_each(message, note_member, &members);
+	fault = id_fault(members.id);
 	if (fault)
 		return rpc_error_invalid_request(error, fault);
-	ret->id = json_get(message, "id");
-	fault = request_fault(message);
+	ret->id = members.id;
+	fault = request_fault(&members);
 	if (fault)
 		return rpc_error_invalid_request(error, fault);
-	ret->notification = !json_has(message, "id");
-	ret->method = json_get_string(message, "method");
-	ret->params = json_get(message, "params");
+	ret->notification = !members.has_id;
+	ret->method = json_string(members.method);
+	ret->params = members.params;
 	return 0;
 }
 

@@ -3,9 +3,9 @@
 """Who may include and link whom.
 
 protocol and kernel know nothing of each other or of what is above; daemon and client never use each other; json-c is known to
-protocol alone, libevent to daemon alone; kernel has no library but libc (and the macros of libbsd's tree); gmemd-keeper shares
-with gmemd what they say to each other, how the service manager is told, with gmemd's helper how capabilities are given up, and no other file. Each rule is checked in
-the sources' includes and in the libraries' symbols.
+protocol alone, libevent to daemon alone; kernel has no library but libc (and the macros of libbsd's tree); gmemd-keeper and
+gmemd-taker each share with gmemd what they say to each other, the keeper how the service manager is told, with one another and gmemd's other
+helper how privileges are given up, and no other file. Each rule is checked in the sources' includes and in the libraries' symbols.
 """
 
 import os
@@ -117,21 +117,49 @@ def exported_symbols():
         yield f"{name} is {'declared' if name in declared else 'listed'} but not {'listed' if name in declared else 'declared'}"
 
 
-def wrong_keeper():
-    """gmemd-keeper uses its own files, the kernel's, and three libraries."""
-    for path, kind, name in includes("daemon"):
-        if not path.name.startswith("keeper_"):
-            continue
-        shared = name in ("daemon/capabilities.h", "daemon/config.h", "daemon/notify.h")
-        allowed = shared or name.startswith(("daemon/keeper_", "kernel/"))
-        if kind == '"' and not allowed:
-            yield f"{path} includes {name}"
+def needed_libraries(program):
     output = subprocess.run(
-        ["readelf", "-d", str(BUILD / "daemon/gmemd-keeper")], check=True, capture_output=True, text=True
+        ["readelf", "-d", str(BUILD / "daemon" / program)], check=True, capture_output=True, text=True
     ).stdout
-    for name in re.findall(r"\(NEEDED\).*\[(.*)\]", output):
-        if not re.match(r"lib(c|cap-ng|systemd|seccomp|asan|ubsan|gcc_s)\.so", name):
-            yield f"gmemd-keeper needs {name}"
+    return re.findall(r"\(NEEDED\).*\[(.*)\]", output)
+
+
+def wrong_helper(program, shared, libraries):
+    """The program uses its own files, those that are named, the kernel's, and those libraries."""
+    prefix = program.removeprefix("gmemd-") + "_"
+    for path, kind, name in includes("daemon"):
+        allowed = name in shared or name.startswith(("daemon/" + prefix, "kernel/"))
+        if path.name.startswith(prefix) and kind == '"' and not allowed:
+            yield f"{path} includes {name}"
+    for name in needed_libraries(program):
+        if not re.match(rf"lib(c|{libraries}|asan|ubsan|gcc_s)\.so", name):
+            yield f"{program} needs {name}"
+
+
+def wrong_keeper():
+    shared = {"daemon/call_filter.h", "daemon/capabilities.h", "daemon/config.h", "daemon/notify.h"}
+    return wrong_helper("gmemd-keeper", shared, "cap-ng|systemd|seccomp")
+
+
+def wrong_taker():
+    shared = {"daemon/call_filter.h", "daemon/capabilities.h", "daemon/fd_packet.h"}
+    return wrong_helper("gmemd-taker", shared, "cap-ng|seccomp")
+
+
+def takes_files_of_others():
+    """gmemd-taker alone calls pidfd_getfd(2): by its name, or its number."""
+    for folder in ("kernel", "protocol", "daemon", "client"):
+        for path in sorted((SOURCE / folder).rglob("*.[ch]")):
+            code = re.sub(r'/\*.*?\*/|"[^"\n]*"', "", path.read_text(), flags=re.DOTALL)
+            if re.search(r"pidfd_getfd", code) and path.name not in ("taker_taking.c", "taker_confinement.c"):
+                yield f"{path.relative_to(SOURCE)} calls it"
+    for program in ("daemon/gmemd", "daemon/gmemd-keeper", "daemon/gmemd-allocator", "daemon/gmemd-taker"):
+        output = subprocess.run(
+            ["nm", "-D", "-P", str(BUILD / program)], check=True, capture_output=True, text=True
+        ).stdout
+        calls = re.search(r"^pidfd_getfd\b", output, re.MULTILINE) is not None
+        if calls != program.endswith("-taker"):
+            yield f"{program} {'calls' if calls else 'does not call'} it"
 
 
 def main():
@@ -143,6 +171,8 @@ def main():
         checks.append((f"{folder}: symbols of other folders", list(wrong_project_symbols(folder, tables))))
         checks.append((f"{folder}: symbols of libraries", list(wrong_library_symbols(folder, tables))))
     checks.append(("gmemd-keeper: files and libraries", list(wrong_keeper())))
+    checks.append(("gmemd-taker: files and libraries", list(wrong_taker())))
+    checks.append(("pidfd_getfd: gmemd-taker alone", list(takes_files_of_others())))
     checks.append(("libgmem: exported symbols", list(exported_symbols())))
     print(f"1..{len(checks)}")
     for number, (name, faults) in enumerate(checks, 1):

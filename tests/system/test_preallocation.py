@@ -4,6 +4,7 @@
 
 import contextlib
 import os
+import select
 import signal
 import tempfile
 import time
@@ -215,6 +216,75 @@ def memory_closed():
         equal(helpers(), [], "helpers")
 
 
+class Frozen:
+    """A process that is killed and has not ended, for it is frozen (the freezer of cgroup v1)."""
+
+    def __init__(self, pid):
+        if not os.path.exists("/sys/fs/cgroup/freezer/tasks"):
+            raise Skip("no freezer of cgroup v1, which keeps a killed process from ending")
+        self.path = tempfile.mkdtemp(prefix="gmemd-test-", dir="/sys/fs/cgroup/freezer")
+        self.pidfd = os.pidfd_open(pid)
+        self._write("cgroup.procs", str(pid))
+        self._write("freezer.state", "FROZEN")
+        need(eventually(lambda: self._state() == "FROZEN"), "it can't be frozen")
+
+    def _write(self, name, text):
+        with open(os.path.join(self.path, name), "w", encoding="ascii") as file:
+            file.write(text)
+
+    def _state(self):
+        with open(os.path.join(self.path, "freezer.state"), encoding="ascii") as file:
+            return file.read().strip()
+
+    def has_ended(self):
+        return bool(select.select([self.pidfd], [], [], 0)[0])
+
+    def thaw(self):
+        self._write("freezer.state", "THAWED")
+        select.select([self.pidfd], [], [], SECONDS_MAX)
+        os.close(self.pidfd)
+        check(eventually(self._is_removed), "its cgroup can't be removed")
+
+    def _is_removed(self):
+        with contextlib.suppress(OSError):
+            os.rmdir(self.path)
+        return not os.path.exists(self.path)
+
+
+def close_with_frozen_helper(params, number, method):
+    """The answer to what closes the memory, before which a helper that does not end is waited for by nobody else."""
+    peer = daemon.peer()
+    frozen = Frozen(helpers()[0])
+    try:
+        vmm.peer.send(request("memory.cancel", {"token": "frozen"}, "cancel"))
+        vmm.peer.send(request(method, params, number))
+        need(eventually(lambda: peer.call("ping") == {} and not in_state(params, "ready")), "closing")
+        for _ in range(100):
+            peer.call("ping")
+        check(not frozen.has_ended(), "the helper has ended")
+    finally:
+        frozen.thaw()
+        peer.close()
+    message, _ = answer(vmm.peer, number)
+    return message
+
+
+def in_state(params, state):
+    found = [m for m in operator.call("vm.get", {"vm": vmm.id})["memories"] if m["memory"] == params["memory"]]
+    return any(m["state"] == state for m in found)
+
+
+@test("a close right after a cancel: nobody waits for the helper but the close, which gives all back")
+def frozen():
+    memory, fd = vmm.create(LARGE)
+    start(vmm.peer, {"memory": memory, "token": "frozen"})
+    need(eventually(lambda: linux.resident(fd, LARGE) > 0), "pages")
+    message = close_with_frozen_helper({"memory": memory}, "close", "memory.close")
+    check(message["result"]["released"] > 0, message)
+    equal(linux.resident(fd, LARGE), 0, "what is left of its pages")
+    os.close(fd)
+
+
 @test("it ends with its memory, of which a batch waits that closes another")
 def batch_closes_another():
     with memory_of(LARGE) as first, memory_of(LARGE) as second:
@@ -394,10 +464,14 @@ def lowered():
         check(os.waitpid(child.pid, os.WNOHANG) == (0, 0), "the VMM lives")
 
 
+def committed():
+    return [vm["committed"] for vm in operator.call("vm.list")["vms"]]
+
+
 @test("nothing is left")
 def nothing_left():
     equal(helpers(), [], "helpers")
-    equal([v["committed"] for v in operator.call("vm.list")["vms"]], [0], "committed")
+    check(eventually(lambda: committed() == [0]), "committed: %r" % committed())
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import socket
+import tempfile
 
 from gmemtest.host import Host, busy_passes
 from gmemtest.tap import Skip, check, equal, main, note, test
@@ -290,6 +291,42 @@ def another():
     added = "\n".join(host.log().split("\n")[lines:])
     check("another gmemd serves there" in added, "says why: " + added)
     check(vmm.get()["vm"] == vmm.id, "the first one serves on")
+
+
+@test("the same directory in another spelling is the same: connections, VMs and sockets go on")
+def other_spelling():
+    vmm = vmm_of_all()
+    link = tempfile.mkdtemp()
+    os.symlink(host.path, link + "/link")
+    option = "--runtime-directory="
+    for path in ("%s/", "%s//.", link + "/link", "%s/../run", "%s"):
+        path = path % host.path if "%s" in path else path
+        host.arguments[1] = option + path
+        host.kill()
+        host.start()
+        equal(vmm.peer.call("ping"), {}, "a connection, by " + path)
+        peer = vmm_peer()
+        equal(peer.call("ping"), {}, "another")
+        peer.close()
+    for line in host.log().split("\n"):
+        check("serves there" not in line or "another gmemd" in line, line)
+    os.unlink(link + "/link")
+    os.rmdir(link)
+
+
+@test("another gmemd is said to serve only where one does")
+def held_by_keeper():
+    alone = Host()
+    alone.change_config("[keeper]\nuse = no\n")
+    alone.kill()
+    check(alone.run_another() != 0, "the keeper holds the sockets")
+    check("another gmemd" not in alone.log(), alone.log())
+    check("gmemd-keeper" in alone.log(), alone.log())
+    alone.change_config("")
+    alone.restart()
+    check(alone.run_another() != 0, "a second one")
+    check("another gmemd serves there" in alone.log(), alone.log())
+    alone.stop()
 
 
 @test("a path that leads to another socket by now is made anew")

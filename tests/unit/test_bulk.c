@@ -212,6 +212,15 @@ static void end_flood(void)
 	page_file_unref(flooding);
 }
 
+static bool is_done(const struct bulk_job *job)
+{
+	for (unsigned i = 0; i < n_done; i++) {
+		if (order[i] == job)
+			return true;
+	}
+	return false;
+}
+
 static unsigned flood_done(void)
 {
 	unsigned done = 0;
@@ -236,7 +245,7 @@ static void test_turns(void)
 	jobs[2]->of_the_dead = true;
 	for (unsigned i = 0; i < 3; i++) {
 		CU_ASSERT_FALSE(bulk_do(bulk, jobs[i]));
-		while (n_done == 0 || order[n_done - 1] != jobs[i])
+		while (!is_done(jobs[i]))
 			event_base_dispatch(base);
 		UNIT_ASSERT_ROW(flood_done() < FLOOD / 2, "job %u came after %u of the flood", i,
 			flood_done());
@@ -255,15 +264,18 @@ static void test_turns(void)
 /* Of one owner's, too, each has its turn: a short one is done before a long one. */
 static void test_short_before_long(void)
 {
-	struct page_file *file = new_file(8192ull * MIB, 0, 512 * MIB);
-	struct bulk_job *first = job_of(owner, file, BULK_COUNT, 0, 8192ull * MIB);
+	struct page_file *file = new_file(512 * MIB, 0, 512 * MIB);
+	struct bulk_job *first = bulk_job_new(owner, FLOOD);
 	struct bulk_job *second = job_of(owner, file, BULK_COUNT, 0, 3 * MIB);
 
+	for (unsigned i = 0; i < FLOOD; i++)
+		bulk_job_add(first, BULK_COUNT, file, 0, 512 * MIB);
+	first->done = note_done;
 	bulk_submit(bulk, first);
 	bulk_submit(bulk, second);
 	wait_for(2);
 	CU_ASSERT_PTR_EQUAL(order[0], second);
-	CU_ASSERT_EQUAL(first->parts[0].resident, 512 * MIB);
+	CU_ASSERT_EQUAL(first->parts[FLOOD - 1].resident, 512 * MIB);
 	bulk_job_free(first);
 	bulk_job_free(second);
 	page_file_unref(file);

@@ -17,7 +17,10 @@ static struct owners *owners;
 
 static void set_up(void)
 {
-	config = (struct config){.peers_per_user = 8, .vms_per_user = 1, .memories_per_user = 0};
+	config = (struct config){.peers_per_user = 8,
+		.vms_per_user = 1,
+		.memories_per_user = 0,
+		.batches_per_user = 1};
 	CU_ASSERT_EQUAL_FATAL(owners_new(&config, &owners), 0);
 }
 
@@ -170,6 +173,7 @@ static void test_of_owner(void)
 {
 	struct owner *one = of_user(UID), *vm = get(OWNER_IS_USER, UID, "", 7);
 
+	config.takers_per_owner = 4;
 	for (struct owner *owner = one; owner; owner = owner == one ? vm : NULL) {
 		for (int i = 0; i < 4; i++)
 			CU_ASSERT_EQUAL(owner_charge(owner, OWNER_TAKERS), 0);
@@ -182,6 +186,32 @@ static void test_of_owner(void)
 	}
 	owner_unref(one);
 	owner_unref(vm);
+}
+
+/* Of the host's, a user has at most half of what others have left, as a unit has of its user's. */
+static void test_of_host(void)
+{
+	uint64_t limit = limit_value(&config, LIMIT_PEER_RECORDS);
+	struct owner *one = of_user(1), *two = of_user(2),
+		     *unit = get(OWNER_IS_USER, 3, "a.scope", 0);
+
+	CU_ASSERT_EQUAL(owner_charge_many(one, OWNER_RECORDS, limit), -EDQUOT);
+	CU_ASSERT_EQUAL(owner_charge_many(one, OWNER_RECORDS, limit / 2 + 1), -EDQUOT);
+	CU_ASSERT_EQUAL(owner_charge_many(one, OWNER_RECORDS, UINT64_MAX), -EDQUOT);
+	CU_ASSERT_EQUAL(owner_holds(one, OWNER_RECORDS), 0);
+	CU_ASSERT_EQUAL(owner_charge_many(one, OWNER_RECORDS, limit / 2), 0);
+	CU_ASSERT_EQUAL(owner_charge_many(two, OWNER_RECORDS, limit / 4 + 1), -EDQUOT);
+	CU_ASSERT_EQUAL(owner_charge_many(two, OWNER_RECORDS, limit / 4), 0);
+	CU_ASSERT_EQUAL(owner_charge_many(unit, OWNER_RECORDS, limit / 8 + 1), -EDQUOT);
+	CU_ASSERT_EQUAL(owner_charge_many(unit, OWNER_RECORDS, limit / 8), 0);
+	owner_give_back_many(one, OWNER_RECORDS, limit / 2);
+	owner_give_back_many(two, OWNER_RECORDS, limit / 4);
+	owner_give_back_many(unit, OWNER_RECORDS, limit / 8 - 1);
+	owner_give_back_many(unit, OWNER_RECORDS, 0);
+	owner_give_back(unit, OWNER_RECORDS);
+	owner_unref(one);
+	owner_unref(two);
+	owner_unref(unit);
 }
 
 /* A charge is a reference, and is another's as a whole. */
@@ -250,6 +280,7 @@ int main(void)
 		{"units leave room", test_units_leave_room},
 		{"a unit is one", test_unit_is_one},
 		{"limits of owners", test_of_owner},
+		{"limits of the host", test_of_host},
 		{"handed over", test_hand_over},
 		{"where they take turns", test_nodes},
 		{"long names of units", test_long_units},

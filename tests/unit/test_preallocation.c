@@ -687,6 +687,16 @@ static void test_killed_in_cgroup(void)
 	narrow_end(&narrow);
 }
 
+/* The loop waits for it. */
+static void await_end_of_helper(struct trial *trial)
+{
+	for (int i = 0; i < PATIENCE_SECONDS * 100 && helper() != 0; i++) {
+		event_base_loop(trial->base, EVLOOP_NONBLOCK);
+		usleep(10000);
+	}
+	CU_ASSERT_EQUAL(helper(), 0);
+}
+
 static void test_freed_while_running(void)
 {
 	cleanup_fd int vm = -1, file = -1;
@@ -699,11 +709,10 @@ static void test_freed_while_running(void)
 	CU_ASSERT_EQUAL_FATAL(trial_start(&trial), 0);
 	run_loop(&trial);
 	CU_ASSERT_TRUE(trial.dones == 0 || trial.result.outcome == PREALLOCATION_DONE);
-	CU_ASSERT_EQUAL(helper(), 0);
+	await_end_of_helper(&trial);
 	trial_clear(&trial);
 }
 
-/* One that can't end at once is left to the loop. */
 static void test_freed_at_once(void)
 {
 	cleanup_fd int file = new_memfd(MIB);
@@ -712,10 +721,22 @@ static void test_freed_at_once(void)
 	trial_init(&trial, file, MIB);
 	CU_ASSERT_EQUAL_FATAL(trial_start(&trial), 0);
 	trial.preallocation = preallocation_free(trial.preallocation);
-	for (int i = 0; i < PATIENCE_SECONDS * 100 && helper() != 0; i++) {
-		event_base_loop(trial.base, EVLOOP_NONBLOCK);
-		usleep(10000);
-	}
+	await_end_of_helper(&trial);
+	CU_ASSERT_EQUAL(trial.dones, 0);
+	trial_clear(&trial);
+}
+
+/* Without a loop. */
+static void test_finished(void)
+{
+	cleanup_fd int file = new_memfd(MIB);
+	struct trial trial;
+
+	trial_init(&trial, file, MIB);
+	CU_ASSERT_EQUAL_FATAL(trial_start(&trial), 0);
+	preallocation_finish(trial.preallocation);
+	trial.preallocation = NULL;
+	CU_ASSERT_EQUAL(helper(), 0);
 	CU_ASSERT_EQUAL(trial.dones, 0);
 	trial_clear(&trial);
 }
@@ -847,6 +868,7 @@ int main(void)
 		{"killed by another in its cgroup", test_killed_in_cgroup},
 		{"freed while it runs", test_freed_while_running},
 		{"freed at once", test_freed_at_once},
+		{"finished", test_finished},
 		{"parent killed", test_parent_killed},
 		CU_TEST_INFO_NULL,
 	};

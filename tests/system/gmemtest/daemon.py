@@ -17,7 +17,7 @@ SECONDS_TO_START = 30
 SANITIZERS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:")
 
 
-def _processes(program, argument):
+def processes(program, argument):
     """The pids of those that run the program with that argument."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -29,6 +29,14 @@ def _processes(program, argument):
         if os.path.basename(words[0]) == program and argument in words:
             found.append(int(pid))
     return found
+
+
+def _comm(pid):
+    try:
+        with open("/proc/%d/comm" % pid, encoding="utf-8", errors="replace") as file:
+            return file.read().rstrip()
+    except OSError:
+        return None
 
 
 class Daemon:
@@ -120,9 +128,17 @@ class Daemon:
     def alive(self):
         return self.process.poll() is None
 
+    def takers(self):
+        """Processes that take files for it and have not ended: they come and go by themselves."""
+        try:
+            with open("/proc/%d/task/%d/children" % (self.pid, self.pid), encoding="ascii") as file:
+                return [int(pid) for pid in file.read().split() if _comm(int(pid)) == "gmemd-taker"]
+        except OSError:
+            return []
+
     def fds(self):
-        """How many it has open."""
-        return len(os.listdir("/proc/%d/fd" % self.pid))
+        """How many it has open, but for a socket and a pidfd for each of its takers."""
+        return len(os.listdir("/proc/%d/fd" % self.pid)) - 2 * len(self.takers())
 
     def lowest_free_fd(self):
         used = {int(name) for name in os.listdir("/proc/%d/fd" % self.pid)}
@@ -147,7 +163,7 @@ class Daemon:
         return check(self.fds() <= to, "gmemd has %d fds open, %d before" % (self.fds(), to))
 
     def keepers(self):
-        return _processes("gmemd-keeper", "--runtime-directory=" + self.path)
+        return processes("gmemd-keeper", "--runtime-directory=" + self.path)
 
     def kill_keepers(self):
         for pid in self.keepers():

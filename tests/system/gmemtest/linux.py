@@ -28,6 +28,7 @@ SECCOMP_FILTER_FLAG_NEW_LISTENER = 1 << 3
 NR_SECCOMP = {"x86_64": 317, "aarch64": 277}
 NR_IOCTL = {"x86_64": 16, "aarch64": 29}
 NR_MSEAL = 462
+NR_CACHESTAT = 451
 F_ADD_SEALS = 1033
 F_GET_SEALS = 1034
 
@@ -88,6 +89,17 @@ def mseal(address, length):
         return False
     _checked(result)
     return True
+
+
+def resident(fd, size):
+    """Bytes of the file's pages that are allocated."""
+    range_, counts = (ctypes.c_uint64 * 2)(0, size), (ctypes.c_uint64 * 5)()
+    _checked(
+        _libc.syscall(
+            ctypes.c_long(NR_CACHESTAT), ctypes.c_int(fd), ctypes.byref(range_), ctypes.byref(counts), 0
+        )
+    )
+    return counts[0] * PAGE
 
 
 def die_with_parent():

@@ -66,6 +66,11 @@ class Vmm:
             params["fd"] = fd
         return self.peer.call("call.done", params)
 
+    def notify_done(self, call, fd):
+        """call.done of a creation, as a notification."""
+        params = {"vm": self.id, "call": call["id"], "done": 1, "fd": fd}
+        self.peer.send({"jsonrpc": "2.0", "method": "call.done", "params": params})
+
     def carry_out(self, call):
         """Triggers a call that makes no file, and reports it. Raises OSError where it fails."""
         if call is None:

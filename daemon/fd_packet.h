@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Packets of bytes and files over AF_UNIX, SOCK_SEQPACKET, between gmemd and a program of its own.
+ *
+ * Functions return 0 or a negative errno.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define FD_PACKET_FDS_MAX 32
+
+/* What was received. */
+struct fd_packet {
+	size_t length; /* of the packet, of which no more was written than there is room for */
+	size_t n_fds;
+	int fds[FD_PACKET_FDS_MAX]; /* owned; -1 where taken. They have FD_CLOEXEC */
+	bool fds_lost; /* there were more than it can have, or than this process can hold */
+};
+
+/* Receives one. -ECONNRESET at the connection's end, for which an empty packet is taken, too;
+ * -EAGAIN where there is none, on a socket that doesn't wait. */
+int fd_packet_receive(int socket, void *bytes, size_t size, struct fd_packet *ret);
+/* Closes the fds that it still owns. */
+void fd_packet_clear(struct fd_packet *packet);
+
+/* The fds stay the caller's. -EPIPE where the other is gone, -ETOOMANYREFS where too many fds are
+ * on their way. */
+int fd_packet_send(int socket, const void *bytes, size_t length, const int *fds, size_t n_fds);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Helper processes: the programs that gmemd starts beside itself, their ends, what became of them.
+ *
+ * One is told by its pidfd, which whoever has started it owns, and who waits for its end.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What one is started with. */
+struct helper_program {
+	const char *name; /* its file's, without a path */
+	const char *path; /* NULL: beside this process's own program, else where it is installed */
+	/* Whether it has this process's standard files, too. Else they are /dev/null. */
+	bool standard_files;
+};
+
+/* The first number after those of the standard files. */
+#define HELPER_FIRST_FILE 3
+
+/*
+ * Starts it with those files, from HELPER_FIRST_FILE on in their order, and with no others; with no
+ * environment, no signal blocked or handled. The files stay the caller's. -ENOENT where there is no
+ * such program.
+ */
+int helper_process_start(
+	const struct helper_program *program, const int *files, size_t count, int *ret_pidfd);
+
+/* Kills it. */
+void helper_process_kill(int pidfd);
+
+/* Waits milliseconds for its end; -1 for ever. */
+bool helper_process_wait(int pidfd, int milliseconds);
+
+/* Takes note that it has ended, which it must have: with the signal that has killed it, or with a
+ * status. One of which nobody can be told any more has ended with 0. */
+struct helper_end {
+	int signal;
+	int status;
+};
+struct helper_end helper_process_reap(int pidfd);
