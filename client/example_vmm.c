@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "client/example_guest.h"
+#include "client/exit_name.h"
 #include "client/gmem.h"
 
 /*
@@ -294,8 +295,8 @@ static int run_guest(struct example *example)
 		if (example->run->exit_reason == KVM_EXIT_HLT)
 			return 0;
 		if (example->run->exit_reason != KVM_EXIT_IO) {
-			fprintf(stderr, "gmem-example-vmm: the guest has left for reason %u\n",
-				example->run->exit_reason);
+			fprintf(stderr, "gmem-example-vmm: the guest has left by %s\n",
+				exit_name(example->run->exit_reason));
 			return -EIO;
 		}
 		print_console(example->run);
