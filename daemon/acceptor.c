@@ -95,9 +95,16 @@ static int check_room(const struct acceptor *acceptor)
 	return connection < 0 || process < 0 ? -errno : 0;
 }
 
+/* Where connections are to be for a successor, too. One that was let in while nobody knew whom the
+ * configuration lets in ends with this gmemd. */
+static struct peer_ledger *ledger_of(const struct acceptor *acceptor)
+{
+	return acceptor->gmemd->faults ? NULL : acceptor->gmemd->peer_ledger;
+}
+
 static struct peer_entry new_entry(const struct acceptor *acceptor)
 {
-	struct peer_ledger *ledger = acceptor->gmemd->peer_ledger;
+	struct peer_ledger *ledger = ledger_of(acceptor);
 	struct peer_entry entry = {.access = (uint8_t)acceptor->plan.access};
 
 	if (ledger) {
@@ -177,8 +184,7 @@ static void wait_for_keeper(struct acceptor *acceptor)
 
 static void accept_next(struct acceptor *acceptor)
 {
-	int r = acceptor->asking || !acceptor->gmemd->peer_ledger ? -EALREADY
-								  : check_room(acceptor);
+	int r = acceptor->asking || !ledger_of(acceptor) ? -EALREADY : check_room(acceptor);
 
 	event_add(acceptor->readable, NULL);
 	if (out_of_resources(r)) {

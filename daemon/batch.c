@@ -16,6 +16,7 @@ struct running {
 	struct caller *caller;
 	struct json_object *messages, *answers;
 	size_t next;
+	struct owner *charged; /* since it has waited, or may have to; NULL: nobody yet */
 };
 
 static void running_free(struct batch *batch)
@@ -24,6 +25,7 @@ static void running_free(struct batch *batch)
 
 	json_unref(running->messages);
 	json_unref(running->answers);
+	owner_give_back(running->charged, OWNER_BATCHES);
 	free(running);
 }
 
@@ -52,6 +54,17 @@ static void add_answer(struct running *running, struct json_object *take_answer)
 	running->next++;
 }
 
+/* What it takes while it waits are its messages, as they were parsed. */
+static bool may_wait(struct batch *batch)
+{
+	struct running *running = (struct running *)batch;
+	struct owner *owner = running->caller->owner;
+
+	if (!running->charged && owner_charge(owner, OWNER_BATCHES) == 0)
+		running->charged = owner;
+	return running->charged;
+}
+
 /* Until its owner's next turn. */
 static void pause_batch(struct running *running)
 {
@@ -77,7 +90,7 @@ static enum serve_outcome serve_next(struct running *running)
 	return outcome;
 }
 
-/* At least one. True where all have been served. */
+/* At least one; and all, where it may not wait. True where they have been served. */
 static bool serve_rest(struct running *running)
 {
 	do {
@@ -85,7 +98,7 @@ static bool serve_rest(struct running *running)
 			return false;
 		if (running->next == json_length(running->messages))
 			return true;
-	} while (!scheduler_turn_is_over(running->gmemd->scheduler));
+	} while (!scheduler_turn_is_over(running->gmemd->scheduler) || !may_wait(&running->batch));
 	pause_batch(running);
 	return false;
 }
@@ -144,7 +157,7 @@ struct json_object *batch_serve(
 	if (!running)
 		return no_memory();
 	*running = (struct running){
-		.batch = {go_on, resume, running_free},
+		.batch = {go_on, resume, may_wait, running_free},
 		.gmemd = gmemd,
 		.caller = caller,
 		.messages = json_ref(messages),

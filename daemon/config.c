@@ -23,6 +23,7 @@ static const struct config defaults = {
 	.vms_per_user = 2048,
 	.memories_per_user = 8192,
 	.preallocations_per_user = 32,
+	.batches_per_user = 64,
 	.takers_per_owner = 4,
 	.takers_per_user = 64,
 	.takers_on_host = 1024,
@@ -67,13 +68,20 @@ static bool set_backend(struct config *config, const char *value)
 	return true;
 }
 
-enum { OPTION_RUNTIME_DIRECTORY = 256, OPTION_CONFIG, OPTION_BACKEND, OPTION_GATE };
+enum {
+	OPTION_RUNTIME_DIRECTORY = 256,
+	OPTION_CONFIG,
+	OPTION_BACKEND,
+	OPTION_GATE,
+	OPTION_CHECK_CONFIG,
+};
 
 static const struct option options[] = {
 	{"runtime-directory", required_argument, NULL, OPTION_RUNTIME_DIRECTORY},
 	{"config", required_argument, NULL, OPTION_CONFIG},
 	{"backend", required_argument, NULL, OPTION_BACKEND},
 	{"gate", required_argument, NULL, OPTION_GATE},
+	{"check-config", no_argument, NULL, OPTION_CHECK_CONFIG},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{NULL, 0, NULL, 0},
@@ -82,6 +90,7 @@ static const struct option options[] = {
 static const char usage[] =
 	"Usage: gmemd [--runtime-directory=DIR] [--config=FILE] [--backend=auto|kvm|model]\n"
 	"             [--gate=required|preferred]\n"
+	"       gmemd --check-config [--config=FILE]\n"
 	"Owns the guest memory of all VMs on this host. Runs in the foreground.\n"
 	"\n"
 	"  --runtime-directory=DIR  where its sockets are (" DEFAULT_RUNTIME_DIRECTORY ")\n"
@@ -90,6 +99,8 @@ static const char usage[] =
 	"                           model: a model of it without any VM, to develop with\n"
 	"  --gate=POLICY            required: every VM has a gate;\n"
 	"                           preferred: a VM may ask to do without\n"
+	"  --check-config           says what is wrong in its configuration, and ends: with 0\n"
+	"                           where nothing is, else with 1\n"
 	"  --help, --version\n";
 
 static bool set_option(struct config *config, int option)
@@ -108,15 +119,24 @@ static bool set_option(struct config *config, int option)
 	return false;
 }
 
+/* What the command line says of the file. */
+struct file_wanted {
+	const char *path; /* NULL: the default one */
+	bool check;
+};
+
 /* First for the file alone, for the rest overrides what is in it. */
-static enum config_outcome find_file(int argc, char **argv, const char **ret_path)
+static enum config_outcome find_file(int argc, char **argv, struct file_wanted *wanted)
 {
 	int option;
 
 	while ((option = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
 		switch (option) {
 		case OPTION_CONFIG:
-			*ret_path = optarg;
+			wanted->path = optarg;
+			break;
+		case OPTION_CHECK_CONFIG:
+			wanted->check = true;
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -135,22 +155,36 @@ static enum config_outcome find_file(int argc, char **argv, const char **ret_pat
 	return CONFIG_WRONG;
 }
 
-enum config_outcome config_read(int argc, char **argv, struct config *ret)
+static enum config_outcome tell_faults(const struct config_faults *faults)
+{
+	char text[CONFIG_FAULT_TEXT_MAX];
+
+	for (unsigned i = 0; i < faults->count; i++) {
+		config_faults_print(faults, i, text, sizeof text);
+		fprintf(stderr, "%s\n", text);
+	}
+	return faults->count > 0 ? CONFIG_FAULTY : CONFIG_EXIT;
+}
+
+enum config_outcome config_read(
+	int argc, char **argv, struct config *ret, struct config_faults *ret_faults)
 {
 	struct config config = defaults;
-	const char *path = NULL;
-	enum config_outcome outcome = find_file(argc, argv, &path);
+	struct file_wanted wanted = {.path = NULL};
+	enum config_outcome outcome = find_file(argc, argv, &wanted);
 	int option;
 
 	if (outcome != CONFIG_RUN)
 		return outcome;
-	if (!config_file_read(path ? path : DEFAULT_CONFIG_FILE, path != NULL, &config))
-		return CONFIG_WRONG;
+	config_file_read(wanted.path ? wanted.path : DEFAULT_CONFIG_FILE, wanted.path != NULL,
+		&config, ret_faults);
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
 		if (!set_option(&config, option))
 			return CONFIG_WRONG;
 	}
+	if (wanted.check)
+		return tell_faults(ret_faults);
 	*ret = config;
 	return CONFIG_RUN;
 }

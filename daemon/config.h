@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "daemon/config_fault.h"
+
 #define DEFAULT_RUNTIME_DIRECTORY "/run/gmemd"
 
 /* With the name of a socket after it, it must fit a socket's address. */
@@ -42,6 +44,7 @@ struct config {
 	uint64_t vms_per_user;
 	uint64_t memories_per_user;
 	uint64_t preallocations_per_user;
+	uint64_t batches_per_user;
 	uint64_t takers_per_owner; /* processes that take files of it, those that hang included */
 	uint64_t takers_per_user;
 	uint64_t takers_on_host;
@@ -66,10 +69,15 @@ uint64_t config_bytes(const struct config_amount *amount, uint64_t memory_total)
 
 enum config_outcome {
 	CONFIG_RUN,
-	CONFIG_EXIT,  /* --help or --version was answered */
-	CONFIG_WRONG, /* and stderr says how */
+	CONFIG_EXIT,   /* --help, --version or --check-config was answered */
+	CONFIG_FAULTY, /* --check-config, and stderr says of what */
+	CONFIG_WRONG,  /* the command line, and stderr says how */
 };
 
-/* Reads the command line and the configuration file that it names, or the default one if it exists.
+/*
+ * Reads the command line and the configuration file that it names, or the default one if it exists.
+ * With CONFIG_RUN, *ret_faults has what is wrong in the file; then *ret is what it would be without
+ * one.
  */
-enum config_outcome config_read(int argc, char **argv, struct config *ret);
+enum config_outcome config_read(
+	int argc, char **argv, struct config *ret, struct config_faults *ret_faults);

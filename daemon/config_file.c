@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/config_lines.h"
+
 #define OVERCOMMIT_MAX        1000    /* percent */
 #define PRESSURE_DEADLINE_MAX 3600000 /* milliseconds */
 
@@ -125,6 +127,7 @@ static const struct {
 		"a number"},
 	{"limits", "preallocations-per-user", NULL,
 		offsetof(struct config, preallocations_per_user), "a number"},
+	{"limits", "batches-per-user", NULL, offsetof(struct config, batches_per_user), "a number"},
 	{"limits", "takers-per-owner", NULL, offsetof(struct config, takers_per_owner), "a number"},
 	{"limits", "takers-per-user", NULL, offsetof(struct config, takers_per_user), "a number"},
 	{"limits", "takers-on-host", NULL, offsetof(struct config, takers_on_host), "a number"},
@@ -147,60 +150,101 @@ static const struct {
 		"a number of milliseconds, 1 to 3600000"},
 };
 
+#define SETTINGS (sizeof settings / sizeof *settings)
+
 struct file_reading {
 	struct config *config;
-	const char *path;
+	struct config_lines lines;
 };
 
-/* inih's handler: 1 for a setting that is right. */
+static bool take_value(struct config *config, size_t index, const char *value)
+{
+	uint64_t *number = (uint64_t *)((char *)config + settings[index].number);
+
+	return settings[index].set ? settings[index].set(config, value)
+				   : parse_number(value, 10, number);
+}
+
+/* The sections where section is NULL, else its settings: "a, b, c"; "" where there are none. */
+static void list_names(const char *section, char *ret, size_t size)
+{
+	size_t used = 0;
+
+	ret[0] = '\0';
+	for (size_t i = 0; i < SETTINGS && used < size; i++) {
+		bool first = i == 0 || strcmp(settings[i - 1].section, settings[i].section) != 0;
+
+		if (section ? strcmp(settings[i].section, section) != 0 : !first)
+			continue;
+		used += (size_t)snprintf(ret + used, size - used, "%s%s", used > 0 ? ", " : "",
+			section ? settings[i].name : settings[i].section);
+	}
+}
+
+static void refuse_name(struct file_reading *reading, const char *section, const char *name)
+{
+	char names[400];
+
+	list_names(section, names, sizeof names);
+	if (names[0]) {
+		config_faults_add(reading->lines.faults, reading->lines.line, name,
+			"there is no such setting in section [%s], which has %s", section, names);
+		return;
+	}
+	list_names(NULL, names, sizeof names);
+	config_faults_add(reading->lines.faults, reading->lines.line, name,
+		"there is no section [%s]; there are %s", section, names);
+}
+
+/* inih's handler. What is wrong is noted, so that it goes on. */
 static int read_setting(void *context, const char *section, const char *name, const char *value)
 {
 	struct file_reading *reading = context;
 
-	for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
-		uint64_t *number = (uint64_t *)((char *)reading->config + settings[i].number);
-
+	for (size_t i = 0; i < SETTINGS; i++) {
 		if (strcmp(settings[i].section, section) != 0 ||
 			strcmp(settings[i].name, name) != 0)
 			continue;
-		if (settings[i].set ? settings[i].set(reading->config, value)
-				    : parse_number(value, 10, number))
-			return 1;
-		fprintf(stderr, "gmemd: %s: [%s] %s must be %s\n", reading->path, section, name,
-			settings[i].expected);
-		return 0;
+		if (!take_value(reading->config, i, value))
+			config_faults_add(reading->lines.faults, reading->lines.line, name,
+				"must be %s", settings[i].expected);
+		return 1;
 	}
-	fprintf(stderr, "gmemd: %s: there is no setting [%s] %s\n", reading->path, section, name);
-	return 0;
+	refuse_name(reading, section, name);
+	return 1;
 }
 
-/* ini_parse() takes what can be opened and not read, such as a directory, for an empty file. */
-static int parse_file(struct file_reading *reading)
+static void parse(struct file_reading *reading)
 {
-	FILE *file = fopen(reading->path, "re");
-	int line, number;
+	int line = ini_parse_stream(config_lines_read, &reading->lines, read_setting, reading);
 
-	if (!file)
-		return -1;
-	line = ini_parse_file(file, read_setting, reading);
-	number = errno;
-	if (line == 0 && ferror(file))
-		line = -1;
-	fclose(file);
-	errno = number;
-	return line;
-}
-
-bool config_file_read(const char *path, bool required, struct config *config)
-{
-	struct file_reading reading = {config, path};
-	int line = parse_file(&reading);
-
-	if (line == -1 && !required && errno == ENOENT)
-		return true;
-	if (line < 0)
-		fprintf(stderr, "gmemd: %s: %s\n", path, strerror(errno));
 	if (line > 0)
-		fprintf(stderr, "gmemd: %s: line %d is wrong\n", path, line);
-	return line == 0;
+		config_faults_add(reading->lines.faults, (unsigned)line, "",
+			"must be [SECTION], NAME = VALUE, or a comment after #");
+	else if (line < 0)
+		config_faults_add(reading->lines.faults, 0, "", "%s", strerror(ENOMEM));
+}
+
+bool config_file_read(
+	const char *path, bool required, struct config *config, struct config_faults *ret_faults)
+{
+	struct config read = *config;
+	struct file_reading reading = {.config = &read};
+	int r;
+
+	*ret_faults = (struct config_faults){.count = 0};
+	snprintf(ret_faults->file, sizeof ret_faults->file, "%s", path);
+	r = config_lines_open(path, ret_faults, &reading.lines);
+	if (r == -ENOENT && !required)
+		return true;
+	if (r < 0) {
+		config_faults_add(ret_faults, 0, "", "%s", strerror(-r));
+		return false;
+	}
+	parse(&reading);
+	config_lines_close(&reading.lines);
+	config_faults_sort(ret_faults);
+	if (ret_faults->count == 0)
+		*config = read;
+	return ret_faults->count == 0;
 }

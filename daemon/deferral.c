@@ -84,29 +84,24 @@ static void deliver(
 		caller->go_on(caller);
 }
 
-static void finish(
-	struct deferral *deferral, struct json_object *take_answer, struct fd_list *take_fds)
+void deferral_answer_message(
+	struct deferral *take_deferral, struct json_object *take_message, struct fd_list *take_fds)
 {
-	if (deferral->caller)
-		deliver(deferral, take_answer, take_fds);
+	if (take_deferral->caller)
+		deliver(take_deferral, take_message, take_fds);
 	else
-		json_unref(take_answer);
+		json_unref(take_message);
 	fd_list_close(take_fds);
-	json_unref(deferral->id);
-	free(deferral);
+	json_unref(take_deferral->id);
+	free(take_deferral);
 }
 
 void deferral_answer(struct deferral *take_deferral, struct json_object *take_result)
 {
 	struct fd_list none = {.count = 0};
 
-	deferral_answer_with_fds(take_deferral, take_result, &none);
-}
-
-void deferral_answer_with_fds(
-	struct deferral *take_deferral, struct json_object *take_result, struct fd_list *take_fds)
-{
-	finish(take_deferral, message_result(take_deferral->id, take_result), take_fds);
+	deferral_answer_message(
+		take_deferral, message_result(take_deferral->id, take_result), &none);
 }
 
 void deferral_refuse(struct deferral *take_deferral, struct rpc_error *error)
@@ -115,7 +110,7 @@ void deferral_refuse(struct deferral *take_deferral, struct rpc_error *error)
 	struct fd_list none = {.count = 0};
 
 	rpc_error_clear(error);
-	finish(take_deferral, answer, &none);
+	deferral_answer_message(take_deferral, answer, &none);
 }
 
 void deferral_dissolve(struct deferral *take_deferral)

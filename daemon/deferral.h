@@ -35,8 +35,9 @@ const struct caller *deferral_caller(const struct deferral *deferral);
 void deferral_notify(
 	struct deferral *deferral, const char *method, struct json_object *take_params);
 void deferral_answer(struct deferral *take_deferral, struct json_object *take_result);
-void deferral_answer_with_fds(
-	struct deferral *take_deferral, struct json_object *take_result, struct fd_list *take_fds);
+/* With the whole message, NULL for none, and its files. */
+void deferral_answer_message(
+	struct deferral *take_deferral, struct json_object *take_message, struct fd_list *take_fds);
 /* The error is cleared. */
 void deferral_refuse(struct deferral *take_deferral, struct rpc_error *error);
 

@@ -5,19 +5,15 @@
 #include "daemon/gatekeeper.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
+#include <stdlib.h>
 
 #include "daemon/log.h"
 #include "daemon/peer_ledger.h"
 #include "daemon/step.h"
-#include "daemon/verification.h"
+#include "daemon/taking.h"
 #include "daemon/vm_ledger.h"
-#include "kernel/cleanup.h"
+#include "daemon/watch.h"
 #include "kernel/gate.h"
 
 /* So many of a VM's refusals are logged; what comes then is only told as events. */
@@ -39,8 +35,6 @@ static const char *ioctl_name(uint32_t request)
  */
 static void note_answer(struct vm *vm, const struct gate_trap *trap, enum trap_answer answer)
 {
-	if (vm->trap.verifying == trap->id && answer != TRAP_UNDECIDED)
-		vm->trap.verifying = 0;
 	vm->trap.id = trap->id;
 	vm->trap.answer = answer;
 	vm_ledger_note_vm(vm);
@@ -62,59 +56,117 @@ static void refuse(
 	events_gate_refused(&gmemd->events, vm, name, reason);
 }
 
-/* What is looked at here is a VMM's file, which may wait for the VMM: no file system is asked. */
-static bool is_kvm(const struct gmemd *gmemd, int fd)
-{
-	struct statx status;
+/* Finding out about a trapped call, by a taker. Meanwhile the VM's gate is not served. */
 
-	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &status) == 0 &&
-	       S_ISCHR(status.stx_mode) &&
-	       makedev(status.stx_rdev_major, status.stx_rdev_minor) == gmemd->kvm_device;
+struct inquiry {
+	struct gmemd *gmemd;
+	struct vm *vm;
+	struct gate_trap trap;
+	struct taking *taking;
+};
+
+static void decide(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap,
+	const struct taking_result *found);
+
+static void found_out(void *context, struct taking_result *found)
+{
+	struct inquiry *inquiry = context;
+	struct vm *vm = inquiry->vm;
+
+	vm->trap.inquiry = NULL;
+	/* Its id is still waited for: so what was read of the thread's memory map was its own. */
+	if (gate_waits(vm->listener, inquiry->trap.id))
+		decide(inquiry->gmemd, vm, &inquiry->trap, found);
+	watch_gate_again(vm);
+	free(inquiry);
 }
 
-static bool is_vm(const struct gmemd *gmemd, int fd)
+static void describe_file(
+	const struct gmemd *gmemd, const struct gate_trap *trap, struct taker_file *ret)
 {
-	char target[64];
-
-	(void)gmemd;
-	return process_file_target(getpid(), fd, target, sizeof target) == 0 &&
-	       strcmp(target, "anon_inode:kvm-vm") == 0;
+	*ret = (struct taker_file){.number = trap->fd, .kind = TAKER_VM};
+	if (trap->request == KVM_CREATE_VM) {
+		ret->kind = TAKER_KVM;
+		ret->expected = gmemd->kvm_device;
+	}
 }
 
-/*
- * Whether the VMM's fd is what the ioctl is for. It could be another by the time that the ioctl
- * runs, which then fails by itself: so this only keeps a mistake from using up what is let through
- * once. Where it can't be looked at, it passes.
- */
-static bool file_is(struct gmemd *gmemd, const struct vm *vm, const struct gate_trap *trap,
-	bool (*expected)(const struct gmemd *gmemd, int fd))
+static struct taking_request question(
+	const struct gmemd *gmemd, const struct vm *vm, const struct gate_trap *trap)
 {
-	bool is;
-	int fd;
-	int r;
+	struct taking_request request = {.owner = vm->owner,
+		.process = &vm->process,
+		.n_files = 1,
+		.verify = trap->request == KVM_CREATE_VM,
+		.thread = trap->thread};
 
-	r = process_duplicate_file(vm->process.pidfd, trap->fd, &fd);
-	if (r < 0)
-		return r != -EBADF;
-	is = expected(gmemd, fd);
-	fd_close(fd);
-	return is;
+	describe_file(gmemd, trap, &request.files[0]);
+	if (request.verify)
+		request.mapping = (struct mapping_expected){mailbox_address(vm->mailbox),
+			mailbox_length(vm->mailbox), mailbox_identity(vm->mailbox)};
+	return request;
 }
 
-static const char *create_vm_fault(
-	struct gmemd *gmemd, const struct vm *vm, const struct gate_trap *trap)
+static void find_out(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap)
+{
+	const struct taking_request request = question(gmemd, vm, trap);
+	struct taking_result failure = {.result = -ENOMEM};
+	struct inquiry *inquiry = malloc(sizeof *inquiry);
+
+	if (inquiry) {
+		*inquiry = (struct inquiry){.gmemd = gmemd, .vm = vm, .trap = *trap};
+		failure.result = taking_start(
+			gmemd->takings, &request, found_out, inquiry, &inquiry->taking);
+	}
+	if (failure.result < 0) {
+		free(inquiry);
+		decide(gmemd, vm, trap, &failure);
+		return;
+	}
+	vm->trap.inquiry = inquiry;
+	STEP("trap: being found out about");
+}
+
+void gatekeeper_forget(struct vm *vm)
+{
+	if (!vm->trap.inquiry)
+		return;
+	taking_cancel(vm->trap.inquiry->taking);
+	free(vm->trap.inquiry);
+	vm->trap.inquiry = NULL;
+}
+
+/* KVM_CREATE_VM */
+
+static const char *create_vm_fault(const struct vm *vm, const struct gate_trap *trap)
 {
 	if (vm->state == VM_RELEASED)
 		return "the VM has been released";
-	if (vm->gate == VM_GATE_ACTIVE || vm->trap.verifying)
+	if (vm->gate == VM_GATE_ACTIVE)
 		return "it would be the process's second VM";
 	if (!process_has_thread(vm->process.pid, trap->thread))
 		return "the caller is not the VM's process";
 	if (trap->argument != vm->type)
 		return "its type is not the one the VM was opened with";
-	if (!file_is(gmemd, vm, trap, is_kvm))
-		return "the file descriptor is not /dev/kvm";
 	return NULL;
+}
+
+/* What was found speaks against it: where it could not be found out, too. */
+static const char *unfit_for_vm(const struct taking_result *found)
+{
+	switch (found->result) {
+	case 0:
+		return found->mapping < 0 ? found->reason : NULL;
+	case -EBADF:
+	case -EINVAL:
+		return "the file descriptor is not /dev/kvm";
+	case -ETIMEDOUT:
+		return "its process can't be looked at in time";
+	case -EDQUOT:
+		return "all processes that may look at it hang";
+	default:
+		return "gmemd could not check the mailbox's mapping";
+	}
 }
 
 static void let_vm_be_made(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap)
@@ -135,51 +187,10 @@ static void let_vm_be_made(struct gmemd *gmemd, struct vm *vm, const struct gate
 	vm_ledger_commit(vm);
 }
 
-static void verified(struct gmemd *gmemd, const struct verification *verification)
-{
-	struct vm *vm = registry_vm_by_id(&gmemd->registry, verification->vm);
+/* KVM_CREATE_GUEST_MEMFD */
 
-	if (!vm)
-		return;
-	vm->trap.verifying = 0;
-	/* The id is still waited for: so what was read of the thread's memory map was its own. */
-	if (!gate_waits(vm->listener, verification->trap.id))
-		return;
-	if (vm->state == VM_RELEASED)
-		refuse(gmemd, vm, &verification->trap, "the VM has been released");
-	else if (verification->result < 0)
-		refuse(gmemd, vm, &verification->trap, verification->reason);
-	else
-		let_vm_be_made(gmemd, vm, &verification->trap);
-}
-
-static void serve_create_vm(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap)
-{
-	const char *fault = create_vm_fault(gmemd, vm, trap);
-	struct verification verification;
-
-	if (fault) {
-		refuse(gmemd, vm, trap, fault);
-		return;
-	}
-	verification = (struct verification){
-		.trap = *trap,
-		.expected = {mailbox_address(vm->mailbox), mailbox_length(vm->mailbox),
-			mailbox_identity(vm->mailbox)},
-	};
-	memcpy(verification.vm, vm->id, sizeof verification.vm);
-	if (verification_start(gmemd, &verification, verified) < 0) {
-		refuse(gmemd, vm, trap, "gmemd could not check the mailbox's mapping");
-		return;
-	}
-	vm->trap.verifying = trap->id;
-	vm_ledger_note_vm(vm);
-	vm_ledger_commit(vm);
-	STEP("trapped KVM_CREATE_VM: being verified");
-}
-
-static const char *create_memory_fault(struct gmemd *gmemd, const struct vm *vm,
-	const struct gate_trap *trap, struct call **ret_call)
+static const char *create_memory_fault(
+	const struct vm *vm, const struct gate_trap *trap, struct call **ret_call)
 {
 	unsigned entry;
 
@@ -187,8 +198,6 @@ static const char *create_memory_fault(struct gmemd *gmemd, const struct vm *vm,
 		return "the VM is not running";
 	if (!process_has_thread(vm->process.pid, trap->thread))
 		return "the caller is not the VM's process";
-	if (!file_is(gmemd, vm, trap, is_vm))
-		return "the file descriptor is not a VM";
 	if (mailbox_entry_at(vm->mailbox, MAILBOX_CREATE, trap->argument, &entry) < 0)
 		return "its pointer is not an entry of the mailbox";
 	*ret_call = vm_call_of_create_entry((struct vm *)vm, entry);
@@ -199,15 +208,20 @@ static const char *create_memory_fault(struct gmemd *gmemd, const struct vm *vm,
 	return NULL;
 }
 
-static void serve_create_memory(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap)
+/*
+ * The file could be another by the time that the ioctl runs, which then fails by itself: so this
+ * only keeps a mistake from using up what is let through once. Where it can't be looked at, it
+ * passes.
+ */
+static const char *unfit_for_memory(const struct taking_result *found)
 {
-	struct call *call;
-	const char *fault = create_memory_fault(gmemd, vm, trap, &call);
+	return found->result == -EBADF || found->result == -EINVAL
+		       ? "the file descriptor is not a VM"
+		       : NULL;
+}
 
-	if (fault) {
-		refuse(gmemd, vm, trap, fault);
-		return;
-	}
+static void let_memory_be_made(struct vm *vm, const struct gate_trap *trap, struct call *call)
+{
 	call->continued = true;
 	vm_ledger_note_call(call);
 	note_answer(vm, trap, TRAP_CONTINUE);
@@ -219,6 +233,36 @@ static void serve_create_memory(struct gmemd *gmemd, struct vm *vm, const struct
 	call->continued = false;
 	vm_ledger_note_call(call);
 	vm_ledger_commit(vm);
+}
+
+/* Any of them */
+
+static const char *trap_fault(
+	const struct vm *vm, const struct gate_trap *trap, struct call **ret_call)
+{
+	if (trap->request == KVM_CREATE_VM)
+		return create_vm_fault(vm, trap);
+	if (trap->request == KVM_CREATE_GUEST_MEMFD)
+		return create_memory_fault(vm, trap, ret_call);
+	return "a gate traps no such ioctl";
+}
+
+/* Much may have changed since it was asked for. */
+static void decide(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap,
+	const struct taking_result *found)
+{
+	bool is_vm = trap->request == KVM_CREATE_VM;
+	struct call *call;
+	const char *fault = trap_fault(vm, trap, &call);
+
+	if (!fault)
+		fault = is_vm ? unfit_for_vm(found) : unfit_for_memory(found);
+	if (fault)
+		refuse(gmemd, vm, trap, fault);
+	else if (is_vm)
+		let_vm_be_made(gmemd, vm, trap);
+	else
+		let_memory_be_made(vm, trap, call);
 }
 
 /* Where a successor finds the call, should this gmemd end before it has noted it. */
@@ -239,6 +283,8 @@ static struct seccomp_notif *trap_room(struct gmemd *gmemd, const struct vm *vm)
 int gatekeeper_serve(struct gmemd *gmemd, struct vm *vm)
 {
 	struct gate_trap trap;
+	struct call *call;
+	const char *fault;
 	int r;
 
 	r = gate_receive(vm->listener, trap_room(gmemd, vm), &trap);
@@ -247,11 +293,10 @@ int gatekeeper_serve(struct gmemd *gmemd, struct vm *vm)
 	STEP("trap: received");
 	note_answer(vm, &trap, TRAP_UNDECIDED);
 	STEP("trap: noted");
-	if (trap.request == KVM_CREATE_VM)
-		serve_create_vm(gmemd, vm, &trap);
-	else if (trap.request == KVM_CREATE_GUEST_MEMFD)
-		serve_create_memory(gmemd, vm, &trap);
+	fault = trap_fault(vm, &trap, &call);
+	if (fault)
+		refuse(gmemd, vm, &trap, fault);
 	else
-		refuse(gmemd, vm, &trap, "a gate traps no such ioctl");
+		find_out(gmemd, vm, &trap);
 	return 0;
 }

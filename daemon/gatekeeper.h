@@ -3,9 +3,10 @@
  * The gatekeeper: answers the ioctls that a VM's gate traps.
  *
  * KVM_CREATE_VM is let through once, for a thread of the VM's own process, of the type it was
- * opened with, where the mailbox is mapped as it must be; that check reads the VMM's memory map,
- * which the VMM can make slow, and so runs in a thread of its own. KVM_CREATE_GUEST_MEMFD is let
- * through once for each entry that gmemd has written. All else gets EPERM, and is logged and told
+ * opened with, where the mailbox is mapped as it must be; KVM_CREATE_GUEST_MEMFD is let
+ * through once for each entry that gmemd has written. Whether the call is made on the file that it
+ * is for, and how the mailbox is mapped, a taker finds out; until then no other call of the VM's is
+ * looked at. All else gets EPERM, and is logged and told
  * as an event with the reason.
  */
 #pragma once
@@ -14,3 +15,6 @@
 
 /* Takes and answers one trapped call. Where there was none, why: see gate_receive(). */
 int gatekeeper_serve(struct gmemd *gmemd, struct vm *vm);
+
+/* The VM goes: a call that is not decided stays so. */
+void gatekeeper_forget(struct vm *vm);

@@ -6,9 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <systemd/sd-daemon.h>
 #include <time.h>
 
 #include "daemon/backend.h"
@@ -23,62 +25,89 @@
 #include "daemon/screening.h"
 #include "daemon/start_failure.h"
 #include "daemon/succession.h"
+#include "daemon/taking.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
 #include "kernel/passrights.h"
 #include "protocol/json.h"
 
+static int probe_device(struct gmemd *gmemd, int kvm)
+{
+	struct stat status;
+	int r = kvm < 0 || fstat(kvm, &status) < 0 ? -errno : 0;
+
+	if (r == 0) {
+		gmemd->kvm_device = status.st_rdev;
+		r = probe_host(kvm, &gmemd->host);
+	}
+	if (r < 0)
+		snprintf(gmemd->lack, sizeof gmemd->lack, "/dev/kvm (%s)", strerror(-r));
+	return r;
+}
+
 static int probe_kvm(struct gmemd *gmemd)
 {
 	cleanup_fd int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	struct stat status;
-	int r;
+	int r = probe_device(gmemd, kvm);
 
-	if (kvm < 0 || fstat(kvm, &status) < 0) {
-		r = -errno;
-		log_error("/dev/kvm: %s", strerror(-r));
-		return r;
-	}
-	gmemd->kvm_device = status.st_rdev;
-	r = probe_host(kvm, &gmemd->host);
 	if (r < 0)
-		return start_failed("probing /dev/kvm", r);
+		return r;
 	if (!gmemd->host.vm_types[0].guest_memfd) {
-		log_error("kernel %s has no guest_memfd for VMs of the default type",
-			gmemd->host.kernel_release);
-		return -ENOTSUP;
-	}
-	if (passrights_probe() < 0) {
-		log_error("kernel %s lacks SO_PASSRIGHTS, of Linux 6.16, without which peers could "
-			  "send gmemd files that stop it",
-			gmemd->host.kernel_release);
+		snprintf(
+			gmemd->lack, sizeof gmemd->lack, "guest_memfd for VMs of the default type");
 		return -ENOTSUP;
 	}
 	if (!gmemd->host.gate)
 		log_warning("VMs can have no gate: the kernel lacks %s", gmemd->host.gate_missing);
+	if (process_attaching_is_off())
+		log_warning("no VM can have memory: kernel.yama.ptrace_scope is 3, so that no file "
+			    "of a VMM can be taken");
 	return 0;
+}
+
+/*
+ * What a host lacks it may have later, as when its modules are loaded: a gmemd that was started by
+ * who wants to use it says so to them, for a while; then the service manager starts it anew.
+ */
+static int go_on_lacking(struct gmemd *gmemd, int why)
+{
+	int r = probe_host(/* kvm_fd= */ -1, &gmemd->host);
+
+	if (r < 0)
+		return r;
+	log_error("this host lacks %s, kernel %s", gmemd->lack, gmemd->host.kernel_release);
+	return sd_listen_fds(/* unset_environment= */ 0) > 0 ? 0 : why;
+}
+
+/* Peers could send gmemd files that stop it: only for developing it may do without. */
+static int check_passrights(bool required)
+{
+	static const char lack[] =
+		"the kernel lacks SO_PASSRIGHTS, of Linux 6.16: peers could send "
+		"gmemd files that stop it";
+
+	if (passrights_probe() == 0)
+		return 0;
+	if (required)
+		log_error("%s", lack);
+	else
+		log_warning("%s", lack);
+	return required ? -ENOTSUP : 0;
 }
 
 static int probe(struct gmemd *gmemd)
 {
-	if (gmemd->config.backend != BACKEND_MODEL)
-		return probe_kvm(gmemd);
-	log_warning("the back end is the model: no VM can run on what it makes");
-	if (passrights_probe() < 0)
-		log_warning("the kernel lacks SO_PASSRIGHTS, of Linux 6.16: peers can send gmemd "
-			    "files that stop it");
-	return probe_model(&gmemd->host);
-}
+	bool model = gmemd->config.backend == BACKEND_MODEL;
+	int r = check_passrights(!model);
 
-static int find_memfd_device(struct gmemd *gmemd)
-{
-	cleanup_fd int memfd = memfd_create("gmemd", MFD_CLOEXEC);
-	struct stat status;
-
-	if (memfd < 0 || fstat(memfd, &status) < 0)
-		return -errno;
-	gmemd->memfd_device = status.st_dev;
-	return 0;
+	if (r < 0)
+		return r;
+	if (model) {
+		log_warning("the back end is the model: no VM can run on what it makes");
+		return probe_model(&gmemd->host);
+	}
+	r = probe_kvm(gmemd);
+	return gmemd->lack[0] ? go_on_lacking(gmemd, r) : r;
 }
 
 static int set_up_owners(struct gmemd *gmemd)
@@ -102,6 +131,8 @@ static int set_up(struct gmemd *gmemd)
 	r = set_up_owners(gmemd);
 	if (r == 0)
 		r = in_flight_new(&gmemd->in_flight);
+	if (r == 0)
+		r = takings_new(gmemd->base, &gmemd->config, /* program= */ NULL, &gmemd->takings);
 	if (r < 0)
 		return start_failed("the ledger of users", r);
 	registry_init(&gmemd->registry,
@@ -128,7 +159,7 @@ static int set_up(struct gmemd *gmemd)
 	return r < 0 ? start_failed("taking over from a predecessor", r) : 0;
 }
 
-int gmemd_init(struct gmemd *gmemd, const struct config *config)
+int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct config_faults *faults)
 {
 	struct timespec now;
 	int r;
@@ -137,6 +168,7 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	gmemd->started = (uint64_t)now.tv_sec;
 	gmemd->config = *config;
+	gmemd->faults = faults;
 	TAILQ_INIT(&gmemd->events);
 	TAILQ_INIT(&gmemd->preallocating);
 	TAILQ_INIT(&gmemd->preallocating_waits);
@@ -146,9 +178,6 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config)
 	r = probe(gmemd);
 	if (r < 0)
 		return start_failed("looking at the host", r);
-	r = find_memfd_device(gmemd);
-	if (r < 0)
-		return start_failed("making a memfd", r);
 	errno = 0;
 	gmemd->base = event_base_new();
 	if (!gmemd->base || event_base_priority_init(gmemd->base, SCHEDULER_PRIORITIES) < 0)
@@ -174,6 +203,7 @@ void gmemd_clear(struct gmemd *gmemd)
 	succession_clear(gmemd);
 	screening_free(gmemd->screening);
 	in_flight_free(gmemd->in_flight);
+	takings_free(gmemd->takings);
 	bulk_free(gmemd->bulk);
 	scheduler_free(gmemd->scheduler);
 	owner_unref(gmemd->self);

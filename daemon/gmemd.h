@@ -20,6 +20,7 @@ struct peer_ledger;
 struct pressure_watch;
 struct screening;
 struct scheduler;
+struct takings;
 
 TAILQ_HEAD(preallocating_list, preallocating);
 TAILQ_HEAD(preallocating_waits, preallocating_wait);
@@ -35,6 +36,11 @@ struct recovered {
 
 struct gmemd {
 	struct config config;
+	/* Why it can't serve with its configuration; NULL: it can. Then it takes over and watches
+	 * what a predecessor has left, and refuses all requests. */
+	const struct config_faults *faults;
+	/* What this host lacks for gmemd to serve; "": nothing. The same then, but not for long. */
+	char lack[128];
 	struct host_offer host;
 	struct event_base *base;
 	struct scheduler *scheduler;
@@ -45,6 +51,7 @@ struct gmemd {
 	struct owners *owners;
 	struct owner *self;          /* of what nobody has asked for */
 	struct in_flight *in_flight; /* files, to all peers */
+	struct takings *takings;     /* of files of peers' processes */
 	struct capacity capacity;
 	struct registry registry;
 	uint64_t started; /* CLOCK_MONOTONIC, seconds */
@@ -57,14 +64,14 @@ struct gmemd {
 	bool leaving;                    /* a successor is to find all as it is */
 	struct json_object *description; /* rpc.discover's answer; NULL: nobody has asked */
 	struct events events;
-	dev_t kvm_device;   /* /dev/kvm's, to know it again in a VMM */
-	dev_t memfd_device; /* of the kernel's own file system, which memfds are in */
+	dev_t kvm_device; /* /dev/kvm's, to know it again in a VMM */
 };
 
 /*
  * Probes the host and makes what all else needs. Says in the log why it can't. -ENOTSUP where the
  * kernel has no guest_memfd.
  */
-int gmemd_init(struct gmemd *gmemd, const struct config *config);
+int gmemd_init(
+	struct gmemd *gmemd, const struct config *config, const struct config_faults *faults);
 /* Its peers must be gone. VMs that run go on running. */
 void gmemd_clear(struct gmemd *gmemd);

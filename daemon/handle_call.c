@@ -32,27 +32,40 @@ static int check_report(struct request *request, const struct call *call)
 	return 0;
 }
 
+/* 0 where the request has it, by request->files. */
+static int take_memory_file(struct request *request, const struct memory *memory, int *ret_fd)
+{
+	int number = request->parameters.call_done.fd;
+	struct file_wish wish = {
+		.param = "fd", .number = number, .kind = TAKER_GUEST_MEMFD, .size = memory->size};
+	char expected[96];
+
+	snprintf(expected, sizeof expected, "the number of the new guest_memfd, of %llu bytes",
+		(unsigned long long)memory->size);
+	wish.expected = expected;
+	if (number < 0)
+		return rpc_error_invalid_param(&request->error, wish.param, expected);
+	return request_take_file(request, memory->vm->owner, &wish, ret_fd);
+}
+
 static int adopt(struct request *request, const struct call *call)
 {
 	struct memory *memory = call->memory;
-	int fd = request->parameters.call_done.fd;
-	char expected[128];
-	int r;
+	int fd = -1, r;
 
 	if (memory->vm->gate != VM_GATE_NONE && !call->continued)
 		return rpc_error_conflict(
 			&request->error, "call", "The gate has let no such creation through");
-	r = fd < 0 ? -EBADF : memory_adopt(memory, fd);
+	r = take_memory_file(request, memory, &fd);
+	if (r != 0)
+		return r;
+	r = memory_adopt(memory, fd);
 	if (r == -EEXIST)
 		return rpc_error_conflict(
 			&request->error, "memory", "gmemd has this guest_memfd already");
-	if (r < 0) {
-		snprintf(expected, sizeof expected,
-			"the number of the new guest_memfd, of %llu bytes",
-			(unsigned long long)memory->size);
-		return rpc_error_invalid_param(&request->error, "fd", expected);
-	}
-	request_take_fd(request, fd);
+	if (r < 0)
+		return rpc_error_kernel(&request->error, -r, "taking over the guest_memfd");
+	request_take_over(request, 0);
 	return 0;
 }
 

@@ -5,7 +5,8 @@
  * A VM that gmemd knows, because it was never away or has taken it back, is as it was; what the
  * process tells of it is only compared. One that gmemd has lost, together with its keeper, is
  * rebuilt from what the process still has: the mailbox, whose label says what the VM is, and the
- * memories' files. A mailbox is written again once it is known to be what the process has mapped.
+ * memories' files. A taker takes all of them, and says whether the mailbox is what the process has
+ * mapped: only then it is written again.
  * That a guest_memfd is of this VM the kernel tells nobody; but it is charged to this VM, and to no
  * other.
  */
@@ -16,14 +17,12 @@
 #include <string.h>
 
 #include "daemon/backend.h"
-#include "daemon/deferral.h"
 #include "daemon/handler.h"
 #include "daemon/label.h"
 #include "daemon/log.h"
 #include "daemon/privileges.h"
 #include "daemon/resume_content.h"
 #include "daemon/step.h"
-#include "daemon/verification.h"
 #include "daemon/vm_ledger.h"
 #include "daemon/watch.h"
 #include "protocol/json.h"
@@ -37,26 +36,34 @@ static int answer(struct request *request, const struct vm *vm)
 	return r;
 }
 
+/* 0 where the request has them: of a VM that gmemd has lost, the mailbox before the memories. */
+static int take_files(struct request *request, struct owner *owner, bool of_lost)
+{
+	const struct vm_resume_parameters *parameters = &request->parameters.vm_resume;
+	struct file_wishes wishes = {.count = 0, .verify = of_lost};
+
+	if (of_lost)
+		wishes.wishes[wishes.count++] = (struct file_wish){.param = "mailbox",
+			.number = parameters->mailbox,
+			.kind = TAKER_MAILBOX,
+			.expected = "the number of the VM's mailbox, as vm.open gave it"};
+	for (size_t i = 0; i < parameters->memories.count; i++)
+		wishes.wishes[wishes.count++] = resume_memory_wish(parameters, i);
+	return wishes.count == 0 ? 0 : request_take_files(request, owner, &wishes);
+}
+
 /* A VM that gmemd knows */
 
 static int resume_known(struct request *request, struct vm *vm)
 {
-	int r;
+	int r = take_files(request, vm->owner, /* of_lost= */ false);
 
-	if (vm->resuming)
-		return rpc_error_busy(&request->error, "The VM is being resumed", 0);
-	r = resume_content(request, vm);
-	return r < 0 ? r : answer(request, vm);
+	if (r == 0)
+		r = resume_content(request, vm);
+	return r == 0 ? answer(request, vm) : r;
 }
 
 /* A VM that gmemd has lost */
-
-/* What goes with the answer, once it is known that the mailbox is mapped. */
-struct resumption {
-	struct deferral *deferral;
-	struct json_object *result;
-	struct fd_list fds;
-};
 
 static void forget(struct vm *vm)
 {
@@ -75,7 +82,6 @@ static void log_promise(const struct vm *vm)
 
 static void announce(struct gmemd *gmemd, struct vm *vm)
 {
-	vm->resuming = false;
 	vm->finished = true;
 	mailbox_clear_free(vm->mailbox);
 	vm_ledger_note_vm(vm);
@@ -90,81 +96,6 @@ static void announce(struct gmemd *gmemd, struct vm *vm)
 	events_vm(&gmemd->events, vm, EVENT_VM_RUNNING);
 }
 
-static void refuse(struct resumption *resumption, const struct vm *vm, const char *reason)
-{
-	struct rpc_error error = {.code = RPC_OK};
-
-	if (vm && vm->state != VM_RELEASED)
-		rpc_error_not_permitted(&error, reason);
-	else
-		rpc_error_gone(&error, "process", "that connected");
-	deferral_refuse(resumption->deferral, &error);
-	json_unref(resumption->result);
-	fd_list_close(&resumption->fds);
-}
-
-static void verified(struct gmemd *gmemd, const struct verification *verification)
-{
-	struct resumption *resumption = verification->context;
-	struct vm *vm = registry_vm_by_id(&gmemd->registry, verification->vm);
-	bool there = vm && vm->state != VM_RELEASED && !process_ended(vm->process.pidfd);
-
-	if (there && verification->result == 0) {
-		announce(gmemd, vm);
-		deferral_answer_with_fds(
-			resumption->deferral, resumption->result, &resumption->fds);
-	} else {
-		if (vm)
-			log_vm_warning(vm->id, "not resumed: %s", verification->reason);
-		refuse(resumption, vm, verification->reason);
-		if (there)
-			forget(vm);
-	}
-	free(resumption);
-}
-
-/* Its errors come by verified(), too: it has the resumption. */
-static void verify(struct gmemd *gmemd, const struct vm *vm, struct resumption *resumption)
-{
-	struct verification verification = {
-		.trap = {.thread = vm->process.pid},
-		.expected = {mailbox_address(vm->mailbox), mailbox_length(vm->mailbox),
-			mailbox_identity(vm->mailbox)},
-		.result = -EAGAIN,
-		.reason = "gmemd could not check the mailbox's mapping",
-		.context = resumption,
-	};
-
-	memcpy(verification.vm, vm->id, sizeof verification.vm);
-	if (verification_start(gmemd, &verification, verified) < 0)
-		verified(gmemd, &verification);
-}
-
-/* The answer is known already, and waits. A VM without a gate may have its mailbox where it likes.
- */
-static int answer_when_verified(struct request *request, struct vm *vm)
-{
-	struct resumption *resumption;
-
-	if (vm->gate == VM_GATE_NONE) {
-		announce(request->gmemd, vm);
-		return 0;
-	}
-	resumption = calloc(1, sizeof *resumption);
-	if (resumption)
-		resumption->deferral = request_defer(request, DEFERRAL_IN_ORDER, NULL, NULL);
-	if (!resumption || !resumption->deferral) {
-		free(resumption);
-		return rpc_error_internal(&request->error, "no memory");
-	}
-	vm->resuming = true;
-	resumption->result = json_ref(request->result);
-	resumption->fds = request->answer_fds;
-	request->answer_fds.count = 0;
-	verify(request->gmemd, vm, resumption);
-	return REQUEST_DEFERRED;
-}
-
 static int no_such_vm(struct request *request)
 {
 	return rpc_error_not_found(&request->error, "vm", request->parameters.vm_resume.vm);
@@ -176,16 +107,25 @@ static int read_label(struct request *request, struct label *ret)
 	const struct vm_resume_parameters *parameters = &request->parameters.vm_resume;
 	char id[32];
 
-	if (parameters->mailbox < 0)
-		return no_such_vm(request);
-	if (label_read(parameters->mailbox, ret) < 0)
-		return rpc_error_invalid_param(&request->error, "mailbox",
-			"the number of the VM's mailbox, as vm.open gave it");
+	if (label_read(request->files->fds[0], ret) < 0)
+		return rpc_error_invalid_param(
+			&request->error, "mailbox", "the number of a VM's mailbox, with its label");
 	snprintf(id, sizeof id, "vm-%" PRIu64, ret->number);
-	if (strcmp(id, parameters->vm) != 0 || ret->pid != request->caller->process.pid ||
+	if (strcmp(id, parameters->vm) != 0 || ret->process != request->caller->process.identity ||
 		!registry_has_had_id(&request->gmemd->registry, ret->number))
 		return no_such_vm(request);
 	return 0;
+}
+
+/* A VM without a gate may have its mailbox where it likes. */
+static int check_mapping(struct request *request, const struct label *label)
+{
+	const struct request_files *files = request->files;
+
+	if (!label->gate || files->mapping == 0)
+		return 0;
+	log_warning("vm-%" PRIu64 " is not resumed: %s", label->number, files->reason);
+	return rpc_error_not_permitted(&request->error, files->reason);
 }
 
 /* As of one that is opened. */
@@ -202,7 +142,7 @@ static int check_label(struct request *request, const struct label *label)
 	int r;
 
 	r = request_may_offer_vm(request, &told, label->type);
-	return r < 0 ? r : request_may_have_vm(request, label->name, label->uuid);
+	return r < 0 ? r : request_may_have_vm(request, label->uid, label->name, label->uuid);
 }
 
 static int rebuild(struct request *request, const struct label *label, struct vm **ret)
@@ -212,7 +152,7 @@ static int rebuild(struct request *request, const struct label *label, struct vm
 	int r;
 
 	privileges_raise_to_fix();
-	r = mailbox_reopen(request->parameters.vm_resume.mailbox, &mailbox);
+	r = mailbox_reopen(request->files->fds[0], &mailbox);
 	if (r == 0)
 		mailbox_fix(mailbox);
 	privileges_lower();
@@ -239,22 +179,28 @@ static int resume_lost(struct request *request)
 	struct vm *vm;
 	int r;
 
-	r = read_label(request, &label);
+	if (request->parameters.vm_resume.mailbox < 0)
+		return no_such_vm(request);
+	r = take_files(request, request->caller->owner, /* of_lost= */ true);
+	if (r == 0)
+		r = read_label(request, &label);
 	if (r == 0)
 		r = check_label(request, &label);
 	if (r == 0)
+		r = check_mapping(request, &label);
+	if (r == 0)
 		r = rebuild(request, &label, &vm);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	STEP("vm.resume: rebuilt");
 	r = resume_content(request, vm);
 	STEP("vm.resume: its content");
 	if (r == 0)
 		r = answer(request, vm);
-	if (r == 0)
-		r = answer_when_verified(request, vm);
 	if (r < 0)
 		forget(vm);
+	else
+		announce(request->gmemd, vm);
 	return r;
 }
 

@@ -11,17 +11,20 @@
 #include "daemon/outcome.h"
 #include "protocol/json.h"
 
-/* A verification takes less, but for a VMM that makes it slow. */
-#define RETRY_MS 50
-
 bool caller_sees_vm(const struct caller *caller, const struct vm *vm)
 {
 	if (caller->access == ACCESS_OPERATOR)
 		return true;
 	/* To look whether a process has ended takes system calls. */
-	if (vm->process.pid != caller->process.pid)
+	if (vm->process.identity != caller->process.identity)
 		return false;
 	return registry_vm_of_process(vm->registry, &caller->process) == vm;
+}
+
+int request_process_unseen(struct request *request)
+{
+	return rpc_error_not_permitted(&request->error,
+		"a process that gmemd can see: it is outside of gmemd's PID namespace");
 }
 
 int request_vm(struct request *request, const char *id, struct vm **ret)
@@ -44,9 +47,6 @@ int request_gated_vm(struct request *request, const char *id, struct vm **ret)
 	r = request_vm(request, id, &vm);
 	if (r < 0)
 		return r;
-	if (vm->resuming)
-		return rpc_error_busy(
-			&request->error, "The VM's mailbox is being verified", RETRY_MS);
 	if (vm->gate == VM_GATE_PENDING && vm->listener < 0)
 		return rpc_error_not_permitted(&request->error, "the gate's listener, by vm.gate");
 	*ret = vm;
@@ -86,19 +86,6 @@ bool request_was_done(const struct request *request)
 {
 	return turn_is_again(&request->caller->turn) &&
 	       (request->error.code == RPC_GONE || request->error.code == RPC_NOT_FOUND);
-}
-
-int request_take_fd(struct request *request, int fd)
-{
-	struct request_files *files = &request->files;
-
-	for (size_t i = 0; i < files->count; i++) {
-		if (files->fds[i] == fd) {
-			files->fds[i] = -1; /* handed over */
-			return fd;
-		}
-	}
-	return -1;
 }
 
 int request_answer_call(struct request *request, const char *name, struct call *take_call)

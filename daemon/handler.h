@@ -3,7 +3,8 @@
  * Handlers: what carries out each method.
  *
  * A handler is given checked parameters and adds the members of its result; or it fills in the
- * error and returns its code, and has then changed nothing.
+ * error and returns its code, and has then changed nothing. One that needs files of the caller's
+ * is called twice (request_files.h).
  */
 #pragma once
 
@@ -47,7 +48,8 @@ struct caller {
 struct batch {
 	void (*go_on)(struct batch *batch, struct json_object *take_answer);
 	void (*resume)(struct batch *batch);
-	void (*abandon)(struct batch *batch); /* the caller is gone */
+	bool (*may_wait)(struct batch *batch); /* whether one more may, of its owner */
+	void (*abandon)(struct batch *batch);  /* the caller is gone */
 };
 
 struct request {
@@ -55,14 +57,15 @@ struct request {
 	struct caller *caller;
 	struct json_object *id; /* NULL: a notification, or unknown */
 	bool notification;
-	struct batch *batch; /* that it is of; NULL: none */
-	unsigned order;      /* in the batch */
-	uint64_t number;     /* of all requests; 0: none is needed */
+	struct batch *batch;         /* that it is of; NULL: none */
+	unsigned order;              /* in the batch */
+	uint64_t number;             /* of all requests; 0: none is needed */
+	struct json_object *message; /* borrowed */
 	union method_parameters parameters;
-	struct request_files files; /* that the parameters name */
-	struct json_object *result; /* an object */
-	struct fd_list answer_fds;  /* go with the answer, then are closed */
-	enum owed_files owed_files; /* where a successor has them from */
+	struct request_files *files; /* that the parameters name, once they were taken */
+	struct json_object *result;  /* an object */
+	struct fd_list answer_fds;   /* go with the answer, then are closed */
+	enum owed_files owed_files;  /* where a successor has them from */
 	uint64_t owed_object;
 	struct rpc_error error;
 };
@@ -106,8 +109,11 @@ int request_memory_pending(struct request *request);
 /* Whether the host and the policy allow a VM as it is told of. */
 int request_may_offer_vm(
 	struct request *request, const struct vm_open_parameters *told, unsigned type);
-/* Whether the caller's process may have one more VM, of that name and UUID, which may be NULL. */
-int request_may_have_vm(struct request *request, const char *name, const char *uuid);
+/* Whether the caller's process may have one more VM, of that user, name and UUID, which may be
+ * NULL. */
+int request_may_have_vm(struct request *request, uid_t uid, const char *name, const char *uuid);
+/* Fills in that the peer's process is one that gmemd can't see. */
+int request_process_unseen(struct request *request);
 /* Fills in why vm_new() or vm_resume() made none. */
 int request_vm_error(struct request *request, int r);
 /* Adds what its process works with to the result: its ids, the device and the mailbox. */
@@ -126,8 +132,6 @@ void request_answer_fd(
 /* Whether a predecessor may have closed it for this very request: then it is no error that it is
  * gone. error: the request's. */
 bool request_was_done(const struct request *request);
-/* Takes over one of the files that the request names. */
-int request_take_fd(struct request *request, int fd);
 
 /*
  * Adds the member of that name, "call" for one: what the VMM must trigger, or null where the call

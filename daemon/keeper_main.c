@@ -247,6 +247,7 @@ int main(int argc, char **argv)
 	switch (options_read(argc, argv, &options)) {
 	case CONFIG_EXIT:
 		return EXIT_SUCCESS;
+	case CONFIG_FAULTY:
 	case CONFIG_WRONG:
 		return 2;
 	case CONFIG_RUN:

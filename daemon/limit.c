@@ -6,9 +6,12 @@
 
 #include <stddef.h>
 
+#include "daemon/peer_record.h"
+
 static const struct {
 	const char *name, *scope;
-	size_t setting; /* where it is in the configuration */
+	size_t setting; /* where it is in the configuration, unless */
+	uint64_t fixed; /* it has this value */
 } limits[LIMITS] = {
 	[LIMIT_PEERS_PER_USER] = {"peers-per-user", "user",
 		offsetof(struct config, peers_per_user)},
@@ -32,10 +35,16 @@ static const struct {
 		offsetof(struct config, takers_per_user)},
 	[LIMIT_TAKERS_ON_HOST] = {"takers-on-host", "host",
 		offsetof(struct config, takers_on_host)},
+	[LIMIT_BATCHES_PER_USER] = {"batches-per-user", "user",
+		offsetof(struct config, batches_per_user)},
+	/* The rest is for the peers themselves. */
+	[LIMIT_PEER_RECORDS] = {"peer-records", "host", .fixed = PEER_RECORDS_MAX / 4 * 3},
 };
 
 uint64_t limit_value(const struct config *config, enum limit limit)
 {
+	if (limits[limit].fixed > 0)
+		return limits[limit].fixed;
 	return *(const uint64_t *)((const char *)config + limits[limit].setting);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Limits: what a peer may make gmemd hold, each with the name that refusals give it: a
- * setting of that name in gmemd.conf.
+ * Limits: what a peer may make gmemd hold, each with the name that refusals give it: a setting of
+ * that name in gmemd.conf, unless it is fixed.
  */
 #pragma once
 
@@ -21,6 +21,8 @@ enum limit {
 	LIMIT_TAKERS_PER_OWNER,
 	LIMIT_TAKERS_PER_USER,
 	LIMIT_TAKERS_ON_HOST,
+	LIMIT_BATCHES_PER_USER,
+	LIMIT_PEER_RECORDS,
 	LIMITS
 };
 

@@ -16,17 +16,57 @@
 #include "daemon/succession.h"
 #include "kernel/process_start.h"
 
-static int serve(struct gmemd *gmemd, struct service *service)
+/* How long one stays that lacks what its host may have later. */
+#define LACKING_SECONDS 10
+
+/* Once, and what a predecessor has left is watched all the same. */
+static void tell_faults(const struct config_faults *faults)
 {
-	succession_finish(gmemd);
-	log_info("gmemd " GMEMD_VERSION " serves, kernel %s", gmemd->host.kernel_release);
-	service_ready(service);
+	char told[CONFIG_FAULT_TEXT_MAX];
+
+	for (unsigned i = 0; i < faults->count; i++) {
+		config_faults_print(faults, i, told, sizeof told);
+		log_error("%s", told);
+	}
+	log_warning("gmemd " GMEMD_VERSION " refuses all requests until its configuration is right "
+		    "and it is started again");
+}
+
+static void tell_what_it_does(struct gmemd *gmemd)
+{
+	if (gmemd->faults)
+		tell_faults(gmemd->faults);
+	else if (gmemd->lack[0])
+		log_warning(
+			"gmemd " GMEMD_VERSION " refuses all requests, for %d s", LACKING_SECONDS);
+	else
+		log_info("gmemd " GMEMD_VERSION " serves, kernel %s", gmemd->host.kernel_release);
+}
+
+/* Until it is ended, or has been lacking something for long enough: that is a failure. */
+static int dispatch(struct gmemd *gmemd)
+{
+	const struct timeval limit = {.tv_sec = LACKING_SECONDS};
+
+	if (gmemd->lack[0] && event_base_loopexit(gmemd->base, &limit) < 0)
+		return -1;
 	if (event_base_dispatch(gmemd->base) < 0) {
 		log_error("the event loop has failed");
 		return -1;
 	}
+	return event_base_got_exit(gmemd->base) ? -1 : 0;
+}
+
+static int serve(struct gmemd *gmemd, struct service *service)
+{
+	int r;
+
+	succession_finish(gmemd);
+	tell_what_it_does(gmemd);
+	service_ready(service);
+	r = dispatch(gmemd);
 	service_stopping();
-	return 0;
+	return r;
 }
 
 static int run(struct gmemd *gmemd)
@@ -47,7 +87,7 @@ static int run(struct gmemd *gmemd)
 	return r;
 }
 
-static int start_and_run(struct config *config)
+static int start_and_run(struct config *config, const struct config_faults *faults)
 {
 	struct gmemd gmemd;
 	int r;
@@ -57,7 +97,7 @@ static int start_and_run(struct config *config)
 		return start_failed("giving up capabilities", r);
 	r = runtime_directory_prepare(config);
 	if (r == 0)
-		r = gmemd_init(&gmemd, config);
+		r = gmemd_init(&gmemd, config, faults->count > 0 ? faults : NULL);
 	if (r < 0)
 		return r;
 	r = run(&gmemd);
@@ -68,6 +108,7 @@ static int start_and_run(struct config *config)
 
 int main(int argc, char **argv)
 {
+	struct config_faults faults;
 	struct config config;
 	int r = process_start(PROCESS_DAEMON);
 
@@ -75,14 +116,16 @@ int main(int argc, char **argv)
 		fprintf(stderr, "gmemd: error: /dev/null: %s\n", strerror(-r));
 		return EXIT_FAILURE;
 	}
-	switch (config_read(argc, argv, &config)) {
+	switch (config_read(argc, argv, &config, &faults)) {
 	case CONFIG_EXIT:
 		return EXIT_SUCCESS;
+	case CONFIG_FAULTY:
+		return EXIT_FAILURE;
 	case CONFIG_WRONG:
 		return 2;
 	case CONFIG_RUN:
 		break;
 	}
 	log_open();
-	return start_and_run(&config) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	return start_and_run(&config, &faults) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -42,6 +42,7 @@ struct owed {
 struct owed_place {
 	uint32_t *records;
 	size_t count;
+	struct owner *owner; /* who is charged for them; NULL: nobody, they are a predecessor's */
 };
 
 /* -ENOMEM. */

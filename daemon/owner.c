@@ -16,7 +16,7 @@
 
 _Static_assert(OWNER_UNIT_BYTES_MAX == NAME_BYTES_MAX, "records of names hold units");
 
-enum level { LEVEL_USER, LEVEL_UNIT, LEVEL_OWNER };
+enum level { LEVEL_HOST, LEVEL_USER, LEVEL_UNIT, LEVEL_OWNER };
 
 RB_HEAD(owner_tree_of, owner);
 
@@ -27,7 +27,7 @@ struct owner {
 	struct owner *parent; /* NULL: a user; else a reference */
 	struct owner_tree_of children;
 	enum level level;
-	unsigned references;
+	uint64_t references;
 	uint64_t held[OWNER_RESOURCES];
 	struct share_node nodes[OWNER_TREES];
 	/* What tells it from its siblings. */
@@ -41,6 +41,7 @@ struct owners {
 	const struct config *config;
 	struct owner_tree_of users;
 	struct share_node roots[OWNER_TREES][2];
+	uint64_t held[OWNER_RESOURCES];
 	bool lifted;
 };
 
@@ -53,6 +54,8 @@ static const struct {
 	[OWNER_MEMORIES] = {LIMIT_MEMORIES_PER_USER, LEVEL_USER},
 	[OWNER_TAKERS] = {LIMIT_TAKERS_PER_OWNER, LEVEL_OWNER},
 	[OWNER_TAKERS_OF_USER] = {LIMIT_TAKERS_PER_USER, LEVEL_USER},
+	[OWNER_BATCHES] = {LIMIT_BATCHES_PER_USER, LEVEL_USER},
+	[OWNER_RECORDS] = {LIMIT_PEER_RECORDS, LEVEL_HOST},
 };
 
 static int compare_numbers(uint64_t a, uint64_t b)
@@ -176,10 +179,11 @@ int owner_get(struct owners *owners, const struct owner_name *name, struct owner
 	return 0;
 }
 
-int owner_get_of_vm(struct owner *opener, uint64_t vm, struct owner **ret)
+int owner_get_of_vm(struct owner *opener, uid_t uid, uint64_t vm, struct owner **ret)
 {
 	struct owner_name name = owner_name(opener);
 
+	name.uid = uid;
 	name.vm = vm;
 	return owner_get(opener->owners, &name, ret);
 }
@@ -231,55 +235,94 @@ static const struct owner *at_level(const struct owner *owner, enum level level)
 	return owner;
 }
 
-/* What is of no unit is not of one of many, as far as gmemd can tell. */
-static bool has_room_in_unit(const struct owner *user, const struct owner *unit,
-	enum owner_resource resource, uint64_t limit)
+/* Whether one of many has at most half of what the others have left then. */
+static bool leaves_room(uint64_t all, uint64_t own, uint64_t limit, uint64_t count)
 {
-	uint64_t others = user->held[resource] - unit->held[resource];
-
-	return unit->unit[0] == '\0' || unit->held[resource] < (limit - others + 1) / 2;
+	return own + count <= (limit - (all - own) + 1) / 2;
 }
 
-static bool has_room(const struct owner *owner, enum owner_resource resource)
+/* What is of no unit is not of one of many, as far as gmemd can tell. */
+static bool unit_leaves_room(
+	const struct owner *owner, enum owner_resource resource, uint64_t limit, uint64_t count)
+{
+	const struct owner *user = at_level(owner, LEVEL_USER), *unit = at_level(owner, LEVEL_UNIT);
+
+	return unit->unit[0] == '\0' ||
+	       leaves_room(user->held[resource], unit->held[resource], limit, count);
+}
+
+static bool user_leaves_room(
+	const struct owner *owner, enum owner_resource resource, uint64_t limit, uint64_t count)
+{
+	return leaves_room(owner->owners->held[resource],
+		at_level(owner, LEVEL_USER)->held[resource], limit, count);
+}
+
+static uint64_t held_at(const struct owner *owner, enum owner_resource resource, enum level level)
+{
+	return level == LEVEL_HOST ? owner->owners->held[resource]
+				   : at_level(owner, level)->held[resource];
+}
+
+static bool has_room(const struct owner *owner, enum owner_resource resource, uint64_t count)
 {
 	uint64_t limit = limit_value(owner->owners->config, resources[resource].limit);
-	const struct owner *limited = at_level(owner, resources[resource].level);
+	enum level level = resources[resource].level;
+	uint64_t held = held_at(owner, resource, level);
 
 	if (owner->owners->lifted)
 		return true;
-	if (limited->held[resource] >= limit)
+	if (held >= limit || count > limit - held)
 		return false;
-	return resources[resource].level != LEVEL_USER ||
-	       has_room_in_unit(limited, at_level(owner, LEVEL_UNIT), resource, limit);
+	if (level == LEVEL_HOST && !user_leaves_room(owner, resource, limit, count))
+		return false;
+	return level == LEVEL_OWNER || unit_leaves_room(owner, resource, limit, count);
 }
 
-static void charge(struct owner *owner, enum owner_resource resource)
+static void charge(struct owner *owner, enum owner_resource resource, uint64_t count)
 {
-	for (owner_ref(owner); owner; owner = owner->parent)
-		owner->held[resource]++;
+	owner->references += count;
+	owner->owners->held[resource] += count;
+	for (; owner; owner = owner->parent)
+		owner->held[resource] += count;
 }
 
 int owner_charge(struct owner *owner, enum owner_resource resource)
 {
-	if (!has_room(owner, resource))
+	return owner_charge_many(owner, resource, 1);
+}
+
+int owner_charge_many(struct owner *owner, enum owner_resource resource, uint64_t count)
+{
+	if (!has_room(owner, resource, count))
 		return -EDQUOT;
-	charge(owner, resource);
+	charge(owner, resource, count);
 	return 0;
 }
 
 struct owner *owner_hand_over(struct owner *owner, enum owner_resource resource, struct owner *to)
 {
-	charge(to, resource);
+	charge(to, resource, 1);
 	owner_give_back(owner, resource);
 	return to;
 }
 
 struct owner *owner_give_back(struct owner *owner, enum owner_resource resource)
 {
+	return owner_give_back_many(owner, resource, 1);
+}
+
+struct owner *owner_give_back_many(
+	struct owner *owner, enum owner_resource resource, uint64_t count)
+{
+	if (!owner || count == 0)
+		return NULL;
+	owner->owners->held[resource] -= count;
 	for (struct owner *one = owner; one; one = one->parent) {
-		assert(one->held[resource] > 0);
-		one->held[resource]--;
+		assert(one->held[resource] >= count);
+		one->held[resource] -= count;
 	}
+	owner->references -= count - 1;
 	return owner_unref(owner);
 }
 

@@ -42,6 +42,8 @@ enum owner_resource {
 	OWNER_MEMORIES,
 	OWNER_TAKERS,
 	OWNER_TAKERS_OF_USER, /* the same, within the user's limit */
+	OWNER_BATCHES,        /* that are not finished in the turn that they were begun in */
+	OWNER_RECORDS,        /* of the ledger of peers, for what is owed */
 	OWNER_RESOURCES
 };
 
@@ -71,8 +73,8 @@ struct share_node *owners_root(struct owners *owners, enum owner_tree tree, bool
 
 /* The owner of that name: a reference. -ENOMEM. */
 int owner_get(struct owners *owners, const struct owner_name *name, struct owner **ret);
-/* The one of a VM that somebody opens: of the same user and unit. A reference. -ENOMEM. */
-int owner_get_of_vm(struct owner *opener, uint64_t vm, struct owner **ret);
+/* The one of a VM that somebody opens for a user, of the same unit. A reference. -ENOMEM. */
+int owner_get_of_vm(struct owner *opener, uid_t uid, uint64_t vm, struct owner **ret);
 struct owner *owner_ref(struct owner *owner);
 /* Takes NULL, returns NULL. */
 struct owner *owner_unref(struct owner *owner);
@@ -84,14 +86,18 @@ struct share_node *owner_node(struct owner *owner, enum owner_tree tree);
 
 /*
  * Charges one, which is a reference until it is given back. -EDQUOT where owner_limit() is reached.
- * A unit has at most half of what the others of its user have left, so that no number of hostile
- * ones leaves a user's next unit nothing.
+ * A unit has at most half of what the others of its user have left, and a user of what the others
+ * have left of the host's, so that no number of hostile ones leaves the next nothing.
  */
 int owner_charge(struct owner *owner, enum owner_resource resource);
+/* The same of several, all or none. */
+int owner_charge_many(struct owner *owner, enum owner_resource resource, uint64_t count);
 /* Has another be charged for it, whatever the limits. */
 struct owner *owner_hand_over(struct owner *owner, enum owner_resource resource, struct owner *to);
 /* Takes NULL, returns NULL. */
 struct owner *owner_give_back(struct owner *owner, enum owner_resource resource);
+struct owner *owner_give_back_many(
+	struct owner *owner, enum owner_resource resource, uint64_t count);
 /* How many the owner alone is charged. */
 uint64_t owner_holds(const struct owner *owner, enum owner_resource resource);
 enum limit owner_limit(enum owner_resource resource);

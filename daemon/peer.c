@@ -117,6 +117,7 @@ static int find_owner(struct peer *peer, struct owner **ret)
 static void set_owner(struct peer *peer, struct owner *owner)
 {
 	peer->caller.owner = peer->work.owner = peer->outbox.owner = owner;
+	peer->caller.turn.owner = owner;
 	peer->vms_seen = peer->gmemd->registry.n_made;
 	peer->entry.owned = true;
 	memcpy(peer->entry.unit, owner_name(owner).unit, sizeof peer->entry.unit);
@@ -366,7 +367,7 @@ static void set_up_caller(struct peer *peer)
 	caller->notify = notify;
 	caller->go_on = go_on;
 	caller->wait_for_turn = wait_for_turn;
-	turn_init(&caller->turn, peer->gmemd, &peer->entry, peer->fd);
+	turn_init(&caller->turn, peer->gmemd, &peer->entry, caller->owner, peer->fd);
 	peer->subscriber.is_operator = caller->access == ACCESS_OPERATOR;
 	peer->subscriber.sees = sees;
 	peer->subscriber.deliver = deliver;

@@ -369,13 +369,32 @@ static void confirm_last(struct peer_ledger *ledger)
 	ledger->last_owed = 0;
 }
 
-void peer_ledger_owe(struct peer_ledger *ledger, const struct owed *owed, struct owed_place *place)
+/* All of a place are one owner's, be it the peer's no more. */
+static int charge_place(struct owed_place *place, struct owner *owner, size_t parts)
+{
+	int r;
+
+	if (place->owner)
+		owner = place->owner;
+	r = owner_charge_many(owner, OWNER_RECORDS, parts);
+	if (r == 0)
+		place->owner = owner;
+	return r;
+}
+
+void peer_ledger_owe(struct peer_ledger *ledger, const struct owed *owed, struct owner *owner,
+	struct owed_place *place)
 {
 	const size_t part_size = sizeof((struct owed_record *)0)->bytes;
 	size_t parts = owed->length / part_size + 1, before = place->count;
-	int r = 0;
+	int r;
 
 	confirm_last(ledger);
+	r = charge_place(place, owner, parts);
+	if (r < 0) {
+		warn_of_no_room(ledger, r);
+		return;
+	}
 	for (uint16_t part = 0; r == 0 && part < parts; part++)
 		r = owe_part(ledger, owed, part, place);
 	if (r == 0) {
@@ -386,6 +405,9 @@ void peer_ledger_owe(struct peer_ledger *ledger, const struct owed *owed, struct
 	}
 	ledger_abort(ledger->ledger);
 	place->count = before;
+	owner_give_back_many(place->owner, OWNER_RECORDS, parts);
+	if (before == 0)
+		place->owner = NULL;
 }
 
 void peer_ledger_confirm(
@@ -405,6 +427,7 @@ void peer_ledger_settle(struct peer_ledger *ledger, struct owed_place *place)
 	}
 	if (place->count > 0)
 		ledger_commit(ledger->ledger);
+	owner_give_back_many(place->owner, OWNER_RECORDS, place->count);
 	free(place->records);
 	*place = (struct owed_place){.count = 0};
 }

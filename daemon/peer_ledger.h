@@ -53,10 +53,11 @@ struct peer_entry {
 void peer_ledger_note(struct peer_ledger *ledger, struct peer_entry *entry);
 void peer_ledger_forget(struct peer_ledger *ledger, struct peer_entry *entry);
 
-/* Adds to *place what it takes. Of the one owed before, all is committed by then. Without memory or
- * room nothing is owed, and a successor would carry the request out once more: it says so in the
- * log. */
-void peer_ledger_owe(struct peer_ledger *ledger, const struct owed *owed, struct owed_place *place);
+/* Adds to *place what it takes, and charges the owner. Of the one owed before, all is committed by
+ * then. Without memory, or room for the owner, nothing is owed, and a successor would carry the
+ * request out once more: it says so in the log. */
+void peer_ledger_owe(struct peer_ledger *ledger, const struct owed *owed, struct owner *owner,
+	struct owed_place *place);
 /* It is owed whatever happens: the packet of one that is later is dropped, OWED_LATER, or what one
  * in turn tells is committed, OWED_DONE. */
 void peer_ledger_confirm(

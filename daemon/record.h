@@ -47,7 +47,7 @@ struct vm_record {
 	uint64_t commit_limit;
 	uint8_t uuid[16];
 	uint64_t trap;      /* the id of the last that was received */
-	uint64_t verifying; /* the id of the one whose mailbox is being checked; 0: none */
+	uint64_t verifying; /* of an older gmemd: whose mailbox is being checked; 0: none */
 	uint32_t answer;    /* to the last: enum trap_answer */
 	uint32_t settled_done;
 	uint64_t settled_call; /* the last that was reported */

@@ -24,42 +24,69 @@ static int item_error(struct request *request, const char *list, size_t index, c
 
 /* Memories */
 
-static int check_same_file(struct request *request, const struct memory *memory, size_t index)
+struct file_wish resume_memory_wish(const struct vm_resume_parameters *parameters, size_t index)
 {
-	const struct vm_resume_parameters *parameters = &request->parameters.vm_resume;
-	int fd = ((const struct resumed_memory *)parameters->memories.items)[index].fd;
-	struct file_identity file;
+	const struct resumed_memory *told = parameters->memories.items;
+	struct file_wish wish = {.number = told[index].fd,
+		.kind = TAKER_MEMORY,
+		.expected = "the number of this memory's file"};
 
-	if (memory_file_is_any(fd) && file_identity_of(fd, &file) == 0 &&
-		file_identity_compare(&file, &memory->file) == 0)
-		return 0;
-	return item_error(request, "memories", index, "fd", "the number of this memory's file");
+	snprintf(wish.param, sizeof wish.param, "memories[%zu].fd", index);
+	return wish;
 }
 
-static int adopt(struct request *request, struct memory *memory, int fd, size_t index)
+/* They come last of what was taken. */
+static size_t file_index(const struct request *request, size_t index)
 {
-	int r = memory_adopt(memory, fd);
+	return request->files->count - request->parameters.vm_resume.memories.count + index;
+}
+
+static int memory_fd(const struct request *request, size_t index)
+{
+	return request->files->fds[file_index(request, index)];
+}
+
+static int wrong_file(struct request *request, size_t index)
+{
+	const struct file_wish wish = resume_memory_wish(&request->parameters.vm_resume, index);
+
+	return rpc_error_invalid_param(&request->error, wish.param, wish.expected);
+}
+
+static int check_same_file(struct request *request, const struct memory *memory, size_t index)
+{
+	struct file_identity file;
+
+	if (file_identity_of(memory_fd(request, index), &file) == 0 &&
+		file_identity_compare(&file, &memory->file) == 0)
+		return 0;
+	return wrong_file(request, index);
+}
+
+static int adopt(struct request *request, struct memory *memory, size_t index)
+{
+	int r = memory_adopt(memory, memory_fd(request, index));
 
 	if (r == 0) {
-		request_take_fd(request, fd);
+		request_take_over(request, file_index(request, index));
 		return 0;
 	}
 	memory_free(memory);
 	if (r == -EEXIST)
 		return rpc_error_conflict(&request->error, "memory", "gmemd has this file already");
-	return item_error(request, "memories", index, "fd", "the number of this memory's file");
+	return wrong_file(request, index);
 }
 
 /* It is what its file is. */
-static int describe_new(const struct resumed_memory *told, struct memory_create_parameters *ret)
+static int describe_new(
+	const struct resumed_memory *told, int fd, struct memory_create_parameters *ret)
 {
 	struct memory_create_parameters described = {
 		.name = told->name, .flags = told->flags, .node = FIELD_UNSET};
 
-	if (!memory_file_is_any(told->fd) || memory_file_size(told->fd, &described.size) < 0 ||
-		described.size == 0)
+	if (memory_file_size(fd, &described.size) < 0 || described.size == 0)
 		return -EINVAL;
-	if (!memory_file_is_guest_memfd(told->fd)) {
+	if (!memory_file_is_guest_memfd(fd)) {
 		described.backing = BACKING_MEMFD;
 		described.flags = FIELD_UNSET;
 	}
@@ -75,9 +102,8 @@ static int check_new_memory(struct request *request, struct vm *vm,
 
 	if (!registry_has_had_id(vm->registry, told->memory))
 		return rpc_error_not_found_number(&request->error, "memory", told->memory);
-	if (describe_new(told, &described) < 0)
-		return item_error(
-			request, "memories", index, "fd", "the number of this memory's file");
+	if (describe_new(told, memory_fd(request, index), &described) < 0)
+		return wrong_file(request, index);
 	if (memory_check_told(vm, &described, ret, &fault) < 0)
 		return item_error(request, "memories", index, fault.param, fault.expected);
 	ret->id = told->memory;
@@ -99,7 +125,7 @@ static int add_memory(
 	r = memory_new(vm, &wanted, &memory, &refused, &requested);
 	if (r < 0)
 		return request_memory_error(request, r, refused, requested);
-	return adopt(request, memory, told->fd, index);
+	return adopt(request, memory, index);
 }
 
 static int resume_memories(struct request *request, struct vm *vm)

@@ -35,6 +35,19 @@ static handler *const handlers[METHODS] = {
 	[METHOD_EVENT_SUBSCRIBE] = handle_event_subscribe,
 };
 
+/* Those whose answers can be deferred. */
+static const bool defers[METHODS] = {
+	[METHOD_VM_GATE] = true,
+	[METHOD_VM_RESUME] = true,
+	[METHOD_VM_LIST] = true,
+	[METHOD_VM_GET] = true,
+	[METHOD_VM_CLOSE] = true,
+	[METHOD_MEMORY_CLOSE] = true,
+	[METHOD_MEMORY_RECLAIM] = true,
+	[METHOD_MEMORY_PREALLOCATE] = true,
+	[METHOD_CALL_DONE] = true,
+};
+
 static int find_method(const char *name, struct request *request, const struct method **ret)
 {
 	const struct method *method = method_by_name(name);
@@ -53,8 +66,22 @@ static int find_method(const char *name, struct request *request, const struct m
 	/* Known without making it 64 times over, which would keep others waiting. */
 	if (in_batch && method == &methods[METHOD_RPC_DISCOVER])
 		return serve_too_long_for_batch(&request->error);
+	if (in_batch && defers[method - methods] && !request->batch->may_wait(request->batch))
+		return request_limit_error(request, LIMIT_BATCHES_PER_USER,
+			"As many of the user's batches wait as may");
 	*ret = method;
 	return 0;
+}
+
+/* Nothing is carried out by limits that nobody has set. */
+static int refuse_for_configuration(struct request *request)
+{
+	const struct config_faults *faults = request->gmemd->faults;
+	char told[CONFIG_FAULT_TEXT_MAX];
+
+	config_faults_print(faults, 0, told, sizeof told);
+	return rpc_error_configuration(
+		&request->error, faults->file, faults->all[0].line, faults->all[0].setting, told);
 }
 
 static int carry_out(const struct request_message *message, struct request *request)
@@ -62,6 +89,11 @@ static int carry_out(const struct request_message *message, struct request *requ
 	const struct method *method = NULL;
 	int r;
 
+	if (request->gmemd->faults)
+		return refuse_for_configuration(request);
+	if (request->gmemd->lack[0])
+		return rpc_error_unsupported(
+			&request->error, request->gmemd->lack, request->gmemd->host.kernel_release);
 	r = find_method(message->method, request, &method);
 	if (r < 0)
 		return r;
@@ -72,10 +104,7 @@ static int carry_out(const struct request_message *message, struct request *requ
 	request->result = method->result->name ? json_new_object() : NULL;
 	r = outliving_check(request, (enum method_number)(method - methods));
 	if (r == 0)
-		r = request_files_take(request, method->parameters);
-	if (r == 0)
 		r = handlers[method - methods](request);
-	request_files_close(&request->files);
 	fields_release(method->parameters, &request->parameters);
 	return r;
 }
@@ -99,17 +128,40 @@ static struct json_object *answer(struct request *request, int r)
 	return json_unref(message);
 }
 
+/* Its answer, NULL where it is to have none; what it has changed is committed then. */
+static struct json_object *finish(struct request *request, int r)
+{
+	struct registry *registry = &request->gmemd->registry;
+	struct json_object *message;
+
+	STEP("request: carried out");
+	message = answer(request, r);
+	if (!TAILQ_EMPTY(&registry->noted))
+		turn_owe(&request->caller->turn, request, message);
+	STEP("request: answer owed");
+	vm_ledgers_commit_request(registry, request->number);
+	STEP("request: committed");
+	return message;
+}
+
+static int read_message(struct request *request, struct request_message *ret)
+{
+	int r = request_message_read(request->message, ret, &request->error);
+
+	request->id = ret->id;
+	request->notification = ret->notification;
+	return r;
+}
+
 enum serve_outcome serve(
 	struct json_object *message, struct request *request, struct json_object **ret_answer)
 {
 	struct turn *turn = &request->caller->turn;
-	struct registry *registry = &request->gmemd->registry;
 	struct request_message read;
 	int r;
 
-	r = request_message_read(message, &read, &request->error);
-	request->id = read.id;
-	request->notification = read.notification;
+	request->message = message;
+	r = read_message(request, &read);
 	if (turn_take_inherited(turn, request, ret_answer))
 		return SERVE_ANSWERED;
 	turn_number(turn, request);
@@ -119,19 +171,25 @@ enum serve_outcome serve(
 		r = request_postpone(request, message);
 	if (r == REQUEST_DEFERRED) {
 		STEP("deferred request: begun");
-		vm_ledgers_commit(registry);
+		vm_ledgers_commit(&request->gmemd->registry);
 		STEP("deferred request: committed");
 		request->result = json_unref(request->result);
 		return SERVE_DEFERRED;
 	}
-	STEP("request: carried out");
-	*ret_answer = answer(request, r);
-	if (!TAILQ_EMPTY(&registry->noted))
-		turn_owe(turn, request, *ret_answer);
-	STEP("request: answer owed");
-	vm_ledgers_commit_request(registry, request->number);
-	STEP("request: committed");
+	*ret_answer = finish(request, r);
 	return SERVE_ANSWERED;
+}
+
+void serve_again(struct request *request, struct deferral *take_deferral)
+{
+	struct request_message read;
+	struct json_object *message;
+	int r = read_message(request, &read);
+
+	if (r == 0)
+		r = carry_out(&read, request);
+	message = finish(request, r);
+	deferral_answer_message(take_deferral, message, &request->answer_fds);
 }
 
 int serve_too_long_for_batch(struct rpc_error *error)

@@ -21,5 +21,9 @@ enum serve_outcome {
 enum serve_outcome serve(
 	struct json_object *message, struct request *request, struct json_object **ret_answer);
 
+/* Carries out again what was deferred until its files were taken, and answers it: a request with
+ * all that is its own, and its message and files. */
+void serve_again(struct request *request, struct deferral *take_deferral);
+
 /* Fills in the error for an answer that a batch has no room for. */
 int serve_too_long_for_batch(struct rpc_error *error);

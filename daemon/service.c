@@ -24,7 +24,7 @@ struct service {
 	struct event *watchdog;
 	struct timeval watchdog_interval;
 	struct event *telling;
-	char state[256]; /* that the service manager is told */
+	char state[CONFIG_FAULT_TEXT_MAX + 64]; /* that the service manager is told */
 };
 
 static void end(evutil_socket_t number, short what, void *context)
@@ -121,11 +121,27 @@ int service_new(struct gmemd *gmemd, struct service **ret)
 	return r;
 }
 
+/* What gmemd does, in words. */
+static void describe(const struct gmemd *gmemd, char *ret, size_t size)
+{
+	char told[CONFIG_FAULT_TEXT_MAX];
+
+	if (gmemd->faults) {
+		config_faults_print(gmemd->faults, 0, told, sizeof told);
+		snprintf(ret, size, "Refusing all requests: %s", told);
+	} else if (gmemd->lack[0]) {
+		snprintf(ret, size, "Refusing all requests: this host lacks %s", gmemd->lack);
+	} else {
+		snprintf(ret, size, "Serving guest memory, kernel %s", gmemd->host.kernel_release);
+	}
+}
+
 void service_ready(struct service *service)
 {
-	snprintf(service->state, sizeof service->state,
-		"READY=1\nSTATUS=Serving guest memory, kernel %s",
-		service->gmemd->host.kernel_release);
+	char status[CONFIG_FAULT_TEXT_MAX + 32];
+
+	describe(service->gmemd, status, sizeof status);
+	snprintf(service->state, sizeof service->state, "READY=1\nSTATUS=%s", status);
 	tell(-1, 0, service);
 }
 

@@ -9,10 +9,14 @@
 #include "protocol/json.h"
 #include "protocol/message.h"
 
-void turn_init(struct turn *turn, struct gmemd *gmemd, const struct peer_entry *entry, int fd)
+void turn_init(struct turn *turn, struct gmemd *gmemd, const struct peer_entry *entry,
+	struct owner *owner, int fd)
 {
-	*turn = (struct turn){
-		.gmemd = gmemd, .ledger = gmemd->peer_ledger, .peer = entry->number, .fd = fd};
+	*turn = (struct turn){.gmemd = gmemd,
+		.ledger = gmemd->peer_ledger,
+		.owner = owner,
+		.peer = entry->number,
+		.fd = fd};
 	STAILQ_INIT(&turn->inherited);
 	STAILQ_INIT(&turn->inherited_later);
 }
@@ -158,7 +162,8 @@ static void inherit_from_area(struct turn *turn)
 	if (!turn->packet && packet.length <= PACKET_BYTES_MAX)
 		turn->packet = inherited_answer_new(&owed);
 	if (turn->packet && turn->packet->place.count == 0)
-		peer_ledger_owe(turn->ledger, &turn->packet->owed, &turn->packet->place);
+		peer_ledger_owe(
+			turn->ledger, &turn->packet->owed, turn->owner, &turn->packet->place);
 	mark_clear(&marks->received);
 }
 
@@ -258,7 +263,7 @@ void turn_suspend(struct turn *turn)
 
 	if (!is_in_area(turn))
 		return;
-	peer_ledger_owe(turn->ledger, &owed, &turn->kept);
+	peer_ledger_owe(turn->ledger, &owed, turn->owner, &turn->kept);
 	STEP("turn: packet kept");
 	leave_area(turn);
 	STEP("turn: suspended");
@@ -372,7 +377,7 @@ void turn_owe(struct turn *turn, const struct request *request, struct json_obje
 		return;
 	owed.text = answer ? json_print(answer, &owed.length) : "";
 	if (owed.text)
-		peer_ledger_owe(turn->ledger, &owed, &turn->owed);
+		peer_ledger_owe(turn->ledger, &owed, turn->owner, &turn->owed);
 }
 
 /* So long that a successor has finished what it takes over. */
@@ -392,7 +397,7 @@ void turn_owe_later(struct turn *turn, const struct request *request, struct lat
 	owed.when = OWED_LATER_PENDING;
 	owed.text = json_print(answer, &owed.length);
 	if (owed.text)
-		peer_ledger_owe(turn->ledger, &owed, &ret->place);
+		peer_ledger_owe(turn->ledger, &owed, turn->owner, &ret->place);
 	turn->later = ret;
 	json_unref(answer);
 	rpc_error_clear(&error);

@@ -38,6 +38,7 @@ struct json_object;
 struct turn {
 	struct gmemd *gmemd;
 	struct peer_ledger *ledger; /* NULL: nothing of it outlives gmemd */
+	struct owner *owner;        /* the peer's; not owned */
 	int fd;                     /* the peer's; not owned */
 	uint64_t peer;
 	uint64_t number;                    /* 0: none is under way */
@@ -56,8 +57,9 @@ struct later {
 	struct owed_place place;
 };
 
-/* gmemd and fd stay the caller's. */
-void turn_init(struct turn *turn, struct gmemd *gmemd, const struct peer_entry *entry, int fd);
+/* gmemd, owner and fd stay the caller's. */
+void turn_init(struct turn *turn, struct gmemd *gmemd, const struct peer_entry *entry,
+	struct owner *owner, int fd);
 /* The peer is gone. */
 void turn_clear(struct turn *turn);
 

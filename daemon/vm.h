@@ -49,6 +49,7 @@ struct bulk;
 struct call;
 struct capacity;
 struct custody;
+struct inquiry;
 struct label;
 struct ledger;
 struct memory;
@@ -99,7 +100,8 @@ struct vm {
 	struct {
 		uint64_t id; /* the last that was received */
 		enum trap_answer answer;
-		uint64_t verifying; /* KVM_CREATE_VM's, while the mapping is checked; 0: none */
+		uint64_t verifying; /* KVM_CREATE_VM's, that an older gmemd was amid; 0: none */
+		struct inquiry *inquiry; /* what is being found out about it; NULL: nothing */
 	} trap;
 	unsigned refusals; /* of trapped calls, for the log */
 	struct budget budget;
@@ -126,7 +128,6 @@ struct vm {
 	int frames; /* the first and the last of them in a file; -1: nothing of it outlives gmemd */
 
 	bool rebuilt;   /* from what its process has told, who may tell the rest later */
-	bool resuming;  /* it is not known yet whether the mailbox is mapped as it must be */
 	bool releasing; /* its memories' pages are being given back */
 
 	void *watch; /* what the event loop keeps for it; see watch.h */

@@ -13,6 +13,7 @@
 #include "daemon/log.h"
 #include "daemon/release.h"
 #include "daemon/scheduler.h"
+#include "daemon/taking.h"
 
 struct watch {
 	struct gmemd *gmemd;
@@ -63,10 +64,17 @@ static void serve_trap(struct work *work)
 	/* Every call that is taken away from us costs all others our wait for it. */
 	if (r == -EINTR)
 		log_vm_warning(vm->id, "its gate is served no more: another process serves it too");
-	if (r == -EINTR || (r < 0 && hung_up(vm->listener)))
+	if (r == -EINTR || vm->trap.inquiry || (r < 0 && hung_up(vm->listener)))
 		event_del(watch->listener);
 	else
 		event_add(watch->listener, NULL);
+}
+
+void watch_gate_again(struct vm *vm)
+{
+	struct watch *watch = vm->watch;
+
+	event_add(watch->listener, NULL);
 }
 
 /* Where it is found readable again before its turn has come, there is no use in looking on. */
@@ -123,8 +131,10 @@ void watch_stop(struct vm *vm)
 {
 	struct watch *watch = vm->watch;
 
+	gatekeeper_forget(vm);
 	if (!watch)
 		return;
+	takings_forget_owner(watch->gmemd->takings, vm->owner);
 	vm->watch = NULL;
 	scheduler_forget(&watch->release);
 	scheduler_forget(&watch->trap);

@@ -160,17 +160,25 @@ static int make_file(const char *name, uint64_t length, int *ret_fd)
 	return 0;
 }
 
+void mailbox_layout(uint64_t *ret_address, uint64_t *ret_length)
+{
+	*ret_address = MAILBOX_ADDRESS;
+	*ret_length = 0;
+	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++)
+		*ret_length += area_layout[command].pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 /* With nothing but its length. */
 static struct mailbox *mailbox_allocate(void)
 {
 	struct mailbox *mailbox = calloc(1, sizeof *mailbox);
+	uint64_t address;
 
 	if (!mailbox)
 		return NULL;
 	mailbox->fd = -1;
 	mailbox->write_fd = -1;
-	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++)
-		mailbox->length += area_layout[command].pages * (uint64_t)sysconf(_SC_PAGESIZE);
+	mailbox_layout(&address, &mailbox->length);
 	return mailbox;
 }
 

@@ -91,9 +91,10 @@ int mailbox_take_fd(struct mailbox *mailbox);
 /* One that can write it, for whoever is to open it again. Owned by the mailbox. */
 int mailbox_write_fd(const struct mailbox *mailbox);
 struct file_identity mailbox_identity(const struct mailbox *mailbox);
-/* Where a VMM must map it, and how long it is. */
+/* Where a VMM must map it, and how long it is: the same for all of them. */
 uint64_t mailbox_address(const struct mailbox *mailbox);
 uint64_t mailbox_length(const struct mailbox *mailbox);
+void mailbox_layout(uint64_t *ret_address, uint64_t *ret_length);
 const struct mailbox_area *mailbox_area(
 	const struct mailbox *mailbox, enum mailbox_command command);
 

@@ -46,6 +46,8 @@ const char *rpc_reason(enum rpc_code code)
 		return "gone";
 	case RPC_LIMIT:
 		return "limit";
+	case RPC_CONFIGURATION:
+		return "configuration";
 	case RPC_OK:
 		break;
 	}
@@ -54,7 +56,7 @@ const char *rpc_reason(enum rpc_code code)
 
 int rpc_code_sent(enum rpc_code code)
 {
-	return code == RPC_LIMIT ? RPC_BUSY : code;
+	return code == RPC_LIMIT || code == RPC_CONFIGURATION ? RPC_BUSY : code;
 }
 
 void rpc_error_clear(struct rpc_error *error)
@@ -96,6 +98,15 @@ __attribute__((format(printf, 3, 4))) static int fill(
 	error->data = json_new_object();
 	json_add_string(error->data, "reason", rpc_reason(code));
 	return code;
+}
+
+void rpc_error_describe(struct rpc_error *error, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(error->message, sizeof error->message, format, arguments);
+	va_end(arguments);
 }
 
 void rpc_error_detail_string(struct rpc_error *error, const char *name, const char *value)
@@ -223,6 +234,19 @@ int rpc_error_limit(struct rpc_error *error, const char *why, const char *name, 
 	rpc_error_detail_string(error, "limit", name);
 	rpc_error_detail_uint(error, "value", value);
 	rpc_error_detail_string(error, "scope", scope);
+	return error->code;
+}
+
+int rpc_error_configuration(struct rpc_error *error, const char *file, uint64_t line,
+	const char *setting, const char *told)
+{
+	fill(error, RPC_CONFIGURATION,
+		"gmemd refuses all requests, for its configuration is wrong: %s.", told);
+	json_add_string(error->data, "file", file);
+	if (line > 0)
+		rpc_error_detail_uint(error, "line", line);
+	if (setting[0])
+		rpc_error_detail_string(error, "setting", setting);
 	return error->code;
 }
 

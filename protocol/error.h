@@ -27,7 +27,9 @@ enum rpc_code {
 	RPC_KERNEL = -32006,
 	RPC_BUSY = -32007,
 	RPC_GONE = -32008,
-	RPC_LIMIT = -32107, /* is sent as RPC_BUSY, with a reason of its own */
+	/* Are sent as RPC_BUSY, with reasons of their own. */
+	RPC_LIMIT = -32107,
+	RPC_CONFIGURATION = -32207,
 };
 
 struct rpc_error {
@@ -76,8 +78,16 @@ int rpc_error_busy(struct rpc_error *error, const char *why, uint64_t retry_afte
  */
 int rpc_error_limit(struct rpc_error *error, const char *why, const char *name, uint64_t value,
 	const char *scope);
+/* gmemd can't serve with it. line: 0 where it is the file as a whole; setting: "" for none; told:
+ * all of it in one text. */
+int rpc_error_configuration(struct rpc_error *error, const char *file, uint64_t line,
+	const char *setting, const char *told);
 int rpc_error_gone(struct rpc_error *error, const char *what, const char *id);
 int rpc_error_gone_number(struct rpc_error *error, const char *what, uint64_t id);
+
+/* Says it in a sentence of the caller's, in the place of the error's own. */
+__attribute__((format(printf, 2, 3))) void rpc_error_describe(
+	struct rpc_error *error, const char *format, ...);
 
 /* Add a member to data; a string that is long is cut. */
 void rpc_error_detail_string(struct rpc_error *error, const char *name, const char *value);

@@ -11,7 +11,7 @@
 static const enum rpc_code all_errors[] = {RPC_PARSE_ERROR, RPC_INVALID_REQUEST,
 	RPC_METHOD_NOT_FOUND, RPC_INVALID_PARAMS, RPC_INTERNAL_ERROR, RPC_NOT_FOUND,
 	RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT, RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY,
-	RPC_LIMIT, RPC_GONE};
+	RPC_LIMIT, RPC_CONFIGURATION, RPC_GONE};
 
 static void add_parameters(struct json_object *target, const struct field *fields)
 {

@@ -145,14 +145,18 @@ static void print_method(const struct method *method)
 static void print_common_errors(void)
 {
 	static const enum rpc_code codes[] = {RPC_PARSE_ERROR, RPC_INVALID_REQUEST,
-		RPC_METHOD_NOT_FOUND, RPC_INVALID_PARAMS, RPC_INTERNAL_ERROR, RPC_NOT_PERMITTED};
+		RPC_METHOD_NOT_FOUND, RPC_INVALID_PARAMS, RPC_INTERNAL_ERROR, RPC_NOT_PERMITTED,
+		RPC_CONFIGURATION};
 
 	puts("\n## Errors\n");
 	puts("An error has a code, a message (one sentence for a person) and data, whose `reason`");
-	puts("names the code. Data of invalid_params has `param` and `expected` too.");
+	puts("names the code. Data of invalid_params has `param` and `expected` too, data of");
+	puts("configuration `file`, and `line` and `setting` where they are known: then gmemd "
+	     "answers");
+	puts("each request with it.");
 	puts("Any method can give these:\n\n| code | reason |\n| --- | --- |");
 	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
-		printf("| %d | %s |\n", codes[i], rpc_reason(codes[i]));
+		printf("| %d | %s |\n", rpc_code_sent(codes[i]), rpc_reason(codes[i]));
 }
 
 static void print_events(void)

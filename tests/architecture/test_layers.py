@@ -146,6 +146,22 @@ def wrong_taker():
     return wrong_helper("gmemd-taker", shared, "cap-ng|seccomp")
 
 
+def takes_files_of_others():
+    """gmemd-taker alone calls pidfd_getfd(2): by its name, or its number."""
+    for folder in ("kernel", "protocol", "daemon", "client"):
+        for path in sorted((SOURCE / folder).rglob("*.[ch]")):
+            code = re.sub(r'/\*.*?\*/|"[^"\n]*"', "", path.read_text(), flags=re.DOTALL)
+            if re.search(r"pidfd_getfd", code) and path.name not in ("taker_taking.c", "taker_confinement.c"):
+                yield f"{path.relative_to(SOURCE)} calls it"
+    for program in ("daemon/gmemd", "daemon/gmemd-keeper", "daemon/gmemd-allocator", "daemon/gmemd-taker"):
+        output = subprocess.run(
+            ["nm", "-D", "-P", str(BUILD / program)], check=True, capture_output=True, text=True
+        ).stdout
+        calls = re.search(r"^pidfd_getfd\b", output, re.MULTILINE) is not None
+        if calls != program.endswith("-taker"):
+            yield f"{program} {'calls' if calls else 'does not call'} it"
+
+
 def main():
     tables = {folder: symbols(folder) for folder in ARCHIVES}
     checks = []
@@ -156,6 +172,7 @@ def main():
         checks.append((f"{folder}: symbols of libraries", list(wrong_library_symbols(folder, tables))))
     checks.append(("gmemd-keeper: files and libraries", list(wrong_keeper())))
     checks.append(("gmemd-taker: files and libraries", list(wrong_taker())))
+    checks.append(("pidfd_getfd: gmemd-taker alone", list(takes_files_of_others())))
     checks.append(("libgmem: exported symbols", list(exported_symbols())))
     print(f"1..{len(checks)}")
     for number, (name, faults) in enumerate(checks, 1):

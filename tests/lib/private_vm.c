@@ -33,6 +33,7 @@ static void gmemd_set_up(struct gmemd *gmemd, const struct backend *backend)
 		.peers_per_user = 8,
 		.vms_per_user = 8,
 		.memories_per_user = 64,
+		.batches_per_user = 8,
 		.memories_per_vm = 64,
 		.slots_per_vm = 64,
 		.private_ranges_per_vm = 2u << 20,
@@ -64,7 +65,10 @@ void private_vm_init(struct private_vm *ret, const struct backend *backend)
 
 	gmemd_set_up(&ret->gmemd, backend);
 	ret->caller = (struct caller){.access = ACCESS_VMM,
-		.process = {.pid = getpid(), .uid = getuid(), .pidfd = pidfd_open(getpid(), 0)}};
+		.process = {.identity = 1,
+			.pid = getpid(),
+			.uid = getuid(),
+			.pidfd = pidfd_open(getpid(), 0)}};
 	ret->packet.length = 0;
 	check(owner_get(ret->gmemd.owners, &name, &ret->caller.owner));
 	request.opener = ret->caller.owner;

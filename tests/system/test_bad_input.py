@@ -138,14 +138,10 @@ def accepts(parameter, literal):
     if schema.faults_of(value, of):
         return False
     if of.get("x-fd"):
-        return 0 <= value < 1 << 31 and is_open(value)
+        return 0 <= value < 1 << 31  # what it is is asked when all else is right
     if isinstance(value, str):
         return len(value.encode()) <= of.get("maxLength", 1 << 20) and printable(value)
     return True
-
-
-def is_open(number):
-    return os.path.lexists("/proc/self/fd/%d" % number)
 
 
 def names(parameter, literal):
@@ -444,16 +440,14 @@ def fd_parameters():
         if parameter["schema"].get("x-fd")
     ]
     need(len(fd_params) >= 2, "vm.gate and call.done have one")
-    closed = os.dup(0)
-    os.close(closed)
     for method, parameter in fd_params:
-        literals = [str(i) for i in (closed, 1 << 20, (1 << 31) - 1, 1 << 31, (1 << 64) - 1)]
+        literals = [str(i) for i in (1 << 31, (1 << 32) - 1, 1 << 32, (1 << 64) - 1)]
         literals += ["-1", "0.0", "0.5", '"0"', "[0]", "{}", "true", "null"]
         for literal in literals:
             number = next(numbers)
             packet = packet_with(method, valid_params(method), parameter["name"], literal, number)
-            if not accepts(parameter, literal):
-                watched.error(vmm.peer, packet, -32602, number, param=parameter["name"])
+            check(not accepts(parameter, literal), literal)
+            watched.error(vmm.peer, packet, -32602, number, param=parameter["name"])
 
 
 @test("names: what is text is accepted")

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/config_lines.h"
 #include "kernel/cleanup.h"
 #include "tests/lib/unit.h"
 
@@ -18,6 +19,7 @@
 
 static char directory[] = "/tmp/gmemd-config-XXXXXX";
 static char path[64], file_option[96];
+static struct config_faults faults; /* of what was read last */
 
 static int set_up(void)
 {
@@ -54,7 +56,7 @@ static enum config_outcome read_quietly(int argc, char **argv, struct config *re
 	dup2(null, STDOUT_FILENO);
 	dup2(null, STDERR_FILENO);
 	optind = 0; /* getopt starts anew */
-	outcome = config_read(argc, argv, ret);
+	outcome = config_read(argc, argv, ret, &faults);
 	fflush(stdout);
 	dup2(out, STDOUT_FILENO);
 	dup2(err, STDERR_FILENO);
@@ -105,7 +107,7 @@ static void test_file(void)
 		   "vms-per-user = 4\nmemories-per-user = 5\nmemories-per-vm = 6\n"
 		   "slots-per-vm = 7\nown-memory-per-vm = 8\n"
 		   "preallocations-per-vm = 9\npreallocations-per-user = 10\n"
-		   "preallocations-on-host = 11\n"
+		   "preallocations-on-host = 11\nbatches-per-user = 12\n"
 		   "takers-per-owner = 12\ntakers-per-user = 13\ntakers-on-host = 14\n"
 		   "commit-limit = 18446744073709551615\nhost-reserve = 1073741824\n"
 		   "overcommit = 25\n[pressure]\nfloor = 7%\ndeadline = 250\n");
@@ -122,6 +124,7 @@ static void test_file(void)
 	CU_ASSERT_EQUAL(config.preallocations_per_vm, 9);
 	CU_ASSERT_EQUAL(config.preallocations_per_user, 10);
 	CU_ASSERT_EQUAL(config.preallocations_on_host, 11);
+	CU_ASSERT_EQUAL(config.batches_per_user, 12);
 	CU_ASSERT_EQUAL(config.takers_per_owner, 12);
 	CU_ASSERT_EQUAL(config.takers_per_user, 13);
 	CU_ASSERT_EQUAL(config.takers_on_host, 14);
@@ -154,7 +157,16 @@ static void test_amounts(void)
 	}
 }
 
-/* A wrong file is no half configuration: nothing is written. */
+/* A wrong file is no half configuration: it is as if there were none. */
+static void check_faulty(const char *text)
+{
+	struct config config = {.peers_per_user = 77};
+
+	write_file(text);
+	UNIT_ASSERT_ROW(READ(&config) == CONFIG_RUN && faults.count > 0, "%s", text);
+	UNIT_ASSERT_ROW(config.peers_per_user == 2048, "%s was half read", text);
+}
+
 static void test_bad_files(void)
 {
 	static const char *const files[] = {"[gate]\npolicy = maybe\n", "[gate]\npolicy =\n",
@@ -167,7 +179,7 @@ static void test_bad_files(void)
 		"[limits]\ncommit-limit = 18446744073709551616\n", "[limits]\ncommit-limit = 1 2\n",
 		"[sockets]\nvmm-mode = 0888\n", "[sockets]\nvmm-mode = 1777\n",
 		"[sockets]\nadmin-mode = rw\n", "[gate\n", "nonsense\n",
-		"[limits]\nvms-per-user = 1\nbogus\n", "[limits]\nhost-reserve = 101%\n",
+		"[limits]\npeers-per-user = 1\nbogus\n", "[limits]\nhost-reserve = 101%\n",
 		"[limits]\nhost-reserve = %\n", "[limits]\nhost-reserve =\n",
 		"[limits]\nhost-reserve = 5 %\n", "[limits]\nhost-reserve = 5%%\n",
 		"[limits]\nhost-reserve = -1\n", "[limits]\novercommit = 10%\n",
@@ -177,13 +189,133 @@ static void test_bad_files(void)
 		"[pressure]\ndeadline = 0\n", "[pressure]\ndeadline = 3600001\n",
 		"[limits]\nfloor = 1\n"};
 
-	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-		struct config config = {.peers_per_user = 77};
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		check_faulty(files[i]);
+}
 
-		write_file(files[i]);
-		UNIT_ASSERT_ROW(READ(&config) == CONFIG_WRONG, "%s", files[i]);
-		UNIT_ASSERT_ROW(config.peers_per_user == 77, "%s was half read", files[i]);
+static void check_fault(unsigned index, unsigned line, const char *setting, const char *text)
+{
+	const struct config_fault *fault = &faults.all[index];
+
+	CU_ASSERT_FATAL(index < faults.count);
+	UNIT_ASSERT_ROW(fault->line == line, "line %u: %s", fault->line, fault->text);
+	CU_ASSERT_STRING_EQUAL(fault->setting, setting);
+	UNIT_ASSERT_ROW(strstr(fault->text, text), "no \"%s\" in \"%s\"", text, fault->text);
+}
+
+/* All of them, in the order of the lines, whatever they are. */
+static void test_faults(void)
+{
+	char told[CONFIG_FAULT_TEXT_MAX], expected[128];
+	struct config config;
+
+	write_file("# a comment\n[limits]\n  slots-per-vm = many\nnonsense\nslots = 7\n\n"
+		   "[limit]\nslots-per-vm = 9\n[gate]\r\npolicy = maybe ; or not\r\n");
+	CU_ASSERT_EQUAL(READ(&config), CONFIG_RUN);
+	CU_ASSERT_EQUAL_FATAL(faults.count, 5);
+	check_fault(0, 3, "slots-per-vm", "must be a number");
+	check_fault(1, 4, "", "must be [SECTION], NAME = VALUE, or a comment");
+	check_fault(2, 5, "slots", "no such setting in section [limits], which has peers-per-user");
+	check_fault(3, 8, "slots-per-vm", "no section [limit]; there are gate, keeper, sockets");
+	check_fault(4, 10, "policy", "must be required or preferred");
+	config_faults_print(&faults, 0, told, sizeof told);
+	snprintf(expected, sizeof expected, "%s:3: slots-per-vm: must be a number", path);
+	CU_ASSERT_STRING_EQUAL(told, expected);
+}
+
+static void test_many_faults(void)
+{
+	struct config config;
+	char text[4096] = "[limits]\n";
+
+	for (unsigned i = 0; i < 2 * CONFIG_FAULTS_MAX; i++)
+		strcat(text, "slots-per-vm = x\n");
+	write_file(text);
+	CU_ASSERT_EQUAL(READ(&config), CONFIG_RUN);
+	CU_ASSERT_EQUAL(faults.count, CONFIG_FAULTS_MAX);
+	check_fault(CONFIG_FAULTS_MAX - 1, CONFIG_FAULTS_MAX + 1, "slots-per-vm", "a number");
+}
+
+/* Of that many bytes, "x" where nothing else is said. */
+static void write_line(FILE *file, const char *begin, size_t length, const char *end)
+{
+	size_t rest = length - strlen(begin) - strlen(end);
+
+	fputs(begin, file);
+	for (size_t i = 0; i < rest; i++)
+		fputc('x', file);
+	fprintf(file, "%s\n", end);
+}
+
+static void write_line_between(const char *begin, size_t length, const char *end)
+{
+	FILE *file = fopen(path, "w");
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+	fputs("[limits]\n", file);
+	write_line(file, begin, length, end);
+	fputs("memories-per-vm = 3\n", file);
+	fclose(file);
+}
+
+/* However long one is, and whatever stands at its end. */
+static void test_long_comments(void)
+{
+	static const char *const begins[] = {"#", ";", "  # ", "\t;"};
+	struct config config;
+
+	for (size_t length = 150; length < 450; length++) {
+		for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
+			write_line_between(begins[i], length, "slots-per-vm = 7");
+			UNIT_ASSERT_ROW(READ(&config) == CONFIG_RUN && faults.count == 0 &&
+						config.slots_per_vm == 4096 &&
+						config.memories_per_vm == 3,
+				"\"%s\", %zu bytes", begins[i], length);
+		}
 	}
+}
+
+static void test_long_lines(void)
+{
+	struct config config;
+
+	for (size_t length = 150; length < 450; length++) {
+		write_line_between("slots-per-vm = 9 ; ", length, "");
+		CU_ASSERT_EQUAL(READ(&config), CONFIG_RUN);
+		if (length > CONFIG_LINE_MAX) {
+			CU_ASSERT_EQUAL_FATAL(faults.count, 1);
+			check_fault(0, 2, "", "at most 198 bytes");
+		} else {
+			UNIT_ASSERT_ROW(
+				faults.count == 0 && config.slots_per_vm == 9, "%zu", length);
+		}
+	}
+}
+
+/* A line that begins with a blank is one by itself, and a file need not end with the end of a line.
+ */
+static void test_spelling(void)
+{
+	struct config config;
+
+	write_file("\xef\xbb\xbf[limits]\n slots-per-vm = 5\n\tmemories-per-vm: 6\r\n  [gate]  \n"
+		   "policy = preferred ; for now");
+	CU_ASSERT_EQUAL(READ(&config), CONFIG_RUN);
+	CU_ASSERT_EQUAL(faults.count, 0);
+	CU_ASSERT_EQUAL(config.slots_per_vm, 5);
+	CU_ASSERT_EQUAL(config.memories_per_vm, 6);
+	CU_ASSERT_EQUAL(config.gate_policy, GATE_POLICY_PREFERRED);
+}
+
+static void test_no_text(void)
+{
+	static const char text[] = "[limits]\nslots-per-vm = 1\0 7\n";
+	cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	struct config config;
+
+	CU_ASSERT_EQUAL_FATAL(write(fd, text, sizeof text - 1), sizeof text - 1);
+	CU_ASSERT_EQUAL(READ(&config), CONFIG_RUN);
+	check_fault(0, 2, "", "NUL");
 }
 
 static void test_no_file(void)
@@ -191,8 +323,25 @@ static void test_no_file(void)
 	struct config config;
 
 	unlink(path);
-	CU_ASSERT_EQUAL(READ(&config), CONFIG_WRONG);
-	CU_ASSERT_EQUAL(READ(&config, "--config=/"), CONFIG_WRONG);
+	CU_ASSERT_EQUAL(READ(&config), CONFIG_RUN);
+	check_fault(0, 0, "", "No such file");
+	CU_ASSERT_EQUAL(READ(&config, "--config=/"), CONFIG_RUN);
+	check_fault(0, 0, "", "Is a directory");
+	CU_ASSERT_EQUAL(READ(&config, "--config=/dev/zero"), CONFIG_RUN);
+	check_fault(0, 0, "", "File too large");
+	CU_ASSERT_STRING_EQUAL(faults.file, "/dev/zero");
+}
+
+static void test_check(void)
+{
+	struct config config = {.peers_per_user = 77};
+
+	write_file("[limits]\nslots-per-vm = 5\n");
+	CU_ASSERT_EQUAL(READ(&config, "--check-config"), CONFIG_EXIT);
+	write_file("[limits]\nslots-per-vm = many\n");
+	CU_ASSERT_EQUAL(READ(&config, "--check-config"), CONFIG_FAULTY);
+	CU_ASSERT_EQUAL(READ(&config, "--check-config", "--gate=maybe"), CONFIG_WRONG);
+	CU_ASSERT_EQUAL(config.peers_per_user, 77);
 }
 
 static void test_options(void)
@@ -255,6 +404,13 @@ int main(void)
 		{"a file", test_file},
 		{"bytes or percent", test_amounts},
 		{"bad files", test_bad_files},
+		{"what is wrong, and where", test_faults},
+		{"more than is told of", test_many_faults},
+		{"long comments", test_long_comments},
+		{"long lines", test_long_lines},
+		{"blanks and ends", test_spelling},
+		{"no text", test_no_text},
+		{"--check-config", test_check},
 		{"no file", test_no_file},
 		{"options override the file", test_options},
 		{"bad options", test_bad_options},

@@ -67,6 +67,14 @@ static void test_contract_codes(void)
 	check(rpc_error_limit(&error, "That is one too many", "vms-per-user", 7, "user"), RPC_LIMIT,
 		"{\"reason\":\"limit\",\"limit\":\"vms-per-user\",\"value\":7,\"scope\":\"user\"}");
 	CU_ASSERT_STRING_EQUAL(error.message, "That is one too many; vms-per-user is 7.");
+	check(rpc_error_configuration(&error, "/x", 3, "floor", "/x:3: floor: must be a number"),
+		RPC_CONFIGURATION,
+		"{\"reason\":\"configuration\",\"file\":\"/x\",\"line\":3,\"setting\":\"floor\"}");
+	CU_ASSERT_STRING_EQUAL(error.message, "gmemd refuses all requests, for its configuration "
+					      "is wrong: /x:3: floor: must be a "
+					      "number.");
+	check(rpc_error_configuration(&error, "/x", 0, "", "/x: Permission denied"),
+		RPC_CONFIGURATION, "{\"reason\":\"configuration\",\"file\":\"/x\"}");
 	check(rpc_error_gone(&error, "vm", "v1"), -32008,
 		"{\"reason\":\"gone\",\"what\":\"vm\",\"id\":\"v1\"}");
 }
@@ -74,7 +82,7 @@ static void test_contract_codes(void)
 static void test_reasons(void)
 {
 	static const int codes[] = {-32700, -32600, -32601, -32602, -32603, -32001, -32002, -32003,
-		-32004, -32005, -32006, -32007, -32008, RPC_LIMIT};
+		-32004, -32005, -32006, -32007, -32008, RPC_LIMIT, RPC_CONFIGURATION};
 	const size_t count = sizeof codes / sizeof *codes;
 
 	for (size_t i = 0; i < count; i++) {

@@ -17,7 +17,10 @@ static struct owners *owners;
 
 static void set_up(void)
 {
-	config = (struct config){.peers_per_user = 8, .vms_per_user = 1, .memories_per_user = 0};
+	config = (struct config){.peers_per_user = 8,
+		.vms_per_user = 1,
+		.memories_per_user = 0,
+		.batches_per_user = 1};
 	CU_ASSERT_EQUAL_FATAL(owners_new(&config, &owners), 0);
 }
 
@@ -70,13 +73,13 @@ static void test_of_vm(void)
 	struct owner *opener = get(OWNER_IS_USER, UID, "a.scope", 0), *vm, *same;
 	struct owner_name name;
 
-	CU_ASSERT_EQUAL_FATAL(owner_get_of_vm(opener, 7, &vm), 0);
+	CU_ASSERT_EQUAL_FATAL(owner_get_of_vm(opener, owner_uid(opener), 7, &vm), 0);
 	name = owner_name(vm);
 	CU_ASSERT_EQUAL(owner_uid(vm), UID);
 	CU_ASSERT_STRING_EQUAL(name.unit, "a.scope");
 	CU_ASSERT_EQUAL(name.vm, 7);
 	/* One that has a VM opens none as that VM's. */
-	CU_ASSERT_EQUAL_FATAL(owner_get_of_vm(vm, 7, &same), 0);
+	CU_ASSERT_EQUAL_FATAL(owner_get_of_vm(vm, owner_uid(vm), 7, &same), 0);
 	CU_ASSERT_PTR_EQUAL(same, vm);
 	owner_unref(same);
 	owner_unref(vm);
@@ -185,6 +188,32 @@ static void test_of_owner(void)
 	owner_unref(vm);
 }
 
+/* Of the host's, a user has at most half of what others have left, as a unit has of its user's. */
+static void test_of_host(void)
+{
+	uint64_t limit = limit_value(&config, LIMIT_PEER_RECORDS);
+	struct owner *one = of_user(1), *two = of_user(2),
+		     *unit = get(OWNER_IS_USER, 3, "a.scope", 0);
+
+	CU_ASSERT_EQUAL(owner_charge_many(one, OWNER_RECORDS, limit), -EDQUOT);
+	CU_ASSERT_EQUAL(owner_charge_many(one, OWNER_RECORDS, limit / 2 + 1), -EDQUOT);
+	CU_ASSERT_EQUAL(owner_charge_many(one, OWNER_RECORDS, UINT64_MAX), -EDQUOT);
+	CU_ASSERT_EQUAL(owner_holds(one, OWNER_RECORDS), 0);
+	CU_ASSERT_EQUAL(owner_charge_many(one, OWNER_RECORDS, limit / 2), 0);
+	CU_ASSERT_EQUAL(owner_charge_many(two, OWNER_RECORDS, limit / 4 + 1), -EDQUOT);
+	CU_ASSERT_EQUAL(owner_charge_many(two, OWNER_RECORDS, limit / 4), 0);
+	CU_ASSERT_EQUAL(owner_charge_many(unit, OWNER_RECORDS, limit / 8 + 1), -EDQUOT);
+	CU_ASSERT_EQUAL(owner_charge_many(unit, OWNER_RECORDS, limit / 8), 0);
+	owner_give_back_many(one, OWNER_RECORDS, limit / 2);
+	owner_give_back_many(two, OWNER_RECORDS, limit / 4);
+	owner_give_back_many(unit, OWNER_RECORDS, limit / 8 - 1);
+	owner_give_back_many(unit, OWNER_RECORDS, 0);
+	owner_give_back(unit, OWNER_RECORDS);
+	owner_unref(one);
+	owner_unref(two);
+	owner_unref(unit);
+}
+
 /* A charge is a reference, and is another's as a whole. */
 static void test_hand_over(void)
 {
@@ -251,6 +280,7 @@ int main(void)
 		{"units leave room", test_units_leave_room},
 		{"a unit is one", test_unit_is_one},
 		{"limits of owners", test_of_owner},
+		{"limits of the host", test_of_host},
 		{"handed over", test_hand_over},
 		{"where they take turns", test_nodes},
 		{"long names of units", test_long_units},

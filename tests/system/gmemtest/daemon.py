@@ -36,6 +36,14 @@ def processes(program, argument):
     return found
 
 
+def _comm(pid):
+    try:
+        with open("/proc/%d/comm" % pid, encoding="utf-8", errors="replace") as file:
+            return file.read().rstrip()
+    except OSError:
+        return None
+
+
 class Daemon:
     """Runs until stop(), at most as long as the test; with KEEPER=no in the environment, alone."""
 
@@ -125,9 +133,21 @@ class Daemon:
     def alive(self):
         return self.process.poll() is None
 
+    def helpers(self, name):
+        """The programs of that name that it has started and that have not ended."""
+        try:
+            with open("/proc/%d/task/%d/children" % (self.pid, self.pid), encoding="ascii") as file:
+                return [int(pid) for pid in file.read().split() if _comm(int(pid)) == name]
+        except OSError:
+            return []
+
+    def takers(self):
+        """They come and go by themselves."""
+        return self.helpers("gmemd-taker")
+
     def fds(self):
-        """How many it has open."""
-        return len(os.listdir("/proc/%d/fd" % self.pid))
+        """How many it has open, but for a socket and a pidfd for each of its takers."""
+        return len(os.listdir("/proc/%d/fd" % self.pid)) - 2 * len(self.takers())
 
     def lowest_free_fd(self):
         used = {int(name) for name in os.listdir("/proc/%d/fd" % self.pid)}

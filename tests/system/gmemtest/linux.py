@@ -26,6 +26,7 @@ PR_SET_NO_NEW_PRIVS = 38
 SECCOMP_SET_MODE_FILTER = 1
 SECCOMP_FILTER_FLAG_NEW_LISTENER = 1 << 3
 NR_SECCOMP = {"x86_64": 317, "aarch64": 277}
+NR_EXIT = {"x86_64": 60, "aarch64": 93}
 NR_IOCTL = {"x86_64": 16, "aarch64": 29}
 NR_SOCKET_OPTIONS = {"x86_64": (54, 55), "aarch64": (208, 209)}  # setsockopt, getsockopt
 NR_PIDFD_GETFD = 438
@@ -107,6 +108,11 @@ def resident(fd, size):
 def die_with_parent():
     """For a child: nothing outlives its test."""
     _checked(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+
+
+def exit_thread():
+    """Of this thread alone, be it the main one; others go on."""
+    _libc.syscall(ctypes.c_long(NR_EXIT[os.uname().machine]), ctypes.c_long(0))
 
 
 class _Filter(ctypes.Structure):
