@@ -75,6 +75,9 @@ static int carry_out(const struct request_message *message, struct request *requ
 
 	if (request->gmemd->faults)
 		return refuse_for_configuration(request);
+	if (request->gmemd->lack[0])
+		return rpc_error_unsupported(
+			&request->error, request->gmemd->lack, request->gmemd->host.kernel_release);
 	r = find_method(message->method, request, &method);
 	if (r < 0)
 		return r;
