@@ -24,7 +24,6 @@ static const struct config defaults = {
 	.vms_per_user = 2048,
 	.memories_per_user = 8192,
 	.preallocations_per_user = 32,
-	.batches_per_user = 64,
 	.takers_per_owner = 4,
 	.takers_per_user = 64,
 	.takers_on_host = 1024,

@@ -50,6 +50,16 @@ struct json_part {
 };
 struct json_object *json_new_text(const struct json_part *parts, size_t count);
 
+/* Whether the text can be nothing but an array. */
+bool json_begins_array(const char *text, size_t length);
+/*
+ * The elements of an array, by their texts within its own: as many as there is room for, and how
+ * many there are. It is as strict as json_parse(), and takes a part of its time and no memory.
+ * False where the text is anything else, with what is wrong in *ret_why (a constant).
+ */
+bool json_split(const char *text, size_t length, struct json_part *parts, size_t room,
+	size_t *ret_count, const char **ret_why);
+
 struct json_object *json_new_object(void);
 struct json_object *json_new_array(void);
 

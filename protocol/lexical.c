@@ -57,6 +57,9 @@ static const char *skip_digits(const char *at, const char *end)
 	return at > first ? at : NULL;
 }
 
+const bool lexical_of_number[256] = {
+	['0' ... '9'] = true, ['+'] = true, ['-'] = true, ['.'] = true, ['e'] = true, ['E'] = true};
+
 /* What is behind a number as RFC 8259 has it. NULL where it is none, or more of its characters
  * follow. */
 static const char *skip_number(const char *at, const char *end)
@@ -72,7 +75,7 @@ static const char *skip_number(const char *at, const char *end)
 			at++;
 		at = skip_digits(at, end);
 	}
-	return at && at < end && strchr("0123456789+-.eE", *at) ? NULL : at;
+	return at && at < end && lexical_of_number[(unsigned char)*at] ? NULL : at;
 }
 
 /* Structure, white space, numbers, and the letters of true, false and null. */

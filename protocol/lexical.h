@@ -16,5 +16,8 @@
  */
 const char *lexical_fault(const char *text, size_t length, size_t *ret_members);
 
+/* The characters of numbers. */
+extern const bool lexical_of_number[256];
+
 /* Whether the bytes are UTF-8 as JSON has it. */
 bool lexical_is_utf8(const char *text, size_t length);
