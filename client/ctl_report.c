@@ -129,6 +129,11 @@ enum ctl_status report_system(const struct ctl *ctl, const char *what, int r)
 	return CTL_REFUSED;
 }
 
+void report_waiting(const struct ctl *ctl, bool given_up, const char *message)
+{
+	print_error(ctl, error_new(given_up ? "no_daemon" : "waiting", message));
+}
+
 void report_gap(const struct ctl *ctl, uint64_t lost)
 {
 	struct json_object *error;

@@ -15,6 +15,8 @@ enum ctl_status report_connect(const struct ctl *ctl, int r);
 enum ctl_status report_call(const struct ctl *ctl, int r);
 /* What the system refused; r: a negative errno. */
 enum ctl_status report_system(const struct ctl *ctl, const char *what, int r);
+/* That it waits for gmemd; given_up: or does so no more. */
+void report_waiting(const struct ctl *ctl, bool given_up, const char *message);
 /* Events that were due between two that came. */
 void report_gap(const struct ctl *ctl, uint64_t lost);
 
