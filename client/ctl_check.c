@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "kernel/cleanup.h"
+#include "kernel/gate.h"
 #include "kernel/process.h"
 #include "kernel/uapi.h"
 
@@ -132,6 +133,17 @@ static bool user_notification(const struct checked_host *host, char *ret_detail,
 	(void)host;
 	snprintf(ret_detail, size, "%s", there ? "" : strerror(errno));
 	return there;
+}
+
+/* What seccomp allows below this process's own filters can only be tried. */
+static bool gate_goes_up(const struct checked_host *host, char *ret_detail, size_t size)
+{
+	int r = gate_try();
+	const char *obstacle = gate_obstacle(r);
+
+	(void)host;
+	snprintf(ret_detail, size, "%s", r == 0 ? "" : obstacle ? obstacle : strerror(-r));
+	return r == 0;
 }
 
 /* Without a file the kernel that has it says EBADF. */
@@ -284,81 +296,78 @@ static bool files_taken(const struct checked_host *host, char *ret_detail, size_
 	return !off;
 }
 
-const struct check checks[] = {
-	{"/dev/kvm is there", kvm_there, true, false, "There can be no VMs.",
-		"Load kvm_intel or kvm_amd, and enable virtualization in the firmware.", NULL},
-	{"/dev/kvm can be opened", kvm_opens, true, false, "Whoever can't open it can't run gmemd.",
-		"Ask as root or as a member of the group kvm, or start gmemd, which is asked "
-		"then.",
-		NULL},
-	{"VM types", vm_types, true, true, "No VM can be made.",
-		"See the kernel's log for what KVM says.", NULL},
-	{"guest_memfd", guest_memfd, true, true, "gmemd has nothing to make guest memory of.", NULL,
-		"6.18"},
-	{"guest_memfd: mmap, init_shared", guest_memfd_flags, false, true,
-		"VMMs can't map their guests' memory.", NULL, "6.18"},
-	{"private memory attributes", private_attributes, false, true,
-		"No confidential VMs: no memory can be made private.",
-		"Use a host with SEV-SNP or TDX, or, for trying, a kernel with "
-		"CONFIG_KVM_SW_PROTECTED_VM.",
-		NULL},
-	{"pre-fault of guest memory", pre_fault, false, true,
-		"A guest faults at its first touch of each page, preallocated or not.",
-		"Use a host whose KVM has two-dimensional paging (EPT, NPT).", "6.11"},
-	{"mseal", mseal_there, true, false,
-		"No VM can have a gate, which gmemd demands by default.",
-		"Let gmemd run with --gate=preferred, or use a 64-bit kernel.", "6.10"},
-	{"seccomp user notification", user_notification, true, false,
-		"No VM can have a gate, which gmemd demands by default.",
-		"Use a kernel with CONFIG_SECCOMP_FILTER, or let gmemd run with --gate=preferred.",
-		NULL},
-	{"SO_PASSRIGHTS", files_refused, true, false,
-		"Peers could send gmemd files that stop it: it runs the model alone.", NULL,
-		"6.16"},
-	{"files of VMMs can be taken", files_taken, true, false,
-		"No VM can have memory: nobody can take a VMM's file by pidfd_getfd(2).",
-		"Set kernel.yama.ptrace_scope to 2 or less where it is set, and boot: it can't be "
-		"lowered.",
-		NULL},
-	{"cachestat", cachestat_there, false, false,
-		"gmemd can't tell how much of a memory is resident.", NULL, "6.5"},
-	{"pressure stall information", pressure, false, false,
-		"Nobody notices that the host's memory gets short.",
-		"Boot with psi=1, with a kernel that has CONFIG_PSI.", NULL},
-	{"memory cgroup", memory_cgroup, false, false,
-		"No VM's memory can be limited by its cgroup.",
-		"Mount cgroup2 on /sys/fs/cgroup, and boot without cgroup_disable=memory.", NULL},
-	{"SO_PEERPIDFD", peer_pidfd, false, false,
-		"gmemd tells a peer's process by its number, which another may get meanwhile.",
-		NULL, "6.5"},
-	{"NUMA nodes", one_node, false, false, "gmemd does not place memory on a node yet.",
-		"Bind VMMs to the node that their memory should be allocated on.", NULL},
-	{.name = NULL},
-};
-
-/* Releases as "6.18" and "6.12.3-amd64". */
-static bool is_older(const char *release, const char *than)
+/* 618 of "6.18.44-1"; 0 where that is no release. */
+static unsigned release_number(const char *release)
 {
-	unsigned major = 0, minor = 0, since_major = 0, since_minor = 0;
+	unsigned major, minor;
 
-	sscanf(release, "%u.%u", &major, &minor);
-	sscanf(than, "%u.%u", &since_major, &since_minor);
-	return major < since_major || (major == since_major && minor < since_minor);
+	return sscanf(release, "%u.%u", &major, &minor) == 2 && minor < 100 ? major * 100 + minor
+									    : 0;
 }
 
 void check_remedy(
 	const struct check *check, const struct checked_host *host, char *ret, size_t size)
 {
-	const char *release = host->offer.kernel_release;
+	bool old = release_number(host->offer.kernel_release) < check->since;
 
-	if (check->since && is_older(release, check->since))
-		snprintf(ret, size, "Boot Linux %s or newer.", check->since);
-	else if (check->remedy)
-		snprintf(ret, size, "%s", check->remedy);
-	else
-		snprintf(ret, size,
-			"Linux %s is new enough, and was built without it, or this host's "
-			"processor "
-			"lacks what it needs.",
-			release);
+	ret[0] = '\0';
+	if (old)
+		snprintf(ret, size, "Boot Linux %u.%u or newer.%s", check->since / 100,
+			check->since % 100, check->remedy[0] ? " " : "");
+	snprintf(ret + strlen(ret), size - strlen(ret), "%s", check->remedy);
 }
+
+const struct check checks[] = {
+	{"/dev/kvm is there", kvm_there, true, false, "There can be no VMs.", 0,
+		"Load kvm_intel or kvm_amd, and enable virtualization in the firmware."},
+	{"/dev/kvm can be opened", kvm_opens, true, false, "Whoever can't open it can't run gmemd.",
+		0,
+		"Ask as root or as a member of the group kvm, or start gmemd, which is asked "
+		"then."},
+	{"VM types", vm_types, true, true, "No VM can be made.", 0,
+		"See the kernel's log for what KVM says."},
+	{"guest_memfd", guest_memfd, true, true, "gmemd has nothing to make guest memory of.", 618,
+		"It must have CONFIG_KVM_GUEST_MEMFD."},
+	{"guest_memfd: mmap, init_shared", guest_memfd_flags, false, true,
+		"VMMs can't map their guests' memory.", 618,
+		"VMs of type default must have both; see the kernel's log for what KVM says."},
+	{"private memory attributes", private_attributes, false, true,
+		"No confidential VMs: no memory can be made private.", 608,
+		"Use a host with SEV-SNP or TDX, or, for trying, a kernel with "
+		"CONFIG_KVM_SW_PROTECTED_VM."},
+	{"pre-fault of guest memory", pre_fault, false, true,
+		"A guest faults at its first touch of each page, preallocated or not.", 611,
+		"KVM must have two-dimensional paging, EPT or NPT: in a virtual machine, its host "
+		"must pass that on."},
+	{"mseal", mseal_there, true, false,
+		"No VM can have a gate, which gmemd demands by default.", 610,
+		"It is of 64-bit kernels alone. Or let gmemd run with --gate=preferred."},
+	{"seccomp user notification", user_notification, true, false,
+		"No VM can have a gate, which gmemd demands by default.", 0,
+		"Use a kernel with CONFIG_SECCOMP_FILTER, or let gmemd run with --gate=preferred."},
+	{"a gate below this process", gate_goes_up, true, false,
+		"No VMM that is started from here can have a gate.", 0,
+		"Start VMMs outside of the sandbox or container that this process is in."},
+	{"SO_PASSRIGHTS", files_refused, true, false,
+		"Peers could send gmemd files that stop it: it runs the model alone.", 616,
+		"See what it failed with."},
+	{"files of VMMs can be taken", files_taken, true, false,
+		"No VM can have memory: nobody can take a VMM's file by pidfd_getfd(2).", 0,
+		"Set kernel.yama.ptrace_scope to 2 or less where it is set, and boot: it can't be "
+		"lowered."},
+	{"cachestat", cachestat_there, false, false,
+		"gmemd can't tell how much of a memory is resident.", 605,
+		"A filter that this process runs under may refuse it."},
+	{"pressure stall information", pressure, false, false,
+		"Nobody notices that the host's memory gets short.", 420,
+		"Boot with psi=1, with a kernel that has CONFIG_PSI."},
+	{"memory cgroup", memory_cgroup, false, false,
+		"No VM's memory can be limited by its cgroup.", 0,
+		"Mount cgroup2 on /sys/fs/cgroup, and boot without cgroup_disable=memory."},
+	{"SO_PEERPIDFD", peer_pidfd, false, false,
+		"gmemd tells a peer's process by its number, which another may get meanwhile.", 605,
+		"See what it failed with."},
+	{"NUMA nodes", one_node, false, false, "gmemd does not place memory on a node yet.", 0,
+		"Bind VMMs to the node that their memory should be allocated on."},
+	{.name = NULL},
+};

@@ -19,8 +19,10 @@
 #include "client/ctl_request.h"
 #include "client/ctl_text.h"
 #include "client/ctl_verb.h"
+#include "client/waiting.h"
 #include "client/waiting_reason.h"
 #include "kernel/cleanup.h"
+#include "kernel/own_process.h"
 #include "kernel/process_start.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
@@ -101,7 +103,7 @@ static struct json_object *take_message(struct session *session)
 
 static void tell_waiting(struct session *session)
 {
-	char reason[WAITING_REASON_MAX], message[WAITING_REASON_MAX + 256];
+	char reason[WAITING_REASON_MAX], message[WAITING_MESSAGE_MAX];
 
 	session->waiting = true;
 	waiting_reason(session->ctl->socket, session->socket, reason, sizeof reason);
@@ -263,12 +265,14 @@ enum ctl_status ctl_prealloc(struct ctl *ctl, char **arguments)
 	static struct session session;
 	struct json_object *vm;
 	enum ctl_status status = request_vm(ctl, arguments[0], &vm);
+	char tag[24];
 	int r;
 
 	if (status != CTL_DONE)
 		return status;
 	session.ctl = ctl;
-	snprintf(session.token, sizeof session.token, "gmemctl-%d", getpid());
+	own_process_tag(tag, sizeof tag);
+	snprintf(session.token, sizeof session.token, "gmemctl-%s", tag);
 	r = packet_connect(ctl->socket, &session.socket);
 	if (r < 0) {
 		json_unref(vm);

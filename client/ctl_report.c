@@ -9,6 +9,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "client/gmem.h"
 #include "protocol/error.h"
@@ -111,10 +113,10 @@ enum ctl_status report_call(const struct ctl *ctl, int r)
 	int64_t code = last_error_code();
 
 	if (r == -ECONNRESET || r == -EPIPE) {
-		report_socket(ctl, "no_daemon", "gmemd is gone");
+		report_socket(ctl, "no_daemon", code == 0 ? "gmemd is gone" : gmem_last_message());
 		return CTL_NO_DAEMON;
 	}
-	if (r != -EREMOTEIO)
+	if (code == 0)
 		return report_system(ctl, "calling gmemd", r);
 	print_error(ctl, last_error());
 	return code == RPC_NOT_FOUND ? CTL_NOT_FOUND : CTL_REFUSED;
@@ -132,6 +134,27 @@ enum ctl_status report_system(const struct ctl *ctl, const char *what, int r)
 void report_waiting(const struct ctl *ctl, bool given_up, const char *message)
 {
 	print_error(ctl, error_new(given_up ? "no_daemon" : "waiting", message));
+}
+
+/* By the path that gmemd has bound, whatever led there. */
+static bool is_vmm_socket(int fd)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	socklen_t length = sizeof address - 1;
+	const char *name;
+
+	if (getpeername(fd, (struct sockaddr *)&address, &length) < 0)
+		return false;
+	name = strrchr(address.sun_path, '/');
+	return strcmp(name ? name + 1 : address.sun_path, "gmemd.sock") == 0;
+}
+
+void report_own_view(const struct ctl *ctl)
+{
+	if (!ctl->json && ctl->gmem && is_vmm_socket(gmem_fd(ctl->gmem)))
+		fputs("gmemctl: at gmemd.sock only VMs of one's own process are shown, to a VMM; "
+		      "all are at admin.sock\n",
+			stderr);
 }
 
 void report_gap(const struct ctl *ctl, uint64_t lost)

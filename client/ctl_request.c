@@ -45,7 +45,8 @@ static void tell(void *context, bool given_up, const char *message)
 /* Not before we give up ourselves. */
 static void set_limit(struct ctl *ctl)
 {
-	unsigned limit = ctl->timeout > 0 ? ((unsigned)ctl->timeout + 1) * 1000 : UINT_MAX;
+	bool limited = ctl->timeout > 0 && !ctl->patient;
+	unsigned limit = limited ? ((unsigned)ctl->timeout + 1) * 1000 : UINT_MAX;
 
 	gmem_set_reconnect_limit(ctl->gmem, limit);
 }

@@ -11,6 +11,11 @@
 
 #include "protocol/json.h"
 
+void text_of_count(uint64_t count, const char *one, const char *several, char ret[static TEXT_SIZE])
+{
+	snprintf(ret, TEXT_SIZE, "%" PRIu64 " %s", count, count == 1 ? one : several);
+}
+
 void text_of_size(uint64_t bytes, char *ret, size_t size)
 {
 	static const char units[] = "BKMGTPE";

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "client/ctl_program.h"
 
@@ -20,6 +21,9 @@ enum text_kind {
 	TEXT_NAMES,  /* an array of strings: "mmap,init_shared" */
 };
 
+/* "1 VM", "2 VMs". */
+void text_of_count(
+	uint64_t count, const char *one, const char *several, char ret[static TEXT_SIZE]);
 /* "4K", "1.5G": in powers of 1024, with one decimal where that is not 0. */
 void text_of_size(uint64_t bytes, char *ret, size_t size);
 /* "-" where value is NULL (null, or not there). Truncates to size. */

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/exchange.h"
+#include "client/last_error.h"
 #include "client/vm.h"
 #include "kernel/cleanup.h"
 #include "protocol/json.h"
@@ -110,9 +112,11 @@ static int undo_all_unheard(struct gmem_vm *vm)
 static int resume(struct gmem *gmem)
 {
 	bool rebuilt;
+	char reason[32];
 	int r = resumption_tell(gmem->vm, &rebuilt);
 
-	if (r == -EREMOTEIO && strstr(gmem_last_error(), "\"gone\""))
+	last_error_detail("reason", reason, sizeof reason);
+	if (r == -EREMOTEIO && strcmp(reason, "gone") == 0)
 		return 0;
 	if (r == 0)
 		r = connection_send_unconfirmed(gmem);
@@ -130,25 +134,36 @@ static int go_on(struct gmem *gmem)
 	return r;
 }
 
+static int say_gone(const struct gmem *gmem)
+{
+	if (!gmem->path)
+		return last_error_own(
+			-ECONNRESET, "gmemd is gone, and where its socket is is not known");
+	if (gmem->limit_ms == 0)
+		return last_error_own(-ECONNRESET, "gmemd is gone");
+	return last_error_own(-ECONNRESET, "gmemd is gone: nobody has answered at %s for %g s",
+		gmem->path, (double)connection_patience(gmem) / 1000);
+}
+
 static int try_until(struct gmem *gmem, int64_t until)
 {
-	int r;
+	int r = -ECONNRESET;
 
 	gmem->broken = true;
-	if (!gmem->path || gmem->reconnect_ms == 0)
-		return -ECONNRESET;
+	if (!gmem->path || gmem->limit_ms == 0)
+		return say_gone(gmem);
 	do {
 		r = connect_again(gmem, until);
 		if (r == 0)
 			r = go_on(gmem);
 	} while (r == -ECONNRESET && connection_now_ms() < until);
 	gmem->broken = r < 0;
-	return r;
+	return r == -ECONNRESET ? say_gone(gmem) : r;
 }
 
 int reconnect(struct gmem *gmem)
 {
-	return try_until(gmem, connection_now_ms() + gmem->reconnect_ms);
+	return try_until(gmem, connection_until(gmem));
 }
 
 int reconnect_at_once(struct gmem *gmem)

@@ -20,7 +20,12 @@
 #include "client/opening.h"
 #include "client/size.h"
 #include "client/waiting.h"
+#include "kernel/own_process.h"
 #include "kernel/process_start.h"
+#include "protocol/text.h"
+
+/* Of the VMM's name in its VM's, where none was given. */
+#define PROGRAM_BYTES_MAX 48
 
 /* Seconds. */
 #define TIMEOUT     30
@@ -42,7 +47,7 @@ static const char usage[] =
 	"Runs a VMM whose guest memory is gmemd's, behind the gate.\n"
 	"\n"
 	"  --socket=PATH        gmemd's socket (/run/gmemd/gmemd.sock)\n"
-	"  --name=NAME          the VM's name (the VMM's and its process id)\n"
+	"  --name=NAME          the VM's name (the VMM's and a number)\n"
 	"  --gate=GATE          required, or none where gmemd's policy permits that\n"
 	"  --type=TYPE          the VM's type, by name or number (default)\n"
 	"  --uuid=UUID          the VM's UUID\n"
@@ -156,12 +161,25 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 	return -1;
 }
 
+/* what may be anything that was given to us. */
+static void say(const char *what, const char *why)
+{
+	char printable[256];
+
+	text_copy_printable(what, printable, sizeof printable);
+	fprintf(stderr, "gmem-run: %s: %s\n", printable, why);
+}
+
 static int failed(const char *what, int r)
 {
-	if (r == -EREMOTEIO)
-		fprintf(stderr, "gmem-run: %s: gmemd refused: %s\n", what, gmem_last_error());
-	else
-		fprintf(stderr, "gmem-run: %s: %s\n", what, strerror(-r));
+	const char *message = gmem_last_message();
+	char refusal[1280];
+
+	if (r == -EREMOTEIO) {
+		snprintf(refusal, sizeof refusal, "gmemd refused: %s", message);
+		message = refusal;
+	}
+	say(what, message[0] ? message : strerror(-r));
 	return EXIT_FAILED;
 }
 
@@ -195,10 +213,18 @@ static bool export_files(const struct opening *opening)
 	       export_number(GMEM_MAILBOX_ADDRESS_VARIABLE, opening->mailbox_address);
 }
 
+/* A process stays itself across exec. */
+static bool export_process(void)
+{
+	uint64_t number;
+
+	return own_process_number(&number) < 0 || export_number(GMEM_PROCESS_VARIABLE, number);
+}
+
 static bool export_all(const struct gmem *gmem, const struct opening *opening)
 {
-	return export_fd(GMEM_FD_VARIABLE, gmem->fd) && export_path(gmem->path) &&
-	       (opening->modelled || export_files(opening)) &&
+	return export_process() && export_fd(GMEM_FD_VARIABLE, gmem->fd) &&
+	       export_path(gmem->path) && (opening->modelled || export_files(opening)) &&
 	       export_number(GMEM_VM_TYPE_VARIABLE, opening->type) &&
 	       setenv(GMEM_VM_VARIABLE, opening->id, /* overwrite= */ 1) == 0;
 }
@@ -209,62 +235,93 @@ static int become(char **command)
 
 	execvp(command[0], command);
 	number = errno;
-	fprintf(stderr, "gmem-run: %s: %s\n", command[0], strerror(number));
+	say(command[0], strerror(number));
 	return number == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+}
+
+/* Unique on the host, whatever PID namespace it is in. */
+static void name_after(const char *program, char *ret, size_t size)
+{
+	char base[PROGRAM_BYTES_MAX + 1], tag[24];
+
+	text_copy(basename(program), base, sizeof base);
+	own_process_tag(tag, sizeof tag);
+	snprintf(ret, size, "%s-%s", base, tag);
 }
 
 static void tell(void *context, bool given_up, const char *message)
 {
+	char printable[WAITING_MESSAGE_MAX];
+
 	(void)context;
 	(void)given_up;
-	fprintf(stderr, "gmem-run: %s\n", message);
+	text_copy_printable(message, printable, sizeof printable);
+	fprintf(stderr, "gmem-run: %s\n", printable);
+}
+
+static int connect_and_open(struct waiting *waiting, const char *path,
+	const struct settings *settings, struct gmem **ret_gmem, struct opening *ret_opening)
+{
+	unsigned limit = (unsigned)settings->timeout;
+	struct gmem *gmem;
+	int r = gmem_connect(path, &gmem);
+
+	if (r < 0) {
+		failed("no VM", r);
+		return r;
+	}
+	/* Not before we give up ourselves. */
+	gmem_set_reconnect_limit(gmem, limit > 0 ? (limit + 1) * 1000 : UINT_MAX);
+	waiting_at(waiting, gmem_fd(gmem));
+	r = opening_make(gmem, &settings->vm, ret_opening);
+	if (r < 0) {
+		failed("opening the VM", r);
+		gmem_free(gmem);
+	} else {
+		*ret_gmem = gmem;
+	}
+	return r;
 }
 
 /* Not in silence, nor for ever. */
-static int connect_and_open(const char *path, const struct settings *settings,
-	struct gmem **ret_gmem, struct opening *ret_opening)
+static int wait_and_open(const char *path, const struct settings *settings, struct gmem **ret_gmem,
+	struct opening *ret_opening)
 {
 	const struct waiting_plan plan = {.socket = path,
 		.limit = (unsigned)settings->timeout,
 		.status = EXIT_FAILED,
 		.tell = tell};
 	struct waiting *waiting = waiting_begin(&plan);
-	int r = gmem_connect(path, ret_gmem);
+	int r = connect_and_open(waiting, path, settings, ret_gmem, ret_opening);
 
-	if (r < 0) {
-		failed(path, r);
-	} else {
-		/* Not before we give up ourselves. */
-		gmem_set_reconnect_limit(
-			*ret_gmem, plan.limit > 0 ? (plan.limit + 1) * 1000 : UINT_MAX);
-		waiting_at(waiting, gmem_fd(*ret_gmem));
-		r = opening_make(*ret_gmem, &settings->vm, ret_opening);
-		if (r < 0) {
-			failed("opening the VM", r);
-			gmem_free(*ret_gmem);
-		}
-	}
 	waiting_end(waiting);
 	return r;
+}
+
+static int hand_over(
+	const struct gmem *gmem, const struct opening *opening, const struct settings *settings)
+{
+	if (export_all(gmem, opening))
+		return become(settings->command);
+	say("handing over to the VMM", strerror(errno));
+	return EXIT_FAILED;
 }
 
 static int run(struct settings *settings)
 {
 	const char *path = settings->socket ? settings->socket : "/run/gmemd/gmemd.sock";
-	const char *program = basename(settings->command[0]);
+	char name[PROGRAM_BYTES_MAX + 26];
 	struct opening opening;
 	struct gmem *gmem;
-	char name[64];
 	int status;
 
 	if (!settings->vm.name) {
-		snprintf(name, sizeof name, "%.48s-%d", program, getpid());
+		name_after(settings->command[0], name, sizeof name);
 		settings->vm.name = name;
 	}
-	if (connect_and_open(path, settings, &gmem, &opening) < 0)
+	if (wait_and_open(path, settings, &gmem, &opening) < 0)
 		return EXIT_FAILED;
-	status = export_all(gmem, &opening) ? become(settings->command)
-					    : failed("handing over to the VMM", -errno);
+	status = hand_over(gmem, &opening, settings);
 	opening_clear(&opening);
 	gmem_free(gmem);
 	return status;
@@ -275,8 +332,10 @@ int main(int argc, char **argv)
 	struct settings settings = {.vm = {.gate = GMEM_GATE_REQUIRED}, .timeout = TIMEOUT};
 	int status, r = process_start(PROCESS_LAUNCHER);
 
-	if (r < 0)
-		return failed("/dev/null", r);
+	if (r < 0) {
+		say("/dev/null", strerror(-r));
+		return EXIT_FAILED;
+	}
 	status = read_arguments(argc, argv, &settings);
 	return status >= 0 ? status : run(&settings);
 }

@@ -40,7 +40,7 @@ static bool sleep_until(struct waiting *waiting, unsigned seconds)
 
 static void tell_waiting(const struct waiting *waiting)
 {
-	char reason[WAITING_REASON_MAX], message[WAITING_REASON_MAX + 256];
+	char reason[WAITING_REASON_MAX], message[WAITING_MESSAGE_MAX];
 
 	waiting_reason(waiting->plan->socket, waiting->fd, reason, sizeof reason);
 	snprintf(message, sizeof message, "waiting for gmemd at %s: %s", waiting->plan->socket,
@@ -50,7 +50,7 @@ static void tell_waiting(const struct waiting *waiting)
 
 static void give_up(const struct waiting *waiting)
 {
-	char reason[WAITING_REASON_MAX], message[WAITING_REASON_MAX + 256];
+	char reason[WAITING_REASON_MAX], message[WAITING_MESSAGE_MAX];
 
 	waiting_reason(waiting->plan->socket, waiting->fd, reason, sizeof reason);
 	snprintf(message, sizeof message, "%s: no answer in %u s: %s", waiting->plan->socket,

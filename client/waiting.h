@@ -9,6 +9,9 @@
 
 #include <stdbool.h>
 
+/* Of what is told. */
+#define WAITING_MESSAGE_MAX 768
+
 struct waiting_plan {
 	const char *socket; /* that gmemd's is */
 	unsigned limit;     /* seconds; 0: none */

@@ -22,11 +22,13 @@
 #include "daemon/preallocating.h"
 #include "daemon/pressure_watch.h"
 #include "daemon/scheduler.h"
+#include "daemon/screening.h"
 #include "daemon/start_failure.h"
 #include "daemon/succession.h"
 #include "daemon/taking.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
+#include "kernel/passrights.h"
 #include "protocol/json.h"
 
 static int probe_device(struct gmemd *gmemd, int kvm)
@@ -77,11 +79,30 @@ static int go_on_lacking(struct gmemd *gmemd, int why)
 	return sd_listen_fds(/* unset_environment= */ 0) > 0 ? 0 : why;
 }
 
+/* Peers could send gmemd files that stop it: only for developing it may do without. */
+static int check_passrights(bool required)
+{
+	static const char lack[] =
+		"the kernel lacks SO_PASSRIGHTS, of Linux 6.16: peers could send "
+		"gmemd files that stop it";
+
+	if (passrights_probe() == 0)
+		return 0;
+	if (required)
+		log_error("%s", lack);
+	else
+		log_warning("%s", lack);
+	return required ? -ENOTSUP : 0;
+}
+
 static int probe(struct gmemd *gmemd)
 {
-	int r;
+	bool model = gmemd->config.backend == BACKEND_MODEL;
+	int r = check_passrights(!model);
 
-	if (gmemd->config.backend == BACKEND_MODEL) {
+	if (r < 0)
+		return r;
+	if (model) {
 		log_warning("the back end is the model: no VM can run on what it makes");
 		return probe_model(&gmemd->host);
 	}
@@ -123,6 +144,9 @@ static int set_up(struct gmemd *gmemd)
 	r = succession_begin(gmemd);
 	if (r < 0)
 		return start_failed("having a keeper", r);
+	r = screening_new(gmemd, &gmemd->screening);
+	if (r < 0)
+		return start_failed("screening connections", r);
 	/* The first that has threads. */
 	r = bulk_new(gmemd->base, gmemd->scheduler, gmemd->owners, &gmemd->bulk);
 	if (r < 0)
@@ -177,6 +201,7 @@ void gmemd_clear(struct gmemd *gmemd)
 	capacity_clear(&gmemd->capacity);
 	json_unref(gmemd->description);
 	succession_clear(gmemd);
+	screening_free(gmemd->screening);
 	in_flight_free(gmemd->in_flight);
 	takings_free(gmemd->takings);
 	bulk_free(gmemd->bulk);

@@ -18,6 +18,7 @@ struct json_object;
 struct listeners;
 struct peer_ledger;
 struct pressure_watch;
+struct screening;
 struct scheduler;
 struct takings;
 
@@ -59,6 +60,7 @@ struct gmemd {
 	struct inheritance *inheritance; /* while it takes over */
 	struct peer_ledger *peer_ledger; /* NULL: connections don't outlive gmemd */
 	struct listeners *listeners;
+	struct screening *screening;
 	bool leaving;                    /* a successor is to find all as it is */
 	struct json_object *description; /* rpc.discover's answer; NULL: nobody has asked */
 	struct events events;

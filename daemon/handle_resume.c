@@ -111,7 +111,7 @@ static int read_label(struct request *request, struct label *ret)
 		return rpc_error_invalid_param(
 			&request->error, "mailbox", "the number of a VM's mailbox, with its label");
 	snprintf(id, sizeof id, "vm-%" PRIu64, ret->number);
-	if (strcmp(id, parameters->vm) != 0 || ret->pid != request->caller->process.pid ||
+	if (strcmp(id, parameters->vm) != 0 || ret->process != request->caller->process.identity ||
 		!registry_has_had_id(&request->gmemd->registry, ret->number))
 		return no_such_vm(request);
 	return 0;
@@ -142,7 +142,7 @@ static int check_label(struct request *request, const struct label *label)
 	int r;
 
 	r = request_may_offer_vm(request, &told, label->type);
-	return r < 0 ? r : request_may_have_vm(request, label->name, label->uuid);
+	return r < 0 ? r : request_may_have_vm(request, label->uid, label->name, label->uuid);
 }
 
 static int rebuild(struct request *request, const struct label *label, struct vm **ret)

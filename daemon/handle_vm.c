@@ -12,6 +12,7 @@
 #include "daemon/log.h"
 #include "daemon/release.h"
 #include "daemon/step.h"
+#include "daemon/type_lack.h"
 #include "daemon/vm_check.h"
 #include "daemon/vm_ledger.h"
 #include "daemon/watch.h"
@@ -19,19 +20,16 @@
 #include "kernel/gate.h"
 #include "protocol/json.h"
 
-/* The end of a process is known within a turn of the loop. */
-#define RETRY_MS 100
-
 static int unsupported(struct request *request, const char *capability)
 {
 	return rpc_error_unsupported(
 		&request->error, capability, request->gmemd->host.kernel_release);
 }
 
-static int fault_error(struct request *request, const struct vm_fault *fault)
+static int fault_error(struct request *request, const struct vm_fault *fault, unsigned type)
 {
 	if (fault->kind == VM_FAULT_UNSUPPORTED)
-		return unsupported(request, fault->capability);
+		return request_type_lacks(request, type, fault->capability, 0);
 	return rpc_error_invalid_param(&request->error, fault->param, fault->expected);
 }
 
@@ -43,7 +41,7 @@ int request_may_offer_vm(
 	struct vm_fault fault;
 
 	if (vm_check_told(&gmemd->registry, told, type, &fault) < 0)
-		return fault_error(request, &fault);
+		return fault_error(request, &fault, type);
 	if (told->gate == GATE_WANTED_NONE && gmemd->config.gate_policy == GATE_POLICY_REQUIRED)
 		return rpc_error_not_permitted(
 			&request->error, "a gate, which gmemd's policy requires");
@@ -58,8 +56,7 @@ static int check_offer(struct request *request, unsigned *ret_type)
 	int r;
 
 	if (vm_type_by_name(parameters->type, &type) < 0)
-		return rpc_error_invalid_param(&request->error, "type",
-			"a type of host.describe's kernel.vm_types, by name or number");
+		return request_no_type(request);
 	r = request_may_offer_vm(request, parameters, type);
 	if (r < 0)
 		return r;
@@ -70,10 +67,9 @@ static int check_offer(struct request *request, unsigned *ret_type)
 	return 0;
 }
 
-static int check_names(struct request *request, const char *name, const char *uuid)
+static int check_names(struct request *request, uid_t uid, const char *name, const char *uuid)
 {
-	const char *with = vm_name_conflict(
-		&request->gmemd->registry, request->caller->process.uid, name, uuid);
+	const char *with = vm_name_conflict(&request->gmemd->registry, uid, name, uuid);
 	bool is_name = with && strcmp(with, "name") == 0;
 
 	if (!with)
@@ -96,6 +92,8 @@ static int check_process(struct request *request)
 	const struct process *process = &request->caller->process;
 	struct vm *vm = registry_vm_of_process(&request->gmemd->registry, process);
 
+	if (process->pid == 0)
+		return request_process_unseen(request);
 	if (process_ended(process->pidfd))
 		return rpc_error_gone(&request->error, "process", "that connected");
 	if (!vm || makes_room(vm))
@@ -117,18 +115,18 @@ static void make_room(struct request *request)
 	}
 }
 
-int request_may_have_vm(struct request *request, const char *name, const char *uuid)
+int request_may_have_vm(struct request *request, uid_t uid, const char *name, const char *uuid)
 {
 	int r = check_process(request);
 
-	return r == 0 ? check_names(request, name, uuid) : r;
+	return r == 0 ? check_names(request, uid, name, uuid) : r;
 }
 
 int request_vm_error(struct request *request, int r)
 {
 	if (r == -EEXIST)
-		return rpc_error_busy(&request->error,
-			"The process that had this one's pid is not yet done with", RETRY_MS);
+		return rpc_error_conflict(
+			&request->error, "vm", "This process has opened its VM already");
 	if (r == -EDQUOT)
 		return request_limit_error(
 			request, LIMIT_VMS_PER_USER, "The user has as many VMs as it may");
@@ -206,7 +204,8 @@ int handle_vm_open(struct request *request)
 
 	r = check_offer(request, &type);
 	if (r == 0)
-		r = request_may_have_vm(request, parameters->name, parameters->uuid);
+		r = request_may_have_vm(request, owner_uid(request->caller->owner),
+			parameters->name, parameters->uuid);
 	return r < 0 ? r : open_vm(request, type);
 }
 

@@ -16,9 +16,15 @@ bool caller_sees_vm(const struct caller *caller, const struct vm *vm)
 	if (caller->access == ACCESS_OPERATOR)
 		return true;
 	/* To look whether a process has ended takes system calls. */
-	if (vm->process.pid != caller->process.pid)
+	if (vm->process.identity != caller->process.identity)
 		return false;
 	return registry_vm_of_process(vm->registry, &caller->process) == vm;
+}
+
+int request_process_unseen(struct request *request)
+{
+	return rpc_error_not_permitted(&request->error,
+		"a process that gmemd can see: it is outside of gmemd's PID namespace");
 }
 
 int request_vm(struct request *request, const char *id, struct vm **ret)

@@ -109,8 +109,11 @@ int request_memory_pending(struct request *request);
 /* Whether the host and the policy allow a VM as it is told of. */
 int request_may_offer_vm(
 	struct request *request, const struct vm_open_parameters *told, unsigned type);
-/* Whether the caller's process may have one more VM, of that name and UUID, which may be NULL. */
-int request_may_have_vm(struct request *request, const char *name, const char *uuid);
+/* Whether the caller's process may have one more VM, of that user, name and UUID, which may be
+ * NULL. */
+int request_may_have_vm(struct request *request, uid_t uid, const char *name, const char *uuid);
+/* Fills in that the peer's process is one that gmemd can't see. */
+int request_process_unseen(struct request *request);
 /* Fills in why vm_new() or vm_resume() made none. */
 int request_vm_error(struct request *request, int r);
 /* Adds what its process works with to the result: its ids, the device and the mailbox. */

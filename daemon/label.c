@@ -9,16 +9,16 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Number, pid, type, gate or none, private or shared, limit, UUID; then the name, which may hold
- * anything. */
-#define LABEL_FORMAT "gmemd-mailbox:%" PRIu64 ":%d:%u:%c%c:%" PRIu64 ":%s:%s"
-#define LABEL_PARTS  "gmemd-mailbox:%" SCNu64 ":%d:%u:%c%c:%" SCNu64 ":%36[0-9a-f-]:%n"
+/* Number, process and user, type, gate or none, private or shared, limit, UUID, by the shortest
+ * numbers, for a memfd's name is short; then the VM's name, which may hold anything. */
+#define LABEL_FORMAT "gmemd-mailbox:%" PRIx64 ":%" PRIx64 ":%x:%x:%c%c:%" PRIx64 ":%s:%s"
+#define LABEL_PARTS  "gmemd-mailbox:%" SCNx64 ":%" SCNx64 ":%x:%x:%c%c:%" SCNx64 ":%36[0-9a-f-]:%n"
 
 void label_write(const struct vm *vm, char ret[static MAILBOX_NAME_SIZE])
 {
-	snprintf(ret, MAILBOX_NAME_SIZE, LABEL_FORMAT, vm->number, vm->process.pid, vm->type,
-		vm->gate == VM_GATE_NONE ? 'n' : 'g', vm->initially_private ? 'p' : 's',
-		vm->budget.limit, vm->uuid, vm->name);
+	snprintf(ret, MAILBOX_NAME_SIZE, LABEL_FORMAT, vm->number, vm->process.identity,
+		vm->process.uid, vm->type, vm->gate == VM_GATE_NONE ? 'n' : 'g',
+		vm->initially_private ? 'p' : 's', vm->budget.limit, vm->uuid, vm->name);
 }
 
 int label_read(int fd, struct label *ret)
@@ -29,8 +29,8 @@ int label_read(int fd, struct label *ret)
 
 	if (mailbox_name(fd, text, sizeof text) < 0)
 		return -EBADMSG;
-	if (sscanf(text, LABEL_PARTS, &label.number, &label.pid, &label.type, &gate, &state,
-		    &label.commit_limit, label.uuid, &length) != 7 ||
+	if (sscanf(text, LABEL_PARTS, &label.number, &label.process, &label.uid, &label.type, &gate,
+		    &state, &label.commit_limit, label.uuid, &length) != 8 ||
 		length == 0 || label.type >= VM_TYPES_MAX)
 		return -EBADMSG;
 	label.gate = gate == 'g';

@@ -8,12 +8,15 @@
  */
 #pragma once
 
+#include <sys/types.h>
+
 #include "daemon/vm.h"
 #include "protocol/methods.h"
 
 struct label {
 	uint64_t number; /* the VM's */
-	pid_t pid;
+	uint64_t process; /* its identity */
+	uid_t uid;        /* that it was opened for */
 	unsigned type;
 	bool gate;
 	bool initially_private;

@@ -179,10 +179,11 @@ int owner_get(struct owners *owners, const struct owner_name *name, struct owner
 	return 0;
 }
 
-int owner_get_of_vm(struct owner *opener, uint64_t vm, struct owner **ret)
+int owner_get_of_vm(struct owner *opener, uid_t uid, uint64_t vm, struct owner **ret)
 {
 	struct owner_name name = owner_name(opener);
 
+	name.uid = uid;
 	name.vm = vm;
 	return owner_get(opener->owners, &name, ret);
 }

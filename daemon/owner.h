@@ -73,8 +73,8 @@ struct share_node *owners_root(struct owners *owners, enum owner_tree tree, bool
 
 /* The owner of that name: a reference. -ENOMEM. */
 int owner_get(struct owners *owners, const struct owner_name *name, struct owner **ret);
-/* The one of a VM that somebody opens: of the same user and unit. A reference. -ENOMEM. */
-int owner_get_of_vm(struct owner *opener, uint64_t vm, struct owner **ret);
+/* The one of a VM that somebody opens for a user, of the same unit. A reference. -ENOMEM. */
+int owner_get_of_vm(struct owner *opener, uid_t uid, uint64_t vm, struct owner **ret);
 struct owner *owner_ref(struct owner *owner);
 /* Takes NULL, returns NULL. */
 struct owner *owner_unref(struct owner *owner);

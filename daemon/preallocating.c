@@ -21,7 +21,7 @@ struct preallocating {
 	struct preallocation *preallocation;
 	struct deferral *deferral;
 	uint64_t vm, memory; /* their numbers */
-	pid_t pid;           /* who asked, */
+	uint64_t process;    /* who asked, */
 	uid_t uid;           /* and whose that is */
 	char *token;         /* NULL: none */
 	uint64_t size;
@@ -216,7 +216,7 @@ static int check_room(struct request *request, const struct memory *memory)
 	TAILQ_FOREACH (one, &request->gmemd->preallocating, link) {
 		all++;
 		of_vm += one->vm == memory->vm->number;
-		of_user += one->uid == request->caller->process.uid;
+		of_user += one->uid == owner_uid(request->caller->owner);
 	}
 	if (of_vm >= config->preallocations_per_vm)
 		limit = LIMIT_PREALLOCATIONS_PER_VM;
@@ -235,7 +235,7 @@ static int check_token(struct request *request, const char *token)
 	const struct preallocating *one;
 
 	TAILQ_FOREACH (one, &request->gmemd->preallocating, link) {
-		if (!token || !one->token || one->uid != request->caller->process.uid ||
+		if (!token || !one->token || one->uid != owner_uid(request->caller->owner) ||
 			strcmp(one->token, token) != 0)
 			continue;
 		rpc_error_conflict(&request->error, "token", "The token is in use");
@@ -312,8 +312,8 @@ static struct preallocating *new_one(
 	*one = (struct preallocating){.gmemd = request->gmemd,
 		.vm = memory->vm->number,
 		.memory = memory->id,
-		.pid = request->caller->process.pid,
-		.uid = request->caller->process.uid,
+		.process = request->caller->process.identity,
+		.uid = owner_uid(request->caller->owner),
 		.token = token ? strdup(token) : NULL,
 		.size = size};
 	TAILQ_INSERT_TAIL(&request->gmemd->preallocating, one, link);
@@ -354,7 +354,7 @@ bool preallocating_cancel(struct gmemd *gmemd, const struct caller *caller, cons
 	const struct preallocating *one;
 
 	TAILQ_FOREACH (one, &gmemd->preallocating, link) {
-		bool own = one->pid == caller->process.pid;
+		bool own = one->process == caller->process.identity;
 
 		if (!one->token || strcmp(one->token, token) != 0)
 			continue;

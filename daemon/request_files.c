@@ -185,6 +185,8 @@ static int suspend(struct request *request, struct owner *owner, const struct fi
 int request_take_files(
 	struct request *request, struct owner *owner, const struct file_wishes *wishes)
 {
+	if (!request->files && request->caller->process.pid == 0)
+		return request_process_unseen(request);
 	if (!request->files)
 		return suspend(request, owner, wishes);
 	if (request->files->count == wishes->count)

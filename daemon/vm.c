@@ -34,7 +34,9 @@ static int vm_compare_id(struct vm *a, struct vm *b)
 
 static int vm_compare_process(struct vm *a, struct vm *b)
 {
-	return a->process.pid < b->process.pid ? -1 : a->process.pid > b->process.pid;
+	return a->process.identity < b->process.identity
+		       ? -1
+		       : a->process.identity > b->process.identity;
 }
 
 RB_GENERATE(vm_tree, vm, by_id, vm_compare_id)
@@ -108,13 +110,11 @@ struct vm *registry_vm_by_id(struct registry *registry, const char *id)
 
 struct vm *registry_vm_of_process(struct registry *registry, const struct process *process)
 {
-	struct vm key = {.process = {.pid = process->pid}};
+	struct vm key = {.process = {.identity = process->identity}};
 	struct vm *vm = RB_FIND(vm_process_tree, &registry->vms_by_process, &key);
 
-	/* Its pid could be another's by now, who then is not the one that asks. */
-	if (!vm || process_ended(process->pidfd) || process_ended(vm->process.pidfd))
-		return NULL;
-	return vm;
+	/* A connection of one that has ended is another's, who has inherited it. */
+	return vm && !process_ended(process->pidfd) ? vm : NULL;
 }
 
 static void vm_set_uuid(struct vm *vm, const char *uuid)
@@ -159,7 +159,7 @@ static int vm_set_up_for(
 	struct owner *owner;
 	int r;
 
-	r = owner_get_of_vm(opener, vm->number, &owner);
+	r = owner_get_of_vm(opener, process->uid, vm->number, &owner);
 	if (r == 0)
 		r = vm_charge(vm, owner);
 	return r < 0 ? r : vm_set_up(vm, process, name);
@@ -231,7 +231,7 @@ const struct budget *registry_refuses(struct registry *registry, uint64_t commit
 
 static bool process_has_vm(struct registry *registry, const struct process *process)
 {
-	struct vm key = {.process = {.pid = process->pid}};
+	struct vm key = {.process = {.identity = process->identity}};
 
 	return RB_FIND(vm_process_tree, &registry->vms_by_process, &key);
 }
@@ -239,6 +239,7 @@ static bool process_has_vm(struct registry *registry, const struct process *proc
 int vm_new(struct registry *registry, const struct process *process,
 	const struct vm_request *request, struct vm **ret)
 {
+	struct process owned = *process;
 	struct vm *vm;
 	int r;
 
@@ -252,7 +253,8 @@ int vm_new(struct registry *registry, const struct process *process,
 	vm->charge = request->charge;
 	vm->gate = request->gate ? VM_GATE_PENDING : VM_GATE_NONE;
 	vm_set_uuid(vm, request->uuid);
-	r = vm_set_up_for(vm, process, request->opener, request->name);
+	owned.uid = owner_uid(request->opener);
+	r = vm_set_up_for(vm, &owned, request->opener, request->name);
 	if (r == 0)
 		r = vm_dup_pidfd(vm, process->pidfd);
 	if (r == 0 && budget_promise(&vm->budget))
@@ -300,16 +302,27 @@ static void restore(struct vm *vm, const struct vm_record *record)
 	vm->trap.verifying = record->verifying;
 }
 
+/* The pid that the record has is for people, where the process has ended. */
+static int process_of_recovery(const struct vm_recovery *recovery, struct process *process)
+{
+	if (process_pid(recovery->pidfd, &process->pid) < 0)
+		process->pid = recovery->record->pid;
+	return process_identity(recovery->pidfd, process->pid, &process->identity);
+}
+
 int vm_recover(struct registry *registry, const struct vm_recovery *recovery, struct vm **ret)
 {
 	const struct vm_record *record = recovery->record;
-	const struct process process = {.pid = record->pid, .uid = record->uid};
+	struct process process = {.uid = record->uid};
 	struct vm *vm = vm_allocate(registry, record->number, record->type, record->commit_limit);
 	int r;
 
 	if (!vm)
 		return -ENOMEM;
-	r = process_has_vm(registry, &process) ? -EEXIST : vm_set_up_again(vm, &process, recovery);
+	r = process_of_recovery(recovery, &process);
+	if (r == 0)
+		r = process_has_vm(registry, &process) ? -EEXIST
+						       : vm_set_up_again(vm, &process, recovery);
 	if (r == 0 && budget_promise(&vm->budget))
 		r = -ENOSPC;
 	if (r < 0) {
@@ -335,6 +348,7 @@ static uint32_t late_generation(const struct registry *registry)
 int vm_resume(struct registry *registry, const struct process *process, struct owner *opener,
 	const struct label *label, struct mailbox *mailbox, struct vm **ret)
 {
+	struct process owned = *process;
 	struct vm *vm;
 	int r;
 
@@ -350,7 +364,8 @@ int vm_resume(struct registry *registry, const struct process *process, struct o
 	vm->rebuilt = true;
 	vm->generation = late_generation(registry);
 	vm->last_call = (uint64_t)vm->generation << 32;
-	r = vm_set_up_for(vm, process, opener, label->name);
+	owned.uid = label->uid; /* whatever its process has become since */
+	r = vm_set_up_for(vm, &owned, opener, label->name);
 	if (r == 0)
 		r = vm_dup_pidfd(vm, process->pidfd);
 	if (r == 0) {

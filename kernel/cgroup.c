@@ -249,16 +249,41 @@ static int open_by_text(const char *cgroups, struct cgroup *ret)
 	return r < 0 ? r : open_located(&location, ret);
 }
 
+/* How often a thread that ends meanwhile makes way for another. */
+#define TRIES 16
+
+/* Of a thread that lives: one that has ended is in the root, as v1 tells it. */
+static int read_of_thread(pid_t process, char **ret)
+{
+	char path[64], *text;
+	pid_t thread;
+	int r;
+
+	for (unsigned i = 0; i < TRIES; i++) {
+		r = process_living_thread(process, &thread);
+		if (r < 0)
+			return r;
+		snprintf(path, sizeof path, "/proc/%d/task/%d/cgroup", process, thread);
+		r = read_text(path, &text);
+		if (r < 0 && r != -ENOENT && r != -ESRCH)
+			return r;
+		if (r == 0 && process_thread_lives(process, thread)) {
+			*ret = text;
+			return 0;
+		}
+		if (r == 0)
+			free(text);
+	}
+	return -ESRCH;
+}
+
 /* What was read was of this process if the pid is still its own afterwards. */
 int cgroup_of_process(pid_t process, int pidfd, struct cgroup *ret)
 {
 	cleanup_free char *cgroups = NULL;
-	char path[64];
-	int r;
+	int r = read_of_thread(process, &cgroups);
 
-	snprintf(path, sizeof path, "/proc/%d/cgroup", process);
-	r = read_text(path, &cgroups);
-	if (process_ended(pidfd) || r == -ENOENT)
+	if (process_ended(pidfd))
 		return -ESRCH;
 	return r < 0 ? r : open_by_text(cgroups, ret);
 }

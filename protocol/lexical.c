@@ -7,34 +7,14 @@
 #include <string.h>
 
 #include "protocol/json.h"
-
-/* How long the UTF-8 character at at is: of the shortest form, no surrogate, at most U+10FFFF. 0
- * where it is none. */
-static size_t utf8_length(const char *at, const char *end)
-{
-	const unsigned char *bytes = (const unsigned char *)at;
-	unsigned char first = bytes[0];
-	size_t length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-
-	if ((first >= 0x80 && first < 0xc2) || first > 0xf4 || length > (size_t)(end - at))
-		return 0;
-	for (size_t i = 1; i < length; i++) {
-		if ((bytes[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	if ((first == 0xe0 && bytes[1] < 0xa0) || (first == 0xf0 && bytes[1] < 0x90))
-		return 0;
-	if ((first == 0xed && bytes[1] >= 0xa0) || (first == 0xf4 && bytes[1] >= 0x90))
-		return 0;
-	return length;
-}
+#include "protocol/text.h"
 
 bool lexical_is_utf8(const char *text, size_t length)
 {
 	const char *end = text + length;
 
 	for (size_t step; text < end; text += step) {
-		step = utf8_length(text, end);
+		step = text_character_length(text, end);
 		if (step == 0)
 			return false;
 	}
@@ -49,7 +29,7 @@ bool lexical_is_utf8(const char *text, size_t length)
 static const char *skip_string(const char *at, const char *end, const char **ret_why)
 {
 	for (size_t length; at < end; at += length) {
-		length = (unsigned char)*at < 0x80 ? 1 : utf8_length(at, end);
+		length = (unsigned char)*at < 0x80 ? 1 : text_character_length(at, end);
 		*ret_why = "not UTF-8";
 		if (length == 0)
 			return NULL;

@@ -115,8 +115,8 @@ attack attack_mapped_nothing, attack_mapped_unsealed, attack_mapped_private,
 	attack_mapped_anonymous, attack_mapped_foreign, attack_mapped_partly, attack_mapped_longer,
 	attack_mapped_elsewhere, attack_mapped_offset, attack_mapped_executable, attack_mapped_torn;
 attack attack_vm_type, attack_vm_wrong_fd, attack_vm_twice, attack_vm_closed;
-attack attack_fork, attack_clone_vm, attack_thread, attack_exec, attack_successor,
-	attack_exec_early, attack_successor_early;
+attack attack_fork, attack_clone_vm, attack_thread, attack_leaderless, attack_exec,
+	attack_successor, attack_exec_early, attack_successor_early;
 attack attack_remap, attack_forget, attack_file, attack_shm;
 attack attack_write, attack_trace, attack_userfaultfd, attack_guest_write;
 attack attack_wrong_fds, attack_untriggered, attack_lies, attack_giver, attack_taker;

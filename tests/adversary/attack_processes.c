@@ -10,9 +10,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "client/environment.h"
+#include "kernel/process.h"
 #include "tests/adversary/adversary.h"
 
 #define VM_FD_VARIABLE "ADVERSARY_VM_FD"
@@ -148,6 +150,35 @@ static void exec_as(const struct world *world, const char *name)
 		pass_on(VM_FD_VARIABLE, world->vm.fd);
 	execl("/proc/self/exe", "adversary", name, NULL);
 	require(false, "exec");
+}
+
+/* A main thread that has ended is still there to be looked at, and shows nothing of the process. */
+static void *without_main_thread(void *context)
+{
+	struct kvm_create_guest_memfd create = creation_of(PAGE);
+	struct world *world = context;
+
+	for (unsigned i = 0; i < 6000 && process_thread_lives(getpid(), getpid()); i++)
+		usleep(10000);
+	require(!process_thread_lives(getpid(), getpid()), "the main thread has ended");
+	refused(EPERM, create_vm(world), "a VM without the mailbox, by the thread that is left");
+	world_open(world);
+	refused(EPERM, ioctl(world->vm.fd, KVM_CREATE_GUEST_MEMFD, &create),
+		"creating from own bytes");
+	refused(EPERM, ioctl(world->vm.opening.kvm_fd, KVM_CREATE_VM, 0ul), "a second VM");
+	control(world);
+	exit(EXIT_SUCCESS);
+}
+
+void attack_leaderless(struct world *world)
+{
+	static struct world kept; /* the main thread's stack is no more */
+	pthread_t thread;
+
+	kept = *world;
+	kept.vm.gmem = kept.gmem;
+	require(pthread_create(&thread, NULL, without_main_thread, &kept) == 0, "a thread");
+	syscall(SYS_exit, 0);
 }
 
 void attack_exec(struct world *world)

@@ -48,6 +48,7 @@ static const struct {
 	{"fork", STAGE_INHERITED, attack_fork, false},
 	{"clone-vm", STAGE_INHERITED, attack_clone_vm, false},
 	{"thread", STAGE_INHERITED, attack_thread, false},
+	{"leaderless", STAGE_INHERITED, attack_leaderless, false},
 	{"exec", STAGE_OPEN, attack_exec, false},
 	{"successor", STAGE_INHERITED, attack_successor, true},
 	{"exec-early", STAGE_INHERITED, attack_exec_early, false},

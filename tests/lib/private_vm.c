@@ -65,7 +65,10 @@ void private_vm_init(struct private_vm *ret, const struct backend *backend)
 
 	gmemd_set_up(&ret->gmemd, backend);
 	ret->caller = (struct caller){.access = ACCESS_VMM,
-		.process = {.pid = getpid(), .uid = getuid(), .pidfd = pidfd_open(getpid(), 0)}};
+		.process = {.identity = 1,
+			.pid = getpid(),
+			.uid = getuid(),
+			.pidfd = pidfd_open(getpid(), 0)}};
 	ret->packet.length = 0;
 	check(owner_get(ret->gmemd.owners, &name, &ret->caller.owner));
 	request.opener = ret->caller.owner;

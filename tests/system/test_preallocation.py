@@ -45,17 +45,8 @@ def eventually(condition):
     return condition()
 
 
-def is_helper(pid):
-    """Not a taker."""
-    with contextlib.suppress(OSError), open("/proc/%d/comm" % pid, encoding="ascii") as file:
-        return file.read().strip() == "gmemd-allocator"
-    return False
-
-
 def helpers():
-    path = "/proc/%d/task/%d/children" % (daemon.pid, daemon.pid)
-    with open(path, encoding="ascii") as file:
-        return [pid for pid in map(int, file.read().split()) if is_helper(pid)]
+    return daemon.helpers("gmemd-allocator")
 
 
 def resident(memory):

@@ -213,27 +213,29 @@ def _():
             one.close()
 
 
+@contextlib.contextmanager
+def received(*arguments):
+    """(gmemctl, the connection on which its request was received)"""
+    with somebody(8) as (path, listener):
+        process = start(ctl("--timeout=3", *arguments, path=path))
+        connection, _ = listener.accept()
+        connection.recv(1 << 16)
+        yield process, connection
+        connection.close()
+
+
 @test("one that has the request and does not answer: call alone waits on")
 def _():
-    with somebody(8) as (path, listener):
-
-        def receive(*arguments):
-            process = start(ctl("--timeout=3", *arguments, path=path))
-            connection, _ = listener.accept()
-            connection.recv(1 << 16)
-            return process, connection
-
-        process, connection = receive("ping")
+    with received("ping") as (process, _):
         _, err = process.communicate(timeout=SECONDS)
         equal((process.returncode, err.count("it has the request and has not answered yet")), (NO_DAEMON, 2), err)
-        connection.close()
-        process, connection = receive("call", "ping")
-        check("it has the request" in says_something(process), "it does not say why")
+    with received("call", "ping") as (process, connection):
+        line = says_something(process)
+        check("it has the request" in line, "it does not say why: " + line)
         time.sleep(2)  # past the limit
         connection.send(b'{"jsonrpc":"2.0","id":1,"result":{}}')
         out, _ = process.communicate(timeout=SECONDS)
         equal((process.returncode, json.loads(out)), (0, {}), "gmemctl call")
-        connection.close()
 
 
 @test("--timeout takes seconds")

@@ -44,8 +44,10 @@ void held_end(struct held *held)
 
 int held_vm_new(struct held *held, pid_t pid, uint64_t commit_limit, struct vm **ret)
 {
-	struct process process = {
-		.pid = pid, .uid = HELD_USER_UID, .pidfd = pidfd_open(getpid(), 0)};
+	struct process process = {.identity = (uint64_t)pid,
+		.pid = pid,
+		.uid = HELD_USER_UID,
+		.pidfd = pidfd_open(getpid(), 0)};
 	struct owner_name name = {.uid = HELD_USER_UID};
 	struct vm_request request = {.name = "vm", .commit_limit = commit_limit};
 	int r;

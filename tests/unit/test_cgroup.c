@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -159,6 +161,50 @@ static void test_of_process(void)
 	close(pidfd);
 	own_cgroup_end(&own);
 	CU_ASSERT_EQUAL(unit_open_fds(), before);
+}
+
+static void *sit(void *context)
+{
+	(void)context;
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void enter_and_end_main_thread(void *context)
+{
+	pthread_t thread;
+
+	CU_ASSERT_EQUAL(cgroup_enter(*(int *)context), 0);
+	if (pthread_create(&thread, NULL, sit, NULL) == 0)
+		syscall(SYS_exit, 0);
+}
+
+/* On v1 it would be in the root: all that is allocated for it would be charged there. */
+static void test_of_process_without_main_thread(void)
+{
+	struct cgroup cgroup = {.directory = -1};
+	struct own_cgroup own;
+	struct unit_child child;
+	int pidfd, entrance = -1;
+
+	if (!own_cgroup_or_skip("without-main-thread", &own))
+		return;
+	CU_ASSERT_EQUAL_FATAL(cgroup_open_entrance(&own.cgroup, &entrance), 0);
+	unit_child_start(&child, enter_and_end_main_thread, &entrance);
+	pidfd = pidfd_open(child.pid, 0);
+	for (unsigned i = 0; i < 6000 && process_thread_lives(child.pid, child.pid); i++)
+		usleep(10000);
+	CU_ASSERT_FALSE(process_thread_lives(child.pid, child.pid));
+	CU_ASSERT_EQUAL_FATAL(cgroup_of_process(child.pid, pidfd, &cgroup), 0);
+	CU_ASSERT_TRUE(same_directory(&cgroup, own.path));
+	cgroup_release(&cgroup);
+	kill(child.pid, SIGKILL);
+	unit_child_end(&child, SIGKILL);
+	CU_ASSERT_EQUAL(cgroup_of_process(child.pid, pidfd, &cgroup), -ESRCH);
+	close(entrance);
+	close(pidfd);
+	own_cgroup_end(&own);
 }
 
 /* Its pid may be anybody's by now: here it is ours. */
@@ -432,6 +478,7 @@ int main(void)
 		{"by what is said of it", test_locate},
 		{"long paths", test_long_path},
 		{"of a process", test_of_process},
+		{"of a process without its main thread", test_of_process_without_main_thread},
 		{"of a dead process", test_of_the_dead},
 		CU_TEST_INFO_NULL,
 	};

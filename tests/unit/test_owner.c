@@ -73,13 +73,13 @@ static void test_of_vm(void)
 	struct owner *opener = get(OWNER_IS_USER, UID, "a.scope", 0), *vm, *same;
 	struct owner_name name;
 
-	CU_ASSERT_EQUAL_FATAL(owner_get_of_vm(opener, 7, &vm), 0);
+	CU_ASSERT_EQUAL_FATAL(owner_get_of_vm(opener, owner_uid(opener), 7, &vm), 0);
 	name = owner_name(vm);
 	CU_ASSERT_EQUAL(owner_uid(vm), UID);
 	CU_ASSERT_STRING_EQUAL(name.unit, "a.scope");
 	CU_ASSERT_EQUAL(name.vm, 7);
 	/* One that has a VM opens none as that VM's. */
-	CU_ASSERT_EQUAL_FATAL(owner_get_of_vm(vm, 7, &same), 0);
+	CU_ASSERT_EQUAL_FATAL(owner_get_of_vm(vm, owner_uid(vm), 7, &same), 0);
 	CU_ASSERT_PTR_EQUAL(same, vm);
 	owner_unref(same);
 	owner_unref(vm);

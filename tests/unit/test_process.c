@@ -213,6 +213,116 @@ static void test_file_target_of_another(void)
 	CU_ASSERT_EQUAL(process_file_target(meeting.child.pid, 0, target, sizeof target), -ENOENT);
 }
 
+/* Identities */
+
+static uint64_t identity_of(int pidfd, pid_t pid)
+{
+	uint64_t identity = 0;
+
+	CU_ASSERT_EQUAL(process_identity(pidfd, pid, &identity), 0);
+	CU_ASSERT_TRUE(identity > 0);
+	return identity;
+}
+
+static void test_identity(void)
+{
+	cleanup_fd int one = pidfd_open(getpid(), 0), same = pidfd_open(getpid(), 0);
+	cleanup_fd int other = pidfd_open(getppid(), 0);
+	pid_t pid = 0;
+
+	CU_ASSERT_EQUAL(identity_of(one, getpid()), identity_of(same, getpid()));
+	CU_ASSERT_NOT_EQUAL(identity_of(one, getpid()), identity_of(other, getppid()));
+	CU_ASSERT_EQUAL(process_pid(one, &pid), 0);
+	CU_ASSERT_EQUAL(pid, getpid());
+	CU_ASSERT_EQUAL(process_pid(other, &pid), 0);
+	CU_ASSERT_EQUAL(pid, getppid());
+}
+
+/* As before Linux 6.9, where pidfds have no file system of their own. */
+static void test_identity_without_inodes(void)
+{
+	cleanup_fd int none = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	uint64_t own = identity_of(none, getpid());
+	uint64_t identity = 0;
+
+	CU_ASSERT_EQUAL(identity_of(none, getpid()), own);
+	CU_ASSERT_NOT_EQUAL(identity_of(none, getppid()), own);
+	CU_ASSERT_EQUAL(process_identity(none, INT_MAX, &identity), -ESRCH);
+	CU_ASSERT_EQUAL(process_identity(-1, getpid(), &identity), -EBADF);
+}
+
+static void test_identity_of_the_dead(void)
+{
+	pid_t child = fork(), pid = 0;
+	cleanup_fd int pidfd = -1;
+	uint64_t before;
+
+	if (child == 0) {
+		pause();
+		_exit(0);
+	}
+	pidfd = pidfd_open(child, 0);
+	before = identity_of(pidfd, child);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	CU_ASSERT_EQUAL(identity_of(pidfd, child), before);
+	CU_ASSERT_EQUAL(process_pid(pidfd, &pid), -ESRCH);
+	CU_ASSERT_EQUAL(pid, 0);
+}
+
+/* Main threads that end before others */
+
+static void *wait_for_ever(void *context)
+{
+	(void)context;
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void end_main_thread(void *context)
+{
+	pthread_t thread;
+
+	(void)context;
+	if (pthread_create(&thread, NULL, wait_for_ever, NULL) == 0)
+		syscall(SYS_exit, 0);
+}
+
+static void await_zombie(pid_t process)
+{
+	for (unsigned i = 0; i < 6000 && process_thread_lives(process, process); i++)
+		usleep(10000);
+	CU_ASSERT_FALSE(process_thread_lives(process, process));
+}
+
+static void test_living_thread(void)
+{
+	struct unit_child child;
+	pid_t thread = 0, first;
+	struct process process = {.pidfd = -1};
+	char target[PATH_MAX];
+
+	CU_ASSERT_EQUAL(process_living_thread(getpid(), &thread), 0);
+	CU_ASSERT_EQUAL(thread, getpid());
+	CU_ASSERT_EQUAL(process_living_thread(INT_MAX, &thread), -ESRCH);
+	CU_ASSERT_EQUAL(process_living_thread(0, &thread), -ESRCH);
+	unit_child_start(&child, end_main_thread, NULL);
+	process = (struct process){.pid = child.pid, .pidfd = pidfd_open(child.pid, 0)};
+	await_zombie(child.pid);
+	CU_ASSERT_FALSE(process_ended(process.pidfd));
+	CU_ASSERT_EQUAL(process_living_thread(child.pid, &first), 0);
+	CU_ASSERT_NOT_EQUAL(first, child.pid);
+	CU_ASSERT_TRUE(process_has_thread(child.pid, first));
+	CU_ASSERT_TRUE(process_thread_lives(child.pid, first));
+	/* What is the main thread's alone is nothing by now. */
+	CU_ASSERT_TRUE(process_file_target(child.pid, 0, target, sizeof target) < 0);
+	kill(child.pid, SIGKILL);
+	unit_child_end(&child, SIGKILL);
+	CU_ASSERT_EQUAL(process_living_thread(child.pid, &thread), -ESRCH);
+	process_release(&process);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -222,6 +332,10 @@ int main(void)
 		{"at no socket", test_of_no_socket},
 		{"ended", test_ended},
 		{"threads", test_has_thread},
+		{"identities", test_identity},
+		{"identities without inodes", test_identity_without_inodes},
+		{"identity of the dead", test_identity_of_the_dead},
+		{"a main thread that has ended", test_living_thread},
 		{"what a descriptor points to", test_file_target},
 		{"what another's descriptor points to", test_file_target_of_another},
 		CU_TEST_INFO_NULL,

@@ -62,10 +62,10 @@ static void test_uuids(void)
 	held_end(&held);
 }
 
-/* A pid that is in use again while its last VM is not done with must not tear the tree. */
+/* A process is not its pid: another can have it while the last one's VM is not done with. */
 static void test_process(void)
 {
-	struct process process = {.pid = 1, .pidfd = pidfd_open(getpid(), 0)};
+	struct process process = {.identity = 1, .pid = 77, .pidfd = pidfd_open(getpid(), 0)};
 	struct held held;
 	struct vm *vm, *second = NULL;
 
@@ -74,7 +74,8 @@ static void test_process(void)
 	CU_ASSERT_PTR_EQUAL(registry_vm_of_process(&held.registry, &process), vm);
 	CU_ASSERT_EQUAL(held_vm_new(&held, 1, BUDGET_UNLIMITED, &second), -EEXIST);
 	CU_ASSERT_PTR_NULL(second);
-	process.pid = 2;
+	process.identity = 2;
+	process.pid = 1;
 	CU_ASSERT_PTR_NULL(registry_vm_of_process(&held.registry, &process));
 	vm_free(vm);
 	held_vm(&held, 1, BUDGET_UNLIMITED);
