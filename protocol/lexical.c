@@ -57,6 +57,9 @@ static const char *skip_digits(const char *at, const char *end)
 	return at > first ? at : NULL;
 }
 
+const bool lexical_of_number[256] = {
+	['0' ... '9'] = true, ['+'] = true, ['-'] = true, ['.'] = true, ['e'] = true, ['E'] = true};
+
 /* What is behind a number as RFC 8259 has it. NULL where it is none, or more of its characters
  * follow. */
 static const char *skip_number(const char *at, const char *end)
@@ -72,7 +75,7 @@ static const char *skip_number(const char *at, const char *end)
 			at++;
 		at = skip_digits(at, end);
 	}
-	return at && at < end && strchr("0123456789+-.eE", *at) ? NULL : at;
+	return at && at < end && lexical_of_number[(unsigned char)*at] ? NULL : at;
 }
 
 /* Structure, white space, numbers, and the letters of true, false and null. */
@@ -99,11 +102,12 @@ static const bool outside_strings[256] = {['{'] = true,
 	['\r'] = true,
 	['\n'] = true};
 
-const char *lexical_fault(const char *text, size_t length)
+const char *lexical_fault(const char *text, size_t length, size_t *ret_members)
 {
 	const char *end = text + length, *why;
 	unsigned depth = 0;
 
+	*ret_members = 0;
 	for (const char *at = text; at < end; at++) {
 		if (!outside_strings[(unsigned char)*at])
 			return "unexpected character";
@@ -115,6 +119,7 @@ const char *lexical_fault(const char *text, size_t length)
 				return "a malformed number";
 			at--;
 		}
+		*ret_members += *at == ':';
 		if ((*at == '[' || *at == '{') && ++depth > JSON_DEPTH_MAX)
 			return "nested too deep";
 		if ((*at == ']' || *at == '}') && depth-- == 0)

@@ -3,14 +3,14 @@
 #
 # Ending the keepers that gmemds of a test have started, which outlive these. To be sourced.
 
-# keepers_in DIRECTORY: the pids of those of gmemds whose runtime directories are in it. By their names first: a command line
-# is in its process's memory, which can be waited for without end.
+# keepers_in DIRECTORY: the pids of those of gmemds whose runtime directories are in it. Another process may hang in what
+# makes its command line's reader hang too; its name can be read.
 keepers_in() {
-	local directory
-	for directory in /proc/[0-9]*; do
-		[ "$(cat "$directory/comm" 2>/dev/null)" = gmemd-keeper ] || continue
-		tr '\0' ' ' <"$directory/cmdline" 2>/dev/null | grep -q "^gmemd-keeper --runtime-directory=$1/" &&
-			basename "$directory"
+	local file name
+	for file in /proc/[0-9]*/cmdline; do
+		read -r name 2>/dev/null <"${file%cmdline}comm" && [ "$name" = gmemd-keeper ] || continue
+		tr '\0' ' ' <"$file" 2>/dev/null | grep -q "^gmemd-keeper --runtime-directory=$1/" &&
+			basename "$(dirname "$file")"
 	done
 }
 

@@ -16,7 +16,6 @@ from gmemtest.daemon import Daemon
 from gmemtest.flood import Flood, vmm_with
 from gmemtest.linux import PAGE
 from gmemtest.tap import check, equal, need, note, test
-from gmemtest.unchanged import limit
 from gmemtest.wire import Peer, request
 
 # Nobody's, as far as this machine knows; nothing is written as them.
@@ -26,7 +25,6 @@ SECONDS_TO_ANSWER = 1
 SECONDS_OF_ATTACK = 3
 MIB = 1 << 20
 FILES = 12000
-BATCHES_PER_USER = 8
 
 daemon = quiet = operator = None
 
@@ -38,7 +36,7 @@ def set_up():
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < FILES:
         raise tap.Skip("RLIMIT_NOFILE is below %d" % FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
-    daemon = Daemon(files=FILES, config="[limits]\nbatches-per-user = %d\n" % BATCHES_PER_USER)
+    daemon = Daemon(files=FILES)
     quiet = RemotePeer(daemon.socket_path("gmemd.sock"), QUIET)
     operator = daemon.operator()
     for peer in (quiet, operator):
@@ -183,35 +181,6 @@ def release_of_the_dead():
     check(took < 5, "the release took %.2f s" % took)
     note("the release took %.3f s" % took)
     listener.close()
-    daemon.fds_come_back(fds, 60)
-
-
-@test("batches that wait amid their requests are as many as may, and what else is asked is answered")
-def waiting_batches():
-    fds = daemon.fds()
-    told = limit("batches-per-user", BATCHES_PER_USER, "user")
-
-    def body(channel):
-        vmm = vmm_with(daemon, 1024 * MIB)()
-        params = {"memory": vmm.memory, "ranges": [{"offset": 0, "size": PAGE}]}
-        batch = [request("memory.reclaim", params, i) for i in range(64)]
-        peers = [daemon.peer() for _ in range(4 * BATCHES_PER_USER)]
-        for peer in peers:
-            peer.send(batch)
-        refused, served = 0, 0
-        for peer in peers:
-            for answer in peer.receive()[0]:
-                if answer.get("error", {}).get("data") == told:
-                    refused += 1
-                else:
-                    served += "result" in answer
-        channel.say([refused, served, len(peers) * 64, vmm.peer.call("ping")])
-        channel.hear()
-
-    with Child(body, HOSTILE) as child:
-        refused, served, asked, _ = child.channel.hear()
-    check(refused > 0, "none was refused")
-    equal(refused + served, asked, "all are answered")
     daemon.fds_come_back(fds, 60)
 
 

@@ -3,14 +3,11 @@
 
 import os
 import select
-import time
 
 from gmemtest.child import Child
 from gmemtest.tap import need
 from gmemtest.vmm import Vmm
 from gmemtest.wire import Peer, encode
-
-SECONDS_TO_BEGIN = 60
 
 
 def _flood(channel, path, count, make_packet, make_owner):
@@ -20,7 +17,9 @@ def _flood(channel, path, count, make_packet, make_owner):
     peers = {}
     poll = select.epoll()
     for _ in range(count):
-        peer = Peer(path).socket
+        one = Peer(path)
+        one.call("ping")  # it is accepted
+        peer = one.socket
         peer.setblocking(False)
         peers[peer.fileno()] = peer
         poll.register(peer.fileno(), select.EPOLLIN)
@@ -28,6 +27,7 @@ def _flood(channel, path, count, make_packet, make_owner):
     channel.hear()
     for peer in peers.values():
         peer.send(packet)
+    channel.say("asked")
     answers, asks = 0, channel.socket.fileno()
     poll.register(asks, select.EPOLLIN)
     while True:
@@ -48,10 +48,7 @@ class Flood(Child):
         path = daemon.socket_path("gmemd.sock")
         super().__init__(lambda c: _flood(c, path, count, make_packet, make_owner), uid)
         need(self.channel.hear() == "ready", "the flood")
-        self.channel.say("go")
-        until = time.monotonic() + SECONDS_TO_BEGIN
-        while self.answers() == 0 and time.monotonic() < until:
-            time.sleep(0.01)
+        need(self.ask("go") == "asked", "the flood")
 
     def answers(self):
         """How many there were."""
