@@ -13,6 +13,9 @@ struct gmem;
 
 #define CTL_ANY UINT64_MAX
 
+#define CTL_TIMEOUT     30
+#define CTL_TIMEOUT_MAX 86400
+
 /* What the program exits with. Interrupted by a signal, 128 and its number. */
 enum ctl_status {
 	CTL_DONE = 0,
@@ -26,14 +29,17 @@ enum ctl_sort { SORT_COMMITTED, SORT_RESIDENT, SORT_PRIVATE, SORT_RATE, SORTS };
 
 struct ctl {
 	const char *socket;
-	bool json;             /* print raw results, errors too */
-	bool bytes;            /* print sizes as they are */
-	uint64_t count;        /* of events, of views; 0: without end */
-	const char *memory;    /* by id or name; NULL: all of a VM's */
-	uint64_t node;         /* whose memories alone; CTL_ANY: all */
-	uint64_t threads;      /* CTL_ANY: gmemd's choice */
-	bool force;            /* what a guest may be using, too */
+	bool json;          /* print raw results, errors too */
+	bool verbatim;      /* strings stay what gmemd has sent: they are printed as JSON alone */
+	bool bytes;         /* print sizes as they are */
+	uint64_t count;     /* of events, of views; 0: without end */
+	const char *memory; /* by id or name; NULL: all of a VM's */
+	uint64_t node;      /* whose memories alone; CTL_ANY: all */
+	uint64_t threads;   /* CTL_ANY: gmemd's choice */
+	bool force;         /* what a guest may be using, too */
 	uint64_t milliseconds; /* between two views */
 	enum ctl_sort sort;
+	uint64_t timeout;  /* seconds to wait for an answer; 0: for ever */
+	bool patient;      /* waits for what gmemd has received */
 	struct gmem *gmem; /* NULL until the first request */
 };

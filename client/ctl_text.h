@@ -4,8 +4,10 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "client/ctl_program.h"
 
@@ -33,5 +35,15 @@ void text_of_value(const struct ctl *ctl, enum text_kind kind, struct json_objec
  * "2024-02-29T13:14:15.000016+01:00". */
 void text_of_time(uint64_t microseconds, char *ret, size_t size);
 
+/*
+ * What gmemd has sent, to be printed: its strings are printable, but where they are printed as JSON
+ * alone, which print_json() makes printable. NULL where it is no JSON.
+ */
+struct json_object *text_read(const struct ctl *ctl, const char *text, size_t length);
+/* Whether that made this name of what somebody has typed or copied. */
+bool text_is_name(const char *read, const char *typed);
+
+/* One line of JSON, printable. */
+void print_json(FILE *file, struct json_object *value);
 /* Prints a result: one line with --json, else indented. */
 void print_value(const struct ctl *ctl, struct json_object *value);

@@ -17,6 +17,7 @@
 #include "kernel/gate.h"
 #include "kernel/probe.h"
 #include "protocol/json.h"
+#include "protocol/text.h"
 
 static struct json_object *open_params(const struct gmem_vm_options *options)
 {
@@ -59,7 +60,7 @@ static int read_result(struct json_object *result, struct fd_list *fds, struct o
 	struct json_object *mailbox = json_get(result, "mailbox");
 	uint64_t kvm, fd;
 
-	snprintf(opening->id, sizeof opening->id, "%s", json_get_string(result, "vm"));
+	text_copy_printable(json_get_string(result, "vm"), opening->id, sizeof opening->id);
 	opening->modelled = !mailbox;
 	if (opening->modelled) {
 		opening->gated = false;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,10 +14,14 @@
 #include "client/last_error.h"
 #include "client/vm.h"
 #include "kernel/cleanup.h"
+#include "protocol/cursors.h"
 #include "protocol/json.h"
 
 #define FIRST_PAUSE_MS 10
 #define LAST_PAUSE_MS  1000
+
+/* gmemd's are short. One that is cut is none of its own. */
+#define CURSOR_SIZE 256
 
 /* Under the number that the connection has had: who polls it goes on. */
 static int replace_fd(struct gmem *gmem, int consume_fd)
@@ -86,24 +91,35 @@ static int undo_unheard(struct gmem_vm *vm, const struct json_object *view)
 	return r;
 }
 
-static int undo_all_unheard(struct gmem_vm *vm)
+/* One page of what gmemd has; *cursor is where it goes on, and "" at the end. */
+static int undo_page(struct gmem_vm *vm, struct cursors *cursors, char cursor[static CURSOR_SIZE])
 {
 	struct json_object *params = vm_params(vm), *view;
-	bool more = true;
-	int r = 0;
+	int r;
 
-	while (r == 0 && more) {
-		r = connection_exchange(vm->gmem, "vm.get", params, NULL, &view);
-		if (r < 0)
-			return r;
-		r = undo_unheard(vm, view);
-		more = json_has(view, "cursor");
-		params = vm_params(vm);
-		if (more)
-			json_add_string(params, "cursor", json_get_string(view, "cursor"));
-		json_unref(view);
-	}
-	json_unref(params);
+	if (cursor[0])
+		json_add_string(params, "cursor", cursor);
+	r = connection_exchange(vm->gmem, "vm.get", params, NULL, &view);
+	if (r < 0)
+		return r;
+	r = undo_unheard(vm, view);
+	snprintf(cursor, CURSOR_SIZE, "%s", json_get_string(view, "cursor"));
+	json_unref(view);
+	if (r == 0 && cursor[0] && cursors_note(cursors, cursor) < 0)
+		return last_error_own(-EPROTO, "gmemd has given the same cursor twice");
+	return r;
+}
+
+static int undo_all_unheard(struct gmem_vm *vm)
+{
+	struct cursors cursors = {.seen = NULL};
+	char cursor[CURSOR_SIZE] = "";
+	int r;
+
+	do
+		r = undo_page(vm, &cursors, cursor);
+	while (r == 0 && cursor[0]);
+	cursors_clear(&cursors);
 	return r;
 }
 

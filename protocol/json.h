@@ -35,6 +35,12 @@ const char *json_print(struct json_object *value, size_t *ret_length);
 const char *json_print_pretty(struct json_object *value);
 
 /*
+ * The same value with strings and names of members that a terminal shows and does nothing else of:
+ * see text_copy_printable(). Takes value; the result is the caller's.
+ */
+struct json_object *json_make_printable(struct json_object *take_value);
+
+/*
  * A value of a text that is JSON already, made of parts, each with its length; it can only be
  * printed or be part of what is printed. NULL without memory.
  */

@@ -102,11 +102,12 @@ static const bool outside_strings[256] = {['{'] = true,
 	['\r'] = true,
 	['\n'] = true};
 
-const char *lexical_fault(const char *text, size_t length)
+const char *lexical_fault(const char *text, size_t length, size_t *ret_members)
 {
 	const char *end = text + length, *why;
 	unsigned depth = 0;
 
+	*ret_members = 0;
 	for (const char *at = text; at < end; at++) {
 		if (!outside_strings[(unsigned char)*at])
 			return "unexpected character";
@@ -118,6 +119,7 @@ const char *lexical_fault(const char *text, size_t length)
 				return "a malformed number";
 			at--;
 		}
+		*ret_members += *at == ':';
 		if ((*at == '[' || *at == '{') && ++depth > JSON_DEPTH_MAX)
 			return "nested too deep";
 		if ((*at == ']' || *at == '}') && depth-- == 0)

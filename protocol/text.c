@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A character as \u{10FFFF}, with its NUL. */
@@ -120,4 +121,35 @@ void text_copy(const char *text, char *ret, size_t size)
 void text_copy_printable(const char *text, char *ret, size_t size)
 {
 	copy(text, /* for_terminal= */ true, ret, size);
+}
+
+/* Two of UTF-16 where one can't say it. */
+static size_t write_json_escape(uint32_t number, char *ret)
+{
+	if (number < 0x10000)
+		return (size_t)sprintf(ret, "\\u%04" PRIx32, number);
+	number -= 0x10000;
+	return (size_t)sprintf(ret, "\\u%04" PRIx32 "\\u%04" PRIx32, 0xd800 + (number >> 10),
+		0xdc00 + (number & 0x3ff));
+}
+
+char *text_escape_json(const char *json)
+{
+	const char *end = json + strlen(json);
+	char *escaped = malloc(6 * (size_t)(end - json) + 1), *to = escaped;
+	size_t length;
+	uint32_t number;
+
+	for (; escaped && json < end; json += length) {
+		length = text_character_length(json, end);
+		number = length > 0 ? character_number(json, length) : '?';
+		if (number != '\n' && !text_is_printable(number))
+			to += write_json_escape(number, to);
+		else
+			to = mempcpy(to, length > 0 ? json : "?", length > 0 ? length : 1);
+		length = length > 0 ? length : 1;
+	}
+	if (escaped)
+		*to = '\0';
+	return escaped;
 }

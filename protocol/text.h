@@ -21,5 +21,10 @@ void text_copy(const char *text, char *ret, size_t size);
  * of no width, become \u{…} with their number. Nothing of it is cut in the middle either.
  */
 void text_copy_printable(const char *text, char *ret, size_t size);
+/*
+ * JSON in which such characters are \uXXXX, and which says the same: a line feed, which is outside
+ * of strings there, stays. The caller frees it. NULL without memory.
+ */
+char *text_escape_json(const char *json);
 /* Whether that changes nothing of a character of that number. */
 bool text_is_printable(uint32_t character);

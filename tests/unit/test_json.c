@@ -168,6 +168,38 @@ static void nested(char *text, size_t depth, char open, char close)
 	text[2 * depth] = '\0';
 }
 
+/* Whatever spelling, depth and value they have. */
+static void test_duplicates(void)
+{
+	static const char *const wrong[] = {"{\"a\":1,\"a\":1}", "{\"a\":1,\"b\":2,\"a\":null}",
+		"{\"a\":{},\"\\u0061\":[]}", "[1,{\"x\":{\"b\":1,\"b\":1}}]", "{\":\":1,\":\":2}"};
+	static const char *const right[] = {"{\"a\":1,\"A\":1}", "[{\"a\":1},{\"a\":1}]",
+		"{\"a\":{\"a\":{\"a\":1}}}", "{\"a:b\":\":\",\"a\":\"a\"}"};
+	struct json_object *value;
+	const char *why;
+
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		value = json_parse(wrong[i], strlen(wrong[i]), &why);
+		UNIT_ASSERT_ROW(!value && strstr(why, "two members"), "%s", wrong[i]);
+	}
+	for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+		value = parse(right[i]);
+		UNIT_ASSERT_ROW(value != NULL, "%s", right[i]);
+		json_unref(value);
+	}
+}
+
+static void test_printable(void)
+{
+	struct json_object *value =
+		parse("{\"\\u001b\":[\"a\\u202eb\",1,null,{\"x\":\"\\n\"}],\"y\":true}");
+
+	value = json_make_printable(value);
+	CU_ASSERT_STRING_EQUAL(json_print(value, NULL),
+		"{\"\\\\u{1B}\":[\"a\\\\u{202E}b\",1,null,{\"x\":\"\\\\u{A}\"}],\"y\":true}");
+	json_unref(value);
+}
+
 static void test_depth(void)
 {
 	char text[2 * 5000 + 1];
@@ -434,6 +466,8 @@ int main(void)
 		{"strings that are none", test_strings_that_are_none},
 		{"an escaped backslash", test_no_nul},
 		{"no UTF-8", test_no_utf8},
+		{"two members of one name", test_duplicates},
+		{"what is fit to be printed", test_printable},
 		{"lone surrogates", test_lone_surrogates},
 		{"depth", test_depth},
 		{"length", test_length},

@@ -2,6 +2,7 @@
 /*
  * Text of others, as it is cut and printed.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "protocol/text.h"
@@ -71,11 +72,21 @@ static void test_all_pairs(void)
 	}
 }
 
+/* It says the same, and one line feed stays: outside of strings. */
+static void test_json(void)
+{
+	char *escaped = text_escape_json("{\n\"\x7f\":\"\u202e\U000e0041\u00e9\"}");
+
+	CU_ASSERT_STRING_EQUAL(escaped, "{\n\"\\u007f\":\"\\u202e\\udb40\\udc41\u00e9\"}");
+	free(escaped);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"rows", test_rows},
 		{"all pairs of bytes", test_all_pairs},
+		{"JSON", test_json},
 		CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {{.pName = "text", .pTests = tests}, CU_SUITE_INFO_NULL};
