@@ -7,7 +7,7 @@
 keepers_in() {
 	local file
 	for file in /proc/[0-9]*/cmdline; do
-		tr '\0' ' ' <"$file" 2>/dev/null | grep -q "^gmemd-keeper --runtime-directory=$1/" &&
+		{ tr '\0' ' ' <"$file"; } 2>/dev/null | grep -q "^gmemd-keeper --runtime-directory=$1/" &&
 			basename "$(dirname "$file")"
 	done
 }
