@@ -5,44 +5,27 @@
 #include "client/connection.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "client/environment.h"
+#include "client/exchange.h"
+#include "client/kept_events.h"
+#include "client/last_error.h"
 #include "client/reconnection.h"
 #include "kernel/cleanup.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
 
-#define DEFAULT_PATH    "/run/gmemd/gmemd.sock"
-#define ERROR_BYTES_MAX 2048
+#define DEFAULT_PATH "/run/gmemd/gmemd.sock"
 
 #define RECONNECT_MS 30000
 #define BUSY_TRIES   20
 #define PAUSE_MS_MAX 1000
 
-static __thread char last_error[ERROR_BYTES_MAX] = "{}";
-
-const char *gmem_last_error(void)
-{
-	return last_error;
-}
-
-static int remember_error(struct json_object *error)
-{
-	size_t length;
-	const char *text = json_print(error, &length);
-
-	snprintf(last_error, sizeof last_error, "%s",
-		text && length < sizeof last_error ? text : "{}");
-	return -EREMOTEIO;
-}
+#define CROWD_PAUSE_MS 20
 
 static void make_recursive(pthread_mutex_t *mutex)
 {
@@ -58,14 +41,17 @@ static void make_recursive(pthread_mutex_t *mutex)
 static int gmem_new(int consume_fd, const char *path, bool inherited, struct gmem **ret)
 {
 	struct gmem *gmem = calloc(1, sizeof *gmem);
+	int r = gmem ? own_process_mark(&gmem->mark) : -ENOMEM;
 
-	if (!gmem) {
+	if (r < 0) {
 		fd_close(consume_fd);
-		return -ENOMEM;
+		free(gmem);
+		return r;
 	}
 	gmem->fd = consume_fd;
+	gmem->kept_signal = -1;
 	gmem->inherited = inherited;
-	gmem->reconnect_ms = RECONNECT_MS;
+	gmem->limit_ms = RECONNECT_MS;
 	gmem->path = path ? strdup(path) : NULL;
 	gmem->unconfirmed = json_new_array();
 	make_recursive(&gmem->turn);
@@ -74,53 +60,62 @@ static int gmem_new(int consume_fd, const char *path, bool inherited, struct gme
 	return 0;
 }
 
-int gmem_connect(const char *path, struct gmem **ret)
+int connection_open(const char *path, int64_t until, int *ret_fd)
 {
-	int fd, r;
+	int r;
 
-	if (!path) {
-		r = environment_take_fd(GMEM_FD_VARIABLE, &fd);
-		if (r == 0)
-			return gmem_new(
-				fd, getenv(GMEM_SOCKET_VARIABLE), /* inherited= */ true, ret);
-		if (r != -ENOENT)
-			return r;
-		path = DEFAULT_PATH;
-	}
-	r = packet_connect(path, &fd);
+	while ((r = packet_connect(path, ret_fd)) == -EAGAIN && connection_now_ms() < until)
+		usleep(CROWD_PAUSE_MS * 1000);
+	return r;
+}
+
+static int connect_to(const char *path, struct gmem **ret)
+{
+	int fd, r = connection_open(path, connection_now_ms() + RECONNECT_MS, &fd);
+
 	if (r < 0)
-		return r;
+		return last_error_own(r, "connecting to %s: %s", path, strerror(-r));
 	return gmem_new(fd, path, /* inherited= */ false, ret);
 }
 
-static struct kept_event *events_pop(struct gmem *gmem)
+static int take_inherited(struct gmem **ret)
 {
-	struct kept_event *event = STAILQ_FIRST(&gmem->events);
+	int fd, r = environment_take_fd(GMEM_FD_VARIABLE, &fd);
 
-	if (event) {
-		STAILQ_REMOVE_HEAD(&gmem->events, link);
-		gmem->n_events--;
-	}
-	return event;
+	if (r == -EBADF)
+		last_error_own(r, "%s in the environment names no open file", GMEM_FD_VARIABLE);
+	if (r < 0)
+		return r;
+	return gmem_new(fd, getenv(GMEM_SOCKET_VARIABLE), /* inherited= */ true, ret);
 }
 
-static void event_free(struct kept_event *event)
+int gmem_connect(const char *path, struct gmem **ret)
 {
-	if (!event)
-		return;
-	json_unref(event->params);
-	free(event);
+	int r = -ENOENT;
+
+	last_error_clear();
+	if (!path)
+		r = take_inherited(ret);
+	if (r == -ENOENT)
+		r = connect_to(path ? path : DEFAULT_PATH, ret);
+	return last_error_complete(r, "connecting to gmemd");
 }
 
 struct gmem *gmem_free(struct gmem *gmem)
 {
 	if (!gmem)
 		return NULL;
-	while (gmem->n_events > 0)
-		event_free(events_pop(gmem));
+	last_error_clear();
+	if (gmem->n_vms > 0) {
+		last_error_own(-EBUSY, "gmem_free() before gmem_vm_free() of what it has opened");
+		return gmem;
+	}
+	events_forget(gmem);
 	pthread_mutex_destroy(&gmem->turn);
+	own_process_unmark(gmem->mark);
 	json_unref(gmem->unconfirmed);
 	free(gmem->path);
+	fd_close(gmem->kept_signal);
 	fd_close(gmem->fd);
 	free(gmem);
 	return NULL;
@@ -128,80 +123,121 @@ struct gmem *gmem_free(struct gmem *gmem)
 
 void gmem_set_reconnect_limit(struct gmem *gmem, unsigned limit_ms)
 {
-	pthread_mutex_lock(&gmem->turn);
-	gmem->reconnect_ms = limit_ms;
-	pthread_mutex_unlock(&gmem->turn);
+	gmem->limit_ms = limit_ms;
 }
 
 int gmem_fd(const struct gmem *gmem)
 {
-	return gmem->fd;
+	int r = connection_check(gmem);
+
+	return r < 0 ? r : gmem->fd;
 }
 
-static void keep_event(struct gmem *gmem, struct json_object *message)
-{
-	struct kept_event *event;
+/* Processes */
 
-	if (strcmp(json_get_string(message, "method"), "event") != 0)
-		return;
-	event = calloc(1, sizeof *event);
-	if (!event)
-		return;
-	event->params = json_ref(json_get(message, "params"));
-	if (gmem->n_events == EVENTS_KEPT_MAX)
-		event_free(events_pop(gmem));
-	STAILQ_INSERT_TAIL(&gmem->events, event, link);
-	gmem->n_events++;
+bool connection_is_own(const struct gmem *gmem)
+{
+	return own_process_has_mark(gmem->mark);
 }
 
-/* *ret_message is the caller's, and so are the packet's fds. */
-static int receive(struct gmem *gmem, struct json_object **ret_message)
+int connection_check(const struct gmem *gmem)
 {
-	const char *why;
-	int r;
+	if (connection_is_own(gmem))
+		return 0;
+	return last_error_own(-ECHILD,
+		"this process is a child of the one that connected, whose connection and VM are "
+		"not "
+		"its own: a VMM that forks, to daemonise say, must do so before gmem_connect()");
+}
 
-	r = packet_receive(gmem->fd, 0, &gmem->packet);
+int connection_enter(const struct gmem *gmem)
+{
+	last_error_clear();
+	return connection_check(gmem);
+}
+
+/* Time */
+
+int64_t connection_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void connection_note_sign(struct gmem *gmem)
+{
+	gmem->sign = connection_now_ms();
+}
+
+int64_t connection_patience(const struct gmem *gmem)
+{
+	return gmem->limit_ms > 0 ? gmem->limit_ms : RECONNECT_MS;
+}
+
+/* For a call that has begun then. */
+static int64_t until_of(const struct gmem *gmem, int64_t began)
+{
+	int64_t sign = gmem->sign;
+
+	return (sign > began ? sign : began) + connection_patience(gmem);
+}
+
+int64_t connection_until(const struct gmem *gmem)
+{
+	int64_t until = until_of(gmem, gmem->began);
+
+	return gmem->deadline > 0 && gmem->deadline < until ? gmem->deadline : until;
+}
+
+/* Turns */
+
+static int wait_for_turn(struct gmem *gmem, int64_t until)
+{
+	const struct timespec time = {until / 1000, until % 1000 * 1000000};
+
+	return -pthread_mutex_clocklock(&gmem->turn, CLOCK_MONOTONIC, &time);
+}
+
+static void begin_turn(struct gmem *gmem, int64_t began)
+{
+	if (gmem->depth++ == 0)
+		gmem->began = began;
+}
+
+int connection_take_turn(struct gmem *gmem)
+{
+	int64_t began = connection_now_ms(), until;
+	int r = connection_check(gmem);
+
 	if (r < 0)
 		return r;
-	*ret_message = NULL;
-	if (gmem->packet.fault == PACKET_WHOLE)
-		*ret_message = json_parse(gmem->packet.bytes, gmem->packet.length, &why);
-	if (*ret_message)
-		return 0;
-	fd_list_close(&gmem->packet.fds);
-	return -EPROTO;
+	do {
+		until = until_of(gmem, began);
+		r = wait_for_turn(gmem, until);
+	} while (r == -ETIMEDOUT && until < until_of(gmem, began));
+	if (r < 0)
+		return last_error_own(-ECONNRESET,
+			"another thread's call to gmemd has had no sign of it for %g s",
+			(double)connection_patience(gmem) / 1000);
+	begin_turn(gmem, began);
+	return 0;
 }
 
-static int send_message(struct gmem *gmem, struct json_object *message)
+void connection_take_turn_anyway(struct gmem *gmem)
 {
-	size_t length;
-	const char *bytes = json_print(message, &length);
-
-	if (!bytes)
-		return -ENOMEM;
-	return packet_send(gmem->fd, 0, bytes, length, NULL, 0);
+	pthread_mutex_lock(&gmem->turn);
+	begin_turn(gmem, connection_now_ms());
 }
 
-/* What comes before the answer are events. */
-static int await_answer(struct gmem *gmem, uint64_t id, struct json_object **ret_answer)
+void connection_leave_turn(struct gmem *gmem)
 {
-	struct json_object *message = NULL;
-	uint64_t answered;
-	int r;
-
-	for (;;) {
-		r = receive(gmem, &message);
-		if (r < 0)
-			return r;
-		if (json_get_uint(message, "id", &answered) && answered == id) {
-			*ret_answer = message;
-			return 0;
-		}
-		keep_event(gmem, message);
-		fd_list_close(&gmem->packet.fds);
-		json_unref(message);
-	}
+	gmem->depth--;
+	pthread_mutex_unlock(&gmem->turn);
 }
+
+/* Requests */
 
 static void hear(uint64_t *newest, const struct json_object *object, const char *name)
 {
@@ -223,51 +259,6 @@ static void note_heard(struct gmem *gmem, const struct json_object *result)
 		hear(&gmem->heard.call, json_at(calls, i), "id");
 }
 
-static int read_answer(struct gmem *gmem, struct json_object *answer, struct exchange *exchange,
-	struct json_object **ret_result)
-{
-	if (json_has(answer, "error")) {
-		fd_list_close(&gmem->packet.fds);
-		return remember_error(json_get(answer, "error"));
-	}
-	if (exchange)
-		exchange->received = gmem->packet.fds;
-	else
-		fd_list_close(&gmem->packet.fds);
-	if (ret_result)
-		*ret_result = json_ref(json_get(answer, "result"));
-	return 0;
-}
-
-static int exchange_messages(struct gmem *gmem, uint64_t id, struct json_object *request,
-	struct exchange *exchange, struct json_object **ret_result)
-{
-	struct json_object *answer = NULL;
-	int r;
-
-	r = send_message(gmem, request);
-	if (r == 0)
-		r = await_answer(gmem, id, &answer);
-	if (r < 0)
-		return r == -EPIPE ? -ECONNRESET : r;
-	r = read_answer(gmem, answer, exchange, ret_result);
-	json_unref(answer);
-	return r;
-}
-
-int connection_exchange(struct gmem *gmem, const char *method, struct json_object *take_params,
-	struct exchange *exchange, struct json_object **ret_result)
-{
-	uint64_t id = ++gmem->last_id;
-	struct json_object *request = message_request(id, method, take_params);
-	int r;
-
-	strcpy(last_error, "{}");
-	r = exchange_messages(gmem, id, request, exchange, ret_result);
-	json_unref(request);
-	return r;
-}
-
 static int with_connection(struct gmem *gmem, const char *method, struct json_object *params,
 	struct exchange *exchange, struct json_object **ret_result)
 {
@@ -275,6 +266,8 @@ static int with_connection(struct gmem *gmem, const char *method, struct json_ob
 
 	if (r == 0)
 		r = connection_exchange(gmem, method, json_ref(params), exchange, ret_result);
+	if (r == -ECONNRESET && !gmem->broken)
+		connection_note_sign(gmem); /* its end */
 	while (r == -ECONNRESET) {
 		r = reconnect(gmem);
 		if (r < 0)
@@ -285,28 +278,14 @@ static int with_connection(struct gmem *gmem, const char *method, struct json_ob
 	return r;
 }
 
-void connection_refusal(const char *name, char *ret, size_t size)
+/* How long gmemd asks to wait; negative where it does not, or that is too long. */
+static int64_t pause_asked_for(const struct gmem *gmem)
 {
-	const char *why;
-	struct json_object *error = json_parse(last_error, strlen(last_error), &why);
-	const char *value = error ? json_get_string(json_get(error, "data"), name) : NULL;
+	int64_t pause = last_error_pause();
 
-	snprintf(ret, size, "%s", value ? value : "");
-	json_unref(error);
-}
-
-/* How long gmemd asks to wait; negative where it does not. */
-static int64_t asked_to_wait(void)
-{
-	const char *why;
-	struct json_object *error = json_parse(last_error, strlen(last_error), &why);
-	uint64_t pause;
-	bool asked = error && json_get_uint(json_get(error, "data"), "retry_after_ms", &pause);
-
-	json_unref(error);
-	if (!asked)
-		return -1;
-	return pause < PAUSE_MS_MAX ? (int64_t)pause : PAUSE_MS_MAX;
+	if (pause > PAUSE_MS_MAX)
+		pause = PAUSE_MS_MAX;
+	return connection_now_ms() + pause < gmem->began + connection_patience(gmem) ? pause : -1;
 }
 
 /* What is not answered is repeated; so is what gmemd asks to be asked again. */
@@ -318,7 +297,7 @@ static int repeat(struct gmem *gmem, const char *method, struct json_object *par
 
 	for (unsigned i = 0;; i++) {
 		r = with_connection(gmem, method, params, exchange, ret_result);
-		pause = r == -EREMOTEIO && i < BUSY_TRIES ? asked_to_wait() : -1;
+		pause = r == -EREMOTEIO && i < BUSY_TRIES ? pause_asked_for(gmem) : -1;
 		if (pause < 0)
 			return r;
 		usleep((useconds_t)pause * 1000);
@@ -333,22 +312,41 @@ static void forget_unconfirmed(struct gmem *gmem)
 	gmem->unconfirmed = json_new_array();
 }
 
+/* What was sent and may be answered yet is not to be taken for the answer to something else. */
+static int give_up(struct gmem *gmem, int r)
+{
+	if (r != -ETIMEDOUT)
+		return r;
+	gmem->broken = true;
+	return -ECONNRESET;
+}
+
+static int request_in_turn(struct gmem *gmem, const char *method, struct json_object *params,
+	struct exchange *exchange, struct json_object **ret_result)
+{
+	int r = repeat(gmem, method, params, exchange, ret_result);
+
+	if (r == 0) {
+		note_heard(gmem, *ret_result);
+		gmem->subscribed |= strcmp(method, "event.subscribe") == 0;
+	}
+	if (r == 0 || r == -EREMOTEIO)
+		forget_unconfirmed(gmem);
+	return give_up(gmem, r);
+}
+
 int connection_request(struct gmem *gmem, const char *method, struct json_object *take_params,
 	struct exchange *exchange, struct json_object **ret_result)
 {
 	struct exchange none = {.repeated = false};
 	struct json_object *result = NULL;
-	int r;
+	int r = connection_take_turn(gmem);
 
-	pthread_mutex_lock(&gmem->turn);
-	r = repeat(gmem, method, take_params, exchange ? exchange : &none, &result);
 	if (r == 0) {
-		note_heard(gmem, result);
-		gmem->subscribed |= strcmp(method, "event.subscribe") == 0;
+		r = request_in_turn(
+			gmem, method, take_params, exchange ? exchange : &none, &result);
+		connection_leave_turn(gmem);
 	}
-	if (r == 0 || r == -EREMOTEIO)
-		forget_unconfirmed(gmem);
-	pthread_mutex_unlock(&gmem->turn);
 	json_unref(take_params);
 	fd_list_close(&none.received);
 	if (r == 0 && ret_result)
@@ -363,27 +361,35 @@ int connection_send_unconfirmed(struct gmem *gmem)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < json_length(gmem->unconfirmed); i++)
-		r = send_message(gmem, json_at(gmem->unconfirmed, i));
-	return r == -EPIPE ? -ECONNRESET : r;
+		r = exchange_send(gmem, json_at(gmem->unconfirmed, i));
+	return r;
+}
+
+static int notify_in_turn(struct gmem *gmem, struct json_object *notification)
+{
+	int r = gmem->broken ? -ECONNRESET : exchange_send(gmem, notification);
+
+	if (r == -ECONNRESET && !gmem->broken)
+		connection_note_sign(gmem); /* its end */
+	return give_up(gmem, r == -ECONNRESET ? reconnect(gmem) : r);
 }
 
 /* One that can't be sent goes with those that are sent again. */
 int connection_notify(struct gmem *gmem, const char *method, struct json_object *take_params)
 {
 	struct json_object *notification = message_notification(method, take_params);
-	int r;
+	int r = connection_take_turn(gmem);
 
-	pthread_mutex_lock(&gmem->turn);
-	json_append(gmem->unconfirmed, json_ref(notification));
-	r = gmem->broken ? -EPIPE : send_message(gmem, notification);
-	if (r == -EPIPE || r == -ECONNRESET)
-		r = reconnect(gmem);
-	pthread_mutex_unlock(&gmem->turn);
+	if (r == 0) {
+		json_append(gmem->unconfirmed, json_ref(notification));
+		r = notify_in_turn(gmem, notification);
+		connection_leave_turn(gmem);
+	}
 	json_unref(notification);
 	return r;
 }
 
-static int print_copy(struct json_object *value, char **ret)
+int connection_copy_json(struct json_object *value, char **ret)
 {
 	size_t length;
 	const char *text = json_print(value, &length);
@@ -395,128 +401,33 @@ static int print_copy(struct json_object *value, char **ret)
 	return 0;
 }
 
+static int read_params(const char *params, struct json_object **ret)
+{
+	struct json_object *object;
+	const char *why = "it is no object";
+
+	object = json_parse(params, strlen(params), &why);
+	if (json_is_object(object)) {
+		*ret = object;
+		return 0;
+	}
+	json_unref(object);
+	return last_error_own(
+		-EINVAL, "params must be a JSON object: %s", object ? "it is another value" : why);
+}
+
 int gmem_call(struct gmem *gmem, const char *method, const char *params, char **ret_result)
 {
 	struct json_object *object = NULL, *result;
-	const char *why;
-	int r;
+	int r = connection_enter(gmem);
 
-	if (params) {
-		object = json_parse(params, strlen(params), &why);
-		if (!json_is_object(object)) {
-			json_unref(object);
-			return -EINVAL;
-		}
-	}
-	r = connection_request(gmem, method, object, NULL, &result);
+	if (r == 0 && params)
+		r = read_params(params, &object);
+	if (r == 0)
+		r = connection_request(gmem, method, object, NULL, &result);
 	if (r < 0)
-		return r;
-	r = print_copy(result, ret_result);
+		return last_error_complete(r, method);
+	r = connection_copy_json(result, ret_result);
 	json_unref(result);
-	return r;
-}
-
-int64_t connection_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* deadline_ms: negative for none. */
-static int wait_readable(int fd, int64_t deadline_ms)
-{
-	struct pollfd event = {.fd = fd, .events = POLLIN};
-	int64_t left;
-	int n;
-
-	do {
-		left = deadline_ms < 0 ? -1 : deadline_ms - connection_now_ms();
-		n = poll(&event, 1, deadline_ms >= 0 && left < 0 ? 0 : (int)left);
-	} while (n < 0 && errno == EINTR && deadline_ms >= 0);
-	if (n < 0)
-		return -errno;
-	return n == 0 ? -ETIMEDOUT : 0;
-}
-
-/* One more packet. Nobody else receives meanwhile: the caller has its turn. */
-static int receive_event(struct gmem *gmem, int64_t deadline_ms)
-{
-	struct json_object *message = NULL;
-	int r;
-
-	r = wait_readable(gmem->fd, deadline_ms);
-	if (r == 0)
-		r = receive(gmem, &message);
-	if (r < 0)
-		return r;
-	keep_event(gmem, message);
-	fd_list_close(&gmem->packet.fds);
-	json_unref(message);
-	return 0;
-}
-
-static int await_event(struct gmem *gmem, int64_t deadline_ms)
-{
-	int r = 0;
-
-	while (r == 0 && gmem->n_events == 0) {
-		r = receive_event(gmem, deadline_ms);
-		if (r == -ECONNRESET && reconnect(gmem) == 0)
-			r = 0;
-	}
-	return r;
-}
-
-int connection_receive_events(struct gmem *gmem)
-{
-	unsigned i;
-	int r = 0;
-
-	/* Not for ever, should they come faster than this. */
-	pthread_mutex_lock(&gmem->turn);
-	for (i = 0; r == 0 && i < EVENTS_KEPT_MAX; i++)
-		r = gmem->broken ? -ECONNRESET : receive_event(gmem, /* deadline_ms= */ 0);
-	if (r == -ECONNRESET)
-		r = reconnect_at_once(gmem);
-	pthread_mutex_unlock(&gmem->turn);
-	return r == -ETIMEDOUT ? 0 : r;
-}
-
-struct json_object *connection_take_event(struct gmem *gmem, const char *kind)
-{
-	struct json_object *params = NULL;
-	struct kept_event *event;
-
-	pthread_mutex_lock(&gmem->turn);
-	STAILQ_FOREACH(event, &gmem->events, link)
-	{
-		if (strcmp(json_get_string(event->params, "kind"), kind) == 0)
-			break;
-	}
-	if (event) {
-		STAILQ_REMOVE(&gmem->events, event, kept_event, link);
-		gmem->n_events--;
-		params = json_ref(event->params);
-	}
-	pthread_mutex_unlock(&gmem->turn);
-	event_free(event);
-	return params;
-}
-
-int gmem_next_event(struct gmem *gmem, int timeout_ms, char **ret_event)
-{
-	struct kept_event *event = NULL;
-	int r;
-
-	pthread_mutex_lock(&gmem->turn);
-	r = await_event(gmem, timeout_ms < 0 ? -1 : connection_now_ms() + timeout_ms);
-	if (r == 0)
-		event = events_pop(gmem);
-	pthread_mutex_unlock(&gmem->turn);
-	if (r == 0)
-		r = print_copy(event->params, ret_event);
-	event_free(event);
-	return r;
+	return last_error_complete(r, method);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "client/last_error.h"
 #include "client/vm.h"
 #include "kernel/uapi.h"
 #include "protocol/json.h"
@@ -47,19 +48,25 @@ static int trigger_all(struct gmem_vm *vm, struct json_object *calls, uint64_t *
 	return r;
 }
 
-int gmem_convertv(struct gmem_vm *vm, enum gmem_state to, const struct gmem_range *ranges,
+static int check(enum gmem_state to, size_t count, unsigned flags)
+{
+	if (to != GMEM_SHARED && to != GMEM_PRIVATE)
+		return last_error_own(-EINVAL, "there is no state %d", (int)to);
+	if (flags & ~GMEM_CONVERT_KEEP)
+		return last_error_own(-EINVAL, "flags must be 0 or GMEM_CONVERT_KEEP");
+	return vm_check_range_count(count);
+}
+
+static int convert(struct gmem_vm *vm, enum gmem_state to, const struct gmem_range *ranges,
 	size_t count, unsigned flags, uint64_t *ret_discarded)
 {
 	struct json_object *result;
 	uint64_t discarded = 0;
-	int r;
+	int r = check(to, count, flags);
 
-	if (count == 0 || (to != GMEM_SHARED && to != GMEM_PRIVATE) || flags & ~GMEM_CONVERT_KEEP)
-		return -EINVAL;
-	if (count > GMEM_RANGES_MAX)
-		return -E2BIG;
-	r = connection_request(vm->gmem, "memory.convert",
-		convert_params(vm, to, ranges, count, flags), NULL, &result);
+	if (r == 0)
+		r = connection_request(vm->gmem, "memory.convert",
+			convert_params(vm, to, ranges, count, flags), NULL, &result);
 	if (r < 0)
 		return r;
 	json_get_uint(result, "discarded", &discarded);
@@ -70,6 +77,16 @@ int gmem_convertv(struct gmem_vm *vm, enum gmem_state to, const struct gmem_rang
 	if (r == 0 && ret_discarded)
 		*ret_discarded = discarded;
 	return r;
+}
+
+int gmem_convertv(struct gmem_vm *vm, enum gmem_state to, const struct gmem_range *ranges,
+	size_t count, unsigned flags, uint64_t *ret_discarded)
+{
+	int r = connection_enter(vm->gmem);
+
+	if (r == 0)
+		r = convert(vm, to, ranges, count, flags, ret_discarded);
+	return last_error_complete(r, "converting");
 }
 
 int gmem_convert(struct gmem_vm *vm, enum gmem_state to, uint64_t guest_phys_addr, uint64_t size,
@@ -94,7 +111,7 @@ static int round_to_pages(const struct memory_fault *fault, struct gmem_range *r
 
 	if (fault->size == 0 ||
 		__builtin_add_overflow(fault->guest_phys_addr, fault->size + page - 1, &end))
-		return -EINVAL;
+		return last_error_own(-EINVAL, "the exit's range is none");
 	*ret = (struct gmem_range){start, (end & ~(page - 1)) - start};
 	return 0;
 }
@@ -104,11 +121,17 @@ int gmem_memory_fault(struct gmem_vm *vm, const struct kvm_run *run)
 	const struct memory_fault *fault = (const void *)&run->hw;
 	enum gmem_state to;
 	struct gmem_range range;
-	int r;
+	int r = connection_enter(vm->gmem);
 
-	if (run->exit_reason != KVM_EXIT_MEMORY_FAULT ||
-		fault->flags & ~(uint64_t)KVM_MEMORY_EXIT_FLAG_PRIVATE)
-		return -EINVAL;
+	if (r < 0)
+		return r;
+	if (run->exit_reason != KVM_EXIT_MEMORY_FAULT)
+		return last_error_own(
+			-EINVAL, "the exit is not KVM_EXIT_MEMORY_FAULT, but %u", run->exit_reason);
+	if (fault->flags & ~(uint64_t)KVM_MEMORY_EXIT_FLAG_PRIVATE)
+		return last_error_own(-EINVAL,
+			"the exit has a flag that this library does not know: 0x%llx",
+			(unsigned long long)fault->flags);
 	to = fault->flags & KVM_MEMORY_EXIT_FLAG_PRIVATE ? GMEM_PRIVATE : GMEM_SHARED;
 	r = round_to_pages(fault, &range);
 	return r < 0 ? r : gmem_convertv(vm, to, &range, 1, 0, NULL);

@@ -22,6 +22,7 @@ enum ctl_status ctl_call(struct ctl *ctl, char **arguments)
 		json_unref(params);
 		return status;
 	}
+	ctl->verbatim = true;
 	status = request(ctl, arguments[0], params, &result);
 	if (status != CTL_DONE)
 		return status;

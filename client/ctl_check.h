@@ -24,8 +24,14 @@ struct check {
 	bool of_kvm;   /* not to be called where host->offer.kvm is false */
 	/* Where it is not present: */
 	const char *consequence;
+	unsigned since; /* the first kernel that has it, 618 for Linux 6.18; 0: any */
+	/* What else it needs, or "": what to do where the kernel is new enough. */
 	const char *remedy;
 };
 
 /* Ends with a check without a name. */
 extern const struct check checks[];
+
+/* What to do, of this host. */
+void check_remedy(
+	const struct check *check, const struct checked_host *host, char *ret, size_t size);

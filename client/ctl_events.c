@@ -78,13 +78,12 @@ static int next_event(struct ctl *ctl, uint64_t *expected)
 	cleanup_free char *text = NULL;
 	struct json_object *event;
 	uint64_t sequence;
-	const char *why;
 	int r;
 
 	r = gmem_next_event(ctl->gmem, -1, &text);
 	if (r < 0)
 		return r;
-	event = json_parse(text, strlen(text), &why);
+	event = text_read(ctl, text, strlen(text));
 	if (!event)
 		return -EPROTO;
 	if (json_get_uint(event, "seq", &sequence)) {

@@ -20,10 +20,12 @@
 #include "client/ctl_text.h"
 #include "client/ctl_verb.h"
 #include "kernel/cleanup.h"
+#include "kernel/own_process.h"
 #include "kernel/process_start.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
 #include "protocol/packet.h"
+#include "protocol/text.h"
 
 enum { REQUEST_PREALLOCATE = 1, REQUEST_CANCEL = 2 };
 
@@ -81,9 +83,8 @@ static void show_progress(struct session *session, const struct json_object *par
 /* The answer to the preallocation, NULL where it was another message. */
 static struct json_object *take_message(struct session *session)
 {
-	const char *why;
 	struct json_object *message =
-		json_parse(session->packet.bytes, session->packet.length, &why);
+		text_read(session->ctl, session->packet.bytes, session->packet.length);
 	uint64_t id = 0;
 
 	fd_list_close(&session->packet.fds);
@@ -142,7 +143,7 @@ static enum ctl_status take_answer(
 	}
 	bar_end(&session->bar, allocated, size);
 	if (session->ctl->json)
-		fprintf(stderr, "%s\n", json_print(error, NULL));
+		print_json(stderr, error);
 	else
 		fprintf(stderr, "gmemctl: %s\n", json_get_string(error, "message"));
 	return CTL_REFUSED;
@@ -153,12 +154,13 @@ static enum ctl_status preallocate(struct session *session, const struct json_ob
 	struct json_object *answer = NULL;
 	enum ctl_status status;
 	uint64_t id = 0, size = 0;
-	char what[160];
+	char what[160], title[2 * sizeof what];
 	int r;
 
 	json_get_uint(memory, "memory", &id);
 	json_get_uint(memory, "size", &size);
-	snprintf(what, sizeof what, "memory %" PRIu64 " %s", id, json_get_string(memory, "name"));
+	snprintf(title, sizeof title, "memory %" PRIu64 " %s", id, json_get_string(memory, "name"));
+	text_copy(title, what, sizeof what);
 	bar_begin(&session->bar, session->ctl, what);
 	r = ask(session, id);
 	if (r == 0)
@@ -236,12 +238,14 @@ enum ctl_status ctl_prealloc(struct ctl *ctl, char **arguments)
 	static struct session session;
 	struct json_object *vm;
 	enum ctl_status status = request_vm(ctl, arguments[0], &vm);
+	char tag[24];
 	int r;
 
 	if (status != CTL_DONE)
 		return status;
 	session.ctl = ctl;
-	snprintf(session.token, sizeof session.token, "gmemctl-%d", getpid());
+	own_process_tag(tag, sizeof tag);
+	snprintf(session.token, sizeof session.token, "gmemctl-%s", tag);
 	r = packet_connect(ctl->socket, &session.socket);
 	if (r < 0) {
 		json_unref(vm);

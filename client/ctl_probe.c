@@ -83,7 +83,7 @@ static enum verdict add_finding(
 	struct json_object *finding = json_append_object(findings);
 	enum verdict verdict = VERDICT_PASS;
 	bool known = host->offer.kvm || !check->of_kvm;
-	char detail[TEXT_SIZE] = "not known: nobody could ask KVM";
+	char detail[TEXT_SIZE] = "not known: nobody could ask KVM", remedy[TEXT_SIZE];
 
 	if (!known || !check->present(host, detail, sizeof detail))
 		verdict = check->required ? VERDICT_FAIL : VERDICT_WARN;
@@ -92,8 +92,9 @@ static enum verdict add_finding(
 	json_add_string(finding, "detail", detail);
 	if (verdict != VERDICT_PASS) {
 		json_add_string(finding, "consequence", check->consequence);
+		check_remedy(check, host, remedy, sizeof remedy);
 		json_add_string(finding, "remedy",
-			known ? check->remedy : "See to it that /dev/kvm can be opened.");
+			known ? remedy : "See to it that /dev/kvm can be opened.");
 	}
 	return verdict;
 }

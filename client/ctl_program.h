@@ -26,13 +26,14 @@ enum ctl_sort { SORT_COMMITTED, SORT_RESIDENT, SORT_PRIVATE, SORT_RATE, SORTS };
 
 struct ctl {
 	const char *socket;
-	bool json;             /* print raw results, errors too */
-	bool bytes;            /* print sizes as they are */
-	uint64_t count;        /* of events, of views; 0: without end */
-	const char *memory;    /* by id or name; NULL: all of a VM's */
-	uint64_t node;         /* whose memories alone; CTL_ANY: all */
-	uint64_t threads;      /* CTL_ANY: gmemd's choice */
-	bool force;            /* what a guest may be using, too */
+	bool json;          /* print raw results, errors too */
+	bool verbatim;      /* strings stay what gmemd has sent: they are printed as JSON alone */
+	bool bytes;         /* print sizes as they are */
+	uint64_t count;     /* of events, of views; 0: without end */
+	const char *memory; /* by id or name; NULL: all of a VM's */
+	uint64_t node;      /* whose memories alone; CTL_ANY: all */
+	uint64_t threads;   /* CTL_ANY: gmemd's choice */
+	bool force;         /* what a guest may be using, too */
 	uint64_t milliseconds; /* between two views */
 	enum ctl_sort sort;
 	struct gmem *gmem; /* NULL until the first request */

@@ -9,10 +9,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
+#include "client/ctl_text.h"
 #include "client/gmem.h"
 #include "protocol/error.h"
 #include "protocol/json.h"
+#include "protocol/text.h"
 
 #define MESSAGE_SIZE 1024
 
@@ -39,11 +43,15 @@ static bool print_detail(const char *name, struct json_object *value, void *cont
 static void print_error(const struct ctl *ctl, struct json_object *take_error)
 {
 	struct json_object *data = json_get(take_error, "data");
+	char message[2 * MESSAGE_SIZE];
 
 	if (ctl->json) {
-		fprintf(stderr, "%s\n", json_print(take_error, NULL));
+		print_json(stderr, take_error);
 	} else {
-		fprintf(stderr, "gmemctl: %s\n", json_get_string(take_error, "message"));
+		/* What it says of may be what somebody has typed. */
+		text_copy_printable(
+			json_get_string(take_error, "message"), message, sizeof message);
+		fprintf(stderr, "gmemctl: %s\n", message);
 		if (json_is_object(data))
 			json_each(data, print_detail, NULL);
 	}
@@ -89,16 +97,17 @@ enum ctl_status report_connect(const struct ctl *ctl, int r)
 	}
 }
 
-static struct json_object *last_error(void)
+static struct json_object *last_error(const struct ctl *ctl)
 {
 	const char *text = gmem_last_error(), *why;
+	struct json_object *error = json_parse(text, strlen(text), &why);
 
-	return json_parse(text, strlen(text), &why);
+	return error && !ctl->json ? json_make_printable(error) : error;
 }
 
-int64_t last_error_code(void)
+int64_t last_error_code(const struct ctl *ctl)
 {
-	struct json_object *error = last_error();
+	struct json_object *error = last_error(ctl);
 	int64_t code = 0;
 
 	json_get_int(error, "code", &code);
@@ -108,15 +117,15 @@ int64_t last_error_code(void)
 
 enum ctl_status report_call(const struct ctl *ctl, int r)
 {
-	int64_t code = last_error_code();
+	int64_t code = last_error_code(ctl);
 
 	if (r == -ECONNRESET || r == -EPIPE) {
-		report_socket(ctl, "no_daemon", "gmemd is gone");
+		report_socket(ctl, "no_daemon", code == 0 ? "gmemd is gone" : gmem_last_message());
 		return CTL_NO_DAEMON;
 	}
-	if (r != -EREMOTEIO)
+	if (code == 0)
 		return report_system(ctl, "calling gmemd", r);
-	print_error(ctl, last_error());
+	print_error(ctl, last_error(ctl));
 	return code == RPC_NOT_FOUND ? CTL_NOT_FOUND : CTL_REFUSED;
 }
 
@@ -127,6 +136,33 @@ enum ctl_status report_system(const struct ctl *ctl, const char *what, int r)
 	snprintf(message, sizeof message, "%s: %s", what, strerror(-r));
 	print_error(ctl, error_new("system", message));
 	return CTL_REFUSED;
+}
+
+enum ctl_status report_answer(const struct ctl *ctl, const char *what)
+{
+	print_error(ctl, error_new("protocol", what));
+	return CTL_REFUSED;
+}
+
+/* By the path that gmemd has bound, whatever led there. */
+static bool is_vmm_socket(int fd)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	socklen_t length = sizeof address - 1;
+	const char *name;
+
+	if (getpeername(fd, (struct sockaddr *)&address, &length) < 0)
+		return false;
+	name = strrchr(address.sun_path, '/');
+	return strcmp(name ? name + 1 : address.sun_path, "gmemd.sock") == 0;
+}
+
+void report_own_view(const struct ctl *ctl)
+{
+	if (!ctl->json && ctl->gmem && is_vmm_socket(gmem_fd(ctl->gmem)))
+		fputs("gmemctl: at gmemd.sock only VMs of one's own process are shown, to a VMM; "
+		      "all are at admin.sock\n",
+			stderr);
 }
 
 void report_gap(const struct ctl *ctl, uint64_t lost)

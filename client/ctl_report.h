@@ -15,8 +15,12 @@ enum ctl_status report_connect(const struct ctl *ctl, int r);
 enum ctl_status report_call(const struct ctl *ctl, int r);
 /* What the system refused; r: a negative errno. */
 enum ctl_status report_system(const struct ctl *ctl, const char *what, int r);
+/* An answer of gmemd's that can't be. */
+enum ctl_status report_answer(const struct ctl *ctl, const char *what);
+/* Says that of VMs the caller's own alone are shown, where that is so: at the VMMs' socket. */
+void report_own_view(const struct ctl *ctl);
 /* Events that were due between two that came. */
 void report_gap(const struct ctl *ctl, uint64_t lost);
 
 /* The code of the error that gmemd answered last. */
-int64_t last_error_code(void);
+int64_t last_error_code(const struct ctl *ctl);

@@ -12,8 +12,10 @@
 #include <strings.h>
 
 #include "client/ctl_report.h"
+#include "client/ctl_text.h"
 #include "client/gmem.h"
 #include "kernel/cleanup.h"
+#include "protocol/cursors.h"
 #include "protocol/error.h"
 #include "protocol/json.h"
 
@@ -22,13 +24,12 @@ static int call(struct ctl *ctl, const char *method, struct json_object *params,
 {
 	cleanup_free char *text = NULL;
 	struct json_object *result;
-	const char *why;
 	int r;
 
 	r = gmem_call(ctl->gmem, method, params ? json_print(params, NULL) : NULL, &text);
 	if (r < 0)
 		return r;
-	result = json_parse(text, strlen(text), &why);
+	result = text_read(ctl, text, strlen(text));
 	if (!result)
 		return -EPROTO;
 	*ret_result = result;
@@ -88,27 +89,39 @@ static bool join_member(const char *name, struct json_object *value, void *conte
 	return true;
 }
 
+/* In the place of the last one. */
+static enum ctl_status request_next_page(struct ctl *ctl, const char *method, const char *vm,
+	struct cursors *cursors, struct json_object **page)
+{
+	const char *cursor = json_get_string(*page, "cursor");
+	struct json_object *next = NULL;
+	enum ctl_status status;
+
+	if (cursors_note(cursors, cursor) < 0)
+		return report_answer(ctl, "gmemd has given the same cursor twice");
+	status = request(ctl, method, page_params(vm, cursor), &next);
+	json_unref(*page);
+	*page = next;
+	return status;
+}
+
 /* first: the first page where the caller has it already, else NULL. */
 static enum ctl_status request_pages(struct ctl *ctl, const char *method, const char *vm,
 	struct json_object *take_first, struct json_object **ret_whole)
 {
-	struct json_object *whole = json_new_object(), *page = take_first, *next;
+	struct json_object *whole = json_new_object(), *page = take_first;
+	struct cursors cursors = {.seen = NULL};
 	enum ctl_status status = CTL_DONE;
-	const char *cursor = "";
 
 	if (!page)
-		status = request(ctl, method, page_params(vm, cursor), &page);
+		status = request(ctl, method, page_params(vm, ""), &page);
 	while (status == CTL_DONE) {
 		json_each(page, join_member, whole);
-		cursor = json_get_string(page, "cursor");
-		if (!cursor[0])
+		if (json_get_string(page, "cursor")[0] == '\0')
 			break;
-		status = request(ctl, method, page_params(vm, cursor), &next);
-		if (status == CTL_DONE) {
-			json_unref(page);
-			page = next;
-		}
+		status = request_next_page(ctl, method, vm, &cursors, &page);
 	}
+	cursors_clear(&cursors);
 	json_unref(page);
 	if (status == CTL_DONE)
 		*ret_whole = whole;
@@ -128,7 +141,7 @@ static bool is_called(const struct json_object *vm, const char *which, bool rele
 {
 	if (released != (strcmp(json_get_string(vm, "state"), "released") == 0))
 		return false;
-	return strcmp(json_get_string(vm, "name"), which) == 0 ||
+	return text_is_name(json_get_string(vm, "name"), which) ||
 	       strcasecmp(json_get_string(vm, "uuid"), which) == 0;
 }
 
@@ -193,7 +206,7 @@ enum ctl_status request_vm(struct ctl *ctl, const char *which, struct json_objec
 		return request_pages(ctl, "vm.get", which, first, ret_vm);
 	if (!ctl->gmem)
 		return report_connect(ctl, r);
-	if (r == -EREMOTEIO && last_error_code() == RPC_NOT_FOUND)
+	if (r == -EREMOTEIO && last_error_code(ctl) == RPC_NOT_FOUND)
 		return request_vm_by_name(ctl, which, ret_vm);
 	return report_call(ctl, r);
 }
@@ -208,5 +221,5 @@ bool request_is_memory(const struct ctl *ctl, const struct json_object *memory)
 	if (json_get_uint(memory, "memory", &number))
 		snprintf(id, sizeof id, "%" PRIu64, number);
 	return strcmp(ctl->memory, id) == 0 ||
-	       strcmp(ctl->memory, json_get_string(memory, "name")) == 0;
+	       text_is_name(json_get_string(memory, "name"), ctl->memory);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "client/ctl_report.h"
 #include "client/ctl_request.h"
 #include "client/ctl_text.h"
 #include "client/ctl_verb.h"
@@ -85,15 +86,16 @@ static uint64_t number(const struct json_object *object, const char *name)
 static void print_keeper(const struct json_object *keeper)
 {
 	const char *state = json_has(keeper, "state") ? json_get_string(keeper, "state") : "held";
-	char uptime[TEXT_SIZE];
+	char uptime[TEXT_SIZE], files[TEXT_SIZE];
 
 	if (strcmp(state, "gone") == 0) {
 		puts("keeper     gone: what gmemd holds doesn't outlive it");
 		return;
 	}
 	text_of_duration(number(keeper, "uptime"), uptime);
-	printf("keeper     %s, up %s, held %" PRIu64 " files\n", json_get_string(keeper, "version"),
-		uptime, number(keeper, "held"));
+	text_of_count(number(keeper, "held"), "file", "files", files);
+	printf("keeper     %s, up %s, held %s\n", json_get_string(keeper, "version"), uptime,
+		files);
 	if (strcmp(state, "stalled") == 0)
 		puts("           stalled: it doesn't answer; what must outlive gmemd may be "
 		     "refused");
@@ -103,15 +105,17 @@ static void print_restarts(const struct json_object *host)
 {
 	const struct json_object *keeper = json_get(host, "keeper");
 	const struct json_object *recovered = json_get(host, "recovered");
-	char uptime[TEXT_SIZE];
+	char uptime[TEXT_SIZE], vms[TEXT_SIZE], memories[TEXT_SIZE], connections[TEXT_SIZE],
+		files[TEXT_SIZE];
 
 	text_of_duration(number(host, "uptime"), uptime);
-	printf("up         %s; at its start took over %" PRIu64 " VMs with %" PRIu64
-	       " memories, %" PRIu64 " connections, released %" PRIu64 ", dropped %" PRIu64
-	       " files\n",
-		uptime, number(recovered, "vms"), number(recovered, "memories"),
-		number(recovered, "connections"), number(recovered, "released"),
-		number(recovered, "dropped"));
+	text_of_count(number(recovered, "vms"), "VM", "VMs", vms);
+	text_of_count(number(recovered, "memories"), "memory", "memories", memories);
+	text_of_count(number(recovered, "connections"), "connection", "connections", connections);
+	text_of_count(number(recovered, "dropped"), "file", "files", files);
+	printf("up         %s; at its start took over %s with %s, %s, released %" PRIu64
+	       ", dropped %s\n",
+		uptime, vms, memories, connections, number(recovered, "released"), files);
 	if (!keeper) {
 		puts("keeper     none: VMs don't outlive gmemd");
 		return;
@@ -208,6 +212,8 @@ enum ctl_status ctl_overview(struct ctl *ctl, char **arguments)
 			print_pressure(ctl, json_get(host, "pressure"));
 		}
 	}
+	if (status == CTL_DONE)
+		report_own_view(ctl);
 	json_unref(list);
 	json_unref(host);
 	return status;

@@ -9,7 +9,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "kernel/cleanup.h"
 #include "protocol/json.h"
+#include "protocol/text.h"
+
+void text_of_count(uint64_t count, const char *one, const char *several, char ret[static TEXT_SIZE])
+{
+	snprintf(ret, TEXT_SIZE, "%" PRIu64 " %s", count, count == 1 ? one : several);
+}
 
 void text_of_size(uint64_t bytes, char *ret, size_t size)
 {
@@ -60,7 +67,7 @@ void text_of_value(const struct ctl *ctl, enum text_kind kind, struct json_objec
 	else if (kind == TEXT_HEX && json_uint(value, &number))
 		snprintf(ret, size, "0x%" PRIx64, number);
 	else if (json_is_string(value))
-		snprintf(ret, size, "%s", json_string(value));
+		text_copy(json_string(value), ret, size);
 	else
 		snprintf(ret, size, "%s", json_print(value, NULL));
 }
@@ -79,7 +86,37 @@ void text_of_time(uint64_t microseconds, char *ret, size_t size)
 		ret, size, "%s.%06" PRIu64 "%.3s:%s", date, microseconds % 1000000, zone, zone + 3);
 }
 
+struct json_object *text_read(const struct ctl *ctl, const char *text, size_t length)
+{
+	const char *why;
+	struct json_object *value = json_parse(text, length, &why);
+
+	return value && !ctl->json && !ctl->verbatim ? json_make_printable(value) : value;
+}
+
+bool text_is_name(const char *read, const char *typed)
+{
+	char printable[TEXT_SIZE];
+
+	if (strcmp(read, typed) == 0)
+		return true;
+	text_copy_printable(typed, printable, sizeof printable);
+	return strcmp(read, printable) == 0;
+}
+
+static void print_escaped(FILE *file, const char *json)
+{
+	cleanup_free char *escaped = json ? text_escape_json(json) : NULL;
+
+	fprintf(file, "%s\n", escaped ? escaped : "");
+}
+
+void print_json(FILE *file, struct json_object *value)
+{
+	print_escaped(file, json_print(value, NULL));
+}
+
 void print_value(const struct ctl *ctl, struct json_object *value)
 {
-	puts(ctl->json ? json_print(value, NULL) : json_print_pretty(value));
+	print_escaped(stdout, ctl->json ? json_print(value, NULL) : json_print_pretty(value));
 }

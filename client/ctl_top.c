@@ -139,7 +139,7 @@ static struct json_object *sorted(
 static void print_header(const struct ctl *ctl, const struct json_object *vms)
 {
 	uint64_t committed = 0, resident = 0;
-	char committed_text[32], resident_text[32];
+	char committed_text[32], resident_text[32], count[TEXT_SIZE];
 
 	for (size_t i = 0; i < json_length(vms); i++) {
 		committed += member(json_at(vms, i), "committed");
@@ -147,8 +147,9 @@ static void print_header(const struct ctl *ctl, const struct json_object *vms)
 	}
 	text_of_size(committed, committed_text, sizeof committed_text);
 	text_of_size(resident, resident_text, sizeof resident_text);
-	printf("%zu VMs, committed %s, resident %s, by %s\n\n", json_length(vms), committed_text,
-		resident_text, ctl->sort == SORT_RATE ? "rate" : sort_members[ctl->sort]);
+	text_of_count(json_length(vms), "VM", "VMs", count);
+	printf("%s, committed %s, resident %s, by %s\n\n", count, committed_text, resident_text,
+		ctl->sort == SORT_RATE ? "rate" : sort_members[ctl->sort]);
 }
 
 static enum ctl_status print_view(const struct ctl *ctl, const struct view *view, size_t rows)
@@ -198,6 +199,8 @@ static enum ctl_status print_views(struct ctl *ctl)
 			status = print_view(ctl, &view, SIZE_MAX);
 		fflush(stdout);
 	}
+	if (status == CTL_DONE)
+		report_own_view(ctl);
 	json_unref(view.list);
 	return status;
 }

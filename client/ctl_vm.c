@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "client/ctl_report.h"
 #include "client/ctl_request.h"
 #include "client/ctl_table.h"
 #include "client/ctl_verb.h"
@@ -86,6 +87,8 @@ enum ctl_status ctl_vms(struct ctl *ctl, char **arguments)
 		print_value(ctl, list);
 	else
 		status = print_table(ctl, vm_columns, json_get(list, "vms"));
+	if (status == CTL_DONE)
+		report_own_view(ctl);
 	json_unref(list);
 	return status;
 }

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "client/example_guest.h"
+#include "client/exit_name.h"
 #include "client/gmem.h"
 
 /*
@@ -76,13 +77,17 @@ struct example {
 	uint64_t in_balloon; /* bytes at the end of memory that the guest does without */
 };
 
+/* Of the library: it says why. */
 static int failed(const char *what, int r)
 {
-	if (r == -EREMOTEIO)
-		fprintf(stderr, "gmem-example-vmm: %s: gmemd refused: %s\n", what,
-			gmem_last_error());
-	else
-		fprintf(stderr, "gmem-example-vmm: %s: %s\n", what, strerror(-r));
+	fprintf(stderr, "gmem-example-vmm: %s: %s%s\n", what,
+		r == -EREMOTEIO ? "gmemd refused: " : "", gmem_last_message());
+	return r;
+}
+
+static int failed_system(const char *what, int r)
+{
+	fprintf(stderr, "gmem-example-vmm: %s: %s\n", what, strerror(-r));
 	return r;
 }
 
@@ -259,16 +264,16 @@ static int make_vcpu(struct example *example)
 
 	example->vcpu = ioctl(gmem_vm_fd(example->vm), KVM_CREATE_VCPU, 0ul);
 	if (example->vcpu < 0)
-		return failed("KVM_CREATE_VCPU", -errno);
+		return failed_system("KVM_CREATE_VCPU", -errno);
 	size = ioctl(gmem_vm_kvm_fd(example->vm), KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (size < 0)
-		return failed("KVM_GET_VCPU_MMAP_SIZE", -errno);
+		return failed_system("KVM_GET_VCPU_MMAP_SIZE", -errno);
 	example->run_size = (size_t)size;
 	example->run =
 		mmap(NULL, example->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, example->vcpu, 0);
 	if (example->run == MAP_FAILED) {
 		example->run = NULL;
-		return failed("mapping the vCPU", -errno);
+		return failed_system("mapping the vCPU", -errno);
 	}
 	return 0;
 }
@@ -286,12 +291,12 @@ static int run_guest(struct example *example)
 {
 	for (;;) {
 		if (ioctl(example->vcpu, KVM_RUN, 0) < 0 && errno != EINTR)
-			return failed("KVM_RUN", -errno);
+			return failed_system("KVM_RUN", -errno);
 		if (example->run->exit_reason == KVM_EXIT_HLT)
 			return 0;
 		if (example->run->exit_reason != KVM_EXIT_IO) {
-			fprintf(stderr, "gmem-example-vmm: the guest has left for reason %u\n",
-				example->run->exit_reason);
+			fprintf(stderr, "gmem-example-vmm: the guest has left by %s\n",
+				exit_name(example->run->exit_reason));
 			return -EIO;
 		}
 		print_console(example->run);
@@ -320,7 +325,7 @@ static int run_round(struct example *example)
 
 	r = set_registers(example);
 	if (r < 0)
-		return failed("setting registers", r);
+		return failed_system("setting registers", r);
 	r = run_guest(example);
 	if (r < 0)
 		return r;

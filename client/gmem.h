@@ -11,8 +11,13 @@
  *
  * Functions return 0 or a negative errno and write their outputs (ret_…) only on success. Sizes,
  * offsets and addresses are bytes; where memory is meant, they are multiples of the page size.
- * Every fd has FD_CLOEXEC. -EREMOTEIO means that gmemd refused: gmem_last_error() says why.
- * -ECONNRESET means that gmemd is gone, for longer than gmem_set_reconnect_limit() allows.
+ * Every fd has FD_CLOEXEC. Whatever a call has failed with, gmem_last_error() says why, and
+ * gmem_last_message() in one sentence. -EREMOTEIO means that gmemd refused. -ECONNRESET means that
+ * gmemd is gone, or silent, for longer than gmem_set_reconnect_limit() allows.
+ *
+ * All of it belongs to the process that called gmem_connect(). In a child of that, which fork() has
+ * made, every function that returns an int fails with -ECHILD and tells gmemd nothing; those that
+ * free only free what the child has of it. So a VMM that daemonises does so first.
  *
  * A gmemd that is killed and started again, or whose keeper dies with it, is not seen from here:
  * the call that finds the connection broken connects again, with increasing pauses, tells gmemd
@@ -54,12 +59,19 @@ struct gmem_memory;
  */
 int gmem_connect(const char *path, struct gmem **ret);
 
-/* How long a call goes on trying to connect again, in all: 30 s by default. 0: not at all. */
+/*
+ * How long a call waits without a sign of gmemd, whether it is gone or its keeper holds the
+ * connection for its successor: 30 s by default. A sign is whatever comes from it; of one that has
+ * long to do a second connection asks for one. 0: a connection that broke isn't made again, and
+ * gmemd may be silent for 30 s. What the gate traps in the kernel, the making of the VM and of its
+ * guest_memfds, waits there for the next gmemd, and this does not end it.
+ */
 void gmem_set_reconnect_limit(struct gmem *gmem, unsigned limit_ms);
 
 /*
- * Closes the connection. What was made through it must have been freed. Its VM lives on in gmemd
- * until this process ends. Takes NULL, returns NULL.
+ * Closes the connection. Its VM lives on in gmemd until this process ends. Takes NULL, returns
+ * NULL. What was made through it must have been freed: else this is an error that
+ * gmem_last_error() has, nothing is done, and gmem is returned.
  */
 struct gmem *gmem_free(struct gmem *gmem);
 
@@ -67,11 +79,14 @@ struct gmem *gmem_free(struct gmem *gmem);
 int gmem_fd(const struct gmem *gmem);
 
 /*
- * The error of the last call in this thread that returned -EREMOTEIO, as gmemd sent it:
- * {"code":…,"message":…,"data":{…}}.
- * "{}" where there was none. Valid until this thread's next call.
+ * Why this thread's last call failed: {"code":…,"message":…,"data":{"reason":…,…}}, as gmemd sent
+ * it, or the library's own, with reason "library" and errno. "{}" where it did not. Valid until
+ * this thread's next call.
  */
 const char *gmem_last_error(void);
+/* Its message alone, for people: nothing in it makes a terminal do anything. Valid until this
+ * thread's next call of this function. */
+const char *gmem_last_message(void);
 
 /*
  * Calls any method with its parameters as a JSON object (NULL: none). *ret_result is the result as
@@ -154,15 +169,16 @@ struct gmem_vm_options {
  * after. Free with gmem_vm_free().
  *
  * -EREMOTEIO: gmemd refused. -EPERM: gmemd did not let the VM be made. -EEXIST: something is mapped
- * where the mailbox must be. -ESRCH: a thread has seccomp filters of its own.
+ * where the mailbox must be. -ESRCH: a thread has seccomp filters of its own. -EBUSY: the process
+ * runs below another seccomp listener. -ECHILD: gmem-run has opened the VM for another process.
  *
  * A gmemd whose back end is the model has no VM to make: there is no gate then, gmem_vm_fd() and
  * gmem_vm_kvm_fd() are -1, and all else is as with KVM but that no guest can run.
  */
 int gmem_vm_open(struct gmem *gmem, const struct gmem_vm_options *options, struct gmem_vm **ret);
 
-/* Closes the VM's fd; its memories must have been freed. gmemd releases the VM when this process
- * ends. Takes NULL, returns NULL. */
+/* Closes the VM's fd. gmemd releases the VM when this process ends. Takes NULL, returns NULL. Its
+ * memories must have been freed, else as gmem_free(). */
 struct gmem_vm *gmem_vm_free(struct gmem_vm *vm);
 
 /* Has gmemd release the VM now. All its memory is gone; nothing but gmem_vm_free() may follow. */
@@ -181,21 +197,23 @@ enum gmem_backing {
 			       bound as a slot's shared half alone */
 };
 
-#define GMEM_MEMORY_DEFAULT_FLAGS UINT64_MAX /* what VMs of this type offer */
-#define GMEM_MEMORY_MMAP          (1u << 0)  /* can be mapped */
-#define GMEM_MEMORY_INIT_SHARED   (1u << 1)  /* is the host's to touch from the start */
+#define GMEM_MEMORY_DEFAULT_FLAGS UINT64_MAX   /* what VMs of this type offer; so is 0 */
+#define GMEM_MEMORY_MMAP          (1u << 0)    /* can be mapped */
+#define GMEM_MEMORY_INIT_SHARED   (1u << 1)    /* is the host's to touch from the start */
+#define GMEM_MEMORY_NO_FLAGS      (1ull << 63) /* none of these: the guest's alone */
 
 #define GMEM_RANGES_MAX 1000 /* of one gmem_memory_reclaimv() or gmem_convertv() */
 
 struct gmem_memory_options {
 	const char *name; /* for people; NULL: none */
 	enum gmem_backing backing;
-	uint64_t flags; /* GMEM_MEMORY_…; of a guest_memfd */
+	uint64_t flags; /* GMEM_MEMORY_…; of a guest_memfd, else 0 */
 };
 
 /*
- * Creates a memory. gmemd charges all of size now. options NULL: a guest_memfd with default flags.
- * Free with gmem_memory_free().
+ * Creates a memory. gmemd charges all of size now. options NULL, or all of zeroes: a guest_memfd
+ * that can be mapped where the VM's type offers that. -EINVAL for flags that don't exist. Free with
+ * gmem_memory_free().
  */
 int gmem_memory_create(struct gmem_vm *vm, uint64_t size, const struct gmem_memory_options *options,
 	struct gmem_memory **ret);

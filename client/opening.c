@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 #include "client/environment.h"
+#include "client/last_error.h"
 #include "kernel/cleanup.h"
 #include "kernel/gate.h"
 #include "kernel/probe.h"
 #include "protocol/json.h"
+#include "protocol/text.h"
 
 static struct json_object *open_params(const struct gmem_vm_options *options)
 {
@@ -58,7 +60,7 @@ static int read_result(struct json_object *result, struct fd_list *fds, struct o
 	struct json_object *mailbox = json_get(result, "mailbox");
 	uint64_t kvm, fd;
 
-	snprintf(opening->id, sizeof opening->id, "%s", json_get_string(result, "vm"));
+	text_copy_printable(json_get_string(result, "vm"), opening->id, sizeof opening->id);
 	opening->modelled = !mailbox;
 	if (opening->modelled) {
 		opening->gated = false;
@@ -73,37 +75,58 @@ static int read_result(struct json_object *result, struct fd_list *fds, struct o
 	return opening->kvm_fd < 0 || opening->mailbox_fd < 0 ? -EPROTO : 0;
 }
 
-static int put_up_gate(struct gmem *gmem, struct json_object *result, const char *id)
+/* Handed over before the answer was lost. */
+static bool is_handed_over(const struct exchange *exchange)
 {
-	struct mailbox_area areas[MAILBOX_COMMANDS];
-	struct json_object *params;
-	cleanup_fd int listener = -1;
+	char with[32];
+
+	last_error_detail("with", with, sizeof with);
+	return exchange->repeated && strcmp(with, "listener") == 0;
+}
+
+static int hand_over(struct gmem *gmem, const char *id, int listener)
+{
+	struct json_object *params = json_new_object();
 	struct exchange exchange = {.repeated = false};
 	int r;
 
-	r = read_areas(json_get(json_get(result, "mailbox"), "areas"), areas);
-	if (r == 0)
-		r = gate_install(areas, &listener);
-	if (r < 0)
-		return r;
-	params = json_new_object();
 	json_add_string(params, "vm", id);
 	json_add_uint(params, "listener", (uint64_t)listener);
 	r = connection_request(gmem, "vm.gate", params, &exchange, NULL);
-	if (r == -EREMOTEIO && exchange.repeated && strstr(gmem_last_error(), "\"listener\""))
-		return 0; /* handed over before the answer was lost */
+	if (r == -EREMOTEIO && is_handed_over(&exchange))
+		return 0;
 	if (r == 0)
 		fd_list_close(&exchange.received);
 	return r;
 }
 
-/* gmemd keeps a VM as long as its process lives; one that came to nothing must not stay. */
+static int put_up_gate(struct gmem *gmem, struct json_object *result, const char *id)
+{
+	struct mailbox_area areas[MAILBOX_COMMANDS];
+	cleanup_fd int listener = -1;
+	const char *obstacle;
+	int r;
+
+	r = read_areas(json_get(json_get(result, "mailbox"), "areas"), areas);
+	if (r < 0)
+		return r;
+	r = gate_install(areas, &listener);
+	if (r == 0)
+		return hand_over(gmem, id, listener);
+	obstacle = gate_obstacle(r);
+	return last_error_own(r, "no gate can be put up: %s", obstacle ? obstacle : strerror(-r));
+}
+
+/* gmemd keeps a VM as long as its process lives; one that came to nothing must not stay. The error
+ * stays what it was. */
 static void abandon(struct gmem *gmem, const char *id)
 {
 	struct json_object *params = json_new_object();
+	char *error = last_error_save();
 
 	json_add_string(params, "vm", id);
 	connection_notify(gmem, "vm.close", params);
+	last_error_restore(error);
 }
 
 /* Opened before the answer was lost: gmemd says so, and which. */
@@ -113,12 +136,37 @@ static int resume_opened(
 	struct json_object *params;
 	char id[64];
 
-	connection_refusal("vm", id, sizeof id);
+	last_error_detail("vm", id, sizeof id);
 	if (id[0] == '\0')
 		return -EREMOTEIO;
 	params = json_new_object();
 	json_add_string(params, "vm", id);
 	return connection_request(gmem, "vm.resume", params, exchange, ret_result);
+}
+
+/* gmemd knows which types there are; this library must know the number of what gmemd has taken. */
+static int read_type(const char *type, unsigned *ret)
+{
+	if (!type || vm_type_by_name(type, ret) == 0)
+		return 0;
+	return last_error_own(-EOPNOTSUPP, "this libgmem does not know the VM type \"%s\"", type);
+}
+
+static int finish(struct gmem *gmem, const struct gmem_vm_options *options,
+	struct json_object *result, struct fd_list *fds, struct opening *opening)
+{
+	int r;
+
+	r = read_result(result, fds, opening);
+	if (r == 0)
+		r = read_type(options->type, &opening->type);
+	if (r == 0 && opening->gated)
+		r = put_up_gate(gmem, result, opening->id);
+	if (r == 0 || opening->id[0] == '\0')
+		return r;
+	last_error_complete(r, "opening the VM");
+	abandon(gmem, opening->id);
+	return r;
 }
 
 int opening_make(struct gmem *gmem, const struct gmem_vm_options *options, struct opening *ret)
@@ -129,27 +177,19 @@ int opening_make(struct gmem *gmem, const struct gmem_vm_options *options, struc
 	struct json_object *result;
 	int r;
 
-	if (!options->name)
-		return -EINVAL;
-	if (options->type && vm_type_by_name(options->type, &opening.type) < 0)
-		return -EINVAL;
 	r = connection_request(gmem, "vm.open", open_params(options), &exchange, &result);
 	if (r == -EREMOTEIO && exchange.repeated)
 		r = resume_opened(gmem, &exchange, &result);
 	if (r < 0)
 		return r;
-	r = read_result(result, &exchange.received, &opening);
-	if (r == 0 && opening.gated)
-		r = put_up_gate(gmem, result, opening.id);
+	r = finish(gmem, options, result, &exchange.received, &opening);
 	fd_list_close(&exchange.received);
 	json_unref(result);
-	if (r < 0) {
-		abandon(gmem, opening.id);
+	if (r < 0)
 		opening_clear(&opening);
-		return r;
-	}
-	*ret = opening;
-	return 0;
+	else
+		*ret = opening;
+	return r;
 }
 
 /* None of it is there where gmemd's back end is the model. */
@@ -173,23 +213,46 @@ static int inherit_files(struct opening *opening)
 	return r;
 }
 
-int opening_inherit(struct opening *ret)
+/* A kernel that numbers no processes leaves it to the gate to find out. */
+static int check_process(void)
 {
-	struct opening opening = {.kvm_fd = -1, .mailbox_fd = -1, .gated = true};
+	uint64_t opener, own;
+
+	if (environment_number(GMEM_PROCESS_VARIABLE, &opener) < 0 ||
+		own_process_number(&own) < 0 || opener == own)
+		return 0;
+	return last_error_own(-ECHILD,
+		"gmem-run has opened this VM for another process, of which this one is a child: a "
+		"VMM under gmem-run must not daemonise, and must not be started by a program that "
+		"stays its parent");
+}
+
+static int read_environment(struct opening *opening)
+{
 	const char *id = getenv(GMEM_VM_VARIABLE);
 	uint64_t type = 0;
 	int r;
 
 	if (!id)
 		return -ENOENT;
-	snprintf(opening.id, sizeof opening.id, "%s", id);
+	snprintf(opening->id, sizeof opening->id, "%s", id);
 	r = environment_number(GMEM_VM_TYPE_VARIABLE, &type);
-	opening.type = (unsigned)type;
-	if (r == 0 || r == -ENOENT)
-		r = inherit_files(&opening);
+	opening->type = (unsigned)type;
+	return r == 0 || r == -ENOENT ? inherit_files(opening) : r;
+}
+
+int opening_inherit(struct opening *ret)
+{
+	struct opening opening = {.kvm_fd = -1, .mailbox_fd = -1, .gated = true};
+	int r = check_process();
+
+	if (r < 0)
+		return r;
+	r = read_environment(&opening);
 	if (r < 0) {
 		opening_clear(&opening);
-		return r;
+		return last_error_own(r,
+			"what gmem-run has left in the environment is not whole: %s", strerror(-r));
 	}
 	*ret = opening;
 	return 0;

@@ -4,7 +4,8 @@
  */
 #include <string.h>
 
-#include "client/connection.h"
+#include "client/kept_events.h"
+#include "client/last_error.h"
 #include "protocol/event_kinds.h"
 #include "protocol/json.h"
 #include "protocol/methods.h"
@@ -25,19 +26,27 @@ static void read_event(const struct json_object *event, struct gmem_pressure *re
 	json_get_uint(event, "deadline_ms", &ret->deadline_ms);
 }
 
-int gmem_set_pressure_handler(struct gmem *gmem, gmem_pressure_handler handler, void *context)
+static int set_handler(struct gmem *gmem, gmem_pressure_handler handler, void *context)
 {
-	int r = 0;
+	int r = connection_take_turn(gmem);
 
-	if (handler)
-		r = connection_request(gmem, "event.subscribe", NULL, NULL, NULL);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&gmem->turn);
 	gmem->pressure_handler = handler;
 	gmem->pressure_context = context;
-	pthread_mutex_unlock(&gmem->turn);
+	connection_leave_turn(gmem);
 	return 0;
+}
+
+int gmem_set_pressure_handler(struct gmem *gmem, gmem_pressure_handler handler, void *context)
+{
+	int r = connection_enter(gmem);
+
+	if (r == 0 && handler)
+		r = connection_request(gmem, "event.subscribe", NULL, NULL, NULL);
+	if (r == 0)
+		r = set_handler(gmem, handler, context);
+	return last_error_complete(r, "setting the handler of pressure");
 }
 
 /* The handler is called outside of the turn, so that it can make calls. */
@@ -48,12 +57,12 @@ static bool handle_next(struct gmem *gmem)
 	struct json_object *event;
 	void *context;
 
-	pthread_mutex_lock(&gmem->turn);
+	if (connection_take_turn(gmem) < 0)
+		return false;
 	handler = gmem->pressure_handler;
 	context = gmem->pressure_context;
-	pthread_mutex_unlock(&gmem->turn);
-	event = handler ? connection_take_event(gmem, event_descriptions[EVENT_PRESSURE].kind)
-			: NULL;
+	event = handler ? events_take(gmem, event_descriptions[EVENT_PRESSURE].kind) : NULL;
+	connection_leave_turn(gmem);
 	if (!event)
 		return false;
 	read_event(event, &pressure);
@@ -64,9 +73,12 @@ static bool handle_next(struct gmem *gmem)
 
 int gmem_dispatch(struct gmem *gmem)
 {
-	int r = connection_receive_events(gmem);
+	int r = connection_enter(gmem);
 
+	if (r < 0)
+		return r;
+	r = events_receive(gmem);
 	while (handle_next(gmem))
 		continue;
-	return r;
+	return last_error_complete(r, "dispatching events");
 }

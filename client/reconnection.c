@@ -6,15 +6,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "client/exchange.h"
+#include "client/last_error.h"
 #include "client/vm.h"
 #include "kernel/cleanup.h"
+#include "protocol/cursors.h"
 #include "protocol/json.h"
 
 #define FIRST_PAUSE_MS 10
 #define LAST_PAUSE_MS  1000
+
+/* gmemd's are short. One that is cut is none of its own. */
+#define CURSOR_SIZE 256
 
 /* Under the number that the connection has had: who polls it goes on. */
 static int replace_fd(struct gmem *gmem, int consume_fd)
@@ -84,24 +91,35 @@ static int undo_unheard(struct gmem_vm *vm, const struct json_object *view)
 	return r;
 }
 
-static int undo_all_unheard(struct gmem_vm *vm)
+/* One page of what gmemd has; *cursor is where it goes on, and "" at the end. */
+static int undo_page(struct gmem_vm *vm, struct cursors *cursors, char cursor[static CURSOR_SIZE])
 {
 	struct json_object *params = vm_params(vm), *view;
-	bool more = true;
-	int r = 0;
+	int r;
 
-	while (r == 0 && more) {
-		r = connection_exchange(vm->gmem, "vm.get", params, NULL, &view);
-		if (r < 0)
-			return r;
-		r = undo_unheard(vm, view);
-		more = json_has(view, "cursor");
-		params = vm_params(vm);
-		if (more)
-			json_add_string(params, "cursor", json_get_string(view, "cursor"));
-		json_unref(view);
-	}
-	json_unref(params);
+	if (cursor[0])
+		json_add_string(params, "cursor", cursor);
+	r = connection_exchange(vm->gmem, "vm.get", params, NULL, &view);
+	if (r < 0)
+		return r;
+	r = undo_unheard(vm, view);
+	snprintf(cursor, CURSOR_SIZE, "%s", json_get_string(view, "cursor"));
+	json_unref(view);
+	if (r == 0 && cursor[0] && cursors_note(cursors, cursor) < 0)
+		return last_error_own(-EPROTO, "gmemd has given the same cursor twice");
+	return r;
+}
+
+static int undo_all_unheard(struct gmem_vm *vm)
+{
+	struct cursors cursors = {.seen = NULL};
+	char cursor[CURSOR_SIZE] = "";
+	int r;
+
+	do
+		r = undo_page(vm, &cursors, cursor);
+	while (r == 0 && cursor[0]);
+	cursors_clear(&cursors);
 	return r;
 }
 
@@ -110,9 +128,11 @@ static int undo_all_unheard(struct gmem_vm *vm)
 static int resume(struct gmem *gmem)
 {
 	bool rebuilt;
+	char reason[32];
 	int r = resumption_tell(gmem->vm, &rebuilt);
 
-	if (r == -EREMOTEIO && strstr(gmem_last_error(), "\"gone\""))
+	last_error_detail("reason", reason, sizeof reason);
+	if (r == -EREMOTEIO && strcmp(reason, "gone") == 0)
 		return 0;
 	if (r == 0)
 		r = connection_send_unconfirmed(gmem);
@@ -130,25 +150,36 @@ static int go_on(struct gmem *gmem)
 	return r;
 }
 
+static int say_gone(const struct gmem *gmem)
+{
+	if (!gmem->path)
+		return last_error_own(
+			-ECONNRESET, "gmemd is gone, and where its socket is is not known");
+	if (gmem->limit_ms == 0)
+		return last_error_own(-ECONNRESET, "gmemd is gone");
+	return last_error_own(-ECONNRESET, "gmemd is gone: nobody has answered at %s for %g s",
+		gmem->path, (double)connection_patience(gmem) / 1000);
+}
+
 static int try_until(struct gmem *gmem, int64_t until)
 {
-	int r;
+	int r = -ECONNRESET;
 
 	gmem->broken = true;
-	if (!gmem->path || gmem->reconnect_ms == 0)
-		return -ECONNRESET;
+	if (!gmem->path || gmem->limit_ms == 0)
+		return say_gone(gmem);
 	do {
 		r = connect_again(gmem, until);
 		if (r == 0)
 			r = go_on(gmem);
 	} while (r == -ECONNRESET && connection_now_ms() < until);
 	gmem->broken = r < 0;
-	return r;
+	return r == -ECONNRESET ? say_gone(gmem) : r;
 }
 
 int reconnect(struct gmem *gmem)
 {
-	return try_until(gmem, connection_now_ms() + gmem->reconnect_ms);
+	return try_until(gmem, connection_until(gmem));
 }
 
 int reconnect_at_once(struct gmem *gmem)

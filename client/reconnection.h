@@ -11,8 +11,9 @@
 #include "client/connection.h"
 
 /*
- * The caller has its turn. -ECONNRESET where there is no path or nobody answers there in time,
- * -EREMOTEIO where gmemd refuses to go on with the VM.
+ * The caller has its turn, and waits until connection_until() for somebody to connect to.
+ * -ECONNRESET where there is no path or nobody serves there in time, -EREMOTEIO where gmemd refuses
+ * to go on with the VM.
  */
 int reconnect(struct gmem *gmem);
 /* The same, but tries it only once. */

@@ -3,6 +3,7 @@
  * What this process has of its VM, told to a gmemd that may know nothing of it any more. See
  * reconnection.h.
  */
+#include "client/exchange.h"
 #include "client/memory.h"
 #include "client/reconnection.h"
 #include "protocol/json.h"

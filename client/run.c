@@ -18,7 +18,12 @@
 #include "client/environment.h"
 #include "client/opening.h"
 #include "client/size.h"
+#include "kernel/own_process.h"
 #include "kernel/process_start.h"
+#include "protocol/text.h"
+
+/* Of the VMM's name in its VM's, where none was given. */
+#define PROGRAM_BYTES_MAX 48
 
 enum { EXIT_USAGE = 2, EXIT_FAILED = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
@@ -35,7 +40,7 @@ static const char usage[] =
 	"Runs a VMM whose guest memory is gmemd's, behind the gate.\n"
 	"\n"
 	"  --socket=PATH        gmemd's socket (/run/gmemd/gmemd.sock)\n"
-	"  --name=NAME          the VM's name (the VMM's and its process id)\n"
+	"  --name=NAME          the VM's name (the VMM's and a number)\n"
 	"  --gate=GATE          required, or none where gmemd's policy permits that\n"
 	"  --type=TYPE          the VM's type, by name or number (default)\n"
 	"  --uuid=UUID          the VM's UUID\n"
@@ -133,12 +138,25 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 	return -1;
 }
 
+/* what may be anything that was given to us. */
+static void say(const char *what, const char *why)
+{
+	char printable[256];
+
+	text_copy_printable(what, printable, sizeof printable);
+	fprintf(stderr, "gmem-run: %s: %s\n", printable, why);
+}
+
 static int failed(const char *what, int r)
 {
-	if (r == -EREMOTEIO)
-		fprintf(stderr, "gmem-run: %s: gmemd refused: %s\n", what, gmem_last_error());
-	else
-		fprintf(stderr, "gmem-run: %s: %s\n", what, strerror(-r));
+	const char *message = gmem_last_message();
+	char refusal[1280];
+
+	if (r == -EREMOTEIO) {
+		snprintf(refusal, sizeof refusal, "gmemd refused: %s", message);
+		message = refusal;
+	}
+	say(what, message[0] ? message : strerror(-r));
 	return EXIT_FAILED;
 }
 
@@ -172,10 +190,18 @@ static bool export_files(const struct opening *opening)
 	       export_number(GMEM_MAILBOX_ADDRESS_VARIABLE, opening->mailbox_address);
 }
 
+/* A process stays itself across exec. */
+static bool export_process(void)
+{
+	uint64_t number;
+
+	return own_process_number(&number) < 0 || export_number(GMEM_PROCESS_VARIABLE, number);
+}
+
 static bool export_all(const struct gmem *gmem, const struct opening *opening)
 {
-	return export_fd(GMEM_FD_VARIABLE, gmem->fd) && export_path(gmem->path) &&
-	       (opening->modelled || export_files(opening)) &&
+	return export_process() && export_fd(GMEM_FD_VARIABLE, gmem->fd) &&
+	       export_path(gmem->path) && (opening->modelled || export_files(opening)) &&
 	       export_number(GMEM_VM_TYPE_VARIABLE, opening->type) &&
 	       setenv(GMEM_VM_VARIABLE, opening->id, /* overwrite= */ 1) == 0;
 }
@@ -186,34 +212,52 @@ static int become(char **command)
 
 	execvp(command[0], command);
 	number = errno;
-	fprintf(stderr, "gmem-run: %s: %s\n", command[0], strerror(number));
+	say(command[0], strerror(number));
 	return number == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+}
+
+/* Unique on the host, whatever PID namespace it is in. */
+static void name_after(const char *program, char *ret, size_t size)
+{
+	char base[PROGRAM_BYTES_MAX + 1], tag[24];
+
+	text_copy(basename(program), base, sizeof base);
+	own_process_tag(tag, sizeof tag);
+	snprintf(ret, size, "%s-%s", base, tag);
+}
+
+static int open_and_become(struct gmem *gmem, struct settings *settings)
+{
+	struct opening opening;
+	int status, r = opening_make(gmem, &settings->vm, &opening);
+
+	if (r < 0)
+		return failed("opening the VM", r);
+	if (export_all(gmem, &opening)) {
+		status = become(settings->command);
+	} else {
+		say("handing over to the VMM", strerror(errno));
+		status = EXIT_FAILED;
+	}
+	opening_clear(&opening);
+	return status;
 }
 
 static int run(struct settings *settings)
 {
 	const char *path = settings->socket ? settings->socket : "/run/gmemd/gmemd.sock";
-	const char *program = basename(settings->command[0]);
-	struct opening opening;
 	struct gmem *gmem;
-	char name[64];
-	int r, status;
+	char name[PROGRAM_BYTES_MAX + 26];
+	int status, r;
 
 	if (!settings->vm.name) {
-		snprintf(name, sizeof name, "%.48s-%d", program, getpid());
+		name_after(settings->command[0], name, sizeof name);
 		settings->vm.name = name;
 	}
 	r = gmem_connect(path, &gmem);
 	if (r < 0)
-		return failed(path, r);
-	r = opening_make(gmem, &settings->vm, &opening);
-	if (r < 0) {
-		status = failed("opening the VM", r);
-	} else {
-		status = export_all(gmem, &opening) ? become(settings->command)
-						    : failed("handing over to the VMM", -errno);
-		opening_clear(&opening);
-	}
+		return failed("no VM", r);
+	status = open_and_become(gmem, settings);
 	gmem_free(gmem);
 	return status;
 }
@@ -223,8 +267,10 @@ int main(int argc, char **argv)
 	struct settings settings = {.vm = {.gate = GMEM_GATE_REQUIRED}};
 	int status, r = process_start(PROCESS_LAUNCHER);
 
-	if (r < 0)
-		return failed("/dev/null", r);
+	if (r < 0) {
+		say("/dev/null", strerror(-r));
+		return EXIT_FAILED;
+	}
 	status = read_arguments(argc, argv, &settings);
 	return status >= 0 ? status : run(&settings);
 }

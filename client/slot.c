@@ -2,8 +2,10 @@
 /*
  * The library's slots. See gmem.h.
  */
+#include <errno.h>
 #include <stdlib.h>
 
+#include "client/last_error.h"
 #include "client/memory.h"
 #include "protocol/json.h"
 #include "protocol/methods.h"
@@ -49,23 +51,23 @@ static void note_bound(struct gmem_vm *vm, const struct gmem_slot *slot)
 	if (!bound)
 		return;
 	bound->slot = *slot;
-	pthread_mutex_lock(&vm->gmem->turn);
+	connection_take_turn_anyway(vm->gmem);
 	LIST_INSERT_HEAD(&vm->slots, bound, link);
-	pthread_mutex_unlock(&vm->gmem->turn);
+	connection_leave_turn(vm->gmem);
 }
 
 static void note_unbound(struct gmem_vm *vm, uint32_t slot)
 {
 	struct bound_slot *bound;
 
-	pthread_mutex_lock(&vm->gmem->turn);
+	connection_take_turn_anyway(vm->gmem);
 	LIST_FOREACH (bound, &vm->slots, link) {
 		if (bound->slot.slot == slot)
 			break;
 	}
 	if (bound)
 		LIST_REMOVE(bound, link);
-	pthread_mutex_unlock(&vm->gmem->turn);
+	connection_leave_turn(vm->gmem);
 	free(bound);
 }
 
@@ -132,26 +134,47 @@ static int change_in_turn(
 	const struct change *change, const char *method, struct json_object *take_params)
 {
 	struct gmem *gmem = change->vm->gmem;
-	int r;
+	int r = connection_take_turn(gmem);
 
-	pthread_mutex_lock(&gmem->turn);
+	if (r < 0) {
+		json_unref(take_params);
+		return r;
+	}
 	r = change_slot(change, method, take_params);
-	pthread_mutex_unlock(&gmem->turn);
+	connection_leave_turn(gmem);
 	return r;
+}
+
+static int check(const struct gmem_slot *slot)
+{
+	if (slot->flags & ~(GMEM_SLOT_READONLY | GMEM_SLOT_LOG_DIRTY_PAGES))
+		return last_error_own(-EINVAL,
+			"flags must be of GMEM_SLOT_READONLY and GMEM_SLOT_LOG_DIRTY_PAGES");
+	return 0;
 }
 
 int gmem_slot_bind(struct gmem_vm *vm, const struct gmem_slot *slot)
 {
 	const struct change change = {.vm = vm, .bound = slot};
+	int r = connection_enter(vm->gmem);
 
-	return change_in_turn(&change, "slot.bind", bind_params(vm, slot));
+	if (r == 0)
+		r = check(slot);
+	if (r == 0)
+		r = change_in_turn(&change, "slot.bind", bind_params(vm, slot));
+	return last_error_complete(r, "binding a slot");
 }
 
 int gmem_slot_unbind(struct gmem_vm *vm, uint32_t slot)
 {
 	const struct change change = {.vm = vm, .number = slot};
-	struct json_object *params = vm_params(vm);
+	struct json_object *params;
+	int r = connection_enter(vm->gmem);
 
+	if (r < 0)
+		return r;
+	params = vm_params(vm);
 	json_add_uint(params, "slot", slot);
-	return change_in_turn(&change, "slot.unbind", params);
+	r = change_in_turn(&change, "slot.unbind", params);
+	return last_error_complete(r, "unbinding a slot");
 }

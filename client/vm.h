@@ -20,6 +20,7 @@ struct gmem_vm {
 	struct gmem *gmem;
 	struct opening opening;
 	int fd;
+	unsigned n_memories; /* that have not been freed */
 	LIST_HEAD(, gmem_memory) memories;
 	LIST_HEAD(, bound_slot) slots;
 	struct ranges private_ranges;
@@ -27,11 +28,11 @@ struct gmem_vm {
 
 /* A slot's members, as slot.bind has them. */
 void slot_describe(struct json_object *object, const struct gmem_slot *slot);
-/* Forgets what it has. */
-void vm_forget(struct gmem_vm *vm);
 /* Notes what was converted. */
 void vm_note_converted(
 	struct gmem_vm *vm, enum gmem_state to, const struct gmem_range *ranges, size_t count);
+/* How many a call may have. -EINVAL, -E2BIG, and the last error says why. */
+int vm_check_range_count(size_t count);
 /* Parameters that begin with the VM's id. */
 struct json_object *vm_params(const struct gmem_vm *vm);
 

@@ -16,6 +16,7 @@
 #include "daemon/log.h"
 #include "daemon/peer_ledger.h"
 #include "daemon/scheduler.h"
+#include "daemon/screening.h"
 #include "daemon/step.h"
 #include "kernel/cleanup.h"
 
@@ -34,6 +35,7 @@ struct acceptor {
 	struct owner *owner; /* of those that wait at the socket, whoever they are */
 	struct work work;
 	struct event *readable, *patience, *rested, *again;
+	struct screening_listener screened;
 	time_t warned; /* when last */
 };
 
@@ -113,10 +115,21 @@ static struct peer_entry new_entry(const struct acceptor *acceptor)
 	return entry;
 }
 
-/* By gmemd: it ends with it until the keeper has it. */
+/* It ends with gmemd until the keeper has it. */
+static void admit_unkept(struct acceptor *acceptor, int consume_fd)
+{
+	struct peer_entry entry = new_entry(acceptor);
+
+	if (entry.number > 0)
+		custody_put_later(
+			acceptor->gmemd->custody, CUSTODY_PEER, entry.number, 0, consume_fd);
+	admit(acceptor, &entry, consume_fd);
+}
+
+/* By gmemd. */
 static int accept_one(struct acceptor *acceptor)
 {
-	struct peer_entry entry;
+	const struct peer_entry nothing = {.number = 0};
 	int fd, r = check_room(acceptor);
 
 	if (r < 0)
@@ -124,10 +137,8 @@ static int accept_one(struct acceptor *acceptor)
 	fd = accept4(acceptor->plan.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0)
 		return -errno;
-	entry = new_entry(acceptor);
-	if (entry.number > 0)
-		custody_put_later(acceptor->gmemd->custody, CUSTODY_PEER, entry.number, 0, fd);
-	admit(acceptor, &entry, fd);
+	if (!screening_takes(acceptor->gmemd->screening, &nothing, fd))
+		admit_unkept(acceptor, fd);
 	return 0;
 }
 
@@ -247,11 +258,36 @@ static void accepted(struct custody_acceptance *acceptance, int result, int take
 	} else {
 		STEP("connection: accepted");
 		acceptor->asking = false;
-		admit(acceptor, &acceptor->entry, take_fd);
+		if (!screening_takes(acceptor->gmemd->screening, &acceptor->entry, take_fd))
+			admit(acceptor, &acceptor->entry, take_fd);
 	}
 	event_add(acceptor->readable, NULL);
 	if (result < 0 && result != -EAGAIN)
 		accept_some(acceptor);
+}
+
+/* Those who have connected before files were kept out */
+
+#define ACCEPTOR_OF_SCREENED(member)                                                               \
+	((struct acceptor *)((char *)(member)-offsetof(struct acceptor, screened)))
+
+static void screened_one(struct screening_listener *screened, int take_fd)
+{
+	admit_unkept(ACCEPTOR_OF_SCREENED(screened), take_fd);
+}
+
+static void screened_all(struct screening_listener *screened)
+{
+	event_add(ACCEPTOR_OF_SCREENED(screened)->readable, NULL);
+}
+
+static int begin(struct acceptor *acceptor)
+{
+	acceptor->screened = (struct screening_listener){
+		.fd = acceptor->plan.fd, .harmless = screened_one, .done = screened_all};
+	if (acceptor->plan.screened_first)
+		return screening_begin(acceptor->gmemd->screening, &acceptor->screened);
+	return event_add(acceptor->readable, NULL) < 0 ? -ENOMEM : 0;
 }
 
 /* All of it */
@@ -271,10 +307,9 @@ static int set_up(struct acceptor *acceptor)
 	acceptor->rested = event_new(base, -1, 0, rested, acceptor);
 	acceptor->again = event_new(base, -1, 0, ask_again, acceptor);
 	acceptor->work = (struct work){.owner = acceptor->owner, .run = serve_listener};
-	if (!acceptor->readable || !acceptor->patience || !acceptor->rested || !acceptor->again ||
-		event_add(acceptor->readable, NULL) < 0)
+	if (!acceptor->readable || !acceptor->patience || !acceptor->rested || !acceptor->again)
 		return -ENOMEM;
-	return 0;
+	return begin(acceptor);
 }
 
 int acceptor_new(struct gmemd *gmemd, const struct acceptor_plan *plan, struct acceptor **ret)
@@ -307,6 +342,7 @@ struct acceptor *acceptor_free(struct acceptor *acceptor)
 		return NULL;
 	if (acceptor->asking)
 		custody_accept_cancel(acceptor->gmemd->custody, &acceptor->acceptance);
+	screening_forget(acceptor->gmemd->screening, &acceptor->screened);
 	free_event(acceptor->readable);
 	free_event(acceptor->patience);
 	free_event(acceptor->rested);

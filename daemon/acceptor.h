@@ -18,6 +18,8 @@ struct acceptor_plan {
 	enum method_access access;
 	struct keeper_id id; /* of the socket at the keeper */
 	struct peer_list *peers;
+	/* Those who wait have connected while files could be sent: see screening.h. */
+	bool screened_first;
 };
 
 struct acceptor;

@@ -5,38 +5,49 @@
 #include "daemon/batch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/scheduler.h"
-#include "protocol/json.h"
 #include "protocol/message.h"
 
+/* Values take many times the memory of their text, so a request is read when it is its turn. */
 struct running {
 	struct batch batch;
 	struct gmemd *gmemd;
 	struct caller *caller;
-	struct json_object *messages, *answers;
-	size_t next;
-	struct owner *charged; /* since it has waited, or may have to; NULL: nobody yet */
+	struct json_object *answers;
+	size_t next, count;
+	struct json_part messages[BATCH_REQUESTS_MAX];
+	char text[];
 };
 
 static void running_free(struct batch *batch)
 {
 	struct running *running = (struct running *)batch;
 
-	json_unref(running->messages);
 	json_unref(running->answers);
-	owner_give_back(running->charged, OWNER_BATCHES);
 	free(running);
 }
 
-static struct json_object *too_long_answer(struct json_object *message)
+/* NULL where it is null: that is no request. */
+static struct json_object *next_message(const struct running *running)
+{
+	const struct json_part *part = &running->messages[running->next];
+	const char *why;
+
+	return json_parse(part->bytes, part->length, &why);
+}
+
+static struct json_object *too_long_answer(const struct running *running)
 {
 	struct rpc_error error = {.code = RPC_OK};
+	struct json_object *message = next_message(running);
 	struct json_object *answer;
 
 	serve_too_long_for_batch(&error);
 	answer = message_error(json_get(message, "id"), &error);
 	rpc_error_clear(&error);
+	json_unref(message);
 	return answer;
 }
 
@@ -47,22 +58,11 @@ static void add_answer(struct running *running, struct json_object *take_answer)
 
 	if (take_answer && (!json_print(take_answer, &length) || length > BATCH_ANSWER_BYTES_MAX)) {
 		json_unref(take_answer);
-		take_answer = too_long_answer(json_at(running->messages, running->next));
+		take_answer = too_long_answer(running);
 	}
 	if (take_answer)
 		json_append(running->answers, take_answer);
 	running->next++;
-}
-
-/* What it takes while it waits are its messages, as they were parsed. */
-static bool may_wait(struct batch *batch)
-{
-	struct running *running = (struct running *)batch;
-	struct owner *owner = running->caller->owner;
-
-	if (!running->charged && owner_charge(owner, OWNER_BATCHES) == 0)
-		running->charged = owner;
-	return running->charged;
 }
 
 /* Until its owner's next turn. */
@@ -77,28 +77,28 @@ static void pause_batch(struct running *running)
 
 static enum serve_outcome serve_next(struct running *running)
 {
-	struct json_object *message = json_at(running->messages, running->next);
+	struct json_object *message = next_message(running), *answer;
 	struct request request = {.gmemd = running->gmemd,
 		.caller = running->caller,
 		.batch = &running->batch,
 		.order = (unsigned)running->next};
-	struct json_object *answer;
 	enum serve_outcome outcome = serve(message, &request, &answer);
 
+	json_unref(message);
 	if (outcome == SERVE_ANSWERED)
 		add_answer(running, answer);
 	return outcome;
 }
 
-/* At least one; and all, where it may not wait. True where they have been served. */
+/* At least one. True where all have been served. */
 static bool serve_rest(struct running *running)
 {
 	do {
 		if (serve_next(running) == SERVE_DEFERRED)
 			return false;
-		if (running->next == json_length(running->messages))
+		if (running->next == running->count)
 			return true;
-	} while (!scheduler_turn_is_over(running->gmemd->scheduler) || !may_wait(&running->batch));
+	} while (!scheduler_turn_is_over(running->gmemd->scheduler));
 	pause_batch(running);
 	return false;
 }
@@ -118,7 +118,7 @@ static void go_on(struct batch *batch, struct json_object *take_answer)
 	struct running *running = (struct running *)batch;
 
 	add_answer(running, take_answer);
-	if (running->next < json_length(running->messages))
+	if (running->next < running->count)
 		pause_batch(running);
 	else
 		send_answers(running);
@@ -148,21 +148,36 @@ static struct json_object *no_memory(void)
 	return answer;
 }
 
-struct json_object *batch_serve(
-	struct gmemd *gmemd, struct caller *caller, struct json_object *messages)
+/* With a copy of the messages, which are parts of one text. NULL without memory. */
+static struct running *running_new(const struct json_part *messages, size_t count)
 {
-	struct running *running = malloc(sizeof *running);
+	const struct json_part *last = &messages[count - 1];
+	size_t length = (size_t)(last->bytes + last->length - messages[0].bytes);
+	struct running *running = malloc(sizeof *running + length);
+
+	if (!running)
+		return NULL;
+	*running = (struct running){.batch = {go_on, resume, running_free},
+		.answers = json_new_array(),
+		.count = count};
+	memcpy(running->text, messages[0].bytes, length);
+	for (size_t i = 0; i < count; i++)
+		running->messages[i] =
+			(struct json_part){running->text + (messages[i].bytes - messages[0].bytes),
+				messages[i].length};
+	return running;
+}
+
+struct json_object *batch_serve(
+	struct gmemd *gmemd, struct caller *caller, const struct json_part *messages, size_t count)
+{
+	struct running *running = running_new(messages, count);
 	struct json_object *answers = NULL;
 
 	if (!running)
 		return no_memory();
-	*running = (struct running){
-		.batch = {go_on, resume, may_wait, running_free},
-		.gmemd = gmemd,
-		.caller = caller,
-		.messages = json_ref(messages),
-		.answers = json_new_array(),
-	};
+	running->gmemd = gmemd;
+	running->caller = caller;
 	if (!serve_rest(running))
 		return NULL;
 	if (json_length(running->answers) > 0)

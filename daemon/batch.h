@@ -8,10 +8,12 @@
 #pragma once
 
 #include "daemon/serve.h"
+#include "protocol/json.h"
 
 /*
- * Serves a batch of at least one request. Returns the array of answers; NULL where there is nothing
- * to answer, or where it will be sent to the caller later.
+ * Serves a batch of one to BATCH_REQUESTS_MAX requests, each by its text within that of the packet.
+ * Returns the array of answers; NULL where there is nothing to answer, or where it will be sent to
+ * the caller later.
  */
 struct json_object *batch_serve(
-	struct gmemd *gmemd, struct caller *caller, struct json_object *messages);
+	struct gmemd *gmemd, struct caller *caller, const struct json_part *messages, size_t count);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemon/config_file.h"
+#include "protocol/text.h"
 
 #define DEFAULT_CONFIG_FILE "/etc/gmemd/gmemd.conf"
 
@@ -23,7 +24,6 @@ static const struct config defaults = {
 	.vms_per_user = 2048,
 	.memories_per_user = 8192,
 	.preallocations_per_user = 32,
-	.batches_per_user = 64,
 	.takers_per_owner = 4,
 	.takers_per_user = 64,
 	.takers_on_host = 1024,
@@ -157,11 +157,12 @@ static enum config_outcome find_file(int argc, char **argv, struct file_wanted *
 
 static enum config_outcome tell_faults(const struct config_faults *faults)
 {
-	char text[CONFIG_FAULT_TEXT_MAX];
+	char text[CONFIG_FAULT_TEXT_MAX], printable[2 * CONFIG_FAULT_TEXT_MAX];
 
 	for (unsigned i = 0; i < faults->count; i++) {
 		config_faults_print(faults, i, text, sizeof text);
-		fprintf(stderr, "%s\n", text);
+		text_copy_printable(text, printable, sizeof printable);
+		fprintf(stderr, "%s\n", printable);
 	}
 	return faults->count > 0 ? CONFIG_FAULTY : CONFIG_EXIT;
 }

@@ -44,7 +44,6 @@ struct config {
 	uint64_t vms_per_user;
 	uint64_t memories_per_user;
 	uint64_t preallocations_per_user;
-	uint64_t batches_per_user;
 	uint64_t takers_per_owner; /* processes that take files of it, those that hang included */
 	uint64_t takers_per_user;
 	uint64_t takers_on_host;

@@ -127,7 +127,6 @@ static const struct {
 		"a number"},
 	{"limits", "preallocations-per-user", NULL,
 		offsetof(struct config, preallocations_per_user), "a number"},
-	{"limits", "batches-per-user", NULL, offsetof(struct config, batches_per_user), "a number"},
 	{"limits", "takers-per-owner", NULL, offsetof(struct config, takers_per_owner), "a number"},
 	{"limits", "takers-per-user", NULL, offsetof(struct config, takers_per_user), "a number"},
 	{"limits", "takers-on-host", NULL, offsetof(struct config, takers_on_host), "a number"},

@@ -67,7 +67,7 @@ struct custody {
 	bool reported;
 	bool complete; /* all that was to be put when the keeper was found, is */
 	bool missing;  /* none can be had now */
-	bool said_missing, said_stalled, said_full;
+	bool said_gone, said_missing, said_stalled, said_full;
 	unsigned n_ends; /* of keepers that had not answered yet, in a row */
 	int64_t heard;   /* CLOCK_MONOTONIC, milliseconds: of the keeper, or since it is asked */
 	size_t files_max;
@@ -220,7 +220,9 @@ static void greet(struct custody *custody)
 {
 	custody->report = *keeper_report(custody->keeper);
 	custody->reported = true;
-	custody->said_missing = false;
+	if (custody->said_gone || custody->said_missing)
+		log_info("gmemd-keeper is back: what gmemd holds outlives it again");
+	custody->said_gone = custody->said_missing = false;
 	custody->n_ends = 0;
 }
 
@@ -342,8 +344,10 @@ static void lose(struct custody *custody, int r)
 	bool has_served = keeper_report(custody->keeper);
 
 	forget_keeper(custody);
-	if (has_served)
+	if (has_served) {
 		log_warning("gmemd-keeper is gone");
+		custody->said_gone = true;
+	}
 	if (has_served || (keeper_is_missing(r) && custody->n_ends++ < ENDS_MAX)) {
 		keeper_search_begin(custody->search);
 		return;

@@ -15,40 +15,54 @@ static struct json_object *refuse(struct rpc_error *error)
 	return answer;
 }
 
-static struct json_object *serve_any(struct json_object *message, struct request *request)
+static struct json_object *refuse_text(struct request *request, const char *why)
 {
-	struct json_object *answer;
-
-	if (!json_is_array(message))
-		return serve(message, request, &answer) == SERVE_ANSWERED ? answer : NULL;
-	if (json_length(message) == 0)
-		rpc_error_invalid_request(&request->error, "the batch is empty");
-	else if (json_length(message) > BATCH_REQUESTS_MAX)
-		rpc_error_too_large(
-			&request->error, "The batch has too many requests", BATCH_REQUESTS_MAX);
-	else
-		return batch_serve(request->gmemd, request->caller, message);
+	rpc_error_parse(&request->error, why);
 	return refuse(&request->error);
 }
 
-static struct json_object *serve_packet(const struct packet_bytes *packet, struct request *request)
+static struct json_object *serve_batch(const struct packet_bytes *packet, struct request *request)
+{
+	struct json_part messages[BATCH_REQUESTS_MAX];
+	const char *why;
+	size_t count;
+
+	if (!json_split(packet->bytes, packet->length, messages, BATCH_REQUESTS_MAX, &count, &why))
+		return refuse_text(request, why);
+	if (count == 0)
+		rpc_error_invalid_request(&request->error, "the batch is empty");
+	else if (count > BATCH_REQUESTS_MAX)
+		rpc_error_too_large(
+			&request->error, "The batch has too many requests", BATCH_REQUESTS_MAX);
+	else
+		return batch_serve(request->gmemd, request->caller, messages, count);
+	return refuse(&request->error);
+}
+
+static struct json_object *serve_one(const struct packet_bytes *packet, struct request *request)
 {
 	struct json_object *message, *answer;
 	const char *why;
 
+	message = json_parse(packet->bytes, packet->length, &why);
+	if (!message)
+		return refuse_text(request, why);
+	if (serve(message, request, &answer) == SERVE_DEFERRED)
+		answer = NULL;
+	json_unref(message);
+	return answer;
+}
+
+static struct json_object *serve_packet(const struct packet_bytes *packet, struct request *request)
+{
 	if (packet->too_long) {
 		rpc_error_too_large(
 			&request->error, "The packet has too many bytes", PACKET_BYTES_MAX);
 		return refuse(&request->error);
 	}
-	message = json_parse(packet->bytes, packet->length, &why);
-	if (!message) {
-		rpc_error_parse(&request->error, why);
-		return refuse(&request->error);
-	}
-	answer = serve_any(message, request);
-	json_unref(message);
-	return answer;
+	if (json_begins_array(packet->bytes, packet->length))
+		return serve_batch(packet, request);
+	return serve_one(packet, request);
 }
 
 struct json_object *dispatch_packet(struct gmemd *gmemd, struct caller *caller,

@@ -6,9 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <systemd/sd-daemon.h>
 #include <time.h>
 
 #include "daemon/backend.h"
@@ -21,34 +23,43 @@
 #include "daemon/preallocating.h"
 #include "daemon/pressure_watch.h"
 #include "daemon/scheduler.h"
+#include "daemon/screening.h"
 #include "daemon/start_failure.h"
 #include "daemon/succession.h"
 #include "daemon/taking.h"
 #include "daemon/watch.h"
 #include "kernel/cleanup.h"
+#include "kernel/passrights.h"
 #include "protocol/json.h"
+
+static int probe_device(struct gmemd *gmemd, int kvm)
+{
+	struct stat status;
+	int r = kvm < 0 || fstat(kvm, &status) < 0 ? -errno : 0;
+
+	if (r == 0) {
+		gmemd->kvm_device = status.st_rdev;
+		r = creations_new(&gmemd->creations);
+	}
+	if (r == 0)
+		r = probe_host(kvm, &gmemd->host);
+	if (r == 0)
+		creations_try(gmemd->creations);
+	if (r < 0)
+		snprintf(gmemd->lack, sizeof gmemd->lack, "/dev/kvm (%s)", strerror(-r));
+	return r;
+}
 
 static int probe_kvm(struct gmemd *gmemd)
 {
 	cleanup_fd int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	struct stat status;
-	int r;
+	int r = probe_device(gmemd, kvm);
 
-	if (kvm < 0 || fstat(kvm, &status) < 0) {
-		r = -errno;
-		log_error("/dev/kvm: %s", strerror(-r));
-		return r;
-	}
-	gmemd->kvm_device = status.st_rdev;
-	r = creations_new(&gmemd->creations);
-	if (r == 0)
-		r = probe_host(kvm, &gmemd->host);
 	if (r < 0)
-		return start_failed("probing /dev/kvm", r);
-	creations_try(gmemd->creations);
+		return r;
 	if (!gmemd->host.vm_types[0].guest_memfd) {
-		log_error("kernel %s has no guest_memfd for VMs of the default type",
-			gmemd->host.kernel_release);
+		snprintf(
+			gmemd->lack, sizeof gmemd->lack, "guest_memfd for VMs of the default type");
 		return -ENOTSUP;
 	}
 	if (!gmemd->host.gate)
@@ -59,12 +70,49 @@ static int probe_kvm(struct gmemd *gmemd)
 	return 0;
 }
 
+/*
+ * What a host lacks it may have later, as when its modules are loaded: a gmemd that was started by
+ * who wants to use it says so to them, for a while; then the service manager starts it anew.
+ */
+static int go_on_lacking(struct gmemd *gmemd, int why)
+{
+	int r = probe_host(/* kvm_fd= */ -1, &gmemd->host);
+
+	if (r < 0)
+		return r;
+	log_error("this host lacks %s, kernel %s", gmemd->lack, gmemd->host.kernel_release);
+	return sd_listen_fds(/* unset_environment= */ 0) > 0 ? 0 : why;
+}
+
+/* Peers could send gmemd files that stop it: only for developing it may do without. */
+static int check_passrights(bool required)
+{
+	static const char lack[] =
+		"the kernel lacks SO_PASSRIGHTS, of Linux 6.16: peers could send "
+		"gmemd files that stop it";
+
+	if (passrights_probe() == 0)
+		return 0;
+	if (required)
+		log_error("%s", lack);
+	else
+		log_warning("%s", lack);
+	return required ? -ENOTSUP : 0;
+}
+
 static int probe(struct gmemd *gmemd)
 {
-	if (gmemd->config.backend != BACKEND_MODEL)
-		return probe_kvm(gmemd);
-	log_warning("the back end is the model: no VM can run on what it makes");
-	return probe_model(&gmemd->host);
+	bool model = gmemd->config.backend == BACKEND_MODEL;
+	int r = check_passrights(!model);
+
+	if (r < 0)
+		return r;
+	if (model) {
+		log_warning("the back end is the model: no VM can run on what it makes");
+		return probe_model(&gmemd->host);
+	}
+	r = probe_kvm(gmemd);
+	return gmemd->lack[0] ? go_on_lacking(gmemd, r) : r;
 }
 
 static int set_up_owners(struct gmemd *gmemd)
@@ -101,6 +149,9 @@ static int set_up(struct gmemd *gmemd)
 	r = succession_begin(gmemd);
 	if (r < 0)
 		return start_failed("having a keeper", r);
+	r = screening_new(gmemd, &gmemd->screening);
+	if (r < 0)
+		return start_failed("screening connections", r);
 	/* The first that has threads. */
 	r = bulk_new(gmemd->base, gmemd->scheduler, gmemd->owners, &gmemd->bulk);
 	if (r < 0)
@@ -160,6 +211,7 @@ void gmemd_clear(struct gmemd *gmemd)
 	capacity_clear(&gmemd->capacity);
 	json_unref(gmemd->description);
 	succession_clear(gmemd);
+	screening_free(gmemd->screening);
 	in_flight_free(gmemd->in_flight);
 	takings_free(gmemd->takings);
 	bulk_free(gmemd->bulk);

@@ -19,6 +19,7 @@ struct json_object;
 struct listeners;
 struct peer_ledger;
 struct pressure_watch;
+struct screening;
 struct scheduler;
 struct takings;
 
@@ -39,6 +40,8 @@ struct gmemd {
 	/* Why it can't serve with its configuration; NULL: it can. Then it takes over and watches
 	 * what a predecessor has left, and refuses all requests. */
 	const struct config_faults *faults;
+	/* What this host lacks for gmemd to serve; "": nothing. The same then, but not for long. */
+	char lack[128];
 	struct host_offer host;
 	struct event_base *base;
 	struct scheduler *scheduler;
@@ -58,6 +61,7 @@ struct gmemd {
 	struct inheritance *inheritance; /* while it takes over */
 	struct peer_ledger *peer_ledger; /* NULL: connections don't outlive gmemd */
 	struct listeners *listeners;
+	struct screening *screening;
 	bool leaving;                    /* a successor is to find all as it is */
 	struct json_object *description; /* rpc.discover's answer; NULL: nobody has asked */
 	struct events events;

@@ -9,6 +9,7 @@
 #include "daemon/describe.h"
 #include "daemon/handler.h"
 #include "daemon/outcome.h"
+#include "daemon/type_lack.h"
 #include "protocol/json.h"
 
 /* Calls of one answer, at most, so that it fits a packet. There is one, unless what waits to be
@@ -145,8 +146,7 @@ int handle_memory_convert(struct request *request)
 	if (r < 0)
 		return r;
 	if (!vm_has_private_memory(vm))
-		return rpc_error_unsupported(&request->error, "KVM_CAP_MEMORY_ATTRIBUTES",
-			request->gmemd->host.kernel_release);
+		return request_type_lacks(request, vm->type, "KVM_CAP_MEMORY_ATTRIBUTES", 0);
 	r = conversion_plan(vm, parameters, &plan, &index);
 	if (r != CONVERSION_FITS)
 		return fault_error(request, r, index);

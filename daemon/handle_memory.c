@@ -9,6 +9,7 @@
 #include "daemon/handler.h"
 #include "daemon/memory_check.h"
 #include "daemon/release.h"
+#include "daemon/type_lack.h"
 #include "kernel/uapi.h"
 #include "protocol/json.h"
 
@@ -86,8 +87,8 @@ static int check_create(struct request *request, struct vm *vm, struct memory_re
 		return 0;
 	switch (fault.kind) {
 	case MEMORY_FAULT_FLAGS:
-		return rpc_error_unsupported(&request->error, "KVM_CAP_GUEST_MEMFD_FLAGS",
-			request->gmemd->host.kernel_release);
+		return request_type_lacks(
+			request, vm->type, "KVM_CAP_GUEST_MEMFD_FLAGS", parameters->flags);
 	case MEMORY_FAULT_NAME:
 		rpc_error_conflict(&request->error, "name", "The VM has a memory of this name");
 		rpc_error_detail_string(&request->error, "name", parameters->name);

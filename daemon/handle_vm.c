@@ -12,6 +12,7 @@
 #include "daemon/log.h"
 #include "daemon/release.h"
 #include "daemon/step.h"
+#include "daemon/type_lack.h"
 #include "daemon/vm_check.h"
 #include "daemon/vm_ledger.h"
 #include "daemon/watch.h"
@@ -25,10 +26,10 @@ static int unsupported(struct request *request, const char *capability)
 		&request->error, capability, request->gmemd->host.kernel_release);
 }
 
-static int fault_error(struct request *request, const struct vm_fault *fault)
+static int fault_error(struct request *request, const struct vm_fault *fault, unsigned type)
 {
 	if (fault->kind == VM_FAULT_UNSUPPORTED)
-		return unsupported(request, fault->capability);
+		return request_type_lacks(request, type, fault->capability, 0);
 	return rpc_error_invalid_param(&request->error, fault->param, fault->expected);
 }
 
@@ -40,7 +41,7 @@ int request_may_offer_vm(
 	struct vm_fault fault;
 
 	if (vm_check_told(&gmemd->registry, told, type, &fault) < 0)
-		return fault_error(request, &fault);
+		return fault_error(request, &fault, type);
 	if (told->gate == GATE_WANTED_NONE && gmemd->config.gate_policy == GATE_POLICY_REQUIRED)
 		return rpc_error_not_permitted(
 			&request->error, "a gate, which gmemd's policy requires");
@@ -55,8 +56,7 @@ static int check_offer(struct request *request, unsigned *ret_type)
 	int r;
 
 	if (vm_type_by_name(parameters->type, &type) < 0)
-		return rpc_error_invalid_param(&request->error, "type",
-			"a type of host.describe's kernel.vm_types, by name or number");
+		return request_no_type(request);
 	r = request_may_offer_vm(request, parameters, type);
 	if (r < 0)
 		return r;

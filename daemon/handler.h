@@ -48,8 +48,7 @@ struct caller {
 struct batch {
 	void (*go_on)(struct batch *batch, struct json_object *take_answer);
 	void (*resume)(struct batch *batch);
-	bool (*may_wait)(struct batch *batch); /* whether one more may, of its owner */
-	void (*abandon)(struct batch *batch);  /* the caller is gone */
+	void (*abandon)(struct batch *batch); /* the caller is gone */
 };
 
 struct request {

@@ -35,8 +35,6 @@ static const struct {
 		offsetof(struct config, takers_per_user)},
 	[LIMIT_TAKERS_ON_HOST] = {"takers-on-host", "host",
 		offsetof(struct config, takers_on_host)},
-	[LIMIT_BATCHES_PER_USER] = {"batches-per-user", "user",
-		offsetof(struct config, batches_per_user)},
 	/* The rest is for the peers themselves. */
 	[LIMIT_PEER_RECORDS] = {"peer-records", "host", .fixed = PEER_RECORDS_MAX / 4 * 3},
 };

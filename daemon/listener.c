@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,10 @@
 #include "daemon/log.h"
 #include "daemon/peer_ledger.h"
 #include "daemon/rival.h"
+#include "daemon/screening.h"
 #include "daemon/succession.h"
 #include "kernel/cleanup.h"
+#include "kernel/passrights.h"
 
 #define LISTENERS 2
 #define BACKLOG   128
@@ -76,6 +79,22 @@ static int remove_stale(struct listener *listener)
 	return 0;
 }
 
+/* Whether those who have connected before could send files: see passrights.h. The model does
+ * without where the kernel can't. */
+static bool keep_files_out(const struct listener *listener)
+{
+	bool could = false;
+
+	return passrights_withdraw(listener->fd, &could) == 0 && could;
+}
+
+static bool anybody_waits(const struct listener *listener)
+{
+	struct pollfd event = {.fd = listener->fd, .events = POLLIN};
+
+	return poll(&event, 1, 0) > 0;
+}
+
 static int listener_bind(struct listener *listener, mode_t mode)
 {
 	const struct sockaddr *address = (const struct sockaddr *)&listener->address;
@@ -90,6 +109,7 @@ static int listener_bind(struct listener *listener, mode_t mode)
 	if (bind(listener->fd, address, sizeof listener->address) < 0)
 		return -errno;
 	listener->made = true;
+	keep_files_out(listener);
 	if (chmod(listener->address.sun_path, mode) < 0)
 		return -errno;
 	return listen(listener->fd, BACKLOG) < 0 ? -errno : 0;
@@ -174,14 +194,17 @@ static int listener_make(struct listener *listener)
 	return r;
 }
 
+/* Of one that was made by another, too. */
 static int listener_watch(struct listener *listener)
 {
+	bool could_send = keep_files_out(listener);
 	const struct acceptor_plan plan = {
 		.name = listener->name,
 		.fd = listener->fd,
 		.access = listener->access,
 		.id = {CUSTODY_LISTENER, number_of(listener), listener->inode},
 		.peers = &listener->listeners->peers,
+		.screened_first = could_send && anybody_waits(listener),
 	};
 
 	return acceptor_new(listener->listeners->gmemd, &plan, &listener->acceptor);
@@ -229,6 +252,8 @@ static void recover_peers(struct listeners *listeners)
 
 		if (fd < 0)
 			peer_ledger_forget(gmemd->peer_ledger, &entry);
+		else if (screening_takes(gmemd->screening, &entry, fd))
+			continue;
 		else if (peer_recover(gmemd, &listeners->peers, &entry, fd) == 0)
 			gmemd->recovered.peers++;
 	}

@@ -14,6 +14,7 @@
 #include "daemon/log_journal.h"
 #include "daemon/log_stream.h"
 #include "kernel/resource_limits.h"
+#include "protocol/text.h"
 
 static const struct timeval retry = {.tv_sec = 1};
 
@@ -49,22 +50,12 @@ void log_open(void)
 	the_log.to_journal = log_journal_is_stderr() && log_journal_open(&the_log.journal) == 0;
 }
 
-/* What a name brings along is to make no line of its own, nor move the cursor of a terminal. */
-static void make_plain(char *line)
-{
-	for (; *line; line++) {
-		if ((unsigned char)*line < ' ' || *line == '\x7f')
-			*line = '?';
-	}
-}
-
 /* prefix: what says the level. */
 static int write_line(const char *prefix, const char *vm, const char *message)
 {
 	char line[LOG_LINE_MAX + 1];
 
 	snprintf(line, sizeof line, "%s%s%s%s", prefix, vm ? vm : "", vm ? ": " : "", message);
-	make_plain(line);
 	return log_stream_write(&the_log.stream, line, strlen(line));
 }
 
@@ -120,12 +111,15 @@ static void drop(void)
 
 void log_write(int level, const char *vm, const char *format, ...)
 {
-	char message[1024];
+	char formatted[1024], message[2048];
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(message, sizeof message, format, arguments);
+	vsnprintf(formatted, sizeof formatted, format, arguments);
 	va_end(arguments);
+	/* What a name brings along is to make no line of its own, nor move the cursor of a
+	 * terminal. */
+	text_copy_printable(formatted, message, sizeof message);
 	the_log.has_error |= level <= LOG_ERR;
 	if (tell_dropped() < 0 || write_one(level, vm, message) < 0)
 		drop();

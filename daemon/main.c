@@ -16,6 +16,9 @@
 #include "daemon/succession.h"
 #include "kernel/process_start.h"
 
+/* How long one stays that lacks what its host may have later. */
+#define LACKING_SECONDS 10
+
 /* Once, and what a predecessor has left is watched all the same. */
 static void tell_faults(const struct config_faults *faults)
 {
@@ -29,20 +32,41 @@ static void tell_faults(const struct config_faults *faults)
 		    "and it is started again");
 }
 
-static int serve(struct gmemd *gmemd, struct service *service)
+static void tell_what_it_does(struct gmemd *gmemd)
 {
-	succession_finish(gmemd);
 	if (gmemd->faults)
 		tell_faults(gmemd->faults);
+	else if (gmemd->lack[0])
+		log_warning(
+			"gmemd " GMEMD_VERSION " refuses all requests, for %d s", LACKING_SECONDS);
 	else
 		log_info("gmemd " GMEMD_VERSION " serves, kernel %s", gmemd->host.kernel_release);
-	service_ready(service);
+}
+
+/* Until it is ended, or has been lacking something for long enough: that is a failure. */
+static int dispatch(struct gmemd *gmemd)
+{
+	const struct timeval limit = {.tv_sec = LACKING_SECONDS};
+
+	if (gmemd->lack[0] && event_base_loopexit(gmemd->base, &limit) < 0)
+		return -1;
 	if (event_base_dispatch(gmemd->base) < 0) {
 		log_error("the event loop has failed");
 		return -1;
 	}
+	return event_base_got_exit(gmemd->base) ? -1 : 0;
+}
+
+static int serve(struct gmemd *gmemd, struct service *service)
+{
+	int r;
+
+	succession_finish(gmemd);
+	tell_what_it_does(gmemd);
+	service_ready(service);
+	r = dispatch(gmemd);
 	service_stopping();
-	return 0;
+	return r;
 }
 
 static int run(struct gmemd *gmemd)

@@ -42,7 +42,6 @@ enum owner_resource {
 	OWNER_MEMORIES,
 	OWNER_TAKERS,
 	OWNER_TAKERS_OF_USER, /* the same, within the user's limit */
-	OWNER_BATCHES,        /* that are not finished in the turn that they were begun in */
 	OWNER_RECORDS,        /* of the ledger of peers, for what is owed */
 	OWNER_RESOURCES
 };

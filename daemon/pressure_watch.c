@@ -275,6 +275,19 @@ static int set_up(struct pressure_watch *watch)
 	return r;
 }
 
+/* Where all that is not reserved is promised and used, less than the floor is available. */
+static void warn_of_reserve(const struct gmemd *gmemd, uint64_t floor)
+{
+	uint64_t reserve = config_bytes(&gmemd->config.host_reserve, gmemd->host.memory_total);
+
+	if (reserve < floor)
+		log_warning("[limits] host-reserve is %" PRIu64
+			    " bytes, less than [pressure] floor, "
+			    "which is %" PRIu64 ": a host that is full of VMs is always under "
+			    "pressure",
+			reserve, floor);
+}
+
 int pressure_watch_new(struct gmemd *gmemd, struct pressure_watch **ret)
 {
 	const struct config *config = &gmemd->config;
@@ -286,6 +299,7 @@ int pressure_watch_new(struct gmemd *gmemd, struct pressure_watch **ret)
 
 	if (!watch)
 		return -ENOMEM;
+	warn_of_reserve(gmemd, settings.floor);
 	*watch = (struct pressure_watch){.gmemd = gmemd, .meminfo = -1, .trigger = {-1, -1}};
 	pressure_policy_init(&watch->policy, &settings);
 	r = set_up(watch);

@@ -35,19 +35,6 @@ static handler *const handlers[METHODS] = {
 	[METHOD_EVENT_SUBSCRIBE] = handle_event_subscribe,
 };
 
-/* Those whose answers can be deferred. */
-static const bool defers[METHODS] = {
-	[METHOD_VM_GATE] = true,
-	[METHOD_VM_RESUME] = true,
-	[METHOD_VM_LIST] = true,
-	[METHOD_VM_GET] = true,
-	[METHOD_VM_CLOSE] = true,
-	[METHOD_MEMORY_CLOSE] = true,
-	[METHOD_MEMORY_RECLAIM] = true,
-	[METHOD_MEMORY_PREALLOCATE] = true,
-	[METHOD_CALL_DONE] = true,
-};
-
 static int find_method(const char *name, struct request *request, const struct method **ret)
 {
 	const struct method *method = method_by_name(name);
@@ -66,9 +53,6 @@ static int find_method(const char *name, struct request *request, const struct m
 	/* Known without making it 64 times over, which would keep others waiting. */
 	if (in_batch && method == &methods[METHOD_RPC_DISCOVER])
 		return serve_too_long_for_batch(&request->error);
-	if (in_batch && defers[method - methods] && !request->batch->may_wait(request->batch))
-		return request_limit_error(request, LIMIT_BATCHES_PER_USER,
-			"As many of the user's batches wait as may");
 	*ret = method;
 	return 0;
 }
@@ -91,6 +75,9 @@ static int carry_out(const struct request_message *message, struct request *requ
 
 	if (request->gmemd->faults)
 		return refuse_for_configuration(request);
+	if (request->gmemd->lack[0])
+		return rpc_error_unsupported(
+			&request->error, request->gmemd->lack, request->gmemd->host.kernel_release);
 	r = find_method(message->method, request, &method);
 	if (r < 0)
 		return r;

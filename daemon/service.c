@@ -121,20 +121,27 @@ int service_new(struct gmemd *gmemd, struct service **ret)
 	return r;
 }
 
-void service_ready(struct service *service)
+/* What gmemd does, in words. */
+static void describe(const struct gmemd *gmemd, char *ret, size_t size)
 {
-	const struct config_faults *faults = service->gmemd->faults;
 	char told[CONFIG_FAULT_TEXT_MAX];
 
-	if (faults) {
-		config_faults_print(faults, 0, told, sizeof told);
-		snprintf(service->state, sizeof service->state,
-			"READY=1\nSTATUS=Refusing all requests: %s", told);
+	if (gmemd->faults) {
+		config_faults_print(gmemd->faults, 0, told, sizeof told);
+		snprintf(ret, size, "Refusing all requests: %s", told);
+	} else if (gmemd->lack[0]) {
+		snprintf(ret, size, "Refusing all requests: this host lacks %s", gmemd->lack);
 	} else {
-		snprintf(service->state, sizeof service->state,
-			"READY=1\nSTATUS=Serving guest memory, kernel %s",
-			service->gmemd->host.kernel_release);
+		snprintf(ret, size, "Serving guest memory, kernel %s", gmemd->host.kernel_release);
 	}
+}
+
+void service_ready(struct service *service)
+{
+	char status[CONFIG_FAULT_TEXT_MAX + 32];
+
+	describe(service->gmemd, status, sizeof status);
+	snprintf(service->state, sizeof service->state, "READY=1\nSTATUS=%s", status);
 	tell(-1, 0, service);
 }
 

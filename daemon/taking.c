@@ -49,6 +49,7 @@ struct owner_takers {
 	TAILQ_HEAD(, taking) queue;
 	struct event *patience;
 	bool impatient;  /* those at work have been waited for */
+	bool gone;       /* it needs no idle taker */
 	unsigned pinned; /* not to be freed now */
 };
 
@@ -120,12 +121,11 @@ static struct owner_takers *owner_new(struct takings *takings, struct owner *ide
 	return owner;
 }
 
-static struct owner_takers *owner_find(struct takings *takings, struct owner *identity)
+static struct owner_takers *owner_find(struct takings *takings, const struct owner *identity)
 {
 	struct owner_takers key = {.owner = identity};
-	struct owner_takers *owner = RB_FIND(owner_takers_tree, &takings->owners, &key);
 
-	return owner ? owner : owner_new(takings, identity);
+	return RB_FIND(owner_takers_tree, &takings->owners, &key);
 }
 
 static void owner_free(struct owner_takers *owner)
@@ -395,6 +395,7 @@ static bool serve_taking(struct owner_takers *owner, struct taking *taking)
 
 static void serve_owner(struct owner_takers *owner)
 {
+	struct worker *worker;
 	struct taking *taking;
 
 	while ((taking = TAILQ_FIRST(&owner->queue)) && serve_taking(owner, taking))
@@ -404,7 +405,19 @@ static void serve_owner(struct owner_takers *owner)
 	owner->impatient = false;
 	event_del(owner->patience);
 	taking_place_wait_no_more(&owner->place);
+	while (owner->gone && (worker = idle_worker(owner)))
+		taking_process_leave(worker->process);
 	owner_free_unused(owner);
+}
+
+void takings_forget_owner(struct takings *takings, const struct owner *identity)
+{
+	struct owner_takers *owner = owner_find(takings, identity);
+
+	if (!owner)
+		return;
+	owner->gone = true;
+	serve_owner(owner);
 }
 
 /* Their beginning and end */
@@ -464,6 +477,8 @@ int taking_start(struct takings *takings, const struct taking_request *request, 
 	taking->done = done;
 	taking->context = context;
 	owner = owner_find(takings, request->owner);
+	if (!owner)
+		owner = owner_new(takings, request->owner);
 	if (!owner) {
 		taking_free(taking);
 		return -ENOMEM;

@@ -66,3 +66,6 @@ int taking_start(struct takings *takings, const struct taking_request *request, 
 	void *context, struct taking **ret);
 /* Its end is not told. Takes NULL, returns NULL. */
 struct taking *taking_cancel(struct taking *taking);
+
+/* Nothing more is taken for the owner, who goes: its takers end as soon as they are idle. */
+void takings_forget_owner(struct takings *takings, const struct owner *owner);

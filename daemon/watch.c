@@ -13,6 +13,7 @@
 #include "daemon/log.h"
 #include "daemon/release.h"
 #include "daemon/scheduler.h"
+#include "daemon/taking.h"
 
 struct watch {
 	struct gmemd *gmemd;
@@ -133,6 +134,7 @@ void watch_stop(struct vm *vm)
 	gatekeeper_forget(vm);
 	if (!watch)
 		return;
+	takings_forget_owner(watch->gmemd->takings, vm->owner);
 	vm->watch = NULL;
 	scheduler_forget(&watch->release);
 	scheduler_forget(&watch->trap);

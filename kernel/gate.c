@@ -6,9 +6,11 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/filter.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kernel/deadline.h"
@@ -32,26 +34,87 @@ bool gate_available(const char **ret_missing)
 	return true;
 }
 
-int gate_install(const struct mailbox_area areas[static MAILBOX_COMMANDS], int *ret_listener)
+/* The caller owns the listener. */
+static int install(struct sock_fprog *program)
 {
 	const unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC |
 				    SECCOMP_FILTER_FLAG_TSYNC_ESRCH |
 				    SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+	int listener;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	listener = (int)syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, flags, program);
+	return listener < 0 ? -errno : listener;
+}
+
+int gate_install(const struct mailbox_area areas[static MAILBOX_COMMANDS], int *ret_listener)
+{
 	struct gate_filter filter;
 	struct sock_fprog program;
-	int listener, r;
+	int r;
 
 	r = gate_filter_build(areas, &filter);
 	if (r < 0)
 		return r;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -errno;
 	program = (struct sock_fprog){.len = filter.length, .filter = filter.program};
-	listener = (int)syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
-	if (listener < 0)
-		return -errno;
-	*ret_listener = listener;
+	r = install(&program);
+	if (r < 0)
+		return r;
+	*ret_listener = r;
 	return 0;
+}
+
+/* A filter that lets everything run. */
+static _Noreturn void try_and_exit(void)
+{
+	struct sock_filter run = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = {.len = 1, .filter = &run};
+	int r = install(&program);
+
+	_exit(r < 0 ? -r : 0);
+}
+
+int gate_try(void)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child < 0)
+		return -errno;
+	if (child == 0)
+		try_and_exit();
+	while (waitpid(child, &status, 0) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECANCELED;
+}
+
+const char *gate_obstacle(int r)
+{
+	switch (-r) {
+	case EBUSY:
+		return "this process runs below a seccomp listener already, of a sandbox, a "
+		       "container manager or another gate, and the kernel allows one: start it "
+		       "outside of that";
+	case ESRCH:
+		return "a thread of this process has a seccomp filter of its own, which the gate "
+		       "can't join: open the VM before such threads begin";
+	case EPERM:
+	case EACCES:
+		return "this process may install no seccomp filter: a filter that it runs under "
+		       "refuses that";
+	case ECANCELED:
+		return "a filter that it runs under kills a process that installs another";
+	case EINVAL:
+		return "the kernel lacks seccomp user notification with killable waits, of Linux "
+		       "5.19 or newer";
+	case ENOSYS:
+		return "the kernel lacks seccomp";
+	default:
+		return NULL;
+	}
 }
 
 bool gate_is_listener(int fd)

@@ -26,6 +26,11 @@ bool gate_available(const char **ret_missing);
  */
 int gate_install(const struct mailbox_area areas[static MAILBOX_COMMANDS], int *ret_listener);
 
+/* Tries in a child whether this process could have a gate put round it: gate_install()'s errors. */
+int gate_try(void);
+/* What stands in the way, for an error of these two: a sentence without its full stop, or NULL. */
+const char *gate_obstacle(int r);
+
 /* Whether fd is a seccomp listener. */
 bool gate_is_listener(int fd);
 

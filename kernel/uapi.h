@@ -118,6 +118,11 @@ struct gmem_cachestat {
 #define SO_PEERPIDFD 77
 #endif
 
+/* Linux 6.9: statfs(2) f_type of a pidfd, whose inode is its process's alone. */
+#ifndef PID_FS_MAGIC
+#define PID_FS_MAGIC 0x50494446
+#endif
+
 /* Linux 6.9: a pidfd of a thread, and not of its process. */
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL

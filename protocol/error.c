@@ -100,6 +100,15 @@ __attribute__((format(printf, 3, 4))) static int fill(
 	return code;
 }
 
+void rpc_error_describe(struct rpc_error *error, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(error->message, sizeof error->message, format, arguments);
+	va_end(arguments);
+}
+
 void rpc_error_detail_string(struct rpc_error *error, const char *name, const char *value)
 {
 	json_add_string(error->data, name, quote(value).text);

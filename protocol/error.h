@@ -85,6 +85,10 @@ int rpc_error_configuration(struct rpc_error *error, const char *file, uint64_t 
 int rpc_error_gone(struct rpc_error *error, const char *what, const char *id);
 int rpc_error_gone_number(struct rpc_error *error, const char *what, uint64_t id);
 
+/* Says it in a sentence of the caller's, in the place of the error's own. */
+__attribute__((format(printf, 2, 3))) void rpc_error_describe(
+	struct rpc_error *error, const char *format, ...);
+
 /* Add a member to data; a string that is long is cut. */
 void rpc_error_detail_string(struct rpc_error *error, const char *name, const char *value);
 void rpc_error_detail_uint(struct rpc_error *error, const char *name, uint64_t value);

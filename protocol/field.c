@@ -273,7 +273,7 @@ static int decode_field(const struct decoding *decoding, const struct field *fie
 static bool known(const char *name, struct json_object *value, void *context)
 {
 	struct decoding *decoding = context;
-	char names[EXPECTATION_SIZE] = "left out: no parameter has that name; there are";
+	char names[EXPECTATION_SIZE] = "left out, being unknown; known:";
 	size_t used;
 
 	(void)value;
@@ -283,7 +283,8 @@ static bool known(const char *name, struct json_object *value, void *context)
 	}
 	for (const struct field *field = decoding->fields; field->name; field++) {
 		used = strlen(names);
-		snprintf(names + used, sizeof names - used, " %s", field->name);
+		snprintf(names + used, sizeof names - used, "%s %s",
+			field == decoding->fields ? "" : ",", field->name);
 	}
 	if (!decoding->fields->name)
 		strcat(names, " none");

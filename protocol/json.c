@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "protocol/lexical.h"
+#include "protocol/text.h"
 
 static const char *parse_fault(enum json_tokener_error error)
 {
@@ -76,13 +77,44 @@ static void tokener_put(struct json_tokener *tokener)
 		json_tokener_free(tokener);
 }
 
+/* Of all objects in it. JSON_DEPTH_MAX bounds how deep that is. */
+static size_t count_members(const struct json_object *value)
+{
+	size_t count = 0;
+
+	if (json_object_is_type(value, json_type_array)) {
+		for (size_t i = 0; i < json_object_array_length(value); i++)
+			count += count_members(json_object_array_get_idx(value, i));
+	} else if (json_object_is_type(value, json_type_object)) {
+		count = (size_t)json_object_object_length(value);
+		json_object_object_foreach((struct json_object *)value, name, member)
+		{
+			(void)name;
+			count += count_members(member);
+		}
+	}
+	return count;
+}
+
+/* json-c keeps the last member of a name, others keep the first: who checks must see what who acts
+ * sees. */
+static const char *structure_fault(
+	const struct json_object *value, size_t n_members, const char *rest, size_t length)
+{
+	if (!only_space(rest, length))
+		return "something follows the value";
+	if (count_members(value) != n_members)
+		return "an object has two members of one name";
+	return NULL;
+}
+
 struct json_object *json_parse(const char *text, size_t length, const char **ret_why)
 {
 	struct json_tokener *tokener;
 	struct json_object *value;
-	size_t end;
+	size_t end, n_members;
 
-	*ret_why = lexical_fault(text, length);
+	*ret_why = lexical_fault(text, length, &n_members);
 	if (*ret_why)
 		return NULL;
 	tokener = tokener_get();
@@ -93,11 +125,10 @@ struct json_object *json_parse(const char *text, size_t length, const char **ret
 	*ret_why = "the value is null";
 	value = tokenize(tokener, text, length, &end, ret_why);
 	tokener_put(tokener);
-	if (!value || only_space(text + end, length - end))
-		return value;
-	*ret_why = "something follows the value";
-	json_object_put(value);
-	return NULL;
+	if (!value)
+		return NULL;
+	*ret_why = structure_fault(value, n_members, text + end, length - end);
+	return *ret_why ? json_unref(value) : value;
 }
 
 struct json_object *json_ref(struct json_object *value)
@@ -175,6 +206,74 @@ const char *json_print_pretty(struct json_object *value)
 {
 	return json_object_to_json_string_ext(value,
 		JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE);
+}
+
+/* Room for each byte as an escape. The caller frees it; NULL without memory. */
+static char *new_printable(const char *text)
+{
+	size_t size = 6 * strlen(text) + 1;
+	char *printable = malloc(size);
+
+	if (printable)
+		text_copy_printable(text, printable, size);
+	return printable;
+}
+
+static struct json_object *printable_string(const char *text)
+{
+	char *printable = new_printable(text);
+	struct json_object *string = printable ? json_object_new_string(printable) : NULL;
+
+	free(printable);
+	return string;
+}
+
+static struct json_object *printable_copy(struct json_object *value);
+
+static struct json_object *printable_object(struct json_object *value)
+{
+	struct json_object *copy = json_object_new_object();
+
+	json_object_object_foreach(value, name, member)
+	{
+		char *printable = new_printable(name);
+
+		if (printable)
+			json_add(copy, printable, printable_copy(member));
+		free(printable);
+	}
+	return copy;
+}
+
+static struct json_object *printable_array(struct json_object *value)
+{
+	struct json_object *copy = json_object_new_array();
+
+	for (size_t i = 0; i < json_object_array_length(value); i++)
+		json_append(copy, printable_copy(json_object_array_get_idx(value, i)));
+	return copy;
+}
+
+static struct json_object *printable_copy(struct json_object *value)
+{
+	switch (json_object_get_type(value)) {
+	case json_type_string:
+		return printable_string(json_object_get_string(value));
+	case json_type_object:
+		return printable_object(value);
+	case json_type_array:
+		return printable_array(value);
+	default:
+		return json_object_get(value);
+	}
+}
+
+struct json_object *json_make_printable(struct json_object *take_value)
+{
+	struct json_object *copy = printable_copy(take_value);
+
+	json_object_put(take_value);
+	return copy;
 }
 
 struct json_object *json_new_object(void)

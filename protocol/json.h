@@ -35,6 +35,12 @@ const char *json_print(struct json_object *value, size_t *ret_length);
 const char *json_print_pretty(struct json_object *value);
 
 /*
+ * The same value with strings and names of members that a terminal shows and does nothing else of:
+ * see text_copy_printable(). Takes value; the result is the caller's.
+ */
+struct json_object *json_make_printable(struct json_object *take_value);
+
+/*
  * A value of a text that is JSON already, made of parts, each with its length; it can only be
  * printed or be part of what is printed. NULL without memory.
  */
@@ -43,6 +49,16 @@ struct json_part {
 	size_t length;
 };
 struct json_object *json_new_text(const struct json_part *parts, size_t count);
+
+/* Whether the text can be nothing but an array. */
+bool json_begins_array(const char *text, size_t length);
+/*
+ * The elements of an array, by their texts within its own: as many as there is room for, and how
+ * many there are. It is as strict as json_parse(), and takes a part of its time and no memory.
+ * False where the text is anything else, with what is wrong in *ret_why (a constant).
+ */
+bool json_split(const char *text, size_t length, struct json_part *parts, size_t room,
+	size_t *ret_count, const char **ret_why);
 
 struct json_object *json_new_object(void);
 struct json_object *json_new_array(void);

@@ -7,34 +7,14 @@
 #include <string.h>
 
 #include "protocol/json.h"
-
-/* How long the UTF-8 character at at is: of the shortest form, no surrogate, at most U+10FFFF. 0
- * where it is none. */
-static size_t utf8_length(const char *at, const char *end)
-{
-	const unsigned char *bytes = (const unsigned char *)at;
-	unsigned char first = bytes[0];
-	size_t length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-
-	if ((first >= 0x80 && first < 0xc2) || first > 0xf4 || length > (size_t)(end - at))
-		return 0;
-	for (size_t i = 1; i < length; i++) {
-		if ((bytes[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	if ((first == 0xe0 && bytes[1] < 0xa0) || (first == 0xf0 && bytes[1] < 0x90))
-		return 0;
-	if ((first == 0xed && bytes[1] >= 0xa0) || (first == 0xf4 && bytes[1] >= 0x90))
-		return 0;
-	return length;
-}
+#include "protocol/text.h"
 
 bool lexical_is_utf8(const char *text, size_t length)
 {
 	const char *end = text + length;
 
 	for (size_t step; text < end; text += step) {
-		step = utf8_length(text, end);
+		step = text_character_length(text, end);
 		if (step == 0)
 			return false;
 	}
@@ -49,7 +29,7 @@ bool lexical_is_utf8(const char *text, size_t length)
 static const char *skip_string(const char *at, const char *end, const char **ret_why)
 {
 	for (size_t length; at < end; at += length) {
-		length = (unsigned char)*at < 0x80 ? 1 : utf8_length(at, end);
+		length = (unsigned char)*at < 0x80 ? 1 : text_character_length(at, end);
 		*ret_why = "not UTF-8";
 		if (length == 0)
 			return NULL;
@@ -77,6 +57,9 @@ static const char *skip_digits(const char *at, const char *end)
 	return at > first ? at : NULL;
 }
 
+const bool lexical_of_number[256] = {
+	['0' ... '9'] = true, ['+'] = true, ['-'] = true, ['.'] = true, ['e'] = true, ['E'] = true};
+
 /* What is behind a number as RFC 8259 has it. NULL where it is none, or more of its characters
  * follow. */
 static const char *skip_number(const char *at, const char *end)
@@ -92,7 +75,7 @@ static const char *skip_number(const char *at, const char *end)
 			at++;
 		at = skip_digits(at, end);
 	}
-	return at && at < end && strchr("0123456789+-.eE", *at) ? NULL : at;
+	return at && at < end && lexical_of_number[(unsigned char)*at] ? NULL : at;
 }
 
 /* Structure, white space, numbers, and the letters of true, false and null. */
@@ -119,11 +102,12 @@ static const bool outside_strings[256] = {['{'] = true,
 	['\r'] = true,
 	['\n'] = true};
 
-const char *lexical_fault(const char *text, size_t length)
+const char *lexical_fault(const char *text, size_t length, size_t *ret_members)
 {
 	const char *end = text + length, *why;
 	unsigned depth = 0;
 
+	*ret_members = 0;
 	for (const char *at = text; at < end; at++) {
 		if (!outside_strings[(unsigned char)*at])
 			return "unexpected character";
@@ -135,6 +119,7 @@ const char *lexical_fault(const char *text, size_t length)
 				return "a malformed number";
 			at--;
 		}
+		*ret_members += *at == ':';
 		if ((*at == '[' || *at == '{') && ++depth > JSON_DEPTH_MAX)
 			return "nested too deep";
 		if ((*at == ']' || *at == '}') && depth-- == 0)

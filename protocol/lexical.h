@@ -9,9 +9,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What is wrong (a constant), NULL where nothing of that is; the structure is for json-c to check.
+/*
+ * What is wrong (a constant), NULL where nothing of that is; the structure is for json-c to check.
+ * *ret_members is how many members all objects have, which a JSON parser may not keep all of where
+ * two have one name.
  */
-const char *lexical_fault(const char *text, size_t length);
+const char *lexical_fault(const char *text, size_t length, size_t *ret_members);
+
+/* The characters of numbers. */
+extern const bool lexical_of_number[256];
 
 /* Whether the bytes are UTF-8 as JSON has it. */
 bool lexical_is_utf8(const char *text, size_t length);

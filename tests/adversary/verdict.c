@@ -82,6 +82,8 @@ void in_child(attack *run, struct world *world)
 	pid_t child = fork();
 
 	if (child == 0) {
+		/* An adversary's library does not keep it from its parent's connection. */
+		require(own_process_mark(&world->gmem->mark) == 0, "the library is bent");
 		run(world);
 		_exit(EXIT_SUCCESS);
 	}

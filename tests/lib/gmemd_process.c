@@ -77,24 +77,40 @@ int gmemd_process_await(struct gmemd_process *process)
 	return r;
 }
 
+/* What a process's file in /proc has, up to a size; 0 where it can't be read. */
+static size_t read_of(const char *pid, const char *name, char *ret, size_t size)
+{
+	cleanup_file FILE *file = NULL;
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%.16s/%s", pid, name);
+	file = fopen(path, "re");
+	return file ? fread(ret, 1, size, file) : 0;
+}
+
+/* By its name first: another process may hang in what makes its command line's reader hang too. */
+static bool is_keeper(const char *pid, const char *argument)
+{
+	char line[256];
+	size_t length = read_of(pid, "comm", line, sizeof line);
+
+	if (length == 0 || memcmp(line, "gmemd-keeper\n", length) != 0)
+		return false;
+	length = read_of(pid, "cmdline", line, sizeof line);
+	return memmem(line, length, argument, strlen(argument) + 1);
+}
+
 /* It is a child of nobody's. */
 pid_t gmemd_process_keeper(const struct gmemd_process *process)
 {
-	char wanted[64], path[64], line[256];
 	struct dirent *entry;
+	char wanted[64];
 	pid_t found = -1;
 	DIR *proc = opendir("/proc");
 
 	snprintf(wanted, sizeof wanted, "--runtime-directory=%s", process->directory);
 	while (proc && found < 0 && (entry = readdir(proc))) {
-		cleanup_file FILE *file = NULL;
-		size_t length;
-
-		snprintf(path, sizeof path, "/proc/%.16s/cmdline", entry->d_name);
-		file = atoi(entry->d_name) > 0 ? fopen(path, "re") : NULL;
-		length = file ? fread(line, 1, sizeof line - 1, file) : 0;
-		if (memmem(line, length, "gmemd-keeper", strlen("gmemd-keeper")) &&
-			memmem(line, length, wanted, strlen(wanted) + 1))
+		if (atoi(entry->d_name) > 0 && is_keeper(entry->d_name, wanted))
 			found = atoi(entry->d_name);
 	}
 	if (proc)

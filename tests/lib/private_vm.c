@@ -33,7 +33,6 @@ static void gmemd_set_up(struct gmemd *gmemd, const struct backend *backend)
 		.peers_per_user = 8,
 		.vms_per_user = 8,
 		.memories_per_user = 64,
-		.batches_per_user = 8,
 		.memories_per_vm = 64,
 		.slots_per_vm = 64,
 		.private_ranges_per_vm = 2u << 20,

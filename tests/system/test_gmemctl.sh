@@ -72,14 +72,14 @@ err_json() { check "$1" python3 -m json.tool "$tmp/err"; }
 
 # json EXPRESSION [FILE]: of the value v in what was printed; for check.
 json() {
-	python3 -c 'import json, sys
+	python3 -c 'import json, re, sys
 v = json.load(open(sys.argv[2]))
 sys.exit(0 if eval(sys.argv[1]) else 1)' "$1" "${2:-$tmp/out}"
 }
 
 # Prints what the expression gives, of the JSON printed last.
 json_print() {
-	python3 -c 'import json, sys
+	python3 -c 'import json, re, sys
 v = json.load(open(sys.argv[2]))
 print(eval(sys.argv[1]))' "$1" "$tmp/out"
 }
@@ -205,6 +205,21 @@ helps() {
 	out_has "fields within others have a path" "^vms\[\]\.committed "
 }
 
+# True or False, as Python has it.
+refuses_files() {
+	python3 - <<-'EOF'
+		import socket
+		try:
+		    socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)[0].setsockopt(socket.SOL_SOCKET, 83, 0)
+		    print(True)
+		except OSError:
+		    print(False)
+	EOF
+}
+takes_files() {
+	[ "$(cat /proc/sys/kernel/yama/ptrace_scope 2>/dev/null)" = 3 ] && echo False || echo True
+}
+
 probes() {
 	run --json probe
 	out_json "probe's JSON is valid"
@@ -217,6 +232,15 @@ probes() {
 	check "probe says what KVM offers" json \
 		'any(c["name"] == "guest_memfd" for c in v["checks"])'
 	json 'all(c["verdict"] != "FAIL" for c in v["checks"][:4])' && have_kvm=1
+	# shellcheck disable=SC2016
+	check "no remedy is a kernel older than this one" json \
+		'not any(re.search("Boot Linux ([0-9.]+)", c.get("remedy", "")) and
+			tuple(map(int, re.search("Linux ([0-9.]+)", c["remedy"])[1].split("."))) <= tuple(map(int, re.match("([0-9]+)[.]([0-9]+)", v["kernel"]).groups()))
+			for c in v["checks"])'
+	check "probe tries whether a socket can refuse files" json \
+		"any(c['name'] == 'SO_PASSRIGHTS' and (c['verdict'] == 'PASS') == $(refuses_files) for c in v['checks'])"
+	check "and says whether files of VMMs can be taken" json \
+		"any(c['name'] == 'files of VMMs can be taken' and (c['verdict'] == 'PASS') == $(takes_files) for c in v['checks'])"
 	run probe
 	out_has "probe's list ends with a summary" "^[0-9]+ passed, [0-9]+ warned, [0-9]+ failed$"
 	run --json probe --bytes
@@ -312,7 +336,7 @@ one_vm() {
 	rc=$?
 	check "events --count ends" [ $rc -eq 0 ]
 	check "after as many" [ "$(wc -l <"$tmp/events.json")" = 3 ]
-	check "each line is JSON" python3 -c 'import json, sys
+	check "each line is JSON" python3 -c 'import json, re, sys
 for line in open(sys.argv[1]): assert json.loads(line)["seq"]' "$tmp/events.json"
 	wait_for grep -q slot_bound "$tmp/events"
 	check "events has times, kinds and details" grep -qE \

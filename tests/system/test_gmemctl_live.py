@@ -171,7 +171,7 @@ def refused():
 def top_on_a_pipe():
     done = run("top")
     equal(done.returncode, 0, done.stderr)
-    check("1 VMs" in done.stdout and "live" in done.stdout, done.stdout)
+    check("1 VM" in done.stdout and "live" in done.stdout, done.stdout)
     twice = run("top", "--count=2", "--interval=1", "--sort=rate", "--json").stdout.splitlines()
     equal([json.loads(line)["vms"][0]["name"] for line in twice], ["live", "live"], "twice")
 

@@ -4,10 +4,13 @@
  * a VM with private memory calls, on a host that has none.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "client/gmem.h"
 #include "kernel/uapi.h"
@@ -34,7 +37,7 @@ static void open_vm(enum gmem_state initial_state)
 		.commit_limit = SIZE,
 		.initial_state = initial_state};
 	struct gmem_memory_options memfd = {.backing = GMEM_BACKING_MEMFD};
-	struct gmem_memory_options unmapped = {.flags = 0};
+	struct gmem_memory_options unmapped = {.flags = GMEM_MEMORY_NO_FLAGS};
 	void *mapped;
 
 	CU_ASSERT_EQUAL_FATAL(gmem_connect(gmemd.socket, &gmem), 0);
@@ -282,6 +285,185 @@ static void test_dispatch(void)
 	close_vm();
 }
 
+/* Options of zeroes, and flags that don't exist. */
+static void test_options(void)
+{
+	const struct gmem_memory_options zeroes = {.name = NULL};
+	const struct gmem_memory_options wrong[] = {
+		{.flags = 1u << 2},
+		{.flags = GMEM_MEMORY_NO_FLAGS | GMEM_MEMORY_MMAP},
+		{.backing = 2},
+		{.backing = GMEM_BACKING_MEMFD, .flags = GMEM_MEMORY_MMAP},
+	};
+	struct gmem_slot slot = {.slot = 9, .memory_size = PAGE, .flags = 1u << 2};
+	struct gmem_memory *memory;
+	void *mapped;
+
+	open_vm(GMEM_SHARED);
+	CU_ASSERT_EQUAL_FATAL(gmem_memory_create(vm, 0, &zeroes, &memory), -EREMOTEIO);
+	CU_ASSERT_EQUAL(gmem_slot_unbind(vm, 0), 0);
+	CU_ASSERT_EQUAL(gmem_slot_unbind(vm, 1), 0);
+	CU_ASSERT_EQUAL(gmem_memory_map(private, 0, PAGE, PROT_READ, &mapped), -ENODEV);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "GMEM_MEMORY_MMAP"));
+	CU_ASSERT_EQUAL(gmem_memory_close(private), 0);
+	gmem_memory_free(private);
+	CU_ASSERT_EQUAL_FATAL(gmem_memory_create(vm, SIZE, &zeroes, &private), 0);
+	CU_ASSERT_EQUAL_FATAL(gmem_memory_map(private, 0, PAGE, PROT_READ, &mapped), 0);
+	munmap(mapped, PAGE);
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		CU_ASSERT_EQUAL(gmem_memory_create(vm, PAGE, &wrong[i], &memory), -EINVAL);
+		CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_error(), "\"reason\":\"library\""));
+	}
+	CU_ASSERT_EQUAL(gmem_slot_bind(vm, &slot), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "GMEM_SLOT_READONLY"));
+	close_vm();
+}
+
+/* No call fails with an errno alone. */
+static void test_own_errors(void)
+{
+	const struct gmem_vm_options no_name = {.type = NULL}, no_gate = {.name = "x", .gate = 7},
+				     no_state = {.name = "x", .initial_state = 2};
+	struct gmem_vm *other;
+	char *text;
+	void *mapped;
+
+	CU_ASSERT_EQUAL(gmem_connect("/nowhere/gmemd.sock", &gmem), -ENOENT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "/nowhere/gmemd.sock"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_error(), "\"errno\":\"ENOENT\""));
+	open_vm(GMEM_SHARED);
+	CU_ASSERT_EQUAL(gmem_vm_open(gmem, NULL, &other), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "options"));
+	CU_ASSERT_EQUAL(gmem_vm_open(gmem, &no_name, &other), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "name"));
+	CU_ASSERT_EQUAL(gmem_vm_open(gmem, &no_gate, &other), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "gate 7"));
+	CU_ASSERT_EQUAL(gmem_vm_open(gmem, &no_state, &other), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "state 2"));
+	CU_ASSERT_EQUAL(gmem_convertv(vm, GMEM_PRIVATE, NULL, 0, 0, NULL), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "range"));
+	CU_ASSERT_EQUAL(gmem_memory_map(shared, SIZE, PAGE, PROT_READ, &mapped), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "within the memory"));
+	CU_ASSERT_EQUAL(gmem_call(gmem, "ping", "[]", &text), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "JSON object"));
+	CU_ASSERT_EQUAL(gmem_next_event(gmem, 0, &text), -ETIMEDOUT);
+	CU_ASSERT_STRING_NOT_EQUAL(gmem_last_error(), "{}");
+	CU_ASSERT_EQUAL(gmem_call(gmem, "ping", NULL, &text), 0);
+	free(text);
+	CU_ASSERT_STRING_EQUAL(gmem_last_error(), "{}");
+	CU_ASSERT_STRING_EQUAL(gmem_last_message(), "");
+	close_vm();
+}
+
+/* What gmemd can't read it answers without an id. */
+static void test_unreadable(void)
+{
+	char *text;
+
+	CU_ASSERT_EQUAL_FATAL(gmem_connect(gmemd.socket, &gmem), 0);
+	CU_ASSERT_EQUAL(gmem_call(gmem, "p\xff", NULL, &text), -EREMOTEIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "not UTF-8"));
+	CU_ASSERT_EQUAL(gmem_call(gmem, "ping", NULL, &text), 0);
+	free(text);
+	CU_ASSERT_EQUAL(gmem_call(gmem, "\033[2J", NULL, &text), -EREMOTEIO);
+	CU_ASSERT_PTR_NULL(strchr(gmem_last_message(), '\033'));
+	gmem = gmem_free(gmem);
+}
+
+static void test_order_of_freeing(void)
+{
+	open_vm(GMEM_SHARED);
+	CU_ASSERT_PTR_EQUAL(gmem_free(gmem), gmem);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "gmem_vm_free()"));
+	CU_ASSERT_PTR_EQUAL(gmem_vm_free(vm), vm);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "gmem_memory_free()"));
+	CU_ASSERT_EQUAL(committed(), SIZE); /* all of it goes on */
+	close_vm();
+	CU_ASSERT_PTR_NULL(gmem);
+}
+
+/* The number of the first call that a child of fork() could make; 0: none. */
+static int call_all_as_child(void)
+{
+	struct gmem_slot slot = {.slot = 5, .memory_size = PAGE, .memory = shared};
+	struct gmem_vm_options options = {.name = "child"};
+	struct gmem_memory_options memfd = {.backing = GMEM_BACKING_MEMFD};
+	struct kvm_run run = {.exit_reason = KVM_EXIT_MEMORY_FAULT};
+	struct gmem_memory *memory;
+	struct gmem_vm *other;
+	void *mapped;
+	char *text;
+	const int results[] = {
+		gmem_fd(gmem),
+		gmem_call(gmem, "ping", NULL, &text),
+		gmem_next_event(gmem, 0, &text),
+		gmem_set_pressure_handler(gmem, NULL, NULL),
+		gmem_dispatch(gmem),
+		gmem_vm_open(gmem, &options, &other),
+		gmem_vm_fd(vm),
+		gmem_vm_kvm_fd(vm),
+		gmem_memory_create(vm, PAGE, &memfd, &memory),
+		gmem_memory_fd(shared),
+		gmem_memory_map(shared, 0, PAGE, PROT_READ, &mapped),
+		gmem_memory_reclaim(shared, 0, PAGE, NULL),
+		gmem_slot_bind(vm, &slot),
+		gmem_slot_unbind(vm, 0),
+		gmem_convert(vm, GMEM_PRIVATE, BASE, PAGE, 0, NULL),
+		gmem_memory_fault(vm, &run),
+		gmem_memory_close(shared),
+		gmem_vm_close(vm),
+	};
+
+	for (size_t i = 0; i < sizeof results / sizeof *results; i++) {
+		if (results[i] != -ECHILD)
+			return (int)i + 1;
+	}
+	return strstr(gmem_last_message(), "child") ? 0 : 100;
+}
+
+static void free_all_as_child(void)
+{
+	shared = gmem_memory_free(shared);
+	private = gmem_memory_free(private);
+	vm = gmem_vm_free(vm);
+	gmem = gmem_free(gmem);
+}
+
+static void *hold_turn(void *context)
+{
+	char *text;
+
+	(void)context;
+	gmem_next_event(gmem, 300, &text);
+	return NULL;
+}
+
+/* While another thread of the parent is amid a call. */
+static void test_fork(void)
+{
+	pthread_t thread;
+	int status = -1;
+	pid_t pid;
+
+	open_vm(GMEM_SHARED);
+	pthread_create(&thread, NULL, hold_turn, NULL);
+	for (int i = 0; i < 50; i++) {
+		pid = fork();
+		if (pid == 0) {
+			alarm(60);
+			status = call_all_as_child();
+			free_all_as_child();
+			_exit(status);
+		}
+		CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+		UNIT_ASSERT_ROW(status == 0, "the child ended with 0x%x", status);
+		check_private("");
+	}
+	pthread_join(thread, NULL);
+	CU_ASSERT_EQUAL(committed(), SIZE);
+	close_vm();
+}
+
 int main(int argc, char **argv)
 {
 	CU_TestInfo tests[] = {
@@ -293,6 +475,11 @@ int main(int argc, char **argv)
 		{"KVM_EXIT_MEMORY_FAULT", test_memory_fault},
 		{"giving pages back", test_reclaim},
 		{"dispatching events", test_dispatch},
+		{"options", test_options},
+		{"errors of the library's own", test_own_errors},
+		{"what gmemd can't read", test_unreadable},
+		{"the order of freeing", test_order_of_freeing},
+		{"children of fork()", test_fork},
 		CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {

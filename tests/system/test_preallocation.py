@@ -46,9 +46,7 @@ def eventually(condition):
 
 
 def helpers():
-    path = "/proc/%d/task/%d/children" % (daemon.pid, daemon.pid)
-    with open(path, encoding="ascii") as file:
-        return [int(pid) for pid in file.read().split()]
+    return daemon.helpers("gmemd-allocator")
 
 
 def resident(memory):

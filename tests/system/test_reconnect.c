@@ -5,12 +5,16 @@
  * The VMM is a child, for its gate is for good.
  */
 #include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "client/gmem.h"
@@ -20,6 +24,11 @@
 
 #define SIZE  (64 * 4096ull)
 #define OTHER (1ull << 32)
+#define LARGE (1ull << 29)
+
+/* How long the VMM waits, and the most that this may take on a busy machine. */
+#define LIMIT_MS  1500
+#define LATEST_MS 60000
 
 static const char *program;
 static struct gmemd_process gmemd;
@@ -90,6 +99,35 @@ static int rebind(struct vmm *vmm)
 	return r == 0 ? bind_at(vmm, 0, 0, vmm->memory) : r;
 }
 
+static int await_event(struct vmm *vmm)
+{
+	char *event;
+	int r = gmem_next_event(vmm->gmem, /* timeout_ms= */ 100, &event);
+
+	if (r == 0)
+		free(event);
+	return r;
+}
+
+/* All of a memory of its own, by one thread, until gmemd answers. */
+static int preallocate(struct vmm *vmm)
+{
+	struct gmem_memory *memory;
+	char params[128], *result;
+	int r = gmem_memory_create(vmm->vm, LARGE, NULL, &memory);
+
+	if (r < 0)
+		return r;
+	snprintf(params, sizeof params, "{\"memory\":%" PRIu64 ",\"threads\":1}",
+		gmem_memory_id(memory));
+	r = gmem_call(vmm->gmem, "memory.preallocate", params, &result);
+	if (r == 0)
+		free(result);
+	gmem_memory_close(memory);
+	gmem_memory_free(memory);
+	return r;
+}
+
 /* What is asked of the VMM, by a letter. */
 static int carry_out(struct vmm *vmm, char what)
 {
@@ -111,6 +149,15 @@ static int carry_out(struct vmm *vmm, char what)
 	case 'z':
 		gmem_set_reconnect_limit(vmm->gmem, 0);
 		return 0;
+	case 'l':
+		gmem_set_reconnect_limit(vmm->gmem, LIMIT_MS);
+		return 0;
+	case 'e':
+		return await_event(vmm);
+	case 'p':
+		return preallocate(vmm);
+	case '?':
+		return strstr(gmem_last_message(), "no sign for") ? 0 : -EBADMSG;
 	}
 	return -EINVAL;
 }
@@ -286,6 +333,86 @@ static void test_limit(void)
 	child_end(&child);
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The keeper has the connections of a gmemd that was killed, and nobody starts another. */
+static void test_limit_with_keeper(void)
+{
+	static const char calls[] = {'b', 'c', 'b'};
+	struct child child;
+	int64_t began;
+
+	child_start(&child);
+	CU_ASSERT_EQUAL_FATAL(ask(&child, 'g'), 0);
+	CU_ASSERT_EQUAL_FATAL(ask(&child, 'l'), 0);
+	gmemd_process_kill(&gmemd);
+	CU_ASSERT(gmemd_process_keeper(&gmemd) > 0);
+	for (size_t i = 0; i < sizeof calls; i++) {
+		began = now_ms();
+		CU_ASSERT_EQUAL(ask(&child, calls[i]), -ECONNRESET);
+		CU_ASSERT(now_ms() - began >= LIMIT_MS && now_ms() - began < LATEST_MS);
+	}
+	CU_ASSERT_EQUAL(ask(&child, '?'), 0);
+	began = now_ms();
+	CU_ASSERT_EQUAL(ask(&child, 'e'), -ETIMEDOUT);
+	CU_ASSERT(now_ms() - began < LIMIT_MS + LATEST_MS);
+	CU_ASSERT_EQUAL_FATAL(gmemd_process_launch(program, &gmemd), 0);
+	CU_ASSERT_EQUAL_FATAL(gmemd_process_await(&gmemd), 0);
+	CU_ASSERT_EQUAL(ask(&child, 'b'), 0);
+	CU_ASSERT_EQUAL(ask(&child, 'c'), 0);
+	CU_ASSERT_EQUAL(ask(&child, 's'), 0);
+	child_end(&child);
+}
+
+/* The one process of gmemd's that allocates, once there is one; -1 where that has ended already. */
+static pid_t find_allocator(const struct child *child)
+{
+	struct pollfd answered = {.fd = child->fd, .events = POLLIN};
+	char path[64];
+	int pid;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", gmemd.pid, gmemd.pid);
+	while (poll(&answered, 1, 0) == 0) {
+		FILE *file = fopen(path, "re");
+		int n = file ? fscanf(file, "%d", &pid) : 0;
+
+		if (file)
+			fclose(file);
+		if (n == 1)
+			return pid;
+	}
+	return -1;
+}
+
+/* Of an answer that takes longer than the VMM waits for a sign: gmemd lives, and gives signs. */
+static void test_long_call(void)
+{
+	struct child child;
+	pid_t allocator;
+
+	child_start(&child);
+	CU_ASSERT_EQUAL_FATAL(ask(&child, 'g'), 0);
+	CU_ASSERT_EQUAL_FATAL(ask(&child, 'l'), 0);
+	do {
+		child_begin(&child, 'p');
+		allocator = find_allocator(&child);
+		if (allocator > 0)
+			kill(allocator, SIGSTOP);
+		else
+			CU_ASSERT_EQUAL_FATAL(child_finish(&child), 0);
+	} while (allocator < 0);
+	usleep(3 * LIMIT_MS * 1000);
+	kill(allocator, SIGCONT);
+	CU_ASSERT_EQUAL(child_finish(&child), 0);
+	child_end(&child);
+}
+
 int main(int argc, char **argv)
 {
 	CU_TestInfo tests[] = {
@@ -295,6 +422,8 @@ int main(int argc, char **argv)
 		{"gmemd and its keeper die under a gated VM", test_loss_of_gated},
 		{"gmemd and its keeper die under an idle VM", test_loss_of_idle},
 		{"no reconnecting where it is not wanted", test_limit},
+		{"a limit while the keeper lives", test_limit_with_keeper},
+		{"a call that takes longer than the limit", test_long_call},
 		CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {

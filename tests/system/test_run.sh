@@ -49,11 +49,11 @@ test_no_daemon() {
 
 test_refusals() {
 	run --type=nonsense -- true
-	exits 125 "a type that nobody knows"
+	exits 125 "a type that nobody knows" "gmemd refused: .*type"
 	run --type=30 -- true
-	exits 125 "a type that the kernel lacks" "unsupported"
+	exits 125 "a type that the kernel lacks" "KVM_CAP_VM_TYPES"
 	run --gate=none -- true
-	exits 125 "no gate where the policy requires one" "not_permitted"
+	exits 125 "no gate where the policy requires one" "not permitted"
 	run --initial-state=private -- true
 	exits 125 "private memory where the type has none" "KVM_CAP_MEMORY_ATTRIBUTES"
 	run --uuid=nonsense -- true
@@ -68,7 +68,7 @@ test_names() {
 	LIVING=("$holder")
 	until_true is_called "$holder" sleep
 	run --name=taken -- true
-	exits 125 "a name that the user has given already" "conflict"
+	exits 125 "a name that the user has given already" "has a VM of this name"
 	run --name=other -- true
 	exits 0 "another name"
 	"$WORK_DIR/bin/gmem-run" --socket="$RUNTIME_DIR/gmemd.sock" --name=taken -- true
@@ -98,6 +98,59 @@ test_execution() {
 	exits 126 "a file that is not executable" "Permission denied"
 	run -- "$WORK_DIR/scratch"
 	exits 126 "a directory" "Permission denied"
+}
+
+# Without a name given, its VM has one of its own.
+test_default_names() {
+	local long=$WORK_DIR/bin/12345678901234567890123456789012345678901234567ä first second
+	run --name=$'\xff' -- true
+	exits 125 "a name that is no UTF-8" "not UTF-8"
+	ln -s /bin/true "$long"
+	run -- "$long"
+	exits 0 "a program whose name would be cut inside a character"
+	ln -s /bin/true "$WORK_DIR/bin/"$'\xff'
+	run -- "$WORK_DIR/bin/"$'\xff'
+	exits 0 "a program whose name is no UTF-8"
+	# Both of them are process 1.
+	unshare --pid --fork --kill-child "$WORK_DIR/bin/gmem-run" --socket="$RUNTIME_DIR/gmemd.sock" -- sleep 60 &
+	first=$!
+	LIVING=("$first")
+	until_true has_vms 1
+	unshare --pid --fork --kill-child "$WORK_DIR/bin/gmem-run" --socket="$RUNTIME_DIR/gmemd.sock" -- sleep 60 &
+	second=$!
+	LIVING=("$first" "$second")
+	until_true has_vms 2
+	result $? "the same process number in two PID namespaces makes two names" \
+		"$("$BUILD_DIR/client/gmemctl" --socket="$RUNTIME_DIR/admin.sock" vms 2>&1)"
+	end "$first"
+	end "$second"
+	LIVING=()
+	until_true has_vms 0
+}
+
+has_vms() {
+	[ "$("$BUILD_DIR/client/gmemctl" --socket="$RUNTIME_DIR/admin.sock" --json vms | grep -o '"state":"running"\|"state":"opening"' | wc -l)" = "$1" ]
+}
+
+# What stands in the way is said, by whoever finds it.
+test_obstacles() {
+	# shellcheck disable=SC2016
+	run -- sh -c '"$@"; exit $?' - "$WORK_DIR/bin/gmem-run" --socket="$RUNTIME_DIR/gmemd.sock" --name=below -- true
+	exits 125 "a gate below another" "runs below a seccomp listener already"
+	run -- "$WORK_DIR/bin/gmemctl" --socket="$RUNTIME_DIR/gmemd.sock" probe
+	exits 1 "gmemctl probe, below a gate" "a gate below this process *: FAIL .*seccomp listener"
+	[ -n "$EXAMPLE" ] || {
+		skip "a VMM that is a child of gmem-run's process" "the example VMM is x86 code"
+		skip "a VMM that daemonises" "the example VMM is x86 code"
+		return
+	}
+	# shellcheck disable=SC2016
+	run -- sh -c '"$0"; echo "the VMM ended with $?"' "$WORK_DIR/bin/gmem-example-vmm"
+	exits 0 "a VMM that is a child of gmem-run's process" "must not daemonise"
+	# shellcheck disable=SC2016
+	run -- sh -c 'setsid "$0" >"$1" 2>&1 &' "$WORK_DIR/bin/gmem-example-vmm" "$WORK_DIR/scratch/daemon"
+	until_true grep -q "must not daemonise" "$WORK_DIR/scratch/daemon"
+	result $? "a VMM that daemonises" "$(cat "$WORK_DIR/scratch/daemon")"
 }
 
 test_status() {
@@ -183,10 +236,13 @@ lack=$(host_lack)
 echo "TAP version 13"
 # All of which the unprivileged user may search.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-set_up "$BUILD_DIR/client/gmem-run" "$BUILD_DIR/tests/system/sandboxed"
+EXAMPLE=
+[ ! -e "$BUILD_DIR/client/gmem-example-vmm" ] || EXAMPLE=$BUILD_DIR/client/gmem-example-vmm
+# shellcheck disable=SC2086
+set_up "$BUILD_DIR/client/gmem-run" "$BUILD_DIR/client/gmemctl" "$BUILD_DIR/tests/system/sandboxed" $EXAMPLE
 start_gmemd
 remember_idle_gmemd
-for part in usage no_daemon refusals names execution status inheritance node sandbox; do
+for part in usage no_daemon refusals names default_names obstacles execution status inheritance node sandbox; do
 	"test_$part"
 	released "$part: gmemd is as it was"
 done

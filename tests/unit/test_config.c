@@ -107,7 +107,7 @@ static void test_file(void)
 		   "vms-per-user = 4\nmemories-per-user = 5\nmemories-per-vm = 6\n"
 		   "slots-per-vm = 7\nown-memory-per-vm = 8\n"
 		   "preallocations-per-vm = 9\npreallocations-per-user = 10\n"
-		   "preallocations-on-host = 11\nbatches-per-user = 12\n"
+		   "preallocations-on-host = 11\n"
 		   "takers-per-owner = 12\ntakers-per-user = 13\ntakers-on-host = 14\n"
 		   "commit-limit = 18446744073709551615\nhost-reserve = 1073741824\n"
 		   "overcommit = 25\n[pressure]\nfloor = 7%\ndeadline = 250\n");
@@ -124,7 +124,6 @@ static void test_file(void)
 	CU_ASSERT_EQUAL(config.preallocations_per_vm, 9);
 	CU_ASSERT_EQUAL(config.preallocations_per_user, 10);
 	CU_ASSERT_EQUAL(config.preallocations_on_host, 11);
-	CU_ASSERT_EQUAL(config.batches_per_user, 12);
 	CU_ASSERT_EQUAL(config.takers_per_owner, 12);
 	CU_ASSERT_EQUAL(config.takers_per_user, 13);
 	CU_ASSERT_EQUAL(config.takers_on_host, 14);

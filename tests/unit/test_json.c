@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/lib/unit.h"
@@ -165,6 +166,38 @@ static void nested(char *text, size_t depth, char open, char close)
 	memset(text, open, depth);
 	memset(text + depth, close, depth);
 	text[2 * depth] = '\0';
+}
+
+/* Whatever spelling, depth and value they have. */
+static void test_duplicates(void)
+{
+	static const char *const wrong[] = {"{\"a\":1,\"a\":1}", "{\"a\":1,\"b\":2,\"a\":null}",
+		"{\"a\":{},\"\\u0061\":[]}", "[1,{\"x\":{\"b\":1,\"b\":1}}]", "{\":\":1,\":\":2}"};
+	static const char *const right[] = {"{\"a\":1,\"A\":1}", "[{\"a\":1},{\"a\":1}]",
+		"{\"a\":{\"a\":{\"a\":1}}}", "{\"a:b\":\":\",\"a\":\"a\"}"};
+	struct json_object *value;
+	const char *why;
+
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		value = json_parse(wrong[i], strlen(wrong[i]), &why);
+		UNIT_ASSERT_ROW(!value && strstr(why, "two members"), "%s", wrong[i]);
+	}
+	for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+		value = parse(right[i]);
+		UNIT_ASSERT_ROW(value != NULL, "%s", right[i]);
+		json_unref(value);
+	}
+}
+
+static void test_printable(void)
+{
+	struct json_object *value =
+		parse("{\"\\u001b\":[\"a\\u202eb\",1,null,{\"x\":\"\\n\"}],\"y\":true}");
+
+	value = json_make_printable(value);
+	CU_ASSERT_STRING_EQUAL(json_print(value, NULL),
+		"{\"\\\\u{1B}\":[\"a\\\\u{202E}b\",1,null,{\"x\":\"\\\\u{A}\"}],\"y\":true}");
+	json_unref(value);
 }
 
 static void test_depth(void)
@@ -350,6 +383,80 @@ static void test_each(void)
 	json_unref(object);
 }
 
+#define PARTS 8
+
+/* An array is split exactly where it can be parsed, and its parts are its elements. */
+static bool splits_as_parsed(const char *text, size_t length)
+{
+	struct json_part parts[PARTS];
+	const char *why, *why_not = NULL;
+	struct json_object *value = json_parse(text, length, &why);
+	bool is_array = value && json_is_array(value), same;
+	size_t count = SIZE_MAX;
+
+	same = json_split(text, length, parts, PARTS, &count, &why_not) == is_array;
+	same &= is_array ? count == json_length(value) : why_not && count == SIZE_MAX;
+	for (size_t i = 0; same && is_array && i < count && i < PARTS; i++) {
+		struct json_object *part = json_parse(parts[i].bytes, parts[i].length, &why);
+		struct json_object *element = json_at(value, i);
+		size_t unused;
+
+		same = part && element ? strcmp(json_print(part, &unused),
+						 json_print(element, &unused)) == 0
+				       : part == element;
+		json_unref(part);
+	}
+	json_unref(value);
+	return same;
+}
+
+static void test_split(void)
+{
+	static const char *const texts[] = {"[]", " [ ] ", "[1]", "[1,2,3]", "[ 1 , \"a\" ,null ]",
+		"[[],{},[[1]],{\"a\":[1,2],\"b\":{}}]", "[\"],[\",\"\\\"\",\"\\\\\"]",
+		"[true,false,null,-1.5e+3,0]", "[1,2,3,4,5,6,7,8,9,10]", "[\"\\u00e4\\n\"]", "{}",
+		"1", "null", "", " ", "[", "]", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "[1,,2]",
+		"[}", "[{]}", "[{\"a\"}]", "[{\"a\":}]", "[{\"a\":1,}]", "[{,}]", "[{1:2}]",
+		"[{\"a\" 1}]", "[{\"a\":1 \"b\":2}]", "[1]]", "[1] x", "[1],[2]", "[tru]", "[nul]",
+		"[truefalse]", "[\"\\x\"]", "[\"\\u12\"]", "[\"\\u12g4\"]", "[\"a]", "[01]", "[1.]",
+		"[-]", "[\"\\u0000\"]", "[\"\n\"]"};
+
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		UNIT_ASSERT_ROW(splits_as_parsed(texts[i], strlen(texts[i])), "%s", texts[i]);
+	CU_ASSERT_TRUE(json_begins_array(" \t\r\n[x", 6));
+	CU_ASSERT_FALSE(json_begins_array("{[", 2));
+	CU_ASSERT_FALSE(json_begins_array(" ", 1));
+	CU_ASSERT_FALSE(json_begins_array("", 0));
+}
+
+/* Texts that are nearly JSON: right ones with a few characters changed, left out or doubled. */
+static void test_split_random(void)
+{
+	static const char whole[] = "[{\"a\":[1,-2.5e3,\"b\\n\\u00e4\"],\"c\":{}},[ ],null,true ,"
+				    "\"],[\",[[{\"d\":false}]], 0]";
+	static const char characters[] = "[]{},:\"\\ 01-.eEtrufalsn\n\x01\xc3";
+
+	srand(7);
+	for (int i = 0; i < 200000; i++) {
+		char text[2 * sizeof whole];
+		size_t length = sizeof whole - 1;
+
+		memcpy(text, whole, length);
+		for (int edits = rand() % 4; edits > 0; edits--) {
+			size_t at = (size_t)rand() % length;
+
+			if (rand() % 3 > 0) {
+				text[at] = characters[(size_t)rand() % (sizeof characters - 1)];
+			} else if (rand() % 2) {
+				memmove(text + at, text + at + 1, --length - at);
+			} else {
+				memmove(text + at + 1, text + at, length++ - at);
+			}
+		}
+		UNIT_ASSERT_ROW(splits_as_parsed(text, length), "%.*s", (int)length, text);
+	}
+}
+
 int main(void)
 {
 	CU_TestInfo parsed[] = {
@@ -359,6 +466,8 @@ int main(void)
 		{"strings that are none", test_strings_that_are_none},
 		{"an escaped backslash", test_no_nul},
 		{"no UTF-8", test_no_utf8},
+		{"two members of one name", test_duplicates},
+		{"what is fit to be printed", test_printable},
 		{"lone surrogates", test_lone_surrogates},
 		{"depth", test_depth},
 		{"length", test_length},
@@ -371,6 +480,8 @@ int main(void)
 		{"building", test_building},
 		{"references", test_references},
 		{"each member", test_each},
+		{"splitting", test_split},
+		{"splitting what is nearly JSON", test_split_random},
 		CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {

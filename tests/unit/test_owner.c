@@ -17,10 +17,7 @@ static struct owners *owners;
 
 static void set_up(void)
 {
-	config = (struct config){.peers_per_user = 8,
-		.vms_per_user = 1,
-		.memories_per_user = 0,
-		.batches_per_user = 1};
+	config = (struct config){.peers_per_user = 8, .vms_per_user = 1, .memories_per_user = 0};
 	CU_ASSERT_EQUAL_FATAL(owners_new(&config, &owners), 0);
 }
 

@@ -491,6 +491,35 @@ static void test_ends_idle(void)
 	end();
 }
 
+/* Of an owner that goes: at once, or when it has answered. */
+static void test_owner_gone(void)
+{
+	pid_t first, takers[TAKERS_MAX];
+	struct owner *owner;
+	struct outcome outcome;
+
+	start();
+	have_idle_taker(4); /* whose taker would be the first to end by itself */
+	CU_ASSERT_EQUAL(find_takers(takers), 1);
+	first = takers[0];
+	have_idle_taker(1);
+	have_idle_taker(2);
+	signal_takers(SIGSTOP);
+	take(2, memory, TAKER_MEMORY, &outcome);
+	for (uint64_t number = 1; number <= 3; number++) { /* the third has none */
+		owner = get_owner(number);
+		takings_forget_owner(takings, owner);
+		owner_unref(owner);
+	}
+	signal_takers(SIGCONT);
+	wait_for(&outcome);
+	CU_ASSERT_EQUAL(outcome.result, 0);
+	CU_ASSERT_TRUE(takers_become(1));
+	CU_ASSERT_EQUAL(find_takers(takers), 1);
+	CU_ASSERT_EQUAL(takers[0], first);
+	end();
+}
+
 static void test_no_program(void)
 {
 	struct outcome outcome;
@@ -518,6 +547,7 @@ int main(void)
 		{"a taker is killed", test_killed},
 		{"takings are cancelled", test_cancelled},
 		{"an idle taker ends", test_ends_idle},
+		{"an owner that goes leaves no taker", test_owner_gone},
 		{"there is no such program", test_no_program},
 		CU_TEST_INFO_NULL,
 	};

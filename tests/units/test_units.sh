@@ -30,7 +30,7 @@ report $? "everything installs"
 
 installed=$(cd "$work/root" && find . -type f -o -type l | sed 's/^\.//')
 status=0
-for wanted in sbin/gmemd$ sbin/gmemd-keeper$ libexec/gmemd/gmemd-allocator$ libexec/gmemd/gmemd-taker$ libexec/gmemd/gmem-vmm-name$ bin/gmemctl$ bin/gmem-run$ bin/gmem-example-vmm$ 'libgmem\.so\.0$' 'libgmem\.so$' \
+for wanted in sbin/gmemd$ sbin/gmemd-keeper$ libexec/gmemd/gmemd-allocator$ libexec/gmemd/gmemd-taker$ libexec/gmemd/gmemd-screener$ libexec/gmemd/gmem-vmm-name$ bin/gmemctl$ bin/gmem-run$ bin/gmem-example-vmm$ 'libgmem\.so\.0$' 'libgmem\.so$' \
 	include/gmem.h$ pkgconfig/gmem.pc$ system/gmemd.service$ system/gmemd.socket$ \
 	system/gmemd-admin.socket$ system/gmemd-keeper.service$ system/gmemd-keeper.socket$ 'system/gmem-vmm@.service$' 'system/gmem-vmm-name@.service$' sysusers.d/gmemd.conf$ tmpfiles.d/gmemd.conf$ \
 	gmemd/gmemd.conf$ gmemd-protocol.md$; do

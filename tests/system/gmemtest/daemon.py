@@ -14,6 +14,7 @@ from gmemtest.tap import Failed, check, note
 from gmemtest.wire import Peer
 
 SECONDS_TO_START = 30
+COMM_LENGTH = 15
 SANITIZERS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:")
 
 
@@ -22,6 +23,10 @@ def processes(program, argument):
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
+            # What is in a process's memory can wait for whoever holds its memory map; its name does not.
+            with open("/proc/%s/comm" % pid, "rb") as file:
+                if file.read().rstrip(b"\n") != program[:COMM_LENGTH].encode():
+                    continue
             with open("/proc/%s/cmdline" % pid, "rb") as file:
                 words = file.read().decode(errors="replace").split("\0")
         except OSError:
@@ -128,13 +133,17 @@ class Daemon:
     def alive(self):
         return self.process.poll() is None
 
-    def takers(self):
-        """Processes that take files for it and have not ended: they come and go by themselves."""
+    def helpers(self, name):
+        """The programs of that name that it has started and that have not ended."""
         try:
             with open("/proc/%d/task/%d/children" % (self.pid, self.pid), encoding="ascii") as file:
-                return [int(pid) for pid in file.read().split() if _comm(int(pid)) == "gmemd-taker"]
+                return [int(pid) for pid in file.read().split() if _comm(int(pid)) == name]
         except OSError:
             return []
+
+    def takers(self):
+        """They come and go by themselves."""
+        return self.helpers("gmemd-taker")
 
     def fds(self):
         """How many it has open, but for a socket and a pidfd for each of its takers."""
@@ -155,7 +164,7 @@ class Daemon:
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (number, max(number, old[1])))
         return old[0]
 
-    def fds_come_back(self, to, seconds=5):
+    def fds_come_back(self, to, seconds=60):
         """Whether it has no more open than that within the time."""
         until = time.monotonic() + seconds
         while self.fds() > to and time.monotonic() < until:

@@ -28,6 +28,8 @@ SECCOMP_FILTER_FLAG_NEW_LISTENER = 1 << 3
 NR_SECCOMP = {"x86_64": 317, "aarch64": 277}
 NR_EXIT = {"x86_64": 60, "aarch64": 93}
 NR_IOCTL = {"x86_64": 16, "aarch64": 29}
+NR_SOCKET_OPTIONS = {"x86_64": (54, 55), "aarch64": (208, 209)}  # setsockopt, getsockopt
+NR_PIDFD_GETFD = 438
 NR_MSEAL = 462
 NR_CACHESTAT = 451
 F_ADD_SEALS = 1033
@@ -158,6 +160,33 @@ def seccomp_listener(trapped=None):
             ctypes.byref(program),
         )
     )
+
+
+def refuse_socket_option(level, option, error):
+    """As a kernel that lacks it, for this process and what it executes."""
+    numbers = NR_SOCKET_OPTIONS.get(os.uname().machine)
+    if numbers is None:
+        raise Skip("the calls' numbers are not known for this architecture")
+    load, equal, answer = 0x20, 0x15, 0x06
+    instructions = [
+        _Filter(load, 0, 0, 0),  # the number of the call
+        _Filter(equal, 1, 0, numbers[0]),
+        _Filter(equal, 0, 4, numbers[1]),
+        _Filter(load, 0, 0, 24),  # its second argument
+        _Filter(equal, 0, 2, level),
+        _Filter(load, 0, 0, 32),  # its third
+        _Filter(equal, 1, 0, option),
+        _Filter(answer, 0, 0, 0x7FFF0000),  # SECCOMP_RET_ALLOW
+        _Filter(answer, 0, 0, 0x00050000 | error),  # SECCOMP_RET_ERRNO
+    ]
+    program = _Program(len(instructions), (_Filter * len(instructions))(*instructions))
+    _checked(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    number = NR_SECCOMP[os.uname().machine]
+    _checked(_libc.syscall(ctypes.c_long(number), ctypes.c_ulong(SECCOMP_SET_MODE_FILTER), ctypes.c_ulong(0), ctypes.byref(program)))
+
+
+def pidfd_getfd(pidfd, fd):
+    return _checked(_libc.syscall(ctypes.c_long(NR_PIDFD_GETFD), ctypes.c_int(pidfd), ctypes.c_int(fd), ctypes.c_uint(0)))
 
 
 def require_guest_memfd():
