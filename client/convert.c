@@ -11,6 +11,7 @@
 #include "protocol/json.h"
 #include "protocol/methods.h"
 
+_Static_assert(GMEM_EXIT_MEMORY_FAULT == KVM_EXIT_MEMORY_FAULT, "kernel ABI");
 _Static_assert(GMEM_SHARED == (unsigned)CONVERT_TO_SHARED, "state");
 _Static_assert(GMEM_PRIVATE == (unsigned)CONVERT_TO_PRIVATE, "state");
 

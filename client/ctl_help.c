@@ -16,7 +16,7 @@ static const struct column parameter_columns[] = {
 	{"required", "REQUIRED", TEXT_PLAIN},
 	{"expected", "MUST BE", TEXT_PLAIN},
 	{"default", "DEFAULT", TEXT_PLAIN},
-	{"summary", "", TEXT_PLAIN},
+	{"summary", "WHAT IT IS", TEXT_PLAIN},
 	{.member = NULL},
 };
 
@@ -24,7 +24,7 @@ static const struct column result_columns[] = {
 	{"name", "NAME", TEXT_PLAIN},
 	{"required", "ALWAYS", TEXT_PLAIN},
 	{"kind", "IS", TEXT_PLAIN},
-	{"summary", "", TEXT_PLAIN},
+	{"summary", "WHAT IT SAYS", TEXT_PLAIN},
 	{.member = NULL},
 };
 
@@ -45,18 +45,22 @@ static struct json_object *row_of_field(
 	return row;
 }
 
-static struct json_object *parameter_rows(const struct field *fields)
+static void add_parameter_row(const char *path, const struct field *field, void *context)
 {
-	struct json_object *rows = json_new_array(), *row;
+	struct json_object *row = row_of_field(context, path, field);
 	char text[TEXT_SIZE];
 
-	for (const struct field *field = fields; field->name; field++) {
-		row = row_of_field(rows, field->name, field);
-		field_expectation(field, text, sizeof text);
-		json_add_string(row, "expected", text);
-		field_default(field, text, sizeof text);
-		json_add_string(row, "default", text[0] ? text : NULL);
-	}
+	field_expectation(field, text, sizeof text);
+	json_add_string(row, "expected", text);
+	field_default(field, text, sizeof text);
+	json_add_string(row, "default", text[0] ? text : NULL);
+}
+
+static struct json_object *parameter_rows(const struct field *fields)
+{
+	struct json_object *rows = json_new_array();
+
+	fields_walk(fields, add_parameter_row, rows);
 	return rows;
 }
 
@@ -83,7 +87,7 @@ static struct json_object *error_rows(const enum rpc_code *errors)
 
 	for (; *errors != RPC_OK; errors++) {
 		row = json_append_object(rows);
-		json_add_int(row, "code", *errors);
+		json_add_int(row, "code", rpc_code_sent(*errors));
 		json_add_string(row, "reason", rpc_reason(*errors));
 	}
 	return rows;

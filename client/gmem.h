@@ -144,6 +144,18 @@ int gmem_set_pressure_handler(struct gmem *gmem, gmem_pressure_handler handler, 
  */
 int gmem_dispatch(struct gmem *gmem);
 
+/* VM types, by the names that vm.open takes and the numbers that KVM_CREATE_VM does on x86, for
+ * whom an old <linux/kvm.h> lacks them. What a host offers is host.describe's kernel.vm_types. */
+#define GMEM_TYPE_DEFAULT      "default"      /* 0 */
+#define GMEM_TYPE_SW_PROTECTED "sw_protected" /* 1: KVM_X86_SW_PROTECTED_VM, Linux 6.8 */
+#define GMEM_TYPE_SEV          "sev"          /* 2: KVM_X86_SEV_VM, Linux 6.10 */
+#define GMEM_TYPE_SEV_ES       "sev_es"       /* 3: KVM_X86_SEV_ES_VM, Linux 6.10 */
+#define GMEM_TYPE_SNP          "snp"          /* 4: KVM_X86_SNP_VM, Linux 6.11 */
+#define GMEM_TYPE_TDX          "tdx"          /* 5: KVM_X86_TDX_VM, Linux 6.16 */
+
+/* KVM_EXIT_MEMORY_FAULT, of Linux 6.8: what gmem_memory_fault() is for. */
+#define GMEM_EXIT_MEMORY_FAULT 39
+
 /* Whether there is a gate round the VMM. */
 enum gmem_gate {
 	GMEM_GATE_REQUIRED, /* there is */
@@ -156,7 +168,7 @@ enum gmem_state { GMEM_SHARED, GMEM_PRIVATE };
 struct gmem_vm_options {
 	const char *name;      /* for people; required but under gmem-run */
 	const char *uuid;      /* NULL: gmemd makes one */
-	const char *type;      /* NULL: "default" */
+	const char *type;      /* GMEM_TYPE_…, or a number as text; NULL: "default" */
 	uint64_t commit_limit; /* 0: only the host's */
 	enum gmem_gate gate;
 	enum gmem_state initial_state; /* of what is bound; private where the VM's type has that */

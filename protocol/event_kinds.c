@@ -23,6 +23,13 @@ const struct field event_fields[] = {
 	END,
 };
 
+const struct field progress_fields[] = {
+	{"token", FIELD_STRING, .summary = "As memory.preallocate was given it."},
+	{"done", FIELD_INTEGER, .summary = "Bytes of it so far."},
+	{"total", FIELD_INTEGER, .summary = "Bytes of it in all."},
+	END,
+};
+
 static const struct field no_fields[] = {END};
 
 static const struct field refusal_fields[] = {

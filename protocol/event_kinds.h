@@ -34,5 +34,8 @@ struct event_description {
 
 extern const struct event_description event_descriptions[EVENT_KINDS];
 
+/* The parameters of the notification "progress", which comes of a preallocation. */
+extern const struct field progress_fields[];
+
 /* What every event has: the parameters of the notification "event". */
 extern const struct field event_fields[];

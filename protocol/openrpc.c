@@ -95,6 +95,14 @@ static void add_events(struct json_object *target)
 	}
 }
 
+static void add_progress(struct json_object *target)
+{
+	struct json_object *progress = json_add_object(target, "x-progress");
+
+	json_add_string(progress, "method", "progress");
+	json_add(progress, "params", fields_schema(progress_fields));
+}
+
 struct json_object *openrpc_document(const char *version)
 {
 	struct json_object *document = json_new_object();
@@ -108,6 +116,7 @@ struct json_object *openrpc_document(const char *version)
 	for (unsigned number = 0; number < METHODS; number++)
 		add_method(json_append_object(list), &methods[number]);
 	add_events(document);
+	add_progress(document);
 	add_all_errors(json_add_object(document, "components"));
 	return document;
 }

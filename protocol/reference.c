@@ -23,7 +23,8 @@ static const char *const transport[] = {
 	"the peer keeps its own. A peer that sends files gets EPERM from sendmsg(2)",
 	"(SO_PASSRIGHTS, Linux 6.16). A batch may name files by their numbers, but has no method",
 	"whose result has files. Sizes, offsets and addresses are bytes.",
-	"Answers come in the order of the requests.",
+	"Answers come in the order of the requests, but those of memory.preallocate when they are",
+	"done. A VMM that puts up its gate itself finds what to install in gmemd-gate.md.",
 	NULL,
 };
 
@@ -74,26 +75,31 @@ static void print_expectation(const struct field *field)
 	print_cell(whole);
 }
 
-static void print_parameters(const struct field *fields)
+static void print_parameter_row(const char *path, const struct field *field, void *context)
 {
 	char text[TEXT_SIZE];
 
+	(void)context;
+	snprintf(text, sizeof text, "`%s`", path);
+	print_cell(text);
+	print_cell(field->flags & FIELD_OPTIONAL ? "no" : "yes");
+	print_expectation(field);
+	field_default(field, text, sizeof text);
+	print_cell(text);
+	print_cell(field->summary);
+	puts("|");
+}
+
+static void print_parameters(const struct field *fields)
+{
 	puts("\nParameters:");
 	if (!fields->name) {
 		puts("none.");
 		return;
 	}
-	puts("\n| name | required | must be | default | |\n| --- | --- | --- | --- | --- |");
-	for (const struct field *field = fields; field->name; field++) {
-		snprintf(text, sizeof text, "`%s`", field->name);
-		print_cell(text);
-		print_cell(field->flags & FIELD_OPTIONAL ? "no" : "yes");
-		print_expectation(field);
-		field_default(field, text, sizeof text);
-		print_cell(text);
-		print_cell(field->summary);
-		puts("|");
-	}
+	puts("\n| name | required | must be | default | what it is |\n"
+	     "| --- | --- | --- | --- | --- |");
+	fields_walk(fields, print_parameter_row, NULL);
 }
 
 static void print_result_row(const char *path, const struct field *field, void *context)
@@ -116,7 +122,7 @@ static void print_result(const struct field *fields)
 		puts("An empty object.");
 		return;
 	}
-	puts("\n| name | always there | is | |\n| --- | --- | --- | --- |");
+	puts("\n| name | always there | is | what it says |\n| --- | --- | --- | --- |");
 	fields_walk(fields, print_result_row, NULL);
 }
 
@@ -164,7 +170,7 @@ static void print_events(void)
 	puts("\n## Events\n");
 	puts("After event.subscribe, gmemd sends notifications \"event\". Each has:");
 	print_result(event_fields);
-	puts("\n| kind | | also has |\n| --- | --- | --- |");
+	puts("\n| kind | when | also has |\n| --- | --- | --- |");
 	for (unsigned kind = 0; kind < EVENT_KINDS; kind++) {
 		const struct event_description *description = &event_descriptions[kind];
 
@@ -175,6 +181,18 @@ static void print_events(void)
 			printf(" `%s`", field->name);
 		puts(" |");
 	}
+	puts("\nWhere memory.preallocate was given a token, gmemd sends notifications \"progress\" "
+	     "until it answers. Each has:");
+	print_result(progress_fields);
+}
+
+static void print_columns(void)
+{
+	puts("\nIn the tables, `a[].b` is member b of each object of the array a; \"required\" is "
+	     "whether");
+	puts("a parameter must be given, in each object where it is of one; \"default\" is what an "
+	     "absent");
+	puts("one is taken for; \"always there\" is whether a result has the member in any case.");
 }
 
 int main(void)
@@ -182,6 +200,7 @@ int main(void)
 	print_transport();
 	print_common_errors();
 	puts("\n## Methods");
+	print_columns();
 	for (unsigned number = 0; number < METHODS; number++)
 		print_method(&methods[number]);
 	print_events();

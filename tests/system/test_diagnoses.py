@@ -149,6 +149,26 @@ def keeper():
     equal(daemon.log().count("is back"), 1, "how often it was said")
 
 
+@test("help and the reference show what objects in arrays have, and the notification progress")
+def fields_in_arrays():
+    with open(os.path.join(BUILD, "protocol", "gmemd-protocol.md"), encoding="utf-8") as file:
+        reference = file.read()
+    for method, fields in {
+        "memory.reclaim": ("ranges[].offset", "ranges[].size"),
+        "memory.convert": ("ranges[].guest_phys_addr", "ranges[].size"),
+        "vm.resume": ("memories[].memory", "memories[].fd", "slots[].guest_phys_addr"),
+    }.items():
+        told = run(CTL, "help", method)[1]
+        section = reference.partition("### %s\n" % method)[2].partition("\nResult:")[0]
+        for field in fields:
+            check(field in told, "gmemctl help %s has no %s" % (method, field))
+            check("| `%s` |" % field in section, "the reference of %s has no %s" % (method, field))
+    events = reference.partition("## Events")[2]
+    for word in ('"progress"', "`token`", "`done`", "`total`"):
+        check(word in events, "the events have no " + word)
+    check("| |\n" not in reference, "a column has no title")
+
+
 @test("probe names no kernel that is older than this one")
 def probe():
     status, told, _ = run(CTL, "--socket=" + model.socket_path("admin.sock"), "probe")

@@ -12,7 +12,7 @@ import time
 
 from gmemtest import linux
 from gmemtest.child import Child
-from gmemtest.fuse import StuckFile, require_fuse
+from gmemtest.fuse_writeback import StuckFile, require_fuse
 from gmemtest.host import Host, wait_until
 from gmemtest.keeper import KeeperPeer
 from gmemtest.tap import Skip, check, equal, main, need, test

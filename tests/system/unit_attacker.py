@@ -11,7 +11,7 @@ import sys
 import time
 
 from gmemtest.child import Child
-from gmemtest.fuse import StuckFile
+from gmemtest.fuse_writeback import StuckFile
 from gmemtest.wire import Peer, encode, request
 
 PATH = "/run/gmemd/gmemd.sock"

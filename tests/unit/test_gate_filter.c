@@ -4,6 +4,7 @@
  * will run it.
  */
 #include "kernel/gate_filter.h"
+#include "kernel/gate_rules.h"
 
 #include <errno.h>
 #include <linux/audit.h>
@@ -728,6 +729,53 @@ static int clean_up(void)
 	return munmap(traps, sizeof *traps);
 }
 
+/* One of what matters, or near it, or anything. */
+static uint64_t any_of(const uint64_t *values, size_t count)
+{
+	uint64_t value = values[(size_t)rand() % count];
+
+	switch (rand() % 4) {
+	case 0:
+		return value + (uint64_t)(rand() % 5) - 2;
+	case 1:
+		return value ^ 1ull << rand() % 64;
+	default:
+		return value;
+	}
+}
+
+/* What the reference's table of rules says is what the filter does. */
+static void test_rules(void)
+{
+	const uint64_t calls[] = {__NR_ioctl, __NR_seccomp, 0x40000000, UINT32_MAX, __NR_read};
+	const uint64_t numbers[] = {KVM_CREATE_VM, KVM_CREATE_GUEST_MEMFD,
+		KVM_SET_USER_MEMORY_REGION2, KVM_SET_MEMORY_ATTRIBUTES, 0x4020ae46, KVM_RUN, 8, 9};
+	struct mailbox_area areas[MAILBOX_COMMANDS];
+	struct gate_filter filter;
+	uint64_t pointers[2 * MAILBOX_COMMANDS];
+
+	srand(1);
+	plain_areas(areas);
+	CU_ASSERT_EQUAL_FATAL(gate_filter_build(areas, &filter), 0);
+	for (unsigned i = 0; i < MAILBOX_COMMANDS; i++) {
+		pointers[2 * i] = areas[i].address;
+		pointers[2 * i + 1] = areas[i].address + areas[i].length - areas[i].stride;
+	}
+	for (unsigned i = 0; i < 1000000; i++) {
+		struct seccomp_data data = {
+			.nr = (int)any_of(calls, sizeof calls / sizeof *calls),
+			.arch = rand() % 16 ? OWN_ARCHITECTURE : (uint32_t)rand(),
+			.args = {(uint64_t)(rand() % 3),
+				any_of(numbers, sizeof numbers / sizeof *numbers),
+				any_of(pointers, sizeof pointers / sizeof *pointers)},
+		};
+
+		UNIT_ASSERT_ROW(run(&filter, &data) == gate_rules_action(&data, areas),
+			"call %d, %llx, %llx", data.nr, (unsigned long long)data.args[1],
+			(unsigned long long)data.args[2]);
+	}
+}
+
 int main(void)
 {
 	CU_TestInfo interpreted[] = {
@@ -736,6 +784,7 @@ int main(void)
 		{"areas side by side", test_areas_side_by_side},
 		{"sizes and directions", test_sizes_and_directions},
 		{"other commands run", test_other_commands_run},
+		{"the table of rules", test_rules},
 		{"commands without entries", test_commands_without_entries},
 		{"architectures", test_architectures},
 		{"system calls", test_system_calls},

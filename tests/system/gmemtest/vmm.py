@@ -22,8 +22,14 @@ class Vmm:
         self.id = self.opened["vm"]
         self.vm_fd = -1
         if make and self.opened["kvm"] is not None:
-            self._map_mailbox()
-            self.vm_fd = linux.ioctl(self.fds[self.opened["kvm"]], linux.KVM_CREATE_VM, 0)
+            self.make()
+
+    def make(self):
+        self._map_mailbox()
+        self.vm_fd = linux.ioctl(self.kvm(), linux.KVM_CREATE_VM, 0)
+
+    def kvm(self):
+        return self.fds[self.opened["kvm"]]
 
     def _map_mailbox(self):
         mailbox = self.opened["mailbox"]
