@@ -94,7 +94,7 @@ static bool is_keeper(const char *pid, const char *argument)
 	char line[256];
 	size_t length = read_of(pid, "comm", line, sizeof line);
 
-	if (length == 0 || memcmp(line, "gmemd-keeper\n", length) != 0)
+	if (length != strlen("gmemd-keeper\n") || memcmp(line, "gmemd-keeper\n", length) != 0)
 		return false;
 	length = read_of(pid, "cmdline", line, sizeof line);
 	return memmem(line, length, argument, strlen(argument) + 1);
