@@ -49,6 +49,12 @@ static void print_json_status(
 	json_add_uint(value, "committed", totals->committed);
 	json_add(value, "commit_limit",
 		json_ref(json_get(json_get(host, "limits"), "commit_bytes")));
+	if (json_has(host, "commitment")) {
+		const struct json_object *commitment = json_get(host, "commitment");
+
+		json_add(value, "promised", json_ref(json_get(commitment, "promised")));
+		json_add(value, "available", json_ref(json_get(commitment, "available")));
+	}
 	json_add_uint(value, "resident", totals->resident);
 	print_value(ctl, value);
 	json_unref(value);
@@ -140,6 +146,19 @@ static void print_host(const struct ctl *ctl, const struct json_object *host)
 		printf("gate       not available: %s\n", json_get_string(gate, "reason"));
 }
 
+/* A VMM's socket does not tell what is promised to others. */
+static void print_commitment(const struct ctl *ctl, const struct json_object *commitment)
+{
+	char promised[TEXT_SIZE], available[TEXT_SIZE];
+
+	if (!commitment)
+		return;
+	text_of_value(ctl, TEXT_BYTES, json_get(commitment, "promised"), promised, sizeof promised);
+	text_of_value(
+		ctl, TEXT_BYTES, json_get(commitment, "available"), available, sizeof available);
+	printf("promised   %s; %s would still fit\n", promised, available);
+}
+
 static void print_totals(const struct ctl *ctl, const struct json_object *host,
 	const struct json_object *vms, const struct totals *totals)
 {
@@ -157,7 +176,9 @@ static void print_totals(const struct ctl *ctl, const struct json_object *host,
 	for (size_t state = 0; state < STATES; state++)
 		printf("%s %" PRIu64 " %s", state == 0 ? ":" : ",", totals->vms[state],
 			states[state]);
-	printf("\ncommitted  %s of %s\nresident   %s\n", committed, limit, resident);
+	printf("\ncommitted  %s of %s\n", committed, limit);
+	print_commitment(ctl, json_get(host, "commitment"));
+	printf("resident   %s\n", resident);
 }
 
 static void print_ask(const struct ctl *ctl, const struct json_object *ask)

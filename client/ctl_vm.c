@@ -18,6 +18,7 @@ static const struct column vm_columns[] = {
 	{"state", "STATE", TEXT_PLAIN},
 	{"gate", "GATE", TEXT_PLAIN},
 	{"committed", "COMMITTED", TEXT_BYTES},
+	{"promised", "PROMISED", TEXT_BYTES},
 	{"resident", "RESIDENT", TEXT_BYTES},
 	{.member = NULL},
 };
@@ -31,6 +32,7 @@ static const struct column vm_facts[] = {
 	{"state", "state", TEXT_PLAIN},
 	{"gate", "gate", TEXT_PLAIN},
 	{"committed", "committed", TEXT_BYTES},
+	{"promised", "promised", TEXT_BYTES},
 	{"resident", "resident", TEXT_BYTES},
 	{.member = NULL},
 };

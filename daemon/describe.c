@@ -63,6 +63,7 @@ void describe_vm(struct json_object *object, const struct vm *vm)
 	json_add_string(object, "state", vm_state_name(vm->state));
 	json_add_string(object, "gate", gate_state_name(vm->gate));
 	json_add_uint(object, "committed", vm->budget.committed);
+	json_add_uint(object, "promised", vm->budget.is_promised ? vm->budget.limit : 0);
 	json_add_uint(object, "resident", vm_resident(vm));
 	json_add_uint(object, "private", vm->private_ranges.total);
 }

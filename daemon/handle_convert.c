@@ -84,7 +84,7 @@ static int begin(struct request *request, struct vm *vm, struct conversion *conv
 	r = conversion_begin(vm, conversion, &refused, &requested);
 	if (r == -ENOSPC && refused)
 		return rpc_error_budget_exceeded(&request->error, refused->scope, refused->limit,
-			refused->committed, requested);
+			refused->committed, refused->promised, requested);
 	return r < 0 ? rpc_error_internal(&request->error, "no memory") : 0;
 }
 

@@ -165,6 +165,28 @@ static void describe_pressure(
 	json_add_uint(object, "vms_overdue", overdue);
 }
 
+static uint64_t sum_committed(struct gmemd *gmemd)
+{
+	uint64_t sum = 0;
+	struct vm *vm;
+
+	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
+		sum += vm->budget.committed;
+	return sum;
+}
+
+/* A promise counts as a whole against the limit. */
+static void describe_commitment(struct json_object *object, struct gmemd *gmemd)
+{
+	const struct budget *host = &gmemd->capacity.host;
+
+	json_add_uint(object, "limit", host->limit);
+	json_add_uint(object, "committed", sum_committed(gmemd));
+	json_add_uint(object, "promised", host->promised);
+	json_add_uint(object, "available",
+		host->limit > host->committed ? host->limit - host->committed : 0);
+}
+
 static uint64_t now_seconds(void)
 {
 	struct timespec now;
@@ -223,6 +245,8 @@ int handle_host_describe(struct request *request)
 	describe_limits(json_add_object(request->result, "limits"), gmemd);
 	describe_pressure(
 		json_add_object(request->result, "pressure"), gmemd, request->caller->access);
+	if (request->caller->access == ACCESS_OPERATOR)
+		describe_commitment(json_add_object(request->result, "commitment"), gmemd);
 	json_add_uint(request->result, "uptime", now_seconds() - gmemd->started);
 	describe_keeper(request->result, gmemd->custody);
 	describe_recovered(json_add_object(request->result, "recovered"), &gmemd->recovered);

@@ -18,7 +18,7 @@ int request_memory_error(
 {
 	if (r == -ENOSPC && refused)
 		return rpc_error_budget_exceeded(&request->error, refused->scope, refused->limit,
-			refused->committed, requested);
+			refused->committed, refused->promised, requested);
 	if (r == -E2BIG)
 		return request_limit_error(
 			request, LIMIT_MEMORIES_PER_VM, "The VM has as many memories as it may");

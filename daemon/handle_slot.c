@@ -55,7 +55,7 @@ static int fault_error(struct request *request, const struct vm *vm, const struc
 		return conflict_error(request, fault->conflict, fault->other);
 	case SLOT_FAULT_OWN_MEMORY:
 		return rpc_error_budget_exceeded(error, "vm",
-			request->gmemd->config.own_memory_per_vm, vm->own_memory,
+			request->gmemd->config.own_memory_per_vm, vm->own_memory, 0,
 			request->parameters.slot_bind.memory_size);
 	default:
 		return rpc_error_invalid_param(error, fault->param, fault->expected);

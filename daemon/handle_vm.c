@@ -160,8 +160,8 @@ static int check_promise(struct request *request)
 
 	if (!refused)
 		return 0;
-	return rpc_error_budget_exceeded(
-		&request->error, refused->scope, refused->limit, refused->committed, limit);
+	return rpc_error_budget_exceeded(&request->error, refused->scope, refused->limit,
+		refused->committed, refused->promised, limit);
 }
 
 static int open_vm(struct request *request, unsigned type)

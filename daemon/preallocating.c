@@ -70,7 +70,7 @@ static int fill_error(const struct ending *ending, struct rpc_error *error)
 			rpc_error_kernel(error, ENOMEM, "allocating");
 		else
 			rpc_error_budget_exceeded(error, "cgroup", result->room.limit,
-				result->room.used, ending->size);
+				result->room.used, 0, ending->size);
 		break;
 	case PREALLOCATION_KILLED:
 		rpc_error_kernel(error, EINTR, "allocating, for the helper was killed");

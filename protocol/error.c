@@ -180,15 +180,19 @@ int rpc_error_not_permitted(struct rpc_error *error, const char *missing)
 }
 
 int rpc_error_budget_exceeded(struct rpc_error *error, const char *scope, uint64_t limit,
-	uint64_t committed, uint64_t requested)
+	uint64_t committed, uint64_t promised, uint64_t requested)
 {
+	uint64_t available = limit > committed ? limit - committed : 0;
+
 	fill(error, RPC_BUDGET_EXCEEDED,
 		"%" PRIu64 " bytes more would pass the limit of the %s: %" PRIu64 " of %" PRIu64
-		" are committed.",
-		requested, scope, committed, limit);
+		" are committed, %" PRIu64 " of them by promises; %" PRIu64 " would fit.",
+		requested, scope, committed, limit, promised, available);
 	rpc_error_detail_string(error, "scope", scope);
 	rpc_error_detail_uint(error, "limit", limit);
 	rpc_error_detail_uint(error, "committed", committed);
+	rpc_error_detail_uint(error, "promised", promised);
+	rpc_error_detail_uint(error, "available", available);
 	rpc_error_detail_uint(error, "requested", requested);
 	return error->code;
 }

@@ -59,8 +59,9 @@ int rpc_error_not_found_number(struct rpc_error *error, const char *what, uint64
 /* missing: the right, in words. */
 int rpc_error_not_permitted(struct rpc_error *error, const char *missing);
 /* scope: vm, tenant, node, host. */
+/* promised: how much of what is committed is promised and need not be charged yet. */
 int rpc_error_budget_exceeded(struct rpc_error *error, const char *scope, uint64_t limit,
-	uint64_t committed, uint64_t requested);
+	uint64_t committed, uint64_t promised, uint64_t requested);
 /*
  * with: the kind of thing that is in the way; the identity of it is data's member of that name, if
  * rpc_error_detail_… adds one.

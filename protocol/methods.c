@@ -129,6 +129,15 @@ static const struct field pressure_fields[] = {
 	END,
 };
 
+static const struct field commitment_fields[] = {
+	{"limit", FIELD_INTEGER, .summary = "Bytes committed or promised on the host at most."},
+	{"committed", FIELD_INTEGER, .summary = "Bytes charged for memories."},
+	{"promised", FIELD_INTEGER,
+		.summary = "Bytes promised to VMs, whether charged yet or not."},
+	{"available", FIELD_INTEGER, .summary = "Bytes that would still fit."},
+	END,
+};
+
 static const struct field keeper_fields[] = {
 	{"state", FIELD_ENUM, .names = keeper_state_names,
 		.summary = "held: all that is to outlive gmemd does; stalled: the keeper doesn't "
@@ -179,6 +188,10 @@ static const struct field mailbox_fields[] = {
 			.summary = "active once the VM was made behind it; lost where its "        \
 				   "listener is gone and nothing can be created any more."},       \
 		{"committed", FIELD_INTEGER, .summary = "Bytes charged."},                         \
+		{"promised", FIELD_INTEGER,                                                        \
+			.summary =                                                                 \
+				"Bytes that no other VM can have: its commit limit; 0 where it "   \
+				"was opened without."},                                            \
 		{"resident", FIELD_INTEGER, .summary = "Bytes of pages allocated."},               \
 	{                                                                                          \
 		"private", FIELD_INTEGER, .summary = "Bytes of guest memory that are private."     \
@@ -242,6 +255,8 @@ static const struct field host_describe_result[] = {
 	{"limits", FIELD_OBJECT, .fields = limit_fields, .summary = "What a peer may hold."},
 	{"pressure", FIELD_OBJECT, .fields = pressure_fields,
 		.summary = "Whether the host is short of memory."},
+	{"commitment", FIELD_OBJECT, FIELD_OPTIONAL, .fields = commitment_fields,
+		.summary = "What the host's memory is committed to. For operators."},
 	{"uptime", FIELD_INTEGER, .summary = "Seconds since gmemd was started."},
 	{"keeper", FIELD_OBJECT, FIELD_NULLABLE, .fields = keeper_fields,
 		.summary =
@@ -256,6 +271,7 @@ static const struct field rpc_discover_result[] = {
 	{"info", FIELD_ANY, .summary = "Title and version."},
 	{"methods", FIELD_ARRAY, .summary = "One for each method."},
 	{"x-events", FIELD_ANY, .summary = "The notification \"event\": its parameters and kinds."},
+	{"x-progress", FIELD_ANY, .summary = "The notification \"progress\": its parameters."},
 	{"components", FIELD_ANY, .summary = "The errors, for reference by methods."},
 	END,
 };

@@ -289,7 +289,7 @@ def own_memory():
     params.update({"userspace_addr": address, "memory": None})
     error = vmm.peer.error("slot.bind", params)
     told = {"reason": "budget_exceeded", "scope": "vm", "limit": limit}
-    told.update({"committed": 4 * PAGE, "requested": limit})
+    told.update({"committed": 4 * PAGE, "promised": 0, "available": limit - 4 * PAGE, "requested": limit})
     equal(error and error["data"], told, "past the bound")
     for slot in seen:
         vmm.unbind(slot)

@@ -166,7 +166,9 @@ def fields_in_arrays():
     events = reference.partition("## Events")[2]
     for word in ('"progress"', "`token`", "`done`", "`total`"):
         check(word in events, "the events have no " + word)
-    check("| |\n" not in reference, "a column has no title")
+    lines = reference.splitlines()
+    titles = [line for line, below in zip(lines, lines[1:]) if below.startswith("| ---")]
+    check(not any("| |" in line for line in titles), "a column has no title")
 
 
 @test("probe names no kernel that is older than this one")

@@ -3,6 +3,8 @@
 """Promises: what a VM may commit is the host's to give, or the VM is refused."""
 
 import contextlib
+import os
+import subprocess
 import time
 
 from gmemtest import linux, tap
@@ -53,16 +55,24 @@ def create_error(peer, vm, size):
     return peer.error("memory.create", {"vm": vm, "size": size, "backing": "memfd"})
 
 
-def is_refusal(error, scope, limit, committed, requested, what):
+def is_refusal(error, scope, limit, committed, requested, what, promised=None):
     expected = {
         "reason": "budget_exceeded",
         "scope": scope,
         "limit": limit,
         "committed": committed,
+        "promised": promised,
+        "available": limit - committed,
         "requested": requested,
     }
     equal((error or {}).get("code"), -32003, what)
-    equal((error or {}).get("data"), expected, what)
+    data = dict((error or {}).get("data", {}))
+    if promised is None:
+        check(0 <= data.pop("promised", -1) <= committed, what)
+        del expected["promised"]
+    equal(data, expected, what)
+    for word in (limit, committed, limit - committed, requested):
+        check(str(word) in error["message"], "%r has no %d" % (error["message"], word))
 
 
 def none_is_left():
@@ -84,7 +94,7 @@ def refused():
     with others(3) as (first, second, third):
         opened(first, 40 * MIB)
         before = operator.call("vm.list")
-        is_refusal(open_error(second, 40 * MIB), "host", HOST, 40 * MIB, 40 * MIB, "the second")
+        is_refusal(open_error(second, 40 * MIB), "host", HOST, 40 * MIB, 40 * MIB, "the second", 40 * MIB)
         is_refusal(open_error(second, HOST), "host", HOST, 40 * MIB, HOST, "all of the host")
         error = open_error(second, (1 << 63) - 1)
         is_refusal(error, "host", HOST, 40 * MIB, (1 << 63) - 1, "more than any host has")
@@ -102,7 +112,7 @@ def kept():
         created(second, unlimited, 24 * MIB)
         created(first, promised, 40 * MIB)
         error = create_error(first, promised, PAGE)
-        is_refusal(error, "vm", 40 * MIB, 40 * MIB, PAGE, "more than was promised")
+        is_refusal(error, "vm", 40 * MIB, 40 * MIB, PAGE, "more than was promised", 0)
 
 
 @test("a VM without a limit is charged as it commits")
@@ -116,7 +126,7 @@ def unlimited():
         while create_error(first, vm, 8 * MIB) and time.monotonic() < until:
             time.sleep(0.01)
         error = open_error(third, 60 * MIB)
-        is_refusal(error, "host", HOST, 8 * MIB, 60 * MIB, "a promise beside what is committed")
+        is_refusal(error, "host", HOST, 8 * MIB, 60 * MIB, "a promise beside what is committed", 0)
         opened(third, 56 * MIB)
 
 
@@ -144,6 +154,31 @@ def room_is_not_made():
         is_refusal(open_error(second, HOST), "host", HOST, 40 * MIB, HOST, "the next")
         equal(operator.call("vm.list"), before, "VMs")
         check(opened(second, 24 * MIB, name="next") != closed, "one that there is room for")
+
+
+@test("promises are seen beside what is committed")
+def seen():
+    with others(3) as (first, second, third):
+        promised, unlimited = opened(first, 40 * MIB), opened(second)
+        created(first, promised, 16 * MIB)
+        created(second, unlimited, 8 * MIB)
+        views = {vm["vm"]: vm for vm in operator.call("vm.list")["vms"]}
+        equal((views[promised]["committed"], views[promised]["promised"]), (16 * MIB, 40 * MIB), "with a limit")
+        equal((views[unlimited]["committed"], views[unlimited]["promised"]), (8 * MIB, 0), "without one")
+        equal(first.call("vm.get", {"vm": promised})["promised"], 40 * MIB, "vm.get")
+        expected = {"limit": HOST, "committed": 24 * MIB, "promised": 40 * MIB, "available": HOST - 48 * MIB}
+        equal(operator.call("host.describe")["commitment"], expected, "host.describe")
+        check("commitment" not in first.call("host.describe"), "a VMM is told what others have")
+        is_refusal(open_error(third, HOST), "host", HOST, 48 * MIB, HOST, "what would fit", 40 * MIB)
+        status = ctl("status")
+        check("committed  24M of 64M" in status and "promised   40M; 16M would still fit" in status, status)
+        check("PROMISED" in ctl("vms") and "40M" in ctl("vms"), ctl("vms"))
+        check("promised   40M" in ctl("show", promised), ctl("show", promised))
+
+
+def ctl(*arguments):
+    command = [os.path.join(os.environ["BUILD_DIR"], "client", "gmemctl"), "--socket=" + daemon.socket_path("admin.sock")]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def memory_total():

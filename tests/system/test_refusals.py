@@ -207,17 +207,19 @@ def host_limit():
             "scope": "host",
             "limit": HOST_LIMIT,
             "committed": COMMIT_LIMIT,
+            "promised": COMMIT_LIMIT,
+            "available": HOST_LIMIT - COMMIT_LIMIT,
             "requested": left + PAGE,
         }
         equal(error["data"], expected, "data")
         equal(other.call("vm.get", {"vm": vm})["committed"], 0, "after the refusal")
         other.call("memory.create", dict(params, size=left))
         error = other.error("memory.create", dict(params, size=PAGE))
-        equal(error["data"], dict(expected, committed=HOST_LIMIT, requested=PAGE), "one page more")
+        equal(error["data"], dict(expected, committed=HOST_LIMIT, available=0, requested=PAGE), "one page more")
         with other_process() as third:
             params = {"name": "third", "gate": "none", "commit_limit": PAGE}
             error = third.error("vm.open", params)
-            equal(error["data"], dict(expected, committed=HOST_LIMIT, requested=PAGE), "a promise")
+            equal(error["data"], dict(expected, committed=HOST_LIMIT, available=0, requested=PAGE), "a promise")
         # What was promised is this VM's all the same; its own limit is the only one.
         refused("memory.create", {"vm": vmm.id, "size": COMMIT_LIMIT}, -32003, scope="vm")
         vmm.peer.call("memory.close", {"memory": memfd(COMMIT_LIMIT - RAM)})

@@ -49,9 +49,9 @@ static void test_contract_codes(void)
 		"{\"reason\":\"not_found\",\"what\":\"slot\",\"id\":7}");
 	check(rpc_error_not_permitted(&error, "admin.sock"), -32002,
 		"{\"reason\":\"not_permitted\",\"missing\":\"admin.sock\"}");
-	check(rpc_error_budget_exceeded(&error, "host", 100, 90, UINT64_MAX), -32003,
+	check(rpc_error_budget_exceeded(&error, "host", 100, 90, 80, UINT64_MAX), -32003,
 		"{\"reason\":\"budget_exceeded\",\"scope\":\"host\",\"limit\":100,\"committed\":90,"
-		"\"requested\":18446744073709551615}");
+		"\"promised\":80,\"available\":10,\"requested\":18446744073709551615}");
 	check(rpc_error_conflict(&error, "slot", "It is taken"), -32004,
 		"{\"reason\":\"conflict\",\"with\":\"slot\"}");
 	check(rpc_error_unsupported(&error, "KVM_CAP_GUEST_MEMFD", "6.1.0"), -32005,
