@@ -23,6 +23,8 @@ enum ctl_status ctl_call(struct ctl *ctl, char **arguments)
 		return status;
 	}
 	ctl->verbatim = true;
+	/* It may be a method that takes as long as what it is called for. */
+	ctl->patient = true;
 	status = request(ctl, arguments[0], params, &result);
 	if (status != CTL_DONE)
 		return status;

@@ -145,7 +145,7 @@ static struct json_object *verb_value(const struct verb *verb)
 
 static void print_verb(const struct verb *verb)
 {
-	printf("gmemctl [--socket=PATH] [--json]");
+	printf("gmemctl [--socket=PATH] [--json] [--timeout=SECONDS]");
 	for (const struct verb_option *option = verb_options; option->usage; option++) {
 		if (verb->options & option->option)
 			printf(" [%s]", option->usage);
@@ -172,11 +172,13 @@ static void print_all(void)
 {
 	char usage[64];
 
-	puts("Usage: gmemctl [--socket=PATH] [--json] VERB\n"
+	puts("Usage: gmemctl [--socket=PATH] [--json] [--timeout=SECONDS] VERB\n"
 	     "The operators' way to gmemd.\n"
 	     "\n"
 	     "  --socket=PATH        gmemd's socket for operators (" CTL_DEFAULT_SOCKET ")\n"
 	     "  --json               print raw results, and errors, as JSON\n"
+	     "  --timeout=SECONDS    how long an answer is waited for (30); 0: for ever. What is\n"
+	     "                       called by call, and what prealloc does, may take longer\n"
 	     "  --help, --version");
 	puts("\nOf some verbs, as gmemctl help VERB says:");
 	for (const struct verb_option *option = verb_options; option->usage; option++)

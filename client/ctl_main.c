@@ -14,12 +14,13 @@
 #include "client/gmem.h"
 #include "kernel/process_start.h"
 
-enum { OPTION_SOCKET = 256, OPTION_JSON };
+enum { OPTION_SOCKET = 256, OPTION_JSON, OPTION_TIMEOUT };
 
 /* Options that not every verb takes: their value is the bit of enum verb_options. */
 static const struct option options[] = {
 	{"socket", required_argument, NULL, OPTION_SOCKET},
 	{"json", no_argument, NULL, OPTION_JSON},
+	{"timeout", required_argument, NULL, OPTION_TIMEOUT},
 	{"bytes", no_argument, NULL, VERB_BYTES},
 	{"count", required_argument, NULL, VERB_COUNT},
 	{"memory", required_argument, NULL, VERB_MEMORY},
@@ -119,6 +120,10 @@ static void read_option(int option, char **argv, struct ctl *ctl, struct command
 	case OPTION_JSON:
 		ctl->json = true;
 		break;
+	case OPTION_TIMEOUT:
+		if (!parse_number(optarg, 0, CTL_TIMEOUT_MAX, &ctl->timeout))
+			line->wrong = "--timeout must be seconds, at most 86400; 0: for ever";
+		break;
 	case 'h':
 	case 'h' << 16:
 		line->help = true;
@@ -210,7 +215,8 @@ int main(int argc, char **argv)
 	struct ctl ctl = {.socket = CTL_DEFAULT_SOCKET,
 		.node = CTL_ANY,
 		.threads = CTL_ANY,
-		.milliseconds = 1000};
+		.milliseconds = 1000,
+		.timeout = CTL_TIMEOUT};
 	enum ctl_status status;
 	int r = process_start(PROCESS_TOOL);
 

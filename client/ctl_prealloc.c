@@ -19,6 +19,8 @@
 #include "client/ctl_request.h"
 #include "client/ctl_text.h"
 #include "client/ctl_verb.h"
+#include "client/waiting.h"
+#include "client/waiting_reason.h"
 #include "kernel/cleanup.h"
 #include "kernel/own_process.h"
 #include "kernel/process_start.h"
@@ -29,11 +31,15 @@
 
 enum { REQUEST_PREALLOCATE = 1, REQUEST_CANCEL = 2 };
 
+/* After which the user is told for whom this waits. */
+#define SILENCE_MILLISECONDS 2000
+
 struct session {
 	struct ctl *ctl;
 	int socket;
 	int signals;
-	int signal; /* that has come; 0: none */
+	int signal;   /* that has come; 0: none */
+	bool waiting; /* without a word of gmemd's, which was told */
 	char token[48];
 	struct bar bar;
 	uint64_t allocated, resident; /* sums */
@@ -95,22 +101,44 @@ static struct json_object *take_message(struct session *session)
 	return json_unref(message);
 }
 
+static void tell_waiting(struct session *session)
+{
+	char reason[WAITING_REASON_MAX], message[WAITING_MESSAGE_MAX];
+
+	session->waiting = true;
+	waiting_reason(session->ctl->socket, session->socket, reason, sizeof reason);
+	snprintf(message, sizeof message, "waiting for gmemd at %s: %s", session->ctl->socket,
+		reason);
+	report_waiting(session->ctl, /* given_up= */ false, message);
+}
+
+static int take_packet(struct session *session, struct json_object **ret)
+{
+	int r = packet_receive(session->socket, 0, &session->packet);
+
+	session->waiting = false;
+	if (r == 0)
+		*ret = take_message(session);
+	return r;
+}
+
 static int wait_for_answer(struct session *session, struct json_object **ret)
 {
 	struct pollfd events[] = {{.fd = session->socket, .events = POLLIN},
 		{.fd = session->signals, .events = POLLIN}};
-	int r = 0;
+	int n, r = 0;
 
 	*ret = NULL;
 	while (r == 0 && !*ret) {
-		if (poll(events, 2, -1) < 0)
+		n = poll(events, 2, session->waiting ? -1 : SILENCE_MILLISECONDS);
+		if (n == 0)
+			tell_waiting(session);
+		if (n <= 0)
 			continue;
 		if (events[1].revents)
 			r = take_signal(session);
 		if (r == 0 && events[0].revents)
-			r = packet_receive(session->socket, 0, &session->packet);
-		if (r == 0 && events[0].revents)
-			*ret = take_message(session);
+			r = take_packet(session, ret);
 	}
 	return r;
 }

@@ -13,6 +13,9 @@ struct gmem;
 
 #define CTL_ANY UINT64_MAX
 
+#define CTL_TIMEOUT     30
+#define CTL_TIMEOUT_MAX 86400
+
 /* What the program exits with. Interrupted by a signal, 128 and its number. */
 enum ctl_status {
 	CTL_DONE = 0,
@@ -36,5 +39,7 @@ struct ctl {
 	bool force;         /* what a guest may be using, too */
 	uint64_t milliseconds; /* between two views */
 	enum ctl_sort sort;
+	uint64_t timeout;  /* seconds to wait for an answer; 0: for ever */
+	bool patient;      /* waits for what gmemd has received */
 	struct gmem *gmem; /* NULL until the first request */
 };

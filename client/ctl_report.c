@@ -144,6 +144,11 @@ enum ctl_status report_answer(const struct ctl *ctl, const char *what)
 	return CTL_REFUSED;
 }
 
+void report_waiting(const struct ctl *ctl, bool given_up, const char *message)
+{
+	print_error(ctl, error_new(given_up ? "no_daemon" : "waiting", message));
+}
+
 /* By the path that gmemd has bound, whatever led there. */
 static bool is_vmm_socket(int fd)
 {

@@ -17,6 +17,8 @@ enum ctl_status report_call(const struct ctl *ctl, int r);
 enum ctl_status report_system(const struct ctl *ctl, const char *what, int r);
 /* An answer of gmemd's that can't be. */
 enum ctl_status report_answer(const struct ctl *ctl, const char *what);
+/* That it waits for gmemd; given_up: or does so no more. */
+void report_waiting(const struct ctl *ctl, bool given_up, const char *message);
 /* Says that of VMs the caller's own alone are shown, where that is so: at the VMMs' socket. */
 void report_own_view(const struct ctl *ctl);
 /* Events that were due between two that came. */

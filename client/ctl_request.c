@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "client/ctl_report.h"
 #include "client/ctl_text.h"
 #include "client/gmem.h"
+#include "client/waiting.h"
 #include "kernel/cleanup.h"
 #include "protocol/cursors.h"
 #include "protocol/error.h"
@@ -36,15 +38,48 @@ static int call(struct ctl *ctl, const char *method, struct json_object *params,
 	return 0;
 }
 
-int request_try(struct ctl *ctl, const char *method, struct json_object *take_params,
-	struct json_object **ret_result)
+static void tell(void *context, bool given_up, const char *message)
+{
+	report_waiting(context, given_up, message);
+}
+
+/* Not before we give up ourselves. */
+static void set_limit(struct ctl *ctl)
+{
+	bool limited = ctl->timeout > 0 && !ctl->patient;
+	unsigned limit = limited ? ((unsigned)ctl->timeout + 1) * 1000 : UINT_MAX;
+
+	gmem_set_reconnect_limit(ctl->gmem, limit);
+}
+
+static int connect_and_call(struct ctl *ctl, struct waiting *waiting, const char *method,
+	struct json_object *params, struct json_object **ret_result)
 {
 	int r = 0;
 
-	if (!ctl->gmem)
+	if (!ctl->gmem) {
 		r = gmem_connect(ctl->socket, &ctl->gmem);
-	if (r == 0)
-		r = call(ctl, method, take_params, ret_result);
+		if (r < 0)
+			return r;
+		set_limit(ctl);
+	}
+	waiting_at(waiting, gmem_fd(ctl->gmem));
+	return call(ctl, method, params, ret_result);
+}
+
+int request_try(struct ctl *ctl, const char *method, struct json_object *take_params,
+	struct json_object **ret_result)
+{
+	const struct waiting_plan plan = {.socket = ctl->socket,
+		.limit = (unsigned)ctl->timeout,
+		.status = CTL_NO_DAEMON,
+		.patient = ctl->patient,
+		.tell = tell,
+		.context = ctl};
+	struct waiting *waiting = waiting_begin(&plan);
+	int r = connect_and_call(ctl, waiting, method, take_params, ret_result);
+
+	waiting_end(waiting);
 	json_unref(take_params);
 	return r;
 }

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "client/environment.h"
 #include "client/opening.h"
 #include "client/size.h"
+#include "client/waiting.h"
 #include "kernel/own_process.h"
 #include "kernel/process_start.h"
 #include "protocol/text.h"
@@ -25,18 +27,23 @@
 /* Of the VMM's name in its VM's, where none was given. */
 #define PROGRAM_BYTES_MAX 48
 
+/* Seconds. */
+#define TIMEOUT     30
+#define TIMEOUT_MAX 86400
+
 enum { EXIT_USAGE = 2, EXIT_FAILED = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
 struct settings {
 	const char *socket;
 	struct gmem_vm_options vm;
 	char **command;
+	uint64_t timeout; /* seconds; 0: none */
 };
 
 static const char usage[] =
 	"Usage: gmem-run [--socket=PATH] [--name=NAME] [--gate=required|none] [--type=TYPE]\n"
 	"                [--uuid=UUID] [--commit-limit=SIZE] [--initial-state=shared|private]\n"
-	"                -- VMM ARG...\n"
+	"                [--timeout=SECONDS] -- VMM ARG...\n"
 	"Runs a VMM whose guest memory is gmemd's, behind the gate.\n"
 	"\n"
 	"  --socket=PATH        gmemd's socket (/run/gmemd/gmemd.sock)\n"
@@ -47,6 +54,7 @@ static const char usage[] =
 	"  --commit-limit=SIZE  how much memory it may have; K, M, G, T are powers of 1024\n"
 	"  --initial-state=STATE  what memory is when it is bound: shared (the default),\n"
 	"                       or private where the VM's type has that\n"
+	"  --timeout=SECONDS    how long it waits for gmemd (30); 0: for ever\n"
 	"  --help, --version\n"
 	"\n"
 	"Exits 125 where there is no gmemd or it refuses, 126 where the VMM can't be executed,\n"
@@ -70,6 +78,16 @@ static bool set_initial_state(const char *value, enum gmem_state *ret)
 	return *ret == GMEM_PRIVATE || strcmp(value, "shared") == 0;
 }
 
+static bool set_timeout(const char *value, uint64_t *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoull(value, &end, 10);
+	return errno == 0 && value[0] >= '0' && value[0] <= '9' && *end == '\0' &&
+	       *ret <= TIMEOUT_MAX;
+}
+
 static const struct option options[] = {
 	{"socket", required_argument, NULL, 's'},
 	{"name", required_argument, NULL, 'n'},
@@ -78,6 +96,7 @@ static const struct option options[] = {
 	{"uuid", required_argument, NULL, 'u'},
 	{"commit-limit", required_argument, NULL, 'c'},
 	{"initial-state", required_argument, NULL, 'i'},
+	{"timeout", required_argument, NULL, 'T'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{NULL, 0, NULL, 0},
@@ -112,6 +131,10 @@ static int set_option(struct settings *settings, int option)
 		return set_initial_state(optarg, &settings->vm.initial_state)
 			       ? -1
 			       : wrong("--initial-state must be shared or private");
+	case 'T':
+		return set_timeout(optarg, &settings->timeout)
+			       ? -1
+			       : wrong("--timeout must be seconds, at most 86400");
 	case 'h':
 		fputs(usage, stdout);
 		return EXIT_SUCCESS;
@@ -226,45 +249,87 @@ static void name_after(const char *program, char *ret, size_t size)
 	snprintf(ret, size, "%s-%s", base, tag);
 }
 
-static int open_and_become(struct gmem *gmem, struct settings *settings)
+static void tell(void *context, bool given_up, const char *message)
 {
-	struct opening opening;
-	int status, r = opening_make(gmem, &settings->vm, &opening);
+	char printable[WAITING_MESSAGE_MAX];
 
-	if (r < 0)
-		return failed("opening the VM", r);
-	if (export_all(gmem, &opening)) {
-		status = become(settings->command);
-	} else {
-		say("handing over to the VMM", strerror(errno));
-		status = EXIT_FAILED;
+	(void)context;
+	(void)given_up;
+	text_copy_printable(message, printable, sizeof printable);
+	fprintf(stderr, "gmem-run: %s\n", printable);
+}
+
+static int connect_and_open(struct waiting *waiting, const char *path,
+	const struct settings *settings, struct gmem **ret_gmem, struct opening *ret_opening)
+{
+	unsigned limit = (unsigned)settings->timeout;
+	struct gmem *gmem;
+	int r = gmem_connect(path, &gmem);
+
+	if (r < 0) {
+		failed("no VM", r);
+		return r;
 	}
-	opening_clear(&opening);
-	return status;
+	/* Not before we give up ourselves. */
+	gmem_set_reconnect_limit(gmem, limit > 0 ? (limit + 1) * 1000 : UINT_MAX);
+	waiting_at(waiting, gmem_fd(gmem));
+	r = opening_make(gmem, &settings->vm, ret_opening);
+	if (r < 0) {
+		failed("opening the VM", r);
+		gmem_free(gmem);
+	} else {
+		*ret_gmem = gmem;
+	}
+	return r;
+}
+
+/* Not in silence, nor for ever. */
+static int wait_and_open(const char *path, const struct settings *settings, struct gmem **ret_gmem,
+	struct opening *ret_opening)
+{
+	const struct waiting_plan plan = {.socket = path,
+		.limit = (unsigned)settings->timeout,
+		.status = EXIT_FAILED,
+		.tell = tell};
+	struct waiting *waiting = waiting_begin(&plan);
+	int r = connect_and_open(waiting, path, settings, ret_gmem, ret_opening);
+
+	waiting_end(waiting);
+	return r;
+}
+
+static int hand_over(
+	const struct gmem *gmem, const struct opening *opening, const struct settings *settings)
+{
+	if (export_all(gmem, opening))
+		return become(settings->command);
+	say("handing over to the VMM", strerror(errno));
+	return EXIT_FAILED;
 }
 
 static int run(struct settings *settings)
 {
 	const char *path = settings->socket ? settings->socket : "/run/gmemd/gmemd.sock";
-	struct gmem *gmem;
 	char name[PROGRAM_BYTES_MAX + 26];
-	int status, r;
+	struct opening opening;
+	struct gmem *gmem;
+	int status;
 
 	if (!settings->vm.name) {
 		name_after(settings->command[0], name, sizeof name);
 		settings->vm.name = name;
 	}
-	r = gmem_connect(path, &gmem);
-	if (r < 0)
-		return failed("no VM", r);
-	status = open_and_become(gmem, settings);
+	if (wait_and_open(path, settings, &gmem, &opening) < 0)
+		return EXIT_FAILED;
+	status = hand_over(gmem, &opening, settings);
+	opening_clear(&opening);
 	gmem_free(gmem);
 	return status;
 }
 
 int main(int argc, char **argv)
 {
-	struct settings settings = {.vm = {.gate = GMEM_GATE_REQUIRED}};
+	struct settings settings = {.vm = {.gate = GMEM_GATE_REQUIRED}, .timeout = TIMEOUT};
 	int status, r = process_start(PROCESS_LAUNCHER);
 
 	if (r < 0) {

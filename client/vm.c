@@ -49,9 +49,9 @@ static void vm_drop(struct gmem_vm *vm)
 	free(vm);
 }
 
-/* A signal must not interrupt it: the gate lets it through but once, and it fails with EINTR where
- * one is pending. Without signals EINTR is a gmemd's answer that was started amid it: then it has
- * not been let through. */
+/* It fails with EINTR where a signal is pending when the gate has let it through, or work of
+ * io_uring's, and by the answer of a gmemd that was started amid it: then it can be tried again,
+ * unless gmemd does not know what came of it. So signals must wait. */
 static int create_vm(int kvm_fd, unsigned long type)
 {
 	sigset_t all, before;

@@ -44,7 +44,8 @@ void file_reserve_close(rlim_t usual)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+	/* Whoever has changed it meanwhile has the last word. */
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur != limit.rlim_max)
 		return;
 	limit.rlim_cur = usual < limit.rlim_max ? usual : limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);

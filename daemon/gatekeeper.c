@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "daemon/creations.h"
 #include "daemon/log.h"
 #include "daemon/peer_ledger.h"
 #include "daemon/step.h"
@@ -138,17 +139,15 @@ void gatekeeper_forget(struct vm *vm)
 
 /* KVM_CREATE_VM */
 
-static const char *create_vm_fault(const struct vm *vm, const struct gate_trap *trap)
+static const char *create_vm_fault(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap)
 {
 	if (vm->state == VM_RELEASED)
 		return "the VM has been released";
-	if (vm->gate == VM_GATE_ACTIVE)
-		return "it would be the process's second VM";
 	if (!process_has_thread(vm->process.pid, trap->thread))
 		return "the caller is not the VM's process";
 	if (trap->argument != vm->type)
 		return "its type is not the one the VM was opened with";
-	return NULL;
+	return vm->gate == VM_GATE_ACTIVE ? creations_fault(gmemd->creations, vm, trap) : NULL;
 }
 
 /* What was found speaks against it: where it could not be found out, too. */
@@ -169,16 +168,28 @@ static const char *unfit_for_vm(const struct taking_result *found)
 	}
 }
 
+static void announce_vm(struct gmemd *gmemd, const struct vm *vm, bool again)
+{
+	if (again) {
+		log_vm_info(vm->id, "its KVM_CREATE_VM had made no VM: let through again");
+		return;
+	}
+	log_vm_info(vm->id, "made behind its gate by process %d", vm->process.pid);
+	events_vm(&gmemd->events, vm, EVENT_VM_RUNNING);
+}
+
 static void let_vm_be_made(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap)
 {
+	bool again = vm->gate == VM_GATE_ACTIVE;
+
+	creations_note(gmemd->creations, vm, trap->thread);
 	vm->gate = VM_GATE_ACTIVE;
 	vm->state = VM_RUNNING;
 	note_answer(vm, trap, TRAP_CONTINUE);
 	STEP("trapped KVM_CREATE_VM: decided");
 	if (gate_continue(vm->listener, trap->id) == 0) {
 		STEP("trapped KVM_CREATE_VM: let through");
-		log_vm_info(vm->id, "made behind its gate by process %d", vm->process.pid);
-		events_vm(&gmemd->events, vm, EVENT_VM_RUNNING);
+		announce_vm(gmemd, vm, again);
 		return;
 	}
 	vm->gate = VM_GATE_PENDING;
@@ -238,10 +249,10 @@ static void let_memory_be_made(struct vm *vm, const struct gate_trap *trap, stru
 /* Any of them */
 
 static const char *trap_fault(
-	const struct vm *vm, const struct gate_trap *trap, struct call **ret_call)
+	struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap, struct call **ret_call)
 {
 	if (trap->request == KVM_CREATE_VM)
-		return create_vm_fault(vm, trap);
+		return create_vm_fault(gmemd, vm, trap);
 	if (trap->request == KVM_CREATE_GUEST_MEMFD)
 		return create_memory_fault(vm, trap, ret_call);
 	return "a gate traps no such ioctl";
@@ -253,7 +264,7 @@ static void decide(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *t
 {
 	bool is_vm = trap->request == KVM_CREATE_VM;
 	struct call *call;
-	const char *fault = trap_fault(vm, trap, &call);
+	const char *fault = trap_fault(gmemd, vm, trap, &call);
 
 	if (!fault)
 		fault = is_vm ? unfit_for_vm(found) : unfit_for_memory(found);
@@ -293,7 +304,7 @@ int gatekeeper_serve(struct gmemd *gmemd, struct vm *vm)
 	STEP("trap: received");
 	note_answer(vm, &trap, TRAP_UNDECIDED);
 	STEP("trap: noted");
-	fault = trap_fault(vm, &trap, &call);
+	fault = trap_fault(gmemd, vm, &trap, &call);
 	if (fault)
 		refuse(gmemd, vm, &trap, fault);
 	else

@@ -16,6 +16,7 @@
 #include "daemon/backend.h"
 #include "daemon/bulk.h"
 #include "daemon/capacity_host.h"
+#include "daemon/creations.h"
 #include "daemon/file_reserve.h"
 #include "daemon/in_flight.h"
 #include "daemon/log.h"
@@ -38,8 +39,12 @@ static int probe_device(struct gmemd *gmemd, int kvm)
 
 	if (r == 0) {
 		gmemd->kvm_device = status.st_rdev;
-		r = probe_host(kvm, &gmemd->host);
+		r = creations_new(&gmemd->creations);
 	}
+	if (r == 0)
+		r = probe_host(kvm, &gmemd->host);
+	if (r == 0)
+		creations_try(gmemd->creations);
 	if (r < 0)
 		snprintf(gmemd->lack, sizeof gmemd->lack, "/dev/kvm (%s)", strerror(-r));
 	return r;
@@ -152,6 +157,9 @@ static int set_up(struct gmemd *gmemd)
 	if (r < 0)
 		return start_failed("starting a thread", r);
 	gmemd->registry.bulk = gmemd->bulk;
+	r = gmemd->creations ? creations_watch(gmemd->creations, gmemd->base, &gmemd->registry) : 0;
+	if (r < 0)
+		return start_failed("hearing of VMs", r);
 	r = pressure_watch_new(gmemd, &gmemd->pressure);
 	if (r < 0)
 		return start_failed("watching memory pressure", r);
@@ -176,8 +184,10 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct co
 	if (r < 0)
 		return start_failed("having files of its own", r);
 	r = probe(gmemd);
-	if (r < 0)
+	if (r < 0) {
+		creations_free(gmemd->creations);
 		return start_failed("looking at the host", r);
+	}
 	errno = 0;
 	gmemd->base = event_base_new();
 	if (!gmemd->base || event_base_priority_init(gmemd->base, SCHEDULER_PRIORITIES) < 0)
@@ -208,5 +218,6 @@ void gmemd_clear(struct gmemd *gmemd)
 	scheduler_free(gmemd->scheduler);
 	owner_unref(gmemd->self);
 	owners_free(gmemd->owners);
+	creations_free(gmemd->creations);
 	event_base_free(gmemd->base);
 }

@@ -12,6 +12,7 @@
 #include "daemon/events.h"
 #include "daemon/vm.h"
 
+struct creations;
 struct in_flight;
 struct inheritance;
 struct json_object;
@@ -64,7 +65,8 @@ struct gmemd {
 	bool leaving;                    /* a successor is to find all as it is */
 	struct json_object *description; /* rpc.discover's answer; NULL: nobody has asked */
 	struct events events;
-	dev_t kvm_device; /* /dev/kvm's, to know it again in a VMM */
+	dev_t kvm_device;            /* /dev/kvm's, to know it again in a VMM */
+	struct creations *creations; /* with KVM */
 };
 
 /*

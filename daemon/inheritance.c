@@ -10,6 +10,7 @@
 
 #include "daemon/keeping.h"
 #include "daemon/log.h"
+#include "daemon/page_file.h"
 #include "kernel/cleanup.h"
 
 struct file {
@@ -142,7 +143,8 @@ bool inheritance_is_empty(const struct inheritance *inheritance)
 	return true;
 }
 
-unsigned inheritance_drop_rest(struct inheritance *inheritance)
+unsigned inheritance_drop_rest(
+	struct inheritance *inheritance, struct bulk *bulk, struct owner *owner)
 {
 	unsigned dropped = 0;
 
@@ -151,8 +153,8 @@ unsigned inheritance_drop_rest(struct inheritance *inheritance)
 
 		if (file->fd < 0)
 			continue;
-		custody_drop(inheritance->custody, file->id.kind, file->id.owner, file->id.member);
-		file->fd = fd_close(file->fd);
+		page_file_dispose_held(bulk, owner, inheritance->custody, &file->id, file->fd);
+		file->fd = -1; /* handed over */
 		dropped++;
 	}
 	return dropped;

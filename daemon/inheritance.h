@@ -9,7 +9,9 @@
 
 #include "daemon/custody.h"
 
+struct bulk;
 struct inheritance;
+struct owner;
 
 /* All of it; empty where there is no keeper, or one that ends amid it: half of what was held says
  * nothing. Other errors are custody_take()'s: the keeper has it still. */
@@ -26,5 +28,7 @@ const struct keeper_id *inheritance_next(
 
 /* Whether all of it has been taken. */
 bool inheritance_is_empty(const struct inheritance *inheritance);
-/* Has the keeper drop what was not taken: it belongs to nothing. Returns how many that were. */
-unsigned inheritance_drop_rest(struct inheritance *inheritance);
+/* Has the keeper drop what was not taken: it belongs to nothing. Returns how many that were. The
+ * page worker closes what is large, in the owner's turns. */
+unsigned inheritance_drop_rest(
+	struct inheritance *inheritance, struct bulk *bulk, struct owner *owner);

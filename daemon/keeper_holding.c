@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <systemd/sd-daemon.h>
 
 #include "daemon/keeper_packet.h"
+#include "daemon/notify.h"
 #include "kernel/cleanup.h"
 
 /* Names in the fd store: no ':', and at most 255 bytes. */
@@ -33,7 +33,11 @@ static struct held *find(const struct holding *holding, const struct keeper_id *
 	return RB_FIND(held_tree, (struct held_tree *)&holding->tree, &key);
 }
 
-/* The service manager's fd store; without a service manager these do nothing. */
+/*
+ * The service manager's fd store; without a service manager these do nothing. A service manager
+ * that does not read is not waited for: what it is not told is not there after the keeper's own
+ * restart.
+ */
 
 static void store(const struct held *held)
 {
@@ -41,7 +45,7 @@ static void store(const struct held *held)
 
 	snprintf(state, sizeof state, "FDSTORE=1\nFDPOLL=0\nFDNAME=" NAME_FORMAT, held->id.kind,
 		held->id.owner, held->id.member);
-	sd_pid_notify_with_fds(0, /* unset_environment= */ 0, state, &held->fd, 1);
+	notify_send_file(state, held->fd);
 }
 
 static void unstore(const struct held *held)
@@ -50,7 +54,7 @@ static void unstore(const struct held *held)
 
 	snprintf(state, sizeof state, "FDSTOREREMOVE=1\nFDNAME=" NAME_FORMAT, held->id.kind,
 		held->id.owner, held->id.member);
-	sd_notify(/* unset_environment= */ 0, state);
+	notify_send(state);
 }
 
 static void release(struct held *held)

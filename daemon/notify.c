@@ -35,24 +35,48 @@ static int find_address(const char *path, struct sockaddr_un *address, socklen_t
 	return 0;
 }
 
-int notify_send(const char *state)
+static int send_packet(struct msghdr *packet)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un address;
-	struct iovec part = {(void *)state, strlen(state)};
-	struct msghdr packet = {.msg_name = &address, .msg_iov = &part, .msg_iovlen = 1};
 	cleanup_fd int fd = -1;
 	int r;
 
 	if (!path)
 		return 0;
-	r = find_address(path, &address, &packet.msg_namelen);
+	r = find_address(path, &address, &packet->msg_namelen);
 	if (r < 0)
 		return r;
+	packet->msg_name = &address;
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	return sendmsg(fd, &packet, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return sendmsg(fd, packet, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int notify_send(const char *state)
+{
+	struct iovec part = {(void *)state, strlen(state)};
+	struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1};
+
+	return send_packet(&packet);
+}
+
+int notify_send_file(const char *state, int fd)
+{
+	char control[CMSG_SPACE(sizeof fd)] = "";
+	struct iovec part = {(void *)state, strlen(state)};
+	struct msghdr packet = {.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control};
+	struct cmsghdr *rights = CMSG_FIRSTHDR(&packet);
+
+	rights->cmsg_level = SOL_SOCKET;
+	rights->cmsg_type = SCM_RIGHTS;
+	rights->cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+	return send_packet(&packet);
 }
 
 int notify_try(const char *state, int milliseconds)

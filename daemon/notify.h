@@ -10,6 +10,8 @@
 /* To the socket that $NOTIFY_SOCKET names. 0 where it is told or there is nobody to tell; -EAGAIN
  * where it has no room for it now; or another negative errno. */
 int notify_send(const char *state);
+/* The same with a file for its fd store, which stays the caller's, too. */
+int notify_send_file(const char *state, int fd);
 
 /* Tries for so long; for when there is no loop to come back from. */
 int notify_try(const char *state, int milliseconds);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "daemon/bulk.h"
-#include "daemon/custody_table.h"
+#include "daemon/custody.h"
 #include "kernel/cleanup.h"
 #include "kernel/memory_file.h"
 
@@ -96,17 +96,38 @@ void page_file_take_charge(struct page_file *file)
 	file->charged = true;
 }
 
-void page_file_dispose(struct bulk *bulk, struct owner *owner, int take_fd)
+/* NULL where it is no memory's, or there is no memory for it. */
+static struct page_file *new_if_memory(struct bulk *bulk, struct owner *owner, int consume_fd)
 {
-	struct page_file *file = NULL;
 	uint64_t size;
 
-	if (memory_file_is_any(take_fd) && memory_file_size(take_fd, &size) == 0)
-		file = page_file_new(bulk, owner, take_fd, size);
+	if (!memory_file_is_any(consume_fd) || memory_file_size(consume_fd, &size) < 0)
+		return NULL;
+	return page_file_new(bulk, owner, consume_fd, size);
+}
+
+void page_file_dispose(struct bulk *bulk, struct owner *owner, int take_fd)
+{
+	struct page_file *file = new_if_memory(bulk, owner, take_fd);
+
 	if (file)
 		page_file_unref(file);
 	else
 		fd_close(take_fd);
+}
+
+void page_file_dispose_held(struct bulk *bulk, struct owner *owner, struct custody *custody,
+	const struct keeper_id *id, int take_fd)
+{
+	struct page_file *file = new_if_memory(bulk, owner, take_fd);
+
+	if (file) {
+		custody_release(custody, (enum custody_kind)id->kind, id->owner, id->member,
+			take_fd, &file->closer);
+		return;
+	}
+	custody_drop(custody, (enum custody_kind)id->kind, id->owner, id->member);
+	fd_close(take_fd);
 }
 
 struct custody_closer *page_file_closer(struct page_file *file)

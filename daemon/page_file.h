@@ -14,7 +14,9 @@
 #include "daemon/owner.h"
 
 struct bulk;
+struct custody;
 struct custody_closer;
+struct keeper_id;
 
 struct page_file;
 
@@ -32,6 +34,9 @@ void page_file_take_charge(struct page_file *file);
 
 /* Closes a file of any kind that gmemd may be the last to hold, and that may be large. */
 void page_file_dispose(struct bulk *bulk, struct owner *owner, int take_fd);
+/* The same of one that the keeper holds, which drops it first. */
+void page_file_dispose_held(struct bulk *bulk, struct owner *owner, struct custody *custody,
+	const struct keeper_id *id, int take_fd);
 
 /* Drops a reference, the caller's, once the keeper doesn't hold the file any more. */
 struct custody_closer *page_file_closer(struct page_file *file);

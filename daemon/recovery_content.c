@@ -29,8 +29,10 @@ static struct memory *memory_of(struct vm *vm, uint64_t id)
 /* What the keeper is not to hold any more. */
 static int discard(struct vm *vm, const struct memory_record *record, int fd)
 {
-	custody_drop(vm->registry->custody, CUSTODY_MEMORY, vm->number, record->id);
-	return fd_close(fd);
+	const struct keeper_id id = {CUSTODY_MEMORY, vm->number, record->id};
+
+	page_file_dispose_held(vm->registry->bulk, vm->owner, vm->registry->custody, &id, fd);
+	return -1;
 }
 
 static int memory_refused(const struct vm *vm, uint64_t id, const char *what, const char *must)

@@ -20,6 +20,7 @@
 #include "daemon/screener_protocol.h"
 #include "kernel/cleanup.h"
 #include "kernel/passrights.h"
+#include "kernel/process_start.h"
 
 /* More than the end of a gmemd takes that has much to close. */
 #define GMEMD_ENDS_MS 10000
@@ -96,10 +97,12 @@ static void outlive(int gmemd)
 
 int main(void)
 {
+	int r = process_start(PROCESS_DAEMON);
 	int gmemd = pidfd_open(getppid(), 0);
-	int r = capabilities_give_up();
 	bool keeps = false;
 
+	if (r == 0)
+		r = capabilities_give_up();
 	while (r == 0)
 		r = serve(&keeps);
 	if (keeps)

@@ -64,7 +64,7 @@ void succession_finish(struct gmemd *gmemd)
 		return;
 	STEP("recovery: connections");
 	peer_ledger_settle_rest(gmemd->peer_ledger);
-	recovered->dropped = inheritance_drop_rest(gmemd->inheritance);
+	recovered->dropped = inheritance_drop_rest(gmemd->inheritance, gmemd->bulk, gmemd->self);
 	gmemd->inheritance = inheritance_free(gmemd->inheritance);
 	lift_limits(gmemd, false);
 	STEP("recovery: rest dropped");

@@ -19,6 +19,7 @@
 #include "daemon/taker_packet.h"
 #include "daemon/taker_taking.h"
 #include "kernel/cleanup.h"
+#include "kernel/process_start.h"
 
 /* More than the end of a gmemd takes that has much to close. */
 #define GMEMD_ENDS_MS 10000
@@ -113,9 +114,11 @@ static void outlive_gmemd(const struct taker *taker)
 
 int main(void)
 {
+	int r = process_start(PROCESS_DAEMON);
 	struct taker taker = {.gmemd = pidfd_open(getppid(), 0)};
-	int r = taker_confinement_enter();
 
+	if (r == 0)
+		r = taker_confinement_enter();
 	while (r == 0)
 		r = serve(&taker);
 	outlive_gmemd(&taker);

@@ -103,6 +103,12 @@ struct vm {
 		uint64_t verifying; /* KVM_CREATE_VM's, that an older gmemd was amid; 0: none */
 		struct inquiry *inquiry; /* what is being found out about it; NULL: nothing */
 	} trap;
+	/* Its KVM_CREATE_VM that was let through last; see creations.h. */
+	struct {
+		pid_t thread;     /* 0: none by this gmemd */
+		bool made;        /* KVM has told of it */
+		uint64_t hearing; /* what was heard then; 0: nothing */
+	} creation;
 	unsigned refusals; /* of trapped calls, for the log */
 	struct budget budget;
 	struct commitment commitment;

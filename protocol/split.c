@@ -157,7 +157,7 @@ bool json_split(const char *text, size_t length, struct json_part *parts, size_t
 	size_t *ret_count, const char **ret_why)
 {
 	struct reader reader = {text, text + length};
-	size_t count = 0, n_members; /* the parts' own */
+	size_t count = 0, n_members; /* each part's are counted where it is parsed */
 
 	*ret_why = lexical_fault(text, length, &n_members);
 	if (*ret_why)

@@ -40,6 +40,8 @@ void skipped(const char *reason, const char *format, ...) __attribute__((format(
 int child_outcome(pid_t child);
 /* Runs it in a forked child, whose verdicts count. */
 void in_child(attack *run, struct world *world);
+/* Says the word, and goes on when the driver has made the file in the working directory. */
+void meet_driver(const char *word, const char *file);
 /* Ends the program where the preparation of an attack fails. */
 void require(bool truth, const char *what);
 
@@ -123,5 +125,7 @@ attack attack_wrong_fds, attack_untriggered, attack_lies, attack_giver, attack_t
 attack attack_second_filter, attack_second_listener, attack_architectures, attack_deaf,
 	attack_orphan;
 attack attack_abandoned;
+attack attack_interrupted, attack_other_thread, attack_ended_thread, attack_at_once, attack_hidden,
+	attack_io_uring, attack_unknown;
 attack attack_steal;
 attack attack_signals, attack_threads, attack_one_entry;

@@ -7,7 +7,6 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -61,19 +60,6 @@ static void *thread_tries(void *context)
 	return NULL;
 }
 
-static void await_file(const char *name)
-{
-	for (unsigned i = 0; i < 6000 && access(name, F_OK) < 0; i++)
-		usleep(10000);
-	require(access(name, F_OK) == 0, name);
-}
-
-static void say(const char *word)
-{
-	puts(word);
-	fflush(stdout);
-}
-
 static void try_all(struct world *world, const struct order *pending, const char *when)
 {
 	struct kvm_create_guest_memfd create = creation_of(PAGE);
@@ -101,8 +87,7 @@ void attack_abandoned(struct world *world)
 	control(world);
 	require(order_memory(world, PAGE, &pending) == 0, "gmemd writes a creation");
 	try_listeners("while gmemd lives");
-	say("ready");
-	await_file(GONE_FILE);
+	meet_driver("ready", GONE_FILE);
 	try_all(world, &pending, "when nobody listens");
 	in_child(child_tries, world);
 	require(pthread_create(&thread, NULL, thread_tries, NULL) == 0, "a thread");
@@ -111,7 +96,6 @@ void attack_abandoned(struct world *world)
 		"control: a filter without a listener goes in");
 	verdict(install_with(SECCOMP_RET_LOG, 0) == 0, "control: and another");
 	try_all(world, &pending, "below filters of the VMM's own");
-	say("abandoned");
-	await_file(SUCCESSOR_FILE);
+	meet_driver("abandoned", SUCCESSOR_FILE);
 	try_all(world, &pending, "beside a gmemd that has never had its listener");
 }

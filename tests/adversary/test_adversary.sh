@@ -119,6 +119,58 @@ abandoned() {
 	LIVING=()
 }
 
+# refused_for WORDS: what the log says of the last VMs that were refused.
+refused_for() {
+	grep -q "refused KVM_CREATE_VM .*$1" "$GMEMD_LOG"
+	result $? "create-unknown: refused, for $1" "$(tail -5 "$GMEMD_LOG")"
+}
+
+begin_unknown() {
+	start_attack create-unknown
+	until_true grep -q ready "$WORK_DIR/create-unknown.out"
+}
+end_unknown() {
+	touch "$WORK_DIR/scratch/outcome-is-unknown"
+	end_attack create-unknown "$ATTACK_PID"
+	rm -f "$WORK_DIR/scratch/outcome-is-unknown"
+	LIVING=()
+}
+
+# What KVM tells is more than gmemd's queue holds.
+flooded() {
+	local device=/sys/devices/virtual/misc/kvm/uevent i
+	if ! { echo change >"$device"; } 2>/dev/null; then
+		skip "create-unknown: uevents that were lost" "no uevent of KVM can be had here"
+		return
+	fi
+	begin_unknown
+	kill -STOP "$GMEMD_PID"
+	for ((i = 0; i < 5000; i++)); do echo change; done >"$device"
+	kill -CONT "$GMEMD_PID"
+	end_unknown
+	refused_for "uevents of KVM were lost since"
+}
+
+started_again() {
+	begin_unknown
+	stop_gmemd KILL
+	start_gmemd --config="$WORK_DIR/keeper.conf"
+	end_unknown
+	refused_for "gmemd was started again since"
+}
+
+deaf_gmemd() {
+	GMEMD_UNDER=$BUILD_DIR/tests/system/without_netlink
+	stop_gmemd
+	start_gmemd --config="$WORK_DIR/keeper.conf"
+	grep -q "can't be tried again: gmemd may have no netlink socket" "$GMEMD_LOG"
+	result $? "create-unknown: gmemd says that it may have no netlink socket"
+	begin_unknown
+	end_unknown
+	refused_for "gmemd may have no netlink socket"
+	GMEMD_UNDER=
+}
+
 lack=$(host_lack)
 [ -z "$lack" ] || skip_all "$lack"
 echo "TAP version 13"
@@ -145,6 +197,9 @@ kill -0 "$GMEMD_PID"
 result $? "gmemd has lived through all"
 AS="setpriv --reuid=$UNPRIVILEGED --regid=$UNPRIVILEGED --clear-groups --"
 orphan
+flooded
+started_again
+deaf_gmemd
 abandoned yes
 abandoned no
 no_sanitizer_complaint

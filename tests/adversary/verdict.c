@@ -91,6 +91,15 @@ void in_child(attack *run, struct world *world)
 		verdict(false, "a child came to a bad end");
 }
 
+void meet_driver(const char *word, const char *file)
+{
+	puts(word);
+	fflush(stdout);
+	for (unsigned i = 0; i < 6000 && access(file, F_OK) < 0; i++)
+		usleep(10000);
+	require(access(file, F_OK) == 0, file);
+}
+
 void require(bool truth, const char *what)
 {
 	if (truth)

@@ -9,7 +9,7 @@ keepers_in() {
 	local file name
 	for file in /proc/[0-9]*/cmdline; do
 		read -r name 2>/dev/null <"${file%cmdline}comm" && [ "$name" = gmemd-keeper ] || continue
-		tr '\0' ' ' <"$file" 2>/dev/null | grep -q "^gmemd-keeper --runtime-directory=$1/" &&
+		{ tr '\0' ' ' <"$file"; } 2>/dev/null | grep -q "^gmemd-keeper --runtime-directory=$1/" &&
 			basename "$(dirname "$file")"
 	done
 }

@@ -14,6 +14,7 @@ UNPRIVILEGED=65534
 TAP_TESTS=0
 TAP_FAILURES=0
 GMEMD_PID=
+GMEMD_UNDER= # what gmemd is started by, which becomes it
 WORK_DIR=
 LIVING=() # pids to be ended at the end, whatever happens
 
@@ -104,7 +105,8 @@ start_gmemd() {
 	RUNTIME_DIR=$WORK_DIR/run
 	GMEMD_LOG=$WORK_DIR/gmemd.log
 	# bash has SIGINT ignored by what it starts like this, and gmemd leaves it so.
-	env --default-signal=INT "$BUILD_DIR/daemon/gmemd" --runtime-directory="$RUNTIME_DIR" --config=/dev/null "$@" \
+	# shellcheck disable=SC2086
+	env --default-signal=INT $GMEMD_UNDER "$BUILD_DIR/daemon/gmemd" --runtime-directory="$RUNTIME_DIR" --config=/dev/null "$@" \
 		>>"$GMEMD_LOG" 2>&1 &
 	GMEMD_PID=$!
 	if ! until_true test -S "$RUNTIME_DIR/admin.sock"; then

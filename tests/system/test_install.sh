@@ -59,7 +59,7 @@ mirror() {
 }
 mirror=$(mirror)
 unshare --mount --pid --fork --kill-child debootstrap --variant=minbase --include=systemd bookworm "$work/bare" \
-	"${mirror:-http://deb.debian.org/debian}" >"$work/output" 2>&1 ||
+	${mirror:+"$mirror"} >"$work/output" 2>&1 ||
 	skip_all "debootstrap: $(tail -1 "$work/output")"
 rm -rf "$work/bare/var/cache/apt/archives"/*.deb
 

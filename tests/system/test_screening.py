@@ -12,7 +12,7 @@ import time
 
 from gmemtest import linux
 from gmemtest.child import Child
-from gmemtest.fuse import StuckFile, require_fuse
+from gmemtest.fuse_writeback import StuckFile, require_fuse
 from gmemtest.host import Host, wait_until
 from gmemtest.keeper import KeeperPeer
 from gmemtest.tap import Skip, check, equal, main, need, test
@@ -92,6 +92,24 @@ def never_stuck(host):
             with open("/proc/%d/task/%s/stat" % (pid, thread), encoding="utf-8") as file:
                 state = file.read().rpartition(")")[2].split()[0]
             check(state != "D", "thread %s of %d waits for ever" % (thread, pid))
+
+
+def one_is_stuck(host):
+    """Else the attack was none."""
+
+    def is_there():
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open("/proc/%s/stat" % pid, encoding="utf-8") as file:
+                    name, _, rest = file.read().partition("(")[2].rpartition(")")
+            except OSError:
+                continue
+            state, parent = rest.split()[:2]
+            if name == "gmemd-screener" and int(parent) == host.pid and state == "D":
+                return True
+        return False
+
+    check(wait_until(is_there, WAIT), "no screener waits for the file")
 
 
 def attacker(path, nested):
@@ -226,6 +244,7 @@ def before_it_is_started():
             check(False, what + " can send files now")
         except OSError as e:
             equal(e.errno, errno.EPERM, what + " sends a file now")
+    one_is_stuck(host)
     never_stuck(host)
     check(wait_until(lambda: len(held_peers(host)) == 5, WAIT), "connections that are held: %r" % held_peers(host))
     for _ in range(3):
@@ -264,6 +283,7 @@ def of_an_older_gmemd():
     host.spawn()
     served_at_once(host, "the next client")
     equal(quiet.receive()[0]["id"], 7, "who has sent none")
+    one_is_stuck(host)
     never_stuck(host)
     check(wait_until(lambda: len(held_peers(host)) == 1, WAIT), "connections that are held")
     host.kill()

@@ -60,7 +60,7 @@ def goes_on():
     for _ in range(30):
         equal(peer.call("ping"), {}, "before")
         host.kill()
-        host.start()
+        host.start(alone=False)
         equal(peer.call("ping"), {}, "after")
         check("vms" in operator.call("vm.list"), "another's")
     nothing_more(peer)
@@ -80,7 +80,7 @@ def while_away():
     peer.send([request("ping", number=77), request("ping", number=78)])
     late = Peer(host.socket_path("gmemd.sock"))
     late.send(request("ping", number="late"))
-    host.start()
+    host.start(alone=False)
     equal([peer.receive()[0]["id"] for _ in range(20)], list(range(20)), "in order")
     equal(peer.receive()[0]["error"]["code"], -32700, "no JSON")
     equal(peer.receive()[0]["error"]["code"], -32601, "no method")
@@ -96,13 +96,13 @@ def opened():
     peer = vmm_peer()
     host.kill()
     peer.send(request("vm.open", {"name": "away", "gate": "none"}, 1))
-    host.start()
+    host.start(alone=False)
     answer, fds = peer.receive()
     equal(len(fds), 2, "the device and the mailbox")
     close_all(fds)
     host.kill()
     peer.send(request("vm.close", {"vm": answer["result"]["vm"]}, 2))
-    host.start()
+    host.start(alone=False)
     equal(peer.receive()[0]["result"], {"released": 0}, "closed")
     try:
         peer.call("vm.close", {"vm": answer["result"]["vm"]})
@@ -143,7 +143,7 @@ def files_while_away():
     host.kill()
     params = {"vm": vmm.id, "call": created["call"]["id"], "done": done, "fd": fd}
     vmm.peer.send(request("call.done", params, 5))
-    host.start()
+    host.start(alone=False)
     equal(vmm.peer.receive()[0], {"jsonrpc": "2.0", "id": 5, "result": {}}, "adopted")
     os.close(fd)
     vmm.peer.call("memory.close", {"memory": created["memory"]})
@@ -165,7 +165,7 @@ def subscriptions():
     host.kill()
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    host.start()
+    host.start(alone=False)
     events = []
     while not events or events[-1]["kind"] != "vm_released":
         message, _ = operator.receive()
@@ -184,7 +184,7 @@ def amid():
     vmm.peer.send(request("memory.preallocate", params, 9))
     equal(vmm.peer.call("ping"), {}, "it has begun")
     host.kill()
-    host.start()
+    host.start(alone=False)
     message, _ = vmm.peer.receive_answer()
     equal((message["id"], message["error"]["code"]), (9, -32007), "amid a kill")
     check(message["error"]["data"]["retry_after_ms"] > 0, "when to repeat it")
@@ -303,7 +303,7 @@ def other_spelling():
         path = path % host.path if "%s" in path else path
         host.arguments[1] = option + path
         host.kill()
-        host.start()
+        host.start(alone=False)
         equal(vmm.peer.call("ping"), {}, "a connection, by " + path)
         peer = vmm_peer()
         equal(peer.call("ping"), {}, "another")
@@ -336,7 +336,7 @@ def other_path():
     os.unlink(path)
     stranger = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     stranger.bind(path)
-    host.start()
+    host.start(alone=False)
     peer = vmm_peer()
     equal(peer.call("ping"), {}, "whoever connects reaches gmemd")
     peer.close()
@@ -348,7 +348,7 @@ def stopped():
     vmm = vmm_of_all()
     equal(host.end(), 0, "its exit status")
     vmm.peer.send(request("ping", number=3))
-    host.start()
+    host.start(alone=False)
     equal(vmm.peer.receive()[0]["id"], 3, "asked while it was stopped")
 
 

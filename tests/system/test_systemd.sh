@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The project's own units under a real systemd: socket activation, hardening in force, a VMM as a service, the watchdog.
 set -u
-plan=19
+plan=20
 . "$(dirname "$0")/units.sh"
 set_up
 
@@ -41,6 +41,10 @@ gmemd_has_its_capabilities
 report $? "with CAP_SYS_PTRACE, with CAP_DAC_OVERRIDE and CAP_LINUX_IMMUTABLE out of effect, and no other capability"
 gmemd_has_its_filter
 report $? "under its system call filter"
+# The container has PIDs of its own, so that KVM tells of others: but gmemd hears it.
+container_run journalctl -o cat -u gmemd.service >"$work/output"
+grep -q "can't be tried again: uevents of KVM tell of processes by pids of another PID namespace" "$work/output"
+report $? "it hears KVM's uevents, in its own network namespace"
 
 eventually container_run sh -c 'journalctl -o cat -u gmem-vmm@example.service | grep -q "the same"'
 report $? "the guest's sum is what its VMM sees"

@@ -2,18 +2,20 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Two scopes of one user under a real systemd: whatever one of them does, the other has its share.
 set -u
-plan=12
+plan=14
 . "$(dirname "$0")/units.sh"
 set_up
 
 # A process in a scope of its own, of the one user that all have.
 declare -A orders answers processes
-start_in_scope() { # name [scope, if that has another]
-	local name=$1
+start_in_scope() { # name [scope, if that has another, argument...]
+	local name=$1 scope=${2-$1}
+	shift
+	[ $# -eq 0 ] || shift
 	mkfifo "$work/$name.orders" "$work/$name.answers"
-	container_run systemd-run --quiet --scope --unit="${2-$name}" --uid=vmm --gid=gmem \
+	container_run systemd-run --quiet --scope --unit="$scope" --uid=vmm --gid=gmem \
 		env PYTHONPATH=/usr/local/lib/gmemd-test PYTHONDONTWRITEBYTECODE=1 \
-		python3 /usr/local/lib/gmemd-test/scope_peer.py \
+		python3 /usr/local/lib/gmemd-test/scope_peer.py "$@" \
 		<"$work/$name.orders" >"$work/$name.answers" 2>>"$work/$name.errors" &
 	processes[$name]=$!
 	# shellcheck disable=SC1083
@@ -102,5 +104,10 @@ report $? "a killed gmemd's successor has the connections"
 # Were all twelve the second unit's, there would be room for one.
 start_in_scope again one && ask again connect 16 && [ "$answer" = 0 ]
 report $? "and knows whose they are, wherever their process is now"
+end_scope again
+start_in_scope leaderless one leaderless && ask leaderless connect 16 && [ "$answer" = 0 ]
+report $? "a process whose main thread has ended is in its unit as well"
+start_in_scope four && ask four connect 16 && [ "$answer" = 1 ]
+report $? "for another unit there is room, indeed"
 
 exit $failures

@@ -3,7 +3,7 @@
 # What gmemd's units do where they can't do all, under a real systemd: a wrong configuration, no /dev/kvm, a journald that does
 # not read; and what ends a daemon that wasn't asked to end.
 set -u
-plan=25
+plan=27
 . "$(dirname "$0")/units.sh"
 set_up
 
@@ -76,6 +76,16 @@ container_run systemctl restart gmemd.service >"$work/output" 2>&1 && serves
 report $? "the next one, with a right configuration, serves"
 status_text gmemd.service | grep -q '^Serving guest memory'
 report $? "and says that"
+
+# One that the service manager does not get started.
+drop_in gmemd.service Environment=ASAN_OPTIONS=detect_leaks=0 'ExecStartPre=/bin/sleep 1000'
+container_run systemctl stop gmemd.service >"$work/output" 2>&1
+container_run gmemctl --timeout=3 ping >"$work/output" 2>&1
+[ $? = 3 ] && grep -q 'waiting for gmemd at .*: the service manager listens there, and no gmemd has read the request' "$work/output"
+report $? "who waits for one that is not started hears of it after 2 s, and that it is the service manager's matter"
+drop_in gmemd.service Environment=ASAN_OPTIONS=detect_leaks=0
+container_run systemctl restart gmemd.service >"$work/output" 2>&1 && serves
+report $? "and has its answer when it is"
 
 # A host without /dev/kvm, for a while.
 container_run mv /dev/kvm /dev/kvm.away

@@ -429,11 +429,13 @@ static void test_split(void)
 	CU_ASSERT_FALSE(json_begins_array("", 0));
 }
 
-/* Texts that are nearly JSON: right ones with a few characters changed, left out or doubled. */
+/* Texts that are nearly JSON: right ones with a few characters changed, left out or doubled, so
+ * that no two members get one name: each part is looked at for that where it is parsed. */
 static void test_split_random(void)
 {
-	static const char whole[] = "[{\"a\":[1,-2.5e3,\"b\\n\\u00e4\"],\"c\":{}},[ ],null,true ,"
-				    "\"],[\",[[{\"d\":false}]], 0]";
+	static const char whole[] =
+		"[{\"a\":[1,-2.5e3,\"b\\n\\u00e4\"],\"longer\":{}},[ ],null,true ,"
+		"\"],[\",[[{\"d\":false}]], 0]";
 	static const char characters[] = "[]{},:\"\\ 01-.eEtrufalsn\n\x01\xc3";
 
 	srand(7);

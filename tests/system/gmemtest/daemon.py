@@ -164,7 +164,7 @@ class Daemon:
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (number, max(number, old[1])))
         return old[0]
 
-    def fds_come_back(self, to, seconds=5):
+    def fds_come_back(self, to, seconds=60):
         """Whether it has no more open than that within the time."""
         until = time.monotonic() + seconds
         while self.fds() > to and time.monotonic() < until:

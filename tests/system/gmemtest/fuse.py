@@ -1,30 +1,28 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A FUSE file system of an unprivileged user's, with one file: whoever drops the last reference to it waits for ever.
+"""A FUSE file system of an unprivileged user's own, whose files make those wait who close them, or read or map them.
 
-It speaks as much of the kernel's protocol (<linux/fuse.h>) as it takes to open that file and to write to it, with the
-kernel's writeback cache. What another descriptor has written is to be written back when a reference is the last to go, and that
-is never answered. The server is a process of its own: so it can end whenever it must, and then nobody waits any more.
+It speaks as much of the kernel's protocol (<linux/fuse.h>) as it takes to open its one file. Its server is a process of
+its own, which has none of its files: so it can end whenever it must, and then nobody waits any more.
 """
 
 import ctypes
 import os
 import signal
-import socket
 import stat
 import struct
-import tempfile
 
 from gmemtest import linux
 from gmemtest.tap import Skip
 
-LOOKUP, FORGET, GETATTR, OPEN, WRITE, INIT, INTERRUPT, BATCH_FORGET = 1, 2, 3, 14, 16, 26, 36, 42
-WRITEBACK_CACHE = 1 << 16
+LOOKUP, GETATTR, OPEN, READ, RELEASE, FLUSH, INIT = 1, 3, 14, 15, 18, 25, 26
 FILE_NODE = 2
+FILE_SIZE = 1 << 16
 FUSE_VERSION = (7, 31)
+FOPEN_DIRECT_IO = 1
+FUSE_DEVICE = (10, 229)
 CLONE_NEWNS, CLONE_NEWUSER, MS_REC, MS_PRIVATE = 0x20000, 0x10000000, 0x4000, 0x40000
 PR_SET_DUMPABLE = 4
 ENOSYS = 38
-FUSE_DEVICE = (10, 229)
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -35,38 +33,52 @@ def checked(result):
 
 
 def attributes(node):
-    mode = 0o100666 if node == FILE_NODE else 0o40777
-    return struct.pack("=6Q10I", node, 1 << 16, 0, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
+    mode, size = (0o100666, FILE_SIZE) if node == FILE_NODE else (0o40777, 0)
+    return struct.pack("=6Q10I", node, size, 0, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
 
 
-def reply(opcode, node):
-    """The body of an answer, None for none at all, an errno for an error."""
-    if opcode == INIT:
-        return struct.pack("=4I2H2I2HI7I", *FUSE_VERSION, 1 << 16, WRITEBACK_CACHE, 12, 10, 1 << 16, 1, 16, 0, 0, *[0] * 7)
-    if opcode == LOOKUP:
-        return struct.pack("=4Q2I", FILE_NODE, 0, 60, 60, 0, 0) + attributes(FILE_NODE)
-    if opcode == GETATTR:
-        return struct.pack("=Q2I", 60, 0, 0) + attributes(node)
-    if opcode == OPEN:
-        return struct.pack("=Q2I", 1, 0, 0)
-    return None if opcode in (WRITE, FORGET, INTERRUPT, BATCH_FORGET) else ENOSYS
+class _Server:
+    def __init__(self, silent):
+        self.silent = silent
+        self.opened = 0
 
+    def reply(self, opcode, node):
+        """The body of an answer, None for none at all, an errno for an error."""
+        if opcode in self.silent or opcode == RELEASE:
+            return None
+        if opcode == INIT:
+            return struct.pack("=4I2H2I2HI7I", *FUSE_VERSION, 0, 0, 1, 1, 4096, 1, 1, 0, 0, *[0] * 7)
+        if opcode == LOOKUP:
+            return struct.pack("=4Q2I", FILE_NODE, 0, 60, 60, 0, 0) + attributes(FILE_NODE)
+        if opcode == GETATTR:
+            return struct.pack("=Q2I", 60, 0, 0) + attributes(node)
+        if opcode == OPEN:
+            # The first goes through the page cache, all others round it.
+            self.opened += 1
+            return struct.pack("=Q2I", self.opened, FOPEN_DIRECT_IO if self.opened > 1 else 0, 0)
+        return b"" if opcode == FLUSH else ENOSYS
 
-def serve(device):
-    while True:
-        question = os.read(device, 1 << 21)
-        _, opcode, unique, node = struct.unpack_from("=2I2Q", question)
-        answer = reply(opcode, node)
-        if answer is None:
-            continue
-        body, error = (b"", -answer) if isinstance(answer, int) else (answer, 0)
-        os.write(device, struct.pack("=IiQ", 16 + len(body), error, unique) + body)
+    def serve(self, device):
+        while True:
+            question = os.read(device, 1 << 20)
+            _, opcode, unique, node = struct.unpack_from("=2I2Q", question)
+            answer = self.reply(opcode, node)
+            if answer is None:
+                continue
+            body, error = (b"", -answer) if isinstance(answer, int) else (answer, 0)
+            os.write(device, struct.pack("=IiQ", 16 + len(body), error, unique) + body)
 
 
 def own_mounts():
     """A mount namespace of the caller's own, of which no other learns anything."""
     checked(libc.unshare(CLONE_NEWNS))
     checked(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
+
+
+def require_fuse():
+    if not os.path.exists("/dev/fuse"):
+        raise Skip("no /dev/fuse")
+    require_mounts()
 
 
 def require_mounts():
@@ -82,90 +94,62 @@ def require_mounts():
         raise Skip("no mounts of one's own, as in a chroot: " + os.strerror(error))
 
 
-def require_fuse():
-    linux.require_root()
-    require_mounts()
-    with open("/proc/filesystems", encoding="utf-8") as file:
-        if "\tfuse\n" not in file.read():
-            raise Skip("the kernel has no FUSE")
+def own_namespace():
+    """A user and a mount namespace of the caller's own, whose root it is."""
+    uid, gid = os.getuid(), os.getgid()
+    checked(libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0))  # its /proc files are its own
+    checked(libc.unshare(CLONE_NEWUSER | CLONE_NEWNS))
+    for name, text in (
+        ("setgroups", b"deny"),
+        ("uid_map", b"0 %d 1" % uid),
+        ("gid_map", b"0 %d 1" % gid),
+    ):
+        with open("/proc/self/" + name, "wb") as file:
+            file.write(text)
 
 
-def _process(body):
-    pid = os.fork()
-    if pid == 0:
-        linux.die_with_parent()
-        try:
-            body()
-        finally:
-            os._exit(0)
-    return pid
+def become(uid):
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    linux.die_with_parent()  # the kernel forgets it when the user changes
 
 
-class StuckFile:
-    """This process, which was root's, is the user's from now on, in namespaces of its own. Its fd is `fd`. Once it is armed,
-    nobody may close the last reference who is not to wait: so the caller's own goes before."""
+class SlowFiles:
+    """Whoever does to its files what it is silent about waits, until it ends.
 
-    def __init__(self, user, groups=()):
-        own_mounts()
-        directory = tempfile.mkdtemp(prefix="gmemd-test-")
-        checked(libc.mount(b"gmemd", directory.encode(), b"tmpfs", 0, b"mode=777"))
-        device_path, mount_point = os.path.join(directory, "fuse"), os.path.join(directory, "mount")
-        os.mknod(device_path, 0o666 | stat.S_IFCHR, os.makedev(*FUSE_DEVICE))
-        os.chmod(device_path, 0o666)
-        self._become(user, groups)
-        os.mkdir(mount_point)
-        device = self._mount(device_path, mount_point)
-        self.server = _process(lambda: serve(device))
-        os.close(device)
-        self.path = os.path.join(mount_point, "file")
-        self.fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
-        self.writer = 0
+    The caller, who is root, is that user from now on, in a user namespace of its own. directory: an empty one that all can reach."""
 
-    @staticmethod
-    def _become(user, groups):
-        os.setgroups(list(groups))
-        os.setresgid(user, user, user)
-        os.setresuid(user, user, user)
-        linux.die_with_parent()
-        libc.prctl(PR_SET_DUMPABLE, 1)
-        checked(libc.unshare(CLONE_NEWUSER | CLONE_NEWNS))
-        for name, text in (("setgroups", "deny"), ("uid_map", "0 %d 1" % user), ("gid_map", "0 %d 1" % user)):
-            with open("/proc/self/" + name, "w", encoding="utf-8") as file:
-                file.write(text)
-
-    @staticmethod
-    def _mount(device_path, mount_point):
-        device = os.open(device_path, os.O_RDWR | os.O_CLOEXEC)
+    def __init__(self, uid, directory, silent):
+        self._prepare(directory)
+        become(uid)
+        own_namespace()
+        device = os.open(directory + "/fuse", os.O_RDWR | os.O_CLOEXEC)
         options = "fd=%d,rootmode=40000,user_id=0,group_id=0" % device
-        checked(libc.mount(b"gmemd", mount_point.encode(), b"fuse", 0, options.encode()))
-        return device
+        os.mkdir(directory + "/mount")
+        self.path = directory + "/mount/file"
+        checked(libc.mount(b"gmemd", (directory + "/mount").encode(), b"fuse", 0, options.encode()))
+        self.server = os.fork()
+        if self.server == 0:
+            linux.die_with_parent()
+            try:
+                _Server(silent).serve(device)
+            finally:
+                os._exit(0)
+        os.close(device)
 
-    def _write(self, written):
-        fd = os.open(self.path, os.O_RDWR)
-        os.pwrite(fd, b"y" * 4096, 0)
-        os.write(written, b"x")
-        while True:
-            signal.pause()
+    @staticmethod
+    def _prepare(directory):
+        """A device that anybody may open, as on most hosts, where no other process sees it."""
+        own_mounts()
+        checked(libc.mount(b"gmemd", directory.encode(), b"tmpfs", 0, b"mode=777"))
+        os.mknod(directory + "/fuse", 0o666 | stat.S_IFCHR, os.makedev(*FUSE_DEVICE))
+        os.chmod(directory + "/fuse", 0o666)
 
-    def arm(self):
-        """The caller has given its reference away."""
-        read, write = os.pipe()
-        self.writer = _process(lambda: self._write(write))
-        os.read(read, 1)
-        os.close(read)
-        os.close(write)
-
-    def nest(self):
-        """A socket in whose queue it is, which then has the only reference. It is the caller's."""
-        outer, inner = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        socket.send_fds(inner, [b"x"], [self.fd])
-        inner.close()
-        os.close(self.fd)
-        self.fd = -1
-        return outer
+    def open(self):
+        return os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
 
     def end(self):
         """Whoever waits for it waits no more."""
-        for pid in filter(None, (self.server, self.writer)):
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+        os.kill(self.server, signal.SIGKILL)
+        os.waitpid(self.server, 0)

@@ -1,0 +1,71 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Under a real systemd, files of a peer's that whoever drops them waits for, sent before gmemd is started by that very
+# connection: others are served, and gmemd is restarted and stopped as ever.
+set -u
+plan=13
+. "$(dirname "$0")/units.sh"
+set_up
+
+# Orders to unit_attacker.py, each of which must be answered with "ok".
+attacker() { # order
+	local answer=
+	echo "$1" >&"${ATTACKER[1]}"
+	read -r -t 60 answer <&"${ATTACKER[0]}"
+	[ "$answer" = ok ] || { echo "attacker: $1: $answer" >"$work/output"; return 1; }
+}
+
+# Far less than the time after which systemd would kill what is left.
+takes_less_than_two_seconds() { # command...
+	local begun=${EPOCHREALTIME/./}
+	"$@" >"$work/output" 2>&1 || return 1
+	echo "it took $(((${EPOCHREALTIME/./} - begun) / 1000)) ms" >>"$work/output"
+	[ $((${EPOCHREALTIME/./} - begun)) -lt 2000000 ]
+}
+
+screener_waits() {
+	container_run sh -c 'for one in /proc/[0-9]*; do
+			[ "$(cat "$one/comm" 2>/dev/null)" = gmemd-screener ] && grep "^State:.*D" "$one/status" && exit
+		done; exit 1'
+}
+
+install_project && install_python "$here/unit_attacker.py"
+report $? "the installation goes in"
+
+drop_in gmemd.service Environment=ASAN_OPTIONS=detect_leaks=0 WatchdogSec=2
+container_run systemctl enable --now gmemd.socket gmemd-admin.socket >"$work/output" 2>&1
+report $? "the sockets start"
+
+coproc ATTACKER { run_python /usr/local/lib/gmemd-test/unit_attacker.py 2>>"$work/output"; }
+attacker_pid=$ATTACKER_PID
+
+container_run systemctl is-active gmemd.service >"$work/output"
+[ "$(cat "$work/output")" = inactive ] && attacker attack && attacker wait
+report $? "two connect, the first of which starts gmemd, and sends a file meanwhile"
+attacker next
+report $? "the next client is served within a second"
+attacker answered
+report $? "who had asked before, and sent no file, is answered"
+attacker refused
+report $? "nobody can send a file any more"
+eventually screener_waits
+report $? "one process waits for the file, and it is none of the two daemons"
+
+takes_less_than_two_seconds container_run systemctl restart gmemd.service && attacker next && attacker goes_on
+report $? "systemctl restart: in time, and all goes on"
+pid=$(main_pid gmemd.service) && container_run kill -KILL "$pid"
+takes_less_than_two_seconds attacker next && attacker goes_on
+report $? "SIGKILL: its successor serves in time"
+takes_less_than_two_seconds container_run systemctl restart gmemd-keeper.service && attacker next && attacker goes_on
+report $? "a restart of the keeper: in time"
+takes_less_than_two_seconds container_run systemctl stop gmemd.service && attacker next && attacker goes_on
+report $? "systemctl stop: in time, and the next connection starts it again"
+[ "$(property gmemd.service NRestarts)" -le 1 ]
+report $? "the watchdog had nothing to do"
+
+attacker end
+report $? "the file's server ends"
+kill "$attacker_pid" 2>/dev/null
+wait "$attacker_pid" 2>/dev/null
+
+exit $failures
