@@ -13,7 +13,7 @@ from gmemtest import linux
 from gmemtest.tap import Failed, check, note
 from gmemtest.wire import Peer
 
-SECONDS_TO_START = 30
+SECONDS_TO_START = 60
 COMM_LENGTH = 15
 SANITIZERS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:")
 
