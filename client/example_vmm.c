@@ -349,6 +349,9 @@ static int run_rounds(struct example *example)
 	if (r < 0)
 		return r;
 	load_guest(example);
+	r = gmem_vm_set_minimum(example->vm, MEMORY_SIZE - BALLOON_MAX);
+	if (r < 0)
+		return failed("telling what it needs", r);
 	r = gmem_set_pressure_handler(example->gmem, on_pressure, example);
 	if (r < 0)
 		return failed("subscribing to events", r);

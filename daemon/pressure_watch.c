@@ -69,6 +69,30 @@ static void tell_level(struct pressure_watch *watch)
 	}
 }
 
+/* What it can give: not what it has said that it can't do without. */
+static uint64_t can_give(const struct vm *vm)
+{
+	uint64_t resident = vm->state == VM_RELEASED ? 0 : vm_resident(vm);
+
+	return resident > vm->minimum ? resident - vm->minimum : 0;
+}
+
+/* A VM that has none left that it can give owes none: it gave some between being counted and being
+ * asked, or all that it could. */
+static void forgive(struct pressure_watch *watch)
+{
+	const struct pressure_ask *ask = pressure_policy_ask_from(&watch->policy, 0);
+	uint64_t key;
+
+	for (; ask; ask = pressure_policy_ask_from(&watch->policy, key + 1)) {
+		const struct vm *vm = registry_vm_by_number(&watch->gmemd->registry, ask->key);
+
+		key = ask->key;
+		if (pressure_ask_is_overdue(ask) && (!vm || can_give(vm) == 0))
+			pressure_policy_forget(&watch->policy, key);
+	}
+}
+
 /* Each that has missed the deadline that has just passed. */
 static void tell_overdue(struct pressure_watch *watch, uint64_t deadline)
 {
@@ -93,12 +117,12 @@ static size_t list_vms(struct pressure_watch *watch, struct pressure_vm *vms, si
 	struct vm *vm;
 
 	RB_FOREACH (vm, vm_tree, &watch->gmemd->registry.vms) {
-		uint64_t resident = vm->state == VM_RELEASED ? 0 : vm_resident(vm);
+		uint64_t reclaimable = can_give(vm);
 
-		if (resident == 0)
+		if (reclaimable == 0)
 			continue;
 		if (count < room)
-			vms[count] = (struct pressure_vm){vm->number, resident, 0};
+			vms[count] = (struct pressure_vm){vm->number, reclaimable, 0};
 		count++;
 	}
 	return count;
@@ -113,21 +137,6 @@ static void tell_asked(struct pressure_watch *watch, const struct pressure_vm *v
 
 		events_pressure_asked(
 			&watch->gmemd->events, vm, watch->policy.level, vms[i].ask, deadline);
-	}
-}
-
-/* A VM that has no pages left owes none: it gave some between being counted and being asked. */
-static void forgive(struct pressure_watch *watch)
-{
-	const struct pressure_ask *ask = pressure_policy_ask_from(&watch->policy, 0);
-	uint64_t key;
-
-	for (; ask; ask = pressure_policy_ask_from(&watch->policy, key + 1)) {
-		const struct vm *vm = registry_vm_by_number(&watch->gmemd->registry, ask->key);
-
-		key = ask->key;
-		if (pressure_ask_is_overdue(ask) && (!vm || vm_resident(vm) == 0))
-			pressure_policy_forget(&watch->policy, key);
 	}
 }
 
@@ -204,8 +213,10 @@ static void observe(struct pressure_watch *watch, const struct pressure_observat
 
 	if (pressure_policy_observe(policy, observation))
 		tell_level(watch);
-	if (was_open && !policy->round_open)
+	if (was_open && !policy->round_open) {
+		forgive(watch);
 		tell_overdue(watch, deadline);
+	}
 	if (!watch->counting && pressure_policy_round_due(policy, observation->time))
 		count(watch);
 }
