@@ -26,27 +26,34 @@ int file_reserve_set_up(void)
 	return limit.rlim_cur < FILES_MIN ? -EMFILE : 0;
 }
 
-/* The soft limit may have been changed since it was set up, by prlimit(1). */
+/* Sets the soft limit, and tells what it was, in one step: an operator may change it meanwhile, by
+ * prlimit(1). */
+static rlim_t exchange_soft_limit(rlim_t soft, rlim_t hard)
+{
+	const struct rlimit limit = {soft < hard ? soft : hard, hard};
+	struct rlimit before;
+
+	return prlimit(0, RLIMIT_NOFILE, &limit, &before) < 0 ? RLIM_INFINITY : before.rlim_cur;
+}
+
 rlim_t file_reserve_open(void)
 {
 	struct rlimit limit;
-	rlim_t usual;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return RLIM_INFINITY;
-	usual = limit.rlim_cur;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	return usual;
+	return exchange_soft_limit(limit.rlim_max, limit.rlim_max);
 }
 
+/* Whoever has changed it meanwhile has the last word. */
 void file_reserve_close(rlim_t usual)
 {
 	struct rlimit limit;
+	rlim_t before;
 
-	/* Whoever has changed it meanwhile has the last word. */
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur != limit.rlim_max)
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
-	limit.rlim_cur = usual < limit.rlim_max ? usual : limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
+	before = exchange_soft_limit(usual, limit.rlim_max);
+	if (before != limit.rlim_max && before != RLIM_INFINITY)
+		exchange_soft_limit(before, limit.rlim_max);
 }

@@ -9,7 +9,7 @@ import struct
 
 PACKET_BYTES = 65536
 PACKET_FDS = 16
-SECONDS = 10
+SECONDS = 60
 
 
 class Closed(Exception):
