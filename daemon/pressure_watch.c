@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/capacity_host.h"
 #include "daemon/log.h"
 #include "daemon/residency.h"
 #include "kernel/cleanup.h"
@@ -221,6 +222,22 @@ static void observe(struct pressure_watch *watch, const struct pressure_observat
 		count(watch);
 }
 
+/* What may be promised, and where pressure begins, follow the host's memory. */
+static void follow_total(struct pressure_watch *watch, uint64_t total)
+{
+	struct gmemd *gmemd = watch->gmemd;
+
+	if (total == gmemd->host.memory_total)
+		return;
+	log_info("the host has %" PRIu64 " bytes of memory by now, and had %" PRIu64, total,
+		gmemd->host.memory_total);
+	gmemd->host.memory_total = total;
+	capacity_follow_host(&gmemd->capacity, &gmemd->config, total);
+	watch->policy.settings =
+		pressure_settings_for(config_bytes(&gmemd->config.pressure_floor, total),
+			gmemd->config.pressure_deadline * 1000, gmemd->host.page_size);
+}
+
 static void look(struct pressure_watch *watch, bool stalled)
 {
 	struct meminfo meminfo;
@@ -230,6 +247,7 @@ static void look(struct pressure_watch *watch, bool stalled)
 		complain(watch, r);
 	} else {
 		watch->unreadable = false;
+		follow_total(watch, meminfo.total);
 		observe(watch, &(struct pressure_observation){now(), meminfo.available, stalled});
 	}
 	schedule(watch);
@@ -275,12 +293,12 @@ static int set_up(struct pressure_watch *watch)
 	r = meminfo_open(&watch->meminfo);
 	if (r < 0)
 		log_error("/proc/meminfo: %s", strerror(-r));
-	if (r < 0 || watch->policy.settings.floor == 0)
+	if (r < 0)
 		return r;
 	watch->timer = event_new(watch->gmemd->base, -1, 0, timer_event, watch);
 	if (!watch->timer)
 		return -ENOMEM;
-	r = watch_stalls(watch);
+	r = watch->policy.settings.floor > 0 ? watch_stalls(watch) : 0;
 	if (r == 0)
 		look(watch, /* stalled= */ false);
 	return r;
