@@ -5,6 +5,8 @@
  * Makes one guest_memfd, binds several slots from it, runs one vCPU in real mode that fills and
  * sums its memory, and compares what the guest says with what it reads through its own mapping.
  * Where gmemd asks for memory, the guest is told to do with less, and the rest is given back.
+ * Where gmemd's back end is the model, no guest runs; with a type of VM that has private memory,
+ * conversion is shown instead.
  * Needs no access to /dev/kvm.
  */
 #include <errno.h>
@@ -23,6 +25,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "client/example_conversion.h"
 #include "client/example_guest.h"
 #include "client/exit_name.h"
 #include "client/gmem.h"
@@ -50,17 +53,18 @@ enum stage {
 	STAGE_OPENED,
 	STAGE_CREATED,
 	STAGE_BOUND,
+	STAGE_CONVERTED,
 	STAGE_RUN,
 	STAGE_UNBOUND,
 	STAGES
 };
 static const char *const stage_names[STAGES] = {
-	"connected", "opened", "created", "bound", "run", "unbound"};
+	"connected", "opened", "created", "bound", "converted", "run", "unbound"};
 
 struct settings {
 	const char *socket;
 	struct gmem_vm_options vm;
-	int pause_at;      /* a stage, -1 for none */
+	bool pauses[STAGES];
 	uint64_t rounds;   /* how often the guest is run; 0: until a signal ends it */
 	uint64_t interval; /* milliseconds between */
 };
@@ -93,7 +97,7 @@ static int failed_system(const char *what, int r)
 
 static void reach(const struct settings *settings, enum stage stage)
 {
-	if (settings->pause_at != (int)stage)
+	if (!settings->pauses[stage])
 		return;
 	printf("vmm: stopped at \"%s\"; SIGCONT goes on\n", stage_names[stage]);
 	raise(SIGSTOP);
@@ -345,6 +349,9 @@ static int run_rounds(struct example *example)
 	if (r < 0)
 		return r;
 	load_guest(example);
+	r = gmem_vm_set_minimum(example->vm, MEMORY_SIZE - BALLOON_MAX);
+	if (r < 0)
+		return failed("telling what it needs", r);
 	r = gmem_set_pressure_handler(example->gmem, on_pressure, example);
 	if (r < 0)
 		return failed("subscribing to events", r);
@@ -354,6 +361,27 @@ static int run_rounds(struct example *example)
 		r = run_round(example);
 		if (r < 0)
 			return r;
+	}
+	reach(settings, STAGE_RUN);
+	return 0;
+}
+
+static void reach_converted(void *context)
+{
+	reach(context, STAGE_CONVERTED);
+}
+
+/* What there is to do where no guest can run. */
+static int do_without_guest(struct example *example)
+{
+	const struct settings *settings = example->settings;
+	int r;
+
+	puts("vmm: gmemd's back end is the model: no guest can run here");
+	if (settings->vm.type && strcmp(settings->vm.type, GMEM_TYPE_DEFAULT) != 0) {
+		r = example_convert(example->vm, reach_converted, (void *)settings);
+		if (r < 0)
+			return failed("showing what conversion does", r);
 	}
 	reach(settings, STAGE_RUN);
 	return 0;
@@ -402,7 +430,7 @@ static int run(const struct settings *settings)
 	if (r == 0)
 		r = bind_slots(&example);
 	if (r == 0)
-		r = run_rounds(&example);
+		r = gmem_vm_fd(example.vm) < 0 ? do_without_guest(&example) : run_rounds(&example);
 	if (r == 0)
 		r = give_back(&example);
 	tear_down(&example);
@@ -411,22 +439,24 @@ static int run(const struct settings *settings)
 
 static const char usage[] =
 	"Usage: gmem-example-vmm [--socket=PATH] [--name=NAME] [--gate=required|none]\n"
-	"                        [--rounds=N] [--interval=MILLISECONDS] [--pause-at=STAGE]\n"
+	"                        [--type=TYPE] [--rounds=N] [--interval=MILLISECONDS]\n"
+	"                        [--pause-at=STAGE]...\n"
 	"A VMM on libgmem: one vCPU that fills and sums its memory.\n"
 	"\n"
 	"  --socket=PATH    gmemd's socket; under gmem-run not needed\n"
 	"  --name=NAME      the VM's name (example)\n"
 	"  --gate=GATE      required, or none where gmemd's policy permits that\n"
+	"  --type=TYPE      the VM's type; on gmemd's model, sw_protected has conversion shown\n"
 	"  --rounds=N       how often the guest is run (1); 0: until a signal ends it\n"
 	"  --interval=MS    milliseconds between rounds (1000)\n"
 	"  --pause-at=STAGE stops itself there, to be looked at: connected, opened, created,\n"
-	"                   bound, run, unbound\n";
+	"                   bound, converted, run, unbound\n";
 
 static bool set_stage(const char *name, struct settings *settings)
 {
 	for (int stage = 0; stage < STAGES; stage++) {
 		if (strcmp(name, stage_names[stage]) == 0) {
-			settings->pause_at = stage;
+			settings->pauses[stage] = true;
 			return true;
 		}
 	}
@@ -458,6 +488,9 @@ static bool set_option(struct settings *settings, int option)
 		return true;
 	case 'n':
 		settings->vm.name = optarg;
+		return true;
+	case 't':
+		settings->vm.type = optarg;
 		return true;
 	case 'g':
 		return set_gate(optarg, settings);
@@ -497,14 +530,14 @@ int main(int argc, char **argv)
 		{"socket", required_argument, NULL, 's'},
 		{"name", required_argument, NULL, 'n'},
 		{"gate", required_argument, NULL, 'g'},
+		{"type", required_argument, NULL, 't'},
 		{"rounds", required_argument, NULL, 'r'},
 		{"interval", required_argument, NULL, 'i'},
 		{"pause-at", required_argument, NULL, 'p'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
-	struct settings settings = {
-		.vm = {.name = "example"}, .pause_at = -1, .rounds = 1, .interval = 1000};
+	struct settings settings = {.vm = {.name = "example"}, .rounds = 1, .interval = 1000};
 	int option;
 
 	if (!set_up_process()) {

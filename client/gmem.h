@@ -172,6 +172,7 @@ struct gmem_vm_options {
 	uint64_t commit_limit; /* 0: only the host's */
 	enum gmem_gate gate;
 	enum gmem_state initial_state; /* of what is bound; private where the VM's type has that */
+	uint64_t minimum;              /* as gmem_vm_set_minimum(); 0: none */
 };
 
 /*
@@ -192,6 +193,12 @@ int gmem_vm_open(struct gmem *gmem, const struct gmem_vm_options *options, struc
 /* Closes the VM's fd. gmemd releases the VM when this process ends. Takes NULL, returns NULL. Its
  * memories must have been freed, else as gmem_free(). */
 struct gmem_vm *gmem_vm_free(struct gmem_vm *vm);
+
+/*
+ * Bytes of pages that the VM can't do without: under pressure gmemd asks it for what it has beyond
+ * them, and a VM that has no more is not overdue. gmem-run opens VMs with none.
+ */
+int gmem_vm_set_minimum(struct gmem_vm *vm, uint64_t minimum);
 
 /* Has gmemd release the VM now. All its memory is gone; nothing but gmem_vm_free() may follow. */
 int gmem_vm_close(struct gmem_vm *vm);

@@ -123,6 +123,17 @@ static int undo_all_unheard(struct gmem_vm *vm)
 	return r;
 }
 
+/* Nobody has kept it for a gmemd that has lost the VM. */
+static int tell_minimum(struct gmem_vm *vm)
+{
+	struct json_object *params = vm_params(vm);
+	int r;
+
+	json_add_uint(params, "minimum", vm->minimum);
+	r = connection_exchange(vm->gmem, "vm.set", params, NULL, NULL);
+	return r == -EREMOTEIO ? 0 : r;
+}
+
 /* A VM that gmemd has released meanwhile is no error of the connection's. One that was rebuilt may
  * have been so long ago. */
 static int resume(struct gmem *gmem)
@@ -134,6 +145,8 @@ static int resume(struct gmem *gmem)
 	last_error_detail("reason", reason, sizeof reason);
 	if (r == -EREMOTEIO && strcmp(reason, "gone") == 0)
 		return 0;
+	if (r == 0 && rebuilt && gmem->vm->minimum > 0)
+		r = tell_minimum(gmem->vm);
 	if (r == 0)
 		r = connection_send_unconfirmed(gmem);
 	if (r == 0)

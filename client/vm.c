@@ -165,6 +165,8 @@ static int vm_open(struct gmem *gmem, const struct gmem_vm_options *options, str
 		vm_drop(vm);
 		return r;
 	}
+	if (options && !gmem->inherited)
+		vm->minimum = options->minimum;
 	gmem->vm = vm;
 	*ret = vm;
 	return 0;
@@ -244,6 +246,21 @@ int gmem_vm_close(struct gmem_vm *vm)
 	if (r == -EREMOTEIO && is_closed(&exchange))
 		r = 0;
 	return last_error_complete(r, "closing the VM");
+}
+
+int gmem_vm_set_minimum(struct gmem_vm *vm, uint64_t minimum)
+{
+	struct json_object *params;
+	int r = connection_enter(vm->gmem);
+
+	if (r < 0)
+		return r;
+	params = vm_params(vm);
+	json_add_uint(params, "minimum", minimum);
+	r = connection_request(vm->gmem, "vm.set", params, NULL, NULL);
+	if (r == 0)
+		vm->minimum = minimum;
+	return last_error_complete(r, "setting the VM's minimum");
 }
 
 int gmem_vm_fd(const struct gmem_vm *vm)

@@ -20,6 +20,7 @@ struct gmem_vm {
 	struct gmem *gmem;
 	struct opening opening;
 	int fd;
+	uint64_t minimum;    /* as gmemd was told */
 	unsigned n_memories; /* that have not been freed */
 	LIST_HEAD(, gmem_memory) memories;
 	LIST_HEAD(, bound_slot) slots;

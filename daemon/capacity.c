@@ -28,29 +28,41 @@ static uint64_t share_of(uint64_t reserve, uint64_t part, uint64_t whole)
 	return saturate(((wide)reserve * part + whole - 1) / whole);
 }
 
-static void init_nodes(struct capacity *capacity, const struct capacity_request *request)
+static uint64_t sum_nodes(const struct capacity *capacity)
 {
 	uint64_t whole = 0;
 
 	for (size_t i = 0; i < capacity->n_nodes; i++)
 		whole += capacity->nodes[i].total;
+	return whole;
+}
+
+static uint64_t node_limit(
+	const struct capacity_node *node, const struct capacity_request *request, uint64_t whole)
+{
+	uint64_t reserve = whole > 0 ? share_of(request->host_reserve, node->total, whole) : 0;
+
+	return capacity_of(node->total, reserve, request->overcommit);
+}
+
+static void set_limits(struct capacity *capacity, const struct capacity_request *request)
+{
+	uint64_t limit = capacity_of(request->total, request->host_reserve, request->overcommit);
+	uint64_t whole = sum_nodes(capacity);
+
+	if (request->commit_limit > 0 && request->commit_limit < limit)
+		limit = request->commit_limit;
+	capacity->host.limit = limit;
 	for (size_t i = 0; i < capacity->n_nodes; i++) {
 		struct capacity_node *node = &capacity->nodes[i];
-		uint64_t reserve =
-			whole > 0 ? share_of(request->host_reserve, node->total, whole) : 0;
 
-		node->budget = (struct budget){
-			.scope = "node",
-			.limit = capacity_of(node->total, reserve, request->overcommit),
-			.within = &capacity->host,
-		};
+		node->budget.limit = node_limit(node, request, whole);
 	}
 }
 
 int capacity_init(struct capacity *capacity, const struct capacity_request *request,
 	const struct capacity_node *nodes, size_t n_nodes)
 {
-	uint64_t limit = capacity_of(request->total, request->host_reserve, request->overcommit);
 	struct capacity_node *copy = NULL;
 
 	if (n_nodes > 0) {
@@ -59,12 +71,24 @@ int capacity_init(struct capacity *capacity, const struct capacity_request *requ
 			return -ENOMEM;
 		memcpy(copy, nodes, n_nodes * sizeof *copy);
 	}
-	if (request->commit_limit > 0 && request->commit_limit < limit)
-		limit = request->commit_limit;
-	*capacity = (struct capacity){
-		.host = {.scope = "host", .limit = limit}, .nodes = copy, .n_nodes = n_nodes};
-	init_nodes(capacity, request);
+	*capacity = (struct capacity){.host = {.scope = "host"}, .nodes = copy, .n_nodes = n_nodes};
+	for (size_t i = 0; i < n_nodes; i++)
+		copy[i].budget = (struct budget){.scope = "node", .within = &capacity->host};
+	set_limits(capacity, request);
 	return 0;
+}
+
+void capacity_change(struct capacity *capacity, const struct capacity_request *request,
+	const struct capacity_node *nodes, size_t n_nodes)
+{
+	for (size_t i = 0; i < capacity->n_nodes; i++) {
+		capacity->nodes[i].total = 0;
+		for (size_t j = 0; j < n_nodes; j++) {
+			if (nodes[j].number == capacity->nodes[i].number)
+				capacity->nodes[i].total = nodes[j].total;
+		}
+	}
+	set_limits(capacity, request);
 }
 
 void capacity_clear(struct capacity *capacity)

@@ -38,6 +38,13 @@ uint64_t capacity_of(uint64_t total, uint64_t reserve, uint64_t overcommit);
 /* It must stay where it is. nodes are copied; their numbers differ. -ENOMEM. */
 int capacity_init(struct capacity *capacity, const struct capacity_request *request,
 	const struct capacity_node *nodes, size_t n_nodes);
+/*
+ * The host has more memory by now, or less. What is committed and promised stays so, and where it
+ * is more than the new limits nothing more is. A node that was not there has no budget until gmemd
+ * is started anew; one that is not there any more can take nothing.
+ */
+void capacity_change(struct capacity *capacity, const struct capacity_request *request,
+	const struct capacity_node *nodes, size_t n_nodes);
 void capacity_clear(struct capacity *capacity);
 
 /* While what a predecessor had granted is taken back, no limit of the host's or its nodes' refuses.

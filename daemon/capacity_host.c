@@ -36,24 +36,47 @@ static size_t read_nodes(const struct ranges *numbers, struct capacity_node *nod
 	return count;
 }
 
-int capacity_init_host(
-	struct capacity *capacity, const struct config *config, const struct host_offer *host)
+static struct capacity_request request_of(const struct config *config, uint64_t total)
 {
-	const struct capacity_request request = {
-		.total = host->memory_total,
-		.host_reserve = config_bytes(&config->host_reserve, host->memory_total),
+	return (struct capacity_request){
+		.total = total,
+		.host_reserve = config_bytes(&config->host_reserve, total),
 		.overcommit = config->overcommit,
 		.commit_limit = config->commit_limit,
 	};
-	cleanup_free struct capacity_node *nodes = NULL;
+}
+
+/* The caller frees them; without memory there are none. */
+static size_t list_nodes(struct capacity_node **ret)
+{
 	struct ranges numbers = {.count = 0};
 	size_t count = 0;
 
+	*ret = NULL;
 	if (meminfo_nodes(&numbers) == 0 && numbers.total > 0) {
-		nodes = calloc(numbers.total, sizeof *nodes);
-		if (nodes)
-			count = read_nodes(&numbers, nodes);
+		*ret = calloc(numbers.total, sizeof **ret);
+		if (*ret)
+			count = read_nodes(&numbers, *ret);
 	}
 	ranges_clear(&numbers);
+	return count;
+}
+
+int capacity_init_host(
+	struct capacity *capacity, const struct config *config, const struct host_offer *host)
+{
+	const struct capacity_request request = request_of(config, host->memory_total);
+	cleanup_free struct capacity_node *nodes = NULL;
+	size_t count = list_nodes(&nodes);
+
 	return capacity_init(capacity, &request, nodes, count);
+}
+
+void capacity_follow_host(struct capacity *capacity, const struct config *config, uint64_t total)
+{
+	const struct capacity_request request = request_of(config, total);
+	cleanup_free struct capacity_node *nodes = NULL;
+	size_t count = list_nodes(&nodes);
+
+	capacity_change(capacity, &request, nodes, count);
 }

@@ -164,6 +164,12 @@ static int check_promise(struct request *request)
 		refused->committed, refused->promised, limit);
 }
 
+static void set_minimum(struct vm *vm, uint64_t minimum)
+{
+	vm->minimum = minimum;
+	vm_ledger_note_minimum(vm);
+}
+
 static int open_vm(struct request *request, unsigned type)
 {
 	const struct vm_open_parameters *parameters = &request->parameters.vm_open;
@@ -188,6 +194,7 @@ static int open_vm(struct request *request, unsigned type)
 	r = vm_new(registry, &request->caller->process, &wanted, &vm);
 	if (r < 0)
 		return request_vm_error(request, r);
+	set_minimum(vm, parameters->minimum);
 	r = start(request, vm);
 	if (r < 0)
 		vm_free(vm);
@@ -271,4 +278,18 @@ int handle_vm_close(struct request *request)
 	if (r < 0)
 		return request_was_done(request) ? release_nothing(request) : r;
 	return release_vm(request, vm);
+}
+
+int handle_vm_set(struct request *request)
+{
+	const struct vm_set_parameters *parameters = &request->parameters.vm_set;
+	struct vm *vm;
+	int r;
+
+	r = request_vm(request, parameters->vm, &vm);
+	if (r < 0)
+		return r;
+	if (parameters->minimum != FIELD_UNSET)
+		set_minimum(vm, parameters->minimum);
+	return 0;
 }

@@ -80,6 +80,7 @@ handler handle_vm_resume;
 handler handle_vm_list;
 handler handle_vm_get;
 handler handle_vm_close;
+handler handle_vm_set;
 handler handle_memory_create;
 handler handle_memory_open;
 handler handle_memory_close;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/capacity_host.h"
 #include "daemon/log.h"
 #include "daemon/residency.h"
 #include "kernel/cleanup.h"
@@ -69,6 +70,30 @@ static void tell_level(struct pressure_watch *watch)
 	}
 }
 
+/* What it can give: not what it has said that it can't do without. */
+static uint64_t can_give(const struct vm *vm)
+{
+	uint64_t resident = vm->state == VM_RELEASED ? 0 : vm_resident(vm);
+
+	return resident > vm->minimum ? resident - vm->minimum : 0;
+}
+
+/* A VM that has none left that it can give owes none: it gave some between being counted and being
+ * asked, or all that it could. */
+static void forgive(struct pressure_watch *watch)
+{
+	const struct pressure_ask *ask = pressure_policy_ask_from(&watch->policy, 0);
+	uint64_t key;
+
+	for (; ask; ask = pressure_policy_ask_from(&watch->policy, key + 1)) {
+		const struct vm *vm = registry_vm_by_number(&watch->gmemd->registry, ask->key);
+
+		key = ask->key;
+		if (pressure_ask_is_overdue(ask) && (!vm || can_give(vm) == 0))
+			pressure_policy_forget(&watch->policy, key);
+	}
+}
+
 /* Each that has missed the deadline that has just passed. */
 static void tell_overdue(struct pressure_watch *watch, uint64_t deadline)
 {
@@ -93,12 +118,12 @@ static size_t list_vms(struct pressure_watch *watch, struct pressure_vm *vms, si
 	struct vm *vm;
 
 	RB_FOREACH (vm, vm_tree, &watch->gmemd->registry.vms) {
-		uint64_t resident = vm->state == VM_RELEASED ? 0 : vm_resident(vm);
+		uint64_t reclaimable = can_give(vm);
 
-		if (resident == 0)
+		if (reclaimable == 0)
 			continue;
 		if (count < room)
-			vms[count] = (struct pressure_vm){vm->number, resident, 0};
+			vms[count] = (struct pressure_vm){vm->number, reclaimable, 0};
 		count++;
 	}
 	return count;
@@ -113,21 +138,6 @@ static void tell_asked(struct pressure_watch *watch, const struct pressure_vm *v
 
 		events_pressure_asked(
 			&watch->gmemd->events, vm, watch->policy.level, vms[i].ask, deadline);
-	}
-}
-
-/* A VM that has no pages left owes none: it gave some between being counted and being asked. */
-static void forgive(struct pressure_watch *watch)
-{
-	const struct pressure_ask *ask = pressure_policy_ask_from(&watch->policy, 0);
-	uint64_t key;
-
-	for (; ask; ask = pressure_policy_ask_from(&watch->policy, key + 1)) {
-		const struct vm *vm = registry_vm_by_number(&watch->gmemd->registry, ask->key);
-
-		key = ask->key;
-		if (pressure_ask_is_overdue(ask) && (!vm || vm_resident(vm) == 0))
-			pressure_policy_forget(&watch->policy, key);
 	}
 }
 
@@ -204,10 +214,28 @@ static void observe(struct pressure_watch *watch, const struct pressure_observat
 
 	if (pressure_policy_observe(policy, observation))
 		tell_level(watch);
-	if (was_open && !policy->round_open)
+	if (was_open && !policy->round_open) {
+		forgive(watch);
 		tell_overdue(watch, deadline);
+	}
 	if (!watch->counting && pressure_policy_round_due(policy, observation->time))
 		count(watch);
+}
+
+/* What may be promised, and where pressure begins, follow the host's memory. */
+static void follow_total(struct pressure_watch *watch, uint64_t total)
+{
+	struct gmemd *gmemd = watch->gmemd;
+
+	if (total == gmemd->host.memory_total)
+		return;
+	log_info("the host has %" PRIu64 " bytes of memory by now, and had %" PRIu64, total,
+		gmemd->host.memory_total);
+	gmemd->host.memory_total = total;
+	capacity_follow_host(&gmemd->capacity, &gmemd->config, total);
+	watch->policy.settings =
+		pressure_settings_for(config_bytes(&gmemd->config.pressure_floor, total),
+			gmemd->config.pressure_deadline * 1000, gmemd->host.page_size);
 }
 
 static void look(struct pressure_watch *watch, bool stalled)
@@ -219,6 +247,7 @@ static void look(struct pressure_watch *watch, bool stalled)
 		complain(watch, r);
 	} else {
 		watch->unreadable = false;
+		follow_total(watch, meminfo.total);
 		observe(watch, &(struct pressure_observation){now(), meminfo.available, stalled});
 	}
 	schedule(watch);
@@ -264,12 +293,12 @@ static int set_up(struct pressure_watch *watch)
 	r = meminfo_open(&watch->meminfo);
 	if (r < 0)
 		log_error("/proc/meminfo: %s", strerror(-r));
-	if (r < 0 || watch->policy.settings.floor == 0)
+	if (r < 0)
 		return r;
 	watch->timer = event_new(watch->gmemd->base, -1, 0, timer_event, watch);
 	if (!watch->timer)
 		return -ENOMEM;
-	r = watch_stalls(watch);
+	r = watch->policy.settings.floor > 0 ? watch_stalls(watch) : 0;
 	if (r == 0)
 		look(watch, /* stalled= */ false);
 	return r;

@@ -23,7 +23,8 @@ enum record_kind {
 	RECORD_MEMORY,
 	RECORD_SLOT,
 	RECORD_CALL,
-	RECORD_UNIT, /* a part of the name of the unit that its process was in */
+	RECORD_UNIT,    /* a part of the name of the unit that its process was in */
+	RECORD_MINIMUM, /* of a VM, where it has told one */
 };
 
 enum record_vm_flags {
@@ -63,6 +64,12 @@ struct name_record {
 	uint32_t length;
 	uint64_t owner; /* 0: the VM; else a memory's id */
 	char bytes[72];
+};
+
+struct minimum_record {
+	uint16_t kind;
+	uint16_t reserved[3];
+	uint64_t bytes;
 };
 
 struct memory_record {
@@ -119,6 +126,7 @@ union record {
 	uint8_t bytes[RECORD_SIZE];
 	struct vm_record vm;
 	struct name_record name;
+	struct minimum_record minimum;
 	struct memory_record memory;
 	struct slot_record slot;
 	struct call_record call;

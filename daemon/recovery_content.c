@@ -16,6 +16,7 @@
 #include "daemon/memory_check.h"
 #include "daemon/record.h"
 #include "daemon/slot_check.h"
+#include "daemon/vm_ledger.h"
 #include "kernel/cleanup.h"
 #include "kernel/frames.h"
 
@@ -281,6 +282,7 @@ static void recover_calls(struct vm *vm, struct ledger *ledger)
 
 void recovery_content(struct vm *vm, struct ledger *ledger, struct inheritance *inheritance)
 {
+	vm_ledger_read_minimum(vm, ledger);
 	recover_memories(vm, ledger, inheritance);
 	recover_slots(vm, ledger);
 	recover_frames(vm);

@@ -22,6 +22,7 @@ static handler *const handlers[METHODS] = {
 	[METHOD_VM_LIST] = handle_vm_list,
 	[METHOD_VM_GET] = handle_vm_get,
 	[METHOD_VM_CLOSE] = handle_vm_close,
+	[METHOD_VM_SET] = handle_vm_set,
 	[METHOD_MEMORY_CREATE] = handle_memory_create,
 	[METHOD_MEMORY_OPEN] = handle_memory_open,
 	[METHOD_MEMORY_CLOSE] = handle_memory_close,

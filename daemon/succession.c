@@ -72,8 +72,9 @@ void succession_finish(struct gmemd *gmemd)
 	custody_settle(gmemd->custody, SUCCESSION_SETTLE_MS);
 	STEP("recovery: finished");
 	if (recovered->vms > 0 || recovered->peers > 0 || recovered->dropped > 0)
-		log_info("took over %u VMs with %u memories, and %u connections; %u VMs had "
-			 "ended, %u files belonged to nothing",
+		log_info("took over from a predecessor: VMs %u, memories %u, connections %u; VMs "
+			 "that "
+			 "had ended %u, files that belonged to nothing %u",
 			recovered->vms, recovered->memories, recovered->peers, recovered->released,
 			recovered->dropped);
 }

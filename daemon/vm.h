@@ -113,6 +113,8 @@ struct vm {
 	struct budget budget;
 	struct commitment commitment;
 	uint64_t own_memory; /* bytes of slots on the VMM's own memory */
+	uint64_t minimum;    /* bytes of pages that it can't do without, as it has told */
+	uint32_t minimum_record;
 
 	struct memory_tree memories;
 	unsigned n_memories;

@@ -110,6 +110,27 @@ void vm_ledger_note_vm(struct vm *vm)
 	ledger_put(vm->ledger, 0, &record, sizeof record);
 }
 
+void vm_ledger_note_minimum(struct vm *vm)
+{
+	const struct minimum_record record = {.kind = RECORD_MINIMUM, .bytes = vm->minimum};
+
+	if (vm->minimum > 0)
+		put(vm, &vm->minimum_record, &record, sizeof record);
+	else
+		delete (vm, &vm->minimum_record);
+}
+
+void vm_ledger_read_minimum(struct vm *vm, const struct ledger *ledger)
+{
+	union record record;
+
+	EACH_RECORD(ledger, index, RECORD_MINIMUM, &record)
+	{
+		vm->minimum = record.minimum.bytes;
+		vm->minimum_record = index;
+	}
+}
+
 int vm_ledger_new(struct vm *vm)
 {
 	uint32_t names[NAME_RECORDS] = {0}, units[NAME_RECORDS] = {0};

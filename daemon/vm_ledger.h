@@ -17,6 +17,9 @@ void vm_ledger_close(struct vm *vm);
 
 /* The object as it is now; anew or again. */
 void vm_ledger_note_vm(struct vm *vm);
+/* vm->minimum; read from a predecessor's ledger. */
+void vm_ledger_note_minimum(struct vm *vm);
+void vm_ledger_read_minimum(struct vm *vm, const struct ledger *ledger);
 void vm_ledger_note_memory(struct memory *memory);
 void vm_ledger_note_slot(struct slot *slot);
 void vm_ledger_note_call(struct call *call);

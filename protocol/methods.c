@@ -297,6 +297,11 @@ static const struct field vm_open_parameters[] = {
 	{"charge", FIELD_ENUM, FIELD_OPTIONAL, .names = charge_names,
 		AT(vm_open_parameters, charge),
 		.summary = "Whose memory cgroup is charged for what gmemd allocates for it."},
+	{"minimum", FIELD_INTEGER, FIELD_OPTIONAL, .max = INT64_MAX,
+		AT(vm_open_parameters, minimum),
+		.summary =
+			"Bytes of pages that it can't do without: under pressure it is asked for "
+			"what it has beyond them. vm.set changes it."},
 	END,
 };
 
@@ -426,6 +431,14 @@ static const struct field vm_get_result[] = {
 
 static const struct field vm_close_parameters[] = {
 	VM_PARAMETER(vm_close_parameters),
+	END,
+};
+
+static const struct field vm_set_parameters[] = {
+	VM_PARAMETER(vm_set_parameters),
+	{"minimum", FIELD_INTEGER, FIELD_OPTIONAL, .max = INT64_MAX, .default_value = FIELD_UNSET,
+		AT(vm_set_parameters, minimum),
+		.summary = "As vm.open's, from now on. By default it stays what it was."},
 	END,
 };
 
@@ -628,6 +641,8 @@ const struct method methods[METHODS] = {
 	[METHOD_VM_CLOSE] = {"vm.close", ACCESS_VMM | ACCESS_OPERATOR, vm_close_parameters,
 		released_result, ERRORS(RPC_NOT_FOUND, RPC_GONE),
 		"Releases all memory of a VM and whatever else gmemd holds for it."},
+	[METHOD_VM_SET] = {"vm.set", ACCESS_VMM, vm_set_parameters, no_fields,
+		ERRORS(RPC_NOT_FOUND, RPC_GONE), "Changes what a VM was opened with."},
 	[METHOD_MEMORY_CREATE] = {"memory.create", ACCESS_VMM, memory_create_parameters,
 		memory_create_result,
 		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,

@@ -30,6 +30,7 @@ enum method_number {
 	METHOD_VM_LIST,
 	METHOD_VM_GET,
 	METHOD_VM_CLOSE,
+	METHOD_VM_SET,
 	METHOD_MEMORY_CREATE,
 	METHOD_MEMORY_OPEN,
 	METHOD_MEMORY_CLOSE,
@@ -89,6 +90,7 @@ struct vm_open_parameters {
 	uint64_t initial_state;
 	uint64_t gate;
 	uint64_t charge;
+	uint64_t minimum;
 };
 
 struct vm_gate_parameters {
@@ -120,6 +122,11 @@ struct vm_list_parameters {
 struct vm_get_parameters {
 	const char *vm;
 	const char *cursor;
+};
+
+struct vm_set_parameters {
+	const char *vm;
+	uint64_t minimum; /* FIELD_UNSET: as it was */
 };
 
 struct vm_close_parameters {
@@ -210,6 +217,7 @@ union method_parameters {
 	struct vm_list_parameters vm_list;
 	struct vm_get_parameters vm_get;
 	struct vm_close_parameters vm_close;
+	struct vm_set_parameters vm_set;
 	struct memory_create_parameters memory_create;
 	struct memory_parameters memory;
 	struct memory_reclaim_parameters memory_reclaim;

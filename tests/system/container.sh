@@ -107,7 +107,7 @@ container_boot() { # directory [lower]
 	local outer=$!
 	container_enter_cgroups "$outer" || return 1
 	local i
-	for i in $(seq 120); do
+	for i in $(seq 360); do
 		sleep 0.5
 		kill -0 "$outer" 2>/dev/null || break
 		container_leader=$(pgrep -P "$outer" -f systemd.unit=basic.target || true)

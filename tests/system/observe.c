@@ -24,7 +24,7 @@
 #include "client/opening.h"
 #include "protocol/json.h"
 
-#define WAIT_SECONDS_MAX 5.0
+#define WAIT_SECONDS_MAX 60.0
 
 /* Whole pages, and more than any host has. */
 #define TOO_MUCH (1ull << 62)

@@ -74,10 +74,10 @@ clean_up() {
 	[ -z "$WORK_DIR" ] || rm -rf "$WORK_DIR"
 }
 
-# until_true COMMAND...: tries for 5 s.
+# until_true COMMAND...: tries for a minute.
 until_true() {
 	local tries
-	for ((tries = 0; tries < 500; tries++)); do
+	for ((tries = 0; tries < 6000; tries++)); do
 		"$@" && return
 		sleep 0.01
 	done

@@ -85,7 +85,7 @@ print(eval(sys.argv[1]))' "$1" "$tmp/out"
 }
 
 wait_for() {
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		"$@" >/dev/null 2>&1 && return 0
 		sleep 0.1
 	done
@@ -311,8 +311,8 @@ one_vm() {
 	vmm=$last
 	check "an example VMM runs" wait_for grep -q 'stopped at "bound"' "$tmp/vmm"
 	exits 0 "vms" vms
-	out_has "it has the VM" "^vm-[0-9]+ +web +uid:[0-9]+ +$vmm +running +active +[0-9.]+K +[0-9.]+[BK]$"
-	check "its columns are aligned" aligned PID COMMITTED RESIDENT
+	out_has "it has the VM" "^vm-[0-9]+ +web +uid:[0-9]+ +$vmm +running +active +[0-9.]+K +0B +[0-9.]+[BK]$"
+	check "its columns are aligned" aligned PID COMMITTED PROMISED RESIDENT
 	exits 0 "vms --bytes" vms --bytes
 	out_has "it has bytes" " [0-9]{5,} +[0-9]+$"
 	exits 0 "vms --json" --json vms

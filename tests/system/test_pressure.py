@@ -40,9 +40,9 @@ def tear_down():
 class Guest(Child):
     """A VMM of its own with one memory, which does what it is told."""
 
-    def __init__(self, daemon, size, name="guest"):
+    def __init__(self, daemon, size, name="guest", **options):
         path = daemon.socket_path("gmemd.sock")
-        super().__init__(lambda channel: _serve(channel, path, size, name))
+        super().__init__(lambda channel: _serve(channel, path, size, name, options))
         self.vm, self.memory = self.channel.hear()
 
     def pressure(self):
@@ -50,10 +50,10 @@ class Guest(Child):
         return [event for event in self.ask("events") if event["kind"] in KINDS]
 
 
-def _serve(channel, path, size, name):
+def _serve(channel, path, size, name, options):
     peer = Peer(path, SECONDS)
     peer.call("event.subscribe")
-    vmm = Vmm(peer, name)
+    vmm = Vmm(peer, name, **options)
     memory, fd = vmm.create(size)
     channel.say([vmm.id, memory])
     while True:
@@ -99,13 +99,13 @@ class Operator:
 
 
 @contextlib.contextmanager
-def running(floor, deadline, sizes):
+def running(floor, deadline, sizes, **options):
     """(daemon, operator, guests), whose pages gmemd finds all at once."""
     daemon = Daemon(config=CONFIG % (floor, deadline))
     with contextlib.ExitStack() as stack:
         operator = Operator(daemon)
         guests = [
-            stack.enter_context(Guest(daemon, size, "guest %d" % i)) for i, size in enumerate(sizes)
+            stack.enter_context(Guest(daemon, size, "guest %d" % i, **options)) for i, size in enumerate(sizes)
         ]
         os.kill(daemon.pid, signal.SIGSTOP)
         for guest in guests:
@@ -187,6 +187,45 @@ def overdue():
         check(most > 1, "deadlines missed: %d" % most)
         kinds = {event["kind"] for event in large.pressure()}
         equal(kinds, {"pressure"}, "VMs hear nothing of that")
+
+
+def reclaimed(guest, offset, size):
+    ranges = [{"offset": offset, "size": size}]
+    return guest.ask("call", "memory.reclaim", {"memory": guest.memory, "ranges": ranges})["reclaimed"]
+
+
+@test("a VM is asked for what it can give, and one that gave that is not overdue")
+def minimum():
+    with running("100%", 200, [32 * MIB], minimum=24 * MIB) as (_, operator, (guest,)):
+        eventually("an ask", lambda: asks_heard(guest))
+        equal({event["ask"] for event in asks_heard(guest)}, {8 * MIB}, "what it is asked for")
+        eventually("it is overdue", lambda: operator.pressure()["vms_overdue"] == 1)
+        reclaimed(guest, 0, 8 * MIB)
+        eventually("it is not any more", lambda: operator.pressure()["vms_overdue"] == 0)
+        missed, asked = len(operator.events("pressure_overdue")), len(asks_heard(guest))
+        time.sleep(1)  # rounds in which it has nothing left to give
+        equal(len(operator.events("pressure_overdue")), missed, "it is told of as overdue")
+        equal(len(asks_heard(guest)), asked, "it is asked")
+        guest.ask("call", "vm.set", {"vm": guest.vm, "minimum": 20 * MIB})
+        eventually("it is asked again", lambda: len(asks_heard(guest)) > asked)
+        equal(asks_heard(guest)[-1]["ask"], 4 * MIB, "after it has told less")
+        guest.ask("call", "vm.set", {"vm": guest.vm})
+        reclaimed(guest, 8 * MIB, 4 * MIB)
+        eventually("it has given that, too", lambda: operator.pressure()["vms_overdue"] == 0)
+
+
+@test("what it can't do without is known to the next gmemd")
+def minimum_is_kept():
+    with running("100%", 200, [32 * MIB], minimum=24 * MIB) as (daemon, _, (guest,)):
+        if os.environ.get("KEEPER") == "no":
+            raise Skip("without a keeper nothing outlives gmemd")
+        eventually("an ask", lambda: asks_heard(guest))
+        daemon.process.kill()
+        daemon.process.wait()
+        daemon.start(alone=False)
+        before = len(asks_heard(guest))
+        eventually("an ask of the next", lambda: len(asks_heard(guest)) > before)
+        equal({event["ask"] for event in asks_heard(guest)}, {8 * MIB}, "what it is asked for")
 
 
 @test("a VM that ends in the middle of an ask owes nothing")

@@ -3,8 +3,10 @@
 """Promises: what a VM may commit is the host's to give, or the VM is refused."""
 
 import contextlib
+import ctypes
 import os
 import subprocess
+import tempfile
 import time
 
 from gmemtest import linux, tap
@@ -208,6 +210,43 @@ def capacity():
     equal(commit_bytes("host-reserve = 100%\n"), 0, "nothing is left")
     least = commit_bytes("host-reserve = 0\ncommit-limit = %d\n" % (1 << 62))
     equal(least, total, "a limit beyond what there is")
+
+
+CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 0x1000, 0x4000, 0x40000
+
+
+def show_as_meminfo(path):
+    """To this process alone."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    arguments = ((None, b"/", MS_REC | MS_PRIVATE), (path.encode(), b"/proc/meminfo", MS_BIND))
+    if libc.unshare(CLONE_NEWNS) or any(libc.mount(what, where, None, flags, None) for what, where, flags in arguments):
+        raise OSError(ctypes.get_errno(), "its own /proc/meminfo")
+
+
+@test("the limit follows the host's memory")
+def follows():
+    total = memory_total()
+    with tempfile.NamedTemporaryFile("w") as file:
+
+        def write(bytes_):
+            file.seek(0)
+            file.write("MemTotal: %d kB\nMemFree: %d kB\nMemAvailable: %d kB\n" % ((bytes_ // 1024,) * 3))
+            file.truncate()
+            file.flush()
+
+        write(total)
+        one = Daemon(config="[limits]\nhost-reserve = 50%\n", before=lambda _: show_as_meminfo(file.name))
+        peer = one.operator()
+        limit = lambda: peer.call("host.describe")["limits"]["commit_bytes"]
+        equal(limit(), total - total * 50 // 100, "as it was")
+        for now in (2 * total, total // 4096 * 1024, total):
+            write(now)
+            until = time.monotonic() + 60
+            while limit() != now - now * 50 // 100 and time.monotonic() < until:
+                time.sleep(0.05)
+            equal(limit(), now - now * 50 // 100, "of %d bytes" % now)
+        peer.close()
+        one.stop()
 
 
 if __name__ == "__main__":

@@ -491,7 +491,7 @@ def vm_get_all(peer, vm):
         cursor = {"cursor": page["cursor"]}
 
 
-def wait_until(condition, seconds=5):
+def wait_until(condition, seconds=60):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if condition():

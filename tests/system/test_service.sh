@@ -28,7 +28,7 @@ test_sockets() {
 	serves "gmemd serves at the sockets that it has made"
 	is "$(stat -c %a "$RUNTIME_DIR/gmemd.sock" "$RUNTIME_DIR/admin.sock" | xargs)" "666 600" \
 		"VMMs of all users may connect, operators are its own user"
-	timeout 5 "$BUILD_DIR/daemon/gmemd" --runtime-directory="$RUNTIME_DIR" --config=/dev/null \
+	timeout 60 "$BUILD_DIR/daemon/gmemd" --runtime-directory="$RUNTIME_DIR" --config=/dev/null \
 		2>"$WORK_DIR/second.log"
 	is $? 1 "a second gmemd at the same place exits with 1"
 	grep -q "another gmemd serves there" "$WORK_DIR/second.log"
@@ -58,7 +58,7 @@ observe_quietly() {
 test_foreign_file() {
 	mkdir -p "$WORK_DIR/foreign"
 	echo precious >"$WORK_DIR/foreign/gmemd.sock"
-	timeout 5 "$BUILD_DIR/daemon/gmemd" --runtime-directory="$WORK_DIR/foreign" --config=/dev/null \
+	timeout 60 "$BUILD_DIR/daemon/gmemd" --runtime-directory="$WORK_DIR/foreign" --config=/dev/null \
 		2>"$WORK_DIR/foreign.log"
 	is $? 1 "gmemd exits with 1 where a file of another kind has its socket's name"
 	is "$(cat "$WORK_DIR/foreign/gmemd.sock" 2>&1)" precious "the file is still there"

@@ -51,10 +51,10 @@ set_up() {
 	echo "1..$plan"
 }
 
-# Waits until a command succeeds, 20 s at most.
+# Waits until a command succeeds, a minute at most.
 eventually() {
 	local i
-	for i in $(seq 200); do
+	for i in $(seq 600); do
 		"$@" >"$work/output" 2>&1 && return 0
 		sleep 0.1
 	done

@@ -67,6 +67,40 @@ static void test_nodes(void)
 	capacity_clear(&capacity);
 }
 
+/* What is committed stays so, and nothing more is where it is more than the new limit. */
+static void test_change(void)
+{
+	static const struct capacity_request before = {.total = 400, .host_reserve = 40},
+					     more = {.total = 800, .host_reserve = 80},
+					     less = {.total = 200, .host_reserve = 20};
+	static const struct capacity_node nodes[] = {{.number = 0, .total = 200},
+		{.number = 1, .total = 200}},
+					  grown[] = {{.number = 1, .total = 600},
+						  {.number = 0, .total = 200},
+						  {.number = 2, .total = 100}};
+	struct capacity capacity;
+
+	CU_ASSERT_EQUAL_FATAL(capacity_init(&capacity, &before, nodes, 2), 0);
+	CU_ASSERT_PTR_NULL(budget_charge(capacity_of_node(&capacity, 0), 180));
+	CU_ASSERT_PTR_NULL(budget_charge(&capacity.host, 180));
+	CU_ASSERT_PTR_NOT_NULL(budget_charge(&capacity.host, 1));
+	capacity_change(&capacity, &more, grown, 3);
+	CU_ASSERT_EQUAL(capacity.host.limit, 720);
+	CU_ASSERT_EQUAL(capacity_of_node(&capacity, 1)->limit, 540);
+	CU_ASSERT_PTR_NULL(capacity_of_node(&capacity, 2));
+	CU_ASSERT_PTR_NULL(budget_charge(&capacity.host, 360));
+	capacity_change(&capacity, &less, nodes, 1);
+	CU_ASSERT_EQUAL(capacity.host.limit, 180);
+	CU_ASSERT_EQUAL(capacity_of_node(&capacity, 1)->limit, 0);
+	CU_ASSERT_EQUAL(capacity.host.committed, 720);
+	CU_ASSERT_PTR_NOT_NULL(budget_charge(&capacity.host, 1));
+	budget_give_back(&capacity.host, 540);
+	CU_ASSERT_PTR_NOT_NULL(budget_charge(&capacity.host, 1));
+	budget_give_back(capacity_of_node(&capacity, 0), 180);
+	CU_ASSERT_PTR_NULL(budget_charge(&capacity.host, 1));
+	capacity_clear(&capacity);
+}
+
 static void test_nodes_without_memory(void)
 {
 	static const struct capacity_request request = {.total = 100, .host_reserve = 10};
@@ -125,6 +159,7 @@ static void test_admission(void)
 int main(void)
 {
 	CU_TestInfo tests[] = {
+		{"a host whose memory changes", test_change},
 		{"reserve and overcommit", test_of},
 		{"the commit limit", test_commit_limit},
 		{"nodes", test_nodes},

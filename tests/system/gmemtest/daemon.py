@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A gmemd of the test's own, and what can be seen of it from outside."""
 
+import atexit
 import os
 import resource
 import shutil
@@ -13,7 +14,7 @@ from gmemtest import linux
 from gmemtest.tap import Failed, check, note
 from gmemtest.wire import Peer
 
-SECONDS_TO_START = 30
+SECONDS_TO_START = 60
 COMM_LENGTH = 15
 SANITIZERS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:")
 
@@ -44,6 +45,12 @@ def _comm(pid):
         return None
 
 
+def _remove(directory, pid):
+    """At the end of the process that made it, however a test came to its end."""
+    if os.getpid() == pid:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 class Daemon:
     """Runs until stop(), at most as long as the test; with KEEPER=no in the environment, alone."""
 
@@ -52,6 +59,7 @@ class Daemon:
     ):
         """before(daemon): what its process does before it becomes gmemd; stderr: an fd for its log."""
         self.directory = tempfile.mkdtemp(prefix="gmemd-test-")
+        atexit.register(_remove, self.directory, os.getpid())
         os.chmod(self.directory, 0o755)
         self.path = os.path.join(self.directory, "run")
         config_path = os.path.join(self.directory, "gmemd.conf")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """TAP 13: tests that run one by one, each with as many checks as it likes."""
 
+import signal
 import sys
 import traceback
 
@@ -82,6 +83,8 @@ def _run_one(number, name, function):
 def main(set_up, tear_down):
     """Runs all tests between the two and exits. set_up may raise Skip; tear_down may fail."""
     print("TAP version 13")
+    # One that takes too long is to clean up all the same.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         set_up()
     except Skip as reason:
