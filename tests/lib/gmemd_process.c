@@ -91,10 +91,11 @@ static size_t read_of(const char *pid, const char *name, char *ret, size_t size)
 /* By its name first: another process may hang in what makes its command line's reader hang too. */
 static bool is_keeper(const char *pid, const char *argument)
 {
+	static const char name[] = "gmemd-keeper\n";
 	char line[256];
 	size_t length = read_of(pid, "comm", line, sizeof line);
 
-	if (length == 0 || memcmp(line, "gmemd-keeper\n", length) != 0)
+	if (length != strlen(name) || memcmp(line, name, length) != 0)
 		return false;
 	length = read_of(pid, "cmdline", line, sizeof line);
 	return memmem(line, length, argument, strlen(argument) + 1);
