@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@
 
 /* Connections accepted before other events get their turn. */
 #define ACCEPTS_MAX 8
+/* And before anybody is served. */
+#define WAITING_MAX 256
 
 /* How long it rests where gmemd can hold no more files, or the keeper could not send one. */
 static const struct timeval rest = {.tv_usec = 100 * 1000};
@@ -182,36 +185,64 @@ static void wait_for_keeper(struct acceptor *acceptor)
 	event_add(acceptor->patience, &time);
 }
 
-static void accept_next(struct acceptor *acceptor)
+/* False where that is not to be: there is no keeper, or no room. */
+static bool ask_for_next(struct acceptor *acceptor, int *ret)
 {
-	int r = acceptor->asking || !ledger_of(acceptor) ? -EALREADY : check_room(acceptor);
-
-	event_add(acceptor->readable, NULL);
-	if (out_of_resources(r)) {
-		take_rest(acceptor, r);
-		return;
-	}
-	if (r == 0) {
-		acceptor->entry = new_entry(acceptor);
-		if (ask_keeper(acceptor)) {
-			wait_for_keeper(acceptor);
-			return;
-		}
-		forget_entry(acceptor);
-	}
-	accept_some(acceptor);
+	*ret = acceptor->asking || !ledger_of(acceptor) ? -EALREADY : check_room(acceptor);
+	if (*ret < 0)
+		return false;
+	acceptor->entry = new_entry(acceptor);
+	if (ask_keeper(acceptor))
+		return true;
+	forget_entry(acceptor);
+	return false;
 }
 
-/* In a turn of its owner's. */
-static void serve_listener(struct work *work)
+static void accept_next(struct acceptor *acceptor)
 {
-	struct acceptor *acceptor = ACCEPTOR_OF_WORK(work);
+	int r;
+
+	event_add(acceptor->readable, NULL);
+	if (ask_for_next(acceptor, &r))
+		wait_for_keeper(acceptor);
+	else if (out_of_resources(r))
+		take_rest(acceptor, r);
+	else
+		accept_some(acceptor);
+}
+
+static void accept_with_reserve(struct acceptor *acceptor)
+{
 	bool of_operators = acceptor->plan.access == ACCESS_OPERATOR;
 	rlim_t usual = of_operators ? file_reserve_open() : 0;
 
 	accept_next(acceptor);
 	if (of_operators)
 		file_reserve_close(usual);
+}
+
+/* In a turn of its owner's. */
+static void serve_listener(struct work *work)
+{
+	accept_with_reserve(ACCEPTOR_OF_WORK(work));
+}
+
+static bool anybody_waits(const struct acceptor *acceptor)
+{
+	struct pollfd event = {.fd = acceptor->plan.fd, .events = POLLIN};
+
+	return poll(&event, 1, 0) > 0 && !event_pending(acceptor->rested, EV_TIMEOUT, NULL);
+}
+
+void acceptor_accept_waiting(struct acceptor *acceptor)
+{
+	for (unsigned i = 0; i < WAITING_MAX && !acceptor->asking; i++) {
+		if (acceptor->plan.screened_first || !anybody_waits(acceptor))
+			return;
+		accept_with_reserve(acceptor);
+		if (acceptor->asking)
+			custody_accept_wait(acceptor->gmemd->custody, &acceptor->acceptance);
+	}
 }
 
 static void readable(evutil_socket_t fd, short what, void *context)

@@ -29,5 +29,8 @@ int acceptor_new(struct gmemd *gmemd, const struct acceptor_plan *plan, struct a
 /* A connection that the keeper was asked for is left to a successor. Takes NULL, returns NULL. */
 struct acceptor *acceptor_free(struct acceptor *acceptor);
 
+/* At the start, before anybody is served: accepts those who wait already. */
+void acceptor_accept_waiting(struct acceptor *acceptor);
+
 /* Whether the keeper is asked for a connection. */
 bool acceptor_is_asking(const struct acceptor *acceptor);

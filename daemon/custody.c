@@ -41,13 +41,13 @@
 #define ANSWERS_MAX 64
 
 /* How long a keeper may take to answer until it is stalled; until that is said. */
-#define STALLED_MS       100
-#define SAYS_STALLED_MS  1000
-#define SAYS_SILENT_MS   5000 /* of one that has not answered yet: it is being started */
-#define QUIET_MS         2000 /* until it is asked whether it is there */
-#define REPLACEMENT_MS   500  /* what finding another one takes, mostly */
-#define RETRY_MS         100  /* with too many files on their way */
-#define SETTLING_STEP_MS 10
+#define STALLED_MS      100
+#define SAYS_STALLED_MS 1000
+#define SAYS_SILENT_MS  5000 /* of one that has not answered yet: it is being started */
+#define QUIET_MS        2000 /* until it is asked whether it is there */
+#define REPLACEMENT_MS  500  /* what finding another one takes, mostly */
+#define RETRY_MS        100  /* with too many files on their way */
+#define WAITING_STEP_MS 10
 
 static const struct timeval tick_interval = {.tv_sec = 1};
 static const struct timeval lateness_step = {.tv_usec = STALLED_MS * 1000 / 4};
@@ -669,26 +669,45 @@ int custody_take(struct custody *custody,
 	return keeper_take(custody->keeper, take_one, &taking);
 }
 
-static bool is_sent(const struct custody *custody)
-{
-	return TAILQ_EMPTY(&custody->table.urgent) && TAILQ_EMPTY(&custody->table.rest);
-}
-
-void custody_settle(struct custody *custody, unsigned milliseconds)
+/* Serves the keeper alone. */
+static void wait_while(struct custody *custody,
+	bool (*waits)(const struct custody *custody, const void *context), const void *context,
+	unsigned milliseconds)
 {
 	int64_t until = now_ms() + milliseconds;
 
-	if (!custody)
-		return;
 	send_all(custody);
-	while (serves(custody) && !is_sent(custody) && now_ms() < until) {
+	while (serves(custody) && waits(custody, context) && now_ms() < until) {
 		struct pollfd event = {.fd = keeper_fd(custody->keeper), .events = POLLIN};
 
-		poll(&event, 1, SETTLING_STEP_MS);
+		poll(&event, 1, WAITING_STEP_MS);
 		if (take_answers(custody) < 0)
 			return; /* known to the loop, if there is another turn of it */
 		send_all(custody);
 	}
+}
+
+static bool has_unsent(const struct custody *custody, const void *context)
+{
+	(void)context;
+	return !TAILQ_EMPTY(&custody->table.urgent) || !TAILQ_EMPTY(&custody->table.rest);
+}
+
+void custody_settle(struct custody *custody, unsigned milliseconds)
+{
+	if (custody)
+		wait_while(custody, has_unsent, NULL, milliseconds);
+}
+
+static bool is_asked(const struct custody *custody, const void *acceptance)
+{
+	(void)custody;
+	return ((const struct custody_acceptance *)acceptance)->asked;
+}
+
+void custody_accept_wait(struct custody *custody, const struct custody_acceptance *acceptance)
+{
+	wait_while(custody, is_asked, acceptance, STALLED_MS);
 }
 
 /* Telling */

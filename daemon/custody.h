@@ -112,6 +112,9 @@ void custody_make_room(struct custody *custody);
 int custody_take(struct custody *custody,
 	int (*take)(const struct keeper_id *id, int fd, void *context), void *context);
 
+/* Waits for the answer to what custody_accept() has asked, unless the keeper is stalled. */
+void custody_accept_wait(struct custody *custody, const struct custody_acceptance *acceptance);
+
 /* Waits until all is sent, for a keeper that answers. */
 void custody_settle(struct custody *custody, unsigned milliseconds);
 

@@ -273,9 +273,12 @@ static int listeners_set_up(struct listeners *listeners)
 		if (r == 0)
 			put(&listeners->all[i]);
 	}
-	if (r == 0)
-		recover_peers(listeners);
-	return r;
+	if (r < 0)
+		return r;
+	recover_peers(listeners);
+	for (unsigned i = 0; i < LISTENERS; i++)
+		acceptor_accept_waiting(listeners->all[i].acceptor);
+	return 0;
 }
 
 int listeners_new(struct gmemd *gmemd, struct listeners **ret)

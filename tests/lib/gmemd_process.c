@@ -95,7 +95,7 @@ static bool is_keeper(const char *pid, const char *argument)
 	char line[256];
 	size_t length = read_of(pid, "comm", line, sizeof line);
 
-	if (length != strlen(name) || memcmp(line, name, length) != 0)
+	if (length != sizeof name - 1 || memcmp(line, name, length) != 0)
 		return false;
 	length = read_of(pid, "cmdline", line, sizeof line);
 	return memmem(line, length, argument, strlen(argument) + 1);

@@ -102,18 +102,28 @@ unprivileged() {
 
 # start_gmemd [ARGUMENT...]: one of the test's own, in $RUNTIME_DIR; its log is in $GMEMD_LOG.
 start_gmemd() {
+	local served
 	RUNTIME_DIR=$WORK_DIR/run
 	GMEMD_LOG=$WORK_DIR/gmemd.log
+	served=$(times_served)
 	# bash has SIGINT ignored by what it starts like this, and gmemd leaves it so.
 	# shellcheck disable=SC2086
 	env --default-signal=INT $GMEMD_UNDER "$BUILD_DIR/daemon/gmemd" --runtime-directory="$RUNTIME_DIR" --config=/dev/null "$@" \
 		>>"$GMEMD_LOG" 2>&1 &
 	GMEMD_PID=$!
-	if ! until_true test -S "$RUNTIME_DIR/admin.sock"; then
+	if ! until_true serves_again "$served"; then
 		sed 's/^/# /' "$GMEMD_LOG"
 		echo "Bail out! gmemd does not start"
 		exit 1
 	fi
+}
+
+# How often a gmemd of this log has begun to serve; a killed one's sockets are there still.
+times_served() {
+	{ cat "$GMEMD_LOG" 2>/dev/null || true; } | grep -c " serves, kernel " || true
+}
+serves_again() { # before
+	[ "$(times_served)" -gt "$1" ]
 }
 
 # stop_gmemd [SIGNAL]: ends it; its status is in $?.

@@ -130,6 +130,51 @@ def accepted():
     os.unlink(path)
 
 
+@test("a connection that it could not send is held, and is the answer when it is asked for again")
+def accepted_again():
+    small = Keeper(files=100)
+    path = os.path.join(small.path, "listener")
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener, small.peer() as peer:
+        listener.bind(path)
+        listener.listen()
+        peer.ask(PUT, [(1, 0, 0)], [listener.fileno()])
+        clients = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)]
+        for number, client in enumerate(clients):
+            client.connect(path)
+            client.send(b"%d" % number)
+        for _ in range(8):
+            socket.send_fds(ours, [b"x"], [0] * 16)  # more on their way than it may have
+        for _ in range(2):
+            equal(peer.ask(ACCEPT, [(1, 0, 0), (2, 7, 0)]).result, -errno.ETOOMANYREFS, "too many on their way")
+        ours.close()
+        theirs.close()
+        eventually(lambda: answered(peer, (2, 7, 0)) == b"0", "the first, when it can be sent")
+        equal(answered(peer, (2, 7, 0)), b"0", "once more")
+        equal(answered(peer, (2, 8, 0)), b"1", "the second")
+        peer.ask(DROP, [(2, 7, 0), (2, 8, 0)])
+        for client in clients:
+            check(has_ended(client), "dropped: it ends")
+            client.close()
+    small.stop()
+
+
+def has_ended(client):
+    try:
+        return client.recv(100) == b""
+    except ConnectionResetError:  # it had not been read
+        return True
+
+
+def answered(peer, connection):
+    """What waits in the connection that it accepts as that; None where it can't."""
+    answer = peer.ask(ACCEPT, [(1, 0, 0), connection])
+    if answer.result != 0:
+        return None
+    with socket.socket(fileno=answer.fds[0]) as one:
+        return one.recv(100, socket.MSG_PEEK)
+
+
 @test("an id that is put again is replaced, also within one packet")
 def replaced():
     with keeper.peer() as peer:

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The table of custody: what is to be sent to a keeper, in which order and together with what; what
+ * an answer settles; what of it is to be said to the next keeper.
+ */
+#include "daemon/custody_table.h"
+
+#include <errno.h>
+
+#include "daemon/custody.h"
+#include "tests/lib/unit.h"
+
+static struct custody_table table;
+static uint64_t serial;
+
+struct counting_closer {
+	struct custody_closer closer;
+	unsigned closed;
+	int last;
+};
+
+static void count(struct custody_closer *closer, int take_fd)
+{
+	struct counting_closer *counting = (struct counting_closer *)closer;
+
+	counting->closed++;
+	counting->last = take_fd;
+}
+
+static struct keeper_id id_of(enum custody_kind kind, uint64_t owner, uint64_t member)
+{
+	return (struct keeper_id){kind, owner, member};
+}
+
+static void put(enum custody_kind kind, uint64_t owner, uint64_t member, int fd, bool urgent)
+{
+	const struct keeper_id id = id_of(kind, owner, member);
+
+	CU_ASSERT_EQUAL_FATAL(custody_table_put(&table, &id, fd, urgent), 0);
+}
+
+static void drop(enum custody_kind kind, uint64_t owner, uint64_t member)
+{
+	const struct keeper_id id = id_of(kind, owner, member);
+
+	custody_table_drop(&table, &id, -1, NULL);
+}
+
+/* Sends the next of the queue; count: of the files or ids in it. */
+static uint64_t send_next(
+	struct custody_queue *queue, enum keeper_operation operation, uint32_t count)
+{
+	struct custody_batch batch;
+
+	CU_ASSERT_FALSE_FATAL(TAILQ_EMPTY(queue));
+	custody_table_next(queue, &batch);
+	CU_ASSERT_EQUAL(batch.operation, operation);
+	CU_ASSERT_EQUAL(batch.count, count);
+	custody_table_posted(&table, queue, batch.count, ++serial);
+	return serial;
+}
+
+static void send_and_answer(struct custody_queue *queue, uint32_t count)
+{
+	custody_table_answered(&table, send_next(queue, KEEPER_PUT, count), 0);
+}
+
+static void begin(void)
+{
+	custody_table_init(&table);
+}
+
+static void test_batches(void)
+{
+	begin();
+	for (unsigned i = 0; i < KEEPER_BATCH + 3; i++)
+		put(CUSTODY_MEMORY, 1, i, (int)i, /* urgent= */ true);
+	put(CUSTODY_VM_PROCESS, 1, 0, 50, /* urgent= */ true);
+	put(CUSTODY_VM_LEDGER, 1, 0, 51, /* urgent= */ true);
+	put(CUSTODY_PEER, 9, 0, 60, /* urgent= */ false);
+	send_and_answer(&table.urgent, KEEPER_BATCH);
+	send_and_answer(&table.urgent, 3);
+	send_and_answer(&table.urgent, 1); /* with a flag of its own */
+	send_and_answer(&table.urgent, 1);
+	CU_ASSERT_TRUE(TAILQ_EMPTY(&table.urgent));
+	send_and_answer(&table.rest, 1);
+	CU_ASSERT_EQUAL(table.n_held, KEEPER_BATCH + 6);
+	CU_ASSERT_EQUAL(table.n_posted_files, 0);
+	custody_table_clear(&table);
+}
+
+static void test_drops(void)
+{
+	uint64_t asked;
+
+	begin();
+	put(CUSTODY_MEMORY, 1, 1, 11, /* urgent= */ true);
+	drop(CUSTODY_MEMORY, 1, 1); /* nobody has heard of it */
+	CU_ASSERT_TRUE(TAILQ_EMPTY(&table.urgent) && TAILQ_EMPTY(&table.rest));
+	put(CUSTODY_MEMORY, 1, 2, 12, /* urgent= */ true);
+	asked = send_next(&table.urgent, KEEPER_PUT, 1);
+	drop(CUSTODY_MEMORY, 1, 2); /* before it is answered */
+	custody_table_answered(&table, asked, 0);
+	CU_ASSERT_EQUAL(table.n_held, 0);
+	asked = send_next(&table.rest, KEEPER_DROP, 1);
+	drop(CUSTODY_MEMORY, 1, 2); /* once more */
+	CU_ASSERT_TRUE(TAILQ_EMPTY(&table.rest));
+	custody_table_answered(&table, asked, 0);
+	CU_ASSERT_TRUE(RB_EMPTY(&table.entries));
+	custody_table_clear(&table);
+}
+
+static void test_replacements(void)
+{
+	uint64_t first, second;
+
+	begin();
+	put(CUSTODY_VM_LEDGER, 1, 0, 11, /* urgent= */ true);
+	first = send_next(&table.urgent, KEEPER_PUT, 1);
+	put(CUSTODY_VM_LEDGER, 1, 0, 12, /* urgent= */ true);
+	custody_table_answered(&table, first, 0); /* of what it was */
+	CU_ASSERT_EQUAL(table.n_held, 0);
+	second = send_next(&table.urgent, KEEPER_PUT, 1);
+	custody_table_answered(&table, second, -EMFILE);
+	CU_ASSERT_EQUAL(table.n_held, 0);
+	drop(CUSTODY_VM_LEDGER, 1, 0); /* which it does not hold */
+	CU_ASSERT_TRUE(RB_EMPTY(&table.entries));
+	put(CUSTODY_VM_LEDGER, 1, 0, 13, /* urgent= */ true);
+	send_and_answer(&table.urgent, 1);
+	drop(CUSTODY_VM_LEDGER, 1, 0);
+	put(CUSTODY_VM_LEDGER, 1, 0, 14, /* urgent= */ true);
+	CU_ASSERT_TRUE(TAILQ_EMPTY(&table.rest)); /* it is replaced */
+	send_and_answer(&table.urgent, 1);
+	CU_ASSERT_EQUAL(table.n_held, 1);
+	custody_table_clear(&table);
+}
+
+static void test_closers(void)
+{
+	struct counting_closer closer = {.closer = {count}};
+	const struct keeper_id held = id_of(CUSTODY_MEMORY, 1, 1),
+			       queued = id_of(CUSTODY_MEMORY, 1, 2);
+	uint64_t asked;
+
+	begin();
+	CU_ASSERT_EQUAL(custody_table_adopt(&table, &held, 11), 0);
+	CU_ASSERT_EQUAL(table.n_held, 1);
+	custody_table_drop(&table, &held, 11, &closer.closer);
+	CU_ASSERT_EQUAL(closer.closed, 0);
+	asked = send_next(&table.rest, KEEPER_DROP, 1);
+	CU_ASSERT_EQUAL(closer.closed, 0);
+	custody_table_answered(&table, asked, 0);
+	CU_ASSERT_TRUE(closer.closed == 1 && closer.last == 11);
+	CU_ASSERT_EQUAL(custody_table_put(&table, &queued, 12, /* urgent= */ true), 0);
+	custody_table_drop(&table, &queued, 12, &closer.closer);
+	CU_ASSERT_TRUE(closer.closed == 2 && closer.last == 12);
+	custody_table_drop(&table, &queued, 13, &closer.closer); /* which nobody knows */
+	CU_ASSERT_TRUE(closer.closed == 3 && closer.last == 13);
+	CU_ASSERT_EQUAL(custody_table_adopt(&table, &held, 14), 0);
+	custody_table_drop(&table, &held, 14, &closer.closer);
+	custody_table_lost(&table); /* the keeper's reference is gone, or the last */
+	CU_ASSERT_TRUE(closer.closed == 4 && closer.last == 14);
+	custody_table_clear(&table);
+	CU_ASSERT_EQUAL(closer.closed, 4);
+}
+
+static void test_next_keeper(void)
+{
+	struct custody_batch batch;
+
+	begin();
+	put(CUSTODY_VM_LEDGER, 1, 0, 11, /* urgent= */ true);
+	put(CUSTODY_MEMORY, 1, 5, 12, /* urgent= */ true);
+	put(CUSTODY_VM_MAILBOX, 1, 0, 13, /* urgent= */ false);
+	put(CUSTODY_MEMORY, 1, 6, 14, /* urgent= */ true);
+	send_next(&table.urgent, KEEPER_PUT, 3);
+	custody_table_answered(&table, serial, 0);
+	drop(CUSTODY_MEMORY, 1, 6);
+	custody_table_lost(&table);
+	CU_ASSERT_TRUE(TAILQ_EMPTY(&table.urgent) && TAILQ_EMPTY(&table.posted));
+	CU_ASSERT_TRUE(table.n_held == 0 && table.n_posted_files == 0);
+	custody_table_next(&table.rest, &batch);
+	CU_ASSERT_TRUE(batch.count == 2 && batch.fds[0] == 13 && batch.fds[1] == 12);
+	custody_table_posted(&table, &table.rest, batch.count, ++serial);
+	send_next(&table.rest, KEEPER_DROP, 1); /* the next may be the same */
+	custody_table_next(&table.rest, &batch);
+	CU_ASSERT_TRUE(batch.count == 1 && batch.fds[0] == 11); /* the ledger */
+	custody_table_clear(&table);
+}
+
+static CU_TestInfo tests[] = {
+	{"requests have as many as go together, in their order", test_batches},
+	{"what is dropped", test_drops},
+	{"what is put in the place of another", test_replacements},
+	{"a file is closed once the keeper doesn't hold it, and once", test_closers},
+	{"all is put to the next keeper, VMs' ledgers last", test_next_keeper},
+	CU_TEST_INFO_NULL,
+};
+
+int main(void)
+{
+	CU_SuiteInfo suites[] = {
+		{.pName = "custody_table", .pTests = tests},
+		CU_SUITE_INFO_NULL,
+	};
+
+	return unit_main(suites);
+}
