@@ -314,7 +314,7 @@ one_vm() {
 	out_has "it has the VM" "^vm-[0-9]+ +web +uid:[0-9]+ +$vmm +running +active +[0-9.]+K +0B +[0-9.]+[BK]$"
 	check "its columns are aligned" aligned PID COMMITTED PROMISED RESIDENT
 	exits 0 "vms --bytes" vms --bytes
-	out_has "it has bytes" " [0-9]{5,} +[0-9]+$"
+	out_has "it has bytes" " [0-9]{5,} +0 +[0-9]+$"
 	exits 0 "vms --json" --json vms
 	id=$(json_print 'v["vms"][0]["vm"]')
 	uuid=$(json_print 'v["vms"][0]["uuid"]')
