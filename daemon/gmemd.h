@@ -7,10 +7,10 @@
 #include <event2/event.h>
 #include <sys/types.h>
 
-#include "daemon/capacity.h"
-#include "daemon/config.h"
-#include "daemon/events.h"
-#include "daemon/vm.h"
+#include "daemon/budget/capacity.h"
+#include "daemon/config/config.h"
+#include "daemon/report/events.h"
+#include "daemon/vm/vm.h"
 
 struct creations;
 struct in_flight;

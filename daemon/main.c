@@ -6,15 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/log.h"
+#include "daemon/base/privileges.h"
 #include "daemon/gmemd.h"
-#include "daemon/listener.h"
-#include "daemon/log.h"
-#include "daemon/privileges.h"
-#include "daemon/runtime_directory.h"
-#include "daemon/service.h"
-#include "daemon/start_failure.h"
-#include "daemon/succession.h"
-#include "kernel/process_start.h"
+#include "daemon/peer/listener.h"
+#include "daemon/start/runtime_directory.h"
+#include "daemon/start/service.h"
+#include "daemon/start/start_failure.h"
+#include "daemon/start/takeover.h"
+#include "kernel/host/process_start.h"
 
 /* How long one stays that lacks what its host may have later. */
 #define LACKING_SECONDS 10

@@ -7,8 +7,8 @@
  */
 #pragma once
 
+#include "kernel/base/tree.h"
 #include "kernel/model/model.h"
-#include "kernel/tree.h"
 
 struct model_slot {
 	RB_ENTRY(model_slot) by_number;

@@ -10,8 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
-#include "kernel/memory_file.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/host/memory_file.h"
 #include "kernel/model/internal.h"
 
 int model_memory_new(struct model_vm *vm, const struct kvm_create_guest_memfd *arguments,

@@ -22,8 +22,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "kernel/ranges.h"
-#include "kernel/uapi.h"
+#include "kernel/base/ranges.h"
+#include "kernel/base/uapi.h"
 
 /* What kernels, machines and VM types differ in. */
 struct model_rules {

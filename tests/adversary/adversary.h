@@ -11,10 +11,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "client/opening.h"
-#include "client/vm.h"
-#include "kernel/mailbox.h"
-#include "kernel/uapi.h"
+#include "client/lib/opening.h"
+#include "client/lib/vm.h"
+#include "kernel/base/uapi.h"
+#include "kernel/kvm/mailbox.h"
 
 #define PAGE 4096ul
 

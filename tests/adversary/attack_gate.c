@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "kernel/gate.h"
+#include "kernel/kvm/gate.h"
 #include "tests/adversary/adversary.h"
 
 #define X32_BIT 0x40000000

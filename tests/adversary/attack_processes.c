@@ -13,8 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "client/environment.h"
-#include "kernel/process.h"
+#include "client/lib/environment.h"
+#include "kernel/host/process.h"
 #include "tests/adversary/adversary.h"
 
 #define VM_FD_VARIABLE "ADVERSARY_VM_FD"

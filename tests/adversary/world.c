@@ -9,8 +9,8 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#include "client/environment.h"
-#include "kernel/mapping.h"
+#include "client/lib/environment.h"
+#include "kernel/kvm/mapping.h"
 #include "tests/adversary/adversary.h"
 
 void world_inherit(struct world *world)
@@ -20,7 +20,8 @@ void world_inherit(struct world *world)
 		"a connection of gmem-run's");
 	world->vm.gmem = world->gmem;
 	require(opening_inherit(&world->vm.opening) == 0, "a VM of gmem-run's");
-	require(mailbox_new("mailbox", MAILBOX_WRITER_ALONE, &world->layout) == 0, "a mailbox's layout");
+	require(mailbox_new("mailbox", MAILBOX_WRITER_ALONE, &world->layout) == 0,
+		"a mailbox's layout");
 	require(mailbox_address(world->layout) == mailbox_start(world) &&
 			mailbox_length(world->layout) == mailbox_size(world),
 		"the mailbox is laid out as this program thinks");

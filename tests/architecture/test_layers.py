@@ -100,8 +100,8 @@ def wrong_library_symbols(folder, tables):
 
 def exported_symbols():
     """libgmem exports what its version script lists and its header declares, no more and no less."""
-    listed = set(re.findall(r"\bgmem_\w+(?=;)", (SOURCE / "client/libgmem.sym").read_text()))
-    header = (SOURCE / "client/gmem.h").read_text()
+    listed = set(re.findall(r"\bgmem_\w+(?=;)", (SOURCE / "client/lib/libgmem.sym").read_text()))
+    header = (SOURCE / "client/lib/gmem.h").read_text()
     header = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
     declared = set(re.findall(r"\b(gmem_\w+)\(", header))
     output = subprocess.run(
@@ -126,10 +126,10 @@ def needed_libraries(program):
 
 def wrong_helper(program, shared, libraries):
     """The program uses its own files, those that are named, the kernel's, and those libraries."""
-    prefix = program.removeprefix("gmemd-") + "_"
-    for path, kind, name in includes("daemon"):
-        allowed = name in shared or name.startswith(("daemon/" + prefix, "kernel/"))
-        if path.name.startswith(prefix) and kind == '"' and not allowed:
+    own = "daemon/" + program.removeprefix("gmemd-") + "/"
+    for path, kind, name in includes(own):
+        allowed = name in shared or name.startswith((own, "kernel/"))
+        if kind == '"' and not allowed:
             yield f"{path} includes {name}"
     for name in needed_libraries(program):
         if not re.match(rf"lib(c|{libraries}|asan|ubsan|gcc_s)\.so", name):
@@ -137,12 +137,12 @@ def wrong_helper(program, shared, libraries):
 
 
 def wrong_keeper():
-    shared = {"daemon/call_filter.h", "daemon/capabilities.h", "daemon/config.h", "daemon/notify.h"}
+    shared = {"daemon/base/call_filter.h", "daemon/base/capabilities.h", "daemon/config/config.h", "daemon/base/notify.h"}
     return wrong_helper("gmemd-keeper", shared, "cap-ng|systemd|seccomp")
 
 
 def wrong_taker():
-    shared = {"daemon/call_filter.h", "daemon/capabilities.h", "daemon/fd_packet.h"}
+    shared = {"daemon/base/call_filter.h", "daemon/base/capabilities.h", "daemon/base/fd_packet.h"}
     return wrong_helper("gmemd-taker", shared, "cap-ng|seccomp")
 
 
@@ -151,7 +151,7 @@ def takes_files_of_others():
     for folder in ("kernel", "protocol", "daemon", "client"):
         for path in sorted((SOURCE / folder).rglob("*.[ch]")):
             code = re.sub(r'/\*.*?\*/|"[^"\n]*"', "", path.read_text(), flags=re.DOTALL)
-            if re.search(r"pidfd_getfd", code) and path.name not in ("taker_taking.c", "taker_confinement.c"):
+            if re.search(r"pidfd_getfd", code) and path.parts[-2:] not in (("taker", "taking.c"), ("taker", "confinement.c")):
                 yield f"{path.relative_to(SOURCE)} calls it"
     for program in ("daemon/gmemd", "daemon/gmemd-keeper", "daemon/gmemd-allocator", "daemon/gmemd-taker"):
         output = subprocess.run(

@@ -18,8 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
-#include "kernel/probe.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/kvm/probe.h"
 #include "tests/lib/gmemd_process.h"
 
 /* What a subject's process answers to its set-up, with no medians, and to each round. */

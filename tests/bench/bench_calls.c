@@ -9,8 +9,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "client/gmem.h"
-#include "kernel/uapi.h"
+#include "client/lib/gmem.h"
+#include "kernel/base/uapi.h"
 #include "tests/bench/bench.h"
 
 #define MEMORY_SIZE     0x200000

@@ -10,8 +10,8 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#include "client/gmem.h"
-#include "kernel/uapi.h"
+#include "client/lib/gmem.h"
+#include "kernel/base/uapi.h"
 #include "tests/bench/bench.h"
 
 #define MEMORY_SIZE  0x10000

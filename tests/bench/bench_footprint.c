@@ -17,8 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client/gmem.h"
-#include "kernel/cleanup.h"
+#include "client/lib/gmem.h"
+#include "kernel/base/cleanup.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/crowd.h"
 #include "tests/lib/gmemd_process.h"

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "kernel/ledger.h"
+#include "kernel/store/ledger.h"
 #include "tests/bench/bench.h"
 
 #define RECORDS 130 /* of a VM with 64 memories and slots */

@@ -15,9 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/preallocation.h"
-#include "kernel/cleanup.h"
-#include "kernel/uapi.h"
+#include "daemon/prealloc/helper_run.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/base/uapi.h"
 #include "tests/bench/bench.h"
 
 #define SIZE        (3ull << 30)

@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client/gmem.h"
-#include "kernel/cleanup.h"
+#include "client/lib/gmem.h"
+#include "kernel/base/cleanup.h"
 #include "tests/bench/bench.h"
 
 #define SLOT_SIZE       0x10000

@@ -13,8 +13,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
-#include "kernel/probe.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/kvm/probe.h"
 #include "tests/conformance/guest.h"
 #include "tests/conformance/subject.h"
 

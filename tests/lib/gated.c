@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
-#include "kernel/mapping.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/kvm/mapping.h"
 #include "protocol/packet.h"
 
 #define TRAP_MILLISECONDS_MAX 10000

@@ -7,8 +7,8 @@
 
 #include <stdbool.h>
 
-#include "kernel/gate.h"
-#include "kernel/mailbox.h"
+#include "kernel/kvm/gate.h"
+#include "kernel/kvm/mailbox.h"
 #include "tests/lib/unit.h"
 
 struct gated {

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
+#include "kernel/base/cleanup.h"
 #include "protocol/packet.h"
 
 #define START_TRIES       500

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "kernel/cgroup.h"
+#include "kernel/host/cgroup.h"
 #include "tests/lib/unit.h"
 
 struct own_cgroup {

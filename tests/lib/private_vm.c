@@ -12,9 +12,9 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
-#include "daemon/capacity_host.h"
-#include "daemon/pressure_watch.h"
-#include "kernel/uapi.h"
+#include "daemon/budget/capacity_probe.h"
+#include "daemon/pressure/watch.h"
+#include "kernel/base/uapi.h"
 #include "protocol/json.h"
 
 #define SW_PROTECTED 1

@@ -7,8 +7,8 @@
  */
 #pragma once
 
-#include "daemon/backend.h"
-#include "daemon/dispatch.h"
+#include "daemon/request/dispatch.h"
+#include "daemon/vm/backend.h"
 
 struct private_vm {
 	struct gmemd gmemd;

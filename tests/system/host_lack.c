@@ -6,8 +6,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#include "kernel/cleanup.h"
-#include "kernel/probe.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/kvm/probe.h"
 
 int main(void)
 {

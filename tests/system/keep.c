@@ -15,8 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/keeping.h"
-#include "kernel/memory_file.h"
+#include "daemon/fdstore/keeper_client.h"
+#include "kernel/host/memory_file.h"
 
 #define FILES 100
 

@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "client/opening.h"
+#include "client/lib/opening.h"
 #include "protocol/json.h"
 
 #define WAIT_SECONDS_MAX 60.0

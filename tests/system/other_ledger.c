@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/custody.h"
-#include "daemon/keeping.h"
-#include "kernel/cleanup.h"
-#include "kernel/ledger.h"
+#include "daemon/fdstore/fdstore.h"
+#include "daemon/fdstore/keeper_client.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/store/ledger.h"
 
 struct other {
 	struct keeper_id id;

@@ -14,10 +14,10 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
-#include "daemon/preallocation.h"
-#include "daemon/privileges.h"
-#include "kernel/cleanup.h"
-#include "kernel/memory_file.h"
+#include "daemon/base/privileges.h"
+#include "daemon/prealloc/helper_run.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/host/memory_file.h"
 
 /* What the VMM may have given back meanwhile, and what each processor has charged in advance. */
 #define USAGE_SLACK (4ull << 20)

@@ -15,12 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/custody.h"
-#include "daemon/keeping.h"
-#include "daemon/peer_record.h"
-#include "daemon/record.h"
-#include "kernel/cleanup.h"
-#include "kernel/ledger.h"
+#include "daemon/fdstore/fdstore.h"
+#include "daemon/fdstore/keeper_client.h"
+#include "daemon/request/peer_record.h"
+#include "daemon/vm/vm_record.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/store/ledger.h"
 
 struct member {
 	const char *kind;

@@ -267,7 +267,7 @@ def _():
         ends(process, signal.SIGINT)
 
 
-# gmemd-allocator by itself: what it is told is in a file (daemon/allocation.h).
+# gmemd-allocator by itself: what it is told is in a file (daemon/allocator/shared_progress.h).
 
 
 @test("gmemd-allocator: whatever its parent has left, it allocates")

@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client/gmem.h"
-#include "kernel/uapi.h"
+#include "client/lib/gmem.h"
+#include "kernel/base/uapi.h"
 #include "protocol/json.h"
 #include "tests/lib/gmemd_process.h"
 #include "tests/lib/unit.h"

@@ -4,8 +4,8 @@
  */
 #pragma once
 
-#include "daemon/backend.h"
-#include "daemon/capacity.h"
+#include "daemon/budget/capacity.h"
+#include "daemon/vm/backend.h"
 
 #define HELD_PAGE           4096ull
 #define HELD_HOST           (1000 * HELD_PAGE)

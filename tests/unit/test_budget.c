@@ -2,7 +2,7 @@
 /*
  * Budgets: a charge is taken at all levels or at none, to the byte; what is promised is there.
  */
-#include "daemon/budget.h"
+#include "daemon/budget/budget.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * Bulk work: exact counts, whoever does it; turns between owners; files that are closed by the page
  * worker, and nothing left behind.
  */
-#include "daemon/bulk.h"
+#include "daemon/pages/page_worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +13,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
-#include "kernel/memory_file.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/host/memory_file.h"
 #include "tests/lib/unit.h"
 
 #define MIB (1ull << 20)

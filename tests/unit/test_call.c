@@ -2,13 +2,13 @@
 /*
  * Calls: what a VMM reads of them in its mailbox, and how many may wait.
  */
-#include "daemon/call.h"
+#include "daemon/vm/call.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "kernel/uapi.h"
+#include "kernel/base/uapi.h"
 #include "tests/lib/unit.h"
 #include "tests/unit/held.h"
 

@@ -3,7 +3,7 @@
  * The host's capacity: what the reserve and overcommit make of the memory, of the host and of each
  * node.
  */
-#include "daemon/capacity.h"
+#include "daemon/budget/capacity.h"
 
 #include <string.h>
 

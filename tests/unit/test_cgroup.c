@@ -2,7 +2,7 @@
 /*
  * Memory cgroups: where one is by what /proc says, what room it has, who enters it.
  */
-#include "kernel/cgroup.h"
+#include "kernel/host/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,8 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
-#include "kernel/process.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/host/process.h"
 #include "tests/lib/own_cgroup.h"
 #include "tests/lib/unit.h"
 

@@ -2,9 +2,9 @@
 /*
  * Commitment: what a VM's two halves cost together, with private memory and without.
  */
-#include "daemon/commitment.h"
+#include "daemon/vm/commitment.h"
 
-#include "kernel/uapi.h"
+#include "kernel/base/uapi.h"
 #include "tests/lib/unit.h"
 #include "tests/unit/held.h"
 

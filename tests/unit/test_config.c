@@ -2,7 +2,7 @@
 /*
  * Configuration: good and bad files and options, and which overrides which.
  */
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/config_lines.h"
-#include "kernel/cleanup.h"
+#include "daemon/config/config_lines.h"
+#include "kernel/base/cleanup.h"
 #include "tests/lib/unit.h"
 
 #define OPTIONS_MAX 5

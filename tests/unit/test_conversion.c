@@ -3,7 +3,7 @@
  * Conversions: which ranges are refused, what is left to convert of the others, and what follows
  * from how far that came.
  */
-#include "daemon/conversion.h"
+#include "daemon/vm/conversion.h"
 
 #include <errno.h>
 #include <unistd.h>

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/call.h"
+#include "daemon/vm/call.h"
 #include "protocol/json.h"
 #include "tests/lib/private_vm.h"
 #include "tests/lib/unit.h"

@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "daemon/call.h"
-#include "kernel/uapi.h"
+#include "daemon/vm/call.h"
+#include "kernel/base/uapi.h"
 #include "protocol/json.h"
 #include "tests/lib/private_vm.h"
 #include "tests/lib/unit.h"

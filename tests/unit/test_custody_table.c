@@ -3,11 +3,11 @@
  * The table of custody: what is to be sent to a keeper, in which order and together with what; what
  * an answer settles; what of it is to be said to the next keeper.
  */
-#include "daemon/custody_table.h"
+#include "daemon/fdstore/fdstore_table.h"
 
 #include <errno.h>
 
-#include "daemon/custody.h"
+#include "daemon/fdstore/fdstore.h"
 #include "tests/lib/unit.h"
 
 static struct custody_table table;

@@ -2,7 +2,7 @@
 /*
  * Files in reserve: what is there for operators when all else is used up.
  */
-#include "daemon/file_reserve.h"
+#include "daemon/owner/file_reserve.h"
 
 #include <errno.h>
 #include <fcntl.h>

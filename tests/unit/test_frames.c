@@ -2,14 +2,14 @@
 /*
  * Frames in a file: what is read is what was written.
  */
-#include "kernel/frames.h"
+#include "kernel/store/frames.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
+#include "kernel/base/cleanup.h"
 #include "tests/lib/unit.h"
 
 #define PAGE 4096ull

@@ -2,7 +2,7 @@
 /*
  * The gate's listener: what a child behind it calls traps, and is continued or refused.
  */
-#include "kernel/gate.h"
+#include "kernel/kvm/gate.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,9 +17,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "kernel/mailbox.h"
-#include "kernel/process.h"
-#include "kernel/uapi.h"
+#include "kernel/base/uapi.h"
+#include "kernel/host/process.h"
+#include "kernel/kvm/mailbox.h"
 #include "tests/lib/gated.h"
 #include "tests/lib/unit.h"
 

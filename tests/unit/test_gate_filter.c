@@ -3,8 +3,8 @@
  * The gate's filter at every edge of its comparisons: by an interpreter, and by the kernel that
  * will run it.
  */
-#include "kernel/gate_filter.h"
-#include "kernel/gate_rules.h"
+#include "kernel/kvm/gate_filter.h"
+#include "kernel/kvm/gate_rules.h"
 
 #include <errno.h>
 #include <linux/audit.h>
@@ -17,9 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kernel/gate.h"
-#include "kernel/mailbox.h"
-#include "kernel/uapi.h"
+#include "kernel/base/uapi.h"
+#include "kernel/kvm/gate.h"
+#include "kernel/kvm/mailbox.h"
 #include "tests/lib/bpf.h"
 #include "tests/lib/gated.h"
 #include "tests/lib/unit.h"

@@ -3,7 +3,7 @@
  * Files in flight, over real sockets: each user has its part, and it comes back when they are
  * received.
  */
-#include "daemon/in_flight.h"
+#include "daemon/peer/in_flight.h"
 
 #include <errno.h>
 #include <sys/resource.h>

@@ -9,8 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "daemon/keeper_holding.h"
-#include "daemon/keeper_packet.h"
+#include "daemon/keeper/held_fds.h"
+#include "daemon/keeper/packet.h"
 #include "tests/lib/unit.h"
 
 /* As if it had come; it owns no fds. */

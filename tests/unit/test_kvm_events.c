@@ -2,7 +2,7 @@
 /*
  * What KVM tells of VMs that are made: which thread, that it is there in time, what is lost.
  */
-#include "kernel/kvm_events.h"
+#include "kernel/kvm/kvm_events.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
-#include "kernel/uapi.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/base/uapi.h"
 #include "tests/lib/unit.h"
 #include "tests/lib/vm.h"
 

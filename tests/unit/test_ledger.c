@@ -3,7 +3,7 @@
  * Ledgers: transactions, growing, files that are none, and writers killed anywhere: at random
  * moments, and after every single instruction of a transaction.
  */
-#include "kernel/ledger.h"
+#include "kernel/store/ledger.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,8 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
-#include "kernel/memory_file.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/host/memory_file.h"
 #include "tests/lib/unit.h"
 
 #define RECORD_SIZE 56

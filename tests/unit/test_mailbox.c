@@ -2,7 +2,7 @@
 /*
  * The mailbox: its entries, their addresses, and that nobody but its maker writes it.
  */
-#include "kernel/mailbox.h"
+#include "kernel/kvm/mailbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
-#include "kernel/uapi.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/base/uapi.h"
 #include "tests/lib/unit.h"
 #include "tests/lib/vm.h"
 

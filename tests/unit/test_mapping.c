@@ -5,7 +5,7 @@
  *
  * Each test maps in a child of its own, where the mapping ends with the process.
  */
-#include "kernel/mapping.h"
+#include "kernel/kvm/mapping.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,9 +20,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kernel/gate.h"
-#include "kernel/mailbox.h"
-#include "kernel/uapi.h"
+#include "kernel/base/uapi.h"
+#include "kernel/kvm/gate.h"
+#include "kernel/kvm/mailbox.h"
 #include "tests/lib/unit.h"
 
 static struct mailbox *mailbox;

@@ -2,13 +2,13 @@
 /*
  * The host's and its nodes' memory: the texts, and those of the kernel that runs.
  */
-#include "kernel/meminfo.h"
+#include "kernel/host/meminfo.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
+#include "kernel/base/cleanup.h"
 #include "tests/lib/unit.h"
 
 #define KIB 1024ull

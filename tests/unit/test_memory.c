@@ -2,7 +2,7 @@
 /*
  * Memories: charged whole, to the byte; ready only with the very file that was asked for.
  */
-#include "daemon/memory.h"
+#include "daemon/vm/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
+#include "kernel/base/cleanup.h"
 #include "tests/lib/unit.h"
 #include "tests/lib/vm.h"
 #include "tests/unit/held.h"

@@ -2,7 +2,7 @@
 /*
  * Memory files: what is a guest_memfd, what is allocated of it, what is freed.
  */
-#include "kernel/memory_file.h"
+#include "kernel/host/memory_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
-#include "kernel/uapi.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/base/uapi.h"
 #include "tests/lib/unit.h"
 #include "tests/lib/vm.h"
 

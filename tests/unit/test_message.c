@@ -71,8 +71,8 @@ static void test_ids(void)
 		message = parse(text);
 		UNIT_ASSERT_ROW(request_message_read(message, &request, &error) == 0, "%s", text);
 		CU_ASSERT_FALSE(request.notification);
-		snprintf(text, sizeof text, "{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{}}",
-			ids[i]);
+		snprintf(
+			text, sizeof text, "{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{}}", ids[i]);
 		check_text(message_result(request.id, NULL), text);
 		json_unref(message);
 		rpc_error_clear(&error);

@@ -12,8 +12,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
-#include "kernel/memory_file.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/host/memory_file.h"
 #include "tests/lib/unit.h"
 
 #define PAGE    4096ULL

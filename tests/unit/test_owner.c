@@ -2,7 +2,7 @@
 /*
  * Owners: found again by their names, charged at each level, gone when nothing is theirs.
  */
-#include "daemon/owner.h"
+#include "daemon/owner/owner.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
  * SO_PASSRIGHTS, as the kernel has it: what a connection has of it, when files are refused, what
  * tells of those that are queued.
  */
-#include "kernel/passrights.h"
+#include "kernel/host/passrights.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
+#include "kernel/base/cleanup.h"
 #include "tests/lib/unit.h"
 
 #define ROUNDS 300

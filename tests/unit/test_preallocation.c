@@ -2,7 +2,7 @@
 /*
  * Preallocation by the real helper: what it allocates, who is charged, how it ends.
  */
-#include "daemon/preallocation.h"
+#include "daemon/prealloc/helper_run.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,10 +18,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
-#include "kernel/memory_file.h"
-#include "kernel/process.h"
-#include "kernel/uapi.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/base/uapi.h"
+#include "kernel/host/memory_file.h"
+#include "kernel/host/process.h"
 #include "tests/lib/own_cgroup.h"
 #include "tests/lib/unit.h"
 #include "tests/lib/vm.h"

@@ -3,7 +3,7 @@
  * Pressure stall information: the text, and triggers of the kernel that runs, one of them made to
  * fire.
  */
-#include "kernel/pressure.h"
+#include "kernel/host/pressure.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
+#include "kernel/base/cleanup.h"
 #include "tests/lib/unit.h"
 
 #define UNPRIVILEGED_ID 65534

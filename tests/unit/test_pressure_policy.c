@@ -2,7 +2,7 @@
 /*
  * The pressure policy: levels without flapping, asks of the largest first, who gave and who didn't.
  */
-#include "daemon/pressure_policy.h"
+#include "daemon/pressure/policy.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 /*
  * Probing the host: what is told of it is what it does.
  */
-#include "kernel/probe.h"
+#include "kernel/kvm/probe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,9 +11,9 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
-#include "kernel/gate.h"
-#include "kernel/uapi.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/base/uapi.h"
+#include "kernel/kvm/gate.h"
 #include "tests/lib/unit.h"
 #include "tests/lib/vm.h"
 

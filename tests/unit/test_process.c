@@ -3,7 +3,7 @@
  * Other processes: who is at the other end of a socket, whether it still lives, what its
  * descriptors are.
  */
-#include "kernel/process.h"
+#include "kernel/host/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
+#include "kernel/base/cleanup.h"
 #include "tests/lib/unit.h"
 
 #define UNPRIVILEGED_ID 65534

@@ -2,7 +2,7 @@
 /*
  * Merged ranges: every way in which two can touch, many of them, and random ones beside a bitmap.
  */
-#include "kernel/ranges.h"
+#include "kernel/base/ranges.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,14 +3,14 @@
  * The scheduler, in a real event loop: work runs once and in its order, and however much one owner
  * has, others' events are seen and their work is done.
  */
-#include "daemon/scheduler.h"
+#include "daemon/owner/scheduler.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "kernel/cleanup.h"
+#include "kernel/base/cleanup.h"
 #include "tests/lib/unit.h"
 
 /* What a work takes, in microseconds, and so how many of them there are in a turn at most: when the

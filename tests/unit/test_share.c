@@ -3,7 +3,7 @@
  * Shares: nobody is served twice while another waits, and nothing is lost, on random trees beside a
  * plain model.
  */
-#include "daemon/share.h"
+#include "daemon/owner/share.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 /*
  * Slots: what collides, at each edge, in each address space, in each memory.
  */
-#include "daemon/slot.h"
+#include "daemon/vm/slot.h"
 
 #include <errno.h>
 

@@ -2,7 +2,7 @@
 /*
  * What of a memory no guest can see, by what vm.get tells.
  */
-#include "client/ctl_stale.h"
+#include "client/ctl/stale.h"
 
 #include <stdio.h>
 #include <string.h>

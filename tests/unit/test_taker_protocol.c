@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "daemon/taker_packet.h"
+#include "daemon/taker/packet.h"
 #include "tests/lib/unit.h"
 
 /* As if it had come; it owns no fds. */

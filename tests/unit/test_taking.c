@@ -3,7 +3,7 @@
  * Takings, by the real gmemd-taker (TAKER is its path): what is taken, who does it, how many there
  * may be, and what comes of those that don't answer. One that is stopped by a signal doesn't.
  */
-#include "daemon/taking.h"
+#include "daemon/peerfd/taker_client.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,10 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/owner.h"
-#include "daemon/taking_process.h"
-#include "kernel/cleanup.h"
-#include "kernel/memory_file.h"
+#include "daemon/owner/owner.h"
+#include "daemon/peerfd/taker_process.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/host/memory_file.h"
 #include "tests/lib/unit.h"
 
 #define TAKERS_MAX 8

@@ -2,7 +2,7 @@
 /*
  * VMs: their names and ids, their limits, and that all is given back in whatever order they end.
  */
-#include "daemon/vm.h"
+#include "daemon/vm/vm.h"
 
 #include <errno.h>
 #include <stdio.h>

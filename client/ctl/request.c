@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gmemctl's requests to gmemd. See request.h.
+ */
+#include "client/ctl/request.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "client/common/waiting.h"
+#include "client/ctl/report.h"
+#include "client/ctl/text.h"
+#include "client/lib/gmem.h"
+#include "kernel/base/cleanup.h"
+#include "protocol/cursors.h"
+#include "protocol/error.h"
+#include "protocol/json.h"
+
+static int call(struct ctl *ctl, const char *method, struct json_object *params,
+	struct json_object **ret_result)
+{
+	cleanup_free char *text = NULL;
+	struct json_object *result;
+	int r;
+
+	r = gmem_call(ctl->gmem, method, params ? json_print(params, NULL) : NULL, &text);
+	if (r < 0)
+		return r;
+	result = text_read(ctl, text, strlen(text));
+	if (!result)
+		return -EPROTO;
+	*ret_result = result;
+	return 0;
+}
+
+static void tell(void *context, bool given_up, const char *message)
+{
+	report_waiting(context, given_up, message);
+}
+
+/* Not before we give up ourselves. */
+static void set_limit(struct ctl *ctl)
+{
+	bool limited = ctl->timeout > 0 && !ctl->patient;
+	unsigned limit = limited ? ((unsigned)ctl->timeout + 1) * 1000 : UINT_MAX;
+
+	gmem_set_reconnect_limit(ctl->gmem, limit);
+}
+
+static int connect_and_call(struct ctl *ctl, struct waiting *waiting, const char *method,
+	struct json_object *params, struct json_object **ret_result)
+{
+	int r = 0;
+
+	if (!ctl->gmem) {
+		r = gmem_connect(ctl->socket, &ctl->gmem);
+		if (r < 0)
+			return r;
+		set_limit(ctl);
+	}
+	waiting_at(waiting, gmem_fd(ctl->gmem));
+	return call(ctl, method, params, ret_result);
+}
+
+int request_try(struct ctl *ctl, const char *method, struct json_object *take_params,
+	struct json_object **ret_result)
+{
+	const struct waiting_plan plan = {.socket = ctl->socket,
+		.limit = (unsigned)ctl->timeout,
+		.status = CTL_NO_DAEMON,
+		.patient = ctl->patient,
+		.tell = tell,
+		.context = ctl};
+	struct waiting *waiting = waiting_begin(&plan);
+	int r = connect_and_call(ctl, waiting, method, take_params, ret_result);
+
+	waiting_end(waiting);
+	json_unref(take_params);
+	return r;
+}
+
+enum ctl_status request(struct ctl *ctl, const char *method, struct json_object *take_params,
+	struct json_object **ret_result)
+{
+	int r = request_try(ctl, method, take_params, ret_result);
+
+	if (r == 0)
+		return CTL_DONE;
+	return ctl->gmem ? report_call(ctl, r) : report_connect(ctl, r);
+}
+
+/* vm NULL: of vm.list; cursor "": the first page. */
+static struct json_object *page_params(const char *vm, const char *cursor)
+{
+	struct json_object *params = json_new_object();
+
+	if (vm)
+		json_add_string(params, "vm", vm);
+	if (cursor[0])
+		json_add_string(params, "cursor", cursor);
+	return params;
+}
+
+/* Members of a page: an array goes on with what the pages before had, others are as on the first.
+ */
+static bool join_member(const char *name, struct json_object *value, void *context)
+{
+	struct json_object *whole = context;
+	struct json_object *array = json_get(whole, name);
+
+	if (strcmp(name, "cursor") == 0)
+		return true;
+	if (!json_has(whole, name)) {
+		json_add(whole, name, json_ref(value));
+		return true;
+	}
+	for (size_t i = 0; json_is_array(array) && i < json_length(value); i++)
+		json_append(array, json_ref(json_at(value, i)));
+	return true;
+}
+
+/* In the place of the last one. */
+static enum ctl_status request_next_page(struct ctl *ctl, const char *method, const char *vm,
+	struct cursors *cursors, struct json_object **page)
+{
+	const char *cursor = json_get_string(*page, "cursor");
+	struct json_object *next = NULL;
+	enum ctl_status status;
+
+	if (cursors_note(cursors, cursor) < 0)
+		return report_answer(ctl, "gmemd has given the same cursor twice");
+	status = request(ctl, method, page_params(vm, cursor), &next);
+	json_unref(*page);
+	*page = next;
+	return status;
+}
+
+/* first: the first page where the caller has it already, else NULL. */
+static enum ctl_status request_pages(struct ctl *ctl, const char *method, const char *vm,
+	struct json_object *take_first, struct json_object **ret_whole)
+{
+	struct json_object *whole = json_new_object(), *page = take_first;
+	struct cursors cursors = {.seen = NULL};
+	enum ctl_status status = CTL_DONE;
+
+	if (!page)
+		status = request(ctl, method, page_params(vm, ""), &page);
+	while (status == CTL_DONE) {
+		json_each(page, join_member, whole);
+		if (json_get_string(page, "cursor")[0] == '\0')
+			break;
+		status = request_next_page(ctl, method, vm, &cursors, &page);
+	}
+	cursors_clear(&cursors);
+	json_unref(page);
+	if (status == CTL_DONE)
+		*ret_whole = whole;
+	else
+		json_unref(whole);
+	return status;
+}
+
+enum ctl_status request_vms(struct ctl *ctl, struct json_object **ret_list)
+{
+	return request_pages(ctl, "vm.list", NULL, NULL, ret_list);
+}
+
+/* By name or uuid: both are a tenant's to choose, so that VMs of two tenants can have the same, and
+ * a VM the same as one that is released. */
+static bool is_called(const struct json_object *vm, const char *which, bool released)
+{
+	if (released != (strcmp(json_get_string(vm, "state"), "released") == 0))
+		return false;
+	return text_is_name(json_get_string(vm, "name"), which) ||
+	       strcasecmp(json_get_string(vm, "uuid"), which) == 0;
+}
+
+static enum ctl_status report_ambiguous(
+	const struct ctl *ctl, const char *which, bool released, const struct json_object *vms)
+{
+	char ids[512] = "";
+
+	for (size_t i = 0; i < json_length(vms); i++) {
+		const struct json_object *vm = json_at(vms, i);
+		size_t used = strlen(ids);
+
+		if (is_called(vm, which, released))
+			snprintf(ids + used, sizeof ids - used, " %s", json_get_string(vm, "vm"));
+	}
+	return report_usage(
+		ctl, "more than one VM is called \"%s\"; say which by its id:%s", which, ids);
+}
+
+/* *ret_id: NULL where there is none. */
+static enum ctl_status find_id(const struct ctl *ctl, const char *which, bool released,
+	const struct json_object *vms, const char **ret_id)
+{
+	const char *id = NULL;
+
+	for (size_t i = 0; i < json_length(vms); i++) {
+		if (!is_called(json_at(vms, i), which, released))
+			continue;
+		if (id)
+			return report_ambiguous(ctl, which, released, vms);
+		id = json_get_string(json_at(vms, i), "vm");
+	}
+	*ret_id = id;
+	return CTL_DONE;
+}
+
+/* Where there is none, gmemd is asked by the name itself: the error is its own. */
+static enum ctl_status request_vm_by_name(
+	struct ctl *ctl, const char *which, struct json_object **ret_vm)
+{
+	struct json_object *list;
+	enum ctl_status status = request_vms(ctl, &list);
+	const char *id = NULL;
+
+	if (status != CTL_DONE)
+		return status;
+	status = find_id(ctl, which, /* released= */ false, json_get(list, "vms"), &id);
+	if (status == CTL_DONE && !id)
+		status = find_id(ctl, which, /* released= */ true, json_get(list, "vms"), &id);
+	if (status == CTL_DONE)
+		status = request_pages(ctl, "vm.get", id ? id : which, NULL, ret_vm);
+	json_unref(list);
+	return status;
+}
+
+enum ctl_status request_vm(struct ctl *ctl, const char *which, struct json_object **ret_vm)
+{
+	struct json_object *first;
+	int r = request_try(ctl, "vm.get", page_params(which, ""), &first);
+
+	if (r == 0)
+		return request_pages(ctl, "vm.get", which, first, ret_vm);
+	if (!ctl->gmem)
+		return report_connect(ctl, r);
+	if (r == -EREMOTEIO && last_error_code(ctl) == RPC_NOT_FOUND)
+		return request_vm_by_name(ctl, which, ret_vm);
+	return report_call(ctl, r);
+}
+
+bool request_is_memory(const struct ctl *ctl, const struct json_object *memory)
+{
+	char id[32] = "";
+	uint64_t number;
+
+	if (!ctl->memory)
+		return true;
+	if (json_get_uint(memory, "memory", &number))
+		snprintf(id, sizeof id, "%" PRIu64, number);
+	return strcmp(ctl->memory, id) == 0 ||
+	       text_is_name(json_get_string(memory, "name"), ctl->memory);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What of a memory no guest can see. See stale.h.
+ */
+#include "client/ctl/stale.h"
+
+#include <string.h>
+
+#include "protocol/json.h"
+
+struct slot {
+	uint64_t guest_phys_addr, size;
+	uint64_t memory, offset;
+	uint64_t shared, shared_offset;
+	bool has_memory, has_shared;
+	bool settled; /* neither the slot nor what is private is about to change */
+	bool mapped;  /* its guest_memfd can be, and is what the guest sees (Linux 6.18) */
+};
+
+static bool can_be_mapped(const struct json_object *vm, uint64_t memory)
+{
+	const struct json_object *memories = json_get(vm, "memories"), *flags = NULL;
+	uint64_t id;
+
+	for (size_t i = 0; i < json_length(memories); i++) {
+		if (json_get_uint(json_at(memories, i), "memory", &id) && id == memory)
+			flags = json_get(json_at(memories, i), "flags");
+	}
+	for (size_t i = 0; i < json_length(flags); i++) {
+		if (strcmp(json_string(json_at(flags, i)), "mmap") == 0)
+			return true;
+	}
+	return false;
+}
+
+static void read_slot(
+	const struct json_object *vm, const struct json_object *object, struct slot *ret)
+{
+	*ret = (struct slot){.size = 0};
+	json_get_uint(object, "guest_phys_addr", &ret->guest_phys_addr);
+	json_get_uint(object, "memory_size", &ret->size);
+	ret->has_memory = json_get_uint(object, "memory", &ret->memory);
+	json_get_uint(object, "guest_memfd_offset", &ret->offset);
+	ret->has_shared = json_get_uint(object, "shared_memory", &ret->shared);
+	json_get_uint(object, "shared_offset", &ret->shared_offset);
+	ret->settled = strcmp(json_get_string(object, "state"), "bound") == 0 &&
+		       json_length(json_get(vm, "calls")) == 0;
+	ret->mapped = ret->has_memory && can_be_mapped(vm, ret->memory);
+}
+
+static int read_private(const struct json_object *vm, struct ranges *ret)
+{
+	struct json_object *list = json_get(vm, "private_ranges");
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < json_length(list); i++) {
+		uint64_t start = 0, size = 0;
+
+		json_get_uint(json_at(list, i), "guest_phys_addr", &start);
+		json_get_uint(json_at(list, i), "size", &size);
+		r = ranges_add(ret, start, size);
+	}
+	return r;
+}
+
+/* Removes the file's part of what of the slot is private, or of what is not. */
+static int keep(const struct slot *slot, uint64_t offset, const struct ranges *private,
+	bool is_private, struct ranges *ret)
+{
+	uint64_t end = slot->guest_phys_addr + slot->size, at = slot->guest_phys_addr;
+	const struct range *range = ranges_from(private, at);
+	int r = 0;
+
+	while (r == 0 && at < end) {
+		bool inside = range && range->start <= at;
+		uint64_t next = !range ? end : inside ? range->end : range->start;
+
+		next = next < end ? next : end;
+		if (inside == is_private)
+			r = ranges_remove(ret, offset + (at - slot->guest_phys_addr), next - at);
+		if (inside)
+			range = ranges_next(range);
+		at = next;
+	}
+	return r;
+}
+
+/* With two halves each is seen where the other is not; in doubt both are. */
+static int keep_seen(
+	const struct slot *slot, uint64_t memory, const struct ranges *private, struct ranges *ret)
+{
+	if (slot->has_shared && slot->shared == memory && !slot->settled)
+		return ranges_remove(ret, slot->shared_offset, slot->size);
+	if (slot->has_shared && slot->shared == memory)
+		return keep(slot, slot->shared_offset, private, false, ret);
+	if (!slot->has_memory || slot->memory != memory)
+		return 0;
+	if (slot->has_shared && slot->settled && !slot->mapped)
+		return keep(slot, slot->offset, private, true, ret);
+	return ranges_remove(ret, slot->offset, slot->size);
+}
+
+int stale_find(const struct json_object *vm, uint64_t memory, uint64_t size, struct ranges *ret)
+{
+	struct json_object *slots = json_get(vm, "slots");
+	struct ranges private = {.count = 0};
+	int r = read_private(vm, &private);
+
+	if (r == 0)
+		r = ranges_add(ret, 0, size);
+	for (size_t i = 0; r == 0 && i < json_length(slots); i++) {
+		struct slot slot;
+
+		read_slot(vm, json_at(slots, i), &slot);
+		r = keep_seen(&slot, memory, &private, ret);
+	}
+	ranges_clear(&private);
+	return r;
+}

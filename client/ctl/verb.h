@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gmemctl's verbs: one table that says of each what it is called with and what it does. Dispatch
+ * and help are made from it.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "client/ctl/program.h"
+
+/* Options that not every verb takes. */
+enum verb_options {
+	VERB_BYTES = 1 << 0,
+	VERB_COUNT = 1 << 1,
+	VERB_MEMORY = 1 << 2,
+	VERB_NODE = 1 << 3,
+	VERB_THREADS = 1 << 4,
+	VERB_FORCE = 1 << 5,
+	VERB_INTERVAL = 1 << 6,
+	VERB_SORT = 1 << 7,
+};
+
+/* How help shows each; ends with one without usage. */
+struct verb_option {
+	unsigned option;
+	const char *usage;
+	const char *summary;
+};
+
+extern const struct verb_option verb_options[];
+
+struct verb {
+	const char *name;
+	const char *arguments; /* as help shows them; optional ones in brackets */
+	int arguments_min, arguments_max;
+	unsigned options;
+	/* arguments: ends with NULL. */
+	enum ctl_status (*run)(struct ctl *ctl, char **arguments);
+	const char *summary;
+};
+
+/* Ends with a verb without a name. */
+extern const struct verb verbs[];
+
+/* NULL where there is none. */
+const struct verb *verb_by_name(const char *name);
+/* All names, with a space before each. Truncates to size. */
+void verb_names(char *ret, size_t size);
+
+enum ctl_status ctl_overview(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_probe(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_vms(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_show(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_slots(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_prealloc(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_reclaim(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_top(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_events(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_call(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_ping(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_help(struct ctl *ctl, char **arguments);

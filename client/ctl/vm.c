@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gmemctl vms, show and slots: VMs and what they have.
+ */
+#include <stdio.h>
+
+#include "client/ctl/report.h"
+#include "client/ctl/request.h"
+#include "client/ctl/table.h"
+#include "client/ctl/verb.h"
+#include "protocol/json.h"
+
+static const struct column vm_columns[] = {
+	{"vm", "ID", TEXT_PLAIN},
+	{"name", "NAME", TEXT_PLAIN},
+	{"tenant", "TENANT", TEXT_PLAIN},
+	{"pid", "PID", TEXT_NUMBER},
+	{"state", "STATE", TEXT_PLAIN},
+	{"gate", "GATE", TEXT_PLAIN},
+	{"committed", "COMMITTED", TEXT_BYTES},
+	{"promised", "PROMISED", TEXT_BYTES},
+	{"resident", "RESIDENT", TEXT_BYTES},
+	{.member = NULL},
+};
+
+static const struct column vm_facts[] = {
+	{"vm", "id", TEXT_PLAIN},
+	{"name", "name", TEXT_PLAIN},
+	{"uuid", "uuid", TEXT_PLAIN},
+	{"tenant", "tenant", TEXT_PLAIN},
+	{"pid", "pid", TEXT_NUMBER},
+	{"state", "state", TEXT_PLAIN},
+	{"gate", "gate", TEXT_PLAIN},
+	{"committed", "committed", TEXT_BYTES},
+	{"promised", "promised", TEXT_BYTES},
+	{"resident", "resident", TEXT_BYTES},
+	{.member = NULL},
+};
+
+static const struct column memory_columns[] = {
+	{"memory", "ID", TEXT_NUMBER},
+	{"name", "NAME", TEXT_PLAIN},
+	{"backing", "BACKING", TEXT_PLAIN},
+	{"flags", "FLAGS", TEXT_NAMES},
+	{"node", "NODE", TEXT_NUMBER},
+	{"state", "STATE", TEXT_PLAIN},
+	{"size", "SIZE", TEXT_BYTES},
+	{"resident", "RESIDENT", TEXT_BYTES},
+	{.member = NULL},
+};
+
+static const struct column slot_columns[] = {
+	{"slot", "SLOT", TEXT_NUMBER},
+	{"guest_phys_addr", "GUEST_PHYS_ADDR", TEXT_HEX},
+	{"memory_size", "SIZE", TEXT_BYTES},
+	{"userspace_addr", "USERSPACE_ADDR", TEXT_HEX},
+	{"memory", "MEMORY", TEXT_NUMBER},
+	{"guest_memfd_offset", "OFFSET", TEXT_HEX},
+	{"flags", "FLAGS", TEXT_NAMES},
+	{"state", "STATE", TEXT_PLAIN},
+	{.member = NULL},
+};
+
+static const struct column range_columns[] = {
+	{"guest_phys_addr", "GUEST_PHYS_ADDR", TEXT_HEX},
+	{"size", "SIZE", TEXT_BYTES},
+	{.member = NULL},
+};
+
+static const struct column call_columns[] = {
+	{"id", "ID", TEXT_NUMBER},
+	{"request", "REQUEST", TEXT_HEX},
+	{"address", "ADDRESS", TEXT_HEX},
+	{"stride", "STRIDE", TEXT_NUMBER},
+	{"count", "COUNT", TEXT_NUMBER},
+	{.member = NULL},
+};
+
+enum ctl_status ctl_vms(struct ctl *ctl, char **arguments)
+{
+	struct json_object *list;
+	enum ctl_status status;
+
+	(void)arguments;
+	status = request_vms(ctl, &list);
+	if (status != CTL_DONE)
+		return status;
+	if (ctl->json)
+		print_value(ctl, list);
+	else
+		status = print_table(ctl, vm_columns, json_get(list, "vms"));
+	if (status == CTL_DONE)
+		report_own_view(ctl);
+	json_unref(list);
+	return status;
+}
+
+static enum ctl_status print_vm(const struct ctl *ctl, const struct json_object *vm)
+{
+	static const struct {
+		const char *member, *title;
+		const struct column *columns;
+	} parts[] = {
+		{"memories", "Memories", memory_columns},
+		{"slots", "Slots", slot_columns},
+		{"private_ranges", "Private ranges", range_columns},
+		{"calls", "Pending calls", call_columns},
+	};
+	enum ctl_status status = CTL_DONE;
+
+	print_facts(ctl, vm_facts, vm);
+	for (size_t i = 0; status == CTL_DONE && i < sizeof parts / sizeof *parts; i++) {
+		printf("\n%s:\n", parts[i].title);
+		status = print_table(ctl, parts[i].columns, json_get(vm, parts[i].member));
+	}
+	return status;
+}
+
+enum ctl_status ctl_show(struct ctl *ctl, char **arguments)
+{
+	struct json_object *vm;
+	enum ctl_status status = request_vm(ctl, arguments[0], &vm);
+
+	if (status != CTL_DONE)
+		return status;
+	if (ctl->json)
+		print_value(ctl, vm);
+	else
+		status = print_vm(ctl, vm);
+	json_unref(vm);
+	return status;
+}
+
+static void print_json_slots(const struct ctl *ctl, const struct json_object *vm)
+{
+	struct json_object *value = json_new_object();
+
+	json_add(value, "vm", json_ref(json_get(vm, "vm")));
+	json_add(value, "slots", json_ref(json_get(vm, "slots")));
+	print_value(ctl, value);
+	json_unref(value);
+}
+
+enum ctl_status ctl_slots(struct ctl *ctl, char **arguments)
+{
+	struct json_object *vm;
+	enum ctl_status status = request_vm(ctl, arguments[0], &vm);
+
+	if (status != CTL_DONE)
+		return status;
+	if (ctl->json)
+		print_json_slots(ctl, vm);
+	else
+		status = print_table(ctl, slot_columns, json_get(vm, "slots"));
+	json_unref(vm);
+	return status;
+}

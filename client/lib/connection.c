@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The library's connection to gmemd. See connection.h and gmem.h.
+ */
+#include "client/lib/connection.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client/lib/environment.h"
+#include "client/lib/exchange.h"
+#include "client/lib/kept_events.h"
+#include "client/lib/last_error.h"
+#include "client/lib/reconnect.h"
+#include "kernel/base/cleanup.h"
+#include "protocol/json.h"
+#include "protocol/message.h"
+
+#define DEFAULT_PATH "/run/gmemd/gmemd.sock"
+
+#define RECONNECT_MS 30000
+#define BUSY_TRIES   20
+#define PAUSE_MS_MAX 1000
+
+#define CROWD_PAUSE_MS 20
+
+static void make_recursive(pthread_mutex_t *mutex)
+{
+	pthread_mutexattr_t attributes;
+
+	pthread_mutexattr_init(&attributes);
+	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(mutex, &attributes);
+	pthread_mutexattr_destroy(&attributes);
+}
+
+/* path may be NULL. */
+static int gmem_new(int consume_fd, const char *path, bool inherited, struct gmem **ret)
+{
+	struct gmem *gmem = calloc(1, sizeof *gmem);
+	int r = gmem ? own_process_mark(&gmem->mark) : -ENOMEM;
+
+	if (r < 0) {
+		fd_close(consume_fd);
+		free(gmem);
+		return r;
+	}
+	gmem->fd = consume_fd;
+	gmem->kept_signal = -1;
+	gmem->inherited = inherited;
+	gmem->limit_ms = RECONNECT_MS;
+	gmem->path = path ? strdup(path) : NULL;
+	gmem->unconfirmed = json_new_array();
+	make_recursive(&gmem->turn);
+	STAILQ_INIT(&gmem->events);
+	*ret = gmem;
+	return 0;
+}
+
+int connection_open(const char *path, int64_t until, int *ret_fd)
+{
+	int r;
+
+	while ((r = packet_connect(path, ret_fd)) == -EAGAIN && connection_now_ms() < until)
+		usleep(CROWD_PAUSE_MS * 1000);
+	return r;
+}
+
+static int connect_to(const char *path, struct gmem **ret)
+{
+	int fd, r = connection_open(path, connection_now_ms() + RECONNECT_MS, &fd);
+
+	if (r < 0)
+		return last_error_own(r, "connecting to %s: %s", path, strerror(-r));
+	return gmem_new(fd, path, /* inherited= */ false, ret);
+}
+
+static int take_inherited(struct gmem **ret)
+{
+	int fd, r = environment_take_fd(GMEM_FD_VARIABLE, &fd);
+
+	if (r == -EBADF)
+		last_error_own(r, "%s in the environment names no open file", GMEM_FD_VARIABLE);
+	if (r < 0)
+		return r;
+	return gmem_new(fd, getenv(GMEM_SOCKET_VARIABLE), /* inherited= */ true, ret);
+}
+
+int gmem_connect(const char *path, struct gmem **ret)
+{
+	int r = -ENOENT;
+
+	last_error_clear();
+	if (!path)
+		r = take_inherited(ret);
+	if (r == -ENOENT)
+		r = connect_to(path ? path : DEFAULT_PATH, ret);
+	return last_error_complete(r, "connecting to gmemd");
+}
+
+struct gmem *gmem_free(struct gmem *gmem)
+{
+	if (!gmem)
+		return NULL;
+	last_error_clear();
+	if (gmem->n_vms > 0) {
+		last_error_own(-EBUSY, "gmem_free() before gmem_vm_free() of what it has opened");
+		return gmem;
+	}
+	events_forget(gmem);
+	pthread_mutex_destroy(&gmem->turn);
+	own_process_unmark(gmem->mark);
+	json_unref(gmem->unconfirmed);
+	free(gmem->path);
+	fd_close(gmem->kept_signal);
+	fd_close(gmem->fd);
+	free(gmem);
+	return NULL;
+}
+
+void gmem_set_reconnect_limit(struct gmem *gmem, unsigned limit_ms)
+{
+	gmem->limit_ms = limit_ms;
+}
+
+int gmem_fd(const struct gmem *gmem)
+{
+	int r = connection_check(gmem);
+
+	return r < 0 ? r : gmem->fd;
+}
+
+/* Processes */
+
+bool connection_is_own(const struct gmem *gmem)
+{
+	return own_process_has_mark(gmem->mark);
+}
+
+int connection_check(const struct gmem *gmem)
+{
+	if (connection_is_own(gmem))
+		return 0;
+	return last_error_own(-ECHILD,
+		"this process is a child of the one that connected, whose connection and VM are "
+		"not "
+		"its own: a VMM that forks, to daemonise say, must do so before gmem_connect()");
+}
+
+int connection_enter(const struct gmem *gmem)
+{
+	last_error_clear();
+	return connection_check(gmem);
+}
+
+/* Time */
+
+int64_t connection_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void connection_note_sign(struct gmem *gmem)
+{
+	gmem->sign = connection_now_ms();
+}
+
+int64_t connection_patience(const struct gmem *gmem)
+{
+	return gmem->limit_ms > 0 ? gmem->limit_ms : RECONNECT_MS;
+}
+
+/* For a call that has begun then. */
+static int64_t until_of(const struct gmem *gmem, int64_t began)
+{
+	int64_t sign = gmem->sign;
+
+	return (sign > began ? sign : began) + connection_patience(gmem);
+}
+
+int64_t connection_until(const struct gmem *gmem)
+{
+	int64_t until = until_of(gmem, gmem->began);
+
+	return gmem->deadline > 0 && gmem->deadline < until ? gmem->deadline : until;
+}
+
+/* Turns */
+
+static int wait_for_turn(struct gmem *gmem, int64_t until)
+{
+	const struct timespec time = {until / 1000, until % 1000 * 1000000};
+
+	return -pthread_mutex_clocklock(&gmem->turn, CLOCK_MONOTONIC, &time);
+}
+
+static void begin_turn(struct gmem *gmem, int64_t began)
+{
+	if (gmem->depth++ == 0)
+		gmem->began = began;
+}
+
+int connection_take_turn(struct gmem *gmem)
+{
+	int64_t began = connection_now_ms(), until;
+	int r = connection_check(gmem);
+
+	if (r < 0)
+		return r;
+	do {
+		until = until_of(gmem, began);
+		r = wait_for_turn(gmem, until);
+	} while (r == -ETIMEDOUT && until < until_of(gmem, began));
+	if (r < 0)
+		return last_error_own(-ECONNRESET,
+			"another thread's call to gmemd has had no sign of it for %g s",
+			(double)connection_patience(gmem) / 1000);
+	begin_turn(gmem, began);
+	return 0;
+}
+
+void connection_take_turn_anyway(struct gmem *gmem)
+{
+	pthread_mutex_lock(&gmem->turn);
+	begin_turn(gmem, connection_now_ms());
+}
+
+void connection_leave_turn(struct gmem *gmem)
+{
+	gmem->depth--;
+	pthread_mutex_unlock(&gmem->turn);
+}
+
+/* Requests */
+
+static void hear(uint64_t *newest, const struct json_object *object, const char *name)
+{
+	uint64_t id;
+
+	if (object && json_get_uint(object, name, &id) && id > *newest)
+		*newest = id;
+}
+
+/* Ids only grow. */
+static void note_heard(struct gmem *gmem, const struct json_object *result)
+{
+	const struct json_object *calls = json_get(result, "calls");
+
+	hear(&gmem->heard.memory, result, "memory");
+	hear(&gmem->heard.call, json_get(result, "call"), "id");
+	hear(&gmem->heard.call, json_get(result, "convert"), "id");
+	for (size_t i = 0; i < json_length(calls); i++)
+		hear(&gmem->heard.call, json_at(calls, i), "id");
+}
+
+static int with_connection(struct gmem *gmem, const char *method, struct json_object *params,
+	struct exchange *exchange, struct json_object **ret_result)
+{
+	int r = gmem->broken ? -ECONNRESET : 0;
+
+	if (r == 0)
+		r = connection_exchange(gmem, method, json_ref(params), exchange, ret_result);
+	if (r == -ECONNRESET && !gmem->broken)
+		connection_note_sign(gmem); /* its end */
+	while (r == -ECONNRESET) {
+		r = reconnect(gmem);
+		if (r < 0)
+			return r;
+		exchange->repeated = true;
+		r = connection_exchange(gmem, method, json_ref(params), exchange, ret_result);
+	}
+	return r;
+}
+
+/* How long gmemd asks to wait; negative where it does not, or that is too long. */
+static int64_t pause_asked_for(const struct gmem *gmem)
+{
+	int64_t pause = last_error_pause();
+
+	if (pause > PAUSE_MS_MAX)
+		pause = PAUSE_MS_MAX;
+	return connection_now_ms() + pause < gmem->began + connection_patience(gmem) ? pause : -1;
+}
+
+/* What is not answered is repeated; so is what gmemd asks to be asked again. */
+static int repeat(struct gmem *gmem, const char *method, struct json_object *params,
+	struct exchange *exchange, struct json_object **ret_result)
+{
+	int64_t pause;
+	int r;
+
+	for (unsigned i = 0;; i++) {
+		r = with_connection(gmem, method, params, exchange, ret_result);
+		pause = r == -EREMOTEIO && i < BUSY_TRIES ? pause_asked_for(gmem) : -1;
+		if (pause < 0)
+			return r;
+		usleep((useconds_t)pause * 1000);
+	}
+}
+
+static void forget_unconfirmed(struct gmem *gmem)
+{
+	if (json_length(gmem->unconfirmed) == 0)
+		return;
+	json_unref(gmem->unconfirmed);
+	gmem->unconfirmed = json_new_array();
+}
+
+/* What was sent and may be answered yet is not to be taken for the answer to something else. */
+static int give_up(struct gmem *gmem, int r)
+{
+	if (r != -ETIMEDOUT)
+		return r;
+	gmem->broken = true;
+	return -ECONNRESET;
+}
+
+static int request_in_turn(struct gmem *gmem, const char *method, struct json_object *params,
+	struct exchange *exchange, struct json_object **ret_result)
+{
+	int r = repeat(gmem, method, params, exchange, ret_result);
+
+	if (r == 0) {
+		note_heard(gmem, *ret_result);
+		gmem->subscribed |= strcmp(method, "event.subscribe") == 0;
+	}
+	if (r == 0 || r == -EREMOTEIO)
+		forget_unconfirmed(gmem);
+	return give_up(gmem, r);
+}
+
+int connection_request(struct gmem *gmem, const char *method, struct json_object *take_params,
+	struct exchange *exchange, struct json_object **ret_result)
+{
+	struct exchange none = {.repeated = false};
+	struct json_object *result = NULL;
+	int r = connection_take_turn(gmem);
+
+	if (r == 0) {
+		r = request_in_turn(
+			gmem, method, take_params, exchange ? exchange : &none, &result);
+		connection_leave_turn(gmem);
+	}
+	json_unref(take_params);
+	fd_list_close(&none.received);
+	if (r == 0 && ret_result)
+		*ret_result = result;
+	else
+		json_unref(result);
+	return r;
+}
+
+int connection_send_unconfirmed(struct gmem *gmem)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < json_length(gmem->unconfirmed); i++)
+		r = exchange_send(gmem, json_at(gmem->unconfirmed, i));
+	return r;
+}
+
+static int notify_in_turn(struct gmem *gmem, struct json_object *notification)
+{
+	int r = gmem->broken ? -ECONNRESET : exchange_send(gmem, notification);
+
+	if (r == -ECONNRESET && !gmem->broken)
+		connection_note_sign(gmem); /* its end */
+	return give_up(gmem, r == -ECONNRESET ? reconnect(gmem) : r);
+}
+
+/* One that can't be sent goes with those that are sent again. */
+int connection_notify(struct gmem *gmem, const char *method, struct json_object *take_params)
+{
+	struct json_object *notification = message_notification(method, take_params);
+	int r = connection_take_turn(gmem);
+
+	if (r == 0) {
+		json_append(gmem->unconfirmed, json_ref(notification));
+		r = notify_in_turn(gmem, notification);
+		connection_leave_turn(gmem);
+	}
+	json_unref(notification);
+	return r;
+}
+
+int connection_copy_json(struct json_object *value, char **ret)
+{
+	size_t length;
+	const char *text = json_print(value, &length);
+	char *copy = text ? strdup(text) : NULL;
+
+	if (!copy)
+		return -ENOMEM;
+	*ret = copy;
+	return 0;
+}
+
+static int read_params(const char *params, struct json_object **ret)
+{
+	struct json_object *object;
+	const char *why = "it is no object";
+
+	object = json_parse(params, strlen(params), &why);
+	if (json_is_object(object)) {
+		*ret = object;
+		return 0;
+	}
+	json_unref(object);
+	return last_error_own(
+		-EINVAL, "params must be a JSON object: %s", object ? "it is another value" : why);
+}
+
+int gmem_call(struct gmem *gmem, const char *method, const char *params, char **ret_result)
+{
+	struct json_object *object = NULL, *result;
+	int r = connection_enter(gmem);
+
+	if (r == 0 && params)
+		r = read_params(params, &object);
+	if (r == 0)
+		r = connection_request(gmem, method, object, NULL, &result);
+	if (r < 0)
+		return last_error_complete(r, method);
+	r = connection_copy_json(result, ret_result);
+	json_unref(result);
+	return last_error_complete(r, method);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Requests and their answers on one connection, by who has its turn.
+ *
+ * Whether a gmemd that doesn't answer is busy with what it was asked or is no more can't be seen
+ * here: its keeper holds the connection open. So after a while another connection asks whether it
+ * answers at all, and that is a sign of it.
+ */
+#pragma once
+
+#include "client/lib/connection.h"
+
+/* -ECONNRESET where the connection is broken, -ETIMEDOUT where there was no sign of gmemd for too
+ * long. Else as connection_request(). */
+int connection_exchange(struct gmem *gmem, const char *method, struct json_object *take_params,
+	struct exchange *exchange, struct json_object **ret_result);
+int exchange_send(struct gmem *gmem, struct json_object *message);
+/*
+ * What has come; its fds are in gmem->packet. -EAGAIN where there is nothing. *ret_message is the
+ * caller's.
+ */
+int exchange_receive(struct gmem *gmem, struct json_object **ret_message);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Going on after the connection broke: another one to the same path, and on it the VM again.
+ *
+ * What gmemd did of the request that was not answered is wholly there or not at all. What it has
+ * written for this process to trigger and this process never heard of is reported as not done; so
+ * the request can be repeated.
+ */
+#pragma once
+
+#include "client/lib/connection.h"
+
+/*
+ * The caller has its turn, and waits until connection_until() for somebody to connect to.
+ * -ECONNRESET where there is no path or nobody serves there in time, -EREMOTEIO where gmemd refuses
+ * to go on with the VM.
+ */
+int reconnect(struct gmem *gmem);
+/* The same, but tries it only once. */
+int reconnect_at_once(struct gmem *gmem);
+
+/* Tells gmemd what this process has of its VM, by vm.resume; *ret_rebuilt is whether gmemd had lost
+ * it. Errors are connection_exchange()'s. */
+int resumption_tell(struct gmem_vm *vm, bool *ret_rebuilt);

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What this process has of its VM, told to a gmemd that may know nothing of it any more. See
+ * reconnect.h.
+ */
+#include "client/lib/exchange.h"
+#include "client/lib/memory.h"
+#include "client/lib/reconnect.h"
+#include "protocol/json.h"
+#include "protocol/methods.h"
+
+/* Of one packet. */
+#define SLOTS_TOLD  128
+#define RANGES_TOLD 512
+
+/* Where it is in what there is to tell. */
+struct telling {
+	struct gmem_vm *vm;
+	const struct gmem_memory *memory;
+	const struct bound_slot *slot;
+	uint64_t range;
+	bool ranges_left;
+};
+
+static void tell_memories(struct telling *telling, struct json_object *params)
+{
+	struct json_object *list = json_add_array(params, "memories");
+
+	for (size_t i = 0; telling->memory && i < RESUMED_MEMORIES_MAX; i++) {
+		const struct gmem_memory *memory = telling->memory;
+		struct json_object *object = json_append_object(list);
+
+		json_add_uint(object, "memory", memory->id);
+		json_add_uint(object, "fd", (uint64_t)memory->fd);
+		if (memory->name)
+			json_add_string(object, "name", memory->name);
+		if (memory->flags != GMEM_MEMORY_DEFAULT_FLAGS)
+			json_add_flags(object, "flags", memory->flags, memory_flag_names);
+		telling->memory = LIST_NEXT(memory, link);
+	}
+}
+
+/* Once all memories are told, which they are on. */
+static void tell_slots(struct telling *telling, struct json_object *params)
+{
+	struct json_object *list = json_add_array(params, "slots");
+
+	for (size_t i = 0; telling->slot && !telling->memory && i < SLOTS_TOLD; i++) {
+		slot_describe(json_append_object(list), &telling->slot->slot);
+		telling->slot = LIST_NEXT(telling->slot, link);
+	}
+}
+
+static void tell_private_ranges(struct telling *telling, struct json_object *params)
+{
+	struct json_object *list = json_add_array(params, "private_ranges");
+	const struct range *range = ranges_from(&telling->vm->private_ranges, telling->range);
+
+	for (size_t i = 0; range && i < RANGES_TOLD; i++, range = ranges_next(range)) {
+		struct json_object *object = json_append_object(list);
+
+		json_add_uint(object, "guest_phys_addr", range->start);
+		json_add_uint(object, "size", range->end - range->start);
+		telling->range = range->end;
+	}
+	telling->ranges_left = range;
+}
+
+static int tell(struct telling *telling, bool *ret_rebuilt)
+{
+	struct json_object *params = vm_params(telling->vm), *result;
+	struct exchange exchange = {.repeated = false};
+	int r;
+
+	if (telling->vm->opening.mailbox_fd >= 0)
+		json_add_uint(params, "mailbox", (uint64_t)telling->vm->opening.mailbox_fd);
+	tell_memories(telling, params);
+	tell_slots(telling, params);
+	tell_private_ranges(telling, params);
+	r = connection_exchange(telling->vm->gmem, "vm.resume", params, &exchange, &result);
+	if (r < 0)
+		return r;
+	fd_list_close(&exchange.received);
+	*ret_rebuilt = json_get_bool(result, "rebuilt");
+	json_unref(result);
+	return 0;
+}
+
+int resumption_tell(struct gmem_vm *vm, bool *ret_rebuilt)
+{
+	struct telling telling = {
+		.vm = vm, .memory = LIST_FIRST(&vm->memories), .slot = LIST_FIRST(&vm->slots)};
+	int r;
+
+	do
+		r = tell(&telling, ret_rebuilt);
+	while (r == 0 && *ret_rebuilt && (telling.memory || telling.slot || telling.ranges_left));
+	return r;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gmemd-allocator: allocates guest memory in the name of a VM, in a process of its own.
+ *
+ * The kernel charges pages to the cgroup of the task that allocates them, places them by its memory
+ * policy, and kills it where there is no memory left; so that none of this befalls gmemd, which
+ * starts it and tells it what to do (shared_progress.h). It ends when gmemd does.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "daemon/allocator/work.h"
+#include "daemon/base/capabilities.h"
+#include "daemon/base/numa_node.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/host/process_start.h"
+
+#define NICENESS 10
+
+/* Of all tasks that the kernel could kill for want of memory, this one. Needs no privilege. */
+static int be_first_to_be_killed(void)
+{
+	static const char most[] = "1000";
+	cleanup_fd int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, most, strlen(most)) < 0)
+		return -errno;
+	return 0;
+}
+
+/* After privileges are given up, which could undo it; and the parent may have died before. */
+static int end_with_parent(pid_t parent)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return -errno;
+	return getppid() == parent ? 0 : -ESRCH;
+}
+
+/*
+ * Behind whoever has something to do now: as many threads as there are processors would else keep
+ * gmemd, and VMs that run, waiting for milliseconds. An idle processor is used all the same.
+ */
+static void give_way(void)
+{
+	setpriority(PRIO_PROCESS, 0, NICENESS);
+}
+
+static enum allocation_end fail(struct allocation *allocation, int r)
+{
+	allocation->error = -r;
+	return ALLOCATION_FAILED;
+}
+
+static enum allocation_end run(struct allocation *allocation)
+{
+	int r = be_first_to_be_killed();
+
+	if (r == 0)
+		r = capabilities_give_up();
+	if (r == 0)
+		r = end_with_parent(allocation->parent);
+	if (r < 0)
+		return fail(allocation, r);
+	give_way();
+	if (fcntl(ALLOCATION_ENTRANCE, F_GETFD) >= 0)
+		r = cgroup_enter(ALLOCATION_ENTRANCE);
+	if (r == -ENODEV)
+		return ALLOCATION_CGROUP_GONE;
+	if (r == 0)
+		r = node_bind(allocation->node);
+	return r < 0 ? fail(allocation, r) : allocator_work(allocation, ALLOCATION_MEMORY);
+}
+
+int main(void)
+{
+	int started = process_start(PROCESS_DAEMON);
+	struct allocation *allocation = mmap(
+		NULL, sizeof *allocation, PROT_READ | PROT_WRITE, MAP_SHARED, ALLOCATION_STATE, 0);
+	sigset_t all;
+
+	if (started < 0 || allocation == MAP_FAILED) {
+		fprintf(stderr, "gmemd-allocator is started by gmemd\n");
+		return 2;
+	}
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	allocation->end = run(allocation);
+	_exit(allocation->end == ALLOCATION_DONE ? EXIT_SUCCESS : EXIT_FAILURE);
+}

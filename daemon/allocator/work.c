@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * An allocator's work. See work.h.
+ */
+#include "daemon/allocator/work.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+
+#include "daemon/allocator/cgroup_room.h"
+#include "daemon/base/numa_node.h"
+#include "kernel/host/memory_file.h"
+
+/* A step of looking at what is there. */
+#define GIGABYTE (1ull << 30)
+
+struct work {
+	struct allocation *allocation;
+	int memory;
+	struct allowance allowance;
+	_Atomic int end; /* enum allocation_end: the first that came */
+};
+
+struct worker {
+	struct work *work;
+	struct allocation_thread *record;
+	pthread_t thread;
+};
+
+/* The first to stop says why: -EDQUOT is for want of the room that there is, no other's errno. */
+static void stop(struct work *work, int r, const struct cgroup_room *room)
+{
+	int running = ALLOCATION_RUNNING;
+	int end = r == -EDQUOT ? ALLOCATION_NO_ROOM : ALLOCATION_FAILED;
+
+	if (!atomic_compare_exchange_strong(&work->end, &running, end))
+		return;
+	if (r == -EDQUOT)
+		work->allocation->room = *room;
+	else
+		work->allocation->error = -r;
+}
+
+/* Chunks begin and end at multiples of their size; the range cuts off the first and the last. */
+static bool next_chunk(struct allocation *allocation, struct allocation_progress *ret)
+{
+	uint64_t first = allocation->offset / ALLOCATION_CHUNK;
+	uint64_t number = first + atomic_fetch_add(&allocation->cursor, 1);
+	uint64_t start = number * ALLOCATION_CHUNK, end = start + ALLOCATION_CHUNK;
+	uint64_t range_end = allocation->offset + allocation->size;
+
+	if (start >= range_end)
+		return false;
+	if (start < allocation->offset)
+		start = allocation->offset;
+	if (end > range_end)
+		end = range_end;
+	ret->offset = start;
+	ret->size = end - start;
+	return true;
+}
+
+static void publish(struct allocation_thread *record, const struct allocation_progress *progress)
+{
+	unsigned other = !atomic_load_explicit(&record->current, memory_order_relaxed);
+
+	record->progress[other] = *progress;
+	atomic_store_explicit(&record->current, other, memory_order_release);
+}
+
+static int allocate(int memory, uint64_t offset, uint64_t size)
+{
+	while (fallocate(memory, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
+}
+
+/* What has come of one that failed is counted; of one that did not, all has, and counting would
+ * cost a twentieth of the time. */
+static int allocate_chunk(struct worker *worker, struct allocation_progress *progress)
+{
+	struct work *work = worker->work;
+	uint64_t resident;
+	int r;
+
+	publish(worker->record, progress);
+	r = allocate(work->memory, progress->offset, progress->size);
+	resident = r == 0 ? progress->size : progress->resident;
+	if (r == 0)
+		atomic_fetch_add(&work->allocation->done, progress->size);
+	else
+		memory_file_resident_range(
+			work->memory, progress->offset, progress->size, &resident);
+	if (resident > progress->resident)
+		progress->allocated += resident - progress->resident;
+	return r;
+}
+
+static int do_chunk(
+	struct worker *worker, struct allocation_progress *progress, struct cgroup_room *ret_room)
+{
+	struct work *work = worker->work;
+	uint64_t missing;
+	int r = memory_file_resident_range(
+		work->memory, progress->offset, progress->size, &progress->resident);
+
+	if (r < 0)
+		return r;
+	missing = progress->size - progress->resident;
+	r = allowance_take(&work->allowance, missing, ret_room);
+	if (r < 0)
+		return r;
+	r = allocate_chunk(worker, progress);
+	allowance_settle(&work->allowance, missing);
+	return r;
+}
+
+static void *run(void *context)
+{
+	struct worker *worker = context;
+	struct work *work = worker->work;
+	struct allocation_progress progress = {.allocated = 0};
+	struct cgroup_room room = {.bytes = 0};
+
+	while (work->end == ALLOCATION_RUNNING && next_chunk(work->allocation, &progress)) {
+		int r = do_chunk(worker, &progress, &room);
+
+		if (r < 0)
+			stop(work, r, &room);
+	}
+	progress.size = 0;
+	publish(worker->record, &progress);
+	return NULL;
+}
+
+/* The usual refusal: before anything was allocated. */
+static int check_room(struct work *work, struct cgroup_room *ret_room)
+{
+	const struct allocation *allocation = work->allocation;
+	uint64_t missing = allocation->size, resident, step;
+
+	if (!work->allowance.limited)
+		return 0;
+	for (uint64_t done = 0; done < allocation->size; done += step) {
+		int r;
+
+		step = allocation->size - done < GIGABYTE ? allocation->size - done : GIGABYTE;
+		r = memory_file_resident_range(
+			work->memory, allocation->offset + done, step, &resident);
+		if (r < 0)
+			return r;
+		missing -= resident;
+	}
+	return allowance_check(&work->allowance, missing, ret_room);
+}
+
+static unsigned count_threads(const struct allocation *allocation)
+{
+	uint64_t chunks = allocation->size / ALLOCATION_CHUNK + 1;
+	unsigned threads = allocation->threads ? allocation->threads : node_cores(allocation->node);
+
+	if (threads > ALLOCATION_THREADS_MAX)
+		threads = ALLOCATION_THREADS_MAX;
+	return threads > chunks ? (unsigned)chunks : threads;
+}
+
+/* A cgroup may let no more threads be started: those that are do all of it. */
+static void run_all(struct work *work)
+{
+	struct worker workers[ALLOCATION_THREADS_MAX];
+	unsigned wanted = count_threads(work->allocation), started;
+
+	for (unsigned i = 0; i < wanted; i++)
+		workers[i] = (struct worker){work, &work->allocation->thread[i], 0};
+	for (started = 1; started < wanted; started++) {
+		if (pthread_create(&workers[started].thread, NULL, run, &workers[started]) != 0)
+			break;
+	}
+	run(&workers[0]);
+	while (started-- > 1)
+		pthread_join(workers[started].thread, NULL);
+}
+
+enum allocation_end allocator_work(struct allocation *allocation, int memory)
+{
+	struct work work = {.allocation = allocation, .memory = memory};
+	struct cgroup_room room = {.bytes = 0};
+	int r = allowance_init(&work.allowance, allocation->ignore_room);
+
+	if (r == 0)
+		r = check_room(&work, &room);
+	if (r < 0)
+		stop(&work, r, &room);
+	else
+		run_all(&work);
+	return work.end == ALLOCATION_RUNNING ? ALLOCATION_DONE : (enum allocation_end)work.end;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Budgets. See budget.h.
+ */
+#include "daemon/budget/budget.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+/* The next level that a charge reaches: none above a promised one, which have it already. */
+static struct budget *above(const struct budget *level)
+{
+	return level->is_promised ? NULL : level->within;
+}
+
+/* What was taken back at a start may be more than a new configuration allows. */
+static bool has_room(const struct budget *level, uint64_t bytes)
+{
+	if (level->lifted)
+		return bytes <= UINT64_MAX - level->committed;
+	return level->committed <= level->limit && bytes <= level->limit - level->committed;
+}
+
+const struct budget *budget_charge(struct budget *budget, uint64_t bytes)
+{
+	for (const struct budget *level = budget; level; level = above(level)) {
+		if (!has_room(level, bytes))
+			return level;
+	}
+	for (struct budget *level = budget; level; level = above(level))
+		level->committed += bytes;
+	return NULL;
+}
+
+void budget_give_back(struct budget *budget, uint64_t bytes)
+{
+	for (struct budget *level = budget; level; level = above(level)) {
+		assert(level->committed >= bytes);
+		level->committed -= bytes;
+	}
+}
+
+const struct budget *budget_charge_alone(struct budget *budget, uint64_t bytes)
+{
+	if (!has_room(budget, bytes))
+		return budget;
+	budget->committed += bytes;
+	return NULL;
+}
+
+void budget_give_back_alone(struct budget *budget, uint64_t bytes)
+{
+	assert(budget->committed >= bytes);
+	budget->committed -= bytes;
+}
+
+/* What the levels above know of it as promised, beside what is promised to those within it. */
+static uint64_t promised_beside(const struct budget *budget)
+{
+	return budget->limit - budget->promised;
+}
+
+const struct budget *budget_promise(struct budget *budget)
+{
+	const struct budget *refused;
+
+	assert(!budget->is_promised);
+	if (budget->limit == BUDGET_UNLIMITED || !budget->within)
+		return NULL;
+	refused = budget_charge(budget->within, budget->limit - budget->committed);
+	if (refused)
+		return refused;
+	for (struct budget *level = budget->within; level; level = above(level))
+		level->promised += promised_beside(budget);
+	budget->is_promised = true;
+	return NULL;
+}
+
+void budget_end_promise(struct budget *budget)
+{
+	if (!budget->is_promised)
+		return;
+	budget->is_promised = false;
+	for (struct budget *level = budget->within; level; level = above(level)) {
+		assert(level->promised >= promised_beside(budget));
+		level->promised -= promised_beside(budget);
+	}
+	budget_give_back(budget->within, budget->limit - budget->committed);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The host's capacity: what of its memory, and of each of its NUMA nodes, VMs may have.
+ *
+ * That is all of it but the host's reserve, and as much more as may be overcommitted. Each node
+ * bears its share of the reserve, in proportion to its memory. A VM's budget is within its node's,
+ * or within the host's where it is bound to none; what is bound to a node counts for the host, too.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/budget/budget.h"
+
+struct capacity_request {
+	uint64_t total;        /* bytes: MemTotal */
+	uint64_t host_reserve; /* bytes */
+	uint64_t overcommit;   /* percent */
+	uint64_t commit_limit; /* bytes, on the host whatever the rest allows; 0: none */
+};
+
+struct capacity_node {
+	unsigned number;
+	uint64_t total;       /* bytes: its MemTotal */
+	struct budget budget; /* made by capacity_init() */
+};
+
+struct capacity {
+	struct budget host;
+	struct capacity_node *nodes;
+	size_t n_nodes;
+};
+
+/* What may be committed of total bytes; 0 where the reserve leaves nothing. */
+uint64_t capacity_of(uint64_t total, uint64_t reserve, uint64_t overcommit);
+
+/* It must stay where it is. nodes are copied; their numbers differ. -ENOMEM. */
+int capacity_init(struct capacity *capacity, const struct capacity_request *request,
+	const struct capacity_node *nodes, size_t n_nodes);
+/*
+ * The host has more memory by now, or less. What is committed and promised stays so, and where it
+ * is more than the new limits nothing more is. A node that was not there has no budget until gmemd
+ * is started anew; one that is not there any more can take nothing.
+ */
+void capacity_change(struct capacity *capacity, const struct capacity_request *request,
+	const struct capacity_node *nodes, size_t n_nodes);
+void capacity_clear(struct capacity *capacity);
+
+/* While what a predecessor had granted is taken back, no limit of the host's or its nodes' refuses.
+ */
+void capacity_lift_limits(struct capacity *capacity, bool lifted);
+
+/* NULL where the host has no such node with memory. */
+struct budget *capacity_of_node(struct capacity *capacity, unsigned number);

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What gmemd was told: command line over configuration file over defaults.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/config/config_fault.h"
+
+#define DEFAULT_RUNTIME_DIRECTORY "/run/gmemd"
+
+/* With the name of a socket after it, it must fit a socket's address. */
+#define RUNTIME_DIRECTORY_MAX 79
+
+enum gate_policy {
+	GATE_POLICY_REQUIRED,  /* every VM has a gate */
+	GATE_POLICY_PREFERRED, /* a VM may ask to do without */
+};
+
+enum backend_choice {
+	BACKEND_AUTO, /* kvm, and an error where the host lacks it */
+	BACKEND_KVM,
+	BACKEND_MODEL,
+};
+
+/* A number of bytes, or of percent of the host's memory. */
+struct config_amount {
+	uint64_t number;
+	bool percent;
+};
+
+struct config {
+	char runtime_directory[RUNTIME_DIRECTORY_MAX + 1];
+	enum backend_choice backend;
+	enum gate_policy gate_policy;
+	/* Where gmemd makes the sockets itself. */
+	mode_t vmm_socket_mode;
+	mode_t operator_socket_mode;
+	/* What a peer may make gmemd hold. */
+	uint64_t peers_per_user;
+	uint64_t vms_per_user;
+	uint64_t memories_per_user;
+	uint64_t preallocations_per_user;
+	uint64_t takers_per_owner; /* processes that take files of it, those that hang included */
+	uint64_t takers_per_user;
+	uint64_t takers_on_host;
+	uint64_t memories_per_vm;
+	uint64_t slots_per_vm;
+	uint64_t private_ranges_per_vm;
+	uint64_t own_memory_per_vm; /* bytes */
+	uint64_t preallocations_per_vm;
+	uint64_t preallocations_on_host;
+	bool keeper;           /* whether VMs outlive gmemd, held by gmemd-keeper */
+	uint64_t commit_limit; /* bytes on the host; 0: all of its memory */
+	/* What may be promised: the host's memory less the reserve, and so many percent more. */
+	struct config_amount host_reserve;
+	uint64_t overcommit;
+	/* Where VMs are asked to give memory back, and for how long; floor 0: they never are. */
+	struct config_amount pressure_floor;
+	uint64_t pressure_deadline; /* milliseconds */
+};
+
+/* In bytes, on a host with as much memory. */
+uint64_t config_bytes(const struct config_amount *amount, uint64_t memory_total);
+
+enum config_outcome {
+	CONFIG_RUN,
+	CONFIG_EXIT,   /* --help, --version or --check-config was answered */
+	CONFIG_FAULTY, /* --check-config, and stderr says of what */
+	CONFIG_WRONG,  /* the command line, and stderr says how */
+};
+
+/*
+ * Reads the command line and the configuration file that it names, or the default one if it exists.
+ * With CONFIG_RUN, *ret_faults has what is wrong in the file; then *ret is what it would be without
+ * one.
+ */
+enum config_outcome config_read(
+	int argc, char **argv, struct config *ret, struct config_faults *ret_faults);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Outcomes: what follows from what came of a call, whoever has carried it out.
+ */
+#pragma once
+
+#include "daemon/report/events.h"
+#include "daemon/vm/call.h"
+
+/*
+ * The first ioctls of a call succeeded, that many, and no more. A creation's memory must have its
+ * file by now. The call is freed. *ret_discarded: bytes of pages of stale halves given back.
+ * -ENOMEM, and then it can be said again.
+ */
+int outcome_settle(
+	struct events *events, struct call *take_call, unsigned done, uint64_t *ret_discarded);

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which creations of VMs have made one. See vm_creations.h.
+ */
+#include "daemon/gate/vm_creations.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "daemon/base/log.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/kvm/kvm_events.h"
+
+#define UNKNOWN "it is not known whether the first has made a VM: "
+
+static const char not_open[] = UNKNOWN "gmemd may have no netlink socket";
+static const char not_heard[] = UNKNOWN "gmemd hears no uevents of KVM";
+static const char of_others[] =
+	UNKNOWN "uevents of KVM tell of processes by pids of another PID namespace";
+static const char lost[] = UNKNOWN "uevents of KVM were lost since";
+static const char restarted[] = UNKNOWN "gmemd was started again since";
+static const char not_back[] = UNKNOWN "its thread has not come back from it";
+static const char second[] = "it would be the process's second VM";
+
+struct creations {
+	int fd;           /* -1: none */
+	const char *deaf; /* why nothing is known; NULL: it is */
+	uint64_t hearing; /* counts what was lost: what is known is of one count */
+	struct event *told;
+	struct registry *registry; /* NULL: not yet */
+};
+
+int creations_new(struct creations **ret)
+{
+	struct creations *creations = calloc(1, sizeof *creations);
+
+	if (!creations)
+		return -ENOMEM;
+	creations->fd = -1;
+	creations->hearing = 1;
+	creations->deaf = kvm_events_open(&creations->fd) < 0 ? not_open : not_heard;
+	*ret = creations;
+	return 0;
+}
+
+/* Tells are few: of all VMs of the host. */
+static void note_made(const struct creations *creations, pid_t thread)
+{
+	struct vm *vm;
+
+	RB_FOREACH (vm, vm_tree, &creations->registry->vms) {
+		if (vm->creation.thread == thread)
+			vm->creation.made = true;
+	}
+}
+
+static void hear(struct creations *creations)
+{
+	pid_t thread;
+	int r;
+
+	while (!creations->deaf && (r = kvm_events_next(creations->fd, &thread)) != -EAGAIN) {
+		if (r == 0) {
+			note_made(creations, thread);
+		} else if (r == -ENOBUFS) {
+			creations->hearing++;
+			log_info("uevents of KVM were lost: a KVM_CREATE_VM that fails now can't "
+				 "be tried again");
+		} else {
+			creations->deaf = not_heard;
+		}
+	}
+}
+
+void creations_try(struct creations *creations)
+{
+	pid_t thread;
+
+	while (creations->fd >= 0 && kvm_events_next(creations->fd, &thread) == 0) {
+		if (thread == gettid()) {
+			creations->deaf = NULL;
+			return;
+		}
+		creations->deaf = of_others;
+	}
+}
+
+static void told(evutil_socket_t fd, short what, void *context)
+{
+	struct creations *creations = context;
+
+	(void)fd;
+	(void)what;
+	hear(creations);
+	if (creations->deaf)
+		event_del(creations->told);
+}
+
+int creations_watch(struct creations *creations, struct event_base *base, struct registry *registry)
+{
+	creations->registry = registry;
+	if (creations->deaf) {
+		log_info("a KVM_CREATE_VM that fails can't be tried again: %s",
+			creations->deaf + sizeof UNKNOWN - 1);
+		return 0;
+	}
+	creations->told = event_new(base, creations->fd, EV_READ | EV_PERSIST, told, creations);
+	return creations->told && event_add(creations->told, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+struct creations *creations_free(struct creations *creations)
+{
+	if (!creations)
+		return NULL;
+	if (creations->told)
+		event_free(creations->told);
+	fd_close(creations->fd);
+	free(creations);
+	return NULL;
+}
+
+void creations_note(struct creations *creations, struct vm *vm, pid_t thread)
+{
+	hear(creations);
+	vm->creation.thread = thread;
+	vm->creation.made = false;
+	vm->creation.hearing = creations->deaf ? 0 : creations->hearing;
+}
+
+/* A number is another thread's only once that one has ended. */
+static bool is_back(const struct vm *vm, const struct gate_trap *trap)
+{
+	return trap->thread == vm->creation.thread ||
+	       !process_thread_lives(vm->process.pid, vm->creation.thread);
+}
+
+const char *creations_fault(
+	struct creations *creations, struct vm *vm, const struct gate_trap *trap)
+{
+	bool back = vm->creation.thread > 0 && is_back(vm, trap);
+
+	/* What it has told by the time that the thread is back is all. */
+	if (back)
+		hear(creations);
+	if (vm->creation.made)
+		return second;
+	if (vm->creation.thread == 0)
+		return restarted;
+	if (creations->deaf)
+		return creations->deaf;
+	if (vm->creation.hearing != creations->hearing)
+		return lost;
+	return back ? NULL : not_back;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the keeper holds: fds by their ids, up to a limit. All of it is in memory and in the fds
+ * themselves; the service manager's fd store has a second of those that were put with KEEPER_STORE,
+ * for the keeper's own restart.
+ */
+#pragma once
+
+#include <poll.h>
+#include <stddef.h>
+
+#include "daemon/keeper/protocol.h"
+#include "kernel/base/tree.h"
+
+struct held {
+	RB_ENTRY(held) link;
+	struct keeper_id id;
+	int fd;
+	unsigned flags; /* of enum keeper_flag: that it was put with */
+};
+
+RB_HEAD(held_tree, held);
+
+struct holding {
+	struct held_tree tree;
+	size_t count, limit;
+	size_t n_lives; /* of those with KEEPER_LIFE */
+};
+
+void holding_init(struct holding *holding, size_t limit);
+/* Closes all. What the service manager has stored stays there. */
+void holding_clear(struct holding *holding);
+
+/* Takes all of the fds over, which are -1 then, or, where it fails, none. flags: of enum
+ * keeper_flag. -EMFILE past the limit, -ENOMEM. */
+int holding_put(struct holding *holding, const struct keeper_id *ids, int *fds, unsigned count,
+	unsigned flags);
+/* Accepts a connection at a listening socket that it holds, and holds it as an id, unless it holds
+ * one as that already. *ret_fd stays the holding's. -EAGAIN where none waits, -ENOENT where it
+ * holds no such socket, -EMFILE. */
+int holding_accept(struct holding *holding, const struct keeper_id *listener,
+	const struct keeper_id *connection, int *ret_fd);
+void holding_drop(struct holding *holding, const struct keeper_id *id);
+
+/* What to wait for, of n_lives of them: the ends of processes. Returns how many there are. */
+size_t holding_lives(const struct holding *holding, struct pollfd *events);
+/* Drops what is of processes that have ended. */
+void holding_drop_ended(struct holding *holding);
+
+/* The first one after an id, or of all where it is NULL. NULL where there is none. */
+const struct held *holding_after(const struct holding *holding, const struct keeper_id *id);
+
+/* Takes over a fd that the service manager gave back under the name that it was stored by. -EINVAL
+ * where it is no such name. */
+int holding_restore(struct holding *holding, const char *name, int fd);

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * call.done: what came of a call that a VMM had to trigger.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "daemon/base/log.h"
+#include "daemon/gate/call_outcome.h"
+#include "daemon/request/request.h"
+#include "daemon/vm/vm_ledger.h"
+#include "protocol/json.h"
+
+static int check_report(struct request *request, const struct call *call)
+{
+	const struct call_done_parameters *parameters = &request->parameters.call_done;
+	struct rpc_error *error = &request->error;
+	bool all = parameters->done == call->count;
+
+	if (parameters->done > call->count)
+		return rpc_error_invalid_param(error, "done", "at most the call's count");
+	if (parameters->errno_name && errno_by_name(parameters->errno_name) == 0)
+		return rpc_error_invalid_param(error, "errno", "the name of an errno");
+	if (all && parameters->errno_name)
+		return rpc_error_invalid_param(
+			error, "errno", "left out where all that was to be done is done");
+	if (!all && !parameters->errno_name)
+		return rpc_error_invalid_param(error, "errno", "the name of what failed");
+	if (parameters->fd >= 0 && (call->kind != CALL_CREATE || !all))
+		return rpc_error_invalid_param(
+			error, "fd", "left out but for a creation that succeeded");
+	return 0;
+}
+
+/* 0 where the request has it, by request->files. */
+static int take_memory_file(struct request *request, const struct memory *memory, int *ret_fd)
+{
+	int number = request->parameters.call_done.fd;
+	struct file_wish wish = {
+		.param = "fd", .number = number, .kind = TAKER_GUEST_MEMFD, .size = memory->size};
+	char expected[96];
+
+	snprintf(expected, sizeof expected, "the number of the new guest_memfd, of %llu bytes",
+		(unsigned long long)memory->size);
+	wish.expected = expected;
+	if (number < 0)
+		return rpc_error_invalid_param(&request->error, wish.param, expected);
+	return request_take_file(request, memory->vm->owner, &wish, ret_fd);
+}
+
+static int adopt(struct request *request, const struct call *call)
+{
+	struct memory *memory = call->memory;
+	int fd = -1, r;
+
+	if (memory->vm->gate != VM_GATE_NONE && !call->continued)
+		return rpc_error_conflict(
+			&request->error, "call", "The gate has let no such creation through");
+	r = take_memory_file(request, memory, &fd);
+	if (r != 0)
+		return r;
+	r = memory_adopt(memory, fd);
+	if (r == -EEXIST)
+		return rpc_error_conflict(
+			&request->error, "memory", "gmemd has this guest_memfd already");
+	if (r < 0)
+		return rpc_error_kernel(&request->error, -r, "taking over the guest_memfd");
+	request_take_over(request, 0);
+	return 0;
+}
+
+/* Without a gate nothing tells that the VM was made but its first call. */
+static void note_running(struct request *request, struct vm *vm)
+{
+	if (vm->gate != VM_GATE_NONE || vm->state != VM_OPENING)
+		return;
+	vm->state = VM_RUNNING;
+	vm_ledger_note_vm(vm);
+	log_vm_info(vm->id, "made without a gate by process %d", vm->process.pid);
+	events_vm(&request->gmemd->events, vm, EVENT_VM_RUNNING);
+}
+
+static int settle(struct request *request, struct call *call, unsigned done)
+{
+	bool conversion = call->kind == CALL_CONVERT;
+	uint64_t discarded;
+
+	if (outcome_settle(&request->gmemd->events, call, done, &discarded) < 0)
+		return rpc_error_internal(&request->error, "no memory");
+	if (conversion)
+		json_add_uint(request->result, "discarded", discarded);
+	return 0;
+}
+
+int handle_call_done(struct request *request)
+{
+	const struct call_done_parameters *parameters = &request->parameters.call_done;
+	struct call *call;
+	struct vm *vm;
+	int r;
+
+	r = request_vm(request, parameters->vm, &vm);
+	if (r < 0)
+		return r;
+	call = vm_call(vm, parameters->call);
+	/* Reported again by who did not hear the answer, for gmemd ended amid it. */
+	if (!call && parameters->call == vm->inherited.call &&
+		parameters->done == vm->inherited.done)
+		return 0;
+	if (!call)
+		return rpc_error_not_found_number(&request->error, "call", parameters->call);
+	r = check_report(request, call);
+	if (r == 0 && call->kind == CALL_CREATE && parameters->done == 1)
+		r = adopt(request, call);
+	if (r == 0)
+		r = settle(request, call, (unsigned)parameters->done);
+	if (r == 0 && parameters->done > 0)
+		note_running(request, vm);
+	return r;
+}

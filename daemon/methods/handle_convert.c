@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * memory.convert, and the conversion of slots that are private from the start.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "daemon/gate/call_outcome.h"
+#include "daemon/report/describe.h"
+#include "daemon/request/request.h"
+#include "daemon/vm/conversion.h"
+#include "daemon/vm/type_lack.h"
+#include "protocol/json.h"
+
+/* Calls of one answer, at most, so that it fits a packet. There is one, unless what waits to be
+ * reported leaves only gaps between. */
+#define CALLS_MAX          256
+#define CALLS_IN_BATCH_MAX 4
+
+struct call_span {
+	struct call *calls[CALLS_MAX];
+	unsigned count;
+};
+
+static int range_error(
+	struct request *request, size_t index, const char *member, const char *expected)
+{
+	char param[64];
+
+	snprintf(param, sizeof param, "ranges[%zu].%s", index, member);
+	return rpc_error_invalid_param(&request->error, param, expected);
+}
+
+static int fault_error(struct request *request, int fault, size_t index)
+{
+	switch (fault) {
+	case CONVERSION_UNBOUND:
+		return range_error(request, index, "guest_phys_addr",
+			"an address that a bound slot with a memory holds");
+	case CONVERSION_LEAVES:
+		return range_error(request, index, "size",
+			"at most what bound slots with a memory hold from guest_phys_addr on");
+	case CONVERSION_REPEATED:
+		return range_error(
+			request, index, "guest_phys_addr", "outside of the request's other ranges");
+	case CONVERSION_BUSY:
+		return rpc_error_busy(&request->error,
+			"An earlier call for some of these addresses has not been reported yet", 0);
+	case CONVERSION_TOO_MANY:
+		return request_limit_error(request, LIMIT_PRIVATE_RANGES_PER_VM,
+			"The VM's private memory is in as many pieces as it may be");
+	}
+	return rpc_error_internal(&request->error, "no memory");
+}
+
+/* All of them or none. */
+static int submit(
+	struct vm *vm, struct conversion *conversion, unsigned calls_max, struct call_span *span)
+{
+	unsigned first = 0;
+	int r = 0;
+
+	while (r == 0 && first < conversion->count) {
+		struct call **next = &span->calls[span->count];
+
+		r = span->count < calls_max ? call_new_convert(vm, conversion, first, next)
+					    : -E2BIG;
+		if (r < 0)
+			break;
+		first += (*next)->count;
+		span->count++;
+	}
+	while (r < 0 && span->count > 0)
+		call_free(span->calls[--span->count]);
+	return r;
+}
+
+static int begin(struct request *request, struct vm *vm, struct conversion *conversion)
+{
+	const struct budget *refused = NULL;
+	uint64_t requested = 0;
+	int r;
+
+	r = conversion_begin(vm, conversion, &refused, &requested);
+	if (r == -ENOSPC && refused)
+		return rpc_error_budget_exceeded(&request->error, refused->scope, refused->limit,
+			refused->committed, refused->promised, requested);
+	return r < 0 ? rpc_error_internal(&request->error, "no memory") : 0;
+}
+
+static int start(struct request *request, struct vm *vm, const struct conversion_plan *plan,
+	struct call_span *span)
+{
+	unsigned calls_max = request->batch ? CALLS_IN_BATCH_MAX : CALLS_MAX;
+	struct conversion *conversion;
+	uint64_t none;
+	int r;
+
+	if (conversion_new(plan, &conversion) < 0)
+		return rpc_error_internal(&request->error, "no memory");
+	r = begin(request, vm, conversion);
+	if (r == 0) {
+		r = submit(vm, conversion, calls_max, span);
+		if (r < 0) {
+			conversion_end(vm, conversion, 0, conversion->count, 0, &none);
+			request_call_error(request, vm, MAILBOX_ATTRIBUTES, r);
+		}
+	}
+	conversion_unref(conversion);
+	return request->error.code;
+}
+
+/* What the back end has carried out is settled at once; the rest is the VMM's. */
+static int answer(struct request *request, const struct call_span *span, uint64_t discarded)
+{
+	struct json_object *calls = NULL;
+
+	for (unsigned i = 0; i < span->count; i++) {
+		struct call *call = span->calls[i];
+		uint64_t bytes = 0;
+
+		if (call->progress == CALL_SUBMITTED) {
+			calls = calls ? calls : json_add_array(request->result, "calls");
+			describe_call(json_append_object(calls), call);
+		} else if (outcome_settle(&request->gmemd->events, call, call->count, &bytes) < 0) {
+			return rpc_error_internal(&request->error, "no memory");
+		}
+		discarded += bytes;
+	}
+	if (!calls)
+		json_add_null(request->result, "calls");
+	json_add_uint(request->result, "discarded", discarded);
+	return 0;
+}
+
+int handle_memory_convert(struct request *request)
+{
+	const struct memory_convert_parameters *parameters = &request->parameters.memory_convert;
+	struct call_span span = {.count = 0};
+	struct conversion_plan plan;
+	struct vm *vm;
+	size_t index;
+	int r;
+
+	r = request_gated_vm(request, parameters->vm, &vm);
+	if (r < 0)
+		return r;
+	if (!vm_has_private_memory(vm))
+		return request_type_lacks(request, vm->type, "KVM_CAP_MEMORY_ATTRIBUTES", 0);
+	r = conversion_plan(vm, parameters, &plan, &index);
+	if (r != CONVERSION_FITS)
+		return fault_error(request, r, index);
+	if (plan.count > 0)
+		r = start(request, vm, &plan, &span);
+	if (r == 0)
+		r = answer(request, &span, conversion_discard_settled(vm, &plan));
+	conversion_plan_clear(&plan);
+	return r;
+}
+
+int request_convert_slot(struct request *request, const struct slot *slot, struct call **ret)
+{
+	struct call_span span = {.count = 0};
+	struct conversion_plan plan;
+	int r;
+
+	*ret = NULL;
+	r = conversion_plan_slot(slot, &plan);
+	if (r != CONVERSION_FITS)
+		return fault_error(request, r, 0);
+	if (plan.count > 0)
+		r = start(request, slot->vm, &plan, &span);
+	if (r == 0 && span.count > 0)
+		*ret = span.calls[0];
+	conversion_plan_clear(&plan);
+	return r;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vm.list and vm.get: what a peer may see, in pages that fit a packet.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/pages/page_count.h"
+#include "daemon/report/describe.h"
+#include "protocol/json.h"
+
+/* Bytes of an answer that its lists may take, and what an object of each takes at most. */
+#define VIEW_BYTES_MAX 60000
+#define MEMORY_BYTES   480
+#define SLOT_BYTES     500
+#define RANGE_BYTES    80
+#define CALL_BYTES     180
+
+static int cursor_error(struct request *request)
+{
+	return rpc_error_invalid_param(
+		&request->error, "cursor", "the cursor of an earlier answer");
+}
+
+/* A cursor is "WORD:NUMBER": the number that the next page begins behind or at. */
+#define CURSOR_SIZE 64
+
+static void cursor_write(char *ret, const char *word, uint64_t number)
+{
+	snprintf(ret, CURSOR_SIZE, "%s:%" PRIu64, word, number);
+}
+
+/* False where it is none that cursor_write() has written. */
+static bool cursor_read(const char *cursor, const char *word, uint64_t *ret)
+{
+	size_t length = strlen(word);
+	char again[CURSOR_SIZE];
+	uint64_t number;
+
+	if (strncmp(cursor, word, length) != 0 || cursor[length] != ':')
+		return false;
+	if (sscanf(cursor + length + 1, "%" SCNu64, &number) != 1)
+		return false;
+	cursor_write(again, word, number);
+	if (strcmp(again, cursor) != 0)
+		return false;
+	*ret = number;
+	return true;
+}
+
+static void cursor_add(struct json_object *result, const char *word, uint64_t number)
+{
+	char cursor[CURSOR_SIZE];
+
+	cursor_write(cursor, word, number);
+	json_add_string(result, "cursor", cursor);
+}
+
+/* What is asked for, as it outlives the request. */
+struct list_context {
+	uint64_t from, limit;
+};
+
+static struct vm *first_vm(struct gmemd *gmemd, const struct list_context *context)
+{
+	struct vm key = {.number = context->from};
+
+	return RB_NFIND(vm_tree, &gmemd->registry.vms, &key);
+}
+
+static int fill_list(struct gmemd *gmemd, const struct caller *caller, const void *what,
+	struct json_object *result, struct rpc_error *error)
+{
+	const struct list_context *context = what;
+	struct json_object *list = json_add_array(result, "vms");
+	struct vm *vm = first_vm(gmemd, context);
+	uint64_t listed = 0;
+
+	(void)error;
+	for (; vm; vm = RB_NEXT(vm_tree, _, vm)) {
+		if (!caller_sees_vm(caller, vm))
+			continue;
+		if (listed == context->limit) {
+			cursor_add(result, "vm", vm->number);
+			break;
+		}
+		describe_vm(json_append_object(list), vm);
+		listed++;
+	}
+	return 0;
+}
+
+static int add_listed(struct residency *residency, const struct request *request,
+	const struct list_context *context)
+{
+	struct vm *vm = first_vm(request->gmemd, context);
+	uint64_t listed = 0;
+	int r = 0;
+
+	for (; r == 0 && vm && listed < context->limit; vm = RB_NEXT(vm_tree, _, vm)) {
+		if (!caller_sees_vm(request->caller, vm))
+			continue;
+		r = residency_add(residency, vm);
+		listed++;
+	}
+	return r;
+}
+
+int handle_vm_list(struct request *request)
+{
+	const struct vm_list_parameters *parameters = &request->parameters.vm_list;
+	struct list_context context = {.limit = parameters->limit};
+	struct residency *residency;
+	int r;
+
+	if (parameters->cursor && !cursor_read(parameters->cursor, "vm", &context.from))
+		return cursor_error(request);
+	residency = residency_new(request->gmemd, request->caller->owner);
+	r = residency ? add_listed(residency, request, &context) : -ENOMEM;
+	if (r < 0) {
+		residency_free(residency);
+		return rpc_error_internal(&request->error, "no memory");
+	}
+	return residency_count(residency, request, fill_list, &context, sizeof context);
+}
+
+/* One answer's part of what there is to see of a VM: its lists one after the other. */
+enum view_list { VIEW_MEMORIES, VIEW_SLOTS, VIEW_PRIVATE_RANGES, VIEW_CALLS, VIEW_LISTS };
+
+struct view {
+	struct vm *vm;
+	enum view_list list; /* the one that it begins in */
+	uint64_t from;       /* and the first number there */
+	size_t room;         /* in bytes */
+};
+
+static bool fits(struct view *view, size_t bytes)
+{
+	if (bytes > view->room)
+		return false;
+	view->room -= bytes;
+	return true;
+}
+
+/* Each adds what there is from a number on. False where there is no room; then *next is the first
+ * that is missing. */
+static bool view_memories(struct view *view, struct json_object *list, uint64_t *next)
+{
+	struct memory *memory;
+
+	while ((memory = vm_memory_from(view->vm, *next))) {
+		*next = memory->id;
+		if (!fits(view, MEMORY_BYTES))
+			return false;
+		describe_memory(json_append_object(list), memory);
+		*next = memory->id + 1;
+	}
+	return true;
+}
+
+static bool view_slots(struct view *view, struct json_object *list, uint64_t *next)
+{
+	struct slot *slot = vm_slot_from(view->vm, *next);
+
+	for (; slot; slot = RB_NEXT(slot_tree, _, slot)) {
+		*next = slot->number;
+		if (!fits(view, SLOT_BYTES))
+			return false;
+		describe_slot(json_append_object(list), slot);
+	}
+	return true;
+}
+
+static bool view_private_ranges(struct view *view, struct json_object *list, uint64_t *next)
+{
+	const struct range *range = ranges_from(&view->vm->private_ranges, *next);
+
+	for (; range; range = ranges_next(range)) {
+		struct json_object *object;
+
+		*next = range->start;
+		if (!fits(view, RANGE_BYTES))
+			return false;
+		object = json_append_object(list);
+		json_add_uint(object, "guest_phys_addr", range->start);
+		json_add_uint(object, "size", range->end - range->start);
+	}
+	return true;
+}
+
+static bool view_calls(struct view *view, struct json_object *list, uint64_t *next)
+{
+	struct call *call = vm_call_from(view->vm, *next);
+
+	for (; call; call = TAILQ_NEXT(call, link)) {
+		*next = call->id;
+		if (!fits(view, CALL_BYTES))
+			return false;
+		describe_call(json_append_object(list), call);
+	}
+	return true;
+}
+
+static const struct {
+	const char *member;
+	const char *word; /* in a cursor */
+	bool (*view)(struct view *view, struct json_object *list, uint64_t *next);
+} view_lists[VIEW_LISTS] = {
+	[VIEW_MEMORIES] = {"memories", "memory", view_memories},
+	[VIEW_SLOTS] = {"slots", "slot", view_slots},
+	[VIEW_PRIVATE_RANGES] = {"private_ranges", "private", view_private_ranges},
+	[VIEW_CALLS] = {"calls", "call", view_calls},
+};
+
+static bool view_read(const char *cursor, struct view *view)
+{
+	for (view->list = 0; cursor && view->list < VIEW_LISTS; view->list++) {
+		if (cursor_read(cursor, view_lists[view->list].word, &view->from))
+			return true;
+	}
+	return !cursor;
+}
+
+static void view_add(struct json_object *result, struct view *view)
+{
+	bool full = false;
+
+	for (enum view_list list = 0; list < VIEW_LISTS; list++) {
+		struct json_object *array = json_add_array(result, view_lists[list].member);
+		uint64_t next = list == view->list ? view->from : 0;
+
+		if (full || list < view->list || view_lists[list].view(view, array, &next))
+			continue;
+		cursor_add(result, view_lists[list].word, next);
+		full = true;
+	}
+}
+
+struct get_context {
+	uint64_t number; /* the VM's */
+	enum view_list list;
+	uint64_t from;
+};
+
+static int fill_view(struct gmemd *gmemd, const struct caller *caller, const void *what,
+	struct json_object *result, struct rpc_error *error)
+{
+	const struct get_context *context = what;
+	struct vm key = {.number = context->number};
+	struct view view = {.list = context->list, .from = context->from, .room = VIEW_BYTES_MAX};
+	char id[32];
+
+	(void)caller;
+	view.vm = RB_FIND(vm_tree, &gmemd->registry.vms, &key);
+	if (!view.vm) {
+		snprintf(id, sizeof id, "vm-%" PRIu64, context->number);
+		return rpc_error_not_found(error, "vm", id);
+	}
+	describe_vm(result, view.vm);
+	view_add(result, &view);
+	return 0;
+}
+
+int handle_vm_get(struct request *request)
+{
+	const struct vm_get_parameters *parameters = &request->parameters.vm_get;
+	struct vm *vm = registry_vm_by_id(&request->gmemd->registry, parameters->vm);
+	struct residency *residency;
+	struct get_context context;
+	struct view view = {.vm = vm};
+	int r;
+
+	if (!vm || !caller_sees_vm(request->caller, vm))
+		return rpc_error_not_found(&request->error, "vm", parameters->vm);
+	if (!view_read(parameters->cursor, &view))
+		return cursor_error(request);
+	context = (struct get_context){vm->number, view.list, view.from};
+	residency = residency_new(request->gmemd, request->caller->owner);
+	r = residency ? residency_add(residency, vm) : -ENOMEM;
+	if (r < 0) {
+		residency_free(residency);
+		return rpc_error_internal(&request->error, "no memory");
+	}
+	return residency_count(residency, request, fill_view, &context, sizeof context);
+}

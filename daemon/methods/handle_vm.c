@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vm.open, vm.gate, vm.close.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "daemon/base/kill_step.h"
+#include "daemon/base/log.h"
+#include "daemon/fdstore/fdstore.h"
+#include "daemon/release/release.h"
+#include "daemon/release/vm_watch.h"
+#include "daemon/request/request.h"
+#include "daemon/vm/backend.h"
+#include "daemon/vm/type_lack.h"
+#include "daemon/vm/vm_check.h"
+#include "daemon/vm/vm_ledger.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/kvm/gate.h"
+#include "protocol/json.h"
+
+static int unsupported(struct request *request, const char *capability)
+{
+	return rpc_error_unsupported(
+		&request->error, capability, request->gmemd->host.kernel_release);
+}
+
+static int fault_error(struct request *request, const struct vm_fault *fault, unsigned type)
+{
+	if (fault->kind == VM_FAULT_UNSUPPORTED)
+		return request_type_lacks(request, type, fault->capability, 0);
+	return rpc_error_invalid_param(&request->error, fault->param, fault->expected);
+}
+
+/* What the kernel and the policy say to a VM as it is told of. */
+int request_may_offer_vm(
+	struct request *request, const struct vm_open_parameters *told, unsigned type)
+{
+	const struct gmemd *gmemd = request->gmemd;
+	struct vm_fault fault;
+
+	if (vm_check_told(&gmemd->registry, told, type, &fault) < 0)
+		return fault_error(request, &fault, type);
+	if (told->gate == GATE_WANTED_NONE && gmemd->config.gate_policy == GATE_POLICY_REQUIRED)
+		return rpc_error_not_permitted(
+			&request->error, "a gate, which gmemd's policy requires");
+	return 0;
+}
+
+static int check_offer(struct request *request, unsigned *ret_type)
+{
+	const struct vm_open_parameters *parameters = &request->parameters.vm_open;
+	const struct gmemd *gmemd = request->gmemd;
+	unsigned type = 0;
+	int r;
+
+	if (vm_type_by_name(parameters->type, &type) < 0)
+		return request_no_type(request);
+	r = request_may_offer_vm(request, parameters, type);
+	if (r < 0)
+		return r;
+	if (parameters->gate == GATE_WANTED_REQUIRED && gmemd->registry.backend->needs_gate &&
+		!gmemd->host.gate)
+		return unsupported(request, gmemd->host.gate_missing);
+	*ret_type = type;
+	return 0;
+}
+
+static int check_names(struct request *request, uid_t uid, const char *name, const char *uuid)
+{
+	const char *with = vm_name_conflict(&request->gmemd->registry, uid, name, uuid);
+	bool is_name = with && strcmp(with, "name") == 0;
+
+	if (!with)
+		return 0;
+	rpc_error_conflict(&request->error, with,
+		is_name ? "The user has a VM of this name" : "The user has a VM of this UUID");
+	rpc_error_detail_string(&request->error, with, is_name ? name : uuid);
+	return request->error.code;
+}
+
+static bool makes_room(const struct vm *vm)
+{
+	return vm->state == VM_RELEASED && !vm->releasing && vm->listener < 0;
+}
+
+/* A process has one VM, for its address space holds one mailbox; a closed one without a gate makes
+ * room for the next. */
+static int check_process(struct request *request)
+{
+	const struct process *process = &request->caller->process;
+	struct vm *vm = registry_vm_of_process(&request->gmemd->registry, process);
+
+	if (process->pid == 0)
+		return request_process_unseen(request);
+	if (process_ended(process->pidfd))
+		return rpc_error_gone(&request->error, "process", "that connected");
+	if (!vm || makes_room(vm))
+		return 0;
+	rpc_error_conflict(&request->error, "vm", "This process has opened its VM already");
+	rpc_error_detail_string(&request->error, "vm", vm->id);
+	return request->error.code;
+}
+
+/* Only once nothing speaks against the next any more: a refusal changes nothing. */
+static void make_room(struct request *request)
+{
+	struct vm *vm =
+		registry_vm_of_process(&request->gmemd->registry, &request->caller->process);
+
+	if (vm) {
+		watch_stop(vm);
+		vm_free(vm);
+	}
+}
+
+int request_may_have_vm(struct request *request, uid_t uid, const char *name, const char *uuid)
+{
+	int r = check_process(request);
+
+	return r == 0 ? check_names(request, uid, name, uuid) : r;
+}
+
+int request_vm_error(struct request *request, int r)
+{
+	if (r == -EEXIST)
+		return rpc_error_conflict(
+			&request->error, "vm", "This process has opened its VM already");
+	if (r == -EDQUOT)
+		return request_limit_error(
+			request, LIMIT_VMS_PER_USER, "The user has as many VMs as it may");
+	return rpc_error_kernel(&request->error, -r, "setting up what a VM needs");
+}
+
+static int start(struct request *request, struct vm *vm)
+{
+	int r = request_answer_vm(request, vm);
+
+	if (r == 0 && watch_process(request->gmemd, vm) < 0)
+		r = rpc_error_internal(&request->error, "no memory");
+	return r;
+}
+
+static void announce(struct request *request, struct vm *vm)
+{
+	vm->finished = true;
+	vm_ledger_note_vm(vm);
+	log_vm_info(vm->id, "opened as \"%s\" by process %d of user %u", vm->name, vm->process.pid,
+		vm->process.uid);
+	events_vm(&request->gmemd->events, vm, EVENT_VM_OPENED);
+	if (vm->state == VM_RUNNING)
+		events_vm(&request->gmemd->events, vm, EVENT_VM_RUNNING);
+}
+
+static int check_promise(struct request *request)
+{
+	uint64_t limit = request->parameters.vm_open.commit_limit;
+	const struct budget *refused = registry_refuses(&request->gmemd->registry, limit);
+
+	if (!refused)
+		return 0;
+	return rpc_error_budget_exceeded(&request->error, refused->scope, refused->limit,
+		refused->committed, refused->promised, limit);
+}
+
+static void set_minimum(struct vm *vm, uint64_t minimum)
+{
+	vm->minimum = minimum;
+	vm_ledger_note_minimum(vm);
+}
+
+static int open_vm(struct request *request, unsigned type)
+{
+	const struct vm_open_parameters *parameters = &request->parameters.vm_open;
+	struct registry *registry = &request->gmemd->registry;
+	const struct vm_request wanted = {
+		.name = parameters->name,
+		.uuid = parameters->uuid,
+		.type = type,
+		.commit_limit = parameters->commit_limit,
+		.initially_private = parameters->initial_state == INITIAL_STATE_PRIVATE,
+		.charge = parameters->charge,
+		.gate = parameters->gate == GATE_WANTED_REQUIRED && registry->backend->needs_gate,
+		.opener = request->caller->owner,
+	};
+	struct vm *vm;
+	int r;
+
+	r = check_promise(request);
+	if (r < 0)
+		return r;
+	make_room(request);
+	r = vm_new(registry, &request->caller->process, &wanted, &vm);
+	if (r < 0)
+		return request_vm_error(request, r);
+	set_minimum(vm, parameters->minimum);
+	r = start(request, vm);
+	if (r < 0)
+		vm_free(vm);
+	else
+		announce(request, vm);
+	return r;
+}
+
+int handle_vm_open(struct request *request)
+{
+	const struct vm_open_parameters *parameters = &request->parameters.vm_open;
+	unsigned type = 0;
+	int r;
+
+	r = check_offer(request, &type);
+	if (r == 0)
+		r = request_may_have_vm(request, owner_uid(request->caller->owner),
+			parameters->name, parameters->uuid);
+	return r < 0 ? r : open_vm(request, type);
+}
+
+static int check_gate(struct request *request, const struct vm *vm)
+{
+	struct rpc_error *error = &request->error;
+
+	if (vm->gate == VM_GATE_NONE)
+		return rpc_error_conflict(error, "gate", "The VM was opened to do without a gate");
+	if (vm->gate == VM_GATE_LOST)
+		return rpc_error_conflict(error, "gate",
+			"The VM's gate has lost its listener, which another can't stand in for");
+	if (vm->listener >= 0)
+		return rpc_error_conflict(
+			error, "listener", "The VM's listener was handed over already");
+	return 0;
+}
+
+/* 0 where the VM has it. */
+static int take_listener(struct request *request, struct vm *vm)
+{
+	const struct file_wish wish = {.param = "listener",
+		.number = request->parameters.vm_gate.listener,
+		.kind = TAKER_LISTENER,
+		.expected = "the number of the gate's seccomp listener"};
+	int r = request_take_file(request, vm->owner, &wish, &vm->listener);
+
+	if (r != 0)
+		return r;
+	if (watch_gate(vm) < 0) {
+		vm->listener = -1; /* stays the request's */
+		return rpc_error_internal(&request->error, "no memory");
+	}
+	request_take_over(request, 0);
+	return 0;
+}
+
+int handle_vm_gate(struct request *request)
+{
+	struct vm *vm;
+	int r;
+
+	r = request_vm(request, request->parameters.vm_gate.vm, &vm);
+	if (r == 0)
+		r = check_gate(request, vm);
+	if (r == 0)
+		r = take_listener(request, vm);
+	if (r != 0)
+		return r;
+	custody_put_one(vm->registry->custody, CUSTODY_VM_GATE, vm->number, 0, vm->listener);
+	STEP("gate: listener put");
+	vm_ledger_note_vm(vm);
+	gate_wake_in_sync(vm->listener);
+	return 0;
+}
+
+int handle_vm_close(struct request *request)
+{
+	struct vm *vm;
+	int r;
+
+	r = request_vm(request, request->parameters.vm_close.vm, &vm);
+	if (r < 0)
+		return request_was_done(request) ? release_nothing(request) : r;
+	return release_vm(request, vm);
+}
+
+int handle_vm_set(struct request *request)
+{
+	const struct vm_set_parameters *parameters = &request->parameters.vm_set;
+	struct vm *vm;
+	int r;
+
+	r = request_vm(request, parameters->vm, &vm);
+	if (r < 0)
+		return r;
+	if (parameters->minimum != FIELD_UNSET)
+		set_minimum(vm, parameters->minimum);
+	return 0;
+}

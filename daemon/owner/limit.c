@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Limits. See limit.h.
+ */
+#include "daemon/owner/limit.h"
+
+#include <stddef.h>
+
+#include "daemon/request/peer_record.h"
+
+static const struct {
+	const char *name, *scope;
+	size_t setting; /* where it is in the configuration, unless */
+	uint64_t fixed; /* it has this value */
+} limits[LIMITS] = {
+	[LIMIT_PEERS_PER_USER] = {"peers-per-user", "user",
+		offsetof(struct config, peers_per_user)},
+	[LIMIT_VMS_PER_USER] = {"vms-per-user", "user", offsetof(struct config, vms_per_user)},
+	[LIMIT_MEMORIES_PER_USER] = {"memories-per-user", "user",
+		offsetof(struct config, memories_per_user)},
+	[LIMIT_PREALLOCATIONS_PER_USER] = {"preallocations-per-user", "user",
+		offsetof(struct config, preallocations_per_user)},
+	[LIMIT_MEMORIES_PER_VM] = {"memories-per-vm", "vm",
+		offsetof(struct config, memories_per_vm)},
+	[LIMIT_SLOTS_PER_VM] = {"slots-per-vm", "vm", offsetof(struct config, slots_per_vm)},
+	[LIMIT_PRIVATE_RANGES_PER_VM] = {"private-ranges-per-vm", "vm",
+		offsetof(struct config, private_ranges_per_vm)},
+	[LIMIT_PREALLOCATIONS_PER_VM] = {"preallocations-per-vm", "vm",
+		offsetof(struct config, preallocations_per_vm)},
+	[LIMIT_PREALLOCATIONS_ON_HOST] = {"preallocations-on-host", "host",
+		offsetof(struct config, preallocations_on_host)},
+	[LIMIT_TAKERS_PER_OWNER] = {"takers-per-owner", "user",
+		offsetof(struct config, takers_per_owner)},
+	[LIMIT_TAKERS_PER_USER] = {"takers-per-user", "user",
+		offsetof(struct config, takers_per_user)},
+	[LIMIT_TAKERS_ON_HOST] = {"takers-on-host", "host",
+		offsetof(struct config, takers_on_host)},
+	/* The rest is for the peers themselves. */
+	[LIMIT_PEER_RECORDS] = {"peer-records", "host", .fixed = PEER_RECORDS_MAX / 4 * 3},
+};
+
+uint64_t limit_value(const struct config *config, enum limit limit)
+{
+	if (limits[limit].fixed > 0)
+		return limits[limit].fixed;
+	return *(const uint64_t *)((const char *)config + limits[limit].setting);
+}
+
+int limit_error(
+	struct rpc_error *error, const struct config *config, enum limit limit, const char *why)
+{
+	return rpc_error_limit(
+		error, why, limits[limit].name, limit_value(config, limit), limits[limit].scope);
+}

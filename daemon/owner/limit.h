@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Limits: what a peer may make gmemd hold, each with the name that refusals give it: a setting of
+ * that name in gmemd.conf, unless it is fixed.
+ */
+#pragma once
+
+#include "daemon/config/config.h"
+#include "protocol/error.h"
+
+enum limit {
+	LIMIT_PEERS_PER_USER,
+	LIMIT_VMS_PER_USER,
+	LIMIT_MEMORIES_PER_USER,
+	LIMIT_PREALLOCATIONS_PER_USER,
+	LIMIT_MEMORIES_PER_VM,
+	LIMIT_SLOTS_PER_VM,
+	LIMIT_PRIVATE_RANGES_PER_VM,
+	LIMIT_PREALLOCATIONS_PER_VM,
+	LIMIT_PREALLOCATIONS_ON_HOST,
+	LIMIT_TAKERS_PER_OWNER,
+	LIMIT_TAKERS_PER_USER,
+	LIMIT_TAKERS_ON_HOST,
+	LIMIT_PEER_RECORDS,
+	LIMITS
+};
+
+uint64_t limit_value(const struct config *config, enum limit limit);
+
+/* Fills in that it would be passed, and returns the error's code. why: a sentence without its full
+ * stop. */
+int limit_error(
+	struct rpc_error *error, const struct config *config, enum limit limit, const char *why);

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Owners. See owner.h.
+ */
+#include "daemon/owner/owner.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel/base/tree.h"
+#include "protocol/methods.h"
+
+_Static_assert(OWNER_UNIT_BYTES_MAX == NAME_BYTES_MAX, "records of names hold units");
+
+enum level { LEVEL_HOST, LEVEL_USER, LEVEL_UNIT, LEVEL_OWNER };
+
+RB_HEAD(owner_tree_of, owner);
+
+/* Of any level. */
+struct owner {
+	RB_ENTRY(owner) link;
+	struct owners *owners;
+	struct owner *parent; /* NULL: a user; else a reference */
+	struct owner_tree_of children;
+	enum level level;
+	uint64_t references;
+	uint64_t held[OWNER_RESOURCES];
+	struct share_node nodes[OWNER_TREES];
+	/* What tells it from its siblings. */
+	enum owner_kind kind;
+	uid_t uid;
+	uint64_t vm;
+	char unit[OWNER_UNIT_BYTES_MAX + 1];
+};
+
+struct owners {
+	const struct config *config;
+	struct owner_tree_of users;
+	struct share_node roots[OWNER_TREES][2];
+	uint64_t held[OWNER_RESOURCES];
+	bool lifted;
+};
+
+static const struct {
+	enum limit limit;
+	enum level level; /* that it is of */
+} resources[OWNER_RESOURCES] = {
+	[OWNER_PEERS] = {LIMIT_PEERS_PER_USER, LEVEL_USER},
+	[OWNER_VMS] = {LIMIT_VMS_PER_USER, LEVEL_USER},
+	[OWNER_MEMORIES] = {LIMIT_MEMORIES_PER_USER, LEVEL_USER},
+	[OWNER_TAKERS] = {LIMIT_TAKERS_PER_OWNER, LEVEL_OWNER},
+	[OWNER_TAKERS_OF_USER] = {LIMIT_TAKERS_PER_USER, LEVEL_USER},
+	[OWNER_RECORDS] = {LIMIT_PEER_RECORDS, LEVEL_HOST},
+};
+
+static int compare_numbers(uint64_t a, uint64_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+static int owner_compare(struct owner *a, struct owner *b)
+{
+	int r = compare_numbers(a->kind, b->kind);
+
+	if (r == 0)
+		r = compare_numbers(a->uid, b->uid);
+	if (r == 0)
+		r = compare_numbers(a->vm, b->vm);
+	return r == 0 ? strcmp(a->unit, b->unit) : r;
+}
+
+RB_GENERATE_LOCAL(owner_tree_of, owner, link, owner_compare)
+
+int owners_new(const struct config *config, struct owners **ret)
+{
+	struct owners *owners = calloc(1, sizeof *owners);
+
+	if (!owners)
+		return -ENOMEM;
+	owners->config = config;
+	for (unsigned tree = 0; tree < OWNER_TREES; tree++) {
+		share_init(&owners->roots[tree][false], NULL);
+		share_init(&owners->roots[tree][true], NULL);
+	}
+	*ret = owners;
+	return 0;
+}
+
+static void free_all(struct owner_tree_of *tree)
+{
+	struct owner *owner;
+
+	while ((owner = RB_ROOT(tree))) {
+		free_all(&owner->children);
+		RB_REMOVE(owner_tree_of, tree, owner);
+		free(owner);
+	}
+}
+
+struct owners *owners_free(struct owners *owners)
+{
+	if (!owners)
+		return NULL;
+	free_all(&owners->users);
+	free(owners);
+	return NULL;
+}
+
+bool owners_any(const struct owners *owners)
+{
+	return !RB_EMPTY(&owners->users);
+}
+
+void owners_lift_limits(struct owners *owners, bool lifted)
+{
+	owners->lifted = lifted;
+}
+
+struct share_node *owners_root(struct owners *owners, enum owner_tree tree, bool of_operators)
+{
+	return &owners->roots[tree][of_operators];
+}
+
+/* Finding */
+
+static struct owner *owner_new(struct owners *owners, struct owner *parent, const struct owner *key)
+{
+	struct owner *owner = malloc(sizeof *owner);
+
+	if (!owner)
+		return NULL;
+	*owner = *key;
+	owner->owners = owners;
+	owner->parent = parent ? owner_ref(parent) : NULL;
+	for (unsigned tree = 0; tree < OWNER_TREES; tree++)
+		share_init(&owner->nodes[tree],
+			parent ? &parent->nodes[tree]
+			       : owners_root(owners, tree, key->kind == OWNER_IS_OPERATOR));
+	RB_INSERT(owner_tree_of, parent ? &parent->children : &owners->users, owner);
+	return owner;
+}
+
+/* The one at that level on the way to the name. A reference. NULL without memory. */
+static struct owner *get_level(struct owners *owners, struct owner *parent, enum level level,
+	const struct owner_name *name)
+{
+	struct owner key = {.level = level, .kind = name->kind}, *found;
+
+	if (level > LEVEL_USER || name->kind == OWNER_IS_USER)
+		key.uid = name->uid;
+	if (level >= LEVEL_UNIT)
+		strcpy(key.unit, name->unit);
+	if (level == LEVEL_OWNER)
+		key.vm = name->vm;
+	found = RB_FIND(owner_tree_of, parent ? &parent->children : &owners->users, &key);
+	if (!found)
+		found = owner_new(owners, parent, &key);
+	return found ? owner_ref(found) : NULL;
+}
+
+int owner_get(struct owners *owners, const struct owner_name *name, struct owner **ret)
+{
+	struct owner *parent = NULL;
+
+	for (enum level level = LEVEL_USER; level <= LEVEL_OWNER; level++) {
+		struct owner *child = get_level(owners, parent, level, name);
+
+		owner_unref(parent); /* the child has it */
+		if (!child)
+			return -ENOMEM;
+		parent = child;
+	}
+	*ret = parent;
+	return 0;
+}
+
+int owner_get_of_vm(struct owner *opener, uid_t uid, uint64_t vm, struct owner **ret)
+{
+	struct owner_name name = owner_name(opener);
+
+	name.uid = uid;
+	name.vm = vm;
+	return owner_get(opener->owners, &name, ret);
+}
+
+struct owner *owner_ref(struct owner *owner)
+{
+	owner->references++;
+	return owner;
+}
+
+struct owner *owner_unref(struct owner *owner)
+{
+	while (owner && --owner->references == 0) {
+		struct owner *parent = owner->parent;
+
+		for (unsigned tree = 0; tree < OWNER_TREES; tree++)
+			assert(!share_waits(&owner->nodes[tree]));
+		RB_REMOVE(owner_tree_of, parent ? &parent->children : &owner->owners->users, owner);
+		free(owner);
+		owner = parent;
+	}
+	return NULL;
+}
+
+struct owner_name owner_name(const struct owner *owner)
+{
+	struct owner_name name = {.kind = owner->kind, .uid = owner->uid, .vm = owner->vm};
+
+	strcpy(name.unit, owner->unit);
+	return name;
+}
+
+uid_t owner_uid(const struct owner *owner)
+{
+	return owner->uid;
+}
+
+struct share_node *owner_node(struct owner *owner, enum owner_tree tree)
+{
+	return &owner->nodes[tree];
+}
+
+/* Charges */
+
+static const struct owner *at_level(const struct owner *owner, enum level level)
+{
+	while (owner->level > level)
+		owner = owner->parent;
+	return owner;
+}
+
+/* Whether one of many has at most half of what the others have left then. */
+static bool leaves_room(uint64_t all, uint64_t own, uint64_t limit, uint64_t count)
+{
+	return own + count <= (limit - (all - own) + 1) / 2;
+}
+
+/* What is of no unit is not of one of many, as far as gmemd can tell. */
+static bool unit_leaves_room(
+	const struct owner *owner, enum owner_resource resource, uint64_t limit, uint64_t count)
+{
+	const struct owner *user = at_level(owner, LEVEL_USER), *unit = at_level(owner, LEVEL_UNIT);
+
+	return unit->unit[0] == '\0' ||
+	       leaves_room(user->held[resource], unit->held[resource], limit, count);
+}
+
+static bool user_leaves_room(
+	const struct owner *owner, enum owner_resource resource, uint64_t limit, uint64_t count)
+{
+	return leaves_room(owner->owners->held[resource],
+		at_level(owner, LEVEL_USER)->held[resource], limit, count);
+}
+
+static uint64_t held_at(const struct owner *owner, enum owner_resource resource, enum level level)
+{
+	return level == LEVEL_HOST ? owner->owners->held[resource]
+				   : at_level(owner, level)->held[resource];
+}
+
+static bool has_room(const struct owner *owner, enum owner_resource resource, uint64_t count)
+{
+	uint64_t limit = limit_value(owner->owners->config, resources[resource].limit);
+	enum level level = resources[resource].level;
+	uint64_t held = held_at(owner, resource, level);
+
+	if (owner->owners->lifted)
+		return true;
+	if (held >= limit || count > limit - held)
+		return false;
+	if (level == LEVEL_HOST && !user_leaves_room(owner, resource, limit, count))
+		return false;
+	return level == LEVEL_OWNER || unit_leaves_room(owner, resource, limit, count);
+}
+
+static void charge(struct owner *owner, enum owner_resource resource, uint64_t count)
+{
+	owner->references += count;
+	owner->owners->held[resource] += count;
+	for (; owner; owner = owner->parent)
+		owner->held[resource] += count;
+}
+
+int owner_charge(struct owner *owner, enum owner_resource resource)
+{
+	return owner_charge_many(owner, resource, 1);
+}
+
+int owner_charge_many(struct owner *owner, enum owner_resource resource, uint64_t count)
+{
+	if (!has_room(owner, resource, count))
+		return -EDQUOT;
+	charge(owner, resource, count);
+	return 0;
+}
+
+struct owner *owner_hand_over(struct owner *owner, enum owner_resource resource, struct owner *to)
+{
+	charge(to, resource, 1);
+	owner_give_back(owner, resource);
+	return to;
+}
+
+struct owner *owner_give_back(struct owner *owner, enum owner_resource resource)
+{
+	return owner_give_back_many(owner, resource, 1);
+}
+
+struct owner *owner_give_back_many(
+	struct owner *owner, enum owner_resource resource, uint64_t count)
+{
+	if (!owner || count == 0)
+		return NULL;
+	owner->owners->held[resource] -= count;
+	for (struct owner *one = owner; one; one = one->parent) {
+		assert(one->held[resource] >= count);
+		one->held[resource] -= count;
+	}
+	owner->references -= count - 1;
+	return owner_unref(owner);
+}
+
+uint64_t owner_holds(const struct owner *owner, enum owner_resource resource)
+{
+	return owner->held[resource];
+}
+
+enum limit owner_limit(enum owner_resource resource)
+{
+	return resources[resource].limit;
+}
+
+/* Names */
+
+/* FNV-1a: names that are long and alike in their beginnings are told apart. */
+static uint64_t hash(const char *text)
+{
+	uint64_t value = 0xcbf29ce484222325;
+
+	for (; *text; text++)
+		value = (value ^ (unsigned char)*text) * 0x100000001b3;
+	return value;
+}
+
+void owner_write_unit(char ret[static OWNER_UNIT_BYTES_MAX + 1], const char *unit)
+{
+	const int kept = OWNER_UNIT_BYTES_MAX - 17;
+
+	if (strlen(unit) <= OWNER_UNIT_BYTES_MAX)
+		strcpy(ret, unit);
+	else
+		snprintf(ret, OWNER_UNIT_BYTES_MAX + 1, "%.*s~%016" PRIx64, kept, unit, hash(unit));
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Owners: who is charged for what gmemd holds and does.
+ *
+ * There are three levels: a user; within it each unit of systemd's, a machine's scope or a service,
+ * whose cgroup its processes were in when they connected; and within that each VM's process, beside
+ * all that is of no VM. Operators are a user of their own, whoever they are, and so is gmemd. An
+ * owner is one of the third level. Turns are taken between users, then between a user's units, then
+ * between a unit's owners; what is charged counts at each level.
+ *
+ * An owner exists as long as anybody refers to it or anything is charged to it. It is found again
+ * by its name, by a successor too.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/owner/limit.h"
+#include "daemon/owner/share.h"
+
+enum owner_kind {
+	OWNER_IS_USER,
+	OWNER_IS_OPERATOR, /* who connected to admin.sock */
+	OWNER_IS_GMEMD,    /* what nobody has asked for */
+};
+
+/* A unit's name, as long as it is stored anywhere; longer ones are cut and have a hash. */
+#define OWNER_UNIT_BYTES_MAX 128
+
+struct owner_name {
+	enum owner_kind kind;
+	uid_t uid;
+	char unit[OWNER_UNIT_BYTES_MAX + 1]; /* "": none */
+	uint64_t vm;                         /* its number; 0: of no VM */
+};
+
+enum owner_resource {
+	OWNER_PEERS,
+	OWNER_VMS,
+	OWNER_MEMORIES,
+	OWNER_TAKERS,
+	OWNER_TAKERS_OF_USER, /* the same, within the user's limit */
+	OWNER_RECORDS,        /* of the ledger of peers, for what is owed */
+	OWNER_RESOURCES
+};
+
+/* Where turns are taken. */
+enum owner_tree {
+	OWNER_ENDS,        /* in the loop: releasing VMs whose process has ended */
+	OWNER_REQUESTS,    /* in the loop: all else */
+	OWNER_DEAD_PAGES,  /* in the page worker: the pages of such VMs */
+	OWNER_PAGES,       /* in the page worker: all else */
+	OWNER_TAKERS_ROOM, /* who waits for a taker to go before there is room for another */
+	OWNER_TREES
+};
+
+struct owner;
+struct owners;
+
+/* config must outlive it. -ENOMEM. */
+int owners_new(const struct config *config, struct owners **ret);
+/* Takes NULL, returns NULL. What is still charged then is never given back. */
+struct owners *owners_free(struct owners *owners);
+/* Whether there is any owner. */
+bool owners_any(const struct owners *owners);
+/* While what a predecessor had is taken back, no limit refuses. */
+void owners_lift_limits(struct owners *owners, bool lifted);
+/* The root of the users' nodes, or of the operators'. */
+struct share_node *owners_root(struct owners *owners, enum owner_tree tree, bool of_operators);
+
+/* The owner of that name: a reference. -ENOMEM. */
+int owner_get(struct owners *owners, const struct owner_name *name, struct owner **ret);
+/* The one of a VM that somebody opens for a user, of the same unit. A reference. -ENOMEM. */
+int owner_get_of_vm(struct owner *opener, uid_t uid, uint64_t vm, struct owner **ret);
+struct owner *owner_ref(struct owner *owner);
+/* Takes NULL, returns NULL. */
+struct owner *owner_unref(struct owner *owner);
+
+struct owner_name owner_name(const struct owner *owner);
+uid_t owner_uid(const struct owner *owner);
+/* Where its work waits. */
+struct share_node *owner_node(struct owner *owner, enum owner_tree tree);
+
+/*
+ * Charges one, which is a reference until it is given back. -EDQUOT where owner_limit() is reached.
+ * A unit has at most half of what the others of its user have left, and a user of what the others
+ * have left of the host's, so that no number of hostile ones leaves the next nothing.
+ */
+int owner_charge(struct owner *owner, enum owner_resource resource);
+/* The same of several, all or none. */
+int owner_charge_many(struct owner *owner, enum owner_resource resource, uint64_t count);
+/* Has another be charged for it, whatever the limits. */
+struct owner *owner_hand_over(struct owner *owner, enum owner_resource resource, struct owner *to);
+/* Takes NULL, returns NULL. */
+struct owner *owner_give_back(struct owner *owner, enum owner_resource resource);
+struct owner *owner_give_back_many(
+	struct owner *owner, enum owner_resource resource, uint64_t count);
+/* How many the owner alone is charged. */
+uint64_t owner_holds(const struct owner *owner, enum owner_resource resource);
+enum limit owner_limit(enum owner_resource resource);
+
+/* A unit's name as an owner_name has it: whole, or cut with a hash of all of it. */
+void owner_write_unit(char ret[static OWNER_UNIT_BYTES_MAX + 1], const char *unit);

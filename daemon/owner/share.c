@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Shares. See share.h.
+ */
+#include "daemon/owner/share.h"
+
+#include <assert.h>
+
+/* Keeps fractions where a time is divided by a weight. */
+#define WEIGHT_UNIT 1024
+
+void share_init(struct share_node *node, struct share_node *parent)
+{
+	*node = (struct share_node){.parent = parent};
+	TAILQ_INIT(&node->waiting);
+	TAILQ_INIT(&node->queue);
+}
+
+bool share_waits(const struct share_node *node)
+{
+	return !TAILQ_EMPTY(&node->waiting) || !TAILQ_EMPTY(&node->queue);
+}
+
+/*
+ * The list is in the order of the next turns. Who was served before the one at its head was comes
+ * before it: that one has waited since, or would stand behind. All others queue up.
+ */
+static void join(struct share_node *node)
+{
+	struct share_list *list = &node->parent->waiting;
+	const struct share_node *first = TAILQ_FIRST(list);
+
+	if (first && node->served < first->served)
+		TAILQ_INSERT_HEAD(list, node, link);
+	else
+		TAILQ_INSERT_TAIL(list, node, link);
+}
+
+/* Before it has work: whichever ancestors have none wait from now on. */
+static void begin_waiting(struct share_node *node)
+{
+	bool waits = share_waits(node);
+
+	while (!waits && node->parent) {
+		waits = share_waits(node->parent);
+		join(node);
+		node = node->parent;
+	}
+}
+
+/* After it has lost work. */
+static void end_waiting(struct share_node *node)
+{
+	for (; node->parent && !share_waits(node); node = node->parent)
+		TAILQ_REMOVE(&node->parent->waiting, node, link);
+}
+
+void share_add(struct share_node *leaf, struct share_work *work)
+{
+	assert(!work->leaf);
+	begin_waiting(leaf);
+	TAILQ_INSERT_TAIL(&leaf->queue, work, link);
+	work->leaf = leaf;
+}
+
+void share_add_first(struct share_node *leaf, struct share_work *work)
+{
+	assert(!work->leaf);
+	begin_waiting(leaf);
+	TAILQ_INSERT_HEAD(&leaf->queue, work, link);
+	work->leaf = leaf;
+}
+
+void share_remove(struct share_work *work)
+{
+	struct share_node *leaf = work->leaf;
+
+	if (!leaf)
+		return;
+	TAILQ_REMOVE(&leaf->queue, work, link);
+	work->leaf = NULL;
+	end_waiting(leaf);
+}
+
+struct share_node *share_take_turn(struct share_node *root)
+{
+	struct share_node *node = root, *child;
+
+	while ((child = TAILQ_FIRST(&node->waiting))) {
+		child->served = ++node->turns;
+		TAILQ_REMOVE(&node->waiting, child, link);
+		TAILQ_INSERT_TAIL(&node->waiting, child, link);
+		node = child;
+	}
+	return node == root ? NULL : node;
+}
+
+struct share_work *share_take_work(struct share_node *leaf)
+{
+	struct share_work *work = TAILQ_FIRST(&leaf->queue);
+
+	if (work)
+		share_remove(work);
+	return work;
+}
+
+/* Classes */
+
+struct share_class *share_class_next(struct share_classes *classes)
+{
+	struct share_class *next = NULL;
+
+	for (size_t i = 0; i < classes->count; i++) {
+		struct share_class *one = &classes->classes[i];
+		bool waits = share_waits(one->root);
+
+		if (waits && !one->waited && one->spent < classes->clock)
+			one->spent = classes->clock;
+		one->waited = waits;
+		if (waits && (!next || one->spent < next->spent))
+			next = one;
+	}
+	if (next && next->spent > classes->clock)
+		classes->clock = next->spent;
+	return next;
+}
+
+void share_class_spend(struct share_class *chosen, uint64_t time)
+{
+	chosen->spent += time * WEIGHT_UNIT / chosen->weight;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Page files: the files of memories, for as long as anybody works on them.
+ *
+ * A memory and each job on its pages refer to one file, with one descriptor. Whoever drops the last
+ * reference does not close it: that frees all pages which are there by then, and may take seconds.
+ * The page worker empties it and closes it (page_worker.h). References are counted in the loop
+ * alone; the page worker has a job's.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "daemon/owner/owner.h"
+
+struct bulk;
+struct custody;
+struct custody_closer;
+struct keeper_id;
+
+struct page_file;
+
+/*
+ * A file of the owner's, who is referred to. bulk, which must outlive it, may be NULL: then it is
+ * closed by whoever drops it. The fd is consumed on success. NULL without memory.
+ */
+struct page_file *page_file_new(
+	struct bulk *bulk, struct owner *owner, int consume_fd, uint64_t size);
+struct page_file *page_file_ref(struct page_file *file);
+/* Takes NULL, returns NULL. */
+struct page_file *page_file_unref(struct page_file *file);
+/* The owner's charge for the memory, which is no more, is the file's until it is closed. */
+void page_file_take_charge(struct page_file *file);
+
+/* Closes a file of any kind that gmemd may be the last to hold, and that may be large. */
+void page_file_dispose(struct bulk *bulk, struct owner *owner, int take_fd);
+/* The same of one that the keeper holds, which drops it first. */
+void page_file_dispose_held(struct bulk *bulk, struct owner *owner, struct custody *custody,
+	const struct keeper_id *id, int take_fd);
+
+/* Drops a reference, the caller's, once the keeper doesn't hold the file any more. */
+struct custody_closer *page_file_closer(struct page_file *file);
+
+int page_file_fd(const struct page_file *file);
+uint64_t page_file_size(const struct page_file *file);
+/* Where the page worker has emptied it. It is not to be used any more. */
+void page_file_close(struct page_file *file);

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Peers. See peer.h.
+ */
+#include "daemon/peer/peer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/kill_step.h"
+#include "daemon/fdstore/fdstore.h"
+#include "daemon/owner/file_reserve.h"
+#include "daemon/owner/scheduler.h"
+#include "daemon/owner/unit.h"
+#include "daemon/peer/send_queue.h"
+#include "daemon/request/deferred_answer.h"
+#include "daemon/request/dispatch.h"
+#include "kernel/base/cleanup.h"
+#include "protocol/json.h"
+#include "protocol/message.h"
+
+struct peer {
+	TAILQ_ENTRY(peer) link;
+	struct peer_list *list;
+	struct gmemd *gmemd;
+	struct peer_entry entry;
+	int fd;
+	struct caller caller;
+	struct subscriber subscriber;
+	bool subscribed;
+	bool ended; /* has sent its last, and has files to receive */
+	struct event *readable;
+	bool watched; /* the event is added: it is told when a packet comes */
+	struct outbox outbox;
+
+	struct work work; /* sending what waits, going on with a batch, or reading it */
+	bool can_send;
+	bool backlogged;   /* it has sent more than was read: its connection need not be polled */
+	uint64_t vms_seen; /* how many there had been when its owner was found */
+};
+
+#define PEER_OF_CALLER(member) ((struct peer *)((char *)(member)-offsetof(struct peer, caller)))
+#define PEER_OF_WORK(member)   ((struct peer *)((char *)(member)-offsetof(struct peer, work)))
+#define PEER_OF_OUTBOX(member) ((struct peer *)((char *)(member)-offsetof(struct peer, outbox)))
+
+/* What of it would outlive gmemd goes with it. */
+static void forget(struct peer *peer)
+{
+	struct gmemd *gmemd = peer->gmemd;
+
+	turn_clear(&peer->caller.turn);
+	if (!gmemd->peer_ledger || gmemd->leaving)
+		return;
+	custody_drop(gmemd->custody, CUSTODY_PEER, peer->entry.number, 0);
+	peer_ledger_forget(gmemd->peer_ledger, &peer->entry);
+}
+
+static void peer_free(struct peer *peer)
+{
+	TAILQ_REMOVE(peer->list, peer, link);
+	scheduler_forget(&peer->work);
+	deferrals_abandon(&peer->caller);
+	if (peer->subscribed)
+		events_unsubscribe(&peer->gmemd->events, &peer->subscriber);
+	outbox_clear(&peer->outbox);
+	forget(peer);
+	if (peer->readable)
+		event_free(peer->readable);
+	process_release(&peer->caller.process);
+	fd_close(peer->fd);
+	owner_give_back(peer->caller.owner, OWNER_PEERS);
+	free(peer);
+}
+
+void peers_free(struct peer_list *list)
+{
+	while (!TAILQ_EMPTY(list))
+		peer_free(TAILQ_FIRST(list));
+}
+
+/* What a successor must know of it, where that has changed. */
+static void note(struct peer *peer)
+{
+	struct peer_entry *entry = &peer->entry;
+
+	if (!peer->gmemd->peer_ledger ||
+		(entry->record > 0 && entry->subscribed == peer->subscribed &&
+			entry->sequence == peer->subscriber.sequence))
+		return;
+	entry->subscribed = peer->subscribed;
+	entry->sequence = peer->subscriber.sequence;
+	peer_ledger_note(peer->gmemd->peer_ledger, entry);
+}
+
+/* Whose it is */
+
+/* In a process that has a VM, the VM's; else by what was noted of it, or by where the process is.
+ */
+static int find_owner(struct peer *peer, struct owner **ret)
+{
+	const struct process *process = &peer->caller.process;
+	const struct vm *vm = registry_vm_of_process(&peer->gmemd->registry, process);
+	struct owner_name name = {.uid = process->uid};
+
+	if (peer->entry.access == ACCESS_OPERATOR)
+		name.kind = OWNER_IS_OPERATOR;
+	else if (vm)
+		name = owner_name(vm->owner);
+	else if (peer->entry.owned)
+		owner_write_unit(name.unit, peer->entry.unit);
+	else
+		unit_of_process(process, name.unit);
+	return owner_get(peer->gmemd->owners, &name, ret);
+}
+
+static void set_owner(struct peer *peer, struct owner *owner)
+{
+	peer->caller.owner = peer->work.owner = peer->outbox.owner = owner;
+	peer->caller.turn.owner = owner;
+	peer->vms_seen = peer->gmemd->registry.n_made;
+	peer->entry.owned = true;
+	memcpy(peer->entry.unit, owner_name(owner).unit, sizeof peer->entry.unit);
+}
+
+static int charge_owner(struct peer *peer)
+{
+	struct owner *owner;
+	int r = find_owner(peer, &owner);
+
+	if (r < 0)
+		return r;
+	r = owner_charge(owner, OWNER_PEERS);
+	if (r == 0)
+		set_owner(peer, owner);
+	owner_unref(owner); /* the charge has it */
+	return r;
+}
+
+/* Its process may have opened its VM, by another connection too. */
+static void follow_vm(struct peer *peer)
+{
+	struct registry *registry = &peer->gmemd->registry;
+	const struct vm *vm;
+
+	if (peer->vms_seen == registry->n_made)
+		return;
+	peer->vms_seen = registry->n_made;
+	vm = peer->entry.access == ACCESS_OPERATOR
+		     ? NULL
+		     : registry_vm_of_process(registry, &peer->caller.process);
+	if (vm && vm->owner != peer->caller.owner)
+		set_owner(peer, owner_hand_over(peer->caller.owner, OWNER_PEERS, vm->owner));
+}
+
+/* Reading */
+
+static int serve_packet(struct peer *peer, const struct packet_bytes *packet)
+{
+	struct turn *turn = &peer->caller.turn;
+	struct json_object *answer;
+	struct fd_list fds;
+	int r = 0;
+
+	answer = dispatch_packet(peer->gmemd, &peer->caller, packet, &fds);
+	note(peer);
+	if (answer)
+		r = outbox_answer(&peer->outbox, answer, &fds);
+	else if (peer->caller.held == 0)
+		turn_end(turn);
+	turn_suspend(turn);
+	json_unref(answer);
+	return r;
+}
+
+/* Mostly it is as it is to be: each of libevent's calls takes longer than to look. */
+static void watch(struct peer *peer, bool watched)
+{
+	if (peer->watched == watched)
+		return;
+	peer->watched = watched;
+	if (watched)
+		event_add(peer->readable, NULL);
+	else
+		event_del(peer->readable);
+}
+
+/* A predecessor's packet is in no queue that could be polled. */
+static void read_on(struct peer *peer)
+{
+	if (peer->backlogged || turn_has_packet(&peer->caller.turn))
+		scheduler_ready(peer->gmemd->scheduler, &peer->work);
+	else
+		watch(peer, true);
+}
+
+static void stop_reading(struct peer *peer)
+{
+	watch(peer, false);
+	if (!peer->can_send && !peer->caller.paused)
+		scheduler_forget(&peer->work);
+}
+
+/* It is read while it has been sent all that there was, and no answer is awaited. */
+static void go_on(struct caller *caller)
+{
+	struct peer *peer = PEER_OF_CALLER(caller);
+	bool sent = outbox_is_empty(&peer->outbox);
+
+	if (caller->held == 0 && sent)
+		turn_end(&caller->turn);
+	if (caller->held > 0 || !sent || peer->ended)
+		stop_reading(peer);
+	else
+		read_on(peer);
+}
+
+/* A peer that can't be sent to is found out when it is next read or written. */
+static void send_later_answer(struct caller *caller, struct json_object *message,
+	struct fd_list *take_fds, struct later *take_later)
+{
+	struct outbox *outbox = &PEER_OF_CALLER(caller)->outbox;
+
+	if (take_later)
+		outbox_answer_later(outbox, message, take_fds, take_later);
+	else
+		outbox_answer(outbox, message, take_fds);
+}
+
+static void notify(struct caller *caller, struct json_object *message)
+{
+	outbox_notify(&PEER_OF_CALLER(caller)->outbox, message);
+}
+
+/* It has ended. Files that it has not received stay counted for as long as it leaves them there. */
+static void end(struct peer *peer)
+{
+	peer->ended = true;
+	if (!outbox_is_empty(&peer->outbox) || !outbox_awaits_receipt(&peer->outbox))
+		peer_free(peer);
+}
+
+static void read_packet(struct peer *peer)
+{
+	struct packet_bytes packet;
+	int r = turn_begin(&peer->caller.turn, &packet);
+
+	if (r == -EAGAIN)
+		peer->backlogged = false;
+	if (r == 0)
+		r = serve_packet(peer, &packet);
+	if (r < 0 && r != -EAGAIN)
+		end(peer);
+	else
+		go_on(&peer->caller);
+}
+
+/* It may be freed. */
+static void serve_next(struct peer *peer)
+{
+	struct batch *paused = peer->caller.paused;
+
+	if (peer->can_send) {
+		peer->can_send = false;
+		if (paused)
+			scheduler_go_on(peer->gmemd->scheduler, &peer->work);
+		outbox_go_on(&peer->outbox);
+	} else if (paused) {
+		paused->resume(paused);
+	} else {
+		read_packet(peer);
+	}
+}
+
+/* In a turn of its owner's. */
+static void serve_peer(struct work *work)
+{
+	struct peer *peer = PEER_OF_WORK(work);
+	bool of_operator = peer->entry.access == ACCESS_OPERATOR;
+	rlim_t usual = of_operator ? file_reserve_open() : 0;
+
+	serve_next(peer);
+	if (of_operator)
+		file_reserve_close(usual);
+}
+
+static void wait_for_turn(struct caller *caller)
+{
+	struct peer *peer = PEER_OF_CALLER(caller);
+
+	scheduler_go_on(peer->gmemd->scheduler, &peer->work);
+}
+
+/* Where it is found readable again before its turn has come, there is no use in looking on. */
+static void readable(evutil_socket_t fd, short what, void *context)
+{
+	struct peer *peer = context;
+
+	(void)fd;
+	(void)what;
+	if (scheduler_has(&peer->work)) {
+		peer->backlogged = true;
+		watch(peer, false);
+		return;
+	}
+	follow_vm(peer);
+	scheduler_ready(peer->gmemd->scheduler, &peer->work);
+}
+
+static void wait_to_send(struct outbox *outbox)
+{
+	stop_reading(PEER_OF_OUTBOX(outbox));
+}
+
+static void can_send(struct outbox *outbox)
+{
+	struct peer *peer = PEER_OF_OUTBOX(outbox);
+
+	peer->can_send = true;
+	scheduler_ready(peer->gmemd->scheduler, &peer->work);
+}
+
+static void all_sent(struct outbox *outbox)
+{
+	struct peer *peer = PEER_OF_OUTBOX(outbox);
+
+	if (peer->ended)
+		end(peer);
+	else
+		go_on(&peer->caller);
+}
+
+static void can_not_send(struct outbox *outbox)
+{
+	end(PEER_OF_OUTBOX(outbox));
+}
+
+#define PEER_OF(member_pointer)                                                                    \
+	((struct peer *)((char *)(member_pointer)-offsetof(struct peer, subscriber)))
+
+static bool sees(const struct subscriber *subscriber, const struct vm *vm)
+{
+	return caller_sees_vm(&PEER_OF(subscriber)->caller, vm);
+}
+
+static void deliver(struct subscriber *subscriber, struct json_object *params)
+{
+	struct peer *peer = PEER_OF(subscriber);
+	struct json_object *message;
+
+	note(peer);
+	if (outbox_is_full(&peer->outbox))
+		return;
+	message = message_notification("event", json_ref(params));
+	outbox_notify(&peer->outbox, message);
+	json_unref(message);
+}
+
+static void set_up_caller(struct peer *peer)
+{
+	struct caller *caller = &peer->caller;
+
+	caller->access = peer->entry.access;
+	caller->subscriber = &peer->subscriber;
+	caller->subscribed = &peer->subscribed;
+	caller->send = send_later_answer;
+	caller->notify = notify;
+	caller->go_on = go_on;
+	caller->wait_for_turn = wait_for_turn;
+	turn_init(&caller->turn, peer->gmemd, &peer->entry, caller->owner, peer->fd);
+	peer->subscriber.is_operator = caller->access == ACCESS_OPERATOR;
+	peer->subscriber.sees = sees;
+	peer->subscriber.deliver = deliver;
+}
+
+static int peer_set_up(struct peer *peer)
+{
+	struct event_base *base = peer->gmemd->base;
+	int r;
+
+	r = process_of_socket(peer->fd, &peer->caller.process);
+	if (r < 0)
+		return r;
+	r = charge_owner(peer);
+	if (r < 0)
+		return r;
+	set_up_caller(peer);
+	if (peer->gmemd->peer_ledger)
+		peer_ledger_note(peer->gmemd->peer_ledger, &peer->entry);
+	peer->readable = event_new(base, peer->fd, EV_READ | EV_PERSIST, readable, peer);
+	peer->outbox.uid = peer->caller.process.uid;
+	if (outbox_init(&peer->outbox, peer->fd) < 0 || !peer->readable ||
+		event_add(peer->readable, NULL) < 0)
+		return -ENOMEM;
+	peer->watched = true;
+	return 0;
+}
+
+/* What can be cleared at any time from then on. */
+static void set_up_outbox(struct peer *peer)
+{
+	peer->outbox = (struct outbox){.gmemd = peer->gmemd,
+		.turn = &peer->caller.turn,
+		.blocked = wait_to_send,
+		.ready = can_send,
+		.drained = all_sent,
+		.failed = can_not_send};
+	TAILQ_INIT(&peer->outbox.waiting);
+	in_flight_begin(&peer->outbox.in_flight, peer->fd);
+}
+
+static int peer_make(struct gmemd *gmemd, struct peer_list *list, const struct peer_entry *entry,
+	int consume_fd, struct peer **ret)
+{
+	struct peer *peer = calloc(1, sizeof *peer);
+	int r;
+
+	if (!peer) {
+		fd_close(consume_fd);
+		return -ENOMEM;
+	}
+	peer->list = list;
+	peer->gmemd = gmemd;
+	peer->entry = *entry;
+	peer->fd = consume_fd;
+	peer->caller.process.pidfd = -1;
+	peer->work.run = serve_peer;
+	STAILQ_INIT(&peer->caller.turn.inherited);
+	STAILQ_INIT(&peer->caller.turn.inherited_later);
+	set_up_outbox(peer);
+	TAILQ_INSERT_TAIL(list, peer, link);
+	r = peer_set_up(peer);
+	if (r < 0)
+		peer_free(peer);
+	else
+		*ret = peer;
+	return r;
+}
+
+int peer_new(
+	struct gmemd *gmemd, struct peer_list *list, const struct peer_entry *entry, int consume_fd)
+{
+	struct peer *peer;
+
+	return peer_make(gmemd, list, entry, consume_fd, &peer);
+}
+
+int peer_recover(
+	struct gmemd *gmemd, struct peer_list *list, const struct peer_entry *entry, int consume_fd)
+{
+	struct peer *peer;
+	int r;
+
+	r = peer_make(gmemd, list, entry, consume_fd, &peer);
+	if (r < 0)
+		return r;
+	if (entry->subscribed) {
+		events_subscribe(&gmemd->events, &peer->subscriber);
+		peer->subscriber.sequence = entry->sequence;
+		peer->subscribed = true;
+	}
+	turn_inherit(&peer->caller.turn);
+	return 0;
+}
+
+static void answer_inherited(struct peer *peer)
+{
+	struct turn *turn = &peer->caller.turn;
+	struct inherited_answer *answer;
+
+	while (turn_take_later(turn, &answer)) {
+		struct later later = {answer->owed.request, answer->place};
+
+		answer->place = (struct owed_place){.count = 0};
+		outbox_answer_text(&peer->outbox, answer->owed.text, answer->owed.length, &later);
+		STEP("recovery of a connection: later answer sent");
+		turn_forget_later(turn, &later);
+		inherited_answer_free(answer);
+	}
+}
+
+void peers_answer_inherited(const struct peer_list *list)
+{
+	struct peer *peer;
+
+	TAILQ_FOREACH (peer, list, link) {
+		answer_inherited(peer);
+		go_on(&peer->caller);
+	}
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Room for takers. See taker_room.h.
+ */
+#include "daemon/peerfd/taker_room.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int compare_users(struct taking_user *a, struct taking_user *b)
+{
+	return a->node < b->node ? -1 : a->node > b->node;
+}
+
+RB_GENERATE_LOCAL(taking_user_tree, taking_user, link, compare_users)
+
+void taking_room_init(struct taking_room *room, const struct config *config)
+{
+	*room = (struct taking_room){.config = config};
+	RB_INIT(&room->users);
+	TAILQ_INIT(&room->members);
+}
+
+/* Places */
+
+static struct share_node *unit_of(const struct taking_place *place)
+{
+	return owner_node(place->owner, OWNER_TAKERS_ROOM)->parent;
+}
+
+static struct taking_user *user_get(struct taking_room *room, const struct share_node *node)
+{
+	struct taking_user key = {.node = node};
+	struct taking_user *user = RB_FIND(taking_user_tree, &room->users, &key);
+
+	if (user)
+		return user;
+	user = malloc(sizeof *user);
+	if (!user)
+		return NULL;
+	*user = key;
+	TAILQ_INIT(&user->members);
+	RB_INSERT(taking_user_tree, &room->users, user);
+	return user;
+}
+
+bool taking_place_open(struct taking_room *room, struct owner *owner, struct taking_place *ret)
+{
+	*ret = (struct taking_place){.room = room, .owner = owner};
+	ret->user = user_get(room, unit_of(ret)->parent);
+	if (!ret->user)
+		return false;
+	ret->user->n_places++;
+	owner_ref(owner);
+	return true;
+}
+
+void taking_place_close(struct taking_place *place)
+{
+	struct taking_user *user = place->user;
+
+	taking_place_wait_no_more(place);
+	if (--user->n_places == 0) {
+		RB_REMOVE(taking_user_tree, &place->room->users, user);
+		free(user);
+	}
+	place->owner = owner_unref(place->owner);
+}
+
+/* Members */
+
+static int charge(struct taking_place *place, enum limit *ret_limit)
+{
+	if (owner_charge(place->owner, OWNER_TAKERS) < 0) {
+		*ret_limit = LIMIT_TAKERS_PER_OWNER;
+		return -EDQUOT;
+	}
+	if (owner_charge(place->owner, OWNER_TAKERS_OF_USER) < 0) {
+		owner_give_back(place->owner, OWNER_TAKERS);
+		*ret_limit = LIMIT_TAKERS_PER_USER;
+		return -EDQUOT;
+	}
+	return 0;
+}
+
+static void give_back(struct taking_place *place)
+{
+	owner_give_back(place->owner, OWNER_TAKERS_OF_USER);
+	owner_give_back(place->owner, OWNER_TAKERS);
+}
+
+int taking_member_add(
+	struct taking_place *place, struct taking_member *member, enum limit *ret_limit)
+{
+	struct taking_room *room = place->room;
+
+	if (charge(place, ret_limit) < 0)
+		return -EDQUOT;
+	if (room->n_members >= limit_value(room->config, LIMIT_TAKERS_ON_HOST)) {
+		give_back(place);
+		*ret_limit = LIMIT_TAKERS_ON_HOST;
+		return -EDQUOT;
+	}
+	*member = (struct taking_member){.place = place};
+	TAILQ_INSERT_TAIL(&place->user->members, member, of_user);
+	TAILQ_INSERT_TAIL(&room->members, member, on_host);
+	room->n_members++;
+	return 0;
+}
+
+void taking_member_remove(struct taking_member *member)
+{
+	struct taking_place *place = member->place;
+
+	TAILQ_REMOVE(&place->user->members, member, of_user);
+	TAILQ_REMOVE(&place->room->members, member, on_host);
+	place->room->n_members--;
+	give_back(place);
+}
+
+void taking_member_set(struct taking_member *member, bool idle, bool hung)
+{
+	struct taking_place *place = member->place;
+
+	if (idle && !member->idle) {
+		TAILQ_REMOVE(&place->user->members, member, of_user);
+		TAILQ_INSERT_TAIL(&place->user->members, member, of_user);
+		TAILQ_REMOVE(&place->room->members, member, on_host);
+		TAILQ_INSERT_TAIL(&place->room->members, member, on_host);
+	}
+	member->idle = idle;
+	member->hung = hung;
+}
+
+/* What could make room. A user's unit makes room for itself, and others of the user's do for one
+ * that has nothing; see owner_charge(). */
+
+struct candidates {
+	const struct taking_place *place;
+	enum limit limit;
+	bool of_unit;
+};
+
+static bool has_any_in_unit(const struct taking_place *place)
+{
+	const struct taking_member *member;
+
+	TAILQ_FOREACH (member, &place->user->members, of_user) {
+		if (unit_of(member->place) == unit_of(place))
+			return true;
+	}
+	return false;
+}
+
+static struct candidates candidates_for(const struct taking_place *place, enum limit limit)
+{
+	return (struct candidates){.place = place,
+		.limit = limit,
+		.of_unit = limit == LIMIT_TAKERS_PER_USER && has_any_in_unit(place)};
+}
+
+static bool is_candidate(const struct candidates *candidates, const struct taking_member *member)
+{
+	if (candidates->limit == LIMIT_TAKERS_PER_OWNER)
+		return member->place == candidates->place;
+	return !candidates->of_unit || unit_of(member->place) == unit_of(candidates->place);
+}
+
+static struct taking_member *first_candidate(const struct candidates *candidates)
+{
+	return TAILQ_FIRST(candidates->limit == LIMIT_TAKERS_ON_HOST
+				   ? &candidates->place->room->members
+				   : &candidates->place->user->members);
+}
+
+static struct taking_member *next_candidate(
+	const struct candidates *candidates, const struct taking_member *member)
+{
+	return candidates->limit == LIMIT_TAKERS_ON_HOST ? TAILQ_NEXT(member, on_host)
+							 : TAILQ_NEXT(member, of_user);
+}
+
+bool taking_place_is_hopeless(const struct taking_place *place, enum limit limit)
+{
+	const struct candidates candidates = candidates_for(place, limit);
+	const struct taking_member *member;
+
+	for (member = first_candidate(&candidates); member;
+		member = next_candidate(&candidates, member)) {
+		if (is_candidate(&candidates, member) && !member->hung)
+			return false;
+	}
+	return true;
+}
+
+struct taking_member *taking_place_find_idle(const struct taking_place *place, enum limit limit)
+{
+	const struct candidates candidates = candidates_for(place, limit);
+	struct taking_member *member;
+
+	for (member = first_candidate(&candidates); member;
+		member = next_candidate(&candidates, member)) {
+		if (is_candidate(&candidates, member) && member->idle)
+			break;
+	}
+	return member;
+}
+
+/* Waiting */
+
+void taking_place_wait(struct taking_place *place)
+{
+	if (!place->waiting.leaf)
+		share_add(owner_node(place->owner, OWNER_TAKERS_ROOM), &place->waiting);
+}
+
+void taking_place_wait_no_more(struct taking_place *place)
+{
+	share_remove(&place->waiting);
+}
+
+struct taking_place *taking_place_next(struct taking_place *place, bool on_host)
+{
+	struct share_node *node = unit_of(place)->parent;
+	struct share_node *leaf = share_take_turn(on_host ? node->parent : node);
+	struct share_work *work = leaf ? share_take_work(leaf) : NULL;
+
+	if (!work)
+		return NULL;
+	return (struct taking_place *)((char *)work - offsetof(struct taking_place, waiting));
+}

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The preallocations that are under way. See preallocations.h.
+ */
+#include "daemon/prealloc/preallocations.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/kill_step.h"
+#include "daemon/pages/page_worker.h"
+#include "daemon/prealloc/helper_run.h"
+#include "daemon/request/deferred_answer.h"
+#include "protocol/json.h"
+
+struct preallocating {
+	TAILQ_ENTRY(preallocating) link;
+	struct gmemd *gmemd;
+	struct preallocation *preallocation;
+	struct deferral *deferral;
+	uint64_t vm, memory; /* their numbers */
+	uint64_t process;    /* who asked, */
+	uid_t uid;           /* and whose that is */
+	char *token;         /* NULL: none */
+	uint64_t size;
+	bool stopped; /* as its memory is closed */
+};
+
+/* What came of one, while it is counted how much its memory has. */
+struct ending {
+	struct deferral *deferral;
+	struct preallocation_result result;
+	uint64_t size;
+};
+
+static void free_one(struct preallocating *one)
+{
+	preallocation_free(one->preallocation);
+	free(one->token);
+	free(one);
+}
+
+static void forget(struct preallocating *one)
+{
+	TAILQ_REMOVE(&one->gmemd->preallocating, one, link);
+	free_one(one);
+}
+
+/* 0 stands for any. */
+static bool is_of(const struct preallocating *one, uint64_t vm, uint64_t memory)
+{
+	return (vm == 0 || one->vm == vm) && (memory == 0 || one->memory == memory);
+}
+
+/* Its end */
+
+static int fill_error(const struct ending *ending, struct rpc_error *error)
+{
+	const struct preallocation_result *result = &ending->result;
+
+	switch (result->outcome) {
+	case PREALLOCATION_DONE:
+	case PREALLOCATION_CANCELLED:
+		return 0;
+	case PREALLOCATION_NO_ROOM:
+	case PREALLOCATION_OUT_OF_MEMORY:
+		if (result->room.limit == CGROUP_UNLIMITED)
+			rpc_error_kernel(error, ENOMEM, "allocating");
+		else
+			rpc_error_budget_exceeded(error, "cgroup", result->room.limit,
+				result->room.used, 0, ending->size);
+		break;
+	case PREALLOCATION_KILLED:
+		rpc_error_kernel(error, EINTR, "allocating, for the helper was killed");
+		break;
+	case PREALLOCATION_CGROUP_GONE:
+		rpc_error_gone(error, "cgroup", "of the VM's process");
+		break;
+	case PREALLOCATION_FAILED:
+		rpc_error_kernel(error, -result->error, "fallocate");
+		break;
+	}
+	rpc_error_detail_uint(error, "allocated", result->allocated);
+	return error->code;
+}
+
+static void counted(struct bulk_job *job)
+{
+	struct ending *ending = job->context;
+	struct rpc_error error = {.code = RPC_OK};
+	struct json_object *result;
+
+	if (fill_error(ending, &error) < 0) {
+		deferral_refuse(ending->deferral, &error);
+	} else {
+		result = json_new_object();
+		json_add_uint(result, "allocated", ending->result.allocated);
+		json_add_uint(result, "resident", job->parts[0].resident);
+		if (ending->result.outcome == PREALLOCATION_CANCELLED)
+			json_add_bool(result, "cancelled", true);
+		deferral_answer(ending->deferral, result);
+	}
+	free(ending);
+	bulk_job_free(job);
+}
+
+static void end_stopped(struct preallocating *one)
+{
+	struct rpc_error error = {.code = RPC_OK};
+	struct deferral *deferral = one->deferral;
+
+	rpc_error_gone_number(&error, "memory", one->memory);
+	deferral_ending(deferral);
+	forget(one);
+	deferral_refuse(deferral, &error);
+}
+
+static void end(struct preallocating *one, const struct preallocation_result *result)
+{
+	struct gmemd *gmemd = one->gmemd;
+	struct memory *memory = registry_memory(&gmemd->registry, one->memory);
+	struct ending *ending = malloc(sizeof *ending);
+	struct bulk_job *job = memory ? bulk_job_new(memory->vm->owner, 1) : NULL;
+	struct rpc_error error = {.code = RPC_OK};
+	struct deferral *deferral = one->deferral;
+
+	deferral_ending(deferral);
+	if (memory && ending && job) {
+		*ending = (struct ending){deferral, *result, one->size};
+		bulk_job_add(job, BULK_COUNT, memory->pages, 0, memory->size);
+		job->done = counted;
+		job->context = ending;
+		forget(one);
+		if (bulk_do(gmemd->bulk, job))
+			counted(job);
+		return;
+	}
+	forget(one);
+	bulk_job_free(job);
+	free(ending);
+	rpc_error_internal(&error, "no memory");
+	deferral_refuse(deferral, &error);
+}
+
+/* One whose helpers have all ended. */
+static struct preallocating_wait *find_over(struct gmemd *gmemd)
+{
+	const struct preallocating *one;
+	struct preallocating_wait *wait;
+
+	TAILQ_FOREACH (wait, &gmemd->preallocating_waits, link) {
+		TAILQ_FOREACH (one, &gmemd->preallocating, link) {
+			if (is_of(one, wait->vm, wait->memory))
+				break;
+		}
+		if (!one)
+			return wait;
+	}
+	return NULL;
+}
+
+static void tell_waiting(struct gmemd *gmemd)
+{
+	struct preallocating_wait *wait;
+
+	while ((wait = find_over(gmemd))) {
+		TAILQ_REMOVE(&gmemd->preallocating_waits, wait, link);
+		wait->over(wait);
+	}
+}
+
+static void done(void *context, const struct preallocation_result *result)
+{
+	struct preallocating *one = context;
+	struct gmemd *gmemd = one->gmemd;
+
+	if (one->stopped)
+		end_stopped(one);
+	else
+		end(one, result);
+	tell_waiting(gmemd);
+}
+
+static void progress(void *context, uint64_t bytes, uint64_t total)
+{
+	const struct preallocating *one = context;
+	struct json_object *params;
+
+	if (!one->token)
+		return;
+	params = json_new_object();
+	json_add_string(params, "token", one->token);
+	json_add_uint(params, "done", bytes);
+	json_add_uint(params, "total", total);
+	deferral_notify(one->deferral, "progress", params);
+}
+
+static void peer_gone(void *context)
+{
+	const struct preallocating *one = context;
+
+	preallocation_cancel(one->preallocation);
+}
+
+/* Its beginning */
+
+static int check_room(struct request *request, const struct memory *memory)
+{
+	const struct config *config = &request->gmemd->config;
+	const struct preallocating *one;
+	unsigned all = 0, of_vm = 0, of_user = 0;
+	enum limit limit;
+
+	TAILQ_FOREACH (one, &request->gmemd->preallocating, link) {
+		all++;
+		of_vm += one->vm == memory->vm->number;
+		of_user += one->uid == owner_uid(request->caller->owner);
+	}
+	if (of_vm >= config->preallocations_per_vm)
+		limit = LIMIT_PREALLOCATIONS_PER_VM;
+	else if (of_user >= config->preallocations_per_user)
+		limit = LIMIT_PREALLOCATIONS_PER_USER;
+	else if (all >= config->preallocations_on_host)
+		limit = LIMIT_PREALLOCATIONS_ON_HOST;
+	else
+		return 0;
+	return request_limit_error(
+		request, limit, "As many preallocations are under way as there may be");
+}
+
+static int check_token(struct request *request, const char *token)
+{
+	const struct preallocating *one;
+
+	TAILQ_FOREACH (one, &request->gmemd->preallocating, link) {
+		if (!token || !one->token || one->uid != owner_uid(request->caller->owner) ||
+			strcmp(one->token, token) != 0)
+			continue;
+		rpc_error_conflict(&request->error, "token", "The token is in use");
+		rpc_error_detail_string(&request->error, "token", token);
+		return request->error.code;
+	}
+	return 0;
+}
+
+static int start_error(struct request *request, int r)
+{
+	struct rpc_error *error = &request->error;
+
+	if (r == -ESRCH)
+		return rpc_error_gone(error, "process", "of the VM");
+	if (r == -ENODEV)
+		return rpc_error_gone(error, "cgroup", "of the VM's process");
+	if (r == -EACCES)
+		return rpc_error_not_permitted(
+			error, "gmemd's right to enter the memory cgroup of the VM");
+	if (r == -EXDEV)
+		return rpc_error_unsupported(error, "a view of the VM's memory cgroup",
+			request->gmemd->host.kernel_release);
+	if (r == -ENOMEM)
+		return rpc_error_internal(error, "no memory");
+	return rpc_error_kernel(error, -r, "starting the helper");
+}
+
+/* Where there is no memory controller nobody is charged. */
+static int find_cgroup(const struct vm *vm, struct cgroup *cgroup, const struct cgroup **ret)
+{
+	int r;
+
+	*ret = NULL;
+	if (vm->charge == CHARGE_BROKER)
+		return 0;
+	r = cgroup_of_process(vm->process.pid, vm->process.pidfd, cgroup);
+	if (r == -ENOENT)
+		return 0;
+	if (r == 0)
+		*ret = cgroup;
+	return r;
+}
+
+static int start_helper(
+	struct preallocating *one, const struct memory *memory, uint64_t offset, unsigned threads)
+{
+	struct preallocation_request wanted = {.file = memory->fd,
+		.offset = offset,
+		.size = one->size,
+		.threads = threads,
+		.node = memory->node};
+	const struct preallocation_events events = {progress, done, one};
+	struct cgroup cgroup;
+	int r;
+
+	r = find_cgroup(memory->vm, &cgroup, &wanted.cgroup);
+	if (r < 0)
+		return r;
+	r = preallocation_start(one->gmemd->base, &wanted, &events, &one->preallocation);
+	if (wanted.cgroup)
+		cgroup_release(&cgroup);
+	return r;
+}
+
+static struct preallocating *new_one(
+	struct request *request, const struct memory *memory, uint64_t size)
+{
+	const char *token = request->parameters.memory_preallocate.token;
+	struct preallocating *one = calloc(1, sizeof *one);
+
+	if (!one)
+		return NULL;
+	*one = (struct preallocating){.gmemd = request->gmemd,
+		.vm = memory->vm->number,
+		.memory = memory->id,
+		.process = request->caller->process.identity,
+		.uid = owner_uid(request->caller->owner),
+		.token = token ? strdup(token) : NULL,
+		.size = size};
+	TAILQ_INSERT_TAIL(&request->gmemd->preallocating, one, link);
+	if (!token || one->token)
+		return one;
+	forget(one);
+	return NULL;
+}
+
+int preallocating_start(
+	struct request *request, struct memory *memory, uint64_t offset, uint64_t size)
+{
+	const struct memory_preallocate_parameters *parameters =
+		&request->parameters.memory_preallocate;
+	unsigned threads = parameters->threads == FIELD_UNSET ? 0 : (unsigned)parameters->threads;
+	struct preallocating *one;
+	int r;
+
+	r = check_token(request, parameters->token);
+	if (r == 0)
+		r = check_room(request, memory);
+	if (r < 0)
+		return r;
+	one = new_one(request, memory, size);
+	r = one ? start_helper(one, memory, offset, threads) : -ENOMEM;
+	STEP("memory.preallocate: begun");
+	if (r == 0) {
+		one->deferral = request_defer(request, DEFERRAL_WHENEVER, peer_gone, one);
+		r = one->deferral ? REQUEST_DEFERRED : -ENOMEM;
+	}
+	if (r < 0 && one)
+		forget(one);
+	return r < 0 ? start_error(request, r) : r;
+}
+
+bool preallocating_cancel(struct gmemd *gmemd, const struct caller *caller, const char *token)
+{
+	const struct preallocating *one;
+
+	TAILQ_FOREACH (one, &gmemd->preallocating, link) {
+		bool own = one->process == caller->process.identity;
+
+		if (!one->token || strcmp(one->token, token) != 0)
+			continue;
+		if (!own && caller->access != ACCESS_OPERATOR)
+			continue;
+		preallocation_cancel(one->preallocation);
+		return true;
+	}
+	return false;
+}
+
+/* False where there are none. */
+static bool stop_those(struct gmemd *gmemd, uint64_t vm, uint64_t memory)
+{
+	struct preallocating *one;
+	bool any = false;
+
+	TAILQ_FOREACH (one, &gmemd->preallocating, link) {
+		if (!is_of(one, vm, memory))
+			continue;
+		one->stopped = any = true;
+		preallocation_cancel(one->preallocation);
+	}
+	return any;
+}
+
+static bool stop_and_wait(
+	struct gmemd *gmemd, uint64_t vm, uint64_t memory, struct preallocating_wait *wait)
+{
+	bool any = stop_those(gmemd, vm, memory);
+
+	if (!any || !wait)
+		return any;
+	wait->vm = vm;
+	wait->memory = memory;
+	TAILQ_INSERT_TAIL(&gmemd->preallocating_waits, wait, link);
+	return true;
+}
+
+bool preallocating_stop_memory(
+	struct gmemd *gmemd, const struct memory *memory, struct preallocating_wait *wait)
+{
+	return stop_and_wait(gmemd, 0, memory->id, wait);
+}
+
+bool preallocating_stop_vm(
+	struct gmemd *gmemd, const struct vm *vm, struct preallocating_wait *wait)
+{
+	return stop_and_wait(gmemd, vm->number, 0, wait);
+}
+
+void preallocating_stop_all(struct gmemd *gmemd)
+{
+	struct preallocating *one;
+
+	stop_those(gmemd, 0, 0);
+	while ((one = TAILQ_FIRST(&gmemd->preallocating))) {
+		preallocation_finish(one->preallocation);
+		one->preallocation = NULL;
+		end_stopped(one);
+	}
+	tell_waiting(gmemd);
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Watching for memory pressure. See watch.h.
+ */
+#include "daemon/pressure/watch.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/base/log.h"
+#include "daemon/budget/capacity_probe.h"
+#include "daemon/pages/page_count.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/host/meminfo.h"
+#include "kernel/host/pressure.h"
+
+#define INTERVAL 1000000u /* microseconds between looks, at most */
+
+/* Some tasks have waited for a twentieth of the time, or more. */
+static const struct pressure_threshold threshold = {
+	.kind = PRESSURE_SOME,
+	.stall = PRESSURE_WINDOW_UNIT / 20,
+	.window = PRESSURE_WINDOW_UNIT,
+};
+
+struct pressure_watch {
+	struct gmemd *gmemd;
+	struct pressure_policy policy;
+	int meminfo;
+	struct pressure_trigger trigger; /* -1 in it where the kernel gives none */
+	struct event *timer, *stalled;
+	bool counting;   /* what VMs have, before a round */
+	bool unreadable; /* and the log says so */
+};
+
+/* CLOCK_MONOTONIC in microseconds. */
+static uint64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
+}
+
+uint64_t pressure_watch_available(const struct pressure_watch *watch)
+{
+	struct meminfo meminfo = {.available = watch->policy.available};
+
+	meminfo_read(watch->meminfo, &meminfo);
+	return meminfo.available;
+}
+
+/* Telling */
+
+static void tell_level(struct pressure_watch *watch)
+{
+	const struct pressure_policy *policy = &watch->policy;
+	struct events *events = &watch->gmemd->events;
+	struct vm *vm;
+
+	log_info("memory pressure is %s: %" PRIu64 " bytes are available, the floor is %" PRIu64,
+		pressure_level_name(policy->level), policy->available, policy->settings.floor);
+	events_pressure_level(events, policy->level, policy->available, policy->settings.floor);
+	RB_FOREACH (vm, vm_tree, &watch->gmemd->registry.vms) {
+		if (vm->state != VM_RELEASED)
+			events_pressure(events, vm, policy->level);
+	}
+}
+
+/* What it can give: not what it has said that it can't do without. */
+static uint64_t can_give(const struct vm *vm)
+{
+	uint64_t resident = vm->state == VM_RELEASED ? 0 : vm_resident(vm);
+
+	return resident > vm->minimum ? resident - vm->minimum : 0;
+}
+
+/* A VM that has none left that it can give owes none: it gave some between being counted and being
+ * asked, or all that it could. */
+static void forgive(struct pressure_watch *watch)
+{
+	const struct pressure_ask *ask = pressure_policy_ask_from(&watch->policy, 0);
+	uint64_t key;
+
+	for (; ask; ask = pressure_policy_ask_from(&watch->policy, key + 1)) {
+		const struct vm *vm = registry_vm_by_number(&watch->gmemd->registry, ask->key);
+
+		key = ask->key;
+		if (pressure_ask_is_overdue(ask) && (!vm || can_give(vm) == 0))
+			pressure_policy_forget(&watch->policy, key);
+	}
+}
+
+/* Each that has missed the deadline that has just passed. */
+static void tell_overdue(struct pressure_watch *watch, uint64_t deadline)
+{
+	const struct pressure_ask *ask = pressure_policy_ask_from(&watch->policy, 0);
+
+	for (; ask; ask = pressure_policy_ask_from(&watch->policy, ask->key + 1)) {
+		const struct vm *vm;
+
+		if (ask->deadline != deadline || !pressure_ask_is_overdue(ask))
+			continue;
+		vm = registry_vm_by_number(&watch->gmemd->registry, ask->key);
+		if (vm)
+			events_pressure_overdue(&watch->gmemd->events, vm, ask);
+	}
+}
+
+/* Asking */
+
+static size_t list_vms(struct pressure_watch *watch, struct pressure_vm *vms, size_t room)
+{
+	size_t count = 0;
+	struct vm *vm;
+
+	RB_FOREACH (vm, vm_tree, &watch->gmemd->registry.vms) {
+		uint64_t reclaimable = can_give(vm);
+
+		if (reclaimable == 0)
+			continue;
+		if (count < room)
+			vms[count] = (struct pressure_vm){vm->number, reclaimable, 0};
+		count++;
+	}
+	return count;
+}
+
+static void tell_asked(struct pressure_watch *watch, const struct pressure_vm *vms, size_t n_vms)
+{
+	uint64_t deadline = watch->policy.settings.deadline / 1000;
+
+	for (size_t i = 0; i < n_vms; i++) {
+		const struct vm *vm = registry_vm_by_number(&watch->gmemd->registry, vms[i].key);
+
+		events_pressure_asked(
+			&watch->gmemd->events, vm, watch->policy.level, vms[i].ask, deadline);
+	}
+}
+
+/* Without a VM that has pages there is no round, so that the first is asked at once. */
+static void ask(struct pressure_watch *watch)
+{
+	cleanup_free struct pressure_vm *vms = NULL;
+	size_t count = list_vms(watch, NULL, 0), asked = 0;
+
+	forgive(watch);
+	if (count == 0)
+		return;
+	vms = calloc(count, sizeof *vms);
+	if (!vms)
+		return;
+	list_vms(watch, vms, count);
+	if (pressure_policy_ask(&watch->policy, now(), vms, count, &asked) == 0)
+		tell_asked(watch, vms, asked);
+}
+
+static void schedule(struct pressure_watch *watch)
+{
+	uint64_t time = now(), next = pressure_policy_next(&watch->policy);
+	uint64_t wait = next > time ? next - time : 1;
+
+	if (wait > INTERVAL)
+		wait = INTERVAL;
+	event_add(watch->timer,
+		&(struct timeval){(time_t)(wait / 1000000), (suseconds_t)(wait % 1000000)});
+}
+
+static void counted(void *context)
+{
+	struct pressure_watch *watch = context;
+
+	watch->counting = false;
+	ask(watch);
+	schedule(watch);
+}
+
+/* Without memory for it there is another try at the next look. */
+static void count(struct pressure_watch *watch)
+{
+	struct residency *residency = residency_new(watch->gmemd, watch->gmemd->self);
+	struct vm *vm;
+	int r = residency ? 0 : -ENOMEM;
+
+	RB_FOREACH (vm, vm_tree, &watch->gmemd->registry.vms) {
+		if (r == 0 && vm->state != VM_RELEASED)
+			r = residency_add(residency, vm);
+	}
+	if (r < 0) {
+		residency_free(residency);
+		return;
+	}
+	watch->counting = true;
+	residency_update(residency, counted, watch);
+}
+
+/* Looking */
+
+static void complain(struct pressure_watch *watch, int r)
+{
+	if (!watch->unreadable)
+		log_warning("memory pressure is not watched: /proc/meminfo: %s", strerror(-r));
+	watch->unreadable = true;
+}
+
+static void observe(struct pressure_watch *watch, const struct pressure_observation *observation)
+{
+	struct pressure_policy *policy = &watch->policy;
+	uint64_t deadline = policy->round_end;
+	bool was_open = policy->round_open;
+
+	if (pressure_policy_observe(policy, observation))
+		tell_level(watch);
+	if (was_open && !policy->round_open) {
+		forgive(watch);
+		tell_overdue(watch, deadline);
+	}
+	if (!watch->counting && pressure_policy_round_due(policy, observation->time))
+		count(watch);
+}
+
+/* What may be promised, and where pressure begins, follow the host's memory. */
+static void follow_total(struct pressure_watch *watch, uint64_t total)
+{
+	struct gmemd *gmemd = watch->gmemd;
+
+	if (total == gmemd->host.memory_total)
+		return;
+	log_info("the host has %" PRIu64 " bytes of memory by now, and had %" PRIu64, total,
+		gmemd->host.memory_total);
+	gmemd->host.memory_total = total;
+	capacity_follow_host(&gmemd->capacity, &gmemd->config, total);
+	watch->policy.settings =
+		pressure_settings_for(config_bytes(&gmemd->config.pressure_floor, total),
+			gmemd->config.pressure_deadline * 1000, gmemd->host.page_size);
+}
+
+static void look(struct pressure_watch *watch, bool stalled)
+{
+	struct meminfo meminfo;
+	int r = meminfo_read(watch->meminfo, &meminfo);
+
+	if (r < 0) {
+		complain(watch, r);
+	} else {
+		watch->unreadable = false;
+		follow_total(watch, meminfo.total);
+		observe(watch, &(struct pressure_observation){now(), meminfo.available, stalled});
+	}
+	schedule(watch);
+}
+
+static void timer_event(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	look(context, /* stalled= */ false);
+}
+
+static void stalled_event(evutil_socket_t fd, short what, void *context)
+{
+	struct pressure_watch *watch = context;
+
+	(void)fd;
+	(void)what;
+	if (pressure_trigger_check(&watch->trigger) == -ENODEV)
+		event_del(watch->stalled);
+	else
+		look(watch, /* stalled= */ true);
+}
+
+/* A host without PSI is looked at each second all the same. */
+static int watch_stalls(struct pressure_watch *watch)
+{
+	int r = pressure_trigger_open(PRESSURE_OF_HOST, &threshold, &watch->trigger);
+
+	if (r < 0) {
+		log_info("no pressure stall information: %s", strerror(-r));
+		return 0;
+	}
+	watch->stalled = event_new(watch->gmemd->base, watch->trigger.ready, EV_READ | EV_PERSIST,
+		stalled_event, watch);
+	return watch->stalled && event_add(watch->stalled, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+static int set_up(struct pressure_watch *watch)
+{
+	int r;
+
+	r = meminfo_open(&watch->meminfo);
+	if (r < 0)
+		log_error("/proc/meminfo: %s", strerror(-r));
+	if (r < 0)
+		return r;
+	watch->timer = event_new(watch->gmemd->base, -1, 0, timer_event, watch);
+	if (!watch->timer)
+		return -ENOMEM;
+	r = watch->policy.settings.floor > 0 ? watch_stalls(watch) : 0;
+	if (r == 0)
+		look(watch, /* stalled= */ false);
+	return r;
+}
+
+/* Where all that is not reserved is promised and used, less than the floor is available. */
+static void warn_of_reserve(const struct gmemd *gmemd, uint64_t floor)
+{
+	uint64_t reserve = config_bytes(&gmemd->config.host_reserve, gmemd->host.memory_total);
+
+	if (reserve < floor)
+		log_warning("[limits] host-reserve is %" PRIu64
+			    " bytes, less than [pressure] floor, "
+			    "which is %" PRIu64 ": a host that is full of VMs is always under "
+			    "pressure",
+			reserve, floor);
+}
+
+int pressure_watch_new(struct gmemd *gmemd, struct pressure_watch **ret)
+{
+	const struct config *config = &gmemd->config;
+	const struct pressure_settings settings = pressure_settings_for(
+		config_bytes(&config->pressure_floor, gmemd->host.memory_total),
+		config->pressure_deadline * 1000, gmemd->host.page_size);
+	struct pressure_watch *watch = calloc(1, sizeof *watch);
+	int r;
+
+	if (!watch)
+		return -ENOMEM;
+	warn_of_reserve(gmemd, settings.floor);
+	*watch = (struct pressure_watch){.gmemd = gmemd, .meminfo = -1, .trigger = {-1, -1}};
+	pressure_policy_init(&watch->policy, &settings);
+	r = set_up(watch);
+	if (r < 0)
+		pressure_watch_free(watch);
+	else
+		*ret = watch;
+	return r;
+}
+
+struct pressure_watch *pressure_watch_free(struct pressure_watch *watch)
+{
+	if (!watch)
+		return NULL;
+	if (watch->timer)
+		event_free(watch->timer);
+	if (watch->stalled)
+		event_free(watch->stalled);
+	pressure_trigger_close(&watch->trigger);
+	fd_close(watch->meminfo);
+	pressure_policy_clear(&watch->policy);
+	free(watch);
+	return NULL;
+}
+
+void pressure_watch_given(struct pressure_watch *watch, uint64_t vm, uint64_t bytes)
+{
+	pressure_policy_given(&watch->policy, vm, bytes);
+}
+
+void pressure_watch_forget(struct pressure_watch *watch, const struct vm *vm)
+{
+	pressure_policy_forget(&watch->policy, vm->number);
+}
+
+const struct pressure_policy *pressure_watch_policy(const struct pressure_watch *watch)
+{
+	return &watch->policy;
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Releases. See release.h.
+ */
+#include "daemon/release/release.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "daemon/base/kill_step.h"
+#include "daemon/base/log.h"
+#include "daemon/pages/page_worker.h"
+#include "daemon/prealloc/preallocations.h"
+#include "daemon/pressure/watch.h"
+#include "daemon/request/deferred_answer.h"
+#include "daemon/vm/vm_ledger.h"
+#include "protocol/json.h"
+
+/* What is to be done once the pages are gone, and for whom. */
+struct release {
+	struct preallocating_wait wait; /* the first member */
+	struct bulk_job *job;
+	struct gmemd *gmemd;
+	struct deferral *deferral; /* NULL: nobody waits */
+	struct vm *vm;             /* all of it; it stays while it is releasing */
+	uint64_t memory;           /* of a memory: its id */
+	bool ended;                /* the VM's process has */
+	uint64_t giver;            /* number of the VM that gives something back; 0: none */
+};
+
+static int no_memory(struct request *request)
+{
+	return rpc_error_internal(&request->error, "no memory");
+}
+
+static void helpers_ended(struct preallocating_wait *wait)
+{
+	struct release *release = (struct release *)wait;
+
+	bulk_submit(release->gmemd->bulk, release->job);
+}
+
+/* NULL without memory; then the request is told. */
+static struct release *new_release(
+	struct request *request, struct bulk_job *job, void (*done)(struct bulk_job *job))
+{
+	struct release *release = job ? calloc(1, sizeof *release) : NULL;
+
+	if (!release) {
+		no_memory(request);
+		return NULL;
+	}
+	release->wait.over = helpers_ended;
+	release->gmemd = request->gmemd;
+	release->job = job;
+	job->done = done;
+	job->context = release;
+	return release;
+}
+
+/* waits: helpers that allocate are still ending. True where it is done. */
+static bool do_release(struct release *release, bool waits)
+{
+	return !waits && bulk_do(release->gmemd->bulk, release->job);
+}
+
+/* The thread has the job. Without memory for it nobody will be answered when it is done. */
+static int wait_for(struct request *request, struct release *release)
+{
+	release->deferral = request_defer(request, DEFERRAL_IN_ORDER, NULL, NULL);
+	return release->deferral ? REQUEST_DEFERRED : no_memory(request);
+}
+
+static void answer_released(struct deferral *deferral, uint64_t released)
+{
+	struct json_object *result;
+
+	if (!deferral)
+		return;
+	result = json_new_object();
+	json_add_uint(result, "released", released);
+	deferral_answer(deferral, result);
+}
+
+/* What an operator takes is no answer of the VM. */
+static uint64_t giver_of(const struct request *request, const struct memory *memory)
+{
+	return request->caller->access == ACCESS_VMM ? memory->vm->number : 0;
+}
+
+static uint64_t count_released(const struct release *release, const struct bulk_job *job)
+{
+	uint64_t released = bulk_job_released(job);
+
+	pressure_watch_given(release->gmemd->pressure, release->giver, released);
+	return released;
+}
+
+/* A memory */
+
+static void forget_memory(struct gmemd *gmemd, struct memory *memory)
+{
+	events_memory(&gmemd->events, memory, EVENT_MEMORY_CLOSED);
+	memory_free(memory);
+	STEP("memory.close: freed");
+	vm_ledgers_commit(&gmemd->registry);
+	STEP("memory.close: committed");
+}
+
+/* Its VM may have been released meanwhile, which then has it. */
+static void memory_released(struct bulk_job *job)
+{
+	struct release *release = job->context;
+	struct memory *memory = registry_memory(&release->gmemd->registry, release->memory);
+
+	if (memory && !memory->vm->releasing)
+		forget_memory(release->gmemd, memory);
+	answer_released(release->deferral, count_released(release, job));
+	bulk_job_free(job);
+	free(release);
+}
+
+int release_memory(struct request *request, struct memory *memory)
+{
+	struct bulk_job *job = bulk_job_new(request->caller->owner, 1);
+	struct release *release = new_release(request, job, memory_released);
+	bool waits;
+
+	if (!release) {
+		bulk_job_free(job);
+		return request->error.code;
+	}
+	release->memory = memory->id;
+	release->giver = giver_of(request, memory);
+	memory->state = OBJECT_CLOSING;
+	STEP("memory.close: begun");
+	waits = preallocating_stop_memory(request->gmemd, memory, &release->wait);
+	bulk_job_add(job, BULK_PUNCH, memory->pages, 0, memory->size);
+	if (!do_release(release, waits))
+		return wait_for(request, release);
+	json_add_uint(request->result, "released", count_released(release, job));
+	STEP("memory.close: punched");
+	forget_memory(request->gmemd, memory);
+	bulk_job_free(job);
+	free(release);
+	return 0;
+}
+
+int release_nothing(struct request *request)
+{
+	rpc_error_clear(&request->error);
+	json_add_uint(request->result, "released", 0);
+	return 0;
+}
+
+/* Ranges of a memory */
+
+static void add_reclaimed(
+	struct json_object *result, const struct release *release, const struct bulk_job *job)
+{
+	json_add_uint(result, "reclaimed", count_released(release, job));
+	json_add_uint(result, "resident", job->parts[job->count - 1].resident);
+}
+
+static void ranges_reclaimed(struct bulk_job *job)
+{
+	struct release *release = job->context;
+	struct json_object *result = json_new_object();
+
+	add_reclaimed(result, release, job);
+	if (release->deferral)
+		deferral_answer(release->deferral, result);
+	else
+		json_unref(result);
+	bulk_job_free(job);
+	free(release);
+}
+
+/* The last part counts what is left. */
+static struct bulk_job *job_of_ranges(struct request *request, const struct memory *memory,
+	const struct file_range *ranges, size_t count)
+{
+	struct bulk_job *job = bulk_job_new(request->caller->owner, 2);
+
+	if (!job || bulk_job_add_ranges(job, BULK_PUNCH, memory->pages, ranges, count) < 0)
+		return bulk_job_free(job);
+	bulk_job_add(job, BULK_COUNT, memory->pages, 0, memory->size);
+	return job;
+}
+
+int release_ranges(struct request *request, struct memory *memory, const struct file_range *ranges,
+	size_t count)
+{
+	struct bulk_job *job = job_of_ranges(request, memory, ranges, count);
+	struct release *release = new_release(request, job, ranges_reclaimed);
+
+	if (!release) {
+		bulk_job_free(job);
+		return request->error.code;
+	}
+	release->giver = giver_of(request, memory);
+	if (!bulk_do(request->gmemd->bulk, job))
+		return wait_for(request, release);
+	STEP("memory.reclaim: punched");
+	add_reclaimed(request->result, release, job);
+	bulk_job_free(job);
+	free(release);
+	return 0;
+}
+
+/* A VM */
+
+static void tell_released(struct gmemd *gmemd, struct vm *vm, bool ended, uint64_t released)
+{
+	if (ended)
+		log_vm_info(vm->id, "process %d has ended; %" PRIu64 " bytes released",
+			vm->process.pid, released);
+	else
+		log_vm_info(vm->id, "closed; %" PRIu64 " bytes released", released);
+	events_vm(&gmemd->events, vm, EVENT_VM_RELEASED);
+}
+
+static void vm_released(struct bulk_job *job)
+{
+	struct release *release = job->context;
+	struct vm *vm = release->vm;
+	uint64_t released = bulk_job_released(job);
+
+	vm->releasing = false;
+	vm_drop(vm);
+	tell_released(release->gmemd, vm, release->ended, released);
+	if (!vm->watch)
+		vm_free(vm); /* its process has ended, now or meanwhile */
+	answer_released(release->deferral, released);
+	bulk_job_free(job);
+	free(release);
+}
+
+static void stop(struct gmemd *gmemd, struct vm *vm)
+{
+	vm_stop(vm);
+	pressure_watch_forget(gmemd->pressure, vm);
+}
+
+static struct bulk_job *job_of_vm(struct vm *vm, struct owner *owner)
+{
+	struct bulk_job *job = bulk_job_new(owner, vm->n_memories);
+	struct memory *memory;
+
+	RB_FOREACH (memory, memory_tree, &vm->memories) {
+		if (job && memory->pages)
+			bulk_job_add(job, BULK_PUNCH, memory->pages, 0, memory->size);
+	}
+	return job;
+}
+
+int release_vm(struct request *request, struct vm *vm)
+{
+	struct bulk_job *job = job_of_vm(vm, request->caller->owner);
+	struct release *release = new_release(request, job, vm_released);
+
+	if (!release) {
+		bulk_job_free(job);
+		return request->error.code;
+	}
+	release->vm = vm;
+	stop(request->gmemd, vm);
+	vm->releasing =
+		!do_release(release, preallocating_stop_vm(request->gmemd, vm, &release->wait));
+	STEP("vm.close: punched");
+	if (vm->releasing)
+		return wait_for(request, release);
+	vm_drop(vm);
+	tell_released(request->gmemd, vm, /* ended= */ false, bulk_job_released(job));
+	json_add_uint(request->result, "released", bulk_job_released(job));
+	bulk_job_free(job);
+	free(release);
+	return 0;
+}
+
+/* False where it is done. */
+static bool release_later(struct gmemd *gmemd, struct vm *vm, struct bulk_job *job, bool ended)
+{
+	struct release *release = calloc(1, sizeof *release);
+
+	if (!job || !release) {
+		preallocating_stop_vm(gmemd, vm, NULL);
+		free(release);
+		return false;
+	}
+	*release = (struct release){
+		.wait.over = helpers_ended, .job = job, .gmemd = gmemd, .vm = vm, .ended = ended};
+	job->done = vm_released;
+	job->context = release;
+	job->of_the_dead = ended;
+	vm->releasing = !do_release(release, preallocating_stop_vm(gmemd, vm, &release->wait));
+	if (!vm->releasing)
+		free(release);
+	return vm->releasing;
+}
+
+/* Without memory for a job the kernel gives the pages back when the files are closed. */
+void release_ended_vm(struct gmemd *gmemd, struct vm *vm)
+{
+	bool was_released = vm->state == VM_RELEASED;
+	struct bulk_job *job;
+
+	stop(gmemd, vm);
+	if (vm->releasing)
+		return; /* what does that frees it */
+	job = job_of_vm(vm, vm->owner);
+	if (release_later(gmemd, vm, job, /* ended= */ true))
+		return;
+	vm_drop(vm);
+	if (!was_released)
+		tell_released(gmemd, vm, /* ended= */ true, job ? bulk_job_released(job) : 0);
+	vm_free(vm);
+	bulk_job_free(job);
+}
+
+void release_rest(struct gmemd *gmemd, struct vm *vm)
+{
+	struct bulk_job *job = job_of_vm(vm, vm->owner);
+
+	vm_stop(vm);
+	if (release_later(gmemd, vm, job, /* ended= */ false))
+		return;
+	vm_drop(vm);
+	bulk_job_free(job);
+}
+
+void release_closing_memory(struct gmemd *gmemd, struct memory *memory)
+{
+	struct bulk_job *job = bulk_job_new(memory->vm->owner, 1);
+	struct release *release = calloc(1, sizeof *release);
+
+	if (job && release) {
+		*release = (struct release){.gmemd = gmemd, .memory = memory->id};
+		bulk_job_add(job, BULK_PUNCH, memory->pages, 0, memory->size);
+		job->done = memory_released;
+		job->context = release;
+		if (!bulk_do(gmemd->bulk, job))
+			return;
+	}
+	forget_memory(gmemd, memory);
+	bulk_job_free(job);
+	free(release);
+}

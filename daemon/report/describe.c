@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Descriptions. See describe.h.
+ */
+#include "daemon/report/describe.h"
+
+#include <stdio.h>
+
+#include "protocol/json.h"
+
+static const char *vm_state_name(enum vm_state state)
+{
+	switch (state) {
+	case VM_OPENING:
+		return "opening";
+	case VM_RUNNING:
+		return "running";
+	case VM_RELEASED:
+		break;
+	}
+	return "released";
+}
+
+static const char *gate_state_name(enum vm_gate_state state)
+{
+	switch (state) {
+	case VM_GATE_NONE:
+		return "none";
+	case VM_GATE_PENDING:
+		return "pending";
+	case VM_GATE_LOST:
+		return "lost";
+	case VM_GATE_ACTIVE:
+		break;
+	}
+	return "active";
+}
+
+/* ready: what an object of this kind is called that is there. */
+static const char *object_state_name(enum object_state state, const char *ready)
+{
+	switch (state) {
+	case OBJECT_PENDING:
+		return "pending";
+	case OBJECT_READY:
+		return ready;
+	case OBJECT_CLOSING:
+		break;
+	}
+	return "closing";
+}
+
+void describe_vm(struct json_object *object, const struct vm *vm)
+{
+	char tenant[32];
+
+	snprintf(tenant, sizeof tenant, "uid:%u", vm->process.uid);
+	json_add_string(object, "vm", vm->id);
+	json_add_string(object, "name", vm->name);
+	json_add_string(object, "uuid", vm->uuid);
+	json_add_string(object, "tenant", tenant);
+	json_add_uint(object, "pid", (uint64_t)vm->process.pid);
+	json_add_string(object, "state", vm_state_name(vm->state));
+	json_add_string(object, "gate", gate_state_name(vm->gate));
+	json_add_uint(object, "committed", vm->budget.committed);
+	json_add_uint(object, "promised", vm->budget.is_promised ? vm->budget.limit : 0);
+	json_add_uint(object, "resident", vm_resident(vm));
+	json_add_uint(object, "private", vm->private_ranges.total);
+}
+
+void describe_memory(struct json_object *object, const struct memory *memory)
+{
+	json_add_uint(object, "memory", memory->id);
+	json_add_string(object, "name", memory->name);
+	json_add_uint(object, "size", memory->size);
+	json_add_string(object, "backing", backing_names[memory->backing]);
+	json_add_flags(object, "flags", memory->flags, memory_flag_names);
+	if (memory->node == NODE_ANY)
+		json_add_null(object, "node");
+	else
+		json_add_uint(object, "node", (uint64_t)memory->node);
+	json_add_string(object, "state", object_state_name(memory->state, "ready"));
+	json_add_uint(object, "resident", memory->resident);
+}
+
+void describe_slot(struct json_object *object, const struct slot *slot)
+{
+	json_add_uint(object, "slot", slot->number);
+	json_add_uint(object, "guest_phys_addr", slot->guest_phys_addr);
+	json_add_uint(object, "memory_size", slot->memory_size);
+	json_add_uint(object, "userspace_addr", slot->userspace_addr);
+	if (slot->memory)
+		json_add_uint(object, "memory", slot->memory->id);
+	else
+		json_add_null(object, "memory");
+	json_add_uint(object, "guest_memfd_offset", slot->guest_memfd_offset);
+	if (slot->shared_memory) {
+		json_add_uint(object, "shared_memory", slot->shared_memory->id);
+		json_add_uint(object, "shared_offset", slot->shared_offset);
+	}
+	json_add_flags(object, "flags", slot->flags, slot_flag_names);
+	json_add_string(object, "state", object_state_name(slot->state, "bound"));
+}
+
+void describe_call(struct json_object *object, const struct call *call)
+{
+	const struct mailbox *mailbox = call->vm->mailbox;
+	enum mailbox_command command = call_command(call);
+	const struct mailbox_area *area = mailbox_area(mailbox, command);
+
+	json_add_uint(object, "id", call->id);
+	json_add_uint(object, "request", area->request);
+	json_add_uint(object, "address", mailbox_entry_address(mailbox, command, call->entry));
+	json_add_uint(object, "stride", area->stride);
+	json_add_uint(object, "count", call->count);
+}

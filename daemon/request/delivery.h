@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A turn: one packet of a peer's, from its arrival until its answer is sent.
+ *
+ * What a peer has asked is carried out once and answered once, however often gmemd is killed
+ * meanwhile. That rests on the order in which things are written to memory that the keeper holds:
+ *
+ *  1. recvmmsg(2) writes the packet to the receive area, which all peers share, and then the mark
+ *     that it is there (syscall_marks.h). The packet leaves the socket's queue in that very call.
+ *  2. A request that changes something is carried out. Its answer is written to the ledger of
+ * peers, as owed under the request's number, and committed there.
+ *  3. The VM's ledger is committed under the same number. From now on the change stands.
+ *  4. sendmmsg(2) sends the answer, and then writes the mark that it is sent.
+ *  5. The receive area is free again, and what was owed is settled.
+ *
+ * A packet that can't be answered at once moves from the receive area to the ledger of peers
+ * (turn_suspend()), for the area is needed by the next peer. A successor looks for each peer's
+ * packet in both places:
+ *
+ *  | killed before | it finds                             | and                               |
+ *  | 1 is done     | no packet, for it is in the queue    | receives it as any                |
+ *  | 3 is done     | the packet, and no committed answer  | carries it out as if anew         |
+ *  | 4 is done     | the packet, and a committed answer   | sends that, and does nothing again|
+ *  | 5 is done     | the packet, and the mark of the sent | forgets it                        |
+ *  |               | answer                               |                                   |
+ *
+ * A request that changes nothing owes no answer: it is carried out again, which does no harm.
+ */
+#pragma once
+
+#include "daemon/request/peer_ledger.h"
+#include "protocol/packet.h"
+
+struct gmemd;
+struct request;
+struct json_object;
+
+struct turn {
+	struct gmemd *gmemd;
+	struct peer_ledger *ledger; /* NULL: nothing of it outlives gmemd */
+	struct owner *owner;        /* the peer's; not owned */
+	int fd;                     /* the peer's; not owned */
+	uint64_t peer;
+	uint64_t number;                    /* 0: none is under way */
+	struct owed_place owed;             /* answers */
+	struct owed_place kept;             /* the packet, once it has left the receive area */
+	struct inherited_answer *packet;    /* a predecessor's; NULL: none */
+	struct inherited_answers inherited; /* answers to it */
+	struct inherited_answers inherited_later; /* that come out of turn */
+	struct later
+		*later; /* that the packet has brought about; NULL: none, or answered already */
+};
+
+/* An answer that comes out of turn, and where a successor finds that it is owed. */
+struct later {
+	uint64_t request;
+	struct owed_place place;
+};
+
+/* gmemd, owner and fd stay the caller's. */
+void turn_init(struct turn *turn, struct gmemd *gmemd, const struct peer_entry *entry,
+	struct owner *owner, int fd);
+/* The peer is gone. */
+void turn_clear(struct turn *turn);
+
+/* What a predecessor has left of the peer's: finishes the turn whose answer it has sent, and
+ * forgets what it owed and gave. To be done for all peers before anything is received or sent: that
+ * only the marks of what was last tell. */
+void turn_inherit(struct turn *turn);
+/* Whether the next packet is a predecessor's, which is in no socket's queue. */
+bool turn_has_packet(const struct turn *turn);
+/* Whether the packet was a predecessor's, who may have carried out a part of it. */
+bool turn_is_again(const struct turn *turn);
+/* The next answer that a predecessor owed out of turn, which is the caller's from then on; its
+ * place is to be settled when it is sent. False where there is none. */
+bool turn_take_later(struct turn *turn, struct inherited_answer **ret);
+
+/* The next packet. Its bytes are valid until turn_suspend() or turn_end(), and the receive area
+ * must be free: after one of them. Errors are packet_receive_marked()'s. */
+int turn_begin(struct turn *turn, struct packet_bytes *ret);
+/* What is left to be done comes later: where the turn goes on, its packet leaves the receive area.
+ */
+void turn_suspend(struct turn *turn);
+/* Sends its answer, or the one that is later. Errors are packet_send()'s. The fds stay the
+ * caller's. */
+int turn_send(struct turn *turn, struct later *later, const char *bytes, size_t length,
+	const struct fd_list *fds);
+/* The answer is sent, or there is none to send. */
+void turn_end(struct turn *turn);
+
+/* Gives the request its number. */
+void turn_number(struct turn *turn, struct request *request);
+/* The answer that a predecessor owed to the request, with its files; false where it owed none.
+ * *ret is NULL where it was to have none. */
+bool turn_take_inherited(struct turn *turn, struct request *request, struct json_object **ret);
+/* Has a successor answer so, if what the request has changed is committed. answer: NULL for none.
+ */
+void turn_owe(struct turn *turn, const struct request *request, struct json_object *answer);
+/* Has a successor answer the request, which is answered later, that it be repeated. */
+void turn_owe_later(struct turn *turn, const struct request *request, struct later *ret);
+/* It was not sent, and won't be. */
+void turn_forget_later(struct turn *turn, struct later *later);

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Dispatch. See dispatch.h.
+ */
+#include "daemon/request/dispatch.h"
+
+#include "protocol/json.h"
+#include "protocol/message.h"
+
+static struct json_object *refuse(struct rpc_error *error)
+{
+	struct json_object *answer = message_error(NULL, error);
+
+	rpc_error_clear(error);
+	return answer;
+}
+
+static struct json_object *refuse_text(struct request *request, const char *why)
+{
+	rpc_error_parse(&request->error, why);
+	return refuse(&request->error);
+}
+
+static struct json_object *serve_batch(const struct packet_bytes *packet, struct request *request)
+{
+	struct json_part messages[BATCH_REQUESTS_MAX];
+	const char *why;
+	size_t count;
+
+	if (!json_split(packet->bytes, packet->length, messages, BATCH_REQUESTS_MAX, &count, &why))
+		return refuse_text(request, why);
+	if (count == 0)
+		rpc_error_invalid_request(&request->error, "the batch is empty");
+	else if (count > BATCH_REQUESTS_MAX)
+		rpc_error_too_large(
+			&request->error, "The batch has too many requests", BATCH_REQUESTS_MAX);
+	else
+		return batch_serve(request->gmemd, request->caller, messages, count);
+	return refuse(&request->error);
+}
+
+static struct json_object *serve_one(const struct packet_bytes *packet, struct request *request)
+{
+	struct json_object *message, *answer;
+	const char *why;
+
+	message = json_parse(packet->bytes, packet->length, &why);
+	if (!message)
+		return refuse_text(request, why);
+	if (serve(message, request, &answer) == SERVE_DEFERRED)
+		answer = NULL;
+	json_unref(message);
+	return answer;
+}
+
+static struct json_object *serve_packet(const struct packet_bytes *packet, struct request *request)
+{
+	if (packet->too_long) {
+		rpc_error_too_large(
+			&request->error, "The packet has too many bytes", PACKET_BYTES_MAX);
+		return refuse(&request->error);
+	}
+	if (json_begins_array(packet->bytes, packet->length))
+		return serve_batch(packet, request);
+	return serve_one(packet, request);
+}
+
+struct json_object *dispatch_packet(struct gmemd *gmemd, struct caller *caller,
+	const struct packet_bytes *packet, struct fd_list *ret_fds)
+{
+	struct request request = {.gmemd = gmemd, .caller = caller};
+	struct json_object *answer = serve_packet(packet, &request);
+
+	*ret_fds = request.answer_fds;
+	return answer;
+}

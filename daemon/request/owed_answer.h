@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Answers that are owed to peers, and what a predecessor has left of them in the ledger of peers.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/request/peer_record.h"
+#include "kernel/base/tree.h"
+
+/* Files that go with an answer. */
+enum owed_files {
+	OWED_NO_FILE,
+	OWED_VM_FILES,    /* the device and a VM's mailbox */
+	OWED_MEMORY_FILE, /* a memory's */
+};
+
+enum owed_when {
+	OWED_IN_TURN,
+	OWED_LATER_PENDING, /* out of turn, of a packet that may wait still */
+	OWED_LATER,
+	OWED_DONE,   /* in turn, and what it tells is known to be committed */
+	OWED_PACKET, /* all answers to it: the text is the packet itself, the object its fault */
+};
+
+struct owed {
+	uint64_t peer;
+	uint64_t turn;    /* the packet's */
+	uint64_t request; /* its own number */
+	unsigned order;   /* in the packet */
+	enum owed_when when;
+	enum owed_files files;
+	uint64_t object; /* the VM's number, the memory's id */
+	const char *text;
+	size_t length;
+};
+
+/* Where it is in the ledger. Its records are freed with free(). */
+struct owed_place {
+	uint32_t *records;
+	size_t count;
+	struct owner *owner; /* who is charged for them; NULL: nobody, they are a predecessor's */
+};
+
+/* -ENOMEM. */
+int owed_place_add(struct owed_place *place, uint32_t record);
+
+/* What a predecessor owed. */
+struct inherited_answer {
+	RB_ENTRY(inherited_answer) in_tree;
+	STAILQ_ENTRY(inherited_answer) link;
+	struct owed owed;
+	struct owed_place place;
+	char *text; /* owed.text */
+};
+
+RB_HEAD(inherited_answer_tree, inherited_answer);
+STAILQ_HEAD(inherited_answers, inherited_answer);
+
+/* Of what is owed, with a copy of its text and no place. NULL without memory. */
+struct inherited_answer *inherited_answer_new(const struct owed *owed);
+/* Adds what the record at that index has of an answer. -ENOMEM. */
+int inherited_answer_add(
+	struct inherited_answer_tree *tree, const struct owed_record *record, uint32_t index);
+/* Whether it can be sent: what a ledger has of it may be less than all. */
+bool inherited_answer_is_whole(const struct inherited_answer *answer);
+/* Moves those to a peer to the list, by turn and order. */
+void inherited_answers_take(
+	struct inherited_answer_tree *tree, uint64_t peer, struct inherited_answers *list);
+/* One of all, taken out of the tree; NULL where there is none. */
+struct inherited_answer *inherited_answer_any(struct inherited_answer_tree *tree);
+/* The place must be settled. */
+void inherited_answer_free(struct inherited_answer *answer);

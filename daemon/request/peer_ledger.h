@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The ledger of peers: what of their connections outlives gmemd.
+ *
+ * It has each peer, with its subscription, and the answers that are owed: an answer is put there
+ * before what it tells is committed to the ledger of the VM that it is about, under the number of
+ * its request, which is committed there too. So a successor that finds the request still waiting
+ * knows whether to carry it out or to answer what its predecessor would have.
+ *
+ * What is put here is committed at once.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/fdstore/inherited_fds.h"
+#include "daemon/owner/owner.h"
+#include "daemon/request/owed_answer.h"
+#include "daemon/request/syscall_marks.h"
+
+struct peer_ledger;
+
+/* A predecessor's, or a new one, put to the keeper. Says in the log what could not be taken over.
+ * 0 or a negative errno: -EADDRINUSE where the predecessor lives. */
+int peer_ledger_new(
+	struct custody *custody, struct inheritance *inheritance, struct peer_ledger **ret);
+/* Takes NULL, returns NULL. */
+struct peer_ledger *peer_ledger_free(struct peer_ledger *ledger);
+/* To a keeper that has nothing yet. */
+void peer_ledger_put(const struct peer_ledger *ledger);
+/* Has the keeper drop it: there is to be no successor. */
+void peer_ledger_drop(const struct peer_ledger *ledger);
+/* From now on nothing in it changes: a successor is to find it as it is. */
+void peer_ledger_leave(struct peer_ledger *ledger);
+
+struct marks *peer_ledger_marks(const struct peer_ledger *ledger);
+/* For a peer or a request: one that nothing had since the host booted. */
+uint64_t peer_ledger_next_number(struct peer_ledger *ledger);
+
+/* What there is of a peer. */
+struct peer_entry {
+	uint64_t number;
+	uint8_t access;
+	bool subscribed;
+	uint64_t sequence;
+	uint32_t record; /* 0: not noted yet */
+	bool owned;      /* it is of this unit: see owner_name */
+	char unit[OWNER_UNIT_BYTES_MAX + 1];
+};
+
+/* As it is now, anew or again. */
+void peer_ledger_note(struct peer_ledger *ledger, struct peer_entry *entry);
+void peer_ledger_forget(struct peer_ledger *ledger, struct peer_entry *entry);
+
+/* Adds to *place what it takes, and charges the owner. Of the one owed before, all is committed by
+ * then. Without memory, or room for the owner, nothing is owed, and a successor would carry the
+ * request out once more: it says so in the log. */
+void peer_ledger_owe(struct peer_ledger *ledger, const struct owed *owed, struct owner *owner,
+	struct owed_place *place);
+/* It is owed whatever happens: the packet of one that is later is dropped, OWED_LATER, or what one
+ * in turn tells is committed, OWED_DONE. */
+void peer_ledger_confirm(
+	struct peer_ledger *ledger, const struct owed_place *place, enum owed_when when);
+/* It was sent, or nobody is there to be sent it. Empties the place. */
+void peer_ledger_settle(struct peer_ledger *ledger, struct owed_place *place);
+
+/* The peers of a predecessor that are not forgotten, one after another: from *position on, which is
+ * 0 at first. False at the end. */
+bool peer_ledger_next_peer(
+	const struct peer_ledger *ledger, uint32_t *position, struct peer_entry *ret);
+/* Moves what is owed to the peer to the list, by order. */
+void peer_ledger_take_owed(
+	struct peer_ledger *ledger, uint64_t peer, struct inherited_answers *answers);
+/* Of peers that are gone. */
+void peer_ledger_settle_rest(struct peer_ledger *ledger);

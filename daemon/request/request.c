@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What handlers share. See request.h.
+ */
+#include "daemon/request/request.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "daemon/gate/call_outcome.h"
+#include "daemon/report/describe.h"
+#include "protocol/json.h"
+
+bool caller_sees_vm(const struct caller *caller, const struct vm *vm)
+{
+	if (caller->access == ACCESS_OPERATOR)
+		return true;
+	/* To look whether a process has ended takes system calls. */
+	if (vm->process.identity != caller->process.identity)
+		return false;
+	return registry_vm_of_process(vm->registry, &caller->process) == vm;
+}
+
+int request_process_unseen(struct request *request)
+{
+	return rpc_error_not_permitted(&request->error,
+		"a process that gmemd can see: it is outside of gmemd's PID namespace");
+}
+
+int request_vm(struct request *request, const char *id, struct vm **ret)
+{
+	struct vm *vm = registry_vm_by_id(&request->gmemd->registry, id);
+
+	if (!vm || !caller_sees_vm(request->caller, vm))
+		return rpc_error_not_found(&request->error, "vm", id);
+	if (vm->state == VM_RELEASED)
+		return rpc_error_gone(&request->error, "vm", id);
+	*ret = vm;
+	return 0;
+}
+
+int request_gated_vm(struct request *request, const char *id, struct vm **ret)
+{
+	struct vm *vm = NULL;
+	int r;
+
+	r = request_vm(request, id, &vm);
+	if (r < 0)
+		return r;
+	if (vm->gate == VM_GATE_PENDING && vm->listener < 0)
+		return rpc_error_not_permitted(&request->error, "the gate's listener, by vm.gate");
+	*ret = vm;
+	return 0;
+}
+
+int request_memory_pending(struct request *request)
+{
+	return rpc_error_busy(
+		&request->error, "The memory's creation has not been reported yet", 0);
+}
+
+int request_memory(struct request *request, uint64_t id, struct memory **ret)
+{
+	struct memory *memory = registry_memory(&request->gmemd->registry, id);
+
+	if (!memory || !caller_sees_vm(request->caller, memory->vm))
+		return rpc_error_not_found_number(&request->error, "memory", id);
+	if (memory->state == OBJECT_PENDING)
+		return request_memory_pending(request);
+	if (memory->state == OBJECT_CLOSING)
+		return rpc_error_gone_number(&request->error, "memory", id);
+	*ret = memory;
+	return 0;
+}
+
+void request_answer_fd(
+	struct request *request, struct json_object *object, const char *name, int take_fd)
+{
+	struct fd_list *fds = &request->answer_fds;
+
+	json_add_uint(object, name, fds->count);
+	fds->fds[fds->count++] = take_fd;
+}
+
+bool request_was_done(const struct request *request)
+{
+	return turn_is_again(&request->caller->turn) &&
+	       (request->error.code == RPC_GONE || request->error.code == RPC_NOT_FOUND);
+}
+
+int request_answer_call(struct request *request, const char *name, struct call *take_call)
+{
+	uint64_t discarded;
+
+	if (take_call->progress == CALL_SUBMITTED) {
+		describe_call(json_add_object(request->result, name), take_call);
+		return 0;
+	}
+	json_add_null(request->result, name);
+	if (outcome_settle(&request->gmemd->events, take_call, take_call->count, &discarded) < 0)
+		return rpc_error_internal(&request->error, "no memory");
+	return 0;
+}
+
+int request_call_error(
+	struct request *request, const struct vm *vm, enum mailbox_command command, int r)
+{
+	/* Each of them is an entry of the mailbox, whose layout is fixed. */
+	static const struct {
+		const char *ioctl, *limit;
+	} commands[MAILBOX_COMMANDS] = {
+		[MAILBOX_CREATE] = {"KVM_CREATE_GUEST_MEMFD", "creations-waiting-per-vm"},
+		[MAILBOX_SLOT] = {"KVM_SET_USER_MEMORY_REGION2", "slot-changes-waiting-per-vm"},
+		[MAILBOX_ATTRIBUTES] = {"KVM_SET_MEMORY_ATTRIBUTES", "conversions-waiting-per-vm"},
+	};
+
+	if (r == -EBUSY)
+		return rpc_error_limit(&request->error,
+			"Too many calls of this kind wait to be reported", commands[command].limit,
+			mailbox_entries(vm->mailbox, command), "vm");
+	if (r == -E2BIG)
+		return rpc_error_busy(&request->error,
+			"What waits to be reported leaves only gaps, more than one answer tells of",
+			0);
+	if (r == -ENOMEM)
+		return rpc_error_internal(&request->error, "no memory");
+	return rpc_error_kernel(&request->error, -r, commands[command].ioctl);
+}
+
+int request_limit_error(struct request *request, enum limit limit, const char *why)
+{
+	return limit_error(&request->error, &request->gmemd->config, limit, why);
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Serving. See serve.h.
+ */
+#include "daemon/request/serve.h"
+
+#include "daemon/base/kill_step.h"
+#include "daemon/methods/outliving.h"
+#include "daemon/request/deferred_answer.h"
+#include "daemon/request/postponement.h"
+#include "daemon/vm/vm_ledger.h"
+#include "protocol/json.h"
+#include "protocol/message.h"
+
+static handler *const handlers[METHODS] = {
+	[METHOD_PING] = handle_ping,
+	[METHOD_HOST_DESCRIBE] = handle_host_describe,
+	[METHOD_RPC_DISCOVER] = handle_rpc_discover,
+	[METHOD_VM_OPEN] = handle_vm_open,
+	[METHOD_VM_GATE] = handle_vm_gate,
+	[METHOD_VM_RESUME] = handle_vm_resume,
+	[METHOD_VM_LIST] = handle_vm_list,
+	[METHOD_VM_GET] = handle_vm_get,
+	[METHOD_VM_CLOSE] = handle_vm_close,
+	[METHOD_VM_SET] = handle_vm_set,
+	[METHOD_MEMORY_CREATE] = handle_memory_create,
+	[METHOD_MEMORY_OPEN] = handle_memory_open,
+	[METHOD_MEMORY_CLOSE] = handle_memory_close,
+	[METHOD_MEMORY_RECLAIM] = handle_memory_reclaim,
+	[METHOD_MEMORY_PREALLOCATE] = handle_memory_preallocate,
+	[METHOD_MEMORY_CANCEL] = handle_memory_cancel,
+	[METHOD_SLOT_BIND] = handle_slot_bind,
+	[METHOD_SLOT_UNBIND] = handle_slot_unbind,
+	[METHOD_MEMORY_CONVERT] = handle_memory_convert,
+	[METHOD_CALL_DONE] = handle_call_done,
+	[METHOD_EVENT_SUBSCRIBE] = handle_event_subscribe,
+};
+
+static int find_method(const char *name, struct request *request, const struct method **ret)
+{
+	const struct method *method = method_by_name(name);
+	bool in_batch = request->batch != NULL;
+
+	if (!method)
+		return rpc_error_method_not_found(&request->error, name);
+	if (!(method->access & request->caller->access))
+		return rpc_error_not_permitted(&request->error,
+			method->access & ACCESS_OPERATOR
+				? "the operators' socket, admin.sock, for this method"
+				: "the VMMs' socket, gmemd.sock, for this method");
+	if (in_batch && fields_have(method->result, FIELD_FD))
+		return rpc_error_invalid_request(&request->error,
+			"a batch's answer carries no file descriptors, and this method's may");
+	/* Known without making it 64 times over, which would keep others waiting. */
+	if (in_batch && method == &methods[METHOD_RPC_DISCOVER])
+		return serve_too_long_for_batch(&request->error);
+	*ret = method;
+	return 0;
+}
+
+/* Nothing is carried out by limits that nobody has set. */
+static int refuse_for_configuration(struct request *request)
+{
+	const struct config_faults *faults = request->gmemd->faults;
+	char told[CONFIG_FAULT_TEXT_MAX];
+
+	config_faults_print(faults, 0, told, sizeof told);
+	return rpc_error_configuration(
+		&request->error, faults->file, faults->all[0].line, faults->all[0].setting, told);
+}
+
+static int carry_out(const struct request_message *message, struct request *request)
+{
+	const struct method *method = NULL;
+	int r;
+
+	if (request->gmemd->faults)
+		return refuse_for_configuration(request);
+	if (request->gmemd->lack[0])
+		return rpc_error_unsupported(
+			&request->error, request->gmemd->lack, request->gmemd->host.kernel_release);
+	r = find_method(message->method, request, &method);
+	if (r < 0)
+		return r;
+	r = fields_decode(
+		method->parameters, message->params, &request->parameters, &request->error);
+	if (r < 0)
+		return r;
+	request->result = method->result->name ? json_new_object() : NULL;
+	r = outliving_check(request, (enum method_number)(method - methods));
+	if (r == 0)
+		r = handlers[method - methods](request);
+	fields_release(method->parameters, &request->parameters);
+	return r;
+}
+
+static struct json_object *answer(struct request *request, int r)
+{
+	struct json_object *message;
+
+	if (r < 0) {
+		request->result = json_unref(request->result);
+		fd_list_close(&request->answer_fds);
+		message = message_error(request->id, &request->error);
+	} else {
+		message = message_result(request->id, request->result);
+	}
+	rpc_error_clear(&request->error);
+	request->result = NULL;
+	if (!request->notification)
+		return message;
+	fd_list_close(&request->answer_fds);
+	return json_unref(message);
+}
+
+/* Its answer, NULL where it is to have none; what it has changed is committed then. */
+static struct json_object *finish(struct request *request, int r)
+{
+	struct registry *registry = &request->gmemd->registry;
+	struct json_object *message;
+
+	STEP("request: carried out");
+	message = answer(request, r);
+	if (!TAILQ_EMPTY(&registry->noted))
+		turn_owe(&request->caller->turn, request, message);
+	STEP("request: answer owed");
+	vm_ledgers_commit_request(registry, request->number);
+	STEP("request: committed");
+	return message;
+}
+
+static int read_message(struct request *request, struct request_message *ret)
+{
+	int r = request_message_read(request->message, ret, &request->error);
+
+	request->id = ret->id;
+	request->notification = ret->notification;
+	return r;
+}
+
+enum serve_outcome serve(
+	struct json_object *message, struct request *request, struct json_object **ret_answer)
+{
+	struct turn *turn = &request->caller->turn;
+	struct request_message read;
+	int r;
+
+	request->message = message;
+	r = read_message(request, &read);
+	if (turn_take_inherited(turn, request, ret_answer))
+		return SERVE_ANSWERED;
+	turn_number(turn, request);
+	if (r == 0)
+		r = carry_out(&read, request);
+	if (r == REQUEST_POSTPONED)
+		r = request_postpone(request, message);
+	if (r == REQUEST_DEFERRED) {
+		STEP("deferred request: begun");
+		vm_ledgers_commit(&request->gmemd->registry);
+		STEP("deferred request: committed");
+		request->result = json_unref(request->result);
+		return SERVE_DEFERRED;
+	}
+	*ret_answer = finish(request, r);
+	return SERVE_ANSWERED;
+}
+
+void serve_again(struct request *request, struct deferral *take_deferral)
+{
+	struct request_message read;
+	struct json_object *message;
+	int r = read_message(request, &read);
+
+	if (r == 0)
+		r = carry_out(&read, request);
+	message = finish(request, r);
+	deferral_answer_message(take_deferral, message, &request->answer_fds);
+}
+
+int serve_too_long_for_batch(struct rpc_error *error)
+{
+	return rpc_error_too_large(error, "The answer is too long for a batch; ask for it alone",
+		BATCH_ANSWER_BYTES_MAX);
+}

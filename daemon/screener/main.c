@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gmemd-screener: has the connections whose queues may hold files, so that gmemd has not.
+ *
+ * Who drops the last reference to a file may wait for ever, for whoever made it. Peers can't send
+ * files to gmemd, but those who connected before it saw to that have been able to. This accepts
+ * them, gives gmemd those without files, unread, and ends with the rest, which it may hang in,
+ * alone. It has one end of a pair of sockets and nothing else of gmemd's.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/base/capabilities.h"
+#include "daemon/base/fd_packet.h"
+#include "daemon/screener/protocol.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/host/passrights.h"
+#include "kernel/host/process_start.h"
+
+/* More than the end of a gmemd takes that has much to close. */
+#define GMEMD_ENDS_MS 10000
+
+/* With too many files on their way. */
+#define TRIES_MAX 20
+#define PAUSE_MS  50
+
+static int tell(enum screener_word word, int fd)
+{
+	const char byte = (char)word;
+
+	return fd_packet_send(SCREENER_SOCKET, &byte, 1, &fd, fd >= 0);
+}
+
+/* One that can't be given back ends with this process. */
+static void give_back(int connection)
+{
+	int r = tell(SCREENER_HARMLESS, connection);
+
+	for (unsigned i = 0; r == -ETOOMANYREFS && i < TRIES_MAX; i++) {
+		poll(NULL, 0, PAUSE_MS);
+		r = tell(SCREENER_HARMLESS, connection);
+	}
+	if (r == 0)
+		fd_close(connection);
+}
+
+/* Until one comes that could not send files: after that all are gmemd's to accept. Nothing that may
+ * have files is closed. */
+static void screen_listener(int listener)
+{
+	struct pollfd waiting = {.fd = listener, .events = POLLIN};
+	bool could = true;
+
+	while (could && poll(&waiting, 1, 0) > 0) {
+		int connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (connection < 0)
+			return;
+		if (passrights_withdraw_from_peer(connection, &could) == 0)
+			give_back(connection);
+	}
+}
+
+/* *keeps: it has files that gmemd has as well. */
+static int serve(bool *keeps)
+{
+	struct fd_packet packet;
+	char word;
+	int r = fd_packet_receive(SCREENER_SOCKET, &word, 1, &packet);
+
+	if (r < 0)
+		return r;
+	if (packet.n_fds != 1)
+		return -EBADMSG;
+	if (word == SCREENER_LISTENER) {
+		screen_listener(packet.fds[0]);
+		fd_packet_clear(&packet);
+	} else {
+		*keeps = true;
+	}
+	return tell(SCREENER_DONE, -1);
+}
+
+/* A gmemd that ends closes what it has handed over as well; it must not be the last. */
+static void outlive(int gmemd)
+{
+	struct pollfd event = {.fd = gmemd, .events = POLLIN};
+
+	if (gmemd >= 0)
+		poll(&event, 1, GMEMD_ENDS_MS);
+}
+
+int main(void)
+{
+	int r = process_start(PROCESS_DAEMON);
+	int gmemd = pidfd_open(getppid(), 0);
+	bool keeps = false;
+
+	if (r == 0)
+		r = capabilities_give_up();
+	while (r == 0)
+		r = serve(&keeps);
+	if (keeps)
+		outlive(gmemd);
+	_exit(r == -ECONNRESET || r == -EPIPE ? EXIT_SUCCESS : EXIT_FAILURE);
+}

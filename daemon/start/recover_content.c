@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Recovery of what a VM has. See recover_content.h.
+ */
+#include "daemon/start/recover_content.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/log.h"
+#include "daemon/fdstore/fdstore.h"
+#include "daemon/vm/call.h"
+#include "daemon/vm/commitment.h"
+#include "daemon/vm/memory_check.h"
+#include "daemon/vm/slot_check.h"
+#include "daemon/vm/vm_ledger.h"
+#include "daemon/vm/vm_record.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/store/frames.h"
+
+static struct memory *memory_of(struct vm *vm, uint64_t id)
+{
+	struct memory *memory = id ? registry_memory(vm->registry, id) : NULL;
+
+	return memory && memory->vm == vm ? memory : NULL;
+}
+
+/* What the keeper is not to hold any more. */
+static int discard(struct vm *vm, const struct memory_record *record, int fd)
+{
+	const struct keeper_id id = {CUSTODY_MEMORY, vm->number, record->id};
+
+	page_file_dispose_held(vm->registry->bulk, vm->owner, vm->registry->custody, &id, fd);
+	return -1;
+}
+
+static int memory_refused(const struct vm *vm, uint64_t id, const char *what, const char *must)
+{
+	log_vm_warning(vm->id, "memory %" PRIu64 " could not be taken over: %s must be %s", id,
+		what, must);
+	return -EBADMSG;
+}
+
+static int check_memory(
+	struct vm *vm, const struct memory_record *record, struct memory_request *ret)
+{
+	const struct memory_create_parameters told = {
+		.size = record->size,
+		.backing = record->backing,
+		.flags = record->backing == BACKING_MEMFD && record->flags == 0 ? FIELD_UNSET
+										: record->flags,
+		.node = record->node == NODE_ANY ? FIELD_UNSET : (uint64_t)record->node,
+	};
+	struct memory_fault fault;
+
+	if (!registry_has_had_id(vm->registry, record->id))
+		return memory_refused(
+			vm, record->id, "memory", "an id that was given, and that no other has");
+	if (record->state > OBJECT_CLOSING)
+		return memory_refused(vm, record->id, "state", "one that a memory has");
+	if (memory_check_told(vm, &told, ret, &fault) < 0)
+		return memory_refused(vm, record->id, fault.param, fault.expected);
+	ret->id = record->id;
+	return 0;
+}
+
+/* Consumes the file. */
+static int take_memory(
+	struct vm *vm, const struct memory_record *record, int consume_fd, struct memory **ret)
+{
+	struct memory_request request;
+	int r;
+
+	r = check_memory(vm, record, &request);
+	if (r == 0) {
+		r = memory_recover(vm, &request, consume_fd, ret);
+		if (r < 0)
+			log_vm_warning(vm->id, "memory %" PRIu64 " could not be taken over: %s",
+				record->id, strerror(-r));
+	}
+	if (r < 0 && consume_fd >= 0)
+		discard(vm, record, consume_fd);
+	return r;
+}
+
+static int recover_memory(struct vm *vm, const struct memory_record *record,
+	struct inheritance *inheritance, struct memory **ret)
+{
+	int fd = inheritance_take(inheritance, CUSTODY_MEMORY, vm->number, record->id);
+	bool pending = record->state == OBJECT_PENDING;
+	int r;
+
+	if (!pending && fd < 0)
+		return -ENOENT; /* it was being freed */
+	if (pending && fd >= 0)
+		fd = discard(vm, record, fd); /* its adoption was not finished */
+	r = take_memory(vm, record, fd, ret);
+	if (r == 0 && !pending)
+		(*ret)->state = record->state;
+	return r;
+}
+
+static int recover_memory_name(struct vm *vm, const struct name_record *record, uint32_t index)
+{
+	const size_t part_size = sizeof record->bytes;
+	struct memory *memory = memory_of(vm, record->owner);
+
+	if (!memory || record->part >= NAME_RECORDS || memory->name_records[record->part] > 0 ||
+		record->length > part_size ||
+		record->part * part_size + record->length > NAME_BYTES_MAX)
+		return -EBADMSG;
+	if (!memory->name)
+		memory->name = calloc(1, NAME_BYTES_MAX + 1);
+	if (!memory->name)
+		return -ENOMEM;
+	memcpy(memory->name + record->part * part_size, record->bytes, record->length);
+	memory->name_records[record->part] = index;
+	return 0;
+}
+
+/* Whether it is a name as memory.create takes it, which no other of the VM's has: else the memory
+ * goes on without one. */
+static void check_memory_name(struct memory *memory, struct ledger *ledger)
+{
+	const struct memory_create_parameters told = {.name = memory->name,
+		.size = memory->size,
+		.flags = FIELD_UNSET,
+		.node = FIELD_UNSET};
+	char *name = memory->name;
+	struct memory_request request;
+	struct memory_fault fault;
+
+	memory->name = NULL;
+	if (!name || memory_check_told(memory->vm, &told, &request, &fault) == 0) {
+		memory->name = name;
+		return;
+	}
+	log_vm_warning(memory->vm->id, "memory %" PRIu64 " has lost its name: %s must be %s",
+		memory->id, fault.param, fault.expected);
+	for (size_t part = 0; part < NAME_RECORDS; part++) {
+		if (memory->name_records[part] > 0)
+			ledger_delete(ledger, memory->name_records[part]);
+		memory->name_records[part] = 0;
+	}
+	free(name);
+}
+
+/* An id in the way that parameters have it. */
+static uint64_t id_or_unset(uint64_t id)
+{
+	return id ? id : FIELD_UNSET;
+}
+
+static int recover_slot(struct vm *vm, const struct slot_record *record, struct slot **ret)
+{
+	const struct slot_bind_parameters told = {
+		.slot = record->number,
+		.guest_phys_addr = record->guest_phys_addr,
+		.memory_size = record->memory_size,
+		.userspace_addr = record->userspace_addr,
+		.memory = id_or_unset(record->memory),
+		.guest_memfd_offset = record->guest_memfd_offset,
+		.shared_memory = id_or_unset(record->shared_memory),
+		.shared_offset = record->shared_offset,
+		.flags = record->flags,
+	};
+	struct slot_fault fault = {.param = "state", .expected = "one that a slot has"};
+	struct slot_request request;
+	int r = record->state <= OBJECT_CLOSING ? 0 : -EBADMSG;
+
+	if (r == 0)
+		r = slot_check_told(vm, &told, &request, &fault);
+	if (r < 0) {
+		log_vm_warning(vm->id, "slot %u could not be taken over: %s must be %s",
+			record->number, fault.param, fault.expected);
+		return r;
+	}
+	r = slot_recover(vm, &request, ret);
+	if (r < 0)
+		log_vm_warning(vm->id, "slot %u could not be taken over: %s", record->number,
+			strerror(-r));
+	else
+		(*ret)->state = record->state;
+	return r;
+}
+
+static int recover_call(struct vm *vm, const struct call_record *record, struct call **ret)
+{
+	int r = call_recover(vm, record, ret);
+
+	if (r < 0)
+		log_vm_warning(vm->id, "call %" PRIu64 " could not be taken over: %s", record->id,
+			r == -EBADMSG ? "there can be no such call" : strerror(-r));
+	return r;
+}
+
+/* Nobody can report what became of them: what may be bound counts as bound. */
+static void settle_slots_without_call(struct vm *vm)
+{
+	struct slot *slot;
+
+	RB_FOREACH (slot, slot_tree, &vm->slots) {
+		if (!vm_call_of_slot(vm, slot))
+			slot->state = OBJECT_READY;
+	}
+}
+
+static void frames_lost(const struct vm *vm, int r)
+{
+	log_vm_warning(vm->id, "its private frames could not be taken over: %s", strerror(-r));
+}
+
+static void recover_frames(struct vm *vm)
+{
+	uint64_t none;
+	int r;
+
+	if (vm->frames < 0 || !vm_has_private_memory(vm))
+		return;
+	r = frames_read(vm->frames, FRAMES_PRIVATE, &vm->private_ranges);
+	if (r < 0)
+		frames_lost(vm, r);
+	r = frames_read(vm->frames, FRAMES_IN_BOTH, &vm->in_both);
+	if (r == 0 && commitment_keep(vm, vm->in_both.total, &none))
+		r = -ENOSPC;
+	if (r == 0)
+		return;
+	frames_lost(vm, r);
+	ranges_clear(&vm->in_both);
+}
+
+static void recover_memories(struct vm *vm, struct ledger *ledger, struct inheritance *inheritance)
+{
+	struct memory *memory;
+	union record record;
+
+	EACH_RECORD(ledger, index, RECORD_MEMORY, &record)
+	{
+		if (recover_memory(vm, &record.memory, inheritance, &memory) == 0)
+			memory->record = index;
+		else
+			ledger_delete(ledger, index);
+	}
+	EACH_RECORD(ledger, index, RECORD_NAME, &record)
+	{
+		if (record.name.owner > 0 && recover_memory_name(vm, &record.name, index) < 0)
+			ledger_delete(ledger, index);
+	}
+	RB_FOREACH (memory, memory_tree, &vm->memories)
+		check_memory_name(memory, ledger);
+}
+
+static void recover_slots(struct vm *vm, struct ledger *ledger)
+{
+	union record record;
+	struct slot *slot;
+
+	EACH_RECORD(ledger, index, RECORD_SLOT, &record)
+	{
+		if (recover_slot(vm, &record.slot, &slot) == 0)
+			slot->record = index;
+		else
+			ledger_delete(ledger, index);
+	}
+}
+
+static void recover_calls(struct vm *vm, struct ledger *ledger)
+{
+	union record record;
+	struct call *call;
+
+	EACH_RECORD(ledger, index, RECORD_CALL, &record)
+	{
+		if (recover_call(vm, &record.call, &call) == 0)
+			call->record = index;
+		else
+			ledger_delete(ledger, index);
+	}
+}
+
+void recovery_content(struct vm *vm, struct ledger *ledger, struct inheritance *inheritance)
+{
+	vm_ledger_read_minimum(vm, ledger);
+	recover_memories(vm, ledger, inheritance);
+	recover_slots(vm, ledger);
+	recover_frames(vm);
+	recover_calls(vm, ledger);
+	settle_slots_without_call(vm);
+	mailbox_clear_free(vm->mailbox);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Recovery of what a VM has: its memories, slots, private frames and calls, as its predecessor's
+ * ledger says.
+ */
+#pragma once
+
+#include "daemon/fdstore/inherited_fds.h"
+#include "daemon/vm/vm.h"
+#include "kernel/store/ledger.h"
+
+/* What can't be taken over is told in the log and deleted from the ledger, when that is committed
+ * next. */
+void recovery_content(struct vm *vm, struct ledger *ledger, struct inheritance *inheritance);

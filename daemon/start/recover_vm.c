@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Recovery. See recover_vm.h.
+ */
+#include "daemon/start/recover_vm.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "daemon/base/kill_step.h"
+#include "daemon/base/log.h"
+#include "daemon/fdstore/fdstore.h"
+#include "daemon/gate/call_outcome.h"
+#include "daemon/release/release.h"
+#include "daemon/release/vm_watch.h"
+#include "daemon/request/peer_ledger.h"
+#include "daemon/start/recover_content.h"
+#include "daemon/vm/call.h"
+#include "daemon/vm/vm_check.h"
+#include "daemon/vm/vm_ledger.h"
+#include "daemon/vm/vm_record.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/kvm/gate.h"
+#include "kernel/store/ledger.h"
+
+/* What was under way */
+
+static void interrupt_waiting(const struct vm *vm, uint64_t id)
+{
+	if (id > 0 && gate_waits(vm->listener, id))
+		gate_interrupt(vm->listener, id);
+}
+
+/* One that the predecessor had received, and not noted yet. */
+static uint64_t received_by_mark(const struct gmemd *gmemd, const struct vm *vm)
+{
+	const struct marks *marks = peer_ledger_marks(gmemd->peer_ledger);
+	uint64_t id = marks->trap.notification.id;
+
+	return marks->trap.vm == vm->number && id != vm->trap.id ? id : 0;
+}
+
+/* The calls that were trapped when the predecessor ended: those that it had received are never told
+ * again. */
+static void settle_traps(const struct gmemd *gmemd, struct vm *vm)
+{
+	uint64_t id = vm->trap.id;
+
+	if (vm->listener < 0)
+		return;
+	interrupt_waiting(vm, received_by_mark(gmemd, vm));
+	interrupt_waiting(vm, vm->trap.verifying);
+	vm->trap.verifying = 0;
+	if (id == 0 || !gate_waits(vm->listener, id))
+		return;
+	if (vm->trap.answer == TRAP_CONTINUE)
+		gate_continue(vm->listener, id);
+	else if (vm->trap.answer == TRAP_REFUSE)
+		gate_refuse(vm->listener, id);
+	else
+		gate_interrupt(vm->listener, id);
+}
+
+static void settle_calls(struct gmemd *gmemd, struct vm *vm)
+{
+	struct call *call, *next;
+	uint64_t discarded;
+
+	TAILQ_FOREACH_SAFE (call, &vm->calls, link, next) {
+		if (call->settling)
+			outcome_settle(&gmemd->events, call, call->done, &discarded);
+	}
+}
+
+/* The ledger */
+
+static void forget_records(struct vm *vm)
+{
+	struct memory *memory;
+	struct slot *slot;
+	struct call *call;
+
+	RB_FOREACH (memory, memory_tree, &vm->memories) {
+		memory->record = 0;
+		memset(memory->name_records, 0, sizeof memory->name_records);
+	}
+	RB_FOREACH (slot, slot_tree, &vm->slots)
+		slot->record = 0;
+	TAILQ_FOREACH (call, &vm->calls, link)
+		call->record = 0;
+}
+
+/* A ledger of its own, whose records are this gmemd's, takes the old one's place. */
+static int renew_ledger(struct vm *vm)
+{
+	struct memory *memory;
+	struct slot *slot;
+	struct call *call;
+	int r;
+
+	forget_records(vm);
+	r = vm_ledger_new(vm);
+	if (r < 0)
+		return r;
+	RB_FOREACH (memory, memory_tree, &vm->memories)
+		vm_ledger_note_memory(memory);
+	RB_FOREACH (slot, slot_tree, &vm->slots)
+		vm_ledger_note_slot(slot);
+	TAILQ_FOREACH (call, &vm->calls, link)
+		vm_ledger_note_call(call);
+	vm_ledger_commit(vm);
+	vm_put(vm);
+	return 0;
+}
+
+/* Goes on in the ledger where it is as large as this gmemd's; it is NULL then. */
+static int keep_ledger(struct vm *vm, struct ledger **ledger)
+{
+	if (ledger_record_size(*ledger) < RECORD_SIZE || ledger_capacity(*ledger) < RECORDS_MAX)
+		return renew_ledger(vm);
+	vm->ledger = *ledger;
+	*ledger = NULL;
+	vm_ledger_note_vm(vm);
+	vm_ledger_commit(vm);
+	return 0;
+}
+
+static int watch(struct gmemd *gmemd, struct vm *vm)
+{
+	int r = watch_process(gmemd, vm);
+
+	return r < 0 || vm->listener < 0 ? r : watch_gate(vm);
+}
+
+/* VMs */
+
+static int open_mailbox(struct inheritance *inheritance, uint64_t number, struct mailbox **ret)
+{
+	int fd = inheritance_take(inheritance, CUSTODY_VM_MAILBOX, number, 0);
+	int r = fd < 0 ? -ENOENT : mailbox_open(fd, ret);
+
+	if (r < 0)
+		fd_close(fd);
+	return r;
+}
+
+/* A listener that its VM does not say it has is of a request that was not done. */
+static int take_files(struct inheritance *inheritance, struct vm_recovery *recovery)
+{
+	uint64_t number = recovery->record->number;
+	int r;
+
+	recovery->pidfd = inheritance_take(inheritance, CUSTODY_VM_PROCESS, number, 0);
+	if (recovery->pidfd < 0)
+		return -ENOENT;
+	r = open_mailbox(inheritance, number, &recovery->mailbox);
+	if (r < 0)
+		return r;
+	if (recovery->record->flags & RECORD_VM_LISTENER)
+		recovery->listener = inheritance_take(inheritance, CUSTODY_VM_GATE, number, 0);
+	recovery->frames = inheritance_take(inheritance, CUSTODY_VM_FRAMES, number, 0);
+	return 0;
+}
+
+static int refused(const struct vm_record *record, const char *what, const char *must)
+{
+	log_warning("VM vm-%" PRIu64 ": its ledger is refused: %s must be %s", record->number, what,
+		must);
+	return -EBADMSG;
+}
+
+/* What the record has and a request has not. */
+static const char *record_fault(
+	const struct registry *registry, const struct vm_record *record, uint64_t number)
+{
+	if (record->number != number || !registry_has_had_id(registry, number))
+		return "number";
+	if (record->state > VM_RELEASED)
+		return "state";
+	if (record->gate > VM_GATE_LOST)
+		return "gate";
+	return record->generation == UINT32_MAX ? "generation" : NULL;
+}
+
+static int check_record(struct registry *registry, const struct vm_record *record, uint64_t number,
+	const char *name)
+{
+	const struct vm_open_parameters told = {
+		.name = name,
+		.commit_limit = record->commit_limit,
+		.initial_state = record->flags & RECORD_VM_INITIALLY_PRIVATE ? INITIAL_STATE_PRIVATE
+									     : INITIAL_STATE_SHARED,
+	};
+	const char *what = record_fault(registry, record, number);
+	struct vm_fault fault;
+
+	if (what)
+		return refused(record, what, "what a VM can have");
+	if (vm_check_told(registry, &told, record->type, &fault) < 0)
+		return refused(record, fault.param, fault.expected);
+	if (record->state != VM_RELEASED && vm_name_conflict(registry, record->uid, name, NULL))
+		return refused(record, "name", "no other VM's of the user");
+	return 0;
+}
+
+static int read_record(struct registry *registry, const struct ledger *ledger, uint64_t number,
+	union record *record, char name[static NAME_BYTES_MAX + 1])
+{
+	if (!record_at(ledger, 0, RECORD_VM, record))
+		return -EBADMSG;
+	if (record->vm.flags & RECORD_VM_UNFINISHED)
+		return -ECANCELED;
+	record_read_name(ledger, 0, name);
+	return check_record(registry, &record->vm, number, name);
+}
+
+static int make_vm(struct gmemd *gmemd, const struct ledger *ledger, uint64_t number,
+	struct inheritance *inheritance, struct vm **ret)
+{
+	char name[NAME_BYTES_MAX + 1], unit[NAME_BYTES_MAX + 1];
+	union record record;
+	struct vm_recovery recovery = {.record = &record.vm,
+		.name = name,
+		.unit = unit,
+		.pidfd = -1,
+		.listener = -1,
+		.frames = -1};
+	int r;
+
+	r = read_record(&gmemd->registry, ledger, number, &record, name);
+	if (r < 0)
+		return r;
+	record_read_unit(ledger, unit);
+	r = take_files(inheritance, &recovery);
+	if (r == 0)
+		r = vm_recover(&gmemd->registry, &recovery, ret);
+	if (r < 0) {
+		mailbox_free(recovery.mailbox);
+		fd_close(recovery.pidfd);
+		fd_close(recovery.listener);
+		fd_close(recovery.frames);
+		return r;
+	}
+	vm_fix_mailbox(*ret); /* as it is, unless its predecessor ended while it opened it again */
+	return 0;
+}
+
+/* The ledger is the VM's from then on where it is NULL. */
+static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, uint64_t number,
+	struct inheritance *inheritance, struct recovered *recovered)
+{
+	struct vm *vm;
+	int r;
+
+	r = make_vm(gmemd, *ledger, number, inheritance, &vm);
+	if (r < 0)
+		return r;
+	STEP("recovery of a VM: made");
+	recovery_content(vm, *ledger, inheritance);
+	STEP("recovery of a VM: its content");
+	recovered->vms++;
+	recovered->memories += vm->n_memories;
+	r = keep_ledger(vm, ledger);
+	if (r == 0)
+		r = watch(gmemd, vm);
+	if (r < 0) {
+		watch_stop(vm);
+		vm_free(vm);
+		return r;
+	}
+	STEP("recovery of a VM: ledger");
+	settle_traps(gmemd, vm);
+	STEP("recovery of a VM: traps");
+	settle_calls(gmemd, vm);
+	STEP("recovery of a VM: calls");
+	vm_ledger_note_vm(vm);
+	vm_ledger_commit(vm);
+	return 0;
+}
+
+/* Its memories are dropped with all else that nobody has taken. */
+static void drop_vm(struct custody *custody, uint64_t number)
+{
+	for (uint64_t kind = CUSTODY_VM_LEDGER; kind <= CUSTODY_VM_PROCESS; kind++)
+		custody_drop(custody, kind, number, 0);
+}
+
+void recover_vms(struct gmemd *gmemd, struct inheritance *inheritance)
+{
+	const struct keeper_id *id;
+	size_t position = 0;
+
+	while ((id = inheritance_next(inheritance, CUSTODY_VM_LEDGER, &position))) {
+		int fd = inheritance_take(inheritance, CUSTODY_VM_LEDGER, id->owner, 0);
+		struct ledger *ledger = NULL;
+		int r;
+
+		STEP("recovery of a VM: begun");
+
+		r = ledger_open(fd, &ledger);
+		if (r < 0)
+			fd_close(fd);
+		else
+			r = recover_vm(gmemd, &ledger, id->owner, inheritance, &gmemd->recovered);
+		/* Who asked for one that was not finished asks again. */
+		if (r < 0 && r != -ECANCELED)
+			log_warning("VM vm-%" PRIu64 " could not be taken over: %s", id->owner,
+				strerror(-r));
+		if (r < 0)
+			drop_vm(gmemd->custody, id->owner);
+		ledger_free(ledger);
+	}
+}
+
+/* What the predecessor was amid: pages that were to go. */
+void recovery_finish(struct gmemd *gmemd)
+{
+	struct vm *vm, *next_vm;
+	struct memory *memory, *next;
+
+	RB_FOREACH_SAFE (vm, vm_tree, &gmemd->registry.vms, next_vm) {
+		if (process_ended(vm->process.pidfd)) {
+			gmemd->recovered.released++;
+			watch_stop(vm);
+			release_ended_vm(gmemd, vm);
+			continue;
+		}
+		if (vm->state == VM_RELEASED) {
+			release_rest(gmemd, vm);
+			continue;
+		}
+		RB_FOREACH_SAFE (memory, memory_tree, &vm->memories, next) {
+			if (memory->state == OBJECT_CLOSING)
+				release_closing_memory(gmemd, memory);
+		}
+	}
+}

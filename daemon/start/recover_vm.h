@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Recovery: taking over the VMs that a predecessor has left at the keeper.
+ *
+ * Each VM is as its ledger says, with the files that the keeper holds for it. What the predecessor
+ * was amid is finished or taken back.
+ */
+#pragma once
+
+#include "daemon/fdstore/inherited_fds.h"
+#include "daemon/gmemd.h"
+
+/* Takes what VMs have of the inheritance, and says in the log what it could not take over. Needs
+ * the loop's base, not the loop. */
+void recover_vms(struct gmemd *gmemd, struct inheritance *inheritance);
+/* Releases the VMs whose processes have ended meanwhile, and what was being released: once those
+ * are there who are to be told. */
+void recovery_finish(struct gmemd *gmemd);

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Being a service. See service.h.
+ */
+#include "daemon/start/service.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <systemd/sd-daemon.h>
+
+#include "daemon/base/log.h"
+#include "daemon/base/notify.h"
+#include "daemon/owner/scheduler.h"
+#include "kernel/host/process_start.h"
+
+/* When what the service manager had no room for is told it again. */
+static const struct timeval retry = {.tv_usec = 100000};
+
+struct service {
+	struct gmemd *gmemd;
+	struct event *terminate, *interrupt, *hangup;
+	struct event *watchdog;
+	struct timeval watchdog_interval;
+	struct event *telling;
+	char state[CONFIG_FAULT_TEXT_MAX + 64]; /* that the service manager is told */
+};
+
+static void end(evutil_socket_t number, short what, void *context)
+{
+	struct service *service = context;
+
+	(void)what;
+	log_info("ending on %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
+	event_base_loopbreak(service->gmemd->base);
+}
+
+/* Which would else end it: elsewhere it means that a configuration is to be read anew. */
+static void ignore(evutil_socket_t number, short what, void *context)
+{
+	(void)number;
+	(void)what;
+	(void)context;
+	log_info("SIGHUP is ignored: the configuration is read when gmemd starts");
+}
+
+static int watch_signal(struct service *service, int number,
+	void (*react)(evutil_socket_t number, short what, void *context), struct event **ret)
+{
+	*ret = evsignal_new(service->gmemd->base, number, react, service);
+	if (!*ret)
+		return -ENOMEM;
+	event_priority_set(*ret, SCHEDULER_FIRST);
+	return event_add(*ret, NULL) < 0 ? -ENOMEM : 0;
+}
+
+static void feed_watchdog(evutil_socket_t fd, short what, void *context)
+{
+	struct service *service = context;
+	bool told = notify_send("WATCHDOG=1") != -EAGAIN;
+
+	(void)fd;
+	(void)what;
+	event_add(service->watchdog, told ? &service->watchdog_interval : &retry);
+}
+
+static int watchdog_start(struct service *service)
+{
+	uint64_t microseconds;
+
+	if (sd_watchdog_enabled(/* unset_environment= */ 0, &microseconds) <= 0)
+		return 0;
+	microseconds /= 2;
+	service->watchdog_interval = (struct timeval){
+		(time_t)(microseconds / 1000000), (suseconds_t)(microseconds % 1000000)};
+	service->watchdog = evtimer_new(service->gmemd->base, feed_watchdog, service);
+	if (!service->watchdog)
+		return -ENOMEM;
+	event_priority_set(service->watchdog, SCHEDULER_FIRST);
+	return event_add(service->watchdog, &service->watchdog_interval) < 0 ? -ENOMEM : 0;
+}
+
+static void tell(evutil_socket_t fd, short what, void *context)
+{
+	struct service *service = context;
+
+	(void)fd;
+	(void)what;
+	if (notify_send(service->state) == -EAGAIN)
+		event_add(service->telling, &retry);
+}
+
+static int start(struct service *service)
+{
+	int r = watch_signal(service, SIGTERM, end, &service->terminate);
+
+	if (r == 0 && process_may_handle(SIGINT))
+		r = watch_signal(service, SIGINT, end, &service->interrupt);
+	if (r == 0)
+		r = watch_signal(service, SIGHUP, ignore, &service->hangup);
+	if (r == 0)
+		r = watchdog_start(service);
+	service->telling = evtimer_new(service->gmemd->base, tell, service);
+	return service->telling ? r : -ENOMEM;
+}
+
+int service_new(struct gmemd *gmemd, struct service **ret)
+{
+	struct service *service = calloc(1, sizeof *service);
+	int r;
+
+	if (!service)
+		return -ENOMEM;
+	service->gmemd = gmemd;
+	r = start(service);
+	if (r < 0)
+		service_free(service);
+	else
+		*ret = service;
+	return r;
+}
+
+/* What gmemd does, in words. */
+static void describe(const struct gmemd *gmemd, char *ret, size_t size)
+{
+	char told[CONFIG_FAULT_TEXT_MAX];
+
+	if (gmemd->faults) {
+		config_faults_print(gmemd->faults, 0, told, sizeof told);
+		snprintf(ret, size, "Refusing all requests: %s", told);
+	} else if (gmemd->lack[0]) {
+		snprintf(ret, size, "Refusing all requests: this host lacks %s", gmemd->lack);
+	} else {
+		snprintf(ret, size, "Serving guest memory, kernel %s", gmemd->host.kernel_release);
+	}
+}
+
+void service_ready(struct service *service)
+{
+	char status[CONFIG_FAULT_TEXT_MAX + 32];
+
+	describe(service->gmemd, status, sizeof status);
+	snprintf(service->state, sizeof service->state, "READY=1\nSTATUS=%s", status);
+	tell(-1, 0, service);
+}
+
+void service_stopping(void)
+{
+	notify_send("STOPPING=1");
+}
+
+static void event_end(struct event *event)
+{
+	if (event)
+		event_free(event);
+}
+
+struct service *service_free(struct service *service)
+{
+	if (!service)
+		return NULL;
+	event_end(service->terminate);
+	event_end(service->interrupt);
+	event_end(service->hangup);
+	event_end(service->watchdog);
+	event_end(service->telling);
+	free(service);
+	return NULL;
+}

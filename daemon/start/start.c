@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Setting the daemon's shared state up and down. See gmemd.h.
+ */
+#include "daemon/gmemd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "daemon/base/log.h"
+#include "daemon/budget/capacity_probe.h"
+#include "daemon/gate/vm_creations.h"
+#include "daemon/owner/file_reserve.h"
+#include "daemon/owner/scheduler.h"
+#include "daemon/pages/page_worker.h"
+#include "daemon/peer/in_flight.h"
+#include "daemon/peer/screening.h"
+#include "daemon/peerfd/taker_client.h"
+#include "daemon/prealloc/preallocations.h"
+#include "daemon/pressure/watch.h"
+#include "daemon/release/vm_watch.h"
+#include "daemon/start/start_failure.h"
+#include "daemon/start/takeover.h"
+#include "daemon/vm/backend.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/host/passrights.h"
+#include "protocol/json.h"
+
+static int probe_device(struct gmemd *gmemd, int kvm)
+{
+	struct stat status;
+	int r = kvm < 0 || fstat(kvm, &status) < 0 ? -errno : 0;
+
+	if (r == 0) {
+		gmemd->kvm_device = status.st_rdev;
+		r = creations_new(&gmemd->creations);
+	}
+	if (r == 0)
+		r = probe_host(kvm, &gmemd->host);
+	if (r == 0)
+		creations_try(gmemd->creations);
+	if (r < 0)
+		snprintf(gmemd->lack, sizeof gmemd->lack, "/dev/kvm (%s)", strerror(-r));
+	return r;
+}
+
+static int probe_kvm(struct gmemd *gmemd)
+{
+	cleanup_fd int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	int r = probe_device(gmemd, kvm);
+
+	if (r < 0)
+		return r;
+	if (!gmemd->host.vm_types[0].guest_memfd) {
+		snprintf(
+			gmemd->lack, sizeof gmemd->lack, "guest_memfd for VMs of the default type");
+		return -ENOTSUP;
+	}
+	if (!gmemd->host.gate)
+		log_warning("VMs can have no gate: the kernel lacks %s", gmemd->host.gate_missing);
+	if (process_attaching_is_off())
+		log_warning("no VM can have memory: kernel.yama.ptrace_scope is 3, so that no file "
+			    "of a VMM can be taken");
+	return 0;
+}
+
+/*
+ * What a host lacks it may have later, as when its modules are loaded: a gmemd that was started by
+ * who wants to use it says so to them, for a while; then the service manager starts it anew.
+ */
+static int go_on_lacking(struct gmemd *gmemd, int why)
+{
+	int r = probe_host(/* kvm_fd= */ -1, &gmemd->host);
+
+	if (r < 0)
+		return r;
+	log_error("this host lacks %s, kernel %s", gmemd->lack, gmemd->host.kernel_release);
+	return sd_listen_fds(/* unset_environment= */ 0) > 0 ? 0 : why;
+}
+
+/* Peers could send gmemd files that stop it: only for developing it may do without. */
+static int check_passrights(bool required)
+{
+	static const char lack[] =
+		"the kernel lacks SO_PASSRIGHTS, of Linux 6.16: peers could send "
+		"gmemd files that stop it";
+
+	if (passrights_probe() == 0)
+		return 0;
+	if (required)
+		log_error("%s", lack);
+	else
+		log_warning("%s", lack);
+	return required ? -ENOTSUP : 0;
+}
+
+static int probe(struct gmemd *gmemd)
+{
+	bool model = gmemd->config.backend == BACKEND_MODEL;
+	int r = check_passrights(!model);
+
+	if (r < 0)
+		return r;
+	if (model) {
+		log_warning("the back end is the model: no VM can run on what it makes");
+		return probe_model(&gmemd->host);
+	}
+	r = probe_kvm(gmemd);
+	return gmemd->lack[0] ? go_on_lacking(gmemd, r) : r;
+}
+
+static int set_up_owners(struct gmemd *gmemd)
+{
+	const struct owner_name self = {.kind = OWNER_IS_GMEMD};
+	int r;
+
+	r = owners_new(&gmemd->config, &gmemd->owners);
+	if (r == 0)
+		r = owner_get(gmemd->owners, &self, &gmemd->self);
+	if (r == 0)
+		r = scheduler_new(gmemd->base, gmemd->owners, &gmemd->scheduler);
+	return r;
+}
+
+/* What it has of its own. */
+static int set_up(struct gmemd *gmemd)
+{
+	int r;
+
+	r = set_up_owners(gmemd);
+	if (r == 0)
+		r = in_flight_new(&gmemd->in_flight);
+	if (r == 0)
+		r = takings_new(gmemd->base, &gmemd->config, /* program= */ NULL, &gmemd->takings);
+	if (r < 0)
+		return start_failed("the ledger of users", r);
+	registry_init(&gmemd->registry,
+		gmemd->config.backend == BACKEND_MODEL ? &backend_model : &backend_kvm,
+		&gmemd->config, &gmemd->host, gmemd->owners, &gmemd->capacity);
+	r = capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host);
+	if (r < 0)
+		return start_failed("the host's capacity", r);
+	r = succession_begin(gmemd);
+	if (r < 0)
+		return start_failed("having a keeper", r);
+	r = screening_new(gmemd, &gmemd->screening);
+	if (r < 0)
+		return start_failed("screening connections", r);
+	/* The first that has threads. */
+	r = bulk_new(gmemd->base, gmemd->scheduler, gmemd->owners, &gmemd->bulk);
+	if (r < 0)
+		return start_failed("starting a thread", r);
+	gmemd->registry.bulk = gmemd->bulk;
+	r = gmemd->creations ? creations_watch(gmemd->creations, gmemd->base, &gmemd->registry) : 0;
+	if (r < 0)
+		return start_failed("hearing of VMs", r);
+	r = pressure_watch_new(gmemd, &gmemd->pressure);
+	if (r < 0)
+		return start_failed("watching memory pressure", r);
+	r = succession_take_over(gmemd);
+	return r < 0 ? start_failed("taking over from a predecessor", r) : 0;
+}
+
+int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct config_faults *faults)
+{
+	struct timespec now;
+	int r;
+
+	memset(gmemd, 0, sizeof *gmemd);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	gmemd->started = (uint64_t)now.tv_sec;
+	gmemd->config = *config;
+	gmemd->faults = faults;
+	TAILQ_INIT(&gmemd->events);
+	TAILQ_INIT(&gmemd->preallocating);
+	TAILQ_INIT(&gmemd->preallocating_waits);
+	r = file_reserve_set_up();
+	if (r < 0)
+		return start_failed("having files of its own", r);
+	r = probe(gmemd);
+	if (r < 0) {
+		creations_free(gmemd->creations);
+		return start_failed("looking at the host", r);
+	}
+	errno = 0;
+	gmemd->base = event_base_new();
+	if (!gmemd->base || event_base_priority_init(gmemd->base, SCHEDULER_PRIORITIES) < 0)
+		return start_failed("making an event loop", errno ? -errno : -ENOMEM);
+	r = set_up(gmemd);
+	if (r < 0)
+		gmemd_clear(gmemd);
+	return r;
+}
+
+void gmemd_clear(struct gmemd *gmemd)
+{
+	struct vm *vm;
+
+	preallocating_stop_all(gmemd);
+	bulk_stop(gmemd->bulk);
+	pressure_watch_free(gmemd->pressure);
+	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
+		watch_stop(vm);
+	registry_clear(&gmemd->registry);
+	capacity_clear(&gmemd->capacity);
+	json_unref(gmemd->description);
+	succession_clear(gmemd);
+	screening_free(gmemd->screening);
+	in_flight_free(gmemd->in_flight);
+	takings_free(gmemd->takings);
+	bulk_free(gmemd->bulk);
+	scheduler_free(gmemd->scheduler);
+	owner_unref(gmemd->self);
+	owners_free(gmemd->owners);
+	creations_free(gmemd->creations);
+	event_base_free(gmemd->base);
+}

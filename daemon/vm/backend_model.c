@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The model as back end: what a VMM would have to trigger is done at once, on no VM at all.
+ */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "daemon/vm/backend.h"
+#include "daemon/vm/memory.h"
+#include "kernel/model/model.h"
+
+static int model_open(struct vm *vm)
+{
+	/* No guest runs, so nothing is read at a VMM's addresses. */
+	static const struct model_userspace nowhere = {.process = 0};
+	struct model_rules rules;
+	int r;
+
+	r = model_rules_of_type(vm->type, &rules);
+	if (r == 0)
+		r = model_vm_new(&rules, &nowhere, &vm->model);
+	if (r == 0)
+		vm->state = VM_RUNNING;
+	return r;
+}
+
+static void model_close(struct vm *vm)
+{
+	vm->model = model_vm_free(vm->model);
+}
+
+static int create(struct memory *memory, const struct kvm_create_guest_memfd *arguments)
+{
+	struct model_memory *model;
+	int fd, r;
+
+	r = model_memory_new(memory->vm->model, arguments, &model);
+	if (r < 0)
+		return r;
+	fd = fcntl(model_memory_fd(model), F_DUPFD_CLOEXEC, 3);
+	if (fd < 0) {
+		r = -errno;
+		model_memory_unref(model);
+		return r;
+	}
+	memory_take_model(memory, model, fd);
+	return 0;
+}
+
+static int convert(const struct call *call)
+{
+	union call_arguments arguments;
+	int r = 0;
+
+	for (unsigned index = 0; r == 0 && index < call->count; index++) {
+		call_arguments(call, index, &arguments);
+		r = model_vm_set_attributes(call->vm->model, &arguments.attributes);
+	}
+	return r;
+}
+
+static int carry_out(const struct call *call)
+{
+	union call_arguments arguments;
+	struct memory *memory;
+
+	if (call->kind == CALL_CONVERT)
+		return convert(call);
+	call_arguments(call, 0, &arguments);
+	if (call->kind == CALL_CREATE)
+		return create(call->memory, &arguments.create);
+	memory = call->slot->memory;
+	return model_vm_set_region(
+		call->vm->model, MODEL_REGION_V2, &arguments.region, memory ? memory->model : NULL);
+}
+
+static int model_submit(struct call *call)
+{
+	int r = carry_out(call);
+
+	return r < 0 ? r : CALL_CARRIED_OUT;
+}
+
+static void model_withdraw(struct call *call)
+{
+	(void)call;
+}
+
+const struct backend backend_model = {
+	.name = "model",
+	.open = model_open,
+	.close = model_close,
+	.submit = model_submit,
+	.withdraw = model_withdraw,
+};

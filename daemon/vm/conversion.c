@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Conversions. See conversion.h.
+ */
+#include "daemon/vm/conversion.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/log.h"
+#include "daemon/vm/both_halves.h"
+#include "daemon/vm/commitment.h"
+#include "kernel/store/frames.h"
+
+/* A range that was asked for, as [start, end). */
+struct asked {
+	uint64_t start;
+	uint64_t end;
+	size_t index;
+};
+
+static enum conversion_fault check_bound(struct vm *vm, const struct guest_range *range)
+{
+	uint64_t end = range->guest_phys_addr + range->size;
+
+	for (uint64_t at = range->guest_phys_addr; at < end;) {
+		const struct slot *slot = vm_slot_at_or_after(vm, at);
+
+		if (!slot || slot->guest_phys_addr > at || !slot->memory)
+			return at == range->guest_phys_addr ? CONVERSION_UNBOUND
+							    : CONVERSION_LEAVES;
+		if (slot->state != OBJECT_READY)
+			return CONVERSION_BUSY;
+		at = slot->guest_phys_addr + slot->memory_size;
+	}
+	if (ranges_covered(&vm->converting, range->guest_phys_addr, range->size) > 0)
+		return CONVERSION_BUSY;
+	return CONVERSION_FITS;
+}
+
+static int compare(const void *left, const void *right)
+{
+	const struct asked *a = left, *b = right;
+
+	return a->start < b->start ? -1 : a->start > b->start;
+}
+
+/* By address. Ranges mostly come so, and then nothing needs to be sorted. */
+static void sort(struct asked *asked, size_t count)
+{
+	for (size_t i = 1; i < count; i++) {
+		if (asked[i].start < asked[i - 1].start) {
+			qsort(asked, count, sizeof *asked, compare);
+			return;
+		}
+	}
+}
+
+/* The last of those asked for that overlaps one before it, by its place in the request. */
+static bool find_repeated(const struct asked *asked, size_t count, size_t *ret_index)
+{
+	for (size_t i = 1; i < count; i++) {
+		if (asked[i].start >= asked[i - 1].end)
+			continue;
+		*ret_index =
+			asked[i].index > asked[i - 1].index ? asked[i].index : asked[i - 1].index;
+		return true;
+	}
+	return false;
+}
+
+/* Makes one of those that touch. Returns how many are left. */
+static size_t merge(struct asked *asked, size_t count)
+{
+	size_t last = 0;
+
+	for (size_t i = 1; i < count; i++) {
+		if (asked[i].start == asked[last].end)
+			asked[last].end = asked[i].end;
+		else
+			asked[++last] = asked[i];
+	}
+	return last + 1;
+}
+
+static void grow(struct asked *found, uint64_t start, uint64_t end)
+{
+	if (found->end == 0)
+		found->start = start;
+	found->end = end;
+}
+
+/* The smallest part that has all of what is not as wanted yet; empty where all is. */
+static struct asked narrow(
+	const struct ranges *private, enum convert_to to, const struct asked *whole)
+{
+	const struct range *range = ranges_from(private, whole->start);
+	struct asked found = {.end = 0};
+	uint64_t at = whole->start;
+
+	for (; range && range->start < whole->end; range = ranges_next(range)) {
+		uint64_t start = range->start > at ? range->start : at;
+		uint64_t end = range->end < whole->end ? range->end : whole->end;
+
+		if (to == CONVERT_TO_SHARED)
+			grow(&found, start, end);
+		else if (start > at)
+			grow(&found, at, start);
+		at = end;
+	}
+	if (to == CONVERT_TO_PRIVATE && at < whole->end)
+		grow(&found, at, whole->end);
+	return found;
+}
+
+static void settle(struct conversion_plan *plan, uint64_t start, uint64_t end)
+{
+	if (start < end)
+		plan->settled[plan->n_settled++] = (struct guest_range){start, end - start};
+}
+
+/* Whether there is one piece more then: private where nothing that touches it is, or shared in the
+ * midst of one. */
+static bool adds_piece(const struct ranges *private, enum convert_to to, const struct asked *part)
+{
+	const struct range *range = ranges_from(private, part->start > 0 ? part->start - 1 : 0);
+
+	if (to == CONVERT_TO_PRIVATE)
+		return !range || range->start > part->end;
+	return range->start < part->start && range->end > part->end;
+}
+
+/* Returns how many pieces there are more then. */
+static size_t plan_range(
+	struct conversion_plan *plan, const struct vm *vm, const struct asked *whole)
+{
+	struct asked part = narrow(&vm->private_ranges, plan->to, whole);
+
+	if (part.end == 0) {
+		settle(plan, whole->start, whole->end);
+		return 0;
+	}
+	settle(plan, whole->start, part.start);
+	settle(plan, part.end, whole->end);
+	plan->ranges[plan->count++] = (struct guest_range){part.start, part.end - part.start};
+	return adds_piece(&vm->private_ranges, plan->to, &part);
+}
+
+static int plan_all(struct vm *vm, struct asked *asked, size_t count, struct conversion_plan *plan)
+{
+	const struct config *config = vm->registry->config;
+	size_t added = 0;
+
+	count = merge(asked, count);
+	plan->ranges = calloc(count, sizeof *plan->ranges);
+	plan->settled = calloc(2 * count, sizeof *plan->settled);
+	if (!plan->ranges || !plan->settled)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		added += plan_range(plan, vm, &asked[i]);
+	if (added > 0 && vm->private_ranges.count + vm->converting.count + added >
+				 config->private_ranges_per_vm)
+		return CONVERSION_TOO_MANY;
+	return CONVERSION_FITS;
+}
+
+static int check_all(struct vm *vm, const struct guest_range *ranges, size_t count,
+	struct asked *asked, size_t *ret_index)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct guest_range *range = &ranges[i];
+		enum conversion_fault fault = check_bound(vm, range);
+
+		asked[i] = (struct asked){
+			range->guest_phys_addr, range->guest_phys_addr + range->size, i};
+		*ret_index = i;
+		if (fault != CONVERSION_FITS)
+			return fault;
+	}
+	sort(asked, count);
+	return find_repeated(asked, count, ret_index) ? CONVERSION_REPEATED : CONVERSION_FITS;
+}
+
+int conversion_plan(struct vm *vm, const struct memory_convert_parameters *parameters,
+	struct conversion_plan *ret, size_t *ret_index)
+{
+	size_t count = parameters->ranges.count;
+	struct asked *asked = calloc(count, sizeof *asked);
+	struct conversion_plan plan = {.to = parameters->to, .discard = parameters->discard};
+	int r = -ENOMEM;
+
+	if (asked)
+		r = check_all(vm, parameters->ranges.items, count, asked, ret_index);
+	if (r == CONVERSION_FITS)
+		r = plan_all(vm, asked, count, &plan);
+	free(asked);
+	if (r == CONVERSION_FITS)
+		*ret = plan;
+	else
+		conversion_plan_clear(&plan);
+	return r;
+}
+
+int conversion_plan_slot(const struct slot *slot, struct conversion_plan *ret)
+{
+	struct conversion_plan plan = {.to = CONVERT_TO_PRIVATE, .discard = true};
+	struct asked whole = {slot->guest_phys_addr, slot->guest_phys_addr + slot->memory_size, 0};
+	int r;
+
+	if (ranges_covered(&slot->vm->converting, slot->guest_phys_addr, slot->memory_size) > 0)
+		return CONVERSION_BUSY;
+	r = plan_all(slot->vm, &whole, 1, &plan);
+	if (r == CONVERSION_FITS)
+		*ret = plan;
+	else
+		conversion_plan_clear(&plan);
+	return r;
+}
+
+void conversion_plan_clear(struct conversion_plan *plan)
+{
+	free(plan->ranges);
+	free(plan->settled);
+}
+
+int conversion_new(const struct conversion_plan *plan, struct conversion **ret)
+{
+	struct conversion *conversion =
+		malloc(sizeof *conversion + plan->count * sizeof *conversion->ranges);
+
+	if (!conversion)
+		return -ENOMEM;
+	*conversion = (struct conversion){.users = 1,
+		.to = plan->to,
+		.discard = plan->discard,
+		.count = (unsigned)plan->count};
+	memcpy(conversion->ranges, plan->ranges, plan->count * sizeof *conversion->ranges);
+	*ret = conversion;
+	return 0;
+}
+
+struct conversion *conversion_ref(struct conversion *conversion)
+{
+	conversion->users++;
+	return conversion;
+}
+
+struct conversion *conversion_unref(struct conversion *conversion)
+{
+	if (!conversion || --conversion->users > 0)
+		return NULL;
+	ranges_clear(&conversion->kept);
+	free(conversion);
+	return NULL;
+}
+
+/* Removes from a set what another has of a range. */
+static int subtract(
+	struct ranges *ranges, const struct ranges *other, const struct guest_range *within)
+{
+	uint64_t end = within->guest_phys_addr + within->size;
+	const struct range *range = ranges_from(other, within->guest_phys_addr);
+	int r = 0;
+
+	for (; r == 0 && range && range->start < end; range = ranges_next(range))
+		r = ranges_remove(ranges, range->start, range->end - range->start);
+	return r;
+}
+
+/* What would be in both halves and is not yet. */
+static int find_kept(struct vm *vm, struct conversion *conversion)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && !conversion->discard && i < conversion->count; i++) {
+		const struct guest_range *range = &conversion->ranges[i];
+
+		r = halves_find(vm, range->guest_phys_addr, range->size, &conversion->kept);
+		if (r == 0)
+			r = subtract(&conversion->kept, &vm->in_both, range);
+	}
+	return r;
+}
+
+static void outlive(struct vm *vm, enum frames_set set, const struct ranges *ranges, uint64_t start,
+	uint64_t size)
+{
+	int r = vm->frames < 0 ? 0 : frames_write(vm->frames, set, ranges, start, size);
+
+	if (r < 0)
+		log_vm_warning(
+			vm->id, "its private frames can't be written down: %s", strerror(-r));
+}
+
+static int mark(struct vm *vm, const struct conversion *conversion)
+{
+	const struct range *kept = ranges_from(&conversion->kept, 0);
+	int r = 0;
+
+	for (; r == 0 && kept; kept = ranges_next(kept)) {
+		r = ranges_add(&vm->in_both, kept->start, kept->end - kept->start);
+		outlive(vm, FRAMES_IN_BOTH, &vm->in_both, kept->start, kept->end - kept->start);
+	}
+	for (unsigned i = 0; r == 0 && i < conversion->count; i++) {
+		const struct guest_range *range = &conversion->ranges[i];
+
+		r = ranges_add(&vm->converting, range->guest_phys_addr, range->size);
+	}
+	return r;
+}
+
+int conversion_begin(struct vm *vm, struct conversion *conversion,
+	const struct budget **ret_refused, uint64_t *ret_bytes)
+{
+	uint64_t none;
+	int r;
+
+	r = find_kept(vm, conversion);
+	if (r < 0)
+		return r;
+	*ret_refused = commitment_keep(vm, conversion->kept.total, ret_bytes);
+	if (*ret_refused)
+		return -ENOSPC;
+	r = mark(vm, conversion);
+	if (r < 0)
+		conversion_end(vm, conversion, 0, conversion->count, 0, &none);
+	return r;
+}
+
+/* The guest frames are in one half alone. */
+static int leave_both(struct vm *vm, uint64_t start, uint64_t size)
+{
+	uint64_t before = vm->in_both.total;
+	int r;
+
+	r = ranges_remove(&vm->in_both, start, size);
+	if (vm->in_both.total == before)
+		return r;
+	commitment_discard(vm, before - vm->in_both.total);
+	outlive(vm, FRAMES_IN_BOTH, &vm->in_both, start, size);
+	return r;
+}
+
+int conversion_leave_slot(const struct slot *slot)
+{
+	return leave_both(slot->vm, slot->guest_phys_addr, slot->memory_size);
+}
+
+static int note_done(struct vm *vm, const struct conversion *conversion,
+	const struct guest_range *range, uint64_t *discarded)
+{
+	int (*change)(struct ranges *, uint64_t, uint64_t) =
+		conversion->to == CONVERT_TO_PRIVATE ? ranges_add : ranges_remove;
+	int r;
+
+	r = change(&vm->private_ranges, range->guest_phys_addr, range->size);
+	outlive(vm, FRAMES_PRIVATE, &vm->private_ranges, range->guest_phys_addr, range->size);
+	if (r < 0 || !conversion->discard)
+		return r;
+	*discarded += halves_discard_stale(vm, conversion->to, range->guest_phys_addr, range->size);
+	return leave_both(vm, range->guest_phys_addr, range->size);
+}
+
+static int note_not_done(
+	struct vm *vm, const struct conversion *conversion, const struct guest_range *range)
+{
+	const struct range *kept = ranges_from(&conversion->kept, range->guest_phys_addr);
+	uint64_t end = range->guest_phys_addr + range->size;
+	int r = 0;
+
+	for (; r == 0 && kept && kept->start < end; kept = ranges_next(kept)) {
+		uint64_t start =
+			kept->start > range->guest_phys_addr ? kept->start : range->guest_phys_addr;
+
+		r = leave_both(vm, start, (kept->end < end ? kept->end : end) - start);
+	}
+	return r;
+}
+
+int conversion_end(struct vm *vm, const struct conversion *conversion, unsigned first,
+	unsigned count, unsigned done, uint64_t *ret_discarded)
+{
+	uint64_t discarded = 0;
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < count; i++) {
+		const struct guest_range *range = &conversion->ranges[first + i];
+
+		r = i < done ? note_done(vm, conversion, range, &discarded)
+			     : note_not_done(vm, conversion, range);
+		if (r == 0)
+			r = ranges_remove(&vm->converting, range->guest_phys_addr, range->size);
+	}
+	if (r == 0)
+		*ret_discarded = discarded;
+	return r;
+}
+
+uint64_t conversion_discard_settled(struct vm *vm, const struct conversion_plan *plan)
+{
+	uint64_t discarded = 0;
+
+	for (size_t i = 0; plan->discard && i < plan->n_settled; i++) {
+		const struct guest_range *range = &plan->settled[i];
+
+		discarded +=
+			halves_discard_stale(vm, plan->to, range->guest_phys_addr, range->size);
+		leave_both(vm, range->guest_phys_addr, range->size);
+	}
+	return discarded;
+}
+
+static void remove_first(struct ranges *ranges, const struct conversion *conversion, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		ranges_remove(
+			ranges, conversion->ranges[i].guest_phys_addr, conversion->ranges[i].size);
+}
+
+/* Frames are converting for one call at a time. */
+static int add_all(struct ranges *ranges, const struct conversion *conversion)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < conversion->count; i++) {
+		const struct guest_range *range = &conversion->ranges[i];
+
+		if (ranges_covered(ranges, range->guest_phys_addr, range->size) > 0)
+			r = -EBADMSG;
+		else
+			r = ranges_add(ranges, range->guest_phys_addr, range->size);
+		if (r < 0)
+			remove_first(ranges, conversion, i);
+	}
+	return r;
+}
+
+int conversion_recover(struct vm *vm, const struct conversion_plan *plan, struct conversion **ret)
+{
+	struct conversion *conversion;
+	int r;
+
+	r = conversion_new(plan, &conversion);
+	if (r < 0)
+		return r;
+	r = add_all(&vm->converting, conversion);
+	if (r < 0)
+		conversion_unref(conversion);
+	else
+		*ret = conversion;
+	return r;
+}

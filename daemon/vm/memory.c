@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Memories. See memory.h.
+ */
+#include "daemon/vm/memory.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/kill_step.h"
+#include "daemon/budget/capacity.h"
+#include "daemon/fdstore/fdstore.h"
+#include "daemon/owner/limit.h"
+#include "daemon/vm/commitment.h"
+#include "daemon/vm/vm_ledger.h"
+#include "kernel/base/cleanup.h"
+#include "kernel/model/model.h"
+
+static int memory_compare_id(struct memory *a, struct memory *b)
+{
+	return a->id < b->id ? -1 : a->id > b->id;
+}
+
+static int memory_compare_file(struct memory *a, struct memory *b)
+{
+	return file_identity_compare(&a->file, &b->file);
+}
+
+RB_GENERATE(memory_tree, memory, in_vm, memory_compare_id)
+RB_GENERATE_LOCAL(memory_id_tree, memory, by_id, memory_compare_id)
+RB_GENERATE_LOCAL(memory_file_tree, memory, by_file, memory_compare_file)
+
+static int memory_set_up(struct memory *memory, const char *name)
+{
+	struct vm *vm = memory->vm;
+	int r;
+
+	r = owner_charge(vm->owner, OWNER_MEMORIES);
+	if (r < 0)
+		return r;
+	memory->owner = vm->owner;
+	if (name) {
+		memory->name = strdup(name);
+		if (!memory->name)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void memory_unset(struct memory *memory)
+{
+	owner_give_back(memory->owner, OWNER_MEMORIES);
+	model_memory_unref(memory->model);
+	free(memory->name);
+	free(memory);
+}
+
+/* The VM's budget is within the host's, which so is charged once. */
+static const struct budget *memory_charge(struct memory *memory, uint64_t *ret_bytes)
+{
+	const struct budget *refused =
+		commitment_grow(memory->vm, memory->backing, memory->size, ret_bytes);
+
+	if (refused || !memory->node_budget)
+		return refused;
+	refused = budget_charge_alone(memory->node_budget, memory->size);
+	if (refused) {
+		commitment_shrink(memory->vm, memory->backing, memory->size);
+		*ret_bytes = memory->size;
+	}
+	return refused;
+}
+
+static void memory_give_back(struct memory *memory)
+{
+	commitment_shrink(memory->vm, memory->backing, memory->size);
+	if (memory->node_budget)
+		budget_give_back_alone(memory->node_budget, memory->size);
+}
+
+static struct budget *node_budget_of(const struct memory *memory)
+{
+	const struct vm *vm = memory->vm;
+
+	if (memory->node == NODE_ANY ||
+		(memory->backing == BACKING_MEMFD && vm_has_private_memory(vm)))
+		return NULL;
+	return capacity_of_node(vm->registry->capacity, (unsigned)memory->node);
+}
+
+static void memory_enlist(struct memory *memory)
+{
+	struct vm *vm = memory->vm;
+
+	RB_INSERT(memory_tree, &vm->memories, memory);
+	RB_INSERT(memory_id_tree, &vm->registry->memories, memory);
+	vm->n_memories++;
+}
+
+int memory_new(struct vm *vm, const struct memory_request *request, struct memory **ret,
+	const struct budget **ret_refused, uint64_t *ret_bytes)
+{
+	const struct budget *refused;
+	struct memory *memory;
+	int r;
+
+	if (vm->n_memories >= limit_value(vm->registry->config, LIMIT_MEMORIES_PER_VM))
+		return -E2BIG;
+	memory = calloc(1, sizeof *memory);
+	if (!memory)
+		return -ENOMEM;
+	memory->vm = vm;
+	memory->fd = -1;
+	memory->size = request->size;
+	memory->backing = request->backing;
+	memory->flags = request->flags;
+	memory->node = request->node;
+	memory->node_budget = node_budget_of(memory);
+	memory->id = request->id ? request->id : registry_next_id(vm->registry);
+	r = memory_set_up(memory, request->name);
+	refused = r == 0 ? memory_charge(memory, ret_bytes) : NULL;
+	if (r < 0 || refused) {
+		memory_unset(memory);
+		*ret_refused = refused;
+		return r < 0 ? r : -ENOSPC;
+	}
+	memory_enlist(memory);
+	vm_ledger_note_memory(memory);
+	*ret = memory;
+	return 0;
+}
+
+static void memfd_name(const struct memory *memory, char ret[static 64])
+{
+	snprintf(ret, 64, "gmemd-memory-%" PRIu64, memory->id);
+}
+
+/* Whether the file is one that this memory can have. */
+static int check_file(const struct memory *memory, int fd)
+{
+	char name[64];
+	uint64_t size;
+	bool is;
+
+	memfd_name(memory, name);
+	is = memory->backing == BACKING_MEMFD ? memory_file_is_own_memfd(fd, name)
+					      : memory_file_is_guest_memfd(fd);
+	if (!is || memory_file_size(fd, &size) < 0 || size != memory->size)
+		return -EINVAL;
+	return 0;
+}
+
+static int memory_take_file(struct memory *memory, int consume_fd)
+{
+	struct registry *registry = memory->vm->registry;
+	int r = file_identity_of(consume_fd, &memory->file);
+
+	if (r < 0)
+		return r;
+	if (RB_FIND(memory_file_tree, &registry->memory_files, memory))
+		return -EEXIST;
+	memory->pages = page_file_new(registry->bulk, memory->owner, consume_fd, memory->size);
+	if (!memory->pages)
+		return -ENOMEM;
+	RB_INSERT(memory_file_tree, &registry->memory_files, memory);
+	memory->fd = consume_fd;
+	memory->state = OBJECT_READY;
+	node_bind_file(memory->fd, memory->size, memory->node);
+	vm_ledger_note_memory(memory);
+	return 0;
+}
+
+/* One that the keeper doesn't hold yet. */
+static int memory_take_new_file(struct memory *memory, int consume_fd)
+{
+	int r = memory_take_file(memory, consume_fd);
+
+	STEP("memory: file taken");
+	if (r == 0)
+		custody_put_one(memory->vm->registry->custody, CUSTODY_MEMORY, memory->vm->number,
+			memory->id, memory->fd);
+	STEP("memory: put");
+	return r;
+}
+
+int memory_recover(
+	struct vm *vm, const struct memory_request *request, int consume_fd, struct memory **ret)
+{
+	struct memory *memory = calloc(1, sizeof *memory);
+	uint64_t none;
+	int r;
+
+	if (!memory)
+		return -ENOMEM;
+	*memory = (struct memory){.vm = vm,
+		.id = request->id,
+		.size = request->size,
+		.backing = request->backing,
+		.flags = request->flags,
+		.node = request->node,
+		.fd = -1};
+	memory->node_budget = node_budget_of(memory);
+	r = consume_fd >= 0 ? check_file(memory, consume_fd) : 0;
+	if (r == 0)
+		r = memory_set_up(memory, /* name= */ NULL);
+	if (r == 0 && memory_charge(memory, &none))
+		r = -ENOSPC;
+	if (r < 0) {
+		memory_unset(memory);
+		return r;
+	}
+	memory_enlist(memory);
+	if (consume_fd >= 0)
+		r = memory_take_file(memory, consume_fd);
+	if (r < 0)
+		memory_free(memory);
+	else
+		*ret = memory;
+	return r;
+}
+
+/* Its charge goes with it. */
+static void memory_drop_file(struct memory *memory)
+{
+	struct vm *vm = memory->vm;
+
+	RB_REMOVE(memory_file_tree, &vm->registry->memory_files, memory);
+	page_file_take_charge(memory->pages);
+	memory->owner = NULL;
+	custody_release(vm->registry->custody, CUSTODY_MEMORY, vm->number, memory->id, memory->fd,
+		page_file_closer(memory->pages));
+}
+
+struct memory *memory_free(struct memory *memory)
+{
+	struct vm *vm;
+
+	if (!memory)
+		return NULL;
+	assert(memory->n_slots == 0);
+	vm = memory->vm;
+	vm_ledger_forget_memory(memory);
+	RB_REMOVE(memory_tree, &vm->memories, memory);
+	RB_REMOVE(memory_id_tree, &vm->registry->memories, memory);
+	if (memory->pages)
+		memory_drop_file(memory);
+	STEP("memory: dropped");
+	vm->n_memories--;
+	memory_give_back(memory);
+	memory_unset(memory);
+	return NULL;
+}
+
+int memory_adopt(struct memory *memory, int consume_fd)
+{
+	int r = check_file(memory, consume_fd);
+
+	return r < 0 ? r : memory_take_new_file(memory, consume_fd);
+}
+
+void memory_take_model(struct memory *memory, struct model_memory *take_model, int take_fd)
+{
+	memory->model = take_model;
+	memory_take_new_file(memory, take_fd);
+}
+
+int memory_make_memfd(struct memory *memory)
+{
+	cleanup_fd int fd = -1;
+	char name[64];
+	int r;
+
+	memfd_name(memory, name);
+	r = memory_file_create_memfd(name, memory->size, &fd);
+	if (r == 0)
+		r = memory_take_new_file(memory, fd);
+	if (r == 0)
+		fd = -1; /* consumed */
+	return r;
+}
+
+struct memory *registry_memory(struct registry *registry, uint64_t id)
+{
+	struct memory key = {.id = id};
+
+	return RB_FIND(memory_id_tree, &registry->memories, &key);
+}
+
+struct memory *vm_memory_by_name(struct vm *vm, const char *name)
+{
+	struct memory *memory;
+
+	RB_FOREACH (memory, memory_tree, &vm->memories) {
+		if (memory->name && strcmp(memory->name, name) == 0)
+			return memory;
+	}
+	return NULL;
+}
+
+struct memory *vm_memory_from(struct vm *vm, uint64_t id)
+{
+	struct memory key = {.id = id};
+
+	return RB_NFIND(memory_tree, &vm->memories, &key);
+}

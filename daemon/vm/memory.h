@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Memories: the files that hold a VM's guest memory, each charged for its whole size from creation
+ * to close.
+ *
+ * A guest_memfd is pending until the VMM has created it and handed its fd over; then gmemd keeps
+ * the fd.
+ *
+ * What is bound to a NUMA node is charged to that, too. Of a VM with private memory those are the
+ * guest_memfds alone: the other half's pages are there in the place of theirs.
+ */
+#pragma once
+
+#include "daemon/base/numa_node.h"
+#include "daemon/pages/page_file.h"
+#include "daemon/vm/vm.h"
+#include "daemon/vm/vm_record.h"
+#include "kernel/host/memory_file.h"
+#include "protocol/methods.h"
+
+struct memory {
+	RB_ENTRY(memory) in_vm;
+	RB_ENTRY(memory) by_id;
+	RB_ENTRY(memory) by_file; /* of a ready one */
+	struct vm *vm;
+	struct owner *owner;        /* its VM's; NULL: it is not charged yet */
+	struct budget *node_budget; /* its node's; NULL: it is charged to none */
+	uint64_t id;
+	char *name; /* NULL: none */
+	uint64_t size;
+	enum memory_backing backing;
+	uint64_t flags;
+	int node; /* that its pages come from, or NODE_ANY */
+	enum object_state state;
+	int fd;                  /* -1 while pending */
+	struct page_file *pages; /* has the fd; NULL while pending */
+	uint64_t resident;       /* bytes of pages when they were last counted */
+	struct file_identity file;
+	struct model_memory *model; /* with the model */
+	uint32_t record;            /* in its VM's ledger; 0: none */
+	uint32_t name_records[NAME_RECORDS];
+	unsigned n_slots; /* that use it */
+	struct slot_offset_tree slots_by_offset;
+	struct slot_shared_tree slots_by_shared_offset; /* whose shared half it is */
+};
+
+RB_PROTOTYPE(memory_tree, memory, in_vm, )
+
+struct memory_request {
+	const char *name; /* NULL: none */
+	uint64_t size;
+	enum memory_backing backing;
+	uint64_t flags;
+	int node;    /* or NODE_ANY */
+	uint64_t id; /* 0: the next */
+};
+
+/*
+ * A pending memory of the VM, charged. -E2BIG where the VM has too many, -EDQUOT where its user
+ * has; -ENOSPC where a budget refuses, which is then *ret_refused with the bytes asked of it in
+ * *ret_bytes; -ENOMEM.
+ */
+int memory_new(struct vm *vm, const struct memory_request *request, struct memory **ret,
+	const struct budget **ret_refused, uint64_t *ret_bytes);
+/* One as a predecessor has left it, with an id that no other has, charged, but without its name.
+ * fd, which the keeper holds, is consumed on success; -1 while it is pending. memory_adopt()'s
+ * errors, memory_new()'s. */
+int memory_recover(
+	struct vm *vm, const struct memory_request *request, int consume_fd, struct memory **ret);
+/* Gives the charge back and closes the file. No slot may use it. Takes NULL, returns NULL. */
+struct memory *memory_free(struct memory *memory);
+
+/*
+ * Makes a pending memory ready with its file, which is consumed on success: a guest_memfd that the
+ * VMM created, or the memfd that an earlier gmemd made for it. -EINVAL where it is no such file of
+ * this size, -EEXIST where gmemd has it already.
+ */
+int memory_adopt(struct memory *memory, int consume_fd);
+/* The same for the model's file and its memory, which are the memory's now. */
+void memory_take_model(struct memory *memory, struct model_memory *take_model, int take_fd);
+/* Makes a pending memfd ready. */
+int memory_make_memfd(struct memory *memory);
+
+struct memory *registry_memory(struct registry *registry, uint64_t id);
+/* The VM's memory of that name, or NULL. */
+struct memory *vm_memory_by_name(struct vm *vm, const char *name);
+/* The VM's first memory with an id of at least that, or NULL. */
+struct memory *vm_memory_from(struct vm *vm, uint64_t id);

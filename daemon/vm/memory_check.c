@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Whether there can be a memory as it is told of. See memory_check.h.
+ */
+#include "daemon/vm/memory_check.h"
+
+#include <errno.h>
+
+#include "protocol/field_check.h"
+
+static int wrong(struct memory_fault *fault, enum memory_fault_kind kind, const char *param,
+	const char *expected)
+{
+	*fault = (struct memory_fault){kind, param, expected};
+	return -EINVAL;
+}
+
+/* What the table of methods says of each value, whoever has told it. */
+static int check_values(const struct vm *vm, const struct memory_create_parameters *told,
+	struct memory_fault *fault)
+{
+	struct memory_create_parameters whole = *told;
+	const struct field *field;
+
+	whole.vm = vm->id;
+	field = fields_fault(methods[METHOD_MEMORY_CREATE].parameters, &whole);
+	if (!field)
+		return 0;
+	return wrong(fault, MEMORY_FAULT_PARAM, field->name, "what memory.create takes for it");
+}
+
+static int check_flags(const struct vm *vm, const struct memory_create_parameters *told,
+	uint64_t *ret_flags, struct memory_fault *fault)
+{
+	uint64_t offered = vm_offer(vm)->guest_memfd_flags & (MEMORY_MMAP | MEMORY_INIT_SHARED);
+	bool unset = told->flags == FIELD_UNSET;
+
+	if (told->backing == BACKING_MEMFD && !unset)
+		return wrong(
+			fault, MEMORY_FAULT_PARAM, "flags", "left out for a memfd, which has none");
+	if (!unset && told->flags & ~offered)
+		return wrong(fault, MEMORY_FAULT_FLAGS, "flags", "what VMs of its type have");
+	*ret_flags = told->backing == BACKING_MEMFD ? 0 : unset ? offered : told->flags;
+	return 0;
+}
+
+int memory_check_told(struct vm *vm, const struct memory_create_parameters *told,
+	struct memory_request *ret, struct memory_fault *ret_fault)
+{
+	struct memory_request request = {.name = told->name,
+		.size = told->size,
+		.backing = told->backing,
+		.node = told->node == FIELD_UNSET ? NODE_ANY : (int)told->node};
+	int r;
+
+	r = check_values(vm, told, ret_fault);
+	if (r < 0)
+		return r;
+	if (request.node != NODE_ANY && !node_exists(request.node))
+		return wrong(ret_fault, MEMORY_FAULT_PARAM, "node",
+			"a NUMA node of this host that has memory");
+	if (told->name && vm_memory_by_name(vm, told->name))
+		return wrong(ret_fault, MEMORY_FAULT_NAME, "name", "no other memory's name");
+	r = check_flags(vm, told, &request.flags, ret_fault);
+	if (r == 0)
+		*ret = request;
+	return r;
+}

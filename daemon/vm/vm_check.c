@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Whether there can be a VM as it is told of. See vm_check.h.
+ */
+#include "daemon/vm/vm_check.h"
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "kernel/base/uapi.h"
+#include "protocol/field_check.h"
+
+static int wrong(struct vm_fault *fault, const char *param, const char *expected)
+{
+	*fault = (struct vm_fault){.kind = VM_FAULT_PARAM, .param = param, .expected = expected};
+	return -EINVAL;
+}
+
+static int unsupported(struct vm_fault *fault, const char *param, const char *capability)
+{
+	*fault = (struct vm_fault){.kind = VM_FAULT_UNSUPPORTED,
+		.param = param,
+		.expected = "what the host offers",
+		.capability = capability};
+	return -EINVAL;
+}
+
+static int check_type(
+	const struct registry *registry, unsigned type, bool private, struct vm_fault *fault)
+{
+	const struct vm_type_offer *offer = &registry->host->vm_types[type];
+
+	if (!offer->offered)
+		return unsupported(fault, "type", "KVM_CAP_VM_TYPES");
+	if (!offer->guest_memfd)
+		return unsupported(fault, "type", "KVM_CAP_GUEST_MEMFD");
+	if (private && !(offer->memory_attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE))
+		return unsupported(fault, "initial_state", "KVM_CAP_MEMORY_ATTRIBUTES");
+	return 0;
+}
+
+int vm_check_told(const struct registry *registry, const struct vm_open_parameters *told,
+	unsigned type, struct vm_fault *ret_fault)
+{
+	const struct field *field = fields_fault(methods[METHOD_VM_OPEN].parameters, told);
+
+	if (field)
+		return wrong(ret_fault, field->name, "what vm.open takes for it");
+	if (type >= VM_TYPES_MAX)
+		return wrong(ret_fault, "type", "that of a VM");
+	return check_type(registry, type, told->initial_state == INITIAL_STATE_PRIVATE, ret_fault);
+}
+
+const char *vm_name_conflict(
+	struct registry *registry, uid_t uid, const char *name, const char *uuid)
+{
+	struct vm *vm;
+
+	RB_FOREACH (vm, vm_tree, &registry->vms) {
+		if (vm->process.uid != uid || vm->state == VM_RELEASED)
+			continue;
+		if (strcmp(vm->name, name) == 0)
+			return "name";
+		if (uuid && strcasecmp(vm->uuid, uuid) == 0)
+			return "uuid";
+	}
+	return NULL;
+}

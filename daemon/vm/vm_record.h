@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Records: a VM and what it has, as they are in its ledger.
+ *
+ * Members are never moved and never change their meaning; new ones are added at a record's end, and
+ * read as zero from an older gmemd's ledger.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "kernel/store/ledger.h"
+#include "protocol/methods.h"
+
+/* The largest of those below. */
+#define RECORD_SIZE 96
+/* Of one VM: as many as it can have of all. */
+#define RECORDS_MAX (1u << 15)
+
+enum record_kind {
+	RECORD_VM = 1, /* at index 0 */
+	RECORD_NAME,   /* a part of a VM's or memory's name */
+	RECORD_MEMORY,
+	RECORD_SLOT,
+	RECORD_CALL,
+	RECORD_UNIT,    /* a part of the name of the unit that its process was in */
+	RECORD_MINIMUM, /* of a VM, where it has told one */
+};
+
+enum record_vm_flags {
+	RECORD_VM_INITIALLY_PRIVATE = 1 << 0,
+	RECORD_VM_BROKER = 1 << 7, /* what gmemd allocates for it is charged to gmemd */
+	RECORD_VM_REBUILT = 1 << 1,
+	RECORD_VM_UNFINISHED = 1 << 2, /* the request that makes it is not done */
+	RECORD_VM_LISTENER = 1 << 3,   /* it has been handed over */
+};
+
+struct vm_record {
+	uint16_t kind;
+	uint8_t state;
+	uint8_t gate;
+	uint32_t flags;
+	uint32_t type;
+	uint32_t uid;
+	int32_t pid;
+	uint32_t generation; /* how many gmemds have had it before */
+	uint64_t number;
+	uint64_t commit_limit;
+	uint8_t uuid[16];
+	uint64_t trap;      /* the id of the last that was received */
+	uint64_t verifying; /* of an older gmemd: whose mailbox is being checked; 0: none */
+	uint32_t answer;    /* to the last: enum trap_answer */
+	uint32_t settled_done;
+	uint64_t settled_call; /* the last that was reported */
+	uint64_t request;      /* number of the last that has changed anything of the VM */
+};
+
+/* A name of up to 128 bytes is in up to so many parts. Of a VM's, a memory's or a unit's. */
+#define NAME_RECORDS 2
+
+struct name_record {
+	uint16_t kind;
+	uint16_t part;
+	uint32_t length;
+	uint64_t owner; /* 0: the VM; else a memory's id */
+	char bytes[72];
+};
+
+struct minimum_record {
+	uint16_t kind;
+	uint16_t reserved[3];
+	uint64_t bytes;
+};
+
+struct memory_record {
+	uint16_t kind;
+	uint8_t backing;
+	uint8_t state;
+	int32_t node; /* -1: none */
+	uint64_t id;
+	uint64_t size;
+	uint64_t flags;
+};
+
+struct slot_record {
+	uint16_t kind;
+	uint8_t state;
+	uint8_t flags;
+	uint32_t number;
+	uint64_t guest_phys_addr;
+	uint64_t memory_size;
+	uint64_t userspace_addr;
+	uint64_t memory; /* 0: none */
+	uint64_t guest_memfd_offset;
+	uint64_t shared_memory; /* 0: none */
+	uint64_t shared_offset;
+};
+
+enum record_call_flags {
+	RECORD_CALL_CONTINUED = 1 << 0,
+	RECORD_CALL_SETTLING = 1 << 1, /* done ioctls are known to have succeeded */
+	RECORD_CALL_PRIVATE = 1 << 2,
+	RECORD_CALL_DISCARD = 1 << 3,
+};
+
+struct call_record {
+	uint16_t kind;
+	uint8_t call;
+	uint8_t flags;
+	uint32_t entry;
+	uint32_t count;
+	uint32_t done;
+	uint32_t guest_memfd;
+	uint32_t slot;
+	uint64_t id;
+	uint64_t memory;
+};
+
+_Static_assert(sizeof(struct vm_record) <= RECORD_SIZE, "record");
+_Static_assert(sizeof(struct name_record) <= RECORD_SIZE, "record");
+_Static_assert(sizeof(struct memory_record) <= RECORD_SIZE, "record");
+_Static_assert(sizeof(struct slot_record) <= RECORD_SIZE, "record");
+_Static_assert(sizeof(struct call_record) <= RECORD_SIZE, "record");
+
+union record {
+	uint8_t bytes[RECORD_SIZE];
+	struct vm_record vm;
+	struct name_record name;
+	struct minimum_record minimum;
+	struct memory_record memory;
+	struct slot_record slot;
+	struct call_record call;
+};
+
+/* The record of that kind at the index, NULL where there is another or none. It is as long as any:
+ * what an older gmemd did not write is zero. */
+const void *record_at(
+	const struct ledger *ledger, uint32_t index, enum record_kind kind, union record *ret);
+
+#define EACH_RECORD(ledger, index, kind, record)                                                   \
+	for (uint32_t index = 0; index < ledger_end(ledger); index++)                              \
+		if (record_at(ledger, index, kind, record))
+
+/* The name of a memory, or of the VM for 0; "" where there is none. */
+void record_read_name(
+	const struct ledger *ledger, uint64_t owner, char ret[static NAME_BYTES_MAX + 1]);
+void record_read_unit(const struct ledger *ledger, char ret[static NAME_BYTES_MAX + 1]);

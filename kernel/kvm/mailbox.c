@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The mailbox: where gmemd writes the arguments of a VM's ioctls. See mailbox.h.
+ */
+#include "kernel/kvm/mailbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kernel/base/cleanup.h"
+#include "kernel/host/process.h"
+
+/*
+ * Below any program's own segments, and low for a reason: what precedes it in a VMM's
+ * /proc/PID/smaps, which gmemd reads to verify the mapping, is then bounded by these 2 MiB, however
+ * many mappings the VMM makes.
+ */
+#define MAILBOX_ADDRESS 0x200000
+
+/*
+ * As a size it is negative, as an address unaligned, as {slot, flags} it has illegal flags: the
+ * kernel says EINVAL. So it does to zeroes, but for a slot: pages of other areas stay unallocated
+ * until an entry there is used.
+ */
+#define MAILBOX_INVALID UINT64_MAX
+
+#define MAILBOX_MODE         0444
+#define MAILBOX_MODE_OPENING 0600
+#define MAILBOX_SEALS        (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+/* Slots: each page of theirs takes memory from the start, for zeroes are valid there. Attributes:
+ * as many as the ranges of a packet. */
+static const struct {
+	uint32_t request;
+	unsigned pages;
+	unsigned stride;
+} area_layout[MAILBOX_COMMANDS] = {
+	[MAILBOX_CREATE] = {KVM_CREATE_GUEST_MEMFD, 1, 64},
+	[MAILBOX_SLOT] = {KVM_SET_USER_MEMORY_REGION2, 1, 256},
+	[MAILBOX_ATTRIBUTES] = {KVM_SET_MEMORY_ATTRIBUTES, 16, 32},
+};
+
+struct mailbox_entries {
+	struct mailbox_area area;
+	unsigned char *bytes;
+	unsigned count;
+	unsigned free;
+	unsigned next;        /* where the search for a free one begins */
+	unsigned char *taken; /* a bit for each */
+};
+
+struct mailbox {
+	int fd; /* read-only; -1: not asked for yet, or taken */
+	int write_fd;
+	struct file_identity identity;
+	unsigned char *bytes;
+	uint64_t length;
+	struct mailbox_entries entries[MAILBOX_COMMANDS];
+};
+
+static bool is_taken(const struct mailbox_entries *entries, unsigned entry)
+{
+	return entries->taken[entry / 8] & 1u << entry % 8;
+}
+
+static void set_taken(struct mailbox_entries *entries, unsigned entry, unsigned count, bool taken)
+{
+	for (unsigned i = entry; i < entry + count; i++) {
+		unsigned char bit = (unsigned char)(1u << i % 8);
+
+		if (taken)
+			entries->taken[i / 8] |= bit;
+		else
+			entries->taken[i / 8] &= (unsigned char)~bit;
+	}
+}
+
+static unsigned char *entry_bytes(const struct mailbox_entries *entries, unsigned entry)
+{
+	return entries->bytes + entry * entries->area.stride;
+}
+
+/* The rest stays as it is: who has read the first word of a valid entry already must not find
+ * zeroes behind it. */
+static void entry_invalidate(const struct mailbox_entries *entries, unsigned entry)
+{
+	__atomic_store_n(
+		(uint64_t *)entry_bytes(entries, entry), MAILBOX_INVALID, __ATOMIC_SEQ_CST);
+}
+
+static void entry_write(
+	const struct mailbox_entries *entries, unsigned entry, const void *arguments, size_t size)
+{
+	unsigned char *bytes = entry_bytes(entries, entry);
+	uint64_t first;
+
+	memcpy(&first, arguments, sizeof first);
+	memcpy(bytes + sizeof first, (const unsigned char *)arguments + sizeof first,
+		size - sizeof first);
+	__atomic_store_n((uint64_t *)bytes, first, __ATOMIC_RELEASE);
+}
+
+static int entries_set_up(struct mailbox *mailbox, enum mailbox_command command, uint64_t offset)
+{
+	struct mailbox_entries *entries = &mailbox->entries[command];
+	uint64_t length = area_layout[command].pages * (uint64_t)sysconf(_SC_PAGESIZE);
+
+	entries->area = (struct mailbox_area){
+		.request = area_layout[command].request,
+		.address = MAILBOX_ADDRESS + offset,
+		.length = length,
+		.stride = area_layout[command].stride,
+	};
+	entries->bytes = mailbox->bytes + offset;
+	entries->count = length / entries->area.stride;
+	entries->taken = calloc(1, (entries->count + 7) / 8);
+	entries->free = entries->count;
+	return entries->taken ? 0 : -ENOMEM;
+}
+
+static int mailbox_map(struct mailbox *mailbox)
+{
+	mailbox->bytes = mmap(
+		NULL, mailbox->length, PROT_READ | PROT_WRITE, MAP_SHARED, mailbox->write_fd, 0);
+	if (mailbox->bytes == MAP_FAILED) {
+		mailbox->bytes = NULL;
+		return -errno;
+	}
+	return file_identity_of(mailbox->write_fd, &mailbox->identity);
+}
+
+static int mailbox_set_up(struct mailbox *mailbox)
+{
+	uint64_t offset = 0;
+	int r = mailbox_map(mailbox);
+
+	for (unsigned command = 0; r == 0 && command < MAILBOX_COMMANDS; command++) {
+		r = entries_set_up(mailbox, command, offset);
+		offset += mailbox->entries[command].area.length;
+	}
+	return r;
+}
+
+static int make_file(const char *name, uint64_t length, int *ret_fd)
+{
+	cleanup_fd int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)length) < 0 || fchmod(fd, MAILBOX_MODE) < 0)
+		return -errno;
+	*ret_fd = fd;
+	fd = -1; /* handed over */
+	return 0;
+}
+
+void mailbox_layout(uint64_t *ret_address, uint64_t *ret_length)
+{
+	*ret_address = MAILBOX_ADDRESS;
+	*ret_length = 0;
+	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++)
+		*ret_length += area_layout[command].pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* With nothing but its length. */
+static struct mailbox *mailbox_allocate(void)
+{
+	struct mailbox *mailbox = calloc(1, sizeof *mailbox);
+	uint64_t address;
+
+	if (!mailbox)
+		return NULL;
+	mailbox->fd = -1;
+	mailbox->write_fd = -1;
+	mailbox_layout(&address, &mailbox->length);
+	return mailbox;
+}
+
+/* Once it is mapped, which F_SEAL_FUTURE_WRITE allows no more. */
+static int seal(const struct mailbox *mailbox, enum mailbox_writers writers)
+{
+	int seals = MAILBOX_SEALS;
+
+	if (writers == MAILBOX_WRITER_ALONE)
+		seals |= F_SEAL_FUTURE_WRITE;
+	return fcntl(mailbox->write_fd, F_ADD_SEALS, seals) < 0 ? -errno : 0;
+}
+
+int mailbox_new(const char *name, enum mailbox_writers writers, struct mailbox **ret)
+{
+	struct mailbox *mailbox = mailbox_allocate();
+	int r;
+
+	if (!mailbox)
+		return -ENOMEM;
+	r = make_file(name, mailbox->length, &mailbox->write_fd);
+	if (r == 0)
+		r = mailbox_set_up(mailbox);
+	if (r == 0)
+		r = seal(mailbox, writers);
+	if (r == 0 && mailbox_fd(mailbox) < 0)
+		r = -errno;
+	if (r < 0) {
+		mailbox_free(mailbox);
+		return r;
+	}
+	for (unsigned entry = 0; entry < mailbox->entries[MAILBOX_SLOT].count; entry++)
+		entry_invalidate(&mailbox->entries[MAILBOX_SLOT], entry);
+	*ret = mailbox;
+	return 0;
+}
+
+int mailbox_open(int fd, struct mailbox **ret)
+{
+	struct mailbox *mailbox = mailbox_allocate();
+	uint64_t size;
+	int r;
+
+	if (!mailbox)
+		return -ENOMEM;
+	if (memory_file_size(fd, &size) < 0 || size != mailbox->length ||
+		!(fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK)) {
+		mailbox_free(mailbox);
+		return -EBADMSG;
+	}
+	mailbox->write_fd = fd;
+	r = mailbox_set_up(mailbox);
+	if (r < 0) {
+		mailbox->write_fd = -1; /* stays the caller's */
+		mailbox_free(mailbox);
+		return r;
+	}
+	*ret = mailbox;
+	return 0;
+}
+
+/* To all but its owner. A process that was killed while it opened one again leaves the other. */
+static bool is_closed_mode(mode_t mode)
+{
+	return mode == MAILBOX_MODE || mode == MAILBOX_MODE_OPENING;
+}
+
+/* Seals first: only a memfd that was made to be sealed has these, so no file system of a peer's is
+ * asked for the rest. */
+static bool is_own_mailbox(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat status;
+
+	return seals >= 0 && (seals & MAILBOX_SEALS) == MAILBOX_SEALS && fstat(fd, &status) == 0 &&
+	       S_ISREG(status.st_mode) && is_closed_mode(status.st_mode & 07777) &&
+	       status.st_uid == geteuid();
+}
+
+int mailbox_name(int fd, char *ret, size_t size)
+{
+	static const char before[] = "/memfd:", after[] = " (deleted)";
+	char target[MAILBOX_NAME_SIZE + sizeof before + sizeof after];
+	size_t length;
+
+	if (!is_own_mailbox(fd) || process_file_target(getpid(), fd, target, sizeof target) < 0)
+		return -EBADMSG;
+	length = strlen(target);
+	if (length < strlen(before) + strlen(after) || strncmp(target, before, strlen(before)) != 0)
+		return -EBADMSG;
+	length -= strlen(before) + strlen(after);
+	if (length >= size || strcmp(target + strlen(before) + length, after) != 0)
+		return -EBADMSG;
+	memcpy(ret, target + strlen(before), length);
+	ret[length] = '\0';
+	return 0;
+}
+
+/* Its mode is what keeps it from being written; only its owner can change that, which this process
+ * is, and only where it is not immutable. */
+static int open_for_writing(int fd, int *ret_fd)
+{
+	char path[64];
+	int write_fd = -1, r;
+
+	if (memory_file_is_immutable(fd) && (r = memory_file_set_immutable(fd, false)) < 0)
+		return r;
+	if (fchmod(fd, MAILBOX_MODE_OPENING) < 0)
+		return -errno;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	write_fd = open(path, O_RDWR | O_CLOEXEC);
+	r = write_fd < 0 ? -errno : 0;
+	if (fchmod(fd, MAILBOX_MODE) < 0 && r == 0)
+		r = -errno;
+	if (r < 0)
+		fd_close(write_fd);
+	else
+		*ret_fd = write_fd;
+	return r;
+}
+
+int mailbox_reopen(int fd, struct mailbox **ret)
+{
+	int write_fd = -1, r;
+
+	if (!is_own_mailbox(fd))
+		return -EBADMSG;
+	if (fcntl(fd, F_GET_SEALS) & F_SEAL_FUTURE_WRITE)
+		return -EROFS;
+	r = open_for_writing(fd, &write_fd);
+	if (r < 0)
+		return r;
+	r = mailbox_open(write_fd, ret);
+	if (r < 0)
+		fd_close(write_fd);
+	return r;
+}
+
+int mailbox_fix(const struct mailbox *mailbox)
+{
+	return memory_file_set_immutable(mailbox->write_fd, true);
+}
+
+bool mailbox_is_fixed(const struct mailbox *mailbox)
+{
+	return memory_file_is_immutable(mailbox->write_fd);
+}
+
+int mailbox_claim(
+	struct mailbox *mailbox, enum mailbox_command command, unsigned entry, unsigned count)
+{
+	struct mailbox_entries *entries = &mailbox->entries[command];
+
+	if (entry >= entries->count || count > entries->count - entry)
+		return -EBADMSG;
+	for (unsigned i = entry; i < entry + count; i++) {
+		if (is_taken(entries, i))
+			return -EBADMSG;
+	}
+	set_taken(entries, entry, count, true);
+	entries->free -= count;
+	return 0;
+}
+
+/* Where the file has pages, from offset on: reading others through the mapping would make them. */
+static bool next_pages(
+	const struct mailbox *mailbox, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end)
+{
+	off_t start = lseek(mailbox->write_fd, (off_t)offset, SEEK_DATA);
+	off_t end = start < 0 ? start : lseek(mailbox->write_fd, start, SEEK_HOLE);
+
+	if (start < 0 && errno == ENXIO)
+		return false;
+	*ret_start = start < 0 ? offset : (uint64_t)start;
+	*ret_end = end < 0 ? mailbox->length : (uint64_t)end;
+	return *ret_start < mailbox->length;
+}
+
+/* Whether the kernel could take it. An address can be 0, the size behind it can't. */
+static bool entry_valid(const uint64_t *words, bool zeroes_valid)
+{
+	return words[0] != MAILBOX_INVALID && (words[0] != 0 || words[1] != 0 || zeroes_valid);
+}
+
+/* Those that begin in that part of the area. */
+static void clear_free_entries(
+	const struct mailbox_entries *entries, bool zeroes_valid, uint64_t start, uint64_t end)
+{
+	uint64_t stride = entries->area.stride;
+
+	for (unsigned entry = (unsigned)(start / stride); entry < end / stride; entry++) {
+		const void *words = entry_bytes(entries, entry);
+
+		if (!is_taken(entries, entry) && entry_valid(words, zeroes_valid))
+			entry_invalidate(entries, entry);
+	}
+}
+
+void mailbox_clear_free(struct mailbox *mailbox)
+{
+	uint64_t start, end = 0;
+
+	while (next_pages(mailbox, end, &start, &end)) {
+		for (unsigned command = 0; command < MAILBOX_COMMANDS; command++) {
+			const struct mailbox_entries *entries = &mailbox->entries[command];
+			uint64_t area = entries->area.address - MAILBOX_ADDRESS;
+			uint64_t from = start > area ? start - area : 0;
+			uint64_t to = end > area ? end - area : 0;
+
+			if (to > entries->area.length)
+				to = entries->area.length;
+			clear_free_entries(entries, command == MAILBOX_SLOT, from, to);
+		}
+	}
+}
+
+struct mailbox *mailbox_free(struct mailbox *mailbox)
+{
+	if (!mailbox)
+		return NULL;
+	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++)
+		free(mailbox->entries[command].taken);
+	if (mailbox->bytes)
+		munmap(mailbox->bytes, mailbox->length);
+	fd_close(mailbox->fd);
+	fd_close(mailbox->write_fd);
+	free(mailbox);
+	return NULL;
+}
+
+int mailbox_fd(struct mailbox *mailbox)
+{
+	char path[64];
+
+	if (mailbox->fd < 0) {
+		snprintf(path, sizeof path, "/proc/self/fd/%d", mailbox->write_fd);
+		mailbox->fd = open(path, O_RDONLY | O_CLOEXEC);
+	}
+	return mailbox->fd;
+}
+
+int mailbox_take_fd(struct mailbox *mailbox)
+{
+	int fd = mailbox_fd(mailbox);
+
+	mailbox->fd = -1; /* handed over */
+	return fd;
+}
+
+int mailbox_write_fd(const struct mailbox *mailbox)
+{
+	return mailbox->write_fd;
+}
+
+struct file_identity mailbox_identity(const struct mailbox *mailbox)
+{
+	return mailbox->identity;
+}
+
+uint64_t mailbox_address(const struct mailbox *mailbox)
+{
+	return mailbox->entries[0].area.address;
+}
+
+uint64_t mailbox_length(const struct mailbox *mailbox)
+{
+	return mailbox->length;
+}
+
+const struct mailbox_area *mailbox_area(const struct mailbox *mailbox, enum mailbox_command command)
+{
+	return &mailbox->entries[command].area;
+}
+
+/* How many follow from entry on that are free, at most wanted. */
+static unsigned free_run(const struct mailbox_entries *entries, unsigned entry, unsigned wanted)
+{
+	unsigned length = 0;
+
+	while (length < wanted && entry + length < entries->count &&
+		!is_taken(entries, entry + length))
+		length++;
+	return length;
+}
+
+int mailbox_take(
+	struct mailbox *mailbox, enum mailbox_command command, unsigned wanted, unsigned *ret_entry)
+{
+	struct mailbox_entries *entries = &mailbox->entries[command];
+	unsigned entry = entries->next, length;
+
+	if (entries->free == 0)
+		return -ENOSPC;
+	while ((length = free_run(entries, entry, wanted)) == 0)
+		entry = (entry + 1) % entries->count;
+	set_taken(entries, entry, length, true);
+	entries->free -= length;
+	entries->next = (entry + length) % entries->count;
+	*ret_entry = entry;
+	return (int)length;
+}
+
+void mailbox_put(
+	struct mailbox *mailbox, enum mailbox_command command, unsigned entry, unsigned count)
+{
+	struct mailbox_entries *entries = &mailbox->entries[command];
+
+	for (unsigned i = entry; i < entry + count; i++)
+		entry_invalidate(entries, i);
+	set_taken(entries, entry, count, false);
+	entries->free += count;
+}
+
+unsigned mailbox_entries(const struct mailbox *mailbox, enum mailbox_command command)
+{
+	return mailbox->entries[command].count;
+}
+
+unsigned mailbox_free_entries(const struct mailbox *mailbox, enum mailbox_command command)
+{
+	return mailbox->entries[command].free;
+}
+
+uint64_t mailbox_entry_address(
+	const struct mailbox *mailbox, enum mailbox_command command, unsigned entry)
+{
+	const struct mailbox_area *area = &mailbox->entries[command].area;
+
+	return area->address + entry * area->stride;
+}
+
+int mailbox_entry_at(const struct mailbox *mailbox, enum mailbox_command command, uint64_t address,
+	unsigned *ret_entry)
+{
+	const struct mailbox_area *area = &mailbox->entries[command].area;
+
+	if (address < area->address || address - area->address >= area->length)
+		return -ENOENT;
+	if ((address - area->address) % area->stride != 0)
+		return -ENOENT;
+	*ret_entry = (address - area->address) / area->stride;
+	return 0;
+}
+
+void mailbox_write_create(
+	struct mailbox *mailbox, unsigned entry, const struct kvm_create_guest_memfd *arguments)
+{
+	entry_write(&mailbox->entries[MAILBOX_CREATE], entry, arguments, sizeof *arguments);
+}
+
+void mailbox_write_slot(struct mailbox *mailbox, unsigned entry,
+	const struct kvm_userspace_memory_region2 *arguments)
+{
+	entry_write(&mailbox->entries[MAILBOX_SLOT], entry, arguments, sizeof *arguments);
+}
+
+void mailbox_write_attributes(
+	struct mailbox *mailbox, unsigned entry, const struct kvm_memory_attributes *arguments)
+{
+	entry_write(&mailbox->entries[MAILBOX_ATTRIBUTES], entry, arguments, sizeof *arguments);
+}
+
+void mailbox_read_attributes(
+	const struct mailbox *mailbox, unsigned entry, struct kvm_memory_attributes *ret_arguments)
+{
+	memcpy(ret_arguments, entry_bytes(&mailbox->entries[MAILBOX_ATTRIBUTES], entry),
+		sizeof *ret_arguments);
+}
