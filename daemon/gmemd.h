@@ -14,7 +14,7 @@
 
 struct creations;
 struct in_flight;
-struct inheritance;
+struct inherited_fds;
 struct json_object;
 struct listeners;
 struct peer_ledger;
@@ -45,7 +45,7 @@ struct gmemd {
 	struct host_offer host;
 	struct event_base *base;
 	struct scheduler *scheduler;
-	struct bulk *bulk;
+	struct page_worker *pages;
 	struct pressure_watch *pressure;
 	struct preallocating_list preallocating;
 	struct preallocating_waits preallocating_waits;
@@ -57,8 +57,8 @@ struct gmemd {
 	struct registry registry;
 	uint64_t started; /* CLOCK_MONOTONIC, seconds */
 	struct recovered recovered;
-	struct custody *custody;         /* NULL: nothing outlives gmemd */
-	struct inheritance *inheritance; /* while it takes over */
+	struct fdstore *fdstore;         /* NULL: nothing outlives gmemd */
+	struct inherited_fds *inherited; /* while it takes over */
 	struct peer_ledger *peer_ledger; /* NULL: connections don't outlive gmemd */
 	struct listeners *listeners;
 	struct screening *screening;

@@ -61,7 +61,7 @@ static int serve(struct gmemd *gmemd, struct service *service)
 {
 	int r;
 
-	succession_finish(gmemd);
+	takeover_finish(gmemd);
 	tell_what_it_does(gmemd);
 	service_ready(service);
 	r = dispatch(gmemd);
@@ -81,7 +81,7 @@ static int run(struct gmemd *gmemd)
 	if (r == 0)
 		r = listeners_new(gmemd, &listeners);
 	r = r < 0 ? start_failed("beginning to serve", r) : serve(gmemd, service);
-	succession_leave(gmemd);
+	takeover_leave(gmemd);
 	listeners_free(listeners);
 	service_free(service);
 	return r;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Custody. See fdstore.h.
+ * The fd store. See fdstore.h.
  */
 #include "daemon/fdstore/fdstore.h"
 
@@ -53,15 +53,15 @@ static const struct timeval tick_interval = {.tv_sec = 1};
 static const struct timeval lateness_step = {.tv_usec = STALLED_MS * 1000 / 4};
 static const struct timeval retry_pause = {.tv_usec = RETRY_MS * 1000};
 
-TAILQ_HEAD(acceptance_list, custody_acceptance);
+TAILQ_HEAD(acceptance_list, fdstore_acceptance);
 
-struct custody {
+struct fdstore {
 	struct event_base *base;
 	struct keeper_search *search;
 	struct keeper *keeper; /* NULL: there is none now */
-	struct custody_table table;
+	struct fdstore_table table;
 	struct acceptance_list acceptances; /* those that are posted come first */
-	TAILQ_HEAD(, custody_waiter) waiters;
+	TAILQ_HEAD(, fdstore_waiter) waiters;
 	struct event *answered, *tick, *retry, *lateness;
 	struct keeper_report report; /* the last one's */
 	bool reported;
@@ -82,119 +82,119 @@ static int64_t now_ms(void)
 }
 
 /* Whether it serves, as far as is known. */
-static bool serves(const struct custody *custody)
+static bool serves(const struct fdstore *fdstore)
 {
-	return custody->keeper && keeper_fault(custody->keeper) == 0 &&
-	       keeper_report(custody->keeper);
+	return fdstore->keeper && keeper_fault(fdstore->keeper) == 0 &&
+	       keeper_report(fdstore->keeper);
 }
 
 /* Sending */
 
-static int post(struct custody *custody, enum keeper_operation operation, unsigned flags,
+static int post(struct fdstore *fdstore, enum keeper_operation operation, unsigned flags,
 	const struct keeper_id *ids, const int *fds, uint32_t count, uint64_t *ret_serial)
 {
-	if (keeper_unanswered(custody->keeper) == 0)
-		custody->heard = now_ms();
-	return keeper_post(custody->keeper, operation, flags, ids, fds, count, ret_serial);
+	if (keeper_unanswered(fdstore->keeper) == 0)
+		fdstore->heard = now_ms();
+	return keeper_post(fdstore->keeper, operation, flags, ids, fds, count, ret_serial);
 }
 
 /* r: why a request was not sent. It is tried again when there is an answer, or soon; the end of the
  * connection is told by an event. */
-static void wait_for_room(struct custody *custody, int r)
+static void wait_for_room(struct fdstore *fdstore, int r)
 {
-	bool awaits_answer = r == -EAGAIN && keeper_unanswered(custody->keeper) > 0;
+	bool awaits_answer = r == -EAGAIN && keeper_unanswered(fdstore->keeper) > 0;
 
-	if (!awaits_answer && keeper_fault(custody->keeper) == 0)
-		event_add(custody->retry, &retry_pause);
+	if (!awaits_answer && keeper_fault(fdstore->keeper) == 0)
+		event_add(fdstore->retry, &retry_pause);
 }
 
-static int send_next(struct custody *custody, struct custody_queue *queue)
+static int send_next(struct fdstore *fdstore, struct fdstore_queue *queue)
 {
-	struct custody_batch batch;
+	struct fdstore_batch batch;
 	uint64_t serial;
 	int r;
 
-	custody_table_next(queue, &batch);
-	r = post(custody, batch.operation, batch.flags, batch.ids,
+	fdstore_table_next(queue, &batch);
+	r = post(fdstore, batch.operation, batch.flags, batch.ids,
 		batch.operation == KEEPER_PUT ? batch.fds : NULL, batch.count, &serial);
 	if (r == 0) {
-		custody_table_posted(&custody->table, queue, batch.count, serial);
+		fdstore_table_posted(&fdstore->table, queue, batch.count, serial);
 	} else if (r == -EBADF) {
 		log_error("a file was closed that gmemd-keeper was to hold still");
-		custody_table_skip(&custody->table, queue, batch.count);
+		fdstore_table_skip(&fdstore->table, queue, batch.count);
 		r = 0;
 	} else {
-		wait_for_room(custody, r);
+		wait_for_room(fdstore, r);
 	}
 	return r;
 }
 
-static int send_urgent(struct custody *custody)
+static int send_urgent(struct fdstore *fdstore)
 {
 	int r = 0;
 
-	while (r == 0 && !TAILQ_EMPTY(&custody->table.urgent))
-		r = send_next(custody, &custody->table.urgent);
+	while (r == 0 && !TAILQ_EMPTY(&fdstore->table.urgent))
+		r = send_next(fdstore, &fdstore->table.urgent);
 	return r;
 }
 
-static int send_rest(struct custody *custody)
+static int send_rest(struct fdstore *fdstore)
 {
-	struct custody_table *table = &custody->table;
+	struct fdstore_table *table = &fdstore->table;
 	int r = 0;
 
 	while (r == 0 && !TAILQ_EMPTY(&table->rest)) {
-		if (keeper_unanswered(custody->keeper) >= UNANSWERED_REST_MAX ||
-			table->n_posted_files >= custody->files_max)
+		if (keeper_unanswered(fdstore->keeper) >= UNANSWERED_REST_MAX ||
+			table->n_posted_files >= fdstore->files_max)
 			return -EAGAIN;
-		r = send_next(custody, &table->rest);
+		r = send_next(fdstore, &table->rest);
 	}
 	return r;
 }
 
-static void ask_for_connections(struct custody *custody)
+static void ask_for_connections(struct fdstore *fdstore)
 {
-	struct custody_acceptance *acceptance;
+	struct fdstore_acceptance *acceptance;
 
-	TAILQ_FOREACH (acceptance, &custody->acceptances, link) {
+	TAILQ_FOREACH (acceptance, &fdstore->acceptances, link) {
 		const struct keeper_id ids[] = {acceptance->listener, acceptance->connection};
 		int r = 0;
 
 		if (acceptance->serial == 0)
-			r = post(custody, KEEPER_ACCEPT, 0, ids, NULL, 2, &acceptance->serial);
+			r = post(fdstore, KEEPER_ACCEPT, 0, ids, NULL, 2, &acceptance->serial);
 		if (r < 0) {
-			wait_for_room(custody, r);
+			wait_for_room(fdstore, r);
 			return;
 		}
 	}
 }
 
-static void send_all(struct custody *custody)
+static void send_all(struct fdstore *fdstore)
 {
-	if (!serves(custody) || send_urgent(custody) < 0 || send_rest(custody) < 0)
+	if (!serves(fdstore) || send_urgent(fdstore) < 0 || send_rest(fdstore) < 0)
 		return;
-	custody->complete = true;
-	ask_for_connections(custody);
+	fdstore->complete = true;
+	ask_for_connections(fdstore);
 }
 
 /* Answers */
 
-static void take_connection(struct custody *custody, struct keeper_packet *answer)
+static void take_connection(struct fdstore *fdstore, struct keeper_packet *answer)
 {
 	const struct keeper_header *header = &answer->message.header;
-	struct custody_acceptance *acceptance;
+	struct fdstore_acceptance *acceptance;
 	int fd = -1, r = header->result;
 
-	TAILQ_FOREACH (acceptance, &custody->acceptances, link) {
+	TAILQ_FOREACH (acceptance, &fdstore->acceptances, link) {
 		if (acceptance->serial == header->serial)
 			break;
 	}
 	if (!acceptance)
 		return; /* cancelled */
-	TAILQ_REMOVE(&custody->acceptances, acceptance, link);
+	TAILQ_REMOVE(&fdstore->acceptances, acceptance, link);
 	acceptance->asked = false;
 	if (r == 0 &&
-		custody_table_adopt(&custody->table, &acceptance->connection, answer->fds[0]) < 0)
+		fdstore_table_adopt(&fdstore->table, &acceptance->connection, answer->fds[0]) < 0)
 		r = -EMFILE;
 	if (r == 0) {
 		fd = answer->fds[0];
@@ -203,86 +203,86 @@ static void take_connection(struct custody *custody, struct keeper_packet *answe
 	acceptance->accepted(acceptance, r, fd);
 }
 
-static void take_result(struct custody *custody, const struct keeper_header *header)
+static void take_result(struct fdstore *fdstore, const struct keeper_header *header)
 {
-	if (header->result == -EMFILE && !custody->said_full)
+	if (header->result == -EMFILE && !fdstore->said_full)
 		log_warning(
 			"gmemd-keeper can hold no more: what is made now will not outlive gmemd");
 	else if (header->result < 0 && header->result != -EMFILE)
 		log_warning("gmemd-keeper does not hold what it is sent: %s",
 			strerror(-header->result));
 	if (header->operation == KEEPER_PUT)
-		custody->said_full = header->result == -EMFILE;
-	custody_table_answered(&custody->table, header->serial, header->result);
+		fdstore->said_full = header->result == -EMFILE;
+	fdstore_table_answered(&fdstore->table, header->serial, header->result);
 }
 
-static void greet(struct custody *custody)
+static void greet(struct fdstore *fdstore)
 {
-	custody->report = *keeper_report(custody->keeper);
-	custody->reported = true;
-	if (custody->said_gone || custody->said_missing)
+	fdstore->report = *keeper_report(fdstore->keeper);
+	fdstore->reported = true;
+	if (fdstore->said_gone || fdstore->said_missing)
 		log_info("gmemd-keeper is back: what gmemd holds outlives it again");
-	custody->said_gone = custody->said_missing = false;
-	custody->n_ends = 0;
+	fdstore->said_gone = fdstore->said_missing = false;
+	fdstore->n_ends = 0;
 }
 
-static void take_answer(struct custody *custody, struct keeper_packet *answer)
+static void take_answer(struct fdstore *fdstore, struct keeper_packet *answer)
 {
-	custody->heard = now_ms();
-	if (custody->said_stalled)
+	fdstore->heard = now_ms();
+	if (fdstore->said_stalled)
 		log_info("gmemd-keeper answers again");
-	custody->said_stalled = false;
+	fdstore->said_stalled = false;
 	switch (answer->message.header.operation) {
 	case KEEPER_HELLO:
-		greet(custody);
+		greet(fdstore);
 		break;
 	case KEEPER_ACCEPT:
-		take_connection(custody, answer);
+		take_connection(fdstore, answer);
 		break;
 	default:
-		take_result(custody, &answer->message.header);
+		take_result(fdstore, &answer->message.header);
 	}
 	keeper_packet_clear(answer);
 }
 
-static int take_answers(struct custody *custody)
+static int take_answers(struct fdstore *fdstore)
 {
 	struct keeper_packet answer;
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < ANSWERS_MAX; i++) {
-		r = keeper_next_answer(custody->keeper, &answer);
+		r = keeper_next_answer(fdstore->keeper, &answer);
 		if (r == 0)
-			take_answer(custody, &answer);
+			take_answer(fdstore, &answer);
 	}
 	return r == -EAGAIN ? 0 : r;
 }
 
 /* Room */
 
-static int64_t silence(const struct custody *custody)
+static int64_t silence(const struct fdstore *fdstore)
 {
-	if (!custody->keeper || keeper_unanswered(custody->keeper) == 0)
+	if (!fdstore->keeper || keeper_unanswered(fdstore->keeper) == 0)
 		return 0;
-	return now_ms() - custody->heard;
+	return now_ms() - fdstore->heard;
 }
 
-enum custody_readiness custody_readiness(const struct custody *custody)
+enum fdstore_readiness fdstore_readiness(const struct fdstore *fdstore)
 {
-	if (!custody || !serves(custody) ||
-		(keeper_unanswered(custody->keeper) < UNANSWERED_MAX &&
-			TAILQ_EMPTY(&custody->table.urgent)))
-		return CUSTODY_READY;
-	return silence(custody) < STALLED_MS ? CUSTODY_BEHIND : CUSTODY_STALLED;
+	if (!fdstore || !serves(fdstore) ||
+		(keeper_unanswered(fdstore->keeper) < UNANSWERED_MAX &&
+			TAILQ_EMPTY(&fdstore->table.urgent)))
+		return FDSTORE_READY;
+	return silence(fdstore) < STALLED_MS ? FDSTORE_BEHIND : FDSTORE_STALLED;
 }
 
-static void wake_waiters(struct custody *custody)
+static void wake_waiters(struct fdstore *fdstore)
 {
-	struct custody_waiter *waiter;
+	struct fdstore_waiter *waiter;
 
-	while (custody_readiness(custody) != CUSTODY_BEHIND &&
-		(waiter = TAILQ_FIRST(&custody->waiters))) {
-		TAILQ_REMOVE(&custody->waiters, waiter, link);
+	while (fdstore_readiness(fdstore) != FDSTORE_BEHIND &&
+		(waiter = TAILQ_FIRST(&fdstore->waiters))) {
+		TAILQ_REMOVE(&fdstore->waiters, waiter, link);
 		waiter->ready(waiter);
 	}
 }
@@ -290,23 +290,23 @@ static void wake_waiters(struct custody *custody)
 /* No answer tells when it is stalled. */
 static void look_for_lateness(evutil_socket_t fd, short what, void *context)
 {
-	struct custody *custody = context;
+	struct fdstore *fdstore = context;
 
 	(void)fd;
 	(void)what;
-	wake_waiters(custody);
-	if (!TAILQ_EMPTY(&custody->waiters))
-		event_add(custody->lateness, &lateness_step);
+	wake_waiters(fdstore);
+	if (!TAILQ_EMPTY(&fdstore->waiters))
+		event_add(fdstore->lateness, &lateness_step);
 }
 
 /* Keepers */
 
-static void disconnect(struct custody *custody)
+static void disconnect(struct fdstore *fdstore)
 {
-	if (custody->answered)
-		event_free(custody->answered);
-	custody->answered = NULL;
-	custody->keeper = keeper_free(custody->keeper);
+	if (fdstore->answered)
+		event_free(fdstore->answered);
+	fdstore->answered = NULL;
+	fdstore->keeper = keeper_free(fdstore->keeper);
 }
 
 /* As after gmemd's user has become another, under sockets that are still the old one's. */
@@ -318,48 +318,48 @@ static const char *explain(int r)
 	return strerror(-r);
 }
 
-static void say_missing(struct custody *custody, int r)
+static void say_missing(struct fdstore *fdstore, int r)
 {
-	if (!custody->said_missing)
+	if (!fdstore->said_missing)
 		log_warning(
 			"no gmemd-keeper: what gmemd holds will not outlive it: %s", explain(r));
-	custody->said_missing = true;
+	fdstore->said_missing = true;
 }
 
 /* Connections that it was asked for are asked of the next one. */
-static void forget_keeper(struct custody *custody)
+static void forget_keeper(struct fdstore *fdstore)
 {
-	struct custody_acceptance *acceptance;
+	struct fdstore_acceptance *acceptance;
 
-	disconnect(custody);
-	custody_table_lost(&custody->table);
-	TAILQ_FOREACH (acceptance, &custody->acceptances, link)
+	disconnect(fdstore);
+	fdstore_table_lost(&fdstore->table);
+	TAILQ_FOREACH (acceptance, &fdstore->acceptances, link)
 		acceptance->serial = 0;
-	custody->complete = custody->said_stalled = false;
+	fdstore->complete = fdstore->said_stalled = false;
 }
 
 /* r: of its connection. One that has never answered has refused, or was about to end. */
-static void lose(struct custody *custody, int r)
+static void lose(struct fdstore *fdstore, int r)
 {
-	bool has_served = keeper_report(custody->keeper);
+	bool has_served = keeper_report(fdstore->keeper);
 
-	forget_keeper(custody);
+	forget_keeper(fdstore);
 	if (has_served) {
 		log_warning("gmemd-keeper is gone");
-		custody->said_gone = true;
+		fdstore->said_gone = true;
 	}
-	if (has_served || (keeper_is_missing(r) && custody->n_ends++ < ENDS_MAX)) {
-		keeper_search_begin(custody->search);
+	if (has_served || (keeper_is_missing(r) && fdstore->n_ends++ < ENDS_MAX)) {
+		keeper_search_begin(fdstore->search);
 		return;
 	}
-	say_missing(custody, r);
-	keeper_search_begin_later(custody->search);
+	say_missing(fdstore, r);
+	keeper_search_begin_later(fdstore->search);
 }
 
 static void answered(evutil_socket_t fd, short what, void *context)
 {
-	struct custody *custody = context;
-	bool accepting = !TAILQ_EMPTY(&custody->acceptances);
+	struct fdstore *fdstore = context;
+	bool accepting = !TAILQ_EMPTY(&fdstore->acceptances);
 	rlim_t usual;
 	int r;
 
@@ -367,78 +367,78 @@ static void answered(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	/* A connection may come with it, for which there was room when it was asked for. */
 	usual = accepting ? file_reserve_open() : 0;
-	r = take_answers(custody);
+	r = take_answers(fdstore);
 	if (accepting)
 		file_reserve_close(usual);
 	if (r < 0)
-		lose(custody, r);
+		lose(fdstore, r);
 	else
-		send_all(custody);
-	wake_waiters(custody);
+		send_all(fdstore);
+	wake_waiters(fdstore);
 }
 
-static int watch_keeper(struct custody *custody)
+static int watch_keeper(struct fdstore *fdstore)
 {
-	custody->answered = event_new(
-		custody->base, keeper_fd(custody->keeper), EV_READ | EV_PERSIST, answered, custody);
-	if (!custody->answered)
+	fdstore->answered = event_new(
+		fdstore->base, keeper_fd(fdstore->keeper), EV_READ | EV_PERSIST, answered, fdstore);
+	if (!fdstore->answered)
 		return -ENOMEM;
-	event_priority_set(custody->answered, SCHEDULER_FIRST);
-	return event_add(custody->answered, NULL) == 0 ? 0 : -ENOMEM;
+	event_priority_set(fdstore->answered, SCHEDULER_FIRST);
+	return event_add(fdstore->answered, NULL) == 0 ? 0 : -ENOMEM;
 }
 
 static void found(void *context, struct keeper *take_keeper)
 {
-	struct custody *custody = context;
+	struct fdstore *fdstore = context;
 
-	custody->keeper = take_keeper;
-	custody->missing = false;
-	custody->heard = now_ms();
-	if (watch_keeper(custody) == 0)
+	fdstore->keeper = take_keeper;
+	fdstore->missing = false;
+	fdstore->heard = now_ms();
+	if (watch_keeper(fdstore) == 0)
 		return;
-	disconnect(custody);
-	say_missing(custody, -ENOMEM);
-	keeper_search_begin_later(custody->search);
+	disconnect(fdstore);
+	say_missing(fdstore, -ENOMEM);
+	keeper_search_begin_later(fdstore->search);
 }
 
 /* Who connects is not to wait for it. */
 static void missed(void *context, int r)
 {
-	struct custody *custody = context;
-	struct custody_acceptance *acceptance;
+	struct fdstore *fdstore = context;
+	struct fdstore_acceptance *acceptance;
 
-	custody->missing = true;
-	say_missing(custody, r);
-	while ((acceptance = TAILQ_FIRST(&custody->acceptances))) {
-		custody_accept_cancel(custody, acceptance);
+	fdstore->missing = true;
+	say_missing(fdstore, r);
+	while ((acceptance = TAILQ_FIRST(&fdstore->acceptances))) {
+		fdstore_accept_cancel(fdstore, acceptance);
 		acceptance->accepted(acceptance, -ENOENT, -1);
 	}
 }
 
 /* Time */
 
-static void say_stalled(struct custody *custody)
+static void say_stalled(struct fdstore *fdstore)
 {
 	log_warning(
 		"gmemd-keeper does not answer: gmemd serves on, and refuses what must outlive it "
 		"once the keeper's queue is full");
-	custody->said_stalled = true;
+	fdstore->said_stalled = true;
 }
 
 static void tick(evutil_socket_t fd, short what, void *context)
 {
-	struct custody *custody = context;
-	bool served = serves(custody);
+	struct fdstore *fdstore = context;
+	bool served = serves(fdstore);
 	uint64_t serial;
 
 	(void)fd;
 	(void)what;
-	if (!custody->said_stalled &&
-		silence(custody) >= (served ? SAYS_STALLED_MS : SAYS_SILENT_MS))
-		say_stalled(custody);
-	if (served && keeper_unanswered(custody->keeper) == 0 &&
-		now_ms() - custody->heard >= QUIET_MS)
-		post(custody, KEEPER_HELLO, 0, NULL, NULL, 0, &serial);
+	if (!fdstore->said_stalled &&
+		silence(fdstore) >= (served ? SAYS_STALLED_MS : SAYS_SILENT_MS))
+		say_stalled(fdstore);
+	if (served && keeper_unanswered(fdstore->keeper) == 0 &&
+		now_ms() - fdstore->heard >= QUIET_MS)
+		post(fdstore, KEEPER_HELLO, 0, NULL, NULL, 0, &serial);
 }
 
 static void retry(evutil_socket_t fd, short what, void *context)
@@ -462,23 +462,23 @@ static size_t files_on_their_way_max(void)
 	return share < FILES_ON_THEIR_WAY_MAX ? share : FILES_ON_THEIR_WAY_MAX;
 }
 
-static int set_up(struct custody *custody, const char *runtime_directory)
+static int set_up(struct fdstore *fdstore, const char *runtime_directory)
 {
-	const struct keeper_search_events events = {found, missed, custody};
+	const struct keeper_search_events events = {found, missed, fdstore};
 
-	custody->tick = event_new(custody->base, -1, EV_PERSIST, tick, custody);
-	custody->retry = event_new(custody->base, -1, 0, retry, custody);
-	custody->lateness = event_new(custody->base, -1, 0, look_for_lateness, custody);
-	if (!custody->tick || !custody->retry || !custody->lateness ||
-		event_add(custody->tick, &tick_interval) < 0)
+	fdstore->tick = event_new(fdstore->base, -1, EV_PERSIST, tick, fdstore);
+	fdstore->retry = event_new(fdstore->base, -1, 0, retry, fdstore);
+	fdstore->lateness = event_new(fdstore->base, -1, 0, look_for_lateness, fdstore);
+	if (!fdstore->tick || !fdstore->retry || !fdstore->lateness ||
+		event_add(fdstore->tick, &tick_interval) < 0)
 		return -ENOMEM;
-	return keeper_search_new(custody->base, runtime_directory, &events, &custody->search);
+	return keeper_search_new(fdstore->base, runtime_directory, &events, &fdstore->search);
 }
 
 /* Of an error that only says that there is none, the next look says more. */
-static int find_first(struct custody *custody, const char *runtime_directory)
+static int find_first(struct fdstore *fdstore, const char *runtime_directory)
 {
-	int r = keeper_search_wait(runtime_directory, START_SECONDS, &custody->keeper);
+	int r = keeper_search_wait(runtime_directory, START_SECONDS, &fdstore->keeper);
 
 	if (r == -ETIMEDOUT || r == -EBUSY) {
 		log_error("gmemd-keeper at %s/" KEEPER_SOCKET " does not answer, and holds what "
@@ -487,161 +487,161 @@ static int find_first(struct custody *custody, const char *runtime_directory)
 		return r;
 	}
 	if (r < 0) {
-		custody->missing = true;
-		say_missing(custody, r);
-		keeper_search_begin_later(custody->search);
+		fdstore->missing = true;
+		say_missing(fdstore, r);
+		keeper_search_begin_later(fdstore->search);
 		return 0;
 	}
-	greet(custody);
-	custody->heard = now_ms();
-	custody->complete = true;
-	return watch_keeper(custody);
+	greet(fdstore);
+	fdstore->heard = now_ms();
+	fdstore->complete = true;
+	return watch_keeper(fdstore);
 }
 
-int custody_new(struct event_base *base, const char *runtime_directory, struct custody **ret)
+int fdstore_new(struct event_base *base, const char *runtime_directory, struct fdstore **ret)
 {
-	struct custody *custody = calloc(1, sizeof *custody);
+	struct fdstore *fdstore = calloc(1, sizeof *fdstore);
 	int r;
 
-	if (!custody)
+	if (!fdstore)
 		return -ENOMEM;
-	custody->base = base;
-	custody->files_max = files_on_their_way_max();
-	custody_table_init(&custody->table);
-	TAILQ_INIT(&custody->acceptances);
-	TAILQ_INIT(&custody->waiters);
-	r = set_up(custody, runtime_directory);
+	fdstore->base = base;
+	fdstore->files_max = files_on_their_way_max();
+	fdstore_table_init(&fdstore->table);
+	TAILQ_INIT(&fdstore->acceptances);
+	TAILQ_INIT(&fdstore->waiters);
+	r = set_up(fdstore, runtime_directory);
 	if (r == 0)
-		r = find_first(custody, runtime_directory);
+		r = find_first(fdstore, runtime_directory);
 	if (r < 0)
-		custody_free(custody);
+		fdstore_free(fdstore);
 	else
-		*ret = custody;
+		*ret = fdstore;
 	return r;
 }
 
-struct custody *custody_free(struct custody *custody)
+struct fdstore *fdstore_free(struct fdstore *fdstore)
 {
-	if (!custody)
+	if (!fdstore)
 		return NULL;
-	disconnect(custody);
-	keeper_search_free(custody->search);
-	custody_table_clear(&custody->table);
-	if (custody->tick)
-		event_free(custody->tick);
-	if (custody->retry)
-		event_free(custody->retry);
-	if (custody->lateness)
-		event_free(custody->lateness);
-	free(custody);
+	disconnect(fdstore);
+	keeper_search_free(fdstore->search);
+	fdstore_table_clear(&fdstore->table);
+	if (fdstore->tick)
+		event_free(fdstore->tick);
+	if (fdstore->retry)
+		event_free(fdstore->retry);
+	if (fdstore->lateness)
+		event_free(fdstore->lateness);
+	free(fdstore);
 	return NULL;
 }
 
 /* Putting and dropping */
 
-void custody_wait(struct custody *custody, struct custody_waiter *waiter)
+void fdstore_wait(struct fdstore *fdstore, struct fdstore_waiter *waiter)
 {
-	TAILQ_INSERT_TAIL(&custody->waiters, waiter, link);
-	if (!event_pending(custody->lateness, EV_TIMEOUT, NULL))
-		event_add(custody->lateness, &lateness_step);
+	TAILQ_INSERT_TAIL(&fdstore->waiters, waiter, link);
+	if (!event_pending(fdstore->lateness, EV_TIMEOUT, NULL))
+		event_add(fdstore->lateness, &lateness_step);
 }
 
-void custody_forget_waiter(struct custody *custody, struct custody_waiter *waiter)
+void fdstore_forget_waiter(struct fdstore *fdstore, struct fdstore_waiter *waiter)
 {
-	TAILQ_REMOVE(&custody->waiters, waiter, link);
+	TAILQ_REMOVE(&fdstore->waiters, waiter, link);
 }
 
-static void put(struct custody *custody, const struct keeper_id *id, int fd, bool urgent)
+static void put(struct fdstore *fdstore, const struct keeper_id *id, int fd, bool urgent)
 {
-	if (custody_table_put(&custody->table, id, fd, urgent) < 0)
+	if (fdstore_table_put(&fdstore->table, id, fd, urgent) < 0)
 		log_warning("no memory to have gmemd-keeper hold what is made now: it will not "
 			    "outlive gmemd");
 }
 
-void custody_put(struct custody *custody, const struct keeper_id *ids, const int *fds, size_t count)
+void fdstore_put(struct fdstore *fdstore, const struct keeper_id *ids, const int *fds, size_t count)
 {
-	if (!custody)
+	if (!fdstore)
 		return;
 	for (size_t i = 0; i < count; i++)
-		put(custody, &ids[i], fds[i], serves(custody));
-	send_all(custody);
+		put(fdstore, &ids[i], fds[i], serves(fdstore));
+	send_all(fdstore);
 }
 
-void custody_put_one(
-	struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member, int fd)
+void fdstore_put_one(
+	struct fdstore *fdstore, enum fdstore_kind kind, uint64_t owner, uint64_t member, int fd)
 {
-	custody_put(custody, &(struct keeper_id){kind, owner, member}, &fd, 1);
+	fdstore_put(fdstore, &(struct keeper_id){kind, owner, member}, &fd, 1);
 }
 
-void custody_put_later(
-	struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member, int fd)
+void fdstore_put_later(
+	struct fdstore *fdstore, enum fdstore_kind kind, uint64_t owner, uint64_t member, int fd)
 {
-	if (!custody)
+	if (!fdstore)
 		return;
-	put(custody, &(struct keeper_id){kind, owner, member}, fd, /* urgent= */ false);
-	send_all(custody);
+	put(fdstore, &(struct keeper_id){kind, owner, member}, fd, /* urgent= */ false);
+	send_all(fdstore);
 }
 
-void custody_release(struct custody *custody, enum custody_kind kind, uint64_t owner,
-	uint64_t member, int take_fd, struct custody_closer *closer)
+void fdstore_release(struct fdstore *fdstore, enum fdstore_kind kind, uint64_t owner,
+	uint64_t member, int take_fd, struct fdstore_closer *closer)
 {
 	const struct keeper_id id = {kind, owner, member};
 
-	if (!custody && closer)
+	if (!fdstore && closer)
 		closer->close(closer, take_fd);
-	if (!custody)
+	if (!fdstore)
 		return;
-	custody_table_drop(&custody->table, &id, take_fd, closer);
-	send_all(custody);
+	fdstore_table_drop(&fdstore->table, &id, take_fd, closer);
+	send_all(fdstore);
 }
 
-void custody_drop(struct custody *custody, enum custody_kind kind, uint64_t owner, uint64_t member)
+void fdstore_drop(struct fdstore *fdstore, enum fdstore_kind kind, uint64_t owner, uint64_t member)
 {
-	custody_release(custody, kind, owner, member, -1, NULL);
+	fdstore_release(fdstore, kind, owner, member, -1, NULL);
 }
 
 /* Accepting */
 
-bool custody_accept(struct custody *custody, struct custody_acceptance *acceptance)
+bool fdstore_accept(struct fdstore *fdstore, struct fdstore_acceptance *acceptance)
 {
-	if (!custody || custody->missing)
+	if (!fdstore || fdstore->missing)
 		return false;
 	acceptance->serial = 0;
 	acceptance->asked = true;
-	TAILQ_INSERT_TAIL(&custody->acceptances, acceptance, link);
-	send_all(custody);
+	TAILQ_INSERT_TAIL(&fdstore->acceptances, acceptance, link);
+	send_all(fdstore);
 	return true;
 }
 
-void custody_accept_cancel(struct custody *custody, struct custody_acceptance *acceptance)
+void fdstore_accept_cancel(struct fdstore *fdstore, struct fdstore_acceptance *acceptance)
 {
 	if (acceptance->asked)
-		TAILQ_REMOVE(&custody->acceptances, acceptance, link);
+		TAILQ_REMOVE(&fdstore->acceptances, acceptance, link);
 	acceptance->asked = false;
 }
 
-unsigned custody_patience(const struct custody *custody)
+unsigned fdstore_patience(const struct fdstore *fdstore)
 {
-	return custody->complete ? STALLED_MS : REPLACEMENT_MS;
+	return fdstore->complete ? STALLED_MS : REPLACEMENT_MS;
 }
 
 /* At the start and at the end */
 
-void custody_make_room(struct custody *custody)
+void fdstore_make_room(struct fdstore *fdstore)
 {
-	uint64_t room = 2 * custody->report.held + FILES_SPARE;
+	uint64_t room = 2 * fdstore->report.held + FILES_SPARE;
 	struct rlimit limit;
 
-	if (!custody->keeper || getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == 0)
+	if (!fdstore->keeper || getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == 0)
 		return;
 	if (room >= limit.rlim_cur)
 		room = limit.rlim_cur - 1;
 	if (room <= INT_MAX)
-		fd_close(fcntl(keeper_fd(custody->keeper), F_DUPFD_CLOEXEC, (int)room));
+		fd_close(fcntl(keeper_fd(fdstore->keeper), F_DUPFD_CLOEXEC, (int)room));
 }
 
 struct taking {
-	struct custody *custody;
+	struct fdstore *fdstore;
 	int (*take)(const struct keeper_id *id, int fd, void *context);
 	void *context;
 };
@@ -649,7 +649,7 @@ struct taking {
 static int take_one(const struct keeper_id *id, int fd, void *context)
 {
 	struct taking *taking = context;
-	int r = custody_table_adopt(&taking->custody->table, id, fd);
+	int r = fdstore_table_adopt(&taking->fdstore->table, id, fd);
 
 	if (r < 0) {
 		fd_close(fd);
@@ -658,72 +658,72 @@ static int take_one(const struct keeper_id *id, int fd, void *context)
 	return taking->take(id, fd, taking->context);
 }
 
-int custody_take(struct custody *custody,
+int fdstore_take(struct fdstore *fdstore,
 	int (*take)(const struct keeper_id *id, int fd, void *context), void *context)
 {
-	struct taking taking = {custody, take, context};
+	struct taking taking = {fdstore, take, context};
 
-	if (!custody || !custody->keeper)
+	if (!fdstore || !fdstore->keeper)
 		return 0;
-	keeper_set_patience(custody->keeper, START_SECONDS * 1000);
-	return keeper_take(custody->keeper, take_one, &taking);
+	keeper_set_patience(fdstore->keeper, START_SECONDS * 1000);
+	return keeper_take(fdstore->keeper, take_one, &taking);
 }
 
 /* Serves the keeper alone. */
-static void wait_while(struct custody *custody,
-	bool (*waits)(const struct custody *custody, const void *context), const void *context,
+static void wait_while(struct fdstore *fdstore,
+	bool (*waits)(const struct fdstore *fdstore, const void *context), const void *context,
 	unsigned milliseconds)
 {
 	int64_t until = now_ms() + milliseconds;
 
-	send_all(custody);
-	while (serves(custody) && waits(custody, context) && now_ms() < until) {
-		struct pollfd event = {.fd = keeper_fd(custody->keeper), .events = POLLIN};
+	send_all(fdstore);
+	while (serves(fdstore) && waits(fdstore, context) && now_ms() < until) {
+		struct pollfd event = {.fd = keeper_fd(fdstore->keeper), .events = POLLIN};
 
 		poll(&event, 1, WAITING_STEP_MS);
-		if (take_answers(custody) < 0)
+		if (take_answers(fdstore) < 0)
 			return; /* known to the loop, if there is another turn of it */
-		send_all(custody);
+		send_all(fdstore);
 	}
 }
 
-static bool has_unsent(const struct custody *custody, const void *context)
+static bool has_unsent(const struct fdstore *fdstore, const void *context)
 {
 	(void)context;
-	return !TAILQ_EMPTY(&custody->table.urgent) || !TAILQ_EMPTY(&custody->table.rest);
+	return !TAILQ_EMPTY(&fdstore->table.urgent) || !TAILQ_EMPTY(&fdstore->table.rest);
 }
 
-void custody_settle(struct custody *custody, unsigned milliseconds)
+void fdstore_settle(struct fdstore *fdstore, unsigned milliseconds)
 {
-	if (custody)
-		wait_while(custody, has_unsent, NULL, milliseconds);
+	if (fdstore)
+		wait_while(fdstore, has_unsent, NULL, milliseconds);
 }
 
-static bool is_asked(const struct custody *custody, const void *acceptance)
+static bool is_asked(const struct fdstore *fdstore, const void *acceptance)
 {
-	(void)custody;
-	return ((const struct custody_acceptance *)acceptance)->asked;
+	(void)fdstore;
+	return ((const struct fdstore_acceptance *)acceptance)->asked;
 }
 
-void custody_accept_wait(struct custody *custody, const struct custody_acceptance *acceptance)
+void fdstore_accept_wait(struct fdstore *fdstore, const struct fdstore_acceptance *acceptance)
 {
-	wait_while(custody, is_asked, acceptance, STALLED_MS);
+	wait_while(fdstore, is_asked, acceptance, STALLED_MS);
 }
 
 /* Telling */
 
-static enum custody_state state_of(const struct custody *custody)
+static enum fdstore_state state_of(const struct fdstore *fdstore)
 {
-	if (!custody->keeper)
-		return CUSTODY_STATE_GONE;
-	if (silence(custody) >= STALLED_MS)
-		return CUSTODY_STATE_STALLED;
-	return custody->complete ? CUSTODY_STATE_HELD : CUSTODY_STATE_GONE;
+	if (!fdstore->keeper)
+		return FDSTORE_STATE_GONE;
+	if (silence(fdstore) >= STALLED_MS)
+		return FDSTORE_STATE_STALLED;
+	return fdstore->complete ? FDSTORE_STATE_HELD : FDSTORE_STATE_GONE;
 }
 
-void custody_describe(const struct custody *custody, struct custody_report *ret)
+void fdstore_describe(const struct fdstore *fdstore, struct fdstore_report *ret)
 {
-	*ret = (struct custody_report){.state = state_of(custody),
-		.held = custody->table.n_held,
-		.keeper = custody->reported ? &custody->report : NULL};
+	*ret = (struct fdstore_report){.state = state_of(fdstore),
+		.held = fdstore->table.n_held,
+		.keeper = fdstore->reported ? &fdstore->report : NULL};
 }

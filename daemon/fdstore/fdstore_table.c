@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The table of custody. See fdstore_table.h.
+ * The table of the fd store. See fdstore_table.h.
  */
 #include "daemon/fdstore/fdstore_table.h"
 
@@ -10,16 +10,16 @@
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/keeper/packet.h"
 
-static int custody_entry_compare(struct custody_entry *a, struct custody_entry *b)
+static int fdstore_entry_compare(struct fdstore_entry *a, struct fdstore_entry *b)
 {
 	return keeper_id_compare(&a->id, &b->id);
 }
 
-RB_GENERATE_LOCAL(custody_tree, custody_entry, by_id, custody_entry_compare)
+RB_GENERATE_LOCAL(fdstore_tree, fdstore_entry, by_id, fdstore_entry_compare)
 
-void custody_table_init(struct custody_table *table)
+void fdstore_table_init(struct fdstore_table *table)
 {
-	*table = (struct custody_table){.n_held = 0};
+	*table = (struct fdstore_table){.n_held = 0};
 	RB_INIT(&table->entries);
 	TAILQ_INIT(&table->urgent);
 	TAILQ_INIT(&table->rest);
@@ -28,34 +28,34 @@ void custody_table_init(struct custody_table *table)
 
 /* Stages */
 
-static bool is_held(const struct custody_entry *entry)
+static bool is_held(const struct fdstore_entry *entry)
 {
-	return entry->stage == CUSTODY_SETTLED && entry->there;
+	return entry->stage == FDSTORE_SETTLED && entry->there;
 }
 
-static void leave_stage(struct custody_table *table, struct custody_entry *entry)
+static void leave_stage(struct fdstore_table *table, struct fdstore_entry *entry)
 {
 	table->n_held -= is_held(entry);
-	if (entry->stage == CUSTODY_POSTED) {
+	if (entry->stage == FDSTORE_POSTED) {
 		TAILQ_REMOVE(&table->posted, entry, link);
 		table->n_posted_files -= !entry->dropped;
-	} else if (entry->stage == CUSTODY_QUEUED) {
+	} else if (entry->stage == FDSTORE_QUEUED) {
 		TAILQ_REMOVE(entry->urgent ? &table->urgent : &table->rest, entry, link);
 	}
-	entry->stage = CUSTODY_SETTLED;
+	entry->stage = FDSTORE_SETTLED;
 }
 
-static void queue(struct custody_table *table, struct custody_entry *entry, bool urgent)
+static void queue(struct fdstore_table *table, struct fdstore_entry *entry, bool urgent)
 {
-	entry->stage = CUSTODY_QUEUED;
+	entry->stage = FDSTORE_QUEUED;
 	entry->urgent = urgent;
 	TAILQ_INSERT_TAIL(urgent ? &table->urgent : &table->rest, entry, link);
 }
 
-static void post(struct custody_table *table, struct custody_entry *entry, uint64_t serial)
+static void post(struct fdstore_table *table, struct fdstore_entry *entry, uint64_t serial)
 {
 	leave_stage(table, entry);
-	entry->stage = CUSTODY_POSTED;
+	entry->stage = FDSTORE_POSTED;
 	entry->serial = serial;
 	entry->there = !entry->dropped;
 	TAILQ_INSERT_TAIL(&table->posted, entry, link);
@@ -63,25 +63,25 @@ static void post(struct custody_table *table, struct custody_entry *entry, uint6
 }
 
 /* The entry has no stage any more. */
-static void settle(struct custody_table *table, struct custody_entry *entry)
+static void settle(struct fdstore_table *table, struct fdstore_entry *entry)
 {
-	entry->stage = CUSTODY_SETTLED;
+	entry->stage = FDSTORE_SETTLED;
 	table->n_held += is_held(entry);
 }
 
 /* Entries */
 
-static struct custody_entry *find(const struct custody_table *table, const struct keeper_id *id)
+static struct fdstore_entry *find(const struct fdstore_table *table, const struct keeper_id *id)
 {
-	struct custody_entry key = {.id = *id};
+	struct fdstore_entry key = {.id = *id};
 
-	return RB_FIND(custody_tree, (struct custody_tree *)&table->entries, &key);
+	return RB_FIND(fdstore_tree, (struct fdstore_tree *)&table->entries, &key);
 }
 
 /* What was to be closed once it is dropped is so now. */
-static void close_file(struct custody_entry *entry)
+static void close_file(struct fdstore_entry *entry)
 {
-	struct custody_closer *closer = entry->closer;
+	struct fdstore_closer *closer = entry->closer;
 
 	entry->closer = NULL;
 	if (entry->dropped && closer)
@@ -89,18 +89,18 @@ static void close_file(struct custody_entry *entry)
 	entry->fd = -1;
 }
 
-static void remove_entry(struct custody_table *table, struct custody_entry *entry)
+static void remove_entry(struct fdstore_table *table, struct fdstore_entry *entry)
 {
 	leave_stage(table, entry);
-	RB_REMOVE(custody_tree, &table->entries, entry);
+	RB_REMOVE(fdstore_tree, &table->entries, entry);
 	close_file(entry);
 	free(entry);
 }
 
 /* The one of the id, which has no stage, or a new one. NULL without memory. */
-static struct custody_entry *take_entry(struct custody_table *table, const struct keeper_id *id)
+static struct fdstore_entry *take_entry(struct fdstore_table *table, const struct keeper_id *id)
 {
-	struct custody_entry *entry = find(table, id);
+	struct fdstore_entry *entry = find(table, id);
 
 	if (entry) {
 		leave_stage(table, entry);
@@ -109,22 +109,22 @@ static struct custody_entry *take_entry(struct custody_table *table, const struc
 		entry = malloc(sizeof *entry);
 		if (!entry)
 			return NULL;
-		*entry = (struct custody_entry){.id = *id};
-		RB_INSERT(custody_tree, &table->entries, entry);
+		*entry = (struct fdstore_entry){.id = *id};
+		RB_INSERT(fdstore_tree, &table->entries, entry);
 	}
 	entry->dropped = false;
 	return entry;
 }
 
-void custody_table_clear(struct custody_table *table)
+void fdstore_table_clear(struct fdstore_table *table)
 {
 	while (!RB_EMPTY(&table->entries))
 		remove_entry(table, RB_ROOT(&table->entries));
 }
 
-int custody_table_put(struct custody_table *table, const struct keeper_id *id, int fd, bool urgent)
+int fdstore_table_put(struct fdstore_table *table, const struct keeper_id *id, int fd, bool urgent)
 {
-	struct custody_entry *entry = take_entry(table, id);
+	struct fdstore_entry *entry = take_entry(table, id);
 
 	if (!entry)
 		return -ENOMEM;
@@ -133,9 +133,9 @@ int custody_table_put(struct custody_table *table, const struct keeper_id *id, i
 	return 0;
 }
 
-int custody_table_adopt(struct custody_table *table, const struct keeper_id *id, int fd)
+int fdstore_table_adopt(struct fdstore_table *table, const struct keeper_id *id, int fd)
 {
-	struct custody_entry *entry = take_entry(table, id);
+	struct fdstore_entry *entry = take_entry(table, id);
 
 	if (!entry)
 		return -ENOMEM;
@@ -145,10 +145,10 @@ int custody_table_adopt(struct custody_table *table, const struct keeper_id *id,
 	return 0;
 }
 
-void custody_table_drop(struct custody_table *table, const struct keeper_id *id, int take_fd,
-	struct custody_closer *closer)
+void fdstore_table_drop(struct fdstore_table *table, const struct keeper_id *id, int take_fd,
+	struct fdstore_closer *closer)
 {
-	struct custody_entry *entry = find(table, id);
+	struct fdstore_entry *entry = find(table, id);
 
 	if (!entry || entry->dropped || !entry->there) {
 		if (entry && !entry->dropped)
@@ -167,25 +167,25 @@ void custody_table_drop(struct custody_table *table, const struct keeper_id *id,
 
 /* Requests */
 
-static enum keeper_operation operation_of(const struct custody_entry *entry)
+static enum keeper_operation operation_of(const struct fdstore_entry *entry)
 {
 	return entry->dropped ? KEEPER_DROP : KEEPER_PUT;
 }
 
 /* A restart of the keeper itself, under a service manager, must find the listeners that it has not
  * passed itself. */
-static unsigned flags_of(const struct custody_entry *entry)
+static unsigned flags_of(const struct fdstore_entry *entry)
 {
 	if (entry->dropped)
 		return 0;
-	if (entry->id.kind == CUSTODY_VM_PROCESS)
+	if (entry->id.kind == FDSTORE_VM_PROCESS)
 		return KEEPER_LIFE;
-	return entry->id.kind == CUSTODY_LISTENER && entry->id.member > 0 ? KEEPER_STORE : 0;
+	return entry->id.kind == FDSTORE_LISTENER && entry->id.member > 0 ? KEEPER_STORE : 0;
 }
 
-void custody_table_next(const struct custody_queue *queue, struct custody_batch *ret)
+void fdstore_table_next(const struct fdstore_queue *queue, struct fdstore_batch *ret)
 {
-	const struct custody_entry *entry = TAILQ_FIRST(queue);
+	const struct fdstore_entry *entry = TAILQ_FIRST(queue);
 
 	ret->operation = operation_of(entry);
 	ret->flags = flags_of(entry);
@@ -198,14 +198,14 @@ void custody_table_next(const struct custody_queue *queue, struct custody_batch 
 	}
 }
 
-void custody_table_posted(
-	struct custody_table *table, struct custody_queue *queue, uint32_t count, uint64_t serial)
+void fdstore_table_posted(
+	struct fdstore_table *table, struct fdstore_queue *queue, uint32_t count, uint64_t serial)
 {
 	for (uint32_t i = 0; i < count; i++)
 		post(table, TAILQ_FIRST(queue), serial);
 }
 
-static void settle_answered(struct custody_table *table, struct custody_entry *entry, int result)
+static void settle_answered(struct fdstore_table *table, struct fdstore_entry *entry, int result)
 {
 	leave_stage(table, entry);
 	if (entry->dropped) {
@@ -216,37 +216,37 @@ static void settle_answered(struct custody_table *table, struct custody_entry *e
 	settle(table, entry);
 }
 
-void custody_table_skip(struct custody_table *table, struct custody_queue *queue, uint32_t count)
+void fdstore_table_skip(struct fdstore_table *table, struct fdstore_queue *queue, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
 		settle_answered(table, TAILQ_FIRST(queue), -EBADF);
 }
 
-void custody_table_answered(struct custody_table *table, uint64_t serial, int result)
+void fdstore_table_answered(struct fdstore_table *table, uint64_t serial, int result)
 {
-	struct custody_entry *entry;
+	struct fdstore_entry *entry;
 
 	while ((entry = TAILQ_FIRST(&table->posted)) && entry->serial == serial)
 		settle_answered(table, entry, result);
 }
 
-static void queue_again(struct custody_table *table, bool ledgers)
+static void queue_again(struct fdstore_table *table, bool ledgers)
 {
-	struct custody_entry *entry;
+	struct fdstore_entry *entry;
 
-	RB_FOREACH (entry, custody_tree, &table->entries) {
-		if ((entry->id.kind == CUSTODY_VM_LEDGER) == ledgers)
+	RB_FOREACH (entry, fdstore_tree, &table->entries) {
+		if ((entry->id.kind == FDSTORE_VM_LEDGER) == ledgers)
 			queue(table, entry, /* urgent= */ false);
 	}
 }
 
 /* VMs' ledgers come last: where a VM's is, all else is. What was to be dropped is so again: the
  * next may be the same, whose connection has ended. */
-void custody_table_lost(struct custody_table *table)
+void fdstore_table_lost(struct fdstore_table *table)
 {
-	struct custody_entry *entry;
+	struct fdstore_entry *entry;
 
-	RB_FOREACH (entry, custody_tree, &table->entries) {
+	RB_FOREACH (entry, fdstore_tree, &table->entries) {
 		leave_stage(table, entry);
 		if (entry->dropped)
 			close_file(entry);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The table of custody: what a keeper is to hold, what of it one holds, and what is to be said to
- * it for that.
+ * The table of the fd store: what a keeper is to hold, what of it one holds, and what is to be said
+ * to it for that.
  *
  * An entry is to be put or to be dropped. It is queued until that is sent, then posted until it is
  * answered; an entry that is changed meanwhile is queued again, and only the answer to what was
@@ -18,43 +18,43 @@
 #include "kernel/base/tree.h"
 
 /* Closes files that the keeper doesn't hold any more. */
-struct custody_closer {
-	void (*close)(struct custody_closer *closer, int take_fd);
+struct fdstore_closer {
+	void (*close)(struct fdstore_closer *closer, int take_fd);
 };
 
-enum custody_stage {
-	CUSTODY_SETTLED, /* the keeper has it, or can't hold it */
-	CUSTODY_QUEUED,
-	CUSTODY_POSTED,
+enum fdstore_stage {
+	FDSTORE_SETTLED, /* the keeper has it, or can't hold it */
+	FDSTORE_QUEUED,
+	FDSTORE_POSTED,
 };
 
-struct custody_entry {
-	RB_ENTRY(custody_entry) by_id;
-	TAILQ_ENTRY(custody_entry) link; /* of its stage's queue */
+struct fdstore_entry {
+	RB_ENTRY(fdstore_entry) by_id;
+	TAILQ_ENTRY(fdstore_entry) link; /* of its stage's queue */
 	struct keeper_id id;
-	struct custody_closer *closer; /* of one to be dropped; NULL: it has no file */
+	struct fdstore_closer *closer; /* of one to be dropped; NULL: it has no file */
 	uint64_t serial;               /* of the request that has posted it */
 	int fd;        /* to be put: its putter's; to be dropped: to be closed then */
 	bool dropped;  /* it is to be */
 	bool there;    /* the keeper has it, or will when it has done what was sent */
 	bool urgent;   /* whose queue it is in */
-	uint8_t stage; /* of enum custody_stage */
+	uint8_t stage; /* of enum fdstore_stage */
 };
 
-RB_HEAD(custody_tree, custody_entry);
-TAILQ_HEAD(custody_queue, custody_entry);
+RB_HEAD(fdstore_tree, fdstore_entry);
+TAILQ_HEAD(fdstore_queue, fdstore_entry);
 
-struct custody_table {
-	struct custody_tree entries;
+struct fdstore_table {
+	struct fdstore_tree entries;
 	/* What a request depends on, and all else: in the order that it is to be sent in. */
-	struct custody_queue urgent, rest;
-	struct custody_queue posted;
+	struct fdstore_queue urgent, rest;
+	struct fdstore_queue posted;
 	size_t n_posted_files; /* to be put */
 	size_t n_held;
 };
 
 /* A request. */
-struct custody_batch {
+struct fdstore_batch {
 	enum keeper_operation operation;
 	unsigned flags;
 	uint32_t count;
@@ -62,26 +62,26 @@ struct custody_batch {
 	int fds[KEEPER_BATCH];
 };
 
-void custody_table_init(struct custody_table *table);
+void fdstore_table_init(struct fdstore_table *table);
 /* Closes what was to be closed once it is dropped. */
-void custody_table_clear(struct custody_table *table);
+void fdstore_table_clear(struct fdstore_table *table);
 
 /* -ENOMEM: then it won't be held. */
-int custody_table_put(struct custody_table *table, const struct keeper_id *id, int fd, bool urgent);
+int fdstore_table_put(struct fdstore_table *table, const struct keeper_id *id, int fd, bool urgent);
 /* The keeper holds it. -ENOMEM. */
-int custody_table_adopt(struct custody_table *table, const struct keeper_id *id, int fd);
+int fdstore_table_adopt(struct fdstore_table *table, const struct keeper_id *id, int fd);
 /* closer may be NULL; then there is no file. It is called once the keeper doesn't hold it. */
-void custody_table_drop(struct custody_table *table, const struct keeper_id *id, int take_fd,
-	struct custody_closer *closer);
+void fdstore_table_drop(struct fdstore_table *table, const struct keeper_id *id, int take_fd,
+	struct fdstore_closer *closer);
 
 /* The next request of a queue, which is not empty. */
-void custody_table_next(const struct custody_queue *queue, struct custody_batch *ret);
+void fdstore_table_next(const struct fdstore_queue *queue, struct fdstore_batch *ret);
 /* It was sent. */
-void custody_table_posted(
-	struct custody_table *table, struct custody_queue *queue, uint32_t count, uint64_t serial);
+void fdstore_table_posted(
+	struct fdstore_table *table, struct fdstore_queue *queue, uint32_t count, uint64_t serial);
 /* It can't be. */
-void custody_table_skip(struct custody_table *table, struct custody_queue *queue, uint32_t count);
+void fdstore_table_skip(struct fdstore_table *table, struct fdstore_queue *queue, uint32_t count);
 /* The answer to a request. */
-void custody_table_answered(struct custody_table *table, uint64_t serial, int result);
+void fdstore_table_answered(struct fdstore_table *table, uint64_t serial, int result);
 /* The keeper is gone: all is to be put to another. */
-void custody_table_lost(struct custody_table *table);
+void fdstore_table_lost(struct fdstore_table *table);

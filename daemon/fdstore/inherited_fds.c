@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The inheritance. See inherited_fds.h.
+ * Inherited fds. See inherited_fds.h.
  */
 #include "daemon/fdstore/inherited_fds.h"
 
@@ -18,28 +18,28 @@ struct file {
 	int fd; /* -1: taken */
 };
 
-struct inheritance {
-	struct custody *custody;
+struct inherited_fds {
+	struct fdstore *fdstore;
 	struct file *files; /* in the order of their ids */
 	size_t count, room;
 };
 
 static int collect(const struct keeper_id *id, int fd, void *context)
 {
-	struct inheritance *inheritance = context;
+	struct inherited_fds *inherited = context;
 
-	if (inheritance->count == inheritance->room) {
-		size_t room = 2 * inheritance->room + 64;
-		struct file *files = reallocarray(inheritance->files, room, sizeof *files);
+	if (inherited->count == inherited->room) {
+		size_t room = 2 * inherited->room + 64;
+		struct file *files = reallocarray(inherited->files, room, sizeof *files);
 
 		if (!files) {
 			fd_close(fd);
 			return -ENOMEM;
 		}
-		inheritance->files = files;
-		inheritance->room = room;
+		inherited->files = files;
+		inherited->room = room;
 	}
-	inheritance->files[inheritance->count++] = (struct file){*id, fd};
+	inherited->files[inherited->count++] = (struct file){*id, fd};
 	return 0;
 }
 
@@ -56,65 +56,65 @@ static int compare(const void *left, const void *right)
 }
 
 /* Of a keeper that is gone. */
-static void drop_all(struct inheritance *inheritance)
+static void drop_all(struct inherited_fds *inherited)
 {
-	while (inheritance->count > 0) {
-		struct file *file = &inheritance->files[--inheritance->count];
+	while (inherited->count > 0) {
+		struct file *file = &inherited->files[--inherited->count];
 
-		custody_drop(inheritance->custody, file->id.kind, file->id.owner, file->id.member);
+		fdstore_drop(inherited->fdstore, file->id.kind, file->id.owner, file->id.member);
 		fd_close(file->fd);
 	}
 }
 
-static void close_all(struct inheritance *inheritance)
+static void close_all(struct inherited_fds *inherited)
 {
-	while (inheritance->count > 0)
-		fd_close(inheritance->files[--inheritance->count].fd);
+	while (inherited->count > 0)
+		fd_close(inherited->files[--inherited->count].fd);
 }
 
-int inheritance_new(struct custody *custody, struct inheritance **ret)
+int inherited_fds_new(struct fdstore *fdstore, struct inherited_fds **ret)
 {
-	struct inheritance *inheritance = calloc(1, sizeof *inheritance);
+	struct inherited_fds *inherited = calloc(1, sizeof *inherited);
 	int r;
 
-	if (!inheritance)
+	if (!inherited)
 		return -ENOMEM;
-	inheritance->custody = custody;
-	r = custody_take(custody, collect, inheritance);
+	inherited->fdstore = fdstore;
+	r = fdstore_take(fdstore, collect, inherited);
 	if (r < 0 && !keeper_is_missing(r)) {
-		inheritance_free(inheritance);
+		inherited_fds_free(inherited);
 		return r;
 	}
 	if (r < 0) {
 		log_warning("what gmemd-keeper holds could not be taken: %s", strerror(-r));
-		drop_all(inheritance);
+		drop_all(inherited);
 	}
-	if (inheritance->count > 0)
-		qsort(inheritance->files, inheritance->count, sizeof *inheritance->files, compare);
-	*ret = inheritance;
+	if (inherited->count > 0)
+		qsort(inherited->files, inherited->count, sizeof *inherited->files, compare);
+	*ret = inherited;
 	return 0;
 }
 
-struct inheritance *inheritance_free(struct inheritance *inheritance)
+struct inherited_fds *inherited_fds_free(struct inherited_fds *inherited)
 {
-	if (!inheritance)
+	if (!inherited)
 		return NULL;
-	close_all(inheritance);
-	free(inheritance->files);
-	free(inheritance);
+	close_all(inherited);
+	free(inherited->files);
+	free(inherited);
 	return NULL;
 }
 
-int inheritance_take(
-	struct inheritance *inheritance, enum custody_kind kind, uint64_t owner, uint64_t member)
+int inherited_fds_take(
+	struct inherited_fds *inherited, enum fdstore_kind kind, uint64_t owner, uint64_t member)
 {
 	struct file key = {.id = {kind, owner, member}};
 	struct file *file;
 	int fd;
 
-	if (inheritance->count == 0)
+	if (inherited->count == 0)
 		return -1;
-	file = bsearch(&key, inheritance->files, inheritance->count, sizeof key, compare);
+	file = bsearch(&key, inherited->files, inherited->count, sizeof key, compare);
 	if (!file)
 		return -1;
 	fd = file->fd;
@@ -122,11 +122,11 @@ int inheritance_take(
 	return fd;
 }
 
-const struct keeper_id *inheritance_next(
-	const struct inheritance *inheritance, enum custody_kind kind, size_t *position)
+const struct keeper_id *inherited_fds_next(
+	const struct inherited_fds *inherited, enum fdstore_kind kind, size_t *position)
 {
-	while (*position < inheritance->count) {
-		const struct file *file = &inheritance->files[(*position)++];
+	while (*position < inherited->count) {
+		const struct file *file = &inherited->files[(*position)++];
 
 		if (file->id.kind == kind)
 			return &file->id;
@@ -134,26 +134,26 @@ const struct keeper_id *inheritance_next(
 	return NULL;
 }
 
-bool inheritance_is_empty(const struct inheritance *inheritance)
+bool inherited_fds_is_empty(const struct inherited_fds *inherited)
 {
-	for (size_t i = 0; i < inheritance->count; i++) {
-		if (inheritance->files[i].fd >= 0)
+	for (size_t i = 0; i < inherited->count; i++) {
+		if (inherited->files[i].fd >= 0)
 			return false;
 	}
 	return true;
 }
 
-unsigned inheritance_drop_rest(
-	struct inheritance *inheritance, struct bulk *bulk, struct owner *owner)
+unsigned inherited_fds_drop_rest(
+	struct inherited_fds *inherited, struct page_worker *pages, struct owner *owner)
 {
 	unsigned dropped = 0;
 
-	for (size_t i = 0; i < inheritance->count; i++) {
-		struct file *file = &inheritance->files[i];
+	for (size_t i = 0; i < inherited->count; i++) {
+		struct file *file = &inherited->files[i];
 
 		if (file->fd < 0)
 			continue;
-		page_file_dispose_held(bulk, owner, inheritance->custody, &file->id, file->fd);
+		page_file_dispose_held(pages, owner, inherited->fdstore, &file->id, file->fd);
 		file->fd = -1; /* handed over */
 		dropped++;
 	}

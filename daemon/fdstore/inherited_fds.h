@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The inheritance: what the keeper held when this gmemd started, by id.
+ * Inherited fds: what the keeper held when this gmemd started, by id.
  *
  * Who takes a file of it has it from then on; the keeper goes on holding its own until that is
  * dropped there.
@@ -9,26 +9,26 @@
 
 #include "daemon/fdstore/fdstore.h"
 
-struct bulk;
-struct inheritance;
+struct page_worker;
+struct inherited_fds;
 struct owner;
 
 /* All of it; empty where there is no keeper, or one that ends amid it: half of what was held says
- * nothing. Other errors are custody_take()'s: the keeper has it still. */
-int inheritance_new(struct custody *custody, struct inheritance **ret);
+ * nothing. Other errors are fdstore_take()'s: the keeper has it still. */
+int inherited_fds_new(struct fdstore *fdstore, struct inherited_fds **ret);
 /* Closes what was not taken. Takes NULL, returns NULL. */
-struct inheritance *inheritance_free(struct inheritance *inheritance);
+struct inherited_fds *inherited_fds_free(struct inherited_fds *inherited);
 
 /* The file, which is the caller's from then on; -1 where there is none. */
-int inheritance_take(
-	struct inheritance *inheritance, enum custody_kind kind, uint64_t owner, uint64_t member);
+int inherited_fds_take(
+	struct inherited_fds *inherited, enum fdstore_kind kind, uint64_t owner, uint64_t member);
 /* The next id of that kind, from *position on, which is 0 at first; NULL at the end. */
-const struct keeper_id *inheritance_next(
-	const struct inheritance *inheritance, enum custody_kind kind, size_t *position);
+const struct keeper_id *inherited_fds_next(
+	const struct inherited_fds *inherited, enum fdstore_kind kind, size_t *position);
 
 /* Whether all of it has been taken. */
-bool inheritance_is_empty(const struct inheritance *inheritance);
+bool inherited_fds_is_empty(const struct inherited_fds *inherited);
 /* Has the keeper drop what was not taken: it belongs to nothing. Returns how many that were. The
  * page worker closes what is large, in the owner's turns. */
-unsigned inheritance_drop_rest(
-	struct inheritance *inheritance, struct bulk *bulk, struct owner *owner);
+unsigned inherited_fds_drop_rest(
+	struct inherited_fds *inherited, struct page_worker *pages, struct owner *owner);

@@ -52,7 +52,7 @@ static void note_settling(struct call *call, unsigned done)
 	vm_ledger_commit(call->vm);
 }
 
-int outcome_settle(
+int call_outcome_settle(
 	struct events *events, struct call *take_call, unsigned done, uint64_t *ret_discarded)
 {
 	struct call *call = take_call;

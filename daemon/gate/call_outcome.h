@@ -12,5 +12,5 @@
  * file by now. The call is freed. *ret_discarded: bytes of pages of stale halves given back.
  * -ENOMEM, and then it can be said again.
  */
-int outcome_settle(
+int call_outcome_settle(
 	struct events *events, struct call *take_call, unsigned done, uint64_t *ret_discarded);

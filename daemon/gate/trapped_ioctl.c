@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The gatekeeper. See trapped_ioctl.h.
+ * Trapped ioctls. See trapped_ioctl.h.
  */
 #include "daemon/gate/trapped_ioctl.h"
 
@@ -128,7 +128,7 @@ static void find_out(struct gmemd *gmemd, struct vm *vm, const struct gate_trap 
 	STEP("trap: being found out about");
 }
 
-void gatekeeper_forget(struct vm *vm)
+void trapped_ioctl_forget(struct vm *vm)
 {
 	if (!vm->trap.inquiry)
 		return;
@@ -280,7 +280,7 @@ static void decide(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *t
 static struct seccomp_notif *trap_room(struct gmemd *gmemd, const struct vm *vm)
 {
 	static struct seccomp_notif alone;
-	struct marks *marks;
+	struct syscall_marks *marks;
 
 	if (!gmemd->peer_ledger)
 		return &alone;
@@ -291,7 +291,7 @@ static struct seccomp_notif *trap_room(struct gmemd *gmemd, const struct vm *vm)
 	return &marks->trap.notification;
 }
 
-int gatekeeper_serve(struct gmemd *gmemd, struct vm *vm)
+int trapped_ioctl_serve(struct gmemd *gmemd, struct vm *vm)
 {
 	struct gate_trap trap;
 	struct call *call;

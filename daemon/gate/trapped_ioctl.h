@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The gatekeeper: answers the ioctls that a VM's gate traps.
+ * Trapped ioctls: answering those that a VM's gate traps.
  *
  * KVM_CREATE_VM is let through once, for a thread of the VM's own process, of the type it was
  * opened with, where the mailbox is mapped as it must be; KVM_CREATE_GUEST_MEMFD is let
@@ -14,7 +14,7 @@
 #include "daemon/gmemd.h"
 
 /* Takes and answers one trapped call. Where there was none, why: see gate_receive(). */
-int gatekeeper_serve(struct gmemd *gmemd, struct vm *vm);
+int trapped_ioctl_serve(struct gmemd *gmemd, struct vm *vm);
 
 /* The VM goes: a call that is not decided stays so. */
-void gatekeeper_forget(struct vm *vm);
+void trapped_ioctl_forget(struct vm *vm);

@@ -85,7 +85,7 @@ static int settle(struct request *request, struct call *call, unsigned done)
 	bool conversion = call->kind == CALL_CONVERT;
 	uint64_t discarded;
 
-	if (outcome_settle(&request->gmemd->events, call, done, &discarded) < 0)
+	if (call_outcome_settle(&request->gmemd->events, call, done, &discarded) < 0)
 		return rpc_error_internal(&request->error, "no memory");
 	if (conversion)
 		json_add_uint(request->result, "discarded", discarded);

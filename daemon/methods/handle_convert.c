@@ -122,7 +122,8 @@ static int answer(struct request *request, const struct call_span *span, uint64_
 		if (call->progress == CALL_SUBMITTED) {
 			calls = calls ? calls : json_add_array(request->result, "calls");
 			describe_call(json_append_object(calls), call);
-		} else if (outcome_settle(&request->gmemd->events, call, call->count, &bytes) < 0) {
+		} else if (call_outcome_settle(&request->gmemd->events, call, call->count, &bytes) <
+			   0) {
 			return rpc_error_internal(&request->error, "no memory");
 		}
 		discarded += bytes;

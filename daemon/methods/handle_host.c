@@ -206,16 +206,16 @@ static void describe_program(struct json_object *object, const struct keeper_rep
 	json_add_uint(object, "uptime", now_seconds() - keeper->started / 1000000000);
 }
 
-static void describe_keeper(struct json_object *result, const struct custody *custody)
+static void describe_keeper(struct json_object *result, const struct fdstore *fdstore)
 {
-	struct custody_report report;
+	struct fdstore_report report;
 	struct json_object *object;
 
-	if (!custody) {
+	if (!fdstore) {
 		json_add_null(result, "keeper");
 		return;
 	}
-	custody_describe(custody, &report);
+	fdstore_describe(fdstore, &report);
 	object = json_add_object(result, "keeper");
 	json_add_string(object, "state", keeper_state_names[report.state]);
 	if (report.keeper)
@@ -248,7 +248,7 @@ int handle_host_describe(struct request *request)
 	if (request->caller->access == ACCESS_OPERATOR)
 		describe_commitment(json_add_object(request->result, "commitment"), gmemd);
 	json_add_uint(request->result, "uptime", now_seconds() - gmemd->started);
-	describe_keeper(request->result, gmemd->custody);
+	describe_keeper(request->result, gmemd->fdstore);
 	describe_recovered(json_add_object(request->result, "recovered"), &gmemd->recovered);
 	return 0;
 }

@@ -107,7 +107,7 @@ static int read_label(struct request *request, struct label *ret)
 	const struct vm_resume_parameters *parameters = &request->parameters.vm_resume;
 	char id[32];
 
-	if (label_read(request->files->fds[0], ret) < 0)
+	if (mailbox_label_read(request->files->fds[0], ret) < 0)
 		return rpc_error_invalid_param(
 			&request->error, "mailbox", "the number of a VM's mailbox, with its label");
 	snprintf(id, sizeof id, "vm-%" PRIu64, ret->number);

@@ -92,8 +92,8 @@ static int fill_list(struct gmemd *gmemd, const struct caller *caller, const voi
 	return 0;
 }
 
-static int add_listed(struct residency *residency, const struct request *request,
-	const struct list_context *context)
+static int add_listed(
+	struct page_count *count, const struct request *request, const struct list_context *context)
 {
 	struct vm *vm = first_vm(request->gmemd, context);
 	uint64_t listed = 0;
@@ -102,7 +102,7 @@ static int add_listed(struct residency *residency, const struct request *request
 	for (; r == 0 && vm && listed < context->limit; vm = RB_NEXT(vm_tree, _, vm)) {
 		if (!caller_sees_vm(request->caller, vm))
 			continue;
-		r = residency_add(residency, vm);
+		r = page_count_add(count, vm);
 		listed++;
 	}
 	return r;
@@ -112,18 +112,18 @@ int handle_vm_list(struct request *request)
 {
 	const struct vm_list_parameters *parameters = &request->parameters.vm_list;
 	struct list_context context = {.limit = parameters->limit};
-	struct residency *residency;
+	struct page_count *count;
 	int r;
 
 	if (parameters->cursor && !cursor_read(parameters->cursor, "vm", &context.from))
 		return cursor_error(request);
-	residency = residency_new(request->gmemd, request->caller->owner);
-	r = residency ? add_listed(residency, request, &context) : -ENOMEM;
+	count = page_count_new(request->gmemd, request->caller->owner);
+	r = count ? add_listed(count, request, &context) : -ENOMEM;
 	if (r < 0) {
-		residency_free(residency);
+		page_count_free(count);
 		return rpc_error_internal(&request->error, "no memory");
 	}
-	return residency_count(residency, request, fill_list, &context, sizeof context);
+	return page_count_count(count, request, fill_list, &context, sizeof context);
 }
 
 /* One answer's part of what there is to see of a VM: its lists one after the other. */
@@ -267,7 +267,7 @@ int handle_vm_get(struct request *request)
 {
 	const struct vm_get_parameters *parameters = &request->parameters.vm_get;
 	struct vm *vm = registry_vm_by_id(&request->gmemd->registry, parameters->vm);
-	struct residency *residency;
+	struct page_count *count;
 	struct get_context context;
 	struct view view = {.vm = vm};
 	int r;
@@ -277,11 +277,11 @@ int handle_vm_get(struct request *request)
 	if (!view_read(parameters->cursor, &view))
 		return cursor_error(request);
 	context = (struct get_context){vm->number, view.list, view.from};
-	residency = residency_new(request->gmemd, request->caller->owner);
-	r = residency ? residency_add(residency, vm) : -ENOMEM;
+	count = page_count_new(request->gmemd, request->caller->owner);
+	r = count ? page_count_add(count, vm) : -ENOMEM;
 	if (r < 0) {
-		residency_free(residency);
+		page_count_free(count);
 		return rpc_error_internal(&request->error, "no memory");
 	}
-	return residency_count(residency, request, fill_view, &context, sizeof context);
+	return page_count_count(count, request, fill_view, &context, sizeof context);
 }

@@ -262,7 +262,7 @@ int handle_vm_gate(struct request *request)
 		r = take_listener(request, vm);
 	if (r != 0)
 		return r;
-	custody_put_one(vm->registry->custody, CUSTODY_VM_GATE, vm->number, 0, vm->listener);
+	fdstore_put_one(vm->registry->fdstore, FDSTORE_VM_GATE, vm->number, 0, vm->listener);
 	STEP("gate: listener put");
 	vm_ledger_note_vm(vm);
 	gate_wake_in_sync(vm->listener);

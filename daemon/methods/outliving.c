@@ -35,11 +35,11 @@ static bool puts_anything(const struct request *request, enum method_number meth
 
 int outliving_check(struct request *request, enum method_number method)
 {
-	enum custody_readiness readiness = custody_readiness(request->gmemd->custody);
+	enum fdstore_readiness readiness = fdstore_readiness(request->gmemd->fdstore);
 
-	if (readiness == CUSTODY_READY || !puts_anything(request, method))
+	if (readiness == FDSTORE_READY || !puts_anything(request, method))
 		return 0;
-	if (readiness == CUSTODY_BEHIND)
+	if (readiness == FDSTORE_BEHIND)
 		return REQUEST_POSTPONED;
 	if (request->notification)
 		return 0;

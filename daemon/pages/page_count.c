@@ -12,172 +12,172 @@
 #include "daemon/request/deferred_answer.h"
 #include "protocol/json.h"
 
-struct residency {
+struct page_count {
 	struct gmemd *gmemd;
-	struct bulk_job *job;
+	struct page_job *job;
 	uint64_t *ids; /* of the memories that its ranges are */
 	size_t room;
-	struct deferral *deferral;
-	residency_fill *fill;
+	struct deferred_answer *deferred;
+	page_count_fill *fill;
 	void *context;
 	/* For no request. */
 	void (*updated)(void *context);
 	void *updated_context;
 };
 
-struct residency *residency_new(struct gmemd *gmemd, struct owner *owner)
+struct page_count *page_count_new(struct gmemd *gmemd, struct owner *owner)
 {
-	struct residency *residency = calloc(1, sizeof *residency);
+	struct page_count *count = calloc(1, sizeof *count);
 
-	if (!residency)
+	if (!count)
 		return NULL;
-	residency->gmemd = gmemd;
-	residency->job = bulk_job_new(owner, 0);
-	if (!residency->job)
-		return residency_free(residency);
-	return residency;
+	count->gmemd = gmemd;
+	count->job = page_job_new(owner, 0);
+	if (!count->job)
+		return page_count_free(count);
+	return count;
 }
 
-struct residency *residency_free(struct residency *residency)
+struct page_count *page_count_free(struct page_count *count)
 {
-	if (!residency)
+	if (!count)
 		return NULL;
-	bulk_job_free(residency->job);
-	free(residency->ids);
-	free(residency->context);
-	free(residency);
+	page_job_free(count->job);
+	free(count->ids);
+	free(count->context);
+	free(count);
 	return NULL;
 }
 
-static int make_room(struct residency *residency, size_t more)
+static int make_room(struct page_count *count, size_t more)
 {
-	size_t count = residency->job->count;
-	size_t room = 2 * residency->room + more;
-	struct bulk_job *job;
+	size_t entries = count->job->count;
+	size_t room = 2 * count->room + more;
+	struct page_job *job;
 	uint64_t *ids;
 
-	if (count + more <= residency->room)
+	if (entries + more <= count->room)
 		return 0;
-	ids = reallocarray(residency->ids, room, sizeof *ids);
+	ids = reallocarray(count->ids, room, sizeof *ids);
 	if (!ids)
 		return -ENOMEM;
-	residency->ids = ids;
-	job = bulk_job_grow(residency->job, room);
+	count->ids = ids;
+	job = page_job_grow(count->job, room);
 	if (!job)
 		return -ENOMEM;
-	residency->job = job;
-	residency->room = room;
+	count->job = job;
+	count->room = room;
 	return 0;
 }
 
-int residency_add(struct residency *residency, const struct vm *vm)
+int page_count_add(struct page_count *count, const struct vm *vm)
 {
 	struct memory *memory;
 	int r;
 
-	r = make_room(residency, vm->n_memories);
+	r = make_room(count, vm->n_memories);
 	if (r < 0)
 		return r;
 	RB_FOREACH (memory, memory_tree, (struct memory_tree *)&vm->memories) {
 		if (!memory->pages)
 			continue;
-		residency->ids[residency->job->count] = memory->id;
-		bulk_job_add(residency->job, BULK_COUNT, memory->pages, 0, memory->size);
+		count->ids[count->job->count] = memory->id;
+		page_job_add(count->job, PAGES_COUNT, memory->pages, 0, memory->size);
 	}
 	return 0;
 }
 
 /* A memory may be gone by now. */
-static void note(const struct residency *residency)
+static void note(const struct page_count *count)
 {
-	const struct bulk_job *job = residency->job;
+	const struct page_job *job = count->job;
 
 	for (size_t i = 0; i < job->count; i++) {
-		struct memory *memory =
-			registry_memory(&residency->gmemd->registry, residency->ids[i]);
+		struct memory *memory = registry_memory(&count->gmemd->registry, count->ids[i]);
 
 		if (memory)
 			memory->resident = job->parts[i].resident;
 	}
 }
 
-static void answer(const struct residency *residency)
+static void answer(const struct page_count *count)
 {
-	const struct caller *caller = deferral_caller(residency->deferral);
+	const struct caller *caller = deferred_answer_caller(count->deferred);
 	struct json_object *result = json_new_object();
 	struct rpc_error error = {.code = RPC_OK};
 	int r = 0;
 
 	if (caller)
-		r = residency->fill(residency->gmemd, caller, residency->context, result, &error);
+		r = count->fill(count->gmemd, caller, count->context, result, &error);
 	if (r < 0) {
 		json_unref(result);
-		deferral_refuse(residency->deferral, &error);
+		deferred_answer_refuse(count->deferred, &error);
 	} else {
-		deferral_answer(residency->deferral, result);
+		deferred_answer_give(count->deferred, result);
 	}
 }
 
-static void updated(struct bulk_job *job)
+static void updated(struct page_job *job)
 {
-	struct residency *residency = job->context;
+	struct page_count *count = job->context;
 
-	note(residency);
-	residency->updated(residency->updated_context);
-	residency_free(residency);
+	note(count);
+	count->updated(count->updated_context);
+	page_count_free(count);
 }
 
-void residency_update(struct residency *take_residency, void (*done)(void *context), void *context)
+void page_count_update(
+	struct page_count *take_residency, void (*done)(void *context), void *context)
 {
-	struct residency *residency = take_residency;
+	struct page_count *count = take_residency;
 
-	residency->updated = done;
-	residency->updated_context = context;
-	residency->job->done = updated;
-	residency->job->context = residency;
-	if (bulk_do(residency->gmemd->bulk, residency->job))
-		updated(residency->job);
+	count->updated = done;
+	count->updated_context = context;
+	count->job->done = updated;
+	count->job->context = count;
+	if (page_worker_do(count->gmemd->pages, count->job))
+		updated(count->job);
 }
 
-static void counted(struct bulk_job *job)
+static void counted(struct page_job *job)
 {
-	struct residency *residency = job->context;
+	struct page_count *count = job->context;
 
-	note(residency);
-	if (residency->deferral)
-		answer(residency);
-	residency_free(residency);
+	note(count);
+	if (count->deferred)
+		answer(count);
+	page_count_free(count);
 }
 
 /* What outlives the request. */
 static int prepare(
-	struct residency *residency, residency_fill *fill, const void *context, size_t size)
+	struct page_count *count, page_count_fill *fill, const void *context, size_t size)
 {
-	residency->fill = fill;
-	residency->context = malloc(size);
-	if (!residency->context)
+	count->fill = fill;
+	count->context = malloc(size);
+	if (!count->context)
 		return -ENOMEM;
-	memcpy(residency->context, context, size);
-	residency->job->done = counted;
-	residency->job->context = residency;
+	memcpy(count->context, context, size);
+	count->job->done = counted;
+	count->job->context = count;
 	return 0;
 }
 
-int residency_count(struct residency *take_residency, struct request *request, residency_fill *fill,
-	const void *context, size_t size)
+int page_count_count(struct page_count *take_residency, struct request *request,
+	page_count_fill *fill, const void *context, size_t size)
 {
-	struct residency *residency = take_residency;
+	struct page_count *count = take_residency;
 
-	if (prepare(residency, fill, context, size) < 0) {
-		residency_free(residency);
+	if (prepare(count, fill, context, size) < 0) {
+		page_count_free(count);
 		return rpc_error_internal(&request->error, "no memory");
 	}
-	if (!bulk_do(residency->gmemd->bulk, residency->job)) {
-		residency->deferral = request_defer(request, DEFERRAL_IN_ORDER, NULL, NULL);
-		return residency->deferral ? REQUEST_DEFERRED
-					   : rpc_error_internal(&request->error, "no memory");
+	if (!page_worker_do(count->gmemd->pages, count->job)) {
+		count->deferred = request_defer(request, DEFERRED_ANSWER_IN_ORDER, NULL, NULL);
+		return count->deferred ? REQUEST_DEFERRED
+				       : rpc_error_internal(&request->error, "no memory");
 	}
-	note(residency);
-	residency_free(residency);
+	note(count);
+	page_count_free(count);
 	return fill(request->gmemd, request->caller, context, request->result, &request->error);
 }

@@ -9,26 +9,27 @@
 
 #include "daemon/request/request.h"
 
-struct residency;
+struct page_count;
 
 /* Counting in the owner's turns. NULL without memory. */
-struct residency *residency_new(struct gmemd *gmemd, struct owner *owner);
+struct page_count *page_count_new(struct gmemd *gmemd, struct owner *owner);
 /* Takes NULL, returns NULL. */
-struct residency *residency_free(struct residency *residency);
+struct page_count *page_count_free(struct page_count *count);
 
 /* Adds the VM's memories to those that are to be counted. -ENOMEM. */
-int residency_add(struct residency *residency, const struct vm *vm);
+int page_count_add(struct page_count *count, const struct vm *vm);
 
 /* Counts for no request, then calls done. */
-void residency_update(struct residency *take_residency, void (*done)(void *context), void *context);
+void page_count_update(
+	struct page_count *take_residency, void (*done)(void *context), void *context);
 
 /* Fills in the result, or the error whose code it returns, with what it was told to by context. */
-typedef int residency_fill(struct gmemd *gmemd, const struct caller *caller, const void *context,
+typedef int page_count_fill(struct gmemd *gmemd, const struct caller *caller, const void *context,
 	struct json_object *result, struct rpc_error *error);
 
 /*
  * Counts, then fills the request's result in; returns what fill does, or REQUEST_DEFERRED. context
  * is copied.
  */
-int residency_count(struct residency *take_residency, struct request *request, residency_fill *fill,
-	const void *context, size_t size);
+int page_count_count(struct page_count *take_residency, struct request *request,
+	page_count_fill *fill, const void *context, size_t size);

@@ -12,28 +12,28 @@
 #include "kernel/host/memory_file.h"
 
 struct page_file {
-	struct custody_closer closer;
+	struct fdstore_closer closer;
 	int fd;
 	uint64_t size;
 	unsigned references;
-	struct bulk *bulk;
+	struct page_worker *pages;
 	struct owner *owner;
 	bool charged;             /* to the owner, as a memory */
-	struct bulk_job *closing; /* made beforehand, so that it can't fail; NULL: needs none */
+	struct page_job *closing; /* made beforehand, so that it can't fail; NULL: needs none */
 };
 
-static void unref_by_closer(struct custody_closer *closer, int take_fd)
+static void unref_by_closer(struct fdstore_closer *closer, int take_fd)
 {
 	(void)take_fd; /* the file's */
 	page_file_unref((struct page_file *)closer);
 }
 
 struct page_file *page_file_new(
-	struct bulk *bulk, struct owner *owner, int consume_fd, uint64_t size)
+	struct page_worker *pages, struct owner *owner, int consume_fd, uint64_t size)
 {
-	bool large = bulk && size > BULK_SMALL;
+	bool large = pages && size > PAGES_SMALL;
 	struct page_file *file = malloc(sizeof *file);
-	struct bulk_job *closing = file && large ? bulk_job_new(owner, 1) : NULL;
+	struct page_job *closing = file && large ? page_job_new(owner, 1) : NULL;
 
 	if (!file || (large && !closing)) {
 		free(file);
@@ -43,7 +43,7 @@ struct page_file *page_file_new(
 		.fd = consume_fd,
 		.size = size,
 		.references = 1,
-		.bulk = bulk,
+		.pages = pages,
 		.owner = owner_ref(owner),
 		.closing = closing};
 	return file;
@@ -65,19 +65,19 @@ static void page_file_free(struct page_file *file)
 }
 
 /* The job's is the last reference then. */
-static void closed(struct bulk_job *job)
+static void closed(struct page_job *job)
 {
-	bulk_job_free(job);
+	page_job_free(job);
 }
 
 static void close_later(struct page_file *file)
 {
-	struct bulk_job *job = file->closing;
+	struct page_job *job = file->closing;
 
 	file->closing = NULL;
 	job->done = closed;
-	bulk_job_add(job, BULK_CLOSE, file, 0, file->size);
-	bulk_submit(file->bulk, job);
+	page_job_add(job, PAGES_CLOSE, file, 0, file->size);
+	page_worker_submit(file->pages, job);
 }
 
 struct page_file *page_file_unref(struct page_file *file)
@@ -97,18 +97,19 @@ void page_file_take_charge(struct page_file *file)
 }
 
 /* NULL where it is no memory's, or there is no memory for it. */
-static struct page_file *new_if_memory(struct bulk *bulk, struct owner *owner, int consume_fd)
+static struct page_file *new_if_memory(
+	struct page_worker *pages, struct owner *owner, int consume_fd)
 {
 	uint64_t size;
 
 	if (!memory_file_is_any(consume_fd) || memory_file_size(consume_fd, &size) < 0)
 		return NULL;
-	return page_file_new(bulk, owner, consume_fd, size);
+	return page_file_new(pages, owner, consume_fd, size);
 }
 
-void page_file_dispose(struct bulk *bulk, struct owner *owner, int take_fd)
+void page_file_dispose(struct page_worker *pages, struct owner *owner, int take_fd)
 {
-	struct page_file *file = new_if_memory(bulk, owner, take_fd);
+	struct page_file *file = new_if_memory(pages, owner, take_fd);
 
 	if (file)
 		page_file_unref(file);
@@ -116,21 +117,21 @@ void page_file_dispose(struct bulk *bulk, struct owner *owner, int take_fd)
 		fd_close(take_fd);
 }
 
-void page_file_dispose_held(struct bulk *bulk, struct owner *owner, struct custody *custody,
+void page_file_dispose_held(struct page_worker *pages, struct owner *owner, struct fdstore *fdstore,
 	const struct keeper_id *id, int take_fd)
 {
-	struct page_file *file = new_if_memory(bulk, owner, take_fd);
+	struct page_file *file = new_if_memory(pages, owner, take_fd);
 
 	if (file) {
-		custody_release(custody, (enum custody_kind)id->kind, id->owner, id->member,
+		fdstore_release(fdstore, (enum fdstore_kind)id->kind, id->owner, id->member,
 			take_fd, &file->closer);
 		return;
 	}
-	custody_drop(custody, (enum custody_kind)id->kind, id->owner, id->member);
+	fdstore_drop(fdstore, (enum fdstore_kind)id->kind, id->owner, id->member);
 	fd_close(take_fd);
 }
 
-struct custody_closer *page_file_closer(struct page_file *file)
+struct fdstore_closer *page_file_closer(struct page_file *file)
 {
 	return &file->closer;
 }

@@ -13,19 +13,19 @@
 
 #include "daemon/owner/owner.h"
 
-struct bulk;
-struct custody;
-struct custody_closer;
+struct page_worker;
+struct fdstore;
+struct fdstore_closer;
 struct keeper_id;
 
 struct page_file;
 
 /*
- * A file of the owner's, who is referred to. bulk, which must outlive it, may be NULL: then it is
+ * A file of the owner's, who is referred to. pages, which must outlive it, may be NULL: then it is
  * closed by whoever drops it. The fd is consumed on success. NULL without memory.
  */
 struct page_file *page_file_new(
-	struct bulk *bulk, struct owner *owner, int consume_fd, uint64_t size);
+	struct page_worker *pages, struct owner *owner, int consume_fd, uint64_t size);
 struct page_file *page_file_ref(struct page_file *file);
 /* Takes NULL, returns NULL. */
 struct page_file *page_file_unref(struct page_file *file);
@@ -33,13 +33,13 @@ struct page_file *page_file_unref(struct page_file *file);
 void page_file_take_charge(struct page_file *file);
 
 /* Closes a file of any kind that gmemd may be the last to hold, and that may be large. */
-void page_file_dispose(struct bulk *bulk, struct owner *owner, int take_fd);
+void page_file_dispose(struct page_worker *pages, struct owner *owner, int take_fd);
 /* The same of one that the keeper holds, which drops it first. */
-void page_file_dispose_held(struct bulk *bulk, struct owner *owner, struct custody *custody,
+void page_file_dispose_held(struct page_worker *pages, struct owner *owner, struct fdstore *fdstore,
 	const struct keeper_id *id, int take_fd);
 
 /* Drops a reference, the caller's, once the keeper doesn't hold the file any more. */
-struct custody_closer *page_file_closer(struct page_file *file);
+struct fdstore_closer *page_file_closer(struct page_file *file);
 
 int page_file_fd(const struct page_file *file);
 uint64_t page_file_size(const struct page_file *file);

@@ -13,7 +13,7 @@
 
 /* What one step takes of a file, some milliseconds' work where all its pages are there. */
 static const uint64_t piece[] = {
-	[BULK_COUNT] = 64ull << 20, [BULK_PUNCH] = 16ull << 20, [BULK_CLOSE] = 16ull << 20};
+	[PAGES_COUNT] = 64ull << 20, [PAGES_PUNCH] = 16ull << 20, [PAGES_CLOSE] = 16ull << 20};
 
 /* Of ranges in a small job. */
 #define SMALL_RANGES 16
@@ -22,36 +22,36 @@ static const uint64_t piece[] = {
  * the last reference to it is not the page worker's. */
 #define ROUNDS_MAX 8
 
-struct bulk_job *bulk_job_new(struct owner *owner, size_t room)
+struct page_job *page_job_new(struct owner *owner, size_t room)
 {
-	struct bulk_job *job = malloc(sizeof *job + room * sizeof *job->parts);
+	struct page_job *job = malloc(sizeof *job + room * sizeof *job->parts);
 
 	if (job)
-		*job = (struct bulk_job){.owner = owner_ref(owner)};
+		*job = (struct page_job){.owner = owner_ref(owner)};
 	return job;
 }
 
-struct bulk_job *bulk_job_grow(struct bulk_job *job, size_t room)
+struct page_job *page_job_grow(struct page_job *job, size_t room)
 {
 	return realloc(job, sizeof *job + room * sizeof *job->parts);
 }
 
-static struct bulk_part *add_part(
-	struct bulk_job *job, enum bulk_kind kind, struct page_file *file, size_t count)
+static struct page_part *add_part(
+	struct page_job *job, enum page_job_kind kind, struct page_file *file, size_t count)
 {
-	struct bulk_part *part = &job->parts[job->count++];
+	struct page_part *part = &job->parts[job->count++];
 
-	*part = (struct bulk_part){.kind = kind, .file = page_file_ref(file), .count = count};
+	*part = (struct page_part){.kind = kind, .file = page_file_ref(file), .count = count};
 	return part;
 }
 
-void bulk_job_add(struct bulk_job *job, enum bulk_kind kind, struct page_file *file,
+void page_job_add(struct page_job *job, enum page_job_kind kind, struct page_file *file,
 	uint64_t offset, uint64_t size)
 {
 	add_part(job, kind, file, 1)->one = (struct file_range){offset, size};
 }
 
-int bulk_job_add_ranges(struct bulk_job *job, enum bulk_kind kind, struct page_file *file,
+int page_job_add_ranges(struct page_job *job, enum page_job_kind kind, struct page_file *file,
 	const struct file_range *ranges, size_t count)
 {
 	struct file_range *copy = malloc(count * sizeof *copy);
@@ -63,7 +63,7 @@ int bulk_job_add_ranges(struct bulk_job *job, enum bulk_kind kind, struct page_f
 	return 0;
 }
 
-struct bulk_job *bulk_job_free(struct bulk_job *job)
+struct page_job *page_job_free(struct page_job *job)
 {
 	if (!job)
 		return NULL;
@@ -76,7 +76,7 @@ struct bulk_job *bulk_job_free(struct bulk_job *job)
 	return NULL;
 }
 
-uint64_t bulk_job_released(const struct bulk_job *job)
+uint64_t page_job_released(const struct page_job *job)
 {
 	uint64_t released = 0;
 
@@ -85,24 +85,24 @@ uint64_t bulk_job_released(const struct bulk_job *job)
 	return released;
 }
 
-static const struct file_range *range_of(const struct bulk_part *part, size_t index)
+static const struct file_range *range_of(const struct page_part *part, size_t index)
 {
 	return part->many ? &part->many[index] : &part->one;
 }
 
-bool bulk_job_is_small(const struct bulk_job *job)
+bool page_job_is_small(const struct page_job *job)
 {
 	uint64_t bytes = 0;
 	size_t ranges = 0;
 
 	for (size_t i = 0; i < job->count; i++) {
-		const struct bulk_part *part = &job->parts[i];
+		const struct page_part *part = &job->parts[i];
 
 		ranges += part->count;
 		if (ranges > SMALL_RANGES)
 			return false;
 		for (size_t j = 0; j < part->count; j++) {
-			if (range_of(part, j)->size > BULK_SMALL - bytes)
+			if (range_of(part, j)->size > PAGES_SMALL - bytes)
 				return false;
 			bytes += range_of(part, j)->size;
 		}
@@ -111,36 +111,36 @@ bool bulk_job_is_small(const struct bulk_job *job)
 }
 
 /* What was there when it was punched is gone; what comes back after that is new. */
-static void work(struct bulk_part *part, uint64_t offset, uint64_t size)
+static void work(struct page_part *part, uint64_t offset, uint64_t size)
 {
 	int fd = page_file_fd(part->file);
 	uint64_t bytes = 0;
 
 	memory_file_resident_range(fd, offset, size, &bytes);
 	part->resident += bytes;
-	if (part->kind != BULK_COUNT && bytes > 0 && memory_file_punch(fd, offset, size) == 0)
+	if (part->kind != PAGES_COUNT && bytes > 0 && memory_file_punch(fd, offset, size) == 0)
 		part->released += bytes;
 }
 
 /* Once more over the file where it has pages again. False where it is closed. */
-static bool close_or_repeat(struct bulk_job *job, struct bulk_part *part)
+static bool close_or_repeat(struct page_job *job, struct page_part *part)
 {
 	uint64_t bytes = 0;
 
 	memory_file_resident_range(page_file_fd(part->file), 0, part->one.size, &bytes);
-	if (bytes > BULK_SMALL && ++job->rounds < ROUNDS_MAX)
+	if (bytes > PAGES_SMALL && ++job->rounds < ROUNDS_MAX)
 		return true;
 	page_file_close(part->file);
 	return false;
 }
 
 /* The range is done with. False where that was the job's last. */
-static bool next_range(struct bulk_job *job)
+static bool next_range(struct page_job *job)
 {
-	struct bulk_part *part = &job->parts[job->part];
+	struct page_part *part = &job->parts[job->part];
 
 	job->offset = 0;
-	if (part->kind == BULK_CLOSE && close_or_repeat(job, part))
+	if (part->kind == PAGES_CLOSE && close_or_repeat(job, part))
 		return true;
 	if (++job->range == part->count) {
 		job->range = 0;
@@ -149,9 +149,9 @@ static bool next_range(struct bulk_job *job)
 	return job->part < job->count;
 }
 
-bool bulk_job_step(struct bulk_job *job)
+bool page_job_step(struct page_job *job)
 {
-	struct bulk_part *part = &job->parts[job->part];
+	struct page_part *part = &job->parts[job->part];
 	const struct file_range *range = range_of(part, job->range);
 	uint64_t size = range->size - job->offset;
 

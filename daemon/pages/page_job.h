@@ -14,15 +14,15 @@
 #include "daemon/pages/page_file.h"
 #include "protocol/methods.h"
 
-enum bulk_kind {
-	BULK_COUNT, /* pages */
-	BULK_PUNCH, /* count, and give back */
-	BULK_CLOSE, /* give all of them back, then close the file, which nobody else uses */
+enum page_job_kind {
+	PAGES_COUNT, /* pages */
+	PAGES_PUNCH, /* count, and give back */
+	PAGES_CLOSE, /* give all of them back, then close the file, which nobody else uses */
 };
 
 /* Ranges of a file. */
-struct bulk_part {
-	enum bulk_kind kind;
+struct page_part {
+	enum page_job_kind kind;
 	struct page_file *file; /* a reference */
 	struct file_range one;
 	struct file_range *many; /* owned; NULL: one alone */
@@ -32,13 +32,13 @@ struct bulk_part {
 	uint64_t released;
 };
 
-TAILQ_HEAD(bulk_job_list, bulk_job);
+TAILQ_HEAD(page_job_list, page_job);
 
-struct bulk_job {
-	TAILQ_ENTRY(bulk_job) link; /* from being submitted to done() */
+struct page_job {
+	TAILQ_ENTRY(page_job) link; /* from being submitted to done() */
 	struct share_work share;    /* where it waits for the page worker */
 	struct work work;           /* done(), in the loop */
-	struct bulk *bulk;          /* whom it was submitted to */
+	struct page_worker *pages;  /* whom it was submitted to */
 	struct owner *owner;        /* a reference: whose turns it takes */
 	bool of_the_dead;           /* the release of a VM whose process has ended */
 
@@ -47,29 +47,29 @@ struct bulk_job {
 	uint64_t offset;
 	unsigned rounds; /* of a file that is emptied */
 
-	void (*done)(struct bulk_job *job); /* in the loop; the job is its to free */
+	void (*done)(struct page_job *job); /* in the loop; the job is its to free */
 	void *context;
 	size_t count;
-	struct bulk_part parts[];
+	struct page_part parts[];
 };
 
 /* A job with room for that many parts, and none. NULL without memory. */
-struct bulk_job *bulk_job_new(struct owner *owner, size_t room);
+struct page_job *page_job_new(struct owner *owner, size_t room);
 /* The job with room for that many. NULL without memory, and the job is as it was. Not once it is
  * submitted. */
-struct bulk_job *bulk_job_grow(struct bulk_job *job, size_t room);
+struct page_job *page_job_grow(struct page_job *job, size_t room);
 /* Refers to the file. */
-void bulk_job_add(struct bulk_job *job, enum bulk_kind kind, struct page_file *file,
+void page_job_add(struct page_job *job, enum page_job_kind kind, struct page_file *file,
 	uint64_t offset, uint64_t size);
 /* The same of at least one range of it, which are copied. -ENOMEM. */
-int bulk_job_add_ranges(struct bulk_job *job, enum bulk_kind kind, struct page_file *file,
+int page_job_add_ranges(struct page_job *job, enum page_job_kind kind, struct page_file *file,
 	const struct file_range *ranges, size_t count);
 /* Takes NULL, returns NULL. Not one that waits. */
-struct bulk_job *bulk_job_free(struct bulk_job *job);
+struct page_job *page_job_free(struct page_job *job);
 /* Sums over its parts. */
-uint64_t bulk_job_released(const struct bulk_job *job);
+uint64_t page_job_released(const struct page_job *job);
 
 /* Whether all of it takes no longer than a step. */
-bool bulk_job_is_small(const struct bulk_job *job);
+bool page_job_is_small(const struct page_job *job);
 /* One step of it. False where that was the last. */
-bool bulk_job_step(struct bulk_job *job);
+bool page_job_step(struct page_job *job);

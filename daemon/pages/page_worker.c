@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Bulk work. See page_worker.h.
+ * The page worker. See page_worker.h.
  */
 #include "daemon/pages/page_worker.h"
 
@@ -19,7 +19,7 @@ enum { CLASS_DEAD, CLASS_OPERATORS, CLASS_USERS, CLASSES };
 static const unsigned weights[CLASSES] = {
 	[CLASS_DEAD] = 16, [CLASS_OPERATORS] = 8, [CLASS_USERS] = 1};
 
-struct bulk {
+struct page_worker {
 	struct scheduler *scheduler;
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -31,13 +31,13 @@ struct bulk {
 	bool ending;
 
 	/* The loop's. */
-	struct bulk_job_list submitted;
+	struct page_job_list submitted;
 	int finished_fd; /* an eventfd */
 	struct event *event;
 };
 
-#define JOB_OF(member)      ((struct bulk_job *)((char *)(member)-offsetof(struct bulk_job, share)))
-#define JOB_OF_WORK(member) ((struct bulk_job *)((char *)(member)-offsetof(struct bulk_job, work)))
+#define JOB_OF(member)      ((struct page_job *)((char *)(member)-offsetof(struct page_job, share)))
+#define JOB_OF_WORK(member) ((struct page_job *)((char *)(member)-offsetof(struct page_job, work)))
 
 static uint64_t now(void)
 {
@@ -47,7 +47,7 @@ static uint64_t now(void)
 	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
-static void enqueue(struct bulk_job *job)
+static void enqueue(struct page_job *job)
 {
 	enum owner_tree tree = job->of_the_dead ? OWNER_DEAD_PAGES : OWNER_PAGES;
 
@@ -57,123 +57,123 @@ static void enqueue(struct bulk_job *job)
 /* The thread */
 
 /* False where it is done. */
-static bool work_on(struct bulk_job *job, uint64_t end)
+static bool work_on(struct page_job *job, uint64_t end)
 {
 	do {
-		if (!bulk_job_step(job))
+		if (!page_job_step(job))
 			return false;
 	} while (now() < end);
 	return true;
 }
 
 /* Its owner is there for as long as the leaf has jobs, or the lock is held. */
-static void serve_turn(struct bulk *bulk, struct share_node *leaf, uint64_t end)
+static void serve_turn(struct page_worker *pages, struct share_node *leaf, uint64_t end)
 {
 	do {
-		struct bulk_job *job = JOB_OF(share_take_work(leaf));
+		struct page_job *job = JOB_OF(share_take_work(leaf));
 		bool more;
 
-		pthread_mutex_unlock(&bulk->lock);
+		pthread_mutex_unlock(&pages->lock);
 		more = work_on(job, end);
-		pthread_mutex_lock(&bulk->lock);
+		pthread_mutex_lock(&pages->lock);
 		if (more) {
 			enqueue(job);
 			return;
 		}
-		TAILQ_INSERT_TAIL(&bulk->finished, &job->share, link);
-		eventfd_write(bulk->finished_fd, 1);
-	} while (share_waits(leaf) && now() < end && !bulk->ending);
+		TAILQ_INSERT_TAIL(&pages->finished, &job->share, link);
+		eventfd_write(pages->finished_fd, 1);
+	} while (share_waits(leaf) && now() < end && !pages->ending);
 }
 
-static struct share_class *wait_for_class(struct bulk *bulk)
+static struct share_class *wait_for_class(struct page_worker *pages)
 {
 	struct share_class *class = NULL;
 
-	while (!bulk->ending && !(class = share_class_next(&bulk->classes)))
-		pthread_cond_wait(&bulk->more, &bulk->lock);
+	while (!pages->ending && !(class = share_class_next(&pages->classes)))
+		pthread_cond_wait(&pages->more, &pages->lock);
 	return class;
 }
 
 static void *run(void *context)
 {
-	struct bulk *bulk = context;
+	struct page_worker *pages = context;
 	struct share_class *class;
 
-	pthread_mutex_lock(&bulk->lock);
-	while ((class = wait_for_class(bulk))) {
+	pthread_mutex_lock(&pages->lock);
+	while ((class = wait_for_class(pages))) {
 		uint64_t began = now();
 
-		serve_turn(bulk, share_take_turn(class->root), began + TURN_TIME);
+		serve_turn(pages, share_take_turn(class->root), began + TURN_TIME);
 		share_class_spend(class, now() - began);
 	}
-	pthread_mutex_unlock(&bulk->lock);
+	pthread_mutex_unlock(&pages->lock);
 	return NULL;
 }
 
 /* The loop */
 
-static void end_job(struct bulk *bulk, struct bulk_job *job)
+static void end_job(struct page_worker *pages, struct page_job *job)
 {
-	TAILQ_REMOVE(&bulk->submitted, job, link);
+	TAILQ_REMOVE(&pages->submitted, job, link);
 	job->done(job);
 }
 
 static void run_done(struct work *work)
 {
-	struct bulk_job *job = JOB_OF_WORK(work);
+	struct page_job *job = JOB_OF_WORK(work);
 
-	end_job(job->bulk, job);
+	end_job(job->pages, job);
 }
 
-static struct bulk_job *take_finished(struct bulk *bulk)
+static struct page_job *take_finished(struct page_worker *pages)
 {
 	struct share_work *work;
 
-	pthread_mutex_lock(&bulk->lock);
-	work = TAILQ_FIRST(&bulk->finished);
+	pthread_mutex_lock(&pages->lock);
+	work = TAILQ_FIRST(&pages->finished);
 	if (work)
-		TAILQ_REMOVE(&bulk->finished, work, link);
-	pthread_mutex_unlock(&bulk->lock);
+		TAILQ_REMOVE(&pages->finished, work, link);
+	pthread_mutex_unlock(&pages->lock);
 	return work ? JOB_OF(work) : NULL;
 }
 
 static void finished_event(evutil_socket_t fd, short what, void *context)
 {
-	struct bulk *bulk = context;
-	struct bulk_job *job;
+	struct page_worker *pages = context;
+	struct page_job *job;
 	eventfd_t count;
 
 	(void)what;
 	eventfd_read(fd, &count);
-	while ((job = take_finished(bulk))) {
+	while ((job = take_finished(pages))) {
 		if (job->of_the_dead)
-			scheduler_ready_to_release(bulk->scheduler, &job->work);
+			scheduler_ready_to_release(pages->scheduler, &job->work);
 		else
-			scheduler_ready(bulk->scheduler, &job->work);
+			scheduler_ready(pages->scheduler, &job->work);
 	}
 }
 
-static int bulk_start(struct event_base *base, struct bulk *bulk)
+static int page_worker_start(struct event_base *base, struct page_worker *pages)
 {
-	bulk->event =
-		event_new(base, bulk->finished_fd, EV_READ | EV_PERSIST, finished_event, bulk);
-	if (!bulk->event || event_priority_set(bulk->event, SCHEDULER_FIRST) < 0 ||
-		event_add(bulk->event, NULL) < 0)
+	pages->event =
+		event_new(base, pages->finished_fd, EV_READ | EV_PERSIST, finished_event, pages);
+	if (!pages->event || event_priority_set(pages->event, SCHEDULER_FIRST) < 0 ||
+		event_add(pages->event, NULL) < 0)
 		return -ENOMEM;
-	return -pthread_create(&bulk->thread, NULL, run, bulk);
+	return -pthread_create(&pages->thread, NULL, run, pages);
 }
 
-static void bulk_clear(struct bulk *bulk)
+static void page_worker_clear(struct page_worker *pages)
 {
-	if (bulk->event)
-		event_free(bulk->event);
-	fd_close(bulk->finished_fd);
-	pthread_cond_destroy(&bulk->more);
-	pthread_mutex_destroy(&bulk->lock);
-	free(bulk);
+	if (pages->event)
+		event_free(pages->event);
+	fd_close(pages->finished_fd);
+	pthread_cond_destroy(&pages->more);
+	pthread_mutex_destroy(&pages->lock);
+	free(pages);
 }
 
-static void set_up_classes(struct bulk *bulk, struct owners *owners)
+static void set_up_classes(struct page_worker *pages, struct owners *owners)
 {
 	struct share_node *const roots[CLASSES] = {
 		[CLASS_DEAD] = owners_root(owners, OWNER_DEAD_PAGES, /* of_operators= */ false),
@@ -181,89 +181,89 @@ static void set_up_classes(struct bulk *bulk, struct owners *owners)
 		[CLASS_USERS] = owners_root(owners, OWNER_PAGES, false)};
 
 	for (unsigned i = 0; i < CLASSES; i++)
-		bulk->of_class[i] = (struct share_class){.root = roots[i], .weight = weights[i]};
-	bulk->classes = (struct share_classes){.classes = bulk->of_class, .count = CLASSES};
+		pages->of_class[i] = (struct share_class){.root = roots[i], .weight = weights[i]};
+	pages->classes = (struct share_classes){.classes = pages->of_class, .count = CLASSES};
 }
 
-int bulk_new(struct event_base *base, struct scheduler *scheduler, struct owners *owners,
-	struct bulk **ret)
+int page_worker_new(struct event_base *base, struct scheduler *scheduler, struct owners *owners,
+	struct page_worker **ret)
 {
-	struct bulk *bulk = calloc(1, sizeof *bulk);
+	struct page_worker *pages = calloc(1, sizeof *pages);
 	int r;
 
-	if (!bulk)
+	if (!pages)
 		return -ENOMEM;
-	bulk->scheduler = scheduler;
-	pthread_mutex_init(&bulk->lock, NULL);
-	pthread_cond_init(&bulk->more, NULL);
-	set_up_classes(bulk, owners);
-	TAILQ_INIT(&bulk->finished);
-	TAILQ_INIT(&bulk->submitted);
-	bulk->finished_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = bulk->finished_fd < 0 ? -errno : bulk_start(base, bulk);
+	pages->scheduler = scheduler;
+	pthread_mutex_init(&pages->lock, NULL);
+	pthread_cond_init(&pages->more, NULL);
+	set_up_classes(pages, owners);
+	TAILQ_INIT(&pages->finished);
+	TAILQ_INIT(&pages->submitted);
+	pages->finished_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r = pages->finished_fd < 0 ? -errno : page_worker_start(base, pages);
 	if (r < 0)
-		bulk_clear(bulk);
+		page_worker_clear(pages);
 	else
-		*ret = bulk;
+		*ret = pages;
 	return r;
 }
 
-static void stop_thread(struct bulk *bulk)
+static void stop_thread(struct page_worker *pages)
 {
-	if (bulk->ending)
+	if (pages->ending)
 		return;
-	pthread_mutex_lock(&bulk->lock);
-	bulk->ending = true;
-	pthread_cond_signal(&bulk->more);
-	pthread_mutex_unlock(&bulk->lock);
-	pthread_join(bulk->thread, NULL);
+	pthread_mutex_lock(&pages->lock);
+	pages->ending = true;
+	pthread_cond_signal(&pages->more);
+	pthread_mutex_unlock(&pages->lock);
+	pthread_join(pages->thread, NULL);
 }
 
 /* The end of one may bring about another, which closes a file. */
-void bulk_stop(struct bulk *bulk)
+void page_worker_stop(struct page_worker *pages)
 {
-	struct bulk_job *job;
+	struct page_job *job;
 
-	if (!bulk)
+	if (!pages)
 		return;
-	stop_thread(bulk);
-	while ((job = TAILQ_FIRST(&bulk->submitted))) {
+	stop_thread(pages);
+	while ((job = TAILQ_FIRST(&pages->submitted))) {
 		share_remove(&job->share);
 		scheduler_forget(&job->work);
-		end_job(bulk, job);
+		end_job(pages, job);
 	}
 }
 
-struct bulk *bulk_free(struct bulk *bulk)
+struct page_worker *page_worker_free(struct page_worker *pages)
 {
-	bulk_stop(bulk);
-	if (bulk)
-		bulk_clear(bulk);
+	page_worker_stop(pages);
+	if (pages)
+		page_worker_clear(pages);
 	return NULL;
 }
 
-void bulk_submit(struct bulk *bulk, struct bulk_job *job)
+void page_worker_submit(struct page_worker *pages, struct page_job *job)
 {
-	if (bulk->ending) {
+	if (pages->ending) {
 		job->done(job);
 		return;
 	}
-	job->bulk = bulk;
+	job->pages = pages;
 	job->work = (struct work){.owner = job->owner, .run = run_done};
-	TAILQ_INSERT_TAIL(&bulk->submitted, job, link);
-	pthread_mutex_lock(&bulk->lock);
+	TAILQ_INSERT_TAIL(&pages->submitted, job, link);
+	pthread_mutex_lock(&pages->lock);
 	enqueue(job);
-	pthread_cond_signal(&bulk->more);
-	pthread_mutex_unlock(&bulk->lock);
+	pthread_cond_signal(&pages->more);
+	pthread_mutex_unlock(&pages->lock);
 }
 
-bool bulk_do(struct bulk *bulk, struct bulk_job *job)
+bool page_worker_do(struct page_worker *pages, struct page_job *job)
 {
-	if (!bulk_job_is_small(job)) {
-		bulk_submit(bulk, job);
+	if (!page_job_is_small(job)) {
+		page_worker_submit(pages, job);
 		return false;
 	}
 	while (job->part < job->count)
-		bulk_job_step(job);
+		page_job_step(job);
 	return true;
 }

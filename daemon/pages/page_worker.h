@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Bulk work: what takes long because memories are large, done by one thread, the page worker, for
- * all of gmemd.
+ * The page worker: one thread that does what takes long because memories are large, for all of
+ * gmemd.
  *
  * Pages are counted or given back in steps, and owners take turns of a few milliseconds, so neither
  * the loop nor a small VM's job waits for a large one's. Releasing the memory of VMs whose process
@@ -13,20 +13,20 @@
 #include "daemon/pages/page_job.h"
 
 /* Bytes of files whose pages are sooner counted or freed than handed over. */
-#define BULK_SMALL (2ull << 20)
+#define PAGES_SMALL (2ull << 20)
 
-struct bulk;
+struct page_worker;
 
 /* All must outlive it. -ENOMEM, -EMFILE, -EAGAIN. */
-int bulk_new(struct event_base *base, struct scheduler *scheduler, struct owners *owners,
-	struct bulk **ret);
+int page_worker_new(struct event_base *base, struct scheduler *scheduler, struct owners *owners,
+	struct page_worker **ret);
 /* Ends the thread after its step. Jobs that are not finished, and those that come then, are done as
  * they are. Takes NULL. */
-void bulk_stop(struct bulk *bulk);
+void page_worker_stop(struct page_worker *pages);
 /* Takes NULL, returns NULL. Nobody may refer to any page file of it any more. */
-struct bulk *bulk_free(struct bulk *bulk);
+struct page_worker *page_worker_free(struct page_worker *pages);
 
 /* The page worker has the job, and done will be called, in a turn of its owner's. */
-void bulk_submit(struct bulk *bulk, struct bulk_job *job);
+void page_worker_submit(struct page_worker *pages, struct page_job *job);
 /* The same, unless it is small: then it is done, done is not called, and true is returned. */
-bool bulk_do(struct bulk *bulk, struct bulk_job *job);
+bool page_worker_do(struct page_worker *pages, struct page_job *job);

@@ -30,7 +30,7 @@
 static const struct timeval rest = {.tv_usec = 100 * 1000};
 
 struct acceptor {
-	struct custody_acceptance acceptance; /* of the connection that the keeper is asked for */
+	struct fdstore_acceptance acceptance; /* of the connection that the keeper is asked for */
 	struct peer_entry entry;              /* its */
 	bool asking;
 	struct gmemd *gmemd;
@@ -124,8 +124,8 @@ static void admit_unkept(struct acceptor *acceptor, int consume_fd)
 	struct peer_entry entry = new_entry(acceptor);
 
 	if (entry.number > 0)
-		custody_put_later(
-			acceptor->gmemd->custody, CUSTODY_PEER, entry.number, 0, consume_fd);
+		fdstore_put_later(
+			acceptor->gmemd->fdstore, FDSTORE_PEER, entry.number, 0, consume_fd);
 	admit(acceptor, &entry, consume_fd);
 }
 
@@ -162,11 +162,11 @@ static void accept_some(struct acceptor *acceptor)
 
 static bool ask_keeper(struct acceptor *acceptor)
 {
-	struct custody_acceptance *acceptance = &acceptor->acceptance;
+	struct fdstore_acceptance *acceptance = &acceptor->acceptance;
 
 	acceptance->listener = acceptor->plan.id;
-	acceptance->connection = (struct keeper_id){CUSTODY_PEER, acceptor->entry.number, 0};
-	acceptor->asking = custody_accept(acceptor->gmemd->custody, acceptance);
+	acceptance->connection = (struct keeper_id){FDSTORE_PEER, acceptor->entry.number, 0};
+	acceptor->asking = fdstore_accept(acceptor->gmemd->fdstore, acceptance);
 	return acceptor->asking;
 }
 
@@ -178,7 +178,7 @@ static void forget_entry(struct acceptor *acceptor)
 
 static void wait_for_keeper(struct acceptor *acceptor)
 {
-	unsigned patience = custody_patience(acceptor->gmemd->custody);
+	unsigned patience = fdstore_patience(acceptor->gmemd->fdstore);
 	const struct timeval time = {patience / 1000, patience % 1000 * 1000};
 
 	event_del(acceptor->readable);
@@ -241,7 +241,7 @@ void acceptor_accept_waiting(struct acceptor *acceptor)
 			return;
 		accept_with_reserve(acceptor);
 		if (acceptor->asking)
-			custody_accept_wait(acceptor->gmemd->custody, &acceptor->acceptance);
+			fdstore_accept_wait(acceptor->gmemd->fdstore, &acceptor->acceptance);
 	}
 }
 
@@ -277,7 +277,7 @@ static void ask_again(evutil_socket_t fd, short what, void *context)
 		forget_entry(acceptor);
 }
 
-static void accepted(struct custody_acceptance *acceptance, int result, int take_fd)
+static void accepted(struct fdstore_acceptance *acceptance, int result, int take_fd)
 {
 	struct acceptor *acceptor = (struct acceptor *)acceptance;
 
@@ -372,7 +372,7 @@ struct acceptor *acceptor_free(struct acceptor *acceptor)
 	if (!acceptor)
 		return NULL;
 	if (acceptor->asking)
-		custody_accept_cancel(acceptor->gmemd->custody, &acceptor->acceptance);
+		fdstore_accept_cancel(acceptor->gmemd->fdstore, &acceptor->acceptance);
 	screening_forget(acceptor->gmemd->screening, &acceptor->screened);
 	free_event(acceptor->readable);
 	free_event(acceptor->patience);

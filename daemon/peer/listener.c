@@ -117,7 +117,7 @@ static int listener_bind(struct listener *listener, mode_t mode)
 
 static void put(const struct listener *listener)
 {
-	custody_put_one(listener->listeners->gmemd->custody, CUSTODY_LISTENER, number_of(listener),
+	fdstore_put_one(listener->listeners->gmemd->fdstore, FDSTORE_LISTENER, number_of(listener),
 		listener->inode, listener->fd);
 }
 
@@ -140,13 +140,13 @@ static bool listener_inherit(struct listener *listener, mode_t mode)
 	const struct keeper_id *id;
 	size_t position = 0;
 
-	while (gmemd->inheritance &&
-		(id = inheritance_next(gmemd->inheritance, CUSTODY_LISTENER, &position))) {
+	while (gmemd->inherited &&
+		(id = inherited_fds_next(gmemd->inherited, FDSTORE_LISTENER, &position))) {
 		cleanup_fd int fd = -1;
 
 		if (id->owner != number_of(listener))
 			continue;
-		fd = inheritance_take(gmemd->inheritance, id->kind, id->owner, id->member);
+		fd = inherited_fds_take(gmemd->inherited, id->kind, id->owner, id->member);
 		if (leads_to(listener, fd, id->member) &&
 			chmod(listener->address.sun_path, mode) == 0 && listen(fd, BACKLOG) == 0) {
 			listener->inode = id->member;
@@ -155,7 +155,7 @@ static bool listener_inherit(struct listener *listener, mode_t mode)
 			fd = -1; /* handed over */
 			return true;
 		}
-		custody_drop(gmemd->custody, id->kind, id->owner, id->member);
+		fdstore_drop(gmemd->fdstore, id->kind, id->owner, id->member);
 	}
 	return false;
 }
@@ -202,7 +202,7 @@ static int listener_watch(struct listener *listener)
 		.name = listener->name,
 		.fd = listener->fd,
 		.access = listener->access,
-		.id = {CUSTODY_LISTENER, number_of(listener), listener->inode},
+		.id = {FDSTORE_LISTENER, number_of(listener), listener->inode},
 		.peers = &listener->listeners->peers,
 		.screened_first = could_send && anybody_waits(listener),
 	};
@@ -247,8 +247,8 @@ static void recover_peers(struct listeners *listeners)
 	struct peer_entry entry;
 	uint32_t position = 0;
 
-	while (gmemd->inheritance && peer_ledger_next_peer(gmemd->peer_ledger, &position, &entry)) {
-		int fd = inheritance_take(gmemd->inheritance, CUSTODY_PEER, entry.number, 0);
+	while (gmemd->inherited && peer_ledger_next_peer(gmemd->peer_ledger, &position, &entry)) {
+		int fd = inherited_fds_take(gmemd->inherited, FDSTORE_PEER, entry.number, 0);
 
 		if (fd < 0)
 			peer_ledger_forget(gmemd->peer_ledger, &entry);
@@ -322,7 +322,7 @@ static void remove_made(const struct listener *listener)
 		return;
 	if (listener->made)
 		unlink(listener->address.sun_path);
-	custody_drop(gmemd->custody, CUSTODY_LISTENER, number_of(listener), listener->inode);
+	fdstore_drop(gmemd->fdstore, FDSTORE_LISTENER, number_of(listener), listener->inode);
 }
 
 struct listeners *listeners_free(struct listeners *listeners)
@@ -339,7 +339,7 @@ struct listeners *listeners_free(struct listeners *listeners)
 		fd_close(listener->fd);
 	}
 	if (!listeners->gmemd->leaving)
-		custody_settle(listeners->gmemd->custody, SUCCESSION_SETTLE_MS);
+		fdstore_settle(listeners->gmemd->fdstore, SUCCESSION_SETTLE_MS);
 	free(listeners);
 	return NULL;
 }

@@ -32,7 +32,7 @@ struct peer {
 	bool ended; /* has sent its last, and has files to receive */
 	struct event *readable;
 	bool watched; /* the event is added: it is told when a packet comes */
-	struct outbox outbox;
+	struct send_queue send_queue;
 
 	struct work work; /* sending what waits, going on with a batch, or reading it */
 	bool can_send;
@@ -42,17 +42,17 @@ struct peer {
 
 #define PEER_OF_CALLER(member) ((struct peer *)((char *)(member)-offsetof(struct peer, caller)))
 #define PEER_OF_WORK(member)   ((struct peer *)((char *)(member)-offsetof(struct peer, work)))
-#define PEER_OF_OUTBOX(member) ((struct peer *)((char *)(member)-offsetof(struct peer, outbox)))
+#define PEER_OF_OUTBOX(member) ((struct peer *)((char *)(member)-offsetof(struct peer, send_queue)))
 
 /* What of it would outlive gmemd goes with it. */
 static void forget(struct peer *peer)
 {
 	struct gmemd *gmemd = peer->gmemd;
 
-	turn_clear(&peer->caller.turn);
+	delivery_clear(&peer->caller.delivery);
 	if (!gmemd->peer_ledger || gmemd->leaving)
 		return;
-	custody_drop(gmemd->custody, CUSTODY_PEER, peer->entry.number, 0);
+	fdstore_drop(gmemd->fdstore, FDSTORE_PEER, peer->entry.number, 0);
 	peer_ledger_forget(gmemd->peer_ledger, &peer->entry);
 }
 
@@ -60,10 +60,10 @@ static void peer_free(struct peer *peer)
 {
 	TAILQ_REMOVE(peer->list, peer, link);
 	scheduler_forget(&peer->work);
-	deferrals_abandon(&peer->caller);
+	deferred_answers_abandon(&peer->caller);
 	if (peer->subscribed)
 		events_unsubscribe(&peer->gmemd->events, &peer->subscriber);
-	outbox_clear(&peer->outbox);
+	send_queue_clear(&peer->send_queue);
 	forget(peer);
 	if (peer->readable)
 		event_free(peer->readable);
@@ -116,8 +116,8 @@ static int find_owner(struct peer *peer, struct owner **ret)
 
 static void set_owner(struct peer *peer, struct owner *owner)
 {
-	peer->caller.owner = peer->work.owner = peer->outbox.owner = owner;
-	peer->caller.turn.owner = owner;
+	peer->caller.owner = peer->work.owner = peer->send_queue.owner = owner;
+	peer->caller.delivery.owner = owner;
 	peer->vms_seen = peer->gmemd->registry.n_made;
 	peer->entry.owned = true;
 	memcpy(peer->entry.unit, owner_name(owner).unit, sizeof peer->entry.unit);
@@ -157,7 +157,7 @@ static void follow_vm(struct peer *peer)
 
 static int serve_packet(struct peer *peer, const struct packet_bytes *packet)
 {
-	struct turn *turn = &peer->caller.turn;
+	struct delivery *delivery = &peer->caller.delivery;
 	struct json_object *answer;
 	struct fd_list fds;
 	int r = 0;
@@ -165,10 +165,10 @@ static int serve_packet(struct peer *peer, const struct packet_bytes *packet)
 	answer = dispatch_packet(peer->gmemd, &peer->caller, packet, &fds);
 	note(peer);
 	if (answer)
-		r = outbox_answer(&peer->outbox, answer, &fds);
+		r = send_queue_answer(&peer->send_queue, answer, &fds);
 	else if (peer->caller.held == 0)
-		turn_end(turn);
-	turn_suspend(turn);
+		delivery_end(delivery);
+	delivery_suspend(delivery);
 	json_unref(answer);
 	return r;
 }
@@ -188,7 +188,7 @@ static void watch(struct peer *peer, bool watched)
 /* A predecessor's packet is in no queue that could be polled. */
 static void read_on(struct peer *peer)
 {
-	if (peer->backlogged || turn_has_packet(&peer->caller.turn))
+	if (peer->backlogged || delivery_has_packet(&peer->caller.delivery))
 		scheduler_ready(peer->gmemd->scheduler, &peer->work);
 	else
 		watch(peer, true);
@@ -205,10 +205,10 @@ static void stop_reading(struct peer *peer)
 static void go_on(struct caller *caller)
 {
 	struct peer *peer = PEER_OF_CALLER(caller);
-	bool sent = outbox_is_empty(&peer->outbox);
+	bool sent = send_queue_is_empty(&peer->send_queue);
 
 	if (caller->held == 0 && sent)
-		turn_end(&caller->turn);
+		delivery_end(&caller->delivery);
 	if (caller->held > 0 || !sent || peer->ended)
 		stop_reading(peer);
 	else
@@ -219,31 +219,32 @@ static void go_on(struct caller *caller)
 static void send_later_answer(struct caller *caller, struct json_object *message,
 	struct fd_list *take_fds, struct later *take_later)
 {
-	struct outbox *outbox = &PEER_OF_CALLER(caller)->outbox;
+	struct send_queue *send_queue = &PEER_OF_CALLER(caller)->send_queue;
 
 	if (take_later)
-		outbox_answer_later(outbox, message, take_fds, take_later);
+		send_queue_answer_later(send_queue, message, take_fds, take_later);
 	else
-		outbox_answer(outbox, message, take_fds);
+		send_queue_answer(send_queue, message, take_fds);
 }
 
 static void notify(struct caller *caller, struct json_object *message)
 {
-	outbox_notify(&PEER_OF_CALLER(caller)->outbox, message);
+	send_queue_notify(&PEER_OF_CALLER(caller)->send_queue, message);
 }
 
 /* It has ended. Files that it has not received stay counted for as long as it leaves them there. */
 static void end(struct peer *peer)
 {
 	peer->ended = true;
-	if (!outbox_is_empty(&peer->outbox) || !outbox_awaits_receipt(&peer->outbox))
+	if (!send_queue_is_empty(&peer->send_queue) ||
+		!send_queue_awaits_receipt(&peer->send_queue))
 		peer_free(peer);
 }
 
 static void read_packet(struct peer *peer)
 {
 	struct packet_bytes packet;
-	int r = turn_begin(&peer->caller.turn, &packet);
+	int r = delivery_begin(&peer->caller.delivery, &packet);
 
 	if (r == -EAGAIN)
 		peer->backlogged = false;
@@ -264,7 +265,7 @@ static void serve_next(struct peer *peer)
 		peer->can_send = false;
 		if (paused)
 			scheduler_go_on(peer->gmemd->scheduler, &peer->work);
-		outbox_go_on(&peer->outbox);
+		send_queue_go_on(&peer->send_queue);
 	} else if (paused) {
 		paused->resume(paused);
 	} else {
@@ -307,22 +308,22 @@ static void readable(evutil_socket_t fd, short what, void *context)
 	scheduler_ready(peer->gmemd->scheduler, &peer->work);
 }
 
-static void wait_to_send(struct outbox *outbox)
+static void wait_to_send(struct send_queue *send_queue)
 {
-	stop_reading(PEER_OF_OUTBOX(outbox));
+	stop_reading(PEER_OF_OUTBOX(send_queue));
 }
 
-static void can_send(struct outbox *outbox)
+static void can_send(struct send_queue *send_queue)
 {
-	struct peer *peer = PEER_OF_OUTBOX(outbox);
+	struct peer *peer = PEER_OF_OUTBOX(send_queue);
 
 	peer->can_send = true;
 	scheduler_ready(peer->gmemd->scheduler, &peer->work);
 }
 
-static void all_sent(struct outbox *outbox)
+static void all_sent(struct send_queue *send_queue)
 {
-	struct peer *peer = PEER_OF_OUTBOX(outbox);
+	struct peer *peer = PEER_OF_OUTBOX(send_queue);
 
 	if (peer->ended)
 		end(peer);
@@ -330,9 +331,9 @@ static void all_sent(struct outbox *outbox)
 		go_on(&peer->caller);
 }
 
-static void can_not_send(struct outbox *outbox)
+static void can_not_send(struct send_queue *send_queue)
 {
-	end(PEER_OF_OUTBOX(outbox));
+	end(PEER_OF_OUTBOX(send_queue));
 }
 
 #define PEER_OF(member_pointer)                                                                    \
@@ -349,10 +350,10 @@ static void deliver(struct subscriber *subscriber, struct json_object *params)
 	struct json_object *message;
 
 	note(peer);
-	if (outbox_is_full(&peer->outbox))
+	if (send_queue_is_full(&peer->send_queue))
 		return;
 	message = message_notification("event", json_ref(params));
-	outbox_notify(&peer->outbox, message);
+	send_queue_notify(&peer->send_queue, message);
 	json_unref(message);
 }
 
@@ -367,7 +368,7 @@ static void set_up_caller(struct peer *peer)
 	caller->notify = notify;
 	caller->go_on = go_on;
 	caller->wait_for_turn = wait_for_turn;
-	turn_init(&caller->turn, peer->gmemd, &peer->entry, caller->owner, peer->fd);
+	delivery_init(&caller->delivery, peer->gmemd, &peer->entry, caller->owner, peer->fd);
 	peer->subscriber.is_operator = caller->access == ACCESS_OPERATOR;
 	peer->subscriber.sees = sees;
 	peer->subscriber.deliver = deliver;
@@ -388,8 +389,8 @@ static int peer_set_up(struct peer *peer)
 	if (peer->gmemd->peer_ledger)
 		peer_ledger_note(peer->gmemd->peer_ledger, &peer->entry);
 	peer->readable = event_new(base, peer->fd, EV_READ | EV_PERSIST, readable, peer);
-	peer->outbox.uid = peer->caller.process.uid;
-	if (outbox_init(&peer->outbox, peer->fd) < 0 || !peer->readable ||
+	peer->send_queue.uid = peer->caller.process.uid;
+	if (send_queue_init(&peer->send_queue, peer->fd) < 0 || !peer->readable ||
 		event_add(peer->readable, NULL) < 0)
 		return -ENOMEM;
 	peer->watched = true;
@@ -399,14 +400,14 @@ static int peer_set_up(struct peer *peer)
 /* What can be cleared at any time from then on. */
 static void set_up_outbox(struct peer *peer)
 {
-	peer->outbox = (struct outbox){.gmemd = peer->gmemd,
-		.turn = &peer->caller.turn,
+	peer->send_queue = (struct send_queue){.gmemd = peer->gmemd,
+		.delivery = &peer->caller.delivery,
 		.blocked = wait_to_send,
 		.ready = can_send,
 		.drained = all_sent,
 		.failed = can_not_send};
-	TAILQ_INIT(&peer->outbox.waiting);
-	in_flight_begin(&peer->outbox.in_flight, peer->fd);
+	TAILQ_INIT(&peer->send_queue.waiting);
+	in_flight_begin(&peer->send_queue.in_flight, peer->fd);
 }
 
 static int peer_make(struct gmemd *gmemd, struct peer_list *list, const struct peer_entry *entry,
@@ -425,8 +426,8 @@ static int peer_make(struct gmemd *gmemd, struct peer_list *list, const struct p
 	peer->fd = consume_fd;
 	peer->caller.process.pidfd = -1;
 	peer->work.run = serve_peer;
-	STAILQ_INIT(&peer->caller.turn.inherited);
-	STAILQ_INIT(&peer->caller.turn.inherited_later);
+	STAILQ_INIT(&peer->caller.delivery.inherited);
+	STAILQ_INIT(&peer->caller.delivery.inherited_later);
 	set_up_outbox(peer);
 	TAILQ_INSERT_TAIL(list, peer, link);
 	r = peer_set_up(peer);
@@ -459,22 +460,23 @@ int peer_recover(
 		peer->subscriber.sequence = entry->sequence;
 		peer->subscribed = true;
 	}
-	turn_inherit(&peer->caller.turn);
+	delivery_inherit(&peer->caller.delivery);
 	return 0;
 }
 
 static void answer_inherited(struct peer *peer)
 {
-	struct turn *turn = &peer->caller.turn;
+	struct delivery *delivery = &peer->caller.delivery;
 	struct inherited_answer *answer;
 
-	while (turn_take_later(turn, &answer)) {
+	while (delivery_take_later(delivery, &answer)) {
 		struct later later = {answer->owed.request, answer->place};
 
 		answer->place = (struct owed_place){.count = 0};
-		outbox_answer_text(&peer->outbox, answer->owed.text, answer->owed.length, &later);
+		send_queue_answer_text(
+			&peer->send_queue, answer->owed.text, answer->owed.length, &later);
 		STEP("recovery of a connection: later answer sent");
-		turn_forget_later(turn, &later);
+		delivery_forget_later(delivery, &later);
 		inherited_answer_free(answer);
 	}
 }

@@ -23,7 +23,7 @@ static const struct timeval retry_pause = {.tv_sec = 1};
 
 /* What is asked of a screener, one after another. */
 struct job {
-	struct custody_closer closer; /* of a connection */
+	struct fdstore_closer closer; /* of a connection */
 	TAILQ_ENTRY(job) link;
 	struct screening *screening;
 	bool listens;
@@ -200,7 +200,7 @@ static void ask_next(evutil_socket_t fd, short what, void *context)
 }
 
 /* The keeper does not hold it any more; the screener does. */
-static void close_connection(struct custody_closer *closer, int take_fd)
+static void close_connection(struct fdstore_closer *closer, int take_fd)
 {
 	struct job *job = (struct job *)closer;
 	struct screening *screening = job->screening;
@@ -218,8 +218,8 @@ static void give_up_connection(struct screening *screening, struct job *job)
 	job->connection = -1; /* handed over */
 	TAILQ_REMOVE(&screening->jobs, job, link);
 	TAILQ_INSERT_TAIL(&screening->dropping, job, link);
-	custody_release(
-		screening->gmemd->custody, CUSTODY_PEER, job->number, 0, connection, &job->closer);
+	fdstore_release(
+		screening->gmemd->fdstore, FDSTORE_PEER, job->number, 0, connection, &job->closer);
 }
 
 static void finish_first(struct screening *screening)

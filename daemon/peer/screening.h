@@ -18,7 +18,7 @@
 struct gmemd;
 struct screening;
 
-/* gmemd must outlive it, and it the custody. -ENOMEM. */
+/* gmemd must outlive it, and it the fd store. -ENOMEM. */
 int screening_new(struct gmemd *gmemd, struct screening **ret);
 /* What is under way is not told. Takes NULL, returns NULL. */
 struct screening *screening_free(struct screening *screening);

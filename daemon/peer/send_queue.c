@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The outbox. See send_queue.h.
+ * The send queue. See send_queue.h.
  */
 #include "daemon/peer/send_queue.h"
 
@@ -32,55 +32,58 @@ struct outgoing {
 };
 
 /* While it has waited, all others may have closed a memory's file that goes with it. */
-static void outgoing_free(struct outbox *outbox, struct outgoing *outgoing)
+static void outgoing_free(struct send_queue *send_queue, struct outgoing *outgoing)
 {
-	TAILQ_REMOVE(&outbox->waiting, outgoing, link);
-	outbox->n_waiting--;
-	turn_forget_later(outbox->turn, &outgoing->later);
+	TAILQ_REMOVE(&send_queue->waiting, outgoing, link);
+	send_queue->n_waiting--;
+	delivery_forget_later(send_queue->delivery, &outgoing->later);
 	for (size_t i = 0; i < outgoing->fds.count; i++)
-		page_file_dispose(outbox->gmemd->bulk, outbox->owner, outgoing->fds.fds[i]);
+		page_file_dispose(
+			send_queue->gmemd->pages, send_queue->owner, outgoing->fds.fds[i]);
 	free(outgoing);
 }
 
-bool outbox_is_empty(const struct outbox *outbox)
+bool send_queue_is_empty(const struct send_queue *send_queue)
 {
-	return TAILQ_EMPTY(&outbox->waiting);
+	return TAILQ_EMPTY(&send_queue->waiting);
 }
 
-bool outbox_is_full(const struct outbox *outbox)
+bool send_queue_is_full(const struct send_queue *send_queue)
 {
-	return outbox->n_waiting >= EVENTS_WAITING_MAX;
+	return send_queue->n_waiting >= EVENTS_WAITING_MAX;
 }
 
 /* Sending */
 
-static int send_packet(struct outbox *outbox, enum packet_kind kind, const char *bytes,
+static int send_packet(struct send_queue *send_queue, enum packet_kind kind, const char *bytes,
 	size_t length, const struct fd_list *fds, struct later *later)
 {
-	struct turn *turn = outbox->turn;
+	struct delivery *delivery = send_queue->delivery;
 	int r;
 
 	if (kind == PACKET_EVENT)
-		return packet_send(outbox->fd, MSG_DONTWAIT, bytes, length, fds->fds, fds->count);
-	r = turn_send(turn, kind == PACKET_LATER ? later : NULL, bytes, length, fds);
+		return packet_send(
+			send_queue->fd, MSG_DONTWAIT, bytes, length, fds->fds, fds->count);
+	r = delivery_send(delivery, kind == PACKET_LATER ? later : NULL, bytes, length, fds);
 	if (r == 0 && kind == PACKET_ANSWER)
-		turn_end(turn);
+		delivery_end(delivery);
 	return r;
 }
 
-static int send_now(struct outbox *outbox, enum packet_kind kind, const char *bytes, size_t length,
-	const struct fd_list *fds, struct later *later)
+static int send_now(struct send_queue *send_queue, enum packet_kind kind, const char *bytes,
+	size_t length, const struct fd_list *fds, struct later *later)
 {
 	int r;
 
 	if (fds->count == 0)
-		return send_packet(outbox, kind, bytes, length, fds, later);
-	r = in_flight_charge(outbox->gmemd->in_flight, &outbox->in_flight, outbox->uid, fds->count);
+		return send_packet(send_queue, kind, bytes, length, fds, later);
+	r = in_flight_charge(
+		send_queue->gmemd->in_flight, &send_queue->in_flight, send_queue->uid, fds->count);
 	if (r < 0)
 		return r;
-	r = send_packet(outbox, kind, bytes, length, fds, later);
+	r = send_packet(send_queue, kind, bytes, length, fds, later);
 	if (r < 0)
-		in_flight_give_back(&outbox->in_flight);
+		in_flight_give_back(&send_queue->in_flight);
 	return r;
 }
 
@@ -93,19 +96,19 @@ static bool is_passing(int r)
 }
 
 /* Edge-triggered: a connection whose queue has room, but is not empty, is writable all the time. */
-static void wait_to_send(struct outbox *outbox, int r)
+static void wait_to_send(struct send_queue *send_queue, int r)
 {
-	outbox->blocked(outbox);
+	send_queue->blocked(send_queue);
 	if (r == -EAGAIN) {
-		event_add(outbox->writable, NULL);
+		event_add(send_queue->writable, NULL);
 	} else {
-		event_del(outbox->writable);
-		event_add(outbox->rested, &rest);
+		event_del(send_queue->writable);
+		event_add(send_queue->rested, &rest);
 	}
 }
 
 /* Takes the files and what is later on success. */
-static int wait_in_line(struct outbox *outbox, enum packet_kind kind, const char *bytes,
+static int wait_in_line(struct send_queue *send_queue, enum packet_kind kind, const char *bytes,
 	size_t length, struct fd_list *fds, struct later *later)
 {
 	struct outgoing *outgoing = malloc(sizeof *outgoing + length);
@@ -120,131 +123,133 @@ static int wait_in_line(struct outbox *outbox, enum packet_kind kind, const char
 	outgoing->later = later ? *later : (struct later){.request = 0};
 	if (later)
 		later->place = (struct owed_place){.count = 0};
-	TAILQ_INSERT_TAIL(&outbox->waiting, outgoing, link);
-	outbox->n_waiting++;
+	TAILQ_INSERT_TAIL(&send_queue->waiting, outgoing, link);
+	send_queue->n_waiting++;
 	return 0;
 }
 
 /* Sends now or later, and takes the files and what is later then. */
-static int post(struct outbox *outbox, enum packet_kind kind, const char *bytes, size_t length,
-	struct fd_list *fds, struct later *later)
+static int post(struct send_queue *send_queue, enum packet_kind kind, const char *bytes,
+	size_t length, struct fd_list *fds, struct later *later)
 {
 	int r = -EAGAIN;
 
-	if (!outbox_is_empty(outbox))
-		return wait_in_line(outbox, kind, bytes, length, fds, later);
-	r = send_now(outbox, kind, bytes, length, fds, later);
+	if (!send_queue_is_empty(send_queue))
+		return wait_in_line(send_queue, kind, bytes, length, fds, later);
+	r = send_now(send_queue, kind, bytes, length, fds, later);
 	if (!is_passing(r))
 		return r;
-	wait_to_send(outbox, r);
-	return wait_in_line(outbox, kind, bytes, length, fds, later);
+	wait_to_send(send_queue, r);
+	return wait_in_line(send_queue, kind, bytes, length, fds, later);
 }
 
-static int post_message(struct outbox *outbox, enum packet_kind kind, struct json_object *message,
-	struct fd_list *take_fds, struct later *take_later)
+static int post_message(struct send_queue *send_queue, enum packet_kind kind,
+	struct json_object *message, struct fd_list *take_fds, struct later *take_later)
 {
 	size_t length;
 	const char *bytes = json_print(message, &length);
-	int r = bytes ? post(outbox, kind, bytes, length, take_fds, take_later) : -ENOMEM;
+	int r = bytes ? post(send_queue, kind, bytes, length, take_fds, take_later) : -ENOMEM;
 
 	fd_list_close(take_fds);
 	return r;
 }
 
-int outbox_answer(struct outbox *outbox, struct json_object *message, struct fd_list *take_fds)
+int send_queue_answer(
+	struct send_queue *send_queue, struct json_object *message, struct fd_list *take_fds)
 {
-	return post_message(outbox, PACKET_ANSWER, message, take_fds, NULL);
+	return post_message(send_queue, PACKET_ANSWER, message, take_fds, NULL);
 }
 
-int outbox_answer_later(struct outbox *outbox, struct json_object *message,
+int send_queue_answer_later(struct send_queue *send_queue, struct json_object *message,
 	struct fd_list *take_fds, struct later *take_later)
 {
-	return post_message(outbox, PACKET_LATER, message, take_fds, take_later);
+	return post_message(send_queue, PACKET_LATER, message, take_fds, take_later);
 }
 
-int outbox_answer_text(
-	struct outbox *outbox, const char *text, size_t length, struct later *take_later)
+int send_queue_answer_text(
+	struct send_queue *send_queue, const char *text, size_t length, struct later *take_later)
 {
 	struct fd_list none = {.count = 0};
 
-	return post(outbox, PACKET_LATER, text, length, &none, take_later);
+	return post(send_queue, PACKET_LATER, text, length, &none, take_later);
 }
 
 /* A peer that can't be sent to is found out when it is next read or written. */
-void outbox_notify(struct outbox *outbox, struct json_object *message)
+void send_queue_notify(struct send_queue *send_queue, struct json_object *message)
 {
 	struct fd_list none = {.count = 0};
 
-	if (!outbox_is_full(outbox))
-		post_message(outbox, PACKET_EVENT, message, &none, NULL);
+	if (!send_queue_is_full(send_queue))
+		post_message(send_queue, PACKET_EVENT, message, &none, NULL);
 }
 
 /* When there is room again */
 
-static int send_waiting(struct outbox *outbox)
+static int send_waiting(struct send_queue *send_queue)
 {
 	struct outgoing *outgoing;
 	int r;
 
-	while ((outgoing = TAILQ_FIRST(&outbox->waiting))) {
-		r = send_now(outbox, outgoing->kind, outgoing->bytes, outgoing->length,
+	while ((outgoing = TAILQ_FIRST(&send_queue->waiting))) {
+		r = send_now(send_queue, outgoing->kind, outgoing->bytes, outgoing->length,
 			&outgoing->fds, &outgoing->later);
 		if (r < 0)
 			return r;
-		outgoing_free(outbox, outgoing);
+		outgoing_free(send_queue, outgoing);
 	}
 	return 0;
 }
 
 static void has_room(evutil_socket_t fd, short what, void *context)
 {
-	struct outbox *outbox = context;
+	struct send_queue *send_queue = context;
 
 	(void)fd;
 	(void)what;
-	outbox->ready(outbox);
+	send_queue->ready(send_queue);
 }
 
-void outbox_go_on(struct outbox *outbox)
+void send_queue_go_on(struct send_queue *send_queue)
 {
-	int r = send_waiting(outbox);
+	int r = send_waiting(send_queue);
 
 	if (is_passing(r)) {
-		wait_to_send(outbox, r);
+		wait_to_send(send_queue, r);
 	} else if (r < 0) {
-		outbox->failed(outbox);
+		send_queue->failed(send_queue);
 	} else {
-		event_del(outbox->writable);
-		outbox->drained(outbox);
+		event_del(send_queue->writable);
+		send_queue->drained(send_queue);
 	}
 }
 
-bool outbox_awaits_receipt(struct outbox *outbox)
+bool send_queue_awaits_receipt(struct send_queue *send_queue)
 {
-	if (!in_flight_any(&outbox->in_flight))
+	if (!in_flight_any(&send_queue->in_flight))
 		return false;
-	wait_to_send(outbox, -EAGAIN);
+	wait_to_send(send_queue, -EAGAIN);
 	return true;
 }
 
-int outbox_init(struct outbox *outbox, int fd)
+int send_queue_init(struct send_queue *send_queue, int fd)
 {
-	struct event_base *base = outbox->gmemd->base;
+	struct event_base *base = send_queue->gmemd->base;
 
-	outbox->fd = fd;
-	outbox->writable = event_new(base, fd, EV_WRITE | EV_PERSIST | EV_ET, has_room, outbox);
-	outbox->rested = event_new(base, -1, 0, has_room, outbox);
-	return outbox->writable && outbox->rested ? 0 : -ENOMEM;
+	send_queue->fd = fd;
+	send_queue->writable =
+		event_new(base, fd, EV_WRITE | EV_PERSIST | EV_ET, has_room, send_queue);
+	send_queue->rested = event_new(base, -1, 0, has_room, send_queue);
+	return send_queue->writable && send_queue->rested ? 0 : -ENOMEM;
 }
 
-void outbox_clear(struct outbox *outbox)
+void send_queue_clear(struct send_queue *send_queue)
 {
-	while (!outbox_is_empty(outbox))
-		outgoing_free(outbox, TAILQ_FIRST(&outbox->waiting));
-	in_flight_end(&outbox->in_flight);
-	if (outbox->writable)
-		event_free(outbox->writable);
-	if (outbox->rested)
-		event_free(outbox->rested);
-	outbox->writable = outbox->rested = NULL;
+	while (!send_queue_is_empty(send_queue))
+		outgoing_free(send_queue, TAILQ_FIRST(&send_queue->waiting));
+	in_flight_end(&send_queue->in_flight);
+	if (send_queue->writable)
+		event_free(send_queue->writable);
+	if (send_queue->rested)
+		event_free(send_queue->rested);
+	send_queue->writable = send_queue->rested = NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The outbox: what is on its way to one peer, answers and events, in their order.
+ * The send queue: what is on its way to one peer, answers and events, in their order.
  *
  * What can't be sent now waits in memory. A peer with anything waiting must not be read: so it
  * makes gmemd hold one answer and a bounded number of events. Files wait until the peer has
@@ -19,9 +19,9 @@ struct json_object;
 
 TAILQ_HEAD(outgoing_list, outgoing);
 
-struct outbox {
+struct send_queue {
 	struct gmemd *gmemd;
-	struct turn *turn;
+	struct delivery *delivery;
 	int fd; /* the connection; not owned */
 	uid_t uid;
 	struct owner *owner; /* whose the connection is; not owned */
@@ -29,38 +29,40 @@ struct outbox {
 	unsigned n_waiting;
 	struct event *writable, *rested;
 	struct in_flight_peer in_flight;
-	/* Something waits from now on: stop reading, before the outbox watches the connection. */
-	void (*blocked)(struct outbox *outbox);
+	/* Something waits from now on: stop reading, before the send queue watches the connection.
+	 */
+	void (*blocked)(struct send_queue *send_queue);
 	/* Nothing waits any more. */
-	void (*drained)(struct outbox *outbox);
-	/* The peer can't be sent to. The outbox may be cleared. */
-	void (*failed)(struct outbox *outbox);
-	/* There may be room for what waits: have outbox_go_on() called. */
-	void (*ready)(struct outbox *outbox);
+	void (*drained)(struct send_queue *send_queue);
+	/* The peer can't be sent to. The send queue may be cleared. */
+	void (*failed)(struct send_queue *send_queue);
+	/* There may be room for what waits: have send_queue_go_on() called. */
+	void (*ready)(struct send_queue *send_queue);
 };
 
 /* Sets up what the caller has not: gmemd, turn, uid and the calls are set before. fd stays the
  * caller's. -ENOMEM; it is to be cleared then, too. */
-int outbox_init(struct outbox *outbox, int fd);
+int send_queue_init(struct send_queue *send_queue, int fd);
 /* Sends what waits, as far as that goes. */
-void outbox_go_on(struct outbox *outbox);
+void send_queue_go_on(struct send_queue *send_queue);
 /* Forgets what waits. */
-void outbox_clear(struct outbox *outbox);
+void send_queue_clear(struct send_queue *send_queue);
 
-bool outbox_is_empty(const struct outbox *outbox);
+bool send_queue_is_empty(const struct send_queue *send_queue);
 /* Whether the peer has not received files that it was sent: then its connection must stay, or
  * nobody counts them. drained() is called once it has. */
-bool outbox_awaits_receipt(struct outbox *outbox);
+bool send_queue_awaits_receipt(struct send_queue *send_queue);
 
 /* The answer that ends the turn. Takes the files. Errors are packet_send()'s. */
-int outbox_answer(struct outbox *outbox, struct json_object *message, struct fd_list *take_fds);
+int send_queue_answer(
+	struct send_queue *send_queue, struct json_object *message, struct fd_list *take_fds);
 /* An answer out of turn. Takes its place in the ledger as well. */
-int outbox_answer_later(struct outbox *outbox, struct json_object *message,
+int send_queue_answer_later(struct send_queue *send_queue, struct json_object *message,
 	struct fd_list *take_fds, struct later *take_later);
 /* The same of an answer's text, without files. */
-int outbox_answer_text(
-	struct outbox *outbox, const char *text, size_t length, struct later *take_later);
+int send_queue_answer_text(
+	struct send_queue *send_queue, const char *text, size_t length, struct later *take_later);
 /* An event or another notification, which is dropped where too many wait already. */
-void outbox_notify(struct outbox *outbox, struct json_object *message);
+void send_queue_notify(struct send_queue *send_queue, struct json_object *message);
 /* Whether the next notification would be dropped. */
-bool outbox_is_full(const struct outbox *outbox);
+bool send_queue_is_full(const struct send_queue *send_queue);

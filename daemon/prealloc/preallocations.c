@@ -19,7 +19,7 @@ struct preallocating {
 	TAILQ_ENTRY(preallocating) link;
 	struct gmemd *gmemd;
 	struct preallocation *preallocation;
-	struct deferral *deferral;
+	struct deferred_answer *deferred;
 	uint64_t vm, memory; /* their numbers */
 	uint64_t process;    /* who asked, */
 	uid_t uid;           /* and whose that is */
@@ -30,7 +30,7 @@ struct preallocating {
 
 /* What came of one, while it is counted how much its memory has. */
 struct ending {
-	struct deferral *deferral;
+	struct deferred_answer *deferred;
 	struct preallocation_result result;
 	uint64_t size;
 };
@@ -86,35 +86,35 @@ static int fill_error(const struct ending *ending, struct rpc_error *error)
 	return error->code;
 }
 
-static void counted(struct bulk_job *job)
+static void counted(struct page_job *job)
 {
 	struct ending *ending = job->context;
 	struct rpc_error error = {.code = RPC_OK};
 	struct json_object *result;
 
 	if (fill_error(ending, &error) < 0) {
-		deferral_refuse(ending->deferral, &error);
+		deferred_answer_refuse(ending->deferred, &error);
 	} else {
 		result = json_new_object();
 		json_add_uint(result, "allocated", ending->result.allocated);
 		json_add_uint(result, "resident", job->parts[0].resident);
 		if (ending->result.outcome == PREALLOCATION_CANCELLED)
 			json_add_bool(result, "cancelled", true);
-		deferral_answer(ending->deferral, result);
+		deferred_answer_give(ending->deferred, result);
 	}
 	free(ending);
-	bulk_job_free(job);
+	page_job_free(job);
 }
 
 static void end_stopped(struct preallocating *one)
 {
 	struct rpc_error error = {.code = RPC_OK};
-	struct deferral *deferral = one->deferral;
+	struct deferred_answer *deferred = one->deferred;
 
 	rpc_error_gone_number(&error, "memory", one->memory);
-	deferral_ending(deferral);
+	deferred_answer_ending(deferred);
 	forget(one);
-	deferral_refuse(deferral, &error);
+	deferred_answer_refuse(deferred, &error);
 }
 
 static void end(struct preallocating *one, const struct preallocation_result *result)
@@ -122,26 +122,26 @@ static void end(struct preallocating *one, const struct preallocation_result *re
 	struct gmemd *gmemd = one->gmemd;
 	struct memory *memory = registry_memory(&gmemd->registry, one->memory);
 	struct ending *ending = malloc(sizeof *ending);
-	struct bulk_job *job = memory ? bulk_job_new(memory->vm->owner, 1) : NULL;
+	struct page_job *job = memory ? page_job_new(memory->vm->owner, 1) : NULL;
 	struct rpc_error error = {.code = RPC_OK};
-	struct deferral *deferral = one->deferral;
+	struct deferred_answer *deferred = one->deferred;
 
-	deferral_ending(deferral);
+	deferred_answer_ending(deferred);
 	if (memory && ending && job) {
-		*ending = (struct ending){deferral, *result, one->size};
-		bulk_job_add(job, BULK_COUNT, memory->pages, 0, memory->size);
+		*ending = (struct ending){deferred, *result, one->size};
+		page_job_add(job, PAGES_COUNT, memory->pages, 0, memory->size);
 		job->done = counted;
 		job->context = ending;
 		forget(one);
-		if (bulk_do(gmemd->bulk, job))
+		if (page_worker_do(gmemd->pages, job))
 			counted(job);
 		return;
 	}
 	forget(one);
-	bulk_job_free(job);
+	page_job_free(job);
 	free(ending);
 	rpc_error_internal(&error, "no memory");
-	deferral_refuse(deferral, &error);
+	deferred_answer_refuse(deferred, &error);
 }
 
 /* One whose helpers have all ended. */
@@ -194,7 +194,7 @@ static void progress(void *context, uint64_t bytes, uint64_t total)
 	json_add_string(params, "token", one->token);
 	json_add_uint(params, "done", bytes);
 	json_add_uint(params, "total", total);
-	deferral_notify(one->deferral, "progress", params);
+	deferred_answer_notify(one->deferred, "progress", params);
 }
 
 static void peer_gone(void *context)
@@ -341,8 +341,8 @@ int preallocating_start(
 	r = one ? start_helper(one, memory, offset, threads) : -ENOMEM;
 	STEP("memory.preallocate: begun");
 	if (r == 0) {
-		one->deferral = request_defer(request, DEFERRAL_WHENEVER, peer_gone, one);
-		r = one->deferral ? REQUEST_DEFERRED : -ENOMEM;
+		one->deferred = request_defer(request, DEFERRED_ANSWER_WHENEVER, peer_gone, one);
+		r = one->deferred ? REQUEST_DEFERRED : -ENOMEM;
 	}
 	if (r < 0 && one)
 		forget(one);

@@ -181,20 +181,20 @@ static void counted(void *context)
 /* Without memory for it there is another try at the next look. */
 static void count(struct pressure_watch *watch)
 {
-	struct residency *residency = residency_new(watch->gmemd, watch->gmemd->self);
+	struct page_count *count = page_count_new(watch->gmemd, watch->gmemd->self);
 	struct vm *vm;
-	int r = residency ? 0 : -ENOMEM;
+	int r = count ? 0 : -ENOMEM;
 
 	RB_FOREACH (vm, vm_tree, &watch->gmemd->registry.vms) {
 		if (r == 0 && vm->state != VM_RELEASED)
-			r = residency_add(residency, vm);
+			r = page_count_add(count, vm);
 	}
 	if (r < 0) {
-		residency_free(residency);
+		page_count_free(count);
 		return;
 	}
 	watch->counting = true;
-	residency_update(residency, counted, watch);
+	page_count_update(count, counted, watch);
 }
 
 /* Looking */

@@ -4,7 +4,7 @@
  * and tells subscribers of it.
  *
  * It looks each second, at once where tasks of the host have waited for memory, and at each
- * deadline. What VMs could give back is counted before they are asked, by the thread for bulk work.
+ * deadline. What VMs could give back is counted before they are asked, by the page worker.
  */
 #pragma once
 
@@ -14,7 +14,7 @@ struct pressure_watch;
 
 /* With a floor of 0 it never looks. -ENOMEM, or why the host can't be looked at. */
 int pressure_watch_new(struct gmemd *gmemd, struct pressure_watch **ret);
-/* No job for bulk work may be left. Takes NULL, returns NULL. */
+/* No job for the page worker may be left. Takes NULL, returns NULL. */
 struct pressure_watch *pressure_watch_free(struct pressure_watch *watch);
 
 /* The VM of that number has given bytes back itself. It may be gone. */

@@ -20,13 +20,13 @@
 /* What is to be done once the pages are gone, and for whom. */
 struct release {
 	struct preallocating_wait wait; /* the first member */
-	struct bulk_job *job;
+	struct page_job *job;
 	struct gmemd *gmemd;
-	struct deferral *deferral; /* NULL: nobody waits */
-	struct vm *vm;             /* all of it; it stays while it is releasing */
-	uint64_t memory;           /* of a memory: its id */
-	bool ended;                /* the VM's process has */
-	uint64_t giver;            /* number of the VM that gives something back; 0: none */
+	struct deferred_answer *deferred; /* NULL: nobody waits */
+	struct vm *vm;                    /* all of it; it stays while it is releasing */
+	uint64_t memory;                  /* of a memory: its id */
+	bool ended;                       /* the VM's process has */
+	uint64_t giver;                   /* number of the VM that gives something back; 0: none */
 };
 
 static int no_memory(struct request *request)
@@ -38,12 +38,12 @@ static void helpers_ended(struct preallocating_wait *wait)
 {
 	struct release *release = (struct release *)wait;
 
-	bulk_submit(release->gmemd->bulk, release->job);
+	page_worker_submit(release->gmemd->pages, release->job);
 }
 
 /* NULL without memory; then the request is told. */
 static struct release *new_release(
-	struct request *request, struct bulk_job *job, void (*done)(struct bulk_job *job))
+	struct request *request, struct page_job *job, void (*done)(struct page_job *job))
 {
 	struct release *release = job ? calloc(1, sizeof *release) : NULL;
 
@@ -62,25 +62,25 @@ static struct release *new_release(
 /* waits: helpers that allocate are still ending. True where it is done. */
 static bool do_release(struct release *release, bool waits)
 {
-	return !waits && bulk_do(release->gmemd->bulk, release->job);
+	return !waits && page_worker_do(release->gmemd->pages, release->job);
 }
 
 /* The thread has the job. Without memory for it nobody will be answered when it is done. */
 static int wait_for(struct request *request, struct release *release)
 {
-	release->deferral = request_defer(request, DEFERRAL_IN_ORDER, NULL, NULL);
-	return release->deferral ? REQUEST_DEFERRED : no_memory(request);
+	release->deferred = request_defer(request, DEFERRED_ANSWER_IN_ORDER, NULL, NULL);
+	return release->deferred ? REQUEST_DEFERRED : no_memory(request);
 }
 
-static void answer_released(struct deferral *deferral, uint64_t released)
+static void answer_released(struct deferred_answer *deferred, uint64_t released)
 {
 	struct json_object *result;
 
-	if (!deferral)
+	if (!deferred)
 		return;
 	result = json_new_object();
 	json_add_uint(result, "released", released);
-	deferral_answer(deferral, result);
+	deferred_answer_give(deferred, result);
 }
 
 /* What an operator takes is no answer of the VM. */
@@ -89,9 +89,9 @@ static uint64_t giver_of(const struct request *request, const struct memory *mem
 	return request->caller->access == ACCESS_VMM ? memory->vm->number : 0;
 }
 
-static uint64_t count_released(const struct release *release, const struct bulk_job *job)
+static uint64_t count_released(const struct release *release, const struct page_job *job)
 {
-	uint64_t released = bulk_job_released(job);
+	uint64_t released = page_job_released(job);
 
 	pressure_watch_given(release->gmemd->pressure, release->giver, released);
 	return released;
@@ -109,26 +109,26 @@ static void forget_memory(struct gmemd *gmemd, struct memory *memory)
 }
 
 /* Its VM may have been released meanwhile, which then has it. */
-static void memory_released(struct bulk_job *job)
+static void memory_released(struct page_job *job)
 {
 	struct release *release = job->context;
 	struct memory *memory = registry_memory(&release->gmemd->registry, release->memory);
 
 	if (memory && !memory->vm->releasing)
 		forget_memory(release->gmemd, memory);
-	answer_released(release->deferral, count_released(release, job));
-	bulk_job_free(job);
+	answer_released(release->deferred, count_released(release, job));
+	page_job_free(job);
 	free(release);
 }
 
 int release_memory(struct request *request, struct memory *memory)
 {
-	struct bulk_job *job = bulk_job_new(request->caller->owner, 1);
+	struct page_job *job = page_job_new(request->caller->owner, 1);
 	struct release *release = new_release(request, job, memory_released);
 	bool waits;
 
 	if (!release) {
-		bulk_job_free(job);
+		page_job_free(job);
 		return request->error.code;
 	}
 	release->memory = memory->id;
@@ -136,13 +136,13 @@ int release_memory(struct request *request, struct memory *memory)
 	memory->state = OBJECT_CLOSING;
 	STEP("memory.close: begun");
 	waits = preallocating_stop_memory(request->gmemd, memory, &release->wait);
-	bulk_job_add(job, BULK_PUNCH, memory->pages, 0, memory->size);
+	page_job_add(job, PAGES_PUNCH, memory->pages, 0, memory->size);
 	if (!do_release(release, waits))
 		return wait_for(request, release);
 	json_add_uint(request->result, "released", count_released(release, job));
 	STEP("memory.close: punched");
 	forget_memory(request->gmemd, memory);
-	bulk_job_free(job);
+	page_job_free(job);
 	free(release);
 	return 0;
 }
@@ -157,54 +157,54 @@ int release_nothing(struct request *request)
 /* Ranges of a memory */
 
 static void add_reclaimed(
-	struct json_object *result, const struct release *release, const struct bulk_job *job)
+	struct json_object *result, const struct release *release, const struct page_job *job)
 {
 	json_add_uint(result, "reclaimed", count_released(release, job));
 	json_add_uint(result, "resident", job->parts[job->count - 1].resident);
 }
 
-static void ranges_reclaimed(struct bulk_job *job)
+static void ranges_reclaimed(struct page_job *job)
 {
 	struct release *release = job->context;
 	struct json_object *result = json_new_object();
 
 	add_reclaimed(result, release, job);
-	if (release->deferral)
-		deferral_answer(release->deferral, result);
+	if (release->deferred)
+		deferred_answer_give(release->deferred, result);
 	else
 		json_unref(result);
-	bulk_job_free(job);
+	page_job_free(job);
 	free(release);
 }
 
 /* The last part counts what is left. */
-static struct bulk_job *job_of_ranges(struct request *request, const struct memory *memory,
+static struct page_job *job_of_ranges(struct request *request, const struct memory *memory,
 	const struct file_range *ranges, size_t count)
 {
-	struct bulk_job *job = bulk_job_new(request->caller->owner, 2);
+	struct page_job *job = page_job_new(request->caller->owner, 2);
 
-	if (!job || bulk_job_add_ranges(job, BULK_PUNCH, memory->pages, ranges, count) < 0)
-		return bulk_job_free(job);
-	bulk_job_add(job, BULK_COUNT, memory->pages, 0, memory->size);
+	if (!job || page_job_add_ranges(job, PAGES_PUNCH, memory->pages, ranges, count) < 0)
+		return page_job_free(job);
+	page_job_add(job, PAGES_COUNT, memory->pages, 0, memory->size);
 	return job;
 }
 
 int release_ranges(struct request *request, struct memory *memory, const struct file_range *ranges,
 	size_t count)
 {
-	struct bulk_job *job = job_of_ranges(request, memory, ranges, count);
+	struct page_job *job = job_of_ranges(request, memory, ranges, count);
 	struct release *release = new_release(request, job, ranges_reclaimed);
 
 	if (!release) {
-		bulk_job_free(job);
+		page_job_free(job);
 		return request->error.code;
 	}
 	release->giver = giver_of(request, memory);
-	if (!bulk_do(request->gmemd->bulk, job))
+	if (!page_worker_do(request->gmemd->pages, job))
 		return wait_for(request, release);
 	STEP("memory.reclaim: punched");
 	add_reclaimed(request->result, release, job);
-	bulk_job_free(job);
+	page_job_free(job);
 	free(release);
 	return 0;
 }
@@ -221,19 +221,19 @@ static void tell_released(struct gmemd *gmemd, struct vm *vm, bool ended, uint64
 	events_vm(&gmemd->events, vm, EVENT_VM_RELEASED);
 }
 
-static void vm_released(struct bulk_job *job)
+static void vm_released(struct page_job *job)
 {
 	struct release *release = job->context;
 	struct vm *vm = release->vm;
-	uint64_t released = bulk_job_released(job);
+	uint64_t released = page_job_released(job);
 
 	vm->releasing = false;
 	vm_drop(vm);
 	tell_released(release->gmemd, vm, release->ended, released);
 	if (!vm->watch)
 		vm_free(vm); /* its process has ended, now or meanwhile */
-	answer_released(release->deferral, released);
-	bulk_job_free(job);
+	answer_released(release->deferred, released);
+	page_job_free(job);
 	free(release);
 }
 
@@ -243,25 +243,25 @@ static void stop(struct gmemd *gmemd, struct vm *vm)
 	pressure_watch_forget(gmemd->pressure, vm);
 }
 
-static struct bulk_job *job_of_vm(struct vm *vm, struct owner *owner)
+static struct page_job *job_of_vm(struct vm *vm, struct owner *owner)
 {
-	struct bulk_job *job = bulk_job_new(owner, vm->n_memories);
+	struct page_job *job = page_job_new(owner, vm->n_memories);
 	struct memory *memory;
 
 	RB_FOREACH (memory, memory_tree, &vm->memories) {
 		if (job && memory->pages)
-			bulk_job_add(job, BULK_PUNCH, memory->pages, 0, memory->size);
+			page_job_add(job, PAGES_PUNCH, memory->pages, 0, memory->size);
 	}
 	return job;
 }
 
 int release_vm(struct request *request, struct vm *vm)
 {
-	struct bulk_job *job = job_of_vm(vm, request->caller->owner);
+	struct page_job *job = job_of_vm(vm, request->caller->owner);
 	struct release *release = new_release(request, job, vm_released);
 
 	if (!release) {
-		bulk_job_free(job);
+		page_job_free(job);
 		return request->error.code;
 	}
 	release->vm = vm;
@@ -272,15 +272,15 @@ int release_vm(struct request *request, struct vm *vm)
 	if (vm->releasing)
 		return wait_for(request, release);
 	vm_drop(vm);
-	tell_released(request->gmemd, vm, /* ended= */ false, bulk_job_released(job));
-	json_add_uint(request->result, "released", bulk_job_released(job));
-	bulk_job_free(job);
+	tell_released(request->gmemd, vm, /* ended= */ false, page_job_released(job));
+	json_add_uint(request->result, "released", page_job_released(job));
+	page_job_free(job);
 	free(release);
 	return 0;
 }
 
 /* False where it is done. */
-static bool release_later(struct gmemd *gmemd, struct vm *vm, struct bulk_job *job, bool ended)
+static bool release_later(struct gmemd *gmemd, struct vm *vm, struct page_job *job, bool ended)
 {
 	struct release *release = calloc(1, sizeof *release);
 
@@ -304,7 +304,7 @@ static bool release_later(struct gmemd *gmemd, struct vm *vm, struct bulk_job *j
 void release_ended_vm(struct gmemd *gmemd, struct vm *vm)
 {
 	bool was_released = vm->state == VM_RELEASED;
-	struct bulk_job *job;
+	struct page_job *job;
 
 	stop(gmemd, vm);
 	if (vm->releasing)
@@ -314,36 +314,36 @@ void release_ended_vm(struct gmemd *gmemd, struct vm *vm)
 		return;
 	vm_drop(vm);
 	if (!was_released)
-		tell_released(gmemd, vm, /* ended= */ true, job ? bulk_job_released(job) : 0);
+		tell_released(gmemd, vm, /* ended= */ true, job ? page_job_released(job) : 0);
 	vm_free(vm);
-	bulk_job_free(job);
+	page_job_free(job);
 }
 
 void release_rest(struct gmemd *gmemd, struct vm *vm)
 {
-	struct bulk_job *job = job_of_vm(vm, vm->owner);
+	struct page_job *job = job_of_vm(vm, vm->owner);
 
 	vm_stop(vm);
 	if (release_later(gmemd, vm, job, /* ended= */ false))
 		return;
 	vm_drop(vm);
-	bulk_job_free(job);
+	page_job_free(job);
 }
 
 void release_closing_memory(struct gmemd *gmemd, struct memory *memory)
 {
-	struct bulk_job *job = bulk_job_new(memory->vm->owner, 1);
+	struct page_job *job = page_job_new(memory->vm->owner, 1);
 	struct release *release = calloc(1, sizeof *release);
 
 	if (job && release) {
 		*release = (struct release){.gmemd = gmemd, .memory = memory->id};
-		bulk_job_add(job, BULK_PUNCH, memory->pages, 0, memory->size);
+		page_job_add(job, PAGES_PUNCH, memory->pages, 0, memory->size);
 		job->done = memory_released;
 		job->context = release;
-		if (!bulk_do(gmemd->bulk, job))
+		if (!page_worker_do(gmemd->pages, job))
 			return;
 	}
 	forget_memory(gmemd, memory);
-	bulk_job_free(job);
+	page_job_free(job);
 	free(release);
 }

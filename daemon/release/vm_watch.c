@@ -59,7 +59,7 @@ static void serve_trap(struct work *work)
 {
 	struct watch *watch = WATCH_OF(work, trap);
 	struct vm *vm = watch->vm;
-	int r = gatekeeper_serve(watch->gmemd, vm);
+	int r = trapped_ioctl_serve(watch->gmemd, vm);
 
 	/* Every call that is taken away from us costs all others our wait for it. */
 	if (r == -EINTR)
@@ -131,7 +131,7 @@ void watch_stop(struct vm *vm)
 {
 	struct watch *watch = vm->watch;
 
-	gatekeeper_forget(vm);
+	trapped_ioctl_forget(vm);
 	if (!watch)
 		return;
 	takings_forget_owner(watch->gmemd->takings, vm->owner);

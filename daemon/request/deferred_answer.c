@@ -9,8 +9,8 @@
 #include "protocol/json.h"
 #include "protocol/message.h"
 
-struct deferral {
-	LIST_ENTRY(deferral) link;
+struct deferred_answer {
+	LIST_ENTRY(deferred_answer) link;
 	struct caller *caller; /* NULL: gone */
 	struct json_object *id;
 	bool notification;
@@ -21,125 +21,126 @@ struct deferral {
 	struct later later; /* where it does not hold its caller */
 };
 
-struct deferral *request_defer(struct request *request, enum deferral_order order,
+struct deferred_answer *request_defer(struct request *request, enum deferred_answer_order order,
 	void (*gone)(void *context), void *context)
 {
-	struct deferral *deferral = malloc(sizeof *deferral);
+	struct deferred_answer *deferred = malloc(sizeof *deferred);
 
-	if (!deferral)
+	if (!deferred)
 		return NULL;
-	*deferral = (struct deferral){
+	*deferred = (struct deferred_answer){
 		.caller = request->caller,
 		.id = json_ref(request->id),
 		.notification = request->notification,
-		.in_order = order == DEFERRAL_IN_ORDER || request->batch,
+		.in_order = order == DEFERRED_ANSWER_IN_ORDER || request->batch,
 		.batch = request->batch,
 		.gone = gone,
 		.context = context,
 	};
-	if (!deferral->in_order)
-		turn_owe_later(&request->caller->turn, request, &deferral->later);
-	LIST_INSERT_HEAD(&request->caller->deferrals, deferral, link);
-	request->caller->held += deferral->in_order;
-	return deferral;
+	if (!deferred->in_order)
+		delivery_owe_later(&request->caller->delivery, request, &deferred->later);
+	LIST_INSERT_HEAD(&request->caller->deferrals, deferred, link);
+	request->caller->held += deferred->in_order;
+	return deferred;
 }
 
-void deferral_ending(struct deferral *deferral)
+void deferred_answer_ending(struct deferred_answer *deferred)
 {
-	deferral->gone = NULL;
+	deferred->gone = NULL;
 }
 
-const struct caller *deferral_caller(const struct deferral *deferral)
+const struct caller *deferred_answer_caller(const struct deferred_answer *deferred)
 {
-	return deferral->caller;
+	return deferred->caller;
 }
 
-void deferral_notify(struct deferral *deferral, const char *method, struct json_object *take_params)
+void deferred_answer_notify(
+	struct deferred_answer *deferred, const char *method, struct json_object *take_params)
 {
 	struct json_object *message = message_notification(method, take_params);
 
-	if (deferral->caller)
-		deferral->caller->notify(deferral->caller, message);
+	if (deferred->caller)
+		deferred->caller->notify(deferred->caller, message);
 	json_unref(message);
 }
 
 static void deliver(
-	struct deferral *deferral, struct json_object *take_answer, struct fd_list *take_fds)
+	struct deferred_answer *deferred, struct json_object *take_answer, struct fd_list *take_fds)
 {
-	struct caller *caller = deferral->caller;
+	struct caller *caller = deferred->caller;
 
-	LIST_REMOVE(deferral, link);
-	if (deferral->notification)
+	LIST_REMOVE(deferred, link);
+	if (deferred->notification)
 		take_answer = json_unref(take_answer);
-	if (deferral->batch) {
-		deferral->batch->go_on(deferral->batch, take_answer);
+	if (deferred->batch) {
+		deferred->batch->go_on(deferred->batch, take_answer);
 	} else if (take_answer) {
 		caller->send(caller, take_answer, take_fds,
-			deferral->in_order ? NULL : &deferral->later);
+			deferred->in_order ? NULL : &deferred->later);
 		json_unref(take_answer);
 	}
-	turn_forget_later(&caller->turn, &deferral->later);
-	caller->held -= deferral->in_order;
+	delivery_forget_later(&caller->delivery, &deferred->later);
+	caller->held -= deferred->in_order;
 	if (caller->held == 0)
 		caller->go_on(caller);
 }
 
-void deferral_answer_message(
-	struct deferral *take_deferral, struct json_object *take_message, struct fd_list *take_fds)
+void deferred_answer_give_message(struct deferred_answer *take_deferred,
+	struct json_object *take_message, struct fd_list *take_fds)
 {
-	if (take_deferral->caller)
-		deliver(take_deferral, take_message, take_fds);
+	if (take_deferred->caller)
+		deliver(take_deferred, take_message, take_fds);
 	else
 		json_unref(take_message);
 	fd_list_close(take_fds);
-	json_unref(take_deferral->id);
-	free(take_deferral);
+	json_unref(take_deferred->id);
+	free(take_deferred);
 }
 
-void deferral_answer(struct deferral *take_deferral, struct json_object *take_result)
+void deferred_answer_give(struct deferred_answer *take_deferred, struct json_object *take_result)
 {
 	struct fd_list none = {.count = 0};
 
-	deferral_answer_message(
-		take_deferral, message_result(take_deferral->id, take_result), &none);
+	deferred_answer_give_message(
+		take_deferred, message_result(take_deferred->id, take_result), &none);
 }
 
-void deferral_refuse(struct deferral *take_deferral, struct rpc_error *error)
+void deferred_answer_refuse(struct deferred_answer *take_deferred, struct rpc_error *error)
 {
-	struct json_object *answer = message_error(take_deferral->id, error);
+	struct json_object *answer = message_error(take_deferred->id, error);
 	struct fd_list none = {.count = 0};
 
 	rpc_error_clear(error);
-	deferral_answer_message(take_deferral, answer, &none);
+	deferred_answer_give_message(take_deferred, answer, &none);
 }
 
-void deferral_dissolve(struct deferral *take_deferral)
+void deferred_answer_dissolve(struct deferred_answer *take_deferred)
 {
-	struct caller *caller = take_deferral->caller;
+	struct caller *caller = take_deferred->caller;
 
 	if (caller) {
-		LIST_REMOVE(take_deferral, link);
-		turn_forget_later(&caller->turn, &take_deferral->later);
-		caller->held -= take_deferral->in_order;
+		LIST_REMOVE(take_deferred, link);
+		delivery_forget_later(&caller->delivery, &take_deferred->later);
+		caller->held -= take_deferred->in_order;
 	}
-	json_unref(take_deferral->id);
-	free(take_deferral);
+	json_unref(take_deferred->id);
+	free(take_deferred);
 }
 
-void deferrals_abandon(struct caller *caller)
+void deferred_answers_abandon(struct caller *caller)
 {
-	struct deferral *deferral;
+	struct deferred_answer *deferred;
 
 	if (caller->paused)
 		caller->paused->abandon(caller->paused);
 	caller->paused = NULL;
-	while ((deferral = LIST_FIRST(&caller->deferrals))) {
-		LIST_REMOVE(deferral, link);
-		turn_forget_later(&caller->turn, &deferral->later);
-		deferral->caller = NULL;
-		if (deferral->batch)
-			deferral->batch->abandon(deferral->batch);
-		if (deferral->gone)
-			deferral->gone(deferral->context);
+	while ((deferred = LIST_FIRST(&caller->deferrals))) {
+		LIST_REMOVE(deferred, link);
+		delivery_forget_later(&caller->delivery, &deferred->later);
+		deferred->caller = NULL;
+		if (deferred->batch)
+			deferred->batch->abandon(deferred->batch);
+		if (deferred->gone)
+			deferred->gone(deferred->context);
 	}
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Turns. See delivery.h.
+ * Delivery. See delivery.h.
  */
 #include "daemon/request/delivery.h"
 
@@ -9,25 +9,25 @@
 #include "protocol/json.h"
 #include "protocol/message.h"
 
-void turn_init(struct turn *turn, struct gmemd *gmemd, const struct peer_entry *entry,
+void delivery_init(struct delivery *delivery, struct gmemd *gmemd, const struct peer_entry *entry,
 	struct owner *owner, int fd)
 {
-	*turn = (struct turn){.gmemd = gmemd,
+	*delivery = (struct delivery){.gmemd = gmemd,
 		.ledger = gmemd->peer_ledger,
 		.owner = owner,
 		.peer = entry->number,
 		.fd = fd};
-	STAILQ_INIT(&turn->inherited);
-	STAILQ_INIT(&turn->inherited_later);
+	STAILQ_INIT(&delivery->inherited);
+	STAILQ_INIT(&delivery->inherited_later);
 }
 
-static void forget_inherited(struct turn *turn, struct inherited_answers *answers)
+static void forget_inherited(struct delivery *delivery, struct inherited_answers *answers)
 {
 	struct inherited_answer *answer;
 
 	while ((answer = STAILQ_FIRST(answers))) {
 		STAILQ_REMOVE_HEAD(answers, link);
-		peer_ledger_settle(turn->ledger, &answer->place);
+		peer_ledger_settle(delivery->ledger, &answer->place);
 		inherited_answer_free(answer);
 	}
 }
@@ -35,64 +35,65 @@ static void forget_inherited(struct turn *turn, struct inherited_answers *answer
 /* The receive area */
 
 /* Where nothing outlives gmemd. */
-static struct marks alone;
+static struct syscall_marks alone;
 
-static struct marks *marks_of(const struct turn *turn)
+static struct syscall_marks *syscall_marks_of(const struct delivery *delivery)
 {
-	return turn->ledger ? peer_ledger_marks(turn->ledger) : &alone;
+	return delivery->ledger ? peer_ledger_marks(delivery->ledger) : &alone;
 }
 
-static bool is_in_area(const struct turn *turn)
+static bool is_in_area(const struct delivery *delivery)
 {
-	const struct packet_mark *mark = &marks_of(turn)->received;
+	const struct packet_mark *mark = &syscall_marks_of(delivery)->received;
 
-	return turn->number > 0 && mark->peer == turn->peer && mark->request == turn->number;
+	return delivery->number > 0 && mark->peer == delivery->peer &&
+	       mark->request == delivery->number;
 }
 
-static void leave_area(const struct turn *turn)
+static void leave_area(const struct delivery *delivery)
 {
-	if (is_in_area(turn))
-		mark_clear(&marks_of(turn)->received);
+	if (is_in_area(delivery))
+		syscall_mark_clear(&syscall_marks_of(delivery)->received);
 }
 
 /* Ends */
 
-static void forget_packet(struct turn *turn)
+static void forget_packet(struct delivery *delivery)
 {
-	if (turn->packet) {
-		peer_ledger_settle(turn->ledger, &turn->packet->place);
-		inherited_answer_free(turn->packet);
+	if (delivery->packet) {
+		peer_ledger_settle(delivery->ledger, &delivery->packet->place);
+		inherited_answer_free(delivery->packet);
 	}
-	turn->packet = NULL;
+	delivery->packet = NULL;
 }
 
 /* The packet goes first: without it an answer in turn is owed to nothing. */
-static void settle(struct turn *turn)
+static void settle(struct delivery *delivery)
 {
-	leave_area(turn);
-	STEP("turn: packet done with");
-	if (!turn->ledger)
+	leave_area(delivery);
+	STEP("delivery: packet done with");
+	if (!delivery->ledger)
 		return;
-	peer_ledger_settle(turn->ledger, &turn->kept);
-	forget_packet(turn);
-	peer_ledger_settle(turn->ledger, &turn->owed);
-	forget_inherited(turn, &turn->inherited);
+	peer_ledger_settle(delivery->ledger, &delivery->kept);
+	forget_packet(delivery);
+	peer_ledger_settle(delivery->ledger, &delivery->owed);
+	forget_inherited(delivery, &delivery->inherited);
 }
 
-void turn_clear(struct turn *turn)
+void delivery_clear(struct delivery *delivery)
 {
-	settle(turn);
-	if (turn->ledger)
-		forget_inherited(turn, &turn->inherited_later);
+	settle(delivery);
+	if (delivery->ledger)
+		forget_inherited(delivery, &delivery->inherited_later);
 }
 
 /* Inheriting */
 
-static bool is_committed(struct turn *turn, const struct owed *owed)
+static bool is_committed(struct delivery *delivery, const struct owed *owed)
 {
 	struct vm *vm;
 
-	RB_FOREACH (vm, vm_tree, &turn->gmemd->registry.vms) {
+	RB_FOREACH (vm, vm_tree, &delivery->gmemd->registry.vms) {
 		if (vm->request == owed->request)
 			return true;
 	}
@@ -100,48 +101,50 @@ static bool is_committed(struct turn *turn, const struct owed *owed)
 }
 
 /* Whether the answer is still to be given. */
-static bool is_open(struct turn *turn, const struct owed *owed)
+static bool is_open(struct delivery *delivery, const struct owed *owed)
 {
-	bool waits = turn->packet && turn->packet->owed.turn == owed->turn;
+	bool waits = delivery->packet && delivery->packet->owed.turn == owed->turn;
 
 	if (owed->when == OWED_IN_TURN)
-		return waits && is_committed(turn, owed);
+		return waits && is_committed(delivery, owed);
 	if (owed->when == OWED_DONE)
 		return waits;
 	if (owed->when == OWED_LATER_PENDING && waits)
 		return false;
-	return !mark_done(&marks_of(turn)->sent, turn->peer, owed->request);
+	return !syscall_mark_done(&syscall_marks_of(delivery)->sent, delivery->peer, owed->request);
 }
 
 /* What is open stays so, whatever the marks and the VMs' ledgers tell from now on. */
-static void sort_out(struct turn *turn, struct inherited_answer *answer)
+static void sort_out(struct delivery *delivery, struct inherited_answer *answer)
 {
 	bool in_turn = answer->owed.when == OWED_IN_TURN || answer->owed.when == OWED_DONE;
 
-	if (!is_open(turn, &answer->owed) || !inherited_answer_is_whole(answer)) {
-		peer_ledger_settle(turn->ledger, &answer->place);
+	if (!is_open(delivery, &answer->owed) || !inherited_answer_is_whole(answer)) {
+		peer_ledger_settle(delivery->ledger, &answer->place);
 		inherited_answer_free(answer);
 		return;
 	}
-	peer_ledger_confirm(turn->ledger, &answer->place, in_turn ? OWED_DONE : OWED_LATER);
+	peer_ledger_confirm(delivery->ledger, &answer->place, in_turn ? OWED_DONE : OWED_LATER);
 	if (in_turn)
-		STAILQ_INSERT_TAIL(&turn->inherited, answer, link);
+		STAILQ_INSERT_TAIL(&delivery->inherited, answer, link);
 	else
-		STAILQ_INSERT_TAIL(&turn->inherited_later, answer, link);
+		STAILQ_INSERT_TAIL(&delivery->inherited_later, answer, link);
 }
 
 /* The turn whose answer is sent, 0 where none is. */
-static uint64_t answered(const struct turn *turn)
+static uint64_t answered(const struct delivery *delivery)
 {
-	const struct packet_mark *sent = &marks_of(turn)->sent;
+	const struct packet_mark *sent = &syscall_marks_of(delivery)->sent;
 
-	return sent->ends_turn && mark_done(sent, turn->peer, sent->request) ? sent->request : 0;
+	return sent->ends_turn && syscall_mark_done(sent, delivery->peer, sent->request)
+		       ? sent->request
+		       : 0;
 }
 
 static struct owed owed_packet(
-	const struct turn *turn, uint64_t number, const struct packet_bytes *packet)
+	const struct delivery *delivery, uint64_t number, const struct packet_bytes *packet)
 {
-	return (struct owed){.peer = turn->peer,
+	return (struct owed){.peer = delivery->peer,
 		.turn = number,
 		.when = OWED_PACKET,
 		.object = packet->too_long,
@@ -150,27 +153,27 @@ static struct owed owed_packet(
 }
 
 /* Where the predecessor was amid it, and had not moved it yet. */
-static void inherit_from_area(struct turn *turn)
+static void inherit_from_area(struct delivery *delivery)
 {
-	struct marks *marks = marks_of(turn);
+	struct syscall_marks *marks = syscall_marks_of(delivery);
 	uint64_t number = marks->received.request;
 	struct packet_bytes packet = packet_received(marks->packet, &marks->received.call);
-	struct owed owed = owed_packet(turn, number, &packet);
+	struct owed owed = owed_packet(delivery, number, &packet);
 
-	if (number == 0 || !mark_done(&marks->received, turn->peer, number))
+	if (number == 0 || !syscall_mark_done(&marks->received, delivery->peer, number))
 		return;
-	if (!turn->packet && packet.length <= PACKET_BYTES_MAX)
-		turn->packet = inherited_answer_new(&owed);
-	if (turn->packet && turn->packet->place.count == 0)
-		peer_ledger_owe(
-			turn->ledger, &turn->packet->owed, turn->owner, &turn->packet->place);
-	mark_clear(&marks->received);
+	if (!delivery->packet && packet.length <= PACKET_BYTES_MAX)
+		delivery->packet = inherited_answer_new(&owed);
+	if (delivery->packet && delivery->packet->place.count == 0)
+		peer_ledger_owe(delivery->ledger, &delivery->packet->owed, delivery->owner,
+			&delivery->packet->place);
+	syscall_mark_clear(&marks->received);
 }
 
 /* Of one whose answer is sent nothing is left to do. */
-static void inherit_packet(struct turn *turn, struct inherited_answers *all)
+static void inherit_packet(struct delivery *delivery, struct inherited_answers *all)
 {
-	uint64_t done = answered(turn);
+	uint64_t done = answered(delivery);
 	struct inherited_answer *answer;
 
 	STAILQ_FOREACH(answer, all, link)
@@ -180,130 +183,130 @@ static void inherit_packet(struct turn *turn, struct inherited_answers *all)
 	}
 	if (answer)
 		STAILQ_REMOVE(all, answer, inherited_answer, link);
-	turn->packet = answer;
-	inherit_from_area(turn);
-	if (turn->packet && turn->packet->owed.turn == done)
-		forget_packet(turn);
+	delivery->packet = answer;
+	inherit_from_area(delivery);
+	if (delivery->packet && delivery->packet->owed.turn == done)
+		forget_packet(delivery);
 }
 
-void turn_inherit(struct turn *turn)
+void delivery_inherit(struct delivery *delivery)
 {
 	struct inherited_answers all = STAILQ_HEAD_INITIALIZER(all);
 	struct inherited_answer *answer;
 
-	peer_ledger_take_owed(turn->ledger, turn->peer, &all);
+	peer_ledger_take_owed(delivery->ledger, delivery->peer, &all);
 	STEP("recovery of a connection: begun");
-	inherit_packet(turn, &all);
+	inherit_packet(delivery, &all);
 	STEP("recovery of a connection: its packet");
 	while ((answer = STAILQ_FIRST(&all))) {
 		STAILQ_REMOVE_HEAD(&all, link);
-		sort_out(turn, answer);
+		sort_out(delivery, answer);
 	}
 	STEP("recovery of a connection: done");
 }
 
-bool turn_has_packet(const struct turn *turn)
+bool delivery_has_packet(const struct delivery *delivery)
 {
-	return turn->packet && turn->number == 0;
+	return delivery->packet && delivery->number == 0;
 }
 
-bool turn_is_again(const struct turn *turn)
+bool delivery_is_again(const struct delivery *delivery)
 {
-	return turn->packet;
+	return delivery->packet;
 }
 
-bool turn_take_later(struct turn *turn, struct inherited_answer **ret)
+bool delivery_take_later(struct delivery *delivery, struct inherited_answer **ret)
 {
-	*ret = STAILQ_FIRST(&turn->inherited_later);
+	*ret = STAILQ_FIRST(&delivery->inherited_later);
 	if (!*ret)
 		return false;
-	STAILQ_REMOVE_HEAD(&turn->inherited_later, link);
+	STAILQ_REMOVE_HEAD(&delivery->inherited_later, link);
 	return true;
 }
 
 /* The packet */
 
 /* It keeps its number, which what is owed has. */
-static void begin_again(struct turn *turn, struct packet_bytes *ret)
+static void begin_again(struct delivery *delivery, struct packet_bytes *ret)
 {
-	const struct owed *owed = &turn->packet->owed;
+	const struct owed *owed = &delivery->packet->owed;
 
-	turn->number = owed->turn;
+	delivery->number = owed->turn;
 	*ret = (struct packet_bytes){owed->text ? owed->text : "", owed->length, owed->object};
 }
 
 /* Without a ledger the turn has no number, and nothing of it is looked for. */
-int turn_begin(struct turn *turn, struct packet_bytes *ret)
+int delivery_begin(struct delivery *delivery, struct packet_bytes *ret)
 {
-	struct marks *marks = marks_of(turn);
-	uint64_t number = turn->ledger ? peer_ledger_next_number(turn->ledger) : 0;
+	struct syscall_marks *marks = syscall_marks_of(delivery);
+	uint64_t number = delivery->ledger ? peer_ledger_next_number(delivery->ledger) : 0;
 	int r;
 
-	if (turn->packet) {
-		begin_again(turn, ret);
+	if (delivery->packet) {
+		begin_again(delivery, ret);
 		return 0;
 	}
-	mark_begin(&marks->received, turn->peer, number, /* ends_turn= */ false);
-	r = packet_receive_marked(turn->fd, marks->packet, &marks->received.call);
+	syscall_mark_begin(&marks->received, delivery->peer, number, /* ends_turn= */ false);
+	r = packet_receive_marked(delivery->fd, marks->packet, &marks->received.call);
 	if (r < 0) {
-		mark_clear(&marks->received);
+		syscall_mark_clear(&marks->received);
 		return r;
 	}
-	STEP("turn: packet received");
+	STEP("delivery: packet received");
 	*ret = packet_received(marks->packet, &marks->received.call);
-	turn->number = number;
+	delivery->number = number;
 	return 0;
 }
 
-void turn_suspend(struct turn *turn)
+void delivery_suspend(struct delivery *delivery)
 {
-	const struct marks *marks = marks_of(turn);
+	const struct syscall_marks *marks = syscall_marks_of(delivery);
 	struct packet_bytes packet = packet_received(marks->packet, &marks->received.call);
-	struct owed owed = owed_packet(turn, turn->number, &packet);
+	struct owed owed = owed_packet(delivery, delivery->number, &packet);
 
-	if (!is_in_area(turn))
+	if (!is_in_area(delivery))
 		return;
-	peer_ledger_owe(turn->ledger, &owed, turn->owner, &turn->kept);
-	STEP("turn: packet kept");
-	leave_area(turn);
-	STEP("turn: suspended");
+	peer_ledger_owe(delivery->ledger, &owed, delivery->owner, &delivery->kept);
+	STEP("delivery: packet kept");
+	leave_area(delivery);
+	STEP("delivery: suspended");
 }
 
-int turn_send(struct turn *turn, struct later *later, const char *bytes, size_t length,
+int delivery_send(struct delivery *delivery, struct later *later, const char *bytes, size_t length,
 	const struct fd_list *fds)
 {
-	uint64_t number = later ? later->request : turn->number;
+	uint64_t number = later ? later->request : delivery->number;
 	struct packet_mark *mark;
 
-	if (!turn->ledger || number == 0)
-		return packet_send(turn->fd, MSG_DONTWAIT, bytes, length, fds->fds, fds->count);
-	mark = &marks_of(turn)->sent;
-	mark_begin(mark, turn->peer, number, /* ends_turn= */ !later);
+	if (!delivery->ledger || number == 0)
+		return packet_send(delivery->fd, MSG_DONTWAIT, bytes, length, fds->fds, fds->count);
+	mark = &syscall_marks_of(delivery)->sent;
+	syscall_mark_begin(mark, delivery->peer, number, /* ends_turn= */ !later);
 	return packet_send_marked(
-		turn->fd, MSG_DONTWAIT, bytes, length, fds->fds, fds->count, &mark->call);
+		delivery->fd, MSG_DONTWAIT, bytes, length, fds->fds, fds->count, &mark->call);
 }
 
-void turn_end(struct turn *turn)
+void delivery_end(struct delivery *delivery)
 {
-	if (turn->number == 0)
+	if (delivery->number == 0)
 		return;
-	STEP("turn: answered");
-	settle(turn);
-	STEP("turn: settled");
-	if (turn->later) {
-		peer_ledger_confirm(turn->ledger, &turn->later->place, OWED_LATER);
-		STEP("turn: answer promised for later");
+	STEP("delivery: answered");
+	settle(delivery);
+	STEP("delivery: settled");
+	if (delivery->later) {
+		peer_ledger_confirm(delivery->ledger, &delivery->later->place, OWED_LATER);
+		STEP("delivery: answer promised for later");
 	}
-	turn->later = NULL;
-	turn->number = 0;
+	delivery->later = NULL;
+	delivery->number = 0;
 }
 
 /* Requests */
 
-void turn_number(struct turn *turn, struct request *request)
+void delivery_number(struct delivery *delivery, struct request *request)
 {
-	if (turn->ledger)
-		request->number = peer_ledger_next_number(turn->ledger);
+	if (delivery->ledger)
+		request->number = peer_ledger_next_number(delivery->ledger);
 }
 
 /* Those of what the caller may know of alone, whatever the ledger says. */
@@ -345,11 +348,12 @@ static struct json_object *answer_with_files(struct request *request, const stru
 	return answer;
 }
 
-bool turn_take_inherited(struct turn *turn, struct request *request, struct json_object **ret)
+bool delivery_take_inherited(
+	struct delivery *delivery, struct request *request, struct json_object **ret)
 {
 	struct inherited_answer *answer;
 
-	STAILQ_FOREACH(answer, &turn->inherited, link)
+	STAILQ_FOREACH(answer, &delivery->inherited, link)
 	{
 		if (answer->owed.order != request->order)
 			continue;
@@ -359,54 +363,55 @@ bool turn_take_inherited(struct turn *turn, struct request *request, struct json
 	return false;
 }
 
-static struct owed owed_of(const struct turn *turn, const struct request *request)
+static struct owed owed_of(const struct delivery *delivery, const struct request *request)
 {
-	return (struct owed){.peer = turn->peer,
-		.turn = turn->number,
+	return (struct owed){.peer = delivery->peer,
+		.turn = delivery->number,
 		.request = request->number,
 		.order = request->order,
 		.files = request->owed_files,
 		.object = request->owed_object};
 }
 
-void turn_owe(struct turn *turn, const struct request *request, struct json_object *answer)
+void delivery_owe(
+	struct delivery *delivery, const struct request *request, struct json_object *answer)
 {
-	struct owed owed = owed_of(turn, request);
+	struct owed owed = owed_of(delivery, request);
 
-	if (!turn->ledger)
+	if (!delivery->ledger)
 		return;
 	owed.text = answer ? json_print(answer, &owed.length) : "";
 	if (owed.text)
-		peer_ledger_owe(turn->ledger, &owed, turn->owner, &turn->owed);
+		peer_ledger_owe(delivery->ledger, &owed, delivery->owner, &delivery->owed);
 }
 
 /* So long that a successor has finished what it takes over. */
 #define REPEAT_MS 100
 
-void turn_owe_later(struct turn *turn, const struct request *request, struct later *ret)
+void delivery_owe_later(struct delivery *delivery, const struct request *request, struct later *ret)
 {
 	struct rpc_error error = {.code = RPC_OK};
-	struct owed owed = owed_of(turn, request);
+	struct owed owed = owed_of(delivery, request);
 	struct json_object *answer;
 
 	*ret = (struct later){.request = request->number};
-	if (!turn->ledger || request->notification)
+	if (!delivery->ledger || request->notification)
 		return;
 	rpc_error_busy(&error, "gmemd was restarted while it did this", REPEAT_MS);
 	answer = message_error(request->id, &error);
 	owed.when = OWED_LATER_PENDING;
 	owed.text = json_print(answer, &owed.length);
 	if (owed.text)
-		peer_ledger_owe(turn->ledger, &owed, turn->owner, &ret->place);
-	turn->later = ret;
+		peer_ledger_owe(delivery->ledger, &owed, delivery->owner, &ret->place);
+	delivery->later = ret;
 	json_unref(answer);
 	rpc_error_clear(&error);
 }
 
-void turn_forget_later(struct turn *turn, struct later *later)
+void delivery_forget_later(struct delivery *delivery, struct later *later)
 {
-	if (turn->later == later)
-		turn->later = NULL;
-	if (turn->ledger)
-		peer_ledger_settle(turn->ledger, &later->place);
+	if (delivery->later == later)
+		delivery->later = NULL;
+	if (delivery->ledger)
+		peer_ledger_settle(delivery->ledger, &later->place);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A turn: one packet of a peer's, from its arrival until its answer is sent.
+ * Delivery: one packet of a peer's, from its arrival until its answer is sent.
  *
  * What a peer has asked is carried out once and answered once, however often gmemd is killed
  * meanwhile. That rests on the order in which things are written to memory that the keeper holds:
@@ -14,7 +14,7 @@
  *  5. The receive area is free again, and what was owed is settled.
  *
  * A packet that can't be answered at once moves from the receive area to the ledger of peers
- * (turn_suspend()), for the area is needed by the next peer. A successor looks for each peer's
+ * (delivery_suspend()), for the area is needed by the next peer. A successor looks for each peer's
  * packet in both places:
  *
  *  | killed before | it finds                             | and                               |
@@ -35,7 +35,7 @@ struct gmemd;
 struct request;
 struct json_object;
 
-struct turn {
+struct delivery {
 	struct gmemd *gmemd;
 	struct peer_ledger *ledger; /* NULL: nothing of it outlives gmemd */
 	struct owner *owner;        /* the peer's; not owned */
@@ -58,45 +58,48 @@ struct later {
 };
 
 /* gmemd, owner and fd stay the caller's. */
-void turn_init(struct turn *turn, struct gmemd *gmemd, const struct peer_entry *entry,
+void delivery_init(struct delivery *delivery, struct gmemd *gmemd, const struct peer_entry *entry,
 	struct owner *owner, int fd);
 /* The peer is gone. */
-void turn_clear(struct turn *turn);
+void delivery_clear(struct delivery *delivery);
 
 /* What a predecessor has left of the peer's: finishes the turn whose answer it has sent, and
  * forgets what it owed and gave. To be done for all peers before anything is received or sent: that
  * only the marks of what was last tell. */
-void turn_inherit(struct turn *turn);
+void delivery_inherit(struct delivery *delivery);
 /* Whether the next packet is a predecessor's, which is in no socket's queue. */
-bool turn_has_packet(const struct turn *turn);
+bool delivery_has_packet(const struct delivery *delivery);
 /* Whether the packet was a predecessor's, who may have carried out a part of it. */
-bool turn_is_again(const struct turn *turn);
+bool delivery_is_again(const struct delivery *delivery);
 /* The next answer that a predecessor owed out of turn, which is the caller's from then on; its
  * place is to be settled when it is sent. False where there is none. */
-bool turn_take_later(struct turn *turn, struct inherited_answer **ret);
+bool delivery_take_later(struct delivery *delivery, struct inherited_answer **ret);
 
-/* The next packet. Its bytes are valid until turn_suspend() or turn_end(), and the receive area
- * must be free: after one of them. Errors are packet_receive_marked()'s. */
-int turn_begin(struct turn *turn, struct packet_bytes *ret);
+/* The next packet. Its bytes are valid until delivery_suspend() or delivery_end(), and the receive
+ * area must be free: after one of them. Errors are packet_receive_marked()'s. */
+int delivery_begin(struct delivery *delivery, struct packet_bytes *ret);
 /* What is left to be done comes later: where the turn goes on, its packet leaves the receive area.
  */
-void turn_suspend(struct turn *turn);
+void delivery_suspend(struct delivery *delivery);
 /* Sends its answer, or the one that is later. Errors are packet_send()'s. The fds stay the
  * caller's. */
-int turn_send(struct turn *turn, struct later *later, const char *bytes, size_t length,
+int delivery_send(struct delivery *delivery, struct later *later, const char *bytes, size_t length,
 	const struct fd_list *fds);
 /* The answer is sent, or there is none to send. */
-void turn_end(struct turn *turn);
+void delivery_end(struct delivery *delivery);
 
 /* Gives the request its number. */
-void turn_number(struct turn *turn, struct request *request);
+void delivery_number(struct delivery *delivery, struct request *request);
 /* The answer that a predecessor owed to the request, with its files; false where it owed none.
  * *ret is NULL where it was to have none. */
-bool turn_take_inherited(struct turn *turn, struct request *request, struct json_object **ret);
+bool delivery_take_inherited(
+	struct delivery *delivery, struct request *request, struct json_object **ret);
 /* Has a successor answer so, if what the request has changed is committed. answer: NULL for none.
  */
-void turn_owe(struct turn *turn, const struct request *request, struct json_object *answer);
+void delivery_owe(
+	struct delivery *delivery, const struct request *request, struct json_object *answer);
 /* Has a successor answer the request, which is answered later, that it be repeated. */
-void turn_owe_later(struct turn *turn, const struct request *request, struct later *ret);
+void delivery_owe_later(
+	struct delivery *delivery, const struct request *request, struct later *ret);
 /* It was not sent, and won't be. */
-void turn_forget_later(struct turn *turn, struct later *later);
+void delivery_forget_later(struct delivery *delivery, struct later *later);

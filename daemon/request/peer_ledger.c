@@ -19,10 +19,10 @@
 #define WARNING_SECONDS 10
 
 struct peer_ledger {
-	struct custody *custody;
+	struct fdstore *fdstore;
 	struct ledger *ledger;
-	int marks_fd;
-	struct marks *marks;
+	int syscall_marks_fd;
+	struct syscall_marks *marks;
 	uint64_t last_number;
 	struct inherited_answer_tree inherited;
 	uint32_t last_owed; /* its first record, while it is not known to be committed; 0: none */
@@ -193,12 +193,12 @@ static int open_ledger(struct peer_ledger *ledger, int take_fd)
 
 static int open_marks(struct peer_ledger *ledger, int take_fd)
 {
-	int r = take_fd < 0 ? -ENOENT : marks_open(take_fd, &ledger->marks);
+	int r = take_fd < 0 ? -ENOENT : syscall_marks_open(take_fd, &ledger->marks);
 
 	if (r < 0)
 		fd_close(take_fd);
 	else
-		ledger->marks_fd = take_fd;
+		ledger->syscall_marks_fd = take_fd;
 	return r;
 }
 
@@ -216,7 +216,7 @@ static int make(struct peer_ledger *ledger)
 	if (r == 0)
 		ledger_commit(ledger->ledger);
 	if (r == 0 && !ledger->marks)
-		r = marks_new(&ledger->marks_fd, &ledger->marks);
+		r = syscall_marks_new(&ledger->syscall_marks_fd, &ledger->marks);
 	return r;
 }
 
@@ -229,21 +229,21 @@ static uint64_t first_number(void)
 }
 
 int peer_ledger_new(
-	struct custody *custody, struct inheritance *inheritance, struct peer_ledger **ret)
+	struct fdstore *fdstore, struct inherited_fds *inherited, struct peer_ledger **ret)
 {
 	struct peer_ledger *ledger = calloc(1, sizeof *ledger);
 	int r;
 
 	if (!ledger)
 		return -ENOMEM;
-	ledger->custody = custody;
-	ledger->marks_fd = -1;
+	ledger->fdstore = fdstore;
+	ledger->syscall_marks_fd = -1;
 	ledger->last_number = first_number();
 	RB_INIT(&ledger->inherited);
-	r = open_ledger(ledger, inheritance_take(inheritance, CUSTODY_PEERS, 0, MEMBER_LEDGER));
+	r = open_ledger(ledger, inherited_fds_take(inherited, FDSTORE_PEERS, 0, MEMBER_LEDGER));
 	if (r == 0)
 		r = open_marks(
-			ledger, inheritance_take(inheritance, CUSTODY_PEERS, 0, MEMBER_MARKS));
+			ledger, inherited_fds_take(inherited, FDSTORE_PEERS, 0, MEMBER_MARKS));
 	if (r < 0 && r != -ENOENT && r != -EADDRINUSE)
 		log_warning("connections could not be taken over: %s", strerror(-r));
 	if (r != -EADDRINUSE)
@@ -266,23 +266,23 @@ struct peer_ledger *peer_ledger_free(struct peer_ledger *ledger)
 	while ((answer = inherited_answer_any(&ledger->inherited)))
 		inherited_answer_free(answer);
 	ledger_free(ledger->ledger);
-	marks_close(ledger->marks);
-	fd_close(ledger->marks_fd);
+	syscall_marks_close(ledger->marks);
+	fd_close(ledger->syscall_marks_fd);
 	free(ledger);
 	return NULL;
 }
 
 void peer_ledger_put(const struct peer_ledger *ledger)
 {
-	custody_put_one(
-		ledger->custody, CUSTODY_PEERS, 0, MEMBER_LEDGER, ledger_fd(ledger->ledger));
-	custody_put_one(ledger->custody, CUSTODY_PEERS, 0, MEMBER_MARKS, ledger->marks_fd);
+	fdstore_put_one(
+		ledger->fdstore, FDSTORE_PEERS, 0, MEMBER_LEDGER, ledger_fd(ledger->ledger));
+	fdstore_put_one(ledger->fdstore, FDSTORE_PEERS, 0, MEMBER_MARKS, ledger->syscall_marks_fd);
 }
 
 void peer_ledger_drop(const struct peer_ledger *ledger)
 {
-	custody_drop(ledger->custody, CUSTODY_PEERS, 0, MEMBER_LEDGER);
-	custody_drop(ledger->custody, CUSTODY_PEERS, 0, MEMBER_MARKS);
+	fdstore_drop(ledger->fdstore, FDSTORE_PEERS, 0, MEMBER_LEDGER);
+	fdstore_drop(ledger->fdstore, FDSTORE_PEERS, 0, MEMBER_MARKS);
 }
 
 void peer_ledger_leave(struct peer_ledger *ledger)
@@ -290,7 +290,7 @@ void peer_ledger_leave(struct peer_ledger *ledger)
 	ledger->left = true;
 }
 
-struct marks *peer_ledger_marks(const struct peer_ledger *ledger)
+struct syscall_marks *peer_ledger_marks(const struct peer_ledger *ledger)
 {
 	return ledger->marks;
 }

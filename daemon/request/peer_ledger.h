@@ -24,7 +24,7 @@ struct peer_ledger;
 /* A predecessor's, or a new one, put to the keeper. Says in the log what could not be taken over.
  * 0 or a negative errno: -EADDRINUSE where the predecessor lives. */
 int peer_ledger_new(
-	struct custody *custody, struct inheritance *inheritance, struct peer_ledger **ret);
+	struct fdstore *fdstore, struct inherited_fds *inherited, struct peer_ledger **ret);
 /* Takes NULL, returns NULL. */
 struct peer_ledger *peer_ledger_free(struct peer_ledger *ledger);
 /* To a keeper that has nothing yet. */
@@ -34,7 +34,7 @@ void peer_ledger_drop(const struct peer_ledger *ledger);
 /* From now on nothing in it changes: a successor is to find it as it is. */
 void peer_ledger_leave(struct peer_ledger *ledger);
 
-struct marks *peer_ledger_marks(const struct peer_ledger *ledger);
+struct syscall_marks *peer_ledger_marks(const struct peer_ledger *ledger);
 /* For a peer or a request: one that nothing had since the host booted. */
 uint64_t peer_ledger_next_number(struct peer_ledger *ledger);
 

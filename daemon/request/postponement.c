@@ -12,10 +12,10 @@
 #include "protocol/json.h"
 
 struct postponement {
-	struct custody_waiter waiter;
+	struct fdstore_waiter waiter;
 	struct gmemd *gmemd;
 	struct caller *caller; /* there, or gone() is called */
-	struct deferral *deferral;
+	struct deferred_answer *deferred;
 	struct json_object *message;
 	struct batch *batch;
 	unsigned order;
@@ -32,8 +32,8 @@ static void gone(void *context)
 {
 	struct postponement *postponement = context;
 
-	custody_forget_waiter(postponement->gmemd->custody, &postponement->waiter);
-	deferral_dissolve(postponement->deferral);
+	fdstore_forget_waiter(postponement->gmemd->fdstore, &postponement->waiter);
+	deferred_answer_dissolve(postponement->deferred);
 	postponement_free(postponement);
 }
 
@@ -52,7 +52,7 @@ static void answer(struct request *request, struct json_object *take_answer)
 		caller->go_on(caller);
 }
 
-static void serve_now(struct custody_waiter *waiter)
+static void serve_now(struct fdstore_waiter *waiter)
 {
 	struct postponement *postponement = (struct postponement *)waiter;
 	struct request request = {
@@ -63,7 +63,7 @@ static void serve_now(struct custody_waiter *waiter)
 	};
 	struct json_object *message;
 
-	deferral_dissolve(postponement->deferral);
+	deferred_answer_dissolve(postponement->deferred);
 	if (serve(postponement->message, &request, &message) == SERVE_ANSWERED)
 		answer(&request, message);
 	postponement_free(postponement);
@@ -79,15 +79,15 @@ int request_postpone(struct request *request, struct json_object *message)
 		.waiter = {.ready = serve_now},
 		.gmemd = request->gmemd,
 		.caller = request->caller,
-		.deferral = request_defer(request, DEFERRAL_IN_ORDER, gone, postponement),
+		.deferred = request_defer(request, DEFERRED_ANSWER_IN_ORDER, gone, postponement),
 		.batch = request->batch,
 		.order = request->order,
 	};
-	if (!postponement->deferral) {
+	if (!postponement->deferred) {
 		free(postponement);
 		return rpc_error_internal(&request->error, "no memory");
 	}
 	postponement->message = json_ref(message);
-	custody_wait(request->gmemd->custody, &postponement->waiter);
+	fdstore_wait(request->gmemd->fdstore, &postponement->waiter);
 	return REQUEST_DEFERRED;
 }

@@ -84,7 +84,7 @@ void request_answer_fd(
 
 bool request_was_done(const struct request *request)
 {
-	return turn_is_again(&request->caller->turn) &&
+	return delivery_is_again(&request->caller->delivery) &&
 	       (request->error.code == RPC_GONE || request->error.code == RPC_NOT_FOUND);
 }
 
@@ -97,7 +97,8 @@ int request_answer_call(struct request *request, const char *name, struct call *
 		return 0;
 	}
 	json_add_null(request->result, name);
-	if (outcome_settle(&request->gmemd->events, take_call, take_call->count, &discarded) < 0)
+	if (call_outcome_settle(&request->gmemd->events, take_call, take_call->count, &discarded) <
+		0)
 		return rpc_error_internal(&request->error, "no memory");
 	return 0;
 }

@@ -15,10 +15,10 @@
 #include "protocol/methods.h"
 #include "protocol/packet.h"
 
-struct deferral;
+struct deferred_answer;
 struct json_object;
 
-LIST_HEAD(deferral_list, deferral);
+LIST_HEAD(deferred_answer_list, deferred_answer);
 
 /* Who asks. */
 struct caller {
@@ -27,10 +27,10 @@ struct caller {
 	struct owner *owner;       /* who is charged for it */
 	struct subscriber *subscriber;
 	bool *subscribed;
-	struct turn turn;
+	struct delivery delivery;
 
 	/* Of answers that come later: see deferred_answer.h. */
-	struct deferral_list deferrals;
+	struct deferred_answer_list deferrals;
 	unsigned held; /* answers that must come before anything else is read */
 	/* later: of an answer that comes out of turn, taken then; NULL: of the one that ends it. */
 	void (*send)(struct caller *caller, struct json_object *message, struct fd_list *take_fds,

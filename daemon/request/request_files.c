@@ -23,7 +23,7 @@ struct suspension {
 	struct batch *batch;
 	unsigned order;
 	uint64_t number;
-	struct deferral *deferral;
+	struct deferred_answer *deferred;
 	struct taking *taking;
 	struct file_wishes wishes; /* what they expect are copies */
 	char expected[TAKER_FILES_MAX][96];
@@ -85,7 +85,7 @@ static void serve_suspended(struct suspension *suspension, const struct taking_r
 		.files = &files,
 	};
 
-	serve_again(&request, suspension->deferral);
+	serve_again(&request, suspension->deferred);
 }
 
 static void files_taken(void *context, struct taking_result *result)
@@ -93,12 +93,12 @@ static void files_taken(void *context, struct taking_result *result)
 	struct suspension *suspension = context;
 	struct rpc_error error = {.code = RPC_OK};
 
-	deferral_ending(suspension->deferral);
+	deferred_answer_ending(suspension->deferred);
 	if (result->result == 0) {
 		serve_suspended(suspension, result);
 	} else {
 		fill_error(suspension, result, &error);
-		deferral_refuse(suspension->deferral, &error);
+		deferred_answer_refuse(suspension->deferred, &error);
 	}
 	suspension_free(suspension);
 }
@@ -110,7 +110,7 @@ static void caller_gone(void *context)
 
 	taking_cancel(suspension->taking);
 	rpc_error_gone(&error, "process", "that connected");
-	deferral_refuse(suspension->deferral, &error);
+	deferred_answer_refuse(suspension->deferred, &error);
 	suspension_free(suspension);
 }
 
@@ -169,9 +169,9 @@ static int suspend(struct request *request, struct owner *owner, const struct fi
 	r = taking_start(
 		request->gmemd->takings, &taking, files_taken, suspension, &suspension->taking);
 	if (r == 0) {
-		suspension->deferral =
-			request_defer(request, DEFERRAL_IN_ORDER, caller_gone, suspension);
-		if (suspension->deferral)
+		suspension->deferred =
+			request_defer(request, DEFERRED_ANSWER_IN_ORDER, caller_gone, suspension);
+		if (suspension->deferred)
 			return REQUEST_DEFERRED;
 		taking_cancel(suspension->taking);
 		r = -ENOMEM;

@@ -122,7 +122,7 @@ static struct json_object *finish(struct request *request, int r)
 	STEP("request: carried out");
 	message = answer(request, r);
 	if (!TAILQ_EMPTY(&registry->noted))
-		turn_owe(&request->caller->turn, request, message);
+		delivery_owe(&request->caller->delivery, request, message);
 	STEP("request: answer owed");
 	vm_ledgers_commit_request(registry, request->number);
 	STEP("request: committed");
@@ -141,15 +141,15 @@ static int read_message(struct request *request, struct request_message *ret)
 enum serve_outcome serve(
 	struct json_object *message, struct request *request, struct json_object **ret_answer)
 {
-	struct turn *turn = &request->caller->turn;
+	struct delivery *delivery = &request->caller->delivery;
 	struct request_message read;
 	int r;
 
 	request->message = message;
 	r = read_message(request, &read);
-	if (turn_take_inherited(turn, request, ret_answer))
+	if (delivery_take_inherited(delivery, request, ret_answer))
 		return SERVE_ANSWERED;
-	turn_number(turn, request);
+	delivery_number(delivery, request);
 	if (r == 0)
 		r = carry_out(&read, request);
 	if (r == REQUEST_POSTPONED)
@@ -165,7 +165,7 @@ enum serve_outcome serve(
 	return SERVE_ANSWERED;
 }
 
-void serve_again(struct request *request, struct deferral *take_deferral)
+void serve_again(struct request *request, struct deferred_answer *take_deferred)
 {
 	struct request_message read;
 	struct json_object *message;
@@ -174,7 +174,7 @@ void serve_again(struct request *request, struct deferral *take_deferral)
 	if (r == 0)
 		r = carry_out(&read, request);
 	message = finish(request, r);
-	deferral_answer_message(take_deferral, message, &request->answer_fds);
+	deferred_answer_give_message(take_deferred, message, &request->answer_fds);
 }
 
 int serve_too_long_for_batch(struct rpc_error *error)

@@ -14,7 +14,7 @@
 
 enum serve_outcome {
 	SERVE_ANSWERED,
-	SERVE_DEFERRED, /* the answer will come by the deferral */
+	SERVE_DEFERRED, /* the answer will come by the deferred answer */
 };
 
 /* *ret_answer is the caller's, NULL for a notification. Fds that go with it are the request's. */
@@ -23,7 +23,7 @@ enum serve_outcome serve(
 
 /* Carries out again what was deferred until its files were taken, and answers it: a request with
  * all that is its own, and its message and files. */
-void serve_again(struct request *request, struct deferral *take_deferral);
+void serve_again(struct request *request, struct deferred_answer *take_deferred);
 
 /* Fills in the error for an answer that a batch has no room for. */
 int serve_too_long_for_batch(struct rpc_error *error);

@@ -16,18 +16,19 @@
 #define MAGIC   0x4b52414du /* "MARK" */
 #define VERSION 2
 
-static int map(int fd, struct marks **ret)
+static int map(int fd, struct syscall_marks **ret)
 {
-	void *bytes = mmap(NULL, sizeof(struct marks), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *bytes =
+		mmap(NULL, sizeof(struct syscall_marks), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (bytes == MAP_FAILED)
 		return -errno;
 	/* The kernel brings in no page for a process that is being killed, and a packet whose copy
 	 * faults is lost. */
-	if (mlock(bytes, sizeof(struct marks)) < 0) {
+	if (mlock(bytes, sizeof(struct syscall_marks)) < 0) {
 		int r = -errno;
 
-		munmap(bytes, sizeof(struct marks));
+		munmap(bytes, sizeof(struct syscall_marks));
 		return r;
 	}
 	*ret = bytes;
@@ -41,10 +42,10 @@ static uint64_t whole_pages(uint64_t size)
 	return (size + page - 1) / page * page;
 }
 
-int marks_new(int *ret_fd, struct marks **ret)
+int syscall_marks_new(int *ret_fd, struct syscall_marks **ret)
 {
 	cleanup_fd int fd = -1;
-	struct marks *marks = NULL;
+	struct syscall_marks *marks = NULL;
 	int r;
 
 	r = memory_file_create_memfd("gmemd-marks", whole_pages(sizeof *marks), &fd);
@@ -60,9 +61,9 @@ int marks_new(int *ret_fd, struct marks **ret)
 	return 0;
 }
 
-int marks_open(int fd, struct marks **ret)
+int syscall_marks_open(int fd, struct syscall_marks **ret)
 {
-	struct marks *marks = NULL;
+	struct syscall_marks *marks = NULL;
 	uint64_t size;
 	int r;
 
@@ -72,14 +73,14 @@ int marks_open(int fd, struct marks **ret)
 	if (r < 0)
 		return r;
 	if (marks->magic != MAGIC || marks->version != VERSION) {
-		marks_close(marks);
+		syscall_marks_close(marks);
 		return -EBADMSG;
 	}
 	*ret = marks;
 	return 0;
 }
 
-struct marks *marks_close(struct marks *marks)
+struct syscall_marks *syscall_marks_close(struct syscall_marks *marks)
 {
 	if (marks)
 		munmap(marks, sizeof *marks);
@@ -87,9 +88,9 @@ struct marks *marks_close(struct marks *marks)
 }
 
 /* What is not yet there can't be taken for what was there before, wherever it ends. */
-void mark_begin(struct packet_mark *mark, uint64_t peer, uint64_t request, bool ends_turn)
+void syscall_mark_begin(struct packet_mark *mark, uint64_t peer, uint64_t request, bool ends_turn)
 {
-	mark_clear(mark);
+	syscall_mark_clear(mark);
 	mark->call.msg_len = PACKET_UNDONE;
 	mark->peer = peer;
 	mark->ends_turn = ends_turn;
@@ -97,13 +98,13 @@ void mark_begin(struct packet_mark *mark, uint64_t peer, uint64_t request, bool 
 	mark->request = request;
 }
 
-void mark_clear(struct packet_mark *mark)
+void syscall_mark_clear(struct packet_mark *mark)
 {
 	mark->request = 0;
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
-bool mark_done(const struct packet_mark *mark, uint64_t peer, uint64_t request)
+bool syscall_mark_done(const struct packet_mark *mark, uint64_t peer, uint64_t request)
 {
 	return mark->peer == peer && mark->request == request &&
 	       mark->call.msg_len != PACKET_UNDONE;

@@ -24,7 +24,7 @@ struct packet_mark {
 	struct mmsghdr call; /* see packet_send_marked() and packet_receive_marked() */
 };
 
-struct marks {
+struct syscall_marks {
 	uint32_t magic, version;
 	struct packet_mark sent; /* an answer */
 	struct {
@@ -36,16 +36,16 @@ struct marks {
 };
 
 /* In a memfd, which is the caller's. 0 or a negative errno. */
-int marks_new(int *ret_fd, struct marks **ret);
+int syscall_marks_new(int *ret_fd, struct syscall_marks **ret);
 /* Those of a predecessor; the fd stays the caller's. -EBADMSG where they are none, or of another
  * version. */
-int marks_open(int fd, struct marks **ret);
+int syscall_marks_open(int fd, struct syscall_marks **ret);
 /* Takes NULL, returns NULL. */
-struct marks *marks_close(struct marks *marks);
+struct syscall_marks *syscall_marks_close(struct syscall_marks *marks);
 
 /* Before it is tried. */
-void mark_begin(struct packet_mark *mark, uint64_t peer, uint64_t request, bool ends_turn);
+void syscall_mark_begin(struct packet_mark *mark, uint64_t peer, uint64_t request, bool ends_turn);
 /* What it tells is of no use any more. */
-void mark_clear(struct packet_mark *mark);
+void syscall_mark_clear(struct packet_mark *mark);
 /* Whether the kernel has done it, of that request of that peer. */
-bool mark_done(const struct packet_mark *mark, uint64_t peer, uint64_t request);
+bool syscall_mark_done(const struct packet_mark *mark, uint64_t peer, uint64_t request);

@@ -30,9 +30,9 @@ static struct memory *memory_of(struct vm *vm, uint64_t id)
 /* What the keeper is not to hold any more. */
 static int discard(struct vm *vm, const struct memory_record *record, int fd)
 {
-	const struct keeper_id id = {CUSTODY_MEMORY, vm->number, record->id};
+	const struct keeper_id id = {FDSTORE_MEMORY, vm->number, record->id};
 
-	page_file_dispose_held(vm->registry->bulk, vm->owner, vm->registry->custody, &id, fd);
+	page_file_dispose_held(vm->registry->pages, vm->owner, vm->registry->fdstore, &id, fd);
 	return -1;
 }
 
@@ -86,9 +86,9 @@ static int take_memory(
 }
 
 static int recover_memory(struct vm *vm, const struct memory_record *record,
-	struct inheritance *inheritance, struct memory **ret)
+	struct inherited_fds *inherited, struct memory **ret)
 {
-	int fd = inheritance_take(inheritance, CUSTODY_MEMORY, vm->number, record->id);
+	int fd = inherited_fds_take(inherited, FDSTORE_MEMORY, vm->number, record->id);
 	bool pending = record->state == OBJECT_PENDING;
 	int r;
 
@@ -231,14 +231,14 @@ static void recover_frames(struct vm *vm)
 	ranges_clear(&vm->in_both);
 }
 
-static void recover_memories(struct vm *vm, struct ledger *ledger, struct inheritance *inheritance)
+static void recover_memories(struct vm *vm, struct ledger *ledger, struct inherited_fds *inherited)
 {
 	struct memory *memory;
 	union record record;
 
 	EACH_RECORD(ledger, index, RECORD_MEMORY, &record)
 	{
-		if (recover_memory(vm, &record.memory, inheritance, &memory) == 0)
+		if (recover_memory(vm, &record.memory, inherited, &memory) == 0)
 			memory->record = index;
 		else
 			ledger_delete(ledger, index);
@@ -280,10 +280,10 @@ static void recover_calls(struct vm *vm, struct ledger *ledger)
 	}
 }
 
-void recovery_content(struct vm *vm, struct ledger *ledger, struct inheritance *inheritance)
+void recovery_content(struct vm *vm, struct ledger *ledger, struct inherited_fds *inherited)
 {
 	vm_ledger_read_minimum(vm, ledger);
-	recover_memories(vm, ledger, inheritance);
+	recover_memories(vm, ledger, inherited);
 	recover_slots(vm, ledger);
 	recover_frames(vm);
 	recover_calls(vm, ledger);

@@ -11,4 +11,4 @@
 
 /* What can't be taken over is told in the log and deleted from the ledger, when that is committed
  * next. */
-void recovery_content(struct vm *vm, struct ledger *ledger, struct inheritance *inheritance);
+void recovery_content(struct vm *vm, struct ledger *ledger, struct inherited_fds *inherited);

@@ -35,7 +35,7 @@ static void interrupt_waiting(const struct vm *vm, uint64_t id)
 /* One that the predecessor had received, and not noted yet. */
 static uint64_t received_by_mark(const struct gmemd *gmemd, const struct vm *vm)
 {
-	const struct marks *marks = peer_ledger_marks(gmemd->peer_ledger);
+	const struct syscall_marks *marks = peer_ledger_marks(gmemd->peer_ledger);
 	uint64_t id = marks->trap.notification.id;
 
 	return marks->trap.vm == vm->number && id != vm->trap.id ? id : 0;
@@ -69,7 +69,7 @@ static void settle_calls(struct gmemd *gmemd, struct vm *vm)
 
 	TAILQ_FOREACH_SAFE (call, &vm->calls, link, next) {
 		if (call->settling)
-			outcome_settle(&gmemd->events, call, call->done, &discarded);
+			call_outcome_settle(&gmemd->events, call, call->done, &discarded);
 	}
 }
 
@@ -135,9 +135,9 @@ static int watch(struct gmemd *gmemd, struct vm *vm)
 
 /* VMs */
 
-static int open_mailbox(struct inheritance *inheritance, uint64_t number, struct mailbox **ret)
+static int open_mailbox(struct inherited_fds *inherited, uint64_t number, struct mailbox **ret)
 {
-	int fd = inheritance_take(inheritance, CUSTODY_VM_MAILBOX, number, 0);
+	int fd = inherited_fds_take(inherited, FDSTORE_VM_MAILBOX, number, 0);
 	int r = fd < 0 ? -ENOENT : mailbox_open(fd, ret);
 
 	if (r < 0)
@@ -146,20 +146,20 @@ static int open_mailbox(struct inheritance *inheritance, uint64_t number, struct
 }
 
 /* A listener that its VM does not say it has is of a request that was not done. */
-static int take_files(struct inheritance *inheritance, struct vm_recovery *recovery)
+static int take_files(struct inherited_fds *inherited, struct vm_recovery *recovery)
 {
 	uint64_t number = recovery->record->number;
 	int r;
 
-	recovery->pidfd = inheritance_take(inheritance, CUSTODY_VM_PROCESS, number, 0);
+	recovery->pidfd = inherited_fds_take(inherited, FDSTORE_VM_PROCESS, number, 0);
 	if (recovery->pidfd < 0)
 		return -ENOENT;
-	r = open_mailbox(inheritance, number, &recovery->mailbox);
+	r = open_mailbox(inherited, number, &recovery->mailbox);
 	if (r < 0)
 		return r;
 	if (recovery->record->flags & RECORD_VM_LISTENER)
-		recovery->listener = inheritance_take(inheritance, CUSTODY_VM_GATE, number, 0);
-	recovery->frames = inheritance_take(inheritance, CUSTODY_VM_FRAMES, number, 0);
+		recovery->listener = inherited_fds_take(inherited, FDSTORE_VM_GATE, number, 0);
+	recovery->frames = inherited_fds_take(inherited, FDSTORE_VM_FRAMES, number, 0);
 	return 0;
 }
 
@@ -216,7 +216,7 @@ static int read_record(struct registry *registry, const struct ledger *ledger, u
 }
 
 static int make_vm(struct gmemd *gmemd, const struct ledger *ledger, uint64_t number,
-	struct inheritance *inheritance, struct vm **ret)
+	struct inherited_fds *inherited, struct vm **ret)
 {
 	char name[NAME_BYTES_MAX + 1], unit[NAME_BYTES_MAX + 1];
 	union record record;
@@ -232,7 +232,7 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger, uint64_t nu
 	if (r < 0)
 		return r;
 	record_read_unit(ledger, unit);
-	r = take_files(inheritance, &recovery);
+	r = take_files(inherited, &recovery);
 	if (r == 0)
 		r = vm_recover(&gmemd->registry, &recovery, ret);
 	if (r < 0) {
@@ -248,16 +248,16 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger, uint64_t nu
 
 /* The ledger is the VM's from then on where it is NULL. */
 static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, uint64_t number,
-	struct inheritance *inheritance, struct recovered *recovered)
+	struct inherited_fds *inherited, struct recovered *recovered)
 {
 	struct vm *vm;
 	int r;
 
-	r = make_vm(gmemd, *ledger, number, inheritance, &vm);
+	r = make_vm(gmemd, *ledger, number, inherited, &vm);
 	if (r < 0)
 		return r;
 	STEP("recovery of a VM: made");
-	recovery_content(vm, *ledger, inheritance);
+	recovery_content(vm, *ledger, inherited);
 	STEP("recovery of a VM: its content");
 	recovered->vms++;
 	recovered->memories += vm->n_memories;
@@ -280,19 +280,19 @@ static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, uint64_t numb
 }
 
 /* Its memories are dropped with all else that nobody has taken. */
-static void drop_vm(struct custody *custody, uint64_t number)
+static void drop_vm(struct fdstore *fdstore, uint64_t number)
 {
-	for (uint64_t kind = CUSTODY_VM_LEDGER; kind <= CUSTODY_VM_PROCESS; kind++)
-		custody_drop(custody, kind, number, 0);
+	for (uint64_t kind = FDSTORE_VM_LEDGER; kind <= FDSTORE_VM_PROCESS; kind++)
+		fdstore_drop(fdstore, kind, number, 0);
 }
 
-void recover_vms(struct gmemd *gmemd, struct inheritance *inheritance)
+void recover_vms(struct gmemd *gmemd, struct inherited_fds *inherited)
 {
 	const struct keeper_id *id;
 	size_t position = 0;
 
-	while ((id = inheritance_next(inheritance, CUSTODY_VM_LEDGER, &position))) {
-		int fd = inheritance_take(inheritance, CUSTODY_VM_LEDGER, id->owner, 0);
+	while ((id = inherited_fds_next(inherited, FDSTORE_VM_LEDGER, &position))) {
+		int fd = inherited_fds_take(inherited, FDSTORE_VM_LEDGER, id->owner, 0);
 		struct ledger *ledger = NULL;
 		int r;
 
@@ -302,13 +302,13 @@ void recover_vms(struct gmemd *gmemd, struct inheritance *inheritance)
 		if (r < 0)
 			fd_close(fd);
 		else
-			r = recover_vm(gmemd, &ledger, id->owner, inheritance, &gmemd->recovered);
+			r = recover_vm(gmemd, &ledger, id->owner, inherited, &gmemd->recovered);
 		/* Who asked for one that was not finished asks again. */
 		if (r < 0 && r != -ECANCELED)
 			log_warning("VM vm-%" PRIu64 " could not be taken over: %s", id->owner,
 				strerror(-r));
 		if (r < 0)
-			drop_vm(gmemd->custody, id->owner);
+			drop_vm(gmemd->fdstore, id->owner);
 		ledger_free(ledger);
 	}
 }

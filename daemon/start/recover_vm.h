@@ -10,9 +10,9 @@
 #include "daemon/fdstore/inherited_fds.h"
 #include "daemon/gmemd.h"
 
-/* Takes what VMs have of the inheritance, and says in the log what it could not take over. Needs
- * the loop's base, not the loop. */
-void recover_vms(struct gmemd *gmemd, struct inheritance *inheritance);
+/* Takes what VMs have of what the keeper held, and says in the log what it could not take over.
+ * Needs the loop's base, not the loop. */
+void recover_vms(struct gmemd *gmemd, struct inherited_fds *inherited);
 /* Releases the VMs whose processes have ended meanwhile, and what was being released: once those
  * are there who are to be told. */
 void recovery_finish(struct gmemd *gmemd);

@@ -146,24 +146,24 @@ static int set_up(struct gmemd *gmemd)
 	r = capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host);
 	if (r < 0)
 		return start_failed("the host's capacity", r);
-	r = succession_begin(gmemd);
+	r = takeover_begin(gmemd);
 	if (r < 0)
 		return start_failed("having a keeper", r);
 	r = screening_new(gmemd, &gmemd->screening);
 	if (r < 0)
 		return start_failed("screening connections", r);
 	/* The first that has threads. */
-	r = bulk_new(gmemd->base, gmemd->scheduler, gmemd->owners, &gmemd->bulk);
+	r = page_worker_new(gmemd->base, gmemd->scheduler, gmemd->owners, &gmemd->pages);
 	if (r < 0)
 		return start_failed("starting a thread", r);
-	gmemd->registry.bulk = gmemd->bulk;
+	gmemd->registry.pages = gmemd->pages;
 	r = gmemd->creations ? creations_watch(gmemd->creations, gmemd->base, &gmemd->registry) : 0;
 	if (r < 0)
 		return start_failed("hearing of VMs", r);
 	r = pressure_watch_new(gmemd, &gmemd->pressure);
 	if (r < 0)
 		return start_failed("watching memory pressure", r);
-	r = succession_take_over(gmemd);
+	r = takeover_take_over(gmemd);
 	return r < 0 ? start_failed("taking over from a predecessor", r) : 0;
 }
 
@@ -203,18 +203,18 @@ void gmemd_clear(struct gmemd *gmemd)
 	struct vm *vm;
 
 	preallocating_stop_all(gmemd);
-	bulk_stop(gmemd->bulk);
+	page_worker_stop(gmemd->pages);
 	pressure_watch_free(gmemd->pressure);
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
 		watch_stop(vm);
 	registry_clear(&gmemd->registry);
 	capacity_clear(&gmemd->capacity);
 	json_unref(gmemd->description);
-	succession_clear(gmemd);
+	takeover_clear(gmemd);
 	screening_free(gmemd->screening);
 	in_flight_free(gmemd->in_flight);
 	takings_free(gmemd->takings);
-	bulk_free(gmemd->bulk);
+	page_worker_free(gmemd->pages);
 	scheduler_free(gmemd->scheduler);
 	owner_unref(gmemd->self);
 	owners_free(gmemd->owners);

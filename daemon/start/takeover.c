@@ -22,54 +22,54 @@ static void lift_limits(struct gmemd *gmemd, bool lifted)
 }
 
 /* The model's VMs end with their gmemd. */
-int succession_begin(struct gmemd *gmemd)
+int takeover_begin(struct gmemd *gmemd)
 {
 	int r;
 
 	if (!gmemd->config.keeper || gmemd->config.backend == BACKEND_MODEL)
 		return 0;
-	r = custody_new(gmemd->base, gmemd->config.runtime_directory, &gmemd->custody);
+	r = fdstore_new(gmemd->base, gmemd->config.runtime_directory, &gmemd->fdstore);
 	if (r < 0)
 		return r;
-	custody_make_room(gmemd->custody);
-	gmemd->registry.custody = gmemd->custody;
+	fdstore_make_room(gmemd->fdstore);
+	gmemd->registry.fdstore = gmemd->fdstore;
 	return 0;
 }
 
-int succession_take_over(struct gmemd *gmemd)
+int takeover_take_over(struct gmemd *gmemd)
 {
 	int r;
 
-	if (!gmemd->custody)
+	if (!gmemd->fdstore)
 		return 0;
-	r = inheritance_new(gmemd->custody, &gmemd->inheritance);
+	r = inherited_fds_new(gmemd->fdstore, &gmemd->inherited);
 	if (r == 0)
-		r = peer_ledger_new(gmemd->custody, gmemd->inheritance, &gmemd->peer_ledger);
+		r = peer_ledger_new(gmemd->fdstore, gmemd->inherited, &gmemd->peer_ledger);
 	if (r == -EADDRINUSE)
 		log_error("%s: another gmemd serves there", gmemd->config.runtime_directory);
 	if (r < 0)
 		return r;
 	STEP("recovery: what was held taken");
 	lift_limits(gmemd, true);
-	recover_vms(gmemd, gmemd->inheritance);
+	recover_vms(gmemd, gmemd->inherited);
 	STEP("recovery: VMs");
 	return 0;
 }
 
-void succession_finish(struct gmemd *gmemd)
+void takeover_finish(struct gmemd *gmemd)
 {
 	struct recovered *recovered = &gmemd->recovered;
 
-	if (!gmemd->custody)
+	if (!gmemd->fdstore)
 		return;
 	STEP("recovery: connections");
 	peer_ledger_settle_rest(gmemd->peer_ledger);
-	recovered->dropped = inheritance_drop_rest(gmemd->inheritance, gmemd->bulk, gmemd->self);
-	gmemd->inheritance = inheritance_free(gmemd->inheritance);
+	recovered->dropped = inherited_fds_drop_rest(gmemd->inherited, gmemd->pages, gmemd->self);
+	gmemd->inherited = inherited_fds_free(gmemd->inherited);
 	lift_limits(gmemd, false);
 	STEP("recovery: rest dropped");
 	recovery_finish(gmemd);
-	custody_settle(gmemd->custody, SUCCESSION_SETTLE_MS);
+	fdstore_settle(gmemd->fdstore, SUCCESSION_SETTLE_MS);
 	STEP("recovery: finished");
 	if (recovered->vms > 0 || recovered->peers > 0 || recovered->dropped > 0)
 		log_info("took over from a predecessor: VMs %u, memories %u, connections %u; VMs "
@@ -84,14 +84,14 @@ static bool anybody_would_miss_it(const struct gmemd *gmemd)
 {
 	return !RB_EMPTY(&gmemd->registry.vms) ||
 	       (gmemd->listeners && listeners_have_peers(gmemd->listeners)) ||
-	       (gmemd->inheritance && !inheritance_is_empty(gmemd->inheritance));
+	       (gmemd->inherited && !inherited_fds_is_empty(gmemd->inherited));
 }
 
-void succession_leave(struct gmemd *gmemd)
+void takeover_leave(struct gmemd *gmemd)
 {
-	if (!gmemd->custody)
+	if (!gmemd->fdstore)
 		return;
-	custody_settle(gmemd->custody, SUCCESSION_SETTLE_MS);
+	fdstore_settle(gmemd->fdstore, SUCCESSION_SETTLE_MS);
 	gmemd->leaving = anybody_would_miss_it(gmemd);
 	if (gmemd->leaving)
 		peer_ledger_leave(gmemd->peer_ledger);
@@ -99,9 +99,9 @@ void succession_leave(struct gmemd *gmemd)
 		peer_ledger_drop(gmemd->peer_ledger);
 }
 
-void succession_clear(struct gmemd *gmemd)
+void takeover_clear(struct gmemd *gmemd)
 {
-	inheritance_free(gmemd->inheritance);
+	inherited_fds_free(gmemd->inherited);
 	peer_ledger_free(gmemd->peer_ledger);
-	custody_free(gmemd->custody);
+	fdstore_free(gmemd->fdstore);
 }

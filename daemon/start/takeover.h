@@ -14,14 +14,14 @@
 
 /* Finds a keeper, or goes on without; best before there are threads. -ETIMEDOUT or -EBUSY
  * where one is there and doesn't answer; -ENOMEM. */
-int succession_begin(struct gmemd *gmemd);
+int takeover_begin(struct gmemd *gmemd);
 /* Takes over the VMs. 0 or a negative errno, with the reason in the log. */
-int succession_take_over(struct gmemd *gmemd);
+int takeover_take_over(struct gmemd *gmemd);
 /* What is left then belongs to nothing: once the peers are there who are to be told. */
-void succession_finish(struct gmemd *gmemd);
+void takeover_finish(struct gmemd *gmemd);
 
 /* At its end, while all is still there. Where anybody would miss it, a successor is to find it as
  * it is, and nothing changes any more; else the keeper is to hold nothing of it. */
-void succession_leave(struct gmemd *gmemd);
+void takeover_leave(struct gmemd *gmemd);
 /* Forgets the keeper. */
-void succession_clear(struct gmemd *gmemd);
+void takeover_clear(struct gmemd *gmemd);

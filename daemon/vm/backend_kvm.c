@@ -10,11 +10,11 @@
 static int kvm_open(struct vm *vm)
 {
 	enum mailbox_writers writers =
-		vm->registry->custody ? MAILBOX_WRITER_SUCCESSORS : MAILBOX_WRITER_ALONE;
+		vm->registry->fdstore ? MAILBOX_WRITER_SUCCESSORS : MAILBOX_WRITER_ALONE;
 	char name[MAILBOX_NAME_SIZE];
 	int r;
 
-	label_write(vm, name);
+	mailbox_label_write(vm, name);
 	r = mailbox_new(name, writers, &vm->mailbox);
 	if (r == 0 && writers == MAILBOX_WRITER_SUCCESSORS)
 		vm_fix_mailbox(vm);

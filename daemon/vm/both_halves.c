@@ -58,7 +58,7 @@ static uint64_t discard_part(const struct part *part, enum convert_to state)
 	return 0;
 }
 
-uint64_t halves_discard_stale(
+uint64_t both_halves_discard_stale(
 	struct vm *vm, enum convert_to state, uint64_t guest_phys_addr, uint64_t size)
 {
 	uint64_t at = guest_phys_addr, bytes = 0;
@@ -69,7 +69,7 @@ uint64_t halves_discard_stale(
 	return bytes;
 }
 
-int halves_find(struct vm *vm, uint64_t guest_phys_addr, uint64_t size, struct ranges *ret)
+int both_halves_find(struct vm *vm, uint64_t guest_phys_addr, uint64_t size, struct ranges *ret)
 {
 	uint64_t at = guest_phys_addr;
 	struct part part;

@@ -14,8 +14,8 @@
 
 /* Frees the pages of the half that is stale where guest frames are as said. Returns how many bytes
  * that were. */
-uint64_t halves_discard_stale(
+uint64_t both_halves_discard_stale(
 	struct vm *vm, enum convert_to state, uint64_t guest_phys_addr, uint64_t size);
 
 /* Adds the guest addresses of the range that have two halves in gmemd's hands. -ENOMEM. */
-int halves_find(struct vm *vm, uint64_t guest_phys_addr, uint64_t size, struct ranges *ret);
+int both_halves_find(struct vm *vm, uint64_t guest_phys_addr, uint64_t size, struct ranges *ret);

@@ -276,7 +276,7 @@ static int find_kept(struct vm *vm, struct conversion *conversion)
 	for (unsigned i = 0; r == 0 && !conversion->discard && i < conversion->count; i++) {
 		const struct guest_range *range = &conversion->ranges[i];
 
-		r = halves_find(vm, range->guest_phys_addr, range->size, &conversion->kept);
+		r = both_halves_find(vm, range->guest_phys_addr, range->size, &conversion->kept);
 		if (r == 0)
 			r = subtract(&conversion->kept, &vm->in_both, range);
 	}
@@ -358,7 +358,8 @@ static int note_done(struct vm *vm, const struct conversion *conversion,
 	outlive(vm, FRAMES_PRIVATE, &vm->private_ranges, range->guest_phys_addr, range->size);
 	if (r < 0 || !conversion->discard)
 		return r;
-	*discarded += halves_discard_stale(vm, conversion->to, range->guest_phys_addr, range->size);
+	*discarded +=
+		both_halves_discard_stale(vm, conversion->to, range->guest_phys_addr, range->size);
 	return leave_both(vm, range->guest_phys_addr, range->size);
 }
 
@@ -404,8 +405,8 @@ uint64_t conversion_discard_settled(struct vm *vm, const struct conversion_plan 
 	for (size_t i = 0; plan->discard && i < plan->n_settled; i++) {
 		const struct guest_range *range = &plan->settled[i];
 
-		discarded +=
-			halves_discard_stale(vm, plan->to, range->guest_phys_addr, range->size);
+		discarded += both_halves_discard_stale(
+			vm, plan->to, range->guest_phys_addr, range->size);
 		leave_both(vm, range->guest_phys_addr, range->size);
 	}
 	return discarded;

@@ -14,14 +14,14 @@
 #define LABEL_FORMAT "gmemd-mailbox:%" PRIx64 ":%" PRIx64 ":%x:%x:%c%c:%" PRIx64 ":%s:%s"
 #define LABEL_PARTS  "gmemd-mailbox:%" SCNx64 ":%" SCNx64 ":%x:%x:%c%c:%" SCNx64 ":%36[0-9a-f-]:%n"
 
-void label_write(const struct vm *vm, char ret[static MAILBOX_NAME_SIZE])
+void mailbox_label_write(const struct vm *vm, char ret[static MAILBOX_NAME_SIZE])
 {
 	snprintf(ret, MAILBOX_NAME_SIZE, LABEL_FORMAT, vm->number, vm->process.identity,
 		vm->process.uid, vm->type, vm->gate == VM_GATE_NONE ? 'n' : 'g',
 		vm->initially_private ? 'p' : 's', vm->budget.limit, vm->uuid, vm->name);
 }
 
-int label_read(int fd, struct label *ret)
+int mailbox_label_read(int fd, struct label *ret)
 {
 	char text[MAILBOX_NAME_SIZE], gate, state;
 	struct label label;

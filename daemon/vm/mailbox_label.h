@@ -26,6 +26,6 @@ struct label {
 };
 
 /* The name for the VM's mailbox. All that it says must be set. */
-void label_write(const struct vm *vm, char ret[static MAILBOX_NAME_SIZE]);
+void mailbox_label_write(const struct vm *vm, char ret[static MAILBOX_NAME_SIZE]);
 /* The label of a mailbox, by any fd of it. -EBADMSG where that is no mailbox of gmemd's. */
-int label_read(int fd, struct label *ret);
+int mailbox_label_read(int fd, struct label *ret);

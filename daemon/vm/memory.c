@@ -163,7 +163,7 @@ static int memory_take_file(struct memory *memory, int consume_fd)
 		return r;
 	if (RB_FIND(memory_file_tree, &registry->memory_files, memory))
 		return -EEXIST;
-	memory->pages = page_file_new(registry->bulk, memory->owner, consume_fd, memory->size);
+	memory->pages = page_file_new(registry->pages, memory->owner, consume_fd, memory->size);
 	if (!memory->pages)
 		return -ENOMEM;
 	RB_INSERT(memory_file_tree, &registry->memory_files, memory);
@@ -181,7 +181,7 @@ static int memory_take_new_file(struct memory *memory, int consume_fd)
 
 	STEP("memory: file taken");
 	if (r == 0)
-		custody_put_one(memory->vm->registry->custody, CUSTODY_MEMORY, memory->vm->number,
+		fdstore_put_one(memory->vm->registry->fdstore, FDSTORE_MEMORY, memory->vm->number,
 			memory->id, memory->fd);
 	STEP("memory: put");
 	return r;
@@ -231,7 +231,7 @@ static void memory_drop_file(struct memory *memory)
 	RB_REMOVE(memory_file_tree, &vm->registry->memory_files, memory);
 	page_file_take_charge(memory->pages);
 	memory->owner = NULL;
-	custody_release(vm->registry->custody, CUSTODY_MEMORY, vm->number, memory->id, memory->fd,
+	fdstore_release(vm->registry->fdstore, FDSTORE_MEMORY, vm->number, memory->id, memory->fd,
 		page_file_closer(memory->pages));
 }
 

@@ -78,7 +78,7 @@ void registry_clear(struct registry *registry)
 	struct vm *vm;
 
 	registry->leaving = true;
-	registry->custody = NULL;
+	registry->fdstore = NULL;
 	RB_FOREACH (vm, vm_tree, &registry->vms)
 		vm_ledger_close(vm);
 	while (!RB_EMPTY(&registry->vms))
@@ -263,7 +263,7 @@ int vm_new(struct registry *registry, const struct process *process,
 		vm_enlist(vm);
 		r = registry->backend->open(vm);
 	}
-	if (r == 0 && registry->custody)
+	if (r == 0 && registry->fdstore)
 		r = vm_outlive(vm);
 	if (r < 0) {
 		vm_free(vm);
@@ -372,7 +372,7 @@ int vm_resume(struct registry *registry, const struct process *process, struct o
 		/* Others may have it by now: then it has what the host has left. */
 		budget_promise(&vm->budget);
 		vm_enlist(vm);
-		r = registry->custody ? vm_outlive(vm) : 0;
+		r = registry->fdstore ? vm_outlive(vm) : 0;
 	}
 	if (r < 0) {
 		vm_free(vm);
@@ -412,22 +412,22 @@ void vm_put(struct vm *vm)
 
 	if (!vm->ledger)
 		return;
-	custody_put_one(
-		vm->registry->custody, CUSTODY_VM_PROCESS, vm->number, 0, vm->process.pidfd);
+	fdstore_put_one(
+		vm->registry->fdstore, FDSTORE_VM_PROCESS, vm->number, 0, vm->process.pidfd);
 	for (unsigned i = 0; i < 4; i++) {
 		if (fds[i] < 0)
 			continue;
-		ids[count] = (struct keeper_id){CUSTODY_VM_LEDGER + i, vm->number, 0};
+		ids[count] = (struct keeper_id){FDSTORE_VM_LEDGER + i, vm->number, 0};
 		there[count++] = fds[i];
 	}
-	custody_put(vm->registry->custody, ids, there, count);
+	fdstore_put(vm->registry->fdstore, ids, there, count);
 }
 
 static void vm_unput(struct vm *vm)
 {
-	for (uint64_t kind = CUSTODY_VM_LEDGER; kind <= CUSTODY_VM_PROCESS; kind++) {
+	for (uint64_t kind = FDSTORE_VM_LEDGER; kind <= FDSTORE_VM_PROCESS; kind++) {
 		if (vm->ledger)
-			custody_drop(vm->registry->custody, kind, vm->number, 0);
+			fdstore_drop(vm->registry->fdstore, kind, vm->number, 0);
 	}
 }
 

@@ -45,10 +45,10 @@ enum object_state {
 };
 
 struct backend;
-struct bulk;
+struct page_worker;
 struct call;
 struct capacity;
-struct custody;
+struct fdstore;
 struct inquiry;
 struct label;
 struct ledger;
@@ -151,8 +151,8 @@ struct registry {
 	const struct config *config;
 	const struct host_offer *host;
 	struct owners *owners;
-	struct bulk *bulk;         /* NULL: files are closed as they are */
-	struct custody *custody;   /* NULL: nothing outlives gmemd */
+	struct page_worker *pages; /* NULL: files are closed as they are */
+	struct fdstore *fdstore;   /* NULL: nothing outlives gmemd */
 	struct noted_list noted;   /* VMs whose ledgers are to be committed */
 	bool leaving;              /* a successor is to find all as it is */
 	struct capacity *capacity; /* the host's */

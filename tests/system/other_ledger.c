@@ -50,7 +50,7 @@ static int copy(const struct keeper_id *id, int fd, void *context)
 	struct ledger *from;
 
 	(void)context;
-	if (id->kind != CUSTODY_VM_LEDGER || n_others == sizeof others / sizeof *others) {
+	if (id->kind != FDSTORE_VM_LEDGER || n_others == sizeof others / sizeof *others) {
 		fd_close(fd);
 		return 0;
 	}

@@ -74,8 +74,8 @@ static void need(int r, const char *what)
 
 static int open_one(const struct keeper_id *id, int fd, void *context)
 {
-	bool of_vm = id->kind == CUSTODY_VM_LEDGER;
-	bool of_peers = id->kind == CUSTODY_PEERS && id->member == 0;
+	bool of_vm = id->kind == FDSTORE_VM_LEDGER;
+	bool of_peers = id->kind == FDSTORE_PEERS && id->member == 0;
 
 	(void)context;
 	if ((!of_vm && !of_peers) || n_all == sizeof all / sizeof *all) {

@@ -25,13 +25,13 @@ static const struct config config = {.memories_per_user = 8};
 static struct event_base *base;
 static struct owners *owners;
 static struct scheduler *scheduler;
-static struct bulk *bulk;
+static struct page_worker *pages;
 static struct owner *owner;
 static size_t fds;
 static unsigned n_done;
-static struct bulk_job *order[1024];
+static struct page_job *order[1024];
 
-static void note_done(struct bulk_job *job)
+static void note_done(struct page_job *job)
 {
 	order[n_done++] = job;
 	event_base_loopbreak(base);
@@ -54,14 +54,14 @@ static void set_up(void)
 	event_base_priority_init(base, SCHEDULER_PRIORITIES);
 	CU_ASSERT_EQUAL_FATAL(owners_new(&config, &owners), 0);
 	CU_ASSERT_EQUAL_FATAL(scheduler_new(base, owners, &scheduler), 0);
-	CU_ASSERT_EQUAL_FATAL(bulk_new(base, scheduler, owners, &bulk), 0);
+	CU_ASSERT_EQUAL_FATAL(page_worker_new(base, scheduler, owners, &pages), 0);
 	owner = get(OWNER_IS_USER, 1);
 	n_done = 0;
 }
 
 static void tear_down(void)
 {
-	bulk = bulk_free(bulk);
+	pages = page_worker_free(pages);
 	owner_unref(owner);
 	scheduler_free(scheduler);
 	CU_ASSERT_FALSE(owners_any(owners));
@@ -86,7 +86,7 @@ static struct page_file *new_file(uint64_t size, uint64_t allocated_from, uint64
 		CU_ASSERT_EQUAL_FATAL(
 			fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)allocated_from, (off_t)allocated),
 			0);
-	file = page_file_new(bulk, owner, fd, size);
+	file = page_file_new(pages, owner, fd, size);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
 	return file;
 }
@@ -99,13 +99,13 @@ static uint64_t resident(int fd)
 	return bytes;
 }
 
-static struct bulk_job *job_of(struct owner *whose, struct page_file *file, enum bulk_kind kind,
+static struct page_job *job_of(struct owner *whose, struct page_file *file, enum page_job_kind kind,
 	uint64_t offset, uint64_t size)
 {
-	struct bulk_job *job = bulk_job_new(whose, 1);
+	struct page_job *job = page_job_new(whose, 1);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(job);
-	bulk_job_add(job, kind, file, offset, size);
+	page_job_add(job, kind, file, offset, size);
 	job->done = note_done;
 	return job;
 }
@@ -113,19 +113,19 @@ static struct bulk_job *job_of(struct owner *whose, struct page_file *file, enum
 static void test_small(void)
 {
 	struct page_file *file = new_file(32 * MIB, MIB, 2 * MIB);
-	struct bulk_job *job = job_of(owner, file, BULK_COUNT, 0, BULK_SMALL);
+	struct page_job *job = job_of(owner, file, PAGES_COUNT, 0, PAGES_SMALL);
 
-	CU_ASSERT_TRUE(bulk_do(bulk, job));
+	CU_ASSERT_TRUE(page_worker_do(pages, job));
 	CU_ASSERT_EQUAL(job->parts[0].resident, MIB);
-	CU_ASSERT_EQUAL(bulk_job_released(job), 0);
-	bulk_job_free(job);
-	job = job_of(owner, file, BULK_PUNCH, 2 * MIB, MIB);
-	CU_ASSERT_TRUE(bulk_do(bulk, job));
-	CU_ASSERT_EQUAL(bulk_job_released(job), MIB);
+	CU_ASSERT_EQUAL(page_job_released(job), 0);
+	page_job_free(job);
+	job = job_of(owner, file, PAGES_PUNCH, 2 * MIB, MIB);
+	CU_ASSERT_TRUE(page_worker_do(pages, job));
+	CU_ASSERT_EQUAL(page_job_released(job), MIB);
 	CU_ASSERT_EQUAL(resident(page_file_fd(file)), MIB);
-	bulk_job_free(job);
+	page_job_free(job);
 	page_file_unref(file);
-	CU_ASSERT_PTR_NULL(bulk_job_free(NULL));
+	CU_ASSERT_PTR_NULL(page_job_free(NULL));
 	CU_ASSERT_PTR_NULL(page_file_unref(NULL));
 	CU_ASSERT_EQUAL(n_done, 0);
 }
@@ -135,19 +135,19 @@ static void test_many_ranges(void)
 {
 	struct page_file *file = new_file(4 * MIB, 0, 4 * MIB);
 	struct file_range ranges[512];
-	struct bulk_job *job = bulk_job_new(owner, 1);
+	struct page_job *job = page_job_new(owner, 1);
 	size_t before = unit_open_fds();
 
 	for (unsigned i = 0; i < 512; i++)
 		ranges[i] = (struct file_range){8192ull * i, 4096};
-	CU_ASSERT_EQUAL(bulk_job_add_ranges(job, BULK_PUNCH, file, ranges, 512), 0);
+	CU_ASSERT_EQUAL(page_job_add_ranges(job, PAGES_PUNCH, file, ranges, 512), 0);
 	job->done = note_done;
-	CU_ASSERT_FALSE(bulk_do(bulk, job));
+	CU_ASSERT_FALSE(page_worker_do(pages, job));
 	CU_ASSERT_EQUAL(unit_open_fds(), before);
 	wait_for(1);
-	CU_ASSERT_EQUAL(bulk_job_released(job), 2 * MIB);
+	CU_ASSERT_EQUAL(page_job_released(job), 2 * MIB);
 	CU_ASSERT_EQUAL(resident(page_file_fd(file)), 2 * MIB);
-	bulk_job_free(job);
+	page_job_free(job);
 	page_file_unref(file);
 }
 
@@ -155,18 +155,18 @@ static void test_many_ranges(void)
 static void test_large(void)
 {
 	struct page_file *file = new_file(256 * MIB, 0, 200 * MIB);
-	struct bulk_job *job;
+	struct page_job *job;
 
-	job = bulk_job_grow(job_of(owner, file, BULK_PUNCH, 10 * MIB, 180 * MIB), 2);
+	job = page_job_grow(job_of(owner, file, PAGES_PUNCH, 10 * MIB, 180 * MIB), 2);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(job);
-	bulk_job_add(job, BULK_COUNT, file, 0, 256 * MIB);
-	CU_ASSERT_FALSE(bulk_do(bulk, job));
+	page_job_add(job, PAGES_COUNT, file, 0, 256 * MIB);
+	CU_ASSERT_FALSE(page_worker_do(pages, job));
 	wait_for(1);
 	CU_ASSERT_EQUAL(job->parts[0].resident, 180 * MIB);
-	CU_ASSERT_EQUAL(bulk_job_released(job), 180 * MIB);
+	CU_ASSERT_EQUAL(page_job_released(job), 180 * MIB);
 	CU_ASSERT_EQUAL(job->parts[1].resident, 20 * MIB);
 	CU_ASSERT_EQUAL(resident(page_file_fd(file)), 20 * MIB);
-	bulk_job_free(job);
+	page_job_free(job);
 	page_file_unref(file);
 }
 
@@ -174,45 +174,45 @@ static void test_large(void)
 static void test_no_descriptors(void)
 {
 	struct page_file *file = new_file(LARGE, 0, 20 * MIB);
-	struct bulk_job *job = job_of(owner, file, BULK_PUNCH, 0, LARGE);
+	struct page_job *job = job_of(owner, file, PAGES_PUNCH, 0, LARGE);
 	struct rlimit limit, none;
 
 	getrlimit(RLIMIT_NOFILE, &limit);
 	none = (struct rlimit){0, limit.rlim_max};
 	setrlimit(RLIMIT_NOFILE, &none);
-	CU_ASSERT_FALSE(bulk_do(bulk, job));
+	CU_ASSERT_FALSE(page_worker_do(pages, job));
 	wait_for(1);
 	setrlimit(RLIMIT_NOFILE, &limit);
-	CU_ASSERT_EQUAL(bulk_job_released(job), 20 * MIB);
-	bulk_job_free(job);
+	CU_ASSERT_EQUAL(page_job_released(job), 20 * MIB);
+	page_job_free(job);
 	page_file_unref(file);
 }
 
 #define FLOOD 200
 
 static struct page_file *flooding;
-static struct bulk_job *flood_jobs[FLOOD];
+static struct page_job *flood_jobs[FLOOD];
 
 /* A user whose jobs take the page worker for seconds: each is more than a turn. */
 static void flood(void)
 {
 	flooding = new_file(512 * MIB, 0, 512 * MIB);
 	for (unsigned i = 0; i < FLOOD; i++) {
-		flood_jobs[i] = job_of(owner, flooding, BULK_COUNT, 0, 512 * MIB);
-		bulk_submit(bulk, flood_jobs[i]);
+		flood_jobs[i] = job_of(owner, flooding, PAGES_COUNT, 0, 512 * MIB);
+		page_worker_submit(pages, flood_jobs[i]);
 	}
 }
 
 /* At the test's end: whatever is not done yet is done as it is. */
 static void end_flood(void)
 {
-	bulk_stop(bulk);
+	page_worker_stop(pages);
 	for (unsigned i = 0; i < FLOOD; i++)
-		bulk_job_free(flood_jobs[i]);
+		page_job_free(flood_jobs[i]);
 	page_file_unref(flooding);
 }
 
-static bool is_done(const struct bulk_job *job)
+static bool is_done(const struct page_job *job)
 {
 	for (unsigned i = 0; i < n_done; i++) {
 		if (order[i] == job)
@@ -237,24 +237,24 @@ static void test_turns(void)
 {
 	struct owner *other = get(OWNER_IS_USER, 2), *operator= get(OWNER_IS_OPERATOR, 0);
 	struct page_file *file = new_file(3 * LARGE, 0, 3 * LARGE);
-	struct bulk_job *jobs[] = {job_of(other, file, BULK_PUNCH, 0, LARGE),
-		job_of(operator, file, BULK_COUNT, LARGE, LARGE),
-		job_of(owner, file, BULK_PUNCH, 2 * LARGE, LARGE)};
+	struct page_job *jobs[] = {job_of(other, file, PAGES_PUNCH, 0, LARGE),
+		job_of(operator, file, PAGES_COUNT, LARGE, LARGE),
+		job_of(owner, file, PAGES_PUNCH, 2 * LARGE, LARGE)};
 
 	flood();
 	jobs[2]->of_the_dead = true;
 	for (unsigned i = 0; i < 3; i++) {
-		CU_ASSERT_FALSE(bulk_do(bulk, jobs[i]));
+		CU_ASSERT_FALSE(page_worker_do(pages, jobs[i]));
 		while (!is_done(jobs[i]))
 			event_base_dispatch(base);
 		UNIT_ASSERT_ROW(flood_done() < FLOOD / 2, "job %u came after %u of the flood", i,
 			flood_done());
 	}
-	CU_ASSERT_EQUAL(bulk_job_released(jobs[0]), LARGE);
+	CU_ASSERT_EQUAL(page_job_released(jobs[0]), LARGE);
 	CU_ASSERT_EQUAL(jobs[1]->parts[0].resident, LARGE);
-	CU_ASSERT_EQUAL(bulk_job_released(jobs[2]), LARGE);
+	CU_ASSERT_EQUAL(page_job_released(jobs[2]), LARGE);
 	for (unsigned i = 0; i < 3; i++)
-		bulk_job_free(jobs[i]);
+		page_job_free(jobs[i]);
 	end_flood();
 	page_file_unref(file);
 	owner_unref(other);
@@ -265,19 +265,19 @@ static void test_turns(void)
 static void test_short_before_long(void)
 {
 	struct page_file *file = new_file(512 * MIB, 0, 512 * MIB);
-	struct bulk_job *first = bulk_job_new(owner, FLOOD);
-	struct bulk_job *second = job_of(owner, file, BULK_COUNT, 0, 3 * MIB);
+	struct page_job *first = page_job_new(owner, FLOOD);
+	struct page_job *second = job_of(owner, file, PAGES_COUNT, 0, 3 * MIB);
 
 	for (unsigned i = 0; i < FLOOD; i++)
-		bulk_job_add(first, BULK_COUNT, file, 0, 512 * MIB);
+		page_job_add(first, PAGES_COUNT, file, 0, 512 * MIB);
 	first->done = note_done;
-	bulk_submit(bulk, first);
-	bulk_submit(bulk, second);
+	page_worker_submit(pages, first);
+	page_worker_submit(pages, second);
 	wait_for(2);
 	CU_ASSERT_PTR_EQUAL(order[0], second);
 	CU_ASSERT_EQUAL(first->parts[FLOOD - 1].resident, 512 * MIB);
-	bulk_job_free(first);
-	bulk_job_free(second);
+	page_job_free(first);
+	page_job_free(second);
 	page_file_unref(file);
 }
 
@@ -285,11 +285,11 @@ static void test_short_before_long(void)
 static void test_end_at_once(void)
 {
 	flood();
-	bulk_stop(bulk);
+	page_worker_stop(pages);
 	CU_ASSERT_EQUAL(n_done, FLOOD);
 	end_flood();
-	bulk_stop(NULL);
-	CU_ASSERT_PTR_NULL(bulk_free(NULL));
+	page_worker_stop(NULL);
+	CU_ASSERT_PTR_NULL(page_worker_free(NULL));
 }
 
 static void wait_until_closed(uint64_t memories)
@@ -303,21 +303,21 @@ static void wait_until_closed(uint64_t memories)
 static void test_close(void)
 {
 	struct page_file *file;
-	struct bulk_job *job;
+	struct page_job *job;
 	int fd;
 
 	CU_ASSERT_EQUAL(owner_charge(owner, OWNER_MEMORIES), 0);
 	file = new_file(512 * MIB, 0, 512 * MIB);
 	fd = page_file_fd(file);
-	job = job_of(owner, file, BULK_COUNT, 0, 512 * MIB);
-	bulk_submit(bulk, job);
+	job = job_of(owner, file, PAGES_COUNT, 0, 512 * MIB);
+	page_worker_submit(pages, job);
 	page_file_take_charge(file);
 	page_file_unref(file);
 	CU_ASSERT_TRUE(fcntl(fd, F_GETFD) >= 0);
 	wait_for(1);
 	CU_ASSERT_EQUAL(job->parts[0].resident, 512 * MIB);
 	CU_ASSERT_TRUE(fcntl(fd, F_GETFD) >= 0);
-	bulk_job_free(job);
+	page_job_free(job);
 	CU_ASSERT_EQUAL(owner_holds(owner, OWNER_MEMORIES), 1);
 	wait_until_closed(0);
 	CU_ASSERT_TRUE(fcntl(fd, F_GETFD) < 0);
@@ -328,7 +328,7 @@ static void test_close_small(void)
 	struct page_file *file;
 
 	CU_ASSERT_EQUAL(owner_charge(owner, OWNER_MEMORIES), 0);
-	file = new_file(BULK_SMALL, 0, BULK_SMALL);
+	file = new_file(PAGES_SMALL, 0, PAGES_SMALL);
 	page_file_take_charge(file);
 	page_file_unref(file);
 	CU_ASSERT_EQUAL(owner_holds(owner, OWNER_MEMORIES), 0);
@@ -372,14 +372,14 @@ static void test_dispose(void)
 	CU_ASSERT_EQUAL_FATAL(memory_file_create_memfd("bulk", LARGE, &fd), 0);
 	CU_ASSERT_EQUAL(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)LARGE), 0);
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	page_file_dispose(bulk, owner, fd);
+	page_file_dispose(pages, owner, fd);
 	while (resident(copy) > 0)
 		event_base_loop(base, EVLOOP_NONBLOCK);
 	while (fcntl(fd, F_GETFD) >= 0)
 		event_base_loop(base, EVLOOP_NONBLOCK);
 	CU_ASSERT_EQUAL_FATAL(pipe(pipe_fds), 0);
-	page_file_dispose(bulk, owner, pipe_fds[0]);
-	page_file_dispose(bulk, owner, pipe_fds[1]);
+	page_file_dispose(pages, owner, pipe_fds[0]);
+	page_file_dispose(pages, owner, pipe_fds[1]);
 	CU_ASSERT_TRUE(fcntl(pipe_fds[0], F_GETFD) < 0);
 }
 

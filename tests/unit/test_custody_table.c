@@ -10,16 +10,16 @@
 #include "daemon/fdstore/fdstore.h"
 #include "tests/lib/unit.h"
 
-static struct custody_table table;
+static struct fdstore_table table;
 static uint64_t serial;
 
 struct counting_closer {
-	struct custody_closer closer;
+	struct fdstore_closer closer;
 	unsigned closed;
 	int last;
 };
 
-static void count(struct custody_closer *closer, int take_fd)
+static void count(struct fdstore_closer *closer, int take_fd)
 {
 	struct counting_closer *counting = (struct counting_closer *)closer;
 
@@ -27,57 +27,57 @@ static void count(struct custody_closer *closer, int take_fd)
 	counting->last = take_fd;
 }
 
-static struct keeper_id id_of(enum custody_kind kind, uint64_t owner, uint64_t member)
+static struct keeper_id id_of(enum fdstore_kind kind, uint64_t owner, uint64_t member)
 {
 	return (struct keeper_id){kind, owner, member};
 }
 
-static void put(enum custody_kind kind, uint64_t owner, uint64_t member, int fd, bool urgent)
+static void put(enum fdstore_kind kind, uint64_t owner, uint64_t member, int fd, bool urgent)
 {
 	const struct keeper_id id = id_of(kind, owner, member);
 
-	CU_ASSERT_EQUAL_FATAL(custody_table_put(&table, &id, fd, urgent), 0);
+	CU_ASSERT_EQUAL_FATAL(fdstore_table_put(&table, &id, fd, urgent), 0);
 }
 
-static void drop(enum custody_kind kind, uint64_t owner, uint64_t member)
+static void drop(enum fdstore_kind kind, uint64_t owner, uint64_t member)
 {
 	const struct keeper_id id = id_of(kind, owner, member);
 
-	custody_table_drop(&table, &id, -1, NULL);
+	fdstore_table_drop(&table, &id, -1, NULL);
 }
 
 /* Sends the next of the queue; count: of the files or ids in it. */
 static uint64_t send_next(
-	struct custody_queue *queue, enum keeper_operation operation, uint32_t count)
+	struct fdstore_queue *queue, enum keeper_operation operation, uint32_t count)
 {
-	struct custody_batch batch;
+	struct fdstore_batch batch;
 
 	CU_ASSERT_FALSE_FATAL(TAILQ_EMPTY(queue));
-	custody_table_next(queue, &batch);
+	fdstore_table_next(queue, &batch);
 	CU_ASSERT_EQUAL(batch.operation, operation);
 	CU_ASSERT_EQUAL(batch.count, count);
-	custody_table_posted(&table, queue, batch.count, ++serial);
+	fdstore_table_posted(&table, queue, batch.count, ++serial);
 	return serial;
 }
 
-static void send_and_answer(struct custody_queue *queue, uint32_t count)
+static void send_and_answer(struct fdstore_queue *queue, uint32_t count)
 {
-	custody_table_answered(&table, send_next(queue, KEEPER_PUT, count), 0);
+	fdstore_table_answered(&table, send_next(queue, KEEPER_PUT, count), 0);
 }
 
 static void begin(void)
 {
-	custody_table_init(&table);
+	fdstore_table_init(&table);
 }
 
 static void test_batches(void)
 {
 	begin();
 	for (unsigned i = 0; i < KEEPER_BATCH + 3; i++)
-		put(CUSTODY_MEMORY, 1, i, (int)i, /* urgent= */ true);
-	put(CUSTODY_VM_PROCESS, 1, 0, 50, /* urgent= */ true);
-	put(CUSTODY_VM_LEDGER, 1, 0, 51, /* urgent= */ true);
-	put(CUSTODY_PEER, 9, 0, 60, /* urgent= */ false);
+		put(FDSTORE_MEMORY, 1, i, (int)i, /* urgent= */ true);
+	put(FDSTORE_VM_PROCESS, 1, 0, 50, /* urgent= */ true);
+	put(FDSTORE_VM_LEDGER, 1, 0, 51, /* urgent= */ true);
+	put(FDSTORE_PEER, 9, 0, 60, /* urgent= */ false);
 	send_and_answer(&table.urgent, KEEPER_BATCH);
 	send_and_answer(&table.urgent, 3);
 	send_and_answer(&table.urgent, 1); /* with a flag of its own */
@@ -86,7 +86,7 @@ static void test_batches(void)
 	send_and_answer(&table.rest, 1);
 	CU_ASSERT_EQUAL(table.n_held, KEEPER_BATCH + 6);
 	CU_ASSERT_EQUAL(table.n_posted_files, 0);
-	custody_table_clear(&table);
+	fdstore_table_clear(&table);
 }
 
 static void test_drops(void)
@@ -94,20 +94,20 @@ static void test_drops(void)
 	uint64_t asked;
 
 	begin();
-	put(CUSTODY_MEMORY, 1, 1, 11, /* urgent= */ true);
-	drop(CUSTODY_MEMORY, 1, 1); /* nobody has heard of it */
+	put(FDSTORE_MEMORY, 1, 1, 11, /* urgent= */ true);
+	drop(FDSTORE_MEMORY, 1, 1); /* nobody has heard of it */
 	CU_ASSERT_TRUE(TAILQ_EMPTY(&table.urgent) && TAILQ_EMPTY(&table.rest));
-	put(CUSTODY_MEMORY, 1, 2, 12, /* urgent= */ true);
+	put(FDSTORE_MEMORY, 1, 2, 12, /* urgent= */ true);
 	asked = send_next(&table.urgent, KEEPER_PUT, 1);
-	drop(CUSTODY_MEMORY, 1, 2); /* before it is answered */
-	custody_table_answered(&table, asked, 0);
+	drop(FDSTORE_MEMORY, 1, 2); /* before it is answered */
+	fdstore_table_answered(&table, asked, 0);
 	CU_ASSERT_EQUAL(table.n_held, 0);
 	asked = send_next(&table.rest, KEEPER_DROP, 1);
-	drop(CUSTODY_MEMORY, 1, 2); /* once more */
+	drop(FDSTORE_MEMORY, 1, 2); /* once more */
 	CU_ASSERT_TRUE(TAILQ_EMPTY(&table.rest));
-	custody_table_answered(&table, asked, 0);
+	fdstore_table_answered(&table, asked, 0);
 	CU_ASSERT_TRUE(RB_EMPTY(&table.entries));
-	custody_table_clear(&table);
+	fdstore_table_clear(&table);
 }
 
 static void test_replacements(void)
@@ -115,77 +115,77 @@ static void test_replacements(void)
 	uint64_t first, second;
 
 	begin();
-	put(CUSTODY_VM_LEDGER, 1, 0, 11, /* urgent= */ true);
+	put(FDSTORE_VM_LEDGER, 1, 0, 11, /* urgent= */ true);
 	first = send_next(&table.urgent, KEEPER_PUT, 1);
-	put(CUSTODY_VM_LEDGER, 1, 0, 12, /* urgent= */ true);
-	custody_table_answered(&table, first, 0); /* of what it was */
+	put(FDSTORE_VM_LEDGER, 1, 0, 12, /* urgent= */ true);
+	fdstore_table_answered(&table, first, 0); /* of what it was */
 	CU_ASSERT_EQUAL(table.n_held, 0);
 	second = send_next(&table.urgent, KEEPER_PUT, 1);
-	custody_table_answered(&table, second, -EMFILE);
+	fdstore_table_answered(&table, second, -EMFILE);
 	CU_ASSERT_EQUAL(table.n_held, 0);
-	drop(CUSTODY_VM_LEDGER, 1, 0); /* which it does not hold */
+	drop(FDSTORE_VM_LEDGER, 1, 0); /* which it does not hold */
 	CU_ASSERT_TRUE(RB_EMPTY(&table.entries));
-	put(CUSTODY_VM_LEDGER, 1, 0, 13, /* urgent= */ true);
+	put(FDSTORE_VM_LEDGER, 1, 0, 13, /* urgent= */ true);
 	send_and_answer(&table.urgent, 1);
-	drop(CUSTODY_VM_LEDGER, 1, 0);
-	put(CUSTODY_VM_LEDGER, 1, 0, 14, /* urgent= */ true);
+	drop(FDSTORE_VM_LEDGER, 1, 0);
+	put(FDSTORE_VM_LEDGER, 1, 0, 14, /* urgent= */ true);
 	CU_ASSERT_TRUE(TAILQ_EMPTY(&table.rest)); /* it is replaced */
 	send_and_answer(&table.urgent, 1);
 	CU_ASSERT_EQUAL(table.n_held, 1);
-	custody_table_clear(&table);
+	fdstore_table_clear(&table);
 }
 
 static void test_closers(void)
 {
 	struct counting_closer closer = {.closer = {count}};
-	const struct keeper_id held = id_of(CUSTODY_MEMORY, 1, 1),
-			       queued = id_of(CUSTODY_MEMORY, 1, 2);
+	const struct keeper_id held = id_of(FDSTORE_MEMORY, 1, 1),
+			       queued = id_of(FDSTORE_MEMORY, 1, 2);
 	uint64_t asked;
 
 	begin();
-	CU_ASSERT_EQUAL(custody_table_adopt(&table, &held, 11), 0);
+	CU_ASSERT_EQUAL(fdstore_table_adopt(&table, &held, 11), 0);
 	CU_ASSERT_EQUAL(table.n_held, 1);
-	custody_table_drop(&table, &held, 11, &closer.closer);
+	fdstore_table_drop(&table, &held, 11, &closer.closer);
 	CU_ASSERT_EQUAL(closer.closed, 0);
 	asked = send_next(&table.rest, KEEPER_DROP, 1);
 	CU_ASSERT_EQUAL(closer.closed, 0);
-	custody_table_answered(&table, asked, 0);
+	fdstore_table_answered(&table, asked, 0);
 	CU_ASSERT_TRUE(closer.closed == 1 && closer.last == 11);
-	CU_ASSERT_EQUAL(custody_table_put(&table, &queued, 12, /* urgent= */ true), 0);
-	custody_table_drop(&table, &queued, 12, &closer.closer);
+	CU_ASSERT_EQUAL(fdstore_table_put(&table, &queued, 12, /* urgent= */ true), 0);
+	fdstore_table_drop(&table, &queued, 12, &closer.closer);
 	CU_ASSERT_TRUE(closer.closed == 2 && closer.last == 12);
-	custody_table_drop(&table, &queued, 13, &closer.closer); /* which nobody knows */
+	fdstore_table_drop(&table, &queued, 13, &closer.closer); /* which nobody knows */
 	CU_ASSERT_TRUE(closer.closed == 3 && closer.last == 13);
-	CU_ASSERT_EQUAL(custody_table_adopt(&table, &held, 14), 0);
-	custody_table_drop(&table, &held, 14, &closer.closer);
-	custody_table_lost(&table); /* the keeper's reference is gone, or the last */
+	CU_ASSERT_EQUAL(fdstore_table_adopt(&table, &held, 14), 0);
+	fdstore_table_drop(&table, &held, 14, &closer.closer);
+	fdstore_table_lost(&table); /* the keeper's reference is gone, or the last */
 	CU_ASSERT_TRUE(closer.closed == 4 && closer.last == 14);
-	custody_table_clear(&table);
+	fdstore_table_clear(&table);
 	CU_ASSERT_EQUAL(closer.closed, 4);
 }
 
 static void test_next_keeper(void)
 {
-	struct custody_batch batch;
+	struct fdstore_batch batch;
 
 	begin();
-	put(CUSTODY_VM_LEDGER, 1, 0, 11, /* urgent= */ true);
-	put(CUSTODY_MEMORY, 1, 5, 12, /* urgent= */ true);
-	put(CUSTODY_VM_MAILBOX, 1, 0, 13, /* urgent= */ false);
-	put(CUSTODY_MEMORY, 1, 6, 14, /* urgent= */ true);
+	put(FDSTORE_VM_LEDGER, 1, 0, 11, /* urgent= */ true);
+	put(FDSTORE_MEMORY, 1, 5, 12, /* urgent= */ true);
+	put(FDSTORE_VM_MAILBOX, 1, 0, 13, /* urgent= */ false);
+	put(FDSTORE_MEMORY, 1, 6, 14, /* urgent= */ true);
 	send_next(&table.urgent, KEEPER_PUT, 3);
-	custody_table_answered(&table, serial, 0);
-	drop(CUSTODY_MEMORY, 1, 6);
-	custody_table_lost(&table);
+	fdstore_table_answered(&table, serial, 0);
+	drop(FDSTORE_MEMORY, 1, 6);
+	fdstore_table_lost(&table);
 	CU_ASSERT_TRUE(TAILQ_EMPTY(&table.urgent) && TAILQ_EMPTY(&table.posted));
 	CU_ASSERT_TRUE(table.n_held == 0 && table.n_posted_files == 0);
-	custody_table_next(&table.rest, &batch);
+	fdstore_table_next(&table.rest, &batch);
 	CU_ASSERT_TRUE(batch.count == 2 && batch.fds[0] == 13 && batch.fds[1] == 12);
-	custody_table_posted(&table, &table.rest, batch.count, ++serial);
+	fdstore_table_posted(&table, &table.rest, batch.count, ++serial);
 	send_next(&table.rest, KEEPER_DROP, 1); /* the next may be the same */
-	custody_table_next(&table.rest, &batch);
+	fdstore_table_next(&table.rest, &batch);
 	CU_ASSERT_TRUE(batch.count == 1 && batch.fds[0] == 11); /* the ledger */
-	custody_table_clear(&table);
+	fdstore_table_clear(&table);
 }
 
 static CU_TestInfo tests[] = {
