@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "daemon/methods/handle_memory.h"
 #include "daemon/vm/memory_check.h"
 #include "daemon/vm/range_check.h"
 #include "daemon/vm/slot_check.h"

@@ -12,7 +12,6 @@
 #include "daemon/owner/owner.h"
 
 #define PEER_RECORD_SIZE 256
-#define PEER_RECORDS_MAX (1u << 17)
 
 enum peer_record_kind {
 	RECORD_PEERS = 1, /* at index 0, so that no other record is there */

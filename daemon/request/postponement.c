@@ -59,7 +59,7 @@ static void serve_now(struct fdstore_waiter *waiter)
 		.gmemd = postponement->gmemd,
 		.caller = postponement->caller,
 		.batch = postponement->batch,
-		.order = postponement->order,
+		.numbered.order = postponement->order,
 	};
 	struct json_object *message;
 
@@ -81,7 +81,7 @@ int request_postpone(struct request *request, struct json_object *message)
 		.caller = request->caller,
 		.deferred = request_defer(request, DEFERRED_ANSWER_IN_ORDER, gone, postponement),
 		.batch = request->batch,
-		.order = request->order,
+		.order = request->numbered.order,
 	};
 	if (!postponement->deferred) {
 		free(postponement);

@@ -21,8 +21,7 @@ struct suspension {
 	struct caller *caller;
 	struct json_object *message;
 	struct batch *batch;
-	unsigned order;
-	uint64_t number;
+	struct numbered_request numbered;
 	struct deferred_answer *deferred;
 	struct taking *taking;
 	struct file_wishes wishes; /* what they expect are copies */
@@ -80,8 +79,7 @@ static void serve_suspended(struct suspension *suspension, const struct taking_r
 		.caller = suspension->caller,
 		.message = suspension->message,
 		.batch = suspension->batch,
-		.order = suspension->order,
-		.number = suspension->number,
+		.numbered = suspension->numbered,
 		.files = &files,
 	};
 
@@ -127,8 +125,7 @@ static struct suspension *suspension_new(
 	suspension->caller = request->caller;
 	suspension->message = json_ref(request->message);
 	suspension->batch = request->batch;
-	suspension->order = request->order;
-	suspension->number = request->number;
+	suspension->numbered = request->numbered;
 	suspension->wishes = *wishes;
 	for (size_t i = 0; i < wishes->count; i++) {
 		snprintf(suspension->expected[i], sizeof suspension->expected[i], "%s",
