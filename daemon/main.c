@@ -8,6 +8,7 @@
 
 #include "daemon/base/log.h"
 #include "daemon/base/privileges.h"
+#include "daemon/config/command_line.h"
 #include "daemon/gmemd.h"
 #include "daemon/peer/listener.h"
 #include "daemon/start/recover_peers.h"

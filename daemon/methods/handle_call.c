@@ -9,6 +9,7 @@
 #include "daemon/gate/call_outcome.h"
 #include "daemon/methods/methods.h"
 #include "daemon/request/request.h"
+#include "daemon/request/request_files.h"
 #include "daemon/vm/vm_ledger.h"
 #include "protocol/json.h"
 

@@ -17,6 +17,7 @@
 #include "daemon/release/vm_watch.h"
 #include "daemon/request/answer_files.h"
 #include "daemon/request/request.h"
+#include "daemon/request/request_files.h"
 #include "daemon/vm/backend.h"
 #include "daemon/vm/vm_check.h"
 #include "daemon/vm/vm_ledger.h"

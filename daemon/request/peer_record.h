@@ -19,6 +19,21 @@ enum peer_record_kind {
 	RECORD_OWED, /* a part of an answer */
 };
 
+/* Files that go with an answer. */
+enum owed_files {
+	OWED_NO_FILE,
+	OWED_VM_FILES,    /* the device and a VM's mailbox */
+	OWED_MEMORY_FILE, /* a memory's */
+};
+
+enum owed_when {
+	OWED_IN_TURN,
+	OWED_LATER_PENDING, /* out of turn, of a packet that may wait still */
+	OWED_LATER,
+	OWED_DONE,   /* in turn, and what it tells is known to be committed */
+	OWED_PACKET, /* all answers to it: the text is the packet itself, the object its fault */
+};
+
 struct peer_record {
 	uint16_t kind;
 	uint8_t access; /* enum method_access */

@@ -11,12 +11,12 @@
 #include "daemon/gmemd.h"
 #include "daemon/owner/limit.h"
 #include "daemon/request/delivery.h"
-#include "daemon/request/request_files.h"
 #include "protocol/methods.h"
 #include "protocol/packet.h"
 
 struct deferred_answer;
 struct json_object;
+struct request_files;
 
 LIST_HEAD(deferred_answer_list, deferred_answer);
 
@@ -51,7 +51,20 @@ struct batch {
 	void (*abandon)(struct batch *batch); /* the caller is gone */
 };
 
+enum serve_outcome {
+	SERVE_ANSWERED,
+	SERVE_DEFERRED, /* the answer will come by the deferred answer */
+};
+
+/* What serves a request, and serves it again when what it waits for is there: see serve.h. */
+struct server {
+	enum serve_outcome (*serve)(struct json_object *message, struct request *request,
+		struct json_object **ret_answer);
+	void (*serve_again)(struct request *request, struct deferred_answer *take_deferred);
+};
+
 struct request {
+	const struct server *server; /* once it is served */
 	struct gmemd *gmemd;
 	struct caller *caller;
 	struct json_object *id; /* NULL: a notification, or unknown */

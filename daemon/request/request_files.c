@@ -11,12 +11,12 @@
 
 #include "daemon/peerfd/taker_client.h"
 #include "daemon/request/deferred_answer.h"
-#include "daemon/request/serve.h"
 #include "kernel/kvm/mailbox.h"
 #include "protocol/json.h"
 
 /* A request while its files are taken. What it was is carried out again then. */
 struct suspension {
+	const struct server *server;
 	struct gmemd *gmemd;
 	struct caller *caller;
 	struct json_object *message;
@@ -75,6 +75,7 @@ static void serve_suspended(struct suspension *suspension, const struct taking_r
 		.mapping = result->mapping,
 		.reason = result->reason};
 	struct request request = {
+		.server = suspension->server,
 		.gmemd = suspension->gmemd,
 		.caller = suspension->caller,
 		.message = suspension->message,
@@ -83,7 +84,7 @@ static void serve_suspended(struct suspension *suspension, const struct taking_r
 		.files = &files,
 	};
 
-	serve_again(&request, suspension->deferred);
+	suspension->server->serve_again(&request, suspension->deferred);
 }
 
 static void files_taken(void *context, struct taking_result *result)
@@ -121,6 +122,7 @@ static struct suspension *suspension_new(
 
 	if (!suspension)
 		return NULL;
+	suspension->server = request->server;
 	suspension->gmemd = request->gmemd;
 	suspension->caller = request->caller;
 	suspension->message = json_ref(request->message);

@@ -5,6 +5,7 @@
 #include "daemon/request/serve.h"
 
 #include "daemon/base/kill_step.h"
+#include "daemon/config/config_fault.h"
 #include "daemon/request/deferred_answer.h"
 #include "daemon/request/outliving.h"
 #include "daemon/request/postponement.h"
@@ -115,12 +116,29 @@ static int read_message(struct request *request, struct request_message *ret)
 	return r;
 }
 
+/* Carries out again what was deferred until its files were taken, and answers it: a request with
+ * all that is its own, and its message and files. */
+static void serve_again(struct request *request, struct deferred_answer *take_deferred)
+{
+	struct request_message read;
+	struct json_object *message;
+	int r = read_message(request, &read);
+
+	if (r == 0)
+		r = carry_out(&read, request);
+	message = finish(request, r);
+	deferred_answer_give_message(take_deferred, message, &request->answer_fds);
+}
+
+static const struct server server = {.serve = serve, .serve_again = serve_again};
+
 enum serve_outcome serve(
 	struct json_object *message, struct request *request, struct json_object **ret_answer)
 {
 	struct request_message read;
 	int r;
 
+	request->server = &server;
 	request->message = message;
 	r = read_message(request, &read);
 	if (replay_inherited(request, ret_answer))
@@ -139,18 +157,6 @@ enum serve_outcome serve(
 	}
 	*ret_answer = finish(request, r);
 	return SERVE_ANSWERED;
-}
-
-void serve_again(struct request *request, struct deferred_answer *take_deferred)
-{
-	struct request_message read;
-	struct json_object *message;
-	int r = read_message(request, &read);
-
-	if (r == 0)
-		r = carry_out(&read, request);
-	message = finish(request, r);
-	deferred_answer_give_message(take_deferred, message, &request->answer_fds);
 }
 
 int serve_too_long_for_batch(struct rpc_error *error)

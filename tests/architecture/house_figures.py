@@ -45,11 +45,6 @@ def functions_of(code):
         yield match[2], "static" not in match[1].split()
 
 
-def read(sources):
-    sources = {name: COMMENT.sub(" ", text) if False else text for name, text in sources}
-    return sources
-
-
 class House:
     def __init__(self, sources):
         self.texts = dict(sources)
@@ -73,7 +68,7 @@ class House:
             unit = name[:-2]
             arrows[unit] |= {included[:-2] for included in INCLUDE.findall(code) if included in self.texts}
             if name.endswith(".c"):
-                plain = COMMENT.sub(" ", code)
+                plain = re.sub(r"\b(struct|union|enum) \w+", " ", COMMENT.sub(" ", code))
                 own = {function for function, _ in self.functions[name]}
                 arrows[unit] |= {
                     defined[word] for word in set(re.findall(r"\b[a-z]\w+(?=\()|\b[a-z]\w+_\w+\b", plain)) if word in defined and word not in own
