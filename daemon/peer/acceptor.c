@@ -73,6 +73,13 @@ static bool out_of_resources(int r)
 	return r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
 }
 
+/* After a rest where it can't be watched now. */
+static void watch(struct acceptor *acceptor)
+{
+	if (event_add(acceptor->readable, NULL) < 0)
+		event_add(acceptor->rested, &rest);
+}
+
 static void take_rest(struct acceptor *acceptor, int r)
 {
 	warn(acceptor, "rests", strerror(-r));
@@ -86,7 +93,7 @@ static void rested(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	event_add(acceptor->readable, NULL);
+	watch(acceptor);
 }
 
 /* For the connection and its process: the keeper could not put it back where nobody can hold it. */
@@ -202,7 +209,7 @@ static void accept_next(struct acceptor *acceptor)
 {
 	int r;
 
-	event_add(acceptor->readable, NULL);
+	watch(acceptor);
 	if (ask_for_next(acceptor, &r))
 		wait_for_keeper(acceptor);
 	else if (out_of_resources(r))
@@ -264,7 +271,7 @@ static void impatient(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	event_add(acceptor->readable, NULL);
+	watch(acceptor);
 }
 
 static void ask_again(evutil_socket_t fd, short what, void *context)
@@ -292,7 +299,7 @@ static void accepted(struct fdstore_acceptance *acceptance, int result, int take
 		if (!screening_takes(acceptor->gmemd->screening, &acceptor->entry, take_fd))
 			admit(acceptor, &acceptor->entry, take_fd);
 	}
-	event_add(acceptor->readable, NULL);
+	watch(acceptor);
 	if (result < 0 && result != -EAGAIN)
 		accept_some(acceptor);
 }
@@ -309,7 +316,7 @@ static void screened_one(struct screening_listener *screened, int take_fd)
 
 static void screened_all(struct screening_listener *screened)
 {
-	event_add(ACCEPTOR_OF_SCREENED(screened)->readable, NULL);
+	watch(ACCEPTOR_OF_SCREENED(screened));
 }
 
 static int begin(struct acceptor *acceptor)

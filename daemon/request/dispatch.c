@@ -7,18 +7,23 @@
 #include "protocol/json.h"
 #include "protocol/message.h"
 
-static struct json_object *refuse(struct rpc_error *error)
+static struct json_object *refuse(struct request *request)
 {
-	struct json_object *answer = message_error(NULL, error);
+	struct json_object *answer = message_error(NULL, &request->error);
 
-	rpc_error_clear(error);
+	rpc_error_clear(&request->error);
+	if (!answer)
+		delivery_fail(&request->caller->delivery);
 	return answer;
 }
 
 static struct json_object *refuse_text(struct request *request, const char *why)
 {
-	rpc_error_parse(&request->error, why);
-	return refuse(&request->error);
+	if (why == json_no_memory)
+		rpc_error_internal(&request->error, "no memory");
+	else
+		rpc_error_parse(&request->error, why);
+	return refuse(request);
 }
 
 static struct json_object *serve_batch(const struct packet_bytes *packet, struct request *request)
@@ -36,7 +41,7 @@ static struct json_object *serve_batch(const struct packet_bytes *packet, struct
 			&request->error, "The batch has too many requests", BATCH_REQUESTS_MAX);
 	else
 		return batch_serve(request->gmemd, request->caller, messages, count);
-	return refuse(&request->error);
+	return refuse(request);
 }
 
 static struct json_object *serve_one(const struct packet_bytes *packet, struct request *request)
@@ -58,7 +63,7 @@ static struct json_object *serve_packet(const struct packet_bytes *packet, struc
 	if (packet->too_long) {
 		rpc_error_too_large(
 			&request->error, "The packet has too many bytes", PACKET_BYTES_MAX);
-		return refuse(&request->error);
+		return refuse(request);
 	}
 	if (json_begins_array(packet->bytes, packet->length))
 		return serve_batch(packet, request);
