@@ -106,8 +106,8 @@ static struct json_object *page_params(const char *vm, const char *cursor)
 	return params;
 }
 
-/* Members of a page: an array goes on with what the pages before had, others are as on the first.
- */
+/* Members of a page: an array goes on with what the pages before had, others are as on the
+ * first. */
 static bool join_member(const char *name, struct json_object *value, void *context)
 {
 	struct json_object *whole = context;

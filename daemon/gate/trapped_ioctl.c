@@ -31,8 +31,8 @@ static const char *ioctl_name(uint32_t request)
 	}
 }
 
-/* What is decided must outlive gmemd before the call is answered: a successor can't see it again.
- */
+/* What is decided must outlive gmemd before the call is answered: a successor can't see it
+ * again. */
 static void note_answer(struct vm *vm, const struct gate_trap *trap, enum trap_answer answer)
 {
 	vm->trap.id = trap->id;

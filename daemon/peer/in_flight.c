@@ -114,8 +114,8 @@ static void release(struct in_flight_peer *peer)
 	free_unused(user);
 }
 
-/* What it has sent and nobody has received: packets, in bytes and what the kernel takes for them.
- */
+/* What it has sent and nobody has received: packets, in bytes and what the kernel takes for
+ * them. */
 static bool has_received_all(const struct in_flight_peer *peer)
 {
 	int unread;

@@ -95,8 +95,8 @@ static void note(struct peer *peer)
 
 /* Whose it is */
 
-/* In a process that has a VM, the VM's; else by what was noted of it, or by where the process is.
- */
+/* In a process that has a VM, the VM's; else by what was noted of it, or by where the process
+ * is. */
 static int find_owner(struct peer *peer, struct owner **ret)
 {
 	const struct process *process = &peer->caller.process;

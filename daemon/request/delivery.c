@@ -175,8 +175,7 @@ static void inherit_packet(struct delivery *delivery, struct inherited_answers *
 	uint64_t done = answered(delivery);
 	struct inherited_answer *answer;
 
-	STAILQ_FOREACH(answer, all, link)
-	{
+	STAILQ_FOREACH (answer, all, link) {
 		if (answer->owed.when == OWED_PACKET)
 			break;
 	}
@@ -312,8 +311,7 @@ const struct owed *delivery_inherited_answer(const struct delivery *delivery, un
 {
 	const struct inherited_answer *answer;
 
-	STAILQ_FOREACH(answer, &delivery->inherited, link)
-	{
+	STAILQ_FOREACH (answer, &delivery->inherited, link) {
 		if (answer->owed.order == order)
 			return &answer->owed;
 	}

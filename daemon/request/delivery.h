@@ -54,8 +54,8 @@ struct delivery {
 	struct inherited_answer *packet;    /* a predecessor's; NULL: none */
 	struct inherited_answers inherited; /* answers to it */
 	struct inherited_answers inherited_later; /* that come out of turn */
-	struct later
-		*later; /* that the packet has brought about; NULL: none, or answered already */
+	/* That the packet has brought about; NULL: none, or answered already. */
+	struct later *later;
 };
 
 /* An answer that comes out of turn, and where a successor finds that it is owed. */
@@ -85,8 +85,8 @@ bool delivery_take_later(struct delivery *delivery, struct inherited_answer **re
 /* The next packet. Its bytes are valid until delivery_suspend() or delivery_end(), and the receive
  * area must be free: after one of them. Errors are packet_receive_marked()'s. */
 int delivery_begin(struct delivery *delivery, struct packet_bytes *ret);
-/* What is left to be done comes later: where the turn goes on, its packet leaves the receive area.
- */
+/* What is left to be done comes later: where the turn goes on, its packet leaves the receive
+ * area. */
 void delivery_suspend(struct delivery *delivery);
 /* Sends its answer, or the one that is later. Errors are packet_send()'s. The fds stay the
  * caller's. */

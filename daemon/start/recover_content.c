@@ -236,15 +236,13 @@ static void recover_memories(struct vm *vm, struct ledger *ledger, struct inheri
 	struct memory *memory;
 	union record record;
 
-	EACH_RECORD(ledger, index, RECORD_MEMORY, &record)
-	{
+	EACH_RECORD (ledger, index, RECORD_MEMORY, &record) {
 		if (recover_memory(vm, &record.memory, inherited, &memory) == 0)
 			memory->record = index;
 		else
 			ledger_delete(ledger, index);
 	}
-	EACH_RECORD(ledger, index, RECORD_NAME, &record)
-	{
+	EACH_RECORD (ledger, index, RECORD_NAME, &record) {
 		if (record.name.owner > 0 && recover_memory_name(vm, &record.name, index) < 0)
 			ledger_delete(ledger, index);
 	}
@@ -257,8 +255,7 @@ static void recover_slots(struct vm *vm, struct ledger *ledger)
 	union record record;
 	struct slot *slot;
 
-	EACH_RECORD(ledger, index, RECORD_SLOT, &record)
-	{
+	EACH_RECORD (ledger, index, RECORD_SLOT, &record) {
 		if (recover_slot(vm, &record.slot, &slot) == 0)
 			slot->record = index;
 		else
@@ -271,8 +268,7 @@ static void recover_calls(struct vm *vm, struct ledger *ledger)
 	union record record;
 	struct call *call;
 
-	EACH_RECORD(ledger, index, RECORD_CALL, &record)
-	{
+	EACH_RECORD (ledger, index, RECORD_CALL, &record) {
 		if (recover_call(vm, &record.call, &call) == 0)
 			call->record = index;
 		else
