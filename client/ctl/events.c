@@ -21,7 +21,7 @@
 #include "kernel/host/process_start.h"
 #include "protocol/json.h"
 
-static void end(int signal)
+static void end_following(int signal)
 {
 	(void)signal;
 	_exit(CTL_DONE);
@@ -105,8 +105,8 @@ enum ctl_status ctl_events(struct ctl *ctl, char **arguments)
 
 	(void)arguments;
 	if (process_may_handle(SIGINT))
-		signal(SIGINT, end);
-	signal(SIGTERM, end);
+		signal(SIGINT, end_following);
+	signal(SIGTERM, end_following);
 	status = request(ctl, "event.subscribe", NULL, &result);
 	if (status != CTL_DONE)
 		return status;

@@ -34,7 +34,7 @@ static void ask_later(struct question *question, int share)
 	question->at = connection_now_ms() + connection_patience(question->gmem) / share;
 }
 
-static void ask(struct question *question)
+static void ask_for_sign(struct question *question)
 {
 	static const char ping[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}";
 	const char *path = question->gmem->path;
@@ -85,7 +85,7 @@ static int wait_a_while(struct question *question, short what)
 	if (now >= connection_until(gmem))
 		return -ETIMEDOUT;
 	if (question->fd < 0 && now >= question->at)
-		ask(question);
+		ask_for_sign(question);
 	return -EAGAIN;
 }
 

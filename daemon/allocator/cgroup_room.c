@@ -15,7 +15,7 @@ static uint64_t with_overhead(uint64_t bytes)
 	return bytes + bytes / 128;
 }
 
-static uint64_t now(void)
+static uint64_t monotonic_ms(void)
 {
 	struct timespec time;
 
@@ -40,7 +40,7 @@ int allowance_init(struct allowance *allowance, bool ignore)
 }
 
 /* Half of what is there, so that it is looked at again before it is used up. */
-static int look(struct allowance *allowance, uint64_t bytes, struct cgroup_room *ret_room)
+static int read_room(struct allowance *allowance, uint64_t bytes, struct cgroup_room *ret_room)
 {
 	struct cgroup_room room;
 	uint64_t free;
@@ -53,7 +53,7 @@ static int look(struct allowance *allowance, uint64_t bytes, struct cgroup_room 
 		*ret_room = room;
 		return -EDQUOT;
 	}
-	allowance->looked = now();
+	allowance->looked = monotonic_ms();
 	allowance->credit = free / 2 > with_overhead(bytes) ? free / 2 : with_overhead(bytes);
 	return 0;
 }
@@ -65,7 +65,7 @@ int allowance_check(struct allowance *allowance, uint64_t bytes, struct cgroup_r
 	if (!allowance->limited)
 		return 0;
 	pthread_mutex_lock(&allowance->lock);
-	r = look(allowance, bytes, ret_room);
+	r = read_room(allowance, bytes, ret_room);
 	pthread_mutex_unlock(&allowance->lock);
 	return r;
 }
@@ -77,8 +77,9 @@ int allowance_take(struct allowance *allowance, uint64_t bytes, struct cgroup_ro
 	if (!allowance->limited)
 		return 0;
 	pthread_mutex_lock(&allowance->lock);
-	if (allowance->credit < with_overhead(bytes) || now() - allowance->looked > LOOK_EVERY_NS)
-		r = look(allowance, bytes, ret_room);
+	if (allowance->credit < with_overhead(bytes) ||
+		monotonic_ms() - allowance->looked > LOOK_EVERY_NS)
+		r = read_room(allowance, bytes, ret_room);
 	if (r == 0) {
 		allowance->credit -= with_overhead(bytes);
 		allowance->in_flight += bytes;

@@ -38,7 +38,7 @@ struct keeper {
 	int result; /* the first error since the last settlement */
 };
 
-static int broken(struct keeper *keeper, int fault)
+static int is_broken(struct keeper *keeper, int fault)
 {
 	keeper->fault = fault;
 	shutdown(keeper->fd, SHUT_RDWR);
@@ -81,7 +81,7 @@ int keeper_post(struct keeper *keeper, enum keeper_operation operation, unsigned
 		r = keeper_packet_send(
 			keeper->fd, &message, keeper_message_length(count), fds, fds ? count : 0);
 	if (r < 0)
-		return nothing_sent(r) ? r : broken(keeper, r);
+		return nothing_sent(r) ? r : is_broken(keeper, r);
 	*ret_serial = ++keeper->serial;
 	keeper->n_posted++;
 	keeper->posted[keeper->serial % KEEPER_POSTED_MAX] = (uint16_t)operation;
@@ -105,7 +105,7 @@ static int judge_answer(struct keeper *keeper, const struct keeper_header *reque
 	}
 	if (r < 0) {
 		keeper_packet_clear(answer);
-		return broken(keeper, r);
+		return is_broken(keeper, r);
 	}
 	if (request->operation == KEEPER_HELLO && answer->message.header.result == 0) {
 		keeper->report = answer->message.report;
@@ -125,7 +125,7 @@ int keeper_next_answer(struct keeper *keeper, struct keeper_packet *ret)
 		return keeper->fault;
 	r = keeper_packet_receive(keeper->fd, ret);
 	if (r < 0)
-		return r == -EAGAIN ? r : broken(keeper, r);
+		return r == -EAGAIN ? r : is_broken(keeper, r);
 	if (keeper->n_posted == 0)
 		request.operation = 0; /* nothing was asked */
 	else
@@ -152,9 +152,9 @@ static int wait_for_answer(struct keeper *keeper, struct keeper_packet *ret)
 	while ((r = keeper_next_answer(keeper, ret)) == -EAGAIN) {
 		left = until - now_ms();
 		if (left <= 0)
-			return broken(keeper, -ETIMEDOUT);
+			return is_broken(keeper, -ETIMEDOUT);
 		if (poll(&event, 1, (int)left) < 0 && errno != EINTR)
-			return broken(keeper, -errno);
+			return is_broken(keeper, -errno);
 	}
 	return r;
 }
@@ -188,7 +188,7 @@ static int post_waiting(struct keeper *keeper, enum keeper_operation operation, 
 	int r;
 
 	while ((r = keeper_post(keeper, operation, flags, ids, fds, count, &serial)) == -EAGAIN) {
-		r = keeper->n_posted > 0 ? settle_oldest(keeper) : broken(keeper, -ETIMEDOUT);
+		r = keeper->n_posted > 0 ? settle_oldest(keeper) : is_broken(keeper, -ETIMEDOUT);
 		if (r < 0)
 			break;
 	}
@@ -227,7 +227,7 @@ static int check_end(struct keeper *keeper)
 
 	if (keeper->fault < 0)
 		return keeper->fault;
-	return poll(&event, 1, 0) > 0 ? broken(keeper, -ECONNRESET) : 0;
+	return poll(&event, 1, 0) > 0 ? is_broken(keeper, -ECONNRESET) : 0;
 }
 
 int keeper_settle(struct keeper *keeper)
@@ -274,8 +274,8 @@ static int ask_once(struct keeper *keeper, enum keeper_operation operation,
 }
 
 /* Again while too many files are on their way, which others may receive meanwhile. */
-static int ask(struct keeper *keeper, enum keeper_operation operation, const struct keeper_id *ids,
-	uint32_t count, struct keeper_packet *ret)
+static int ask_keeper(struct keeper *keeper, enum keeper_operation operation,
+	const struct keeper_id *ids, uint32_t count, struct keeper_packet *ret)
 {
 	int64_t until = now_ms() + keeper->patience_ms;
 	int r = ask_once(keeper, operation, ids, count, ret);
@@ -308,7 +308,7 @@ int keeper_take(struct keeper *keeper,
 	struct keeper_packet answer;
 	struct keeper_id last;
 	bool more = true;
-	int r = ask(keeper, KEEPER_TAKE, NULL, 0, &answer);
+	int r = ask_keeper(keeper, KEEPER_TAKE, NULL, 0, &answer);
 
 	while (r == 0) {
 		const struct keeper_header *header = &answer.message.header;
@@ -319,7 +319,7 @@ int keeper_take(struct keeper *keeper,
 		r = hand_over(&answer, take, context);
 		if (r != 0 || !more)
 			return r;
-		r = ask(keeper, KEEPER_TAKE, &last, 1, &answer);
+		r = ask_keeper(keeper, KEEPER_TAKE, &last, 1, &answer);
 	}
 	return r;
 }

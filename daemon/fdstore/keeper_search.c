@@ -150,7 +150,7 @@ static void look_again(struct keeper_search *search, unsigned milliseconds)
 	event_add(search->timer, &pause);
 }
 
-static void miss(struct keeper_search *search, int r)
+static void note_missing(struct keeper_search *search, int r)
 {
 	search->starts = 0;
 	look_again(search, REST_MS);
@@ -166,7 +166,7 @@ static void forget_started(struct keeper_search *search)
 	search->pid = 0;
 }
 
-static void started(evutil_socket_t pidfd, short what, void *context)
+static void keeper_started(evutil_socket_t pidfd, short what, void *context)
 {
 	struct keeper_search *search = context;
 	int status, r = -ECHILD;
@@ -181,7 +181,7 @@ static void started(evutil_socket_t pidfd, short what, void *context)
 		r = 0;
 	forget_started(search);
 	if (r < 0)
-		miss(search, r);
+		note_missing(search, r);
 	else
 		look_again(search, search->starts > 1 ? PAUSE_MS : 0);
 }
@@ -193,7 +193,7 @@ static int watch_started(struct keeper_search *search)
 	search->pidfd = pidfd_open(search->pid, 0);
 	if (search->pidfd < 0)
 		return -errno;
-	search->ended = event_new(search->base, search->pidfd, EV_READ, started, search);
+	search->ended = event_new(search->base, search->pidfd, EV_READ, keeper_started, search);
 	if (search->ended && event_add(search->ended, &patience) == 0)
 		return 0;
 	if (search->ended)
@@ -248,10 +248,10 @@ static void look_for_keeper(struct keeper_search *search)
 	if (keeper_is_missing(r))
 		r = start_another(search);
 	if (r < 0)
-		miss(search, r);
+		note_missing(search, r);
 }
 
-static void look(evutil_socket_t fd, short what, void *context)
+static void look_event(evutil_socket_t fd, short what, void *context)
 {
 	rlim_t usual = file_reserve_open();
 
@@ -272,7 +272,7 @@ int keeper_search_new(struct event_base *base, const char *runtime_directory,
 		.runtime_directory = runtime_directory,
 		.events = *events,
 		.pidfd = -1};
-	search->timer = event_new(base, -1, 0, look, search);
+	search->timer = event_new(base, -1, 0, look_event, search);
 	if (!search->timer) {
 		free(search);
 		return -ENOMEM;

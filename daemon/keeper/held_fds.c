@@ -26,7 +26,7 @@ static int held_compare(struct held *a, struct held *b)
 
 RB_GENERATE_LOCAL(held_tree, held, link, held_compare)
 
-static struct held *find(const struct holding *holding, const struct keeper_id *id)
+static struct held *find_held(const struct holding *holding, const struct keeper_id *id)
 {
 	struct held key = {.id = *id};
 
@@ -39,7 +39,7 @@ static struct held *find(const struct holding *holding, const struct keeper_id *
  * restart.
  */
 
-static void store(const struct held *held)
+static void store_at_manager(const struct held *held)
 {
 	char state[NAME_SIZE + 64];
 
@@ -48,7 +48,7 @@ static void store(const struct held *held)
 	notify_send_file(state, held->fd);
 }
 
-static void unstore(const struct held *held)
+static void unstore_at_manager(const struct held *held)
 {
 	char state[NAME_SIZE + 64];
 
@@ -57,10 +57,10 @@ static void unstore(const struct held *held)
 	notify_send(state);
 }
 
-static void release(struct held *held)
+static void release_held(struct held *held)
 {
 	if (held->flags & KEEPER_STORE)
-		unstore(held);
+		unstore_at_manager(held);
 	fd_close(held->fd);
 	free(held);
 }
@@ -78,12 +78,12 @@ void holding_clear(struct holding *holding)
 	RB_FOREACH_SAFE (held, held_tree, &holding->tree, next) {
 		RB_REMOVE(held_tree, &holding->tree, held);
 		held->flags = 0;
-		release(held);
+		release_held(held);
 	}
 	holding->count = holding->n_lives = 0;
 }
 
-static bool lives(const struct held *held)
+static bool peer_lives(const struct held *held)
 {
 	return held->flags & KEEPER_LIFE;
 }
@@ -92,11 +92,11 @@ static void take_out(struct holding *holding, struct held *held)
 {
 	RB_REMOVE(held_tree, &holding->tree, held);
 	holding->count--;
-	holding->n_lives -= lives(held);
-	release(held);
+	holding->n_lives -= peer_lives(held);
+	release_held(held);
 }
 
-static void insert(struct holding *holding, struct held *held)
+static void insert_held(struct holding *holding, struct held *held)
 {
 	struct held *old = RB_FIND(held_tree, &holding->tree, held);
 
@@ -104,10 +104,10 @@ static void insert(struct holding *holding, struct held *held)
 		take_out(holding, old);
 	RB_INSERT(held_tree, &holding->tree, held);
 	holding->count++;
-	holding->n_lives += lives(held);
+	holding->n_lives += peer_lives(held);
 }
 
-static int allocate(struct held **ret, unsigned count)
+static int allocate_held(struct held **ret, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
 		ret[i] = malloc(sizeof **ret);
@@ -128,18 +128,18 @@ int holding_put(struct holding *holding, const struct keeper_id *ids, int *fds, 
 	int r;
 
 	for (unsigned i = 0; i < count; i++)
-		added += !find(holding, &ids[i]);
+		added += !find_held(holding, &ids[i]);
 	if (added > 0 && holding->count + added > holding->limit)
 		return -EMFILE;
-	r = allocate(held, count);
+	r = allocate_held(held, count);
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < count; i++) {
 		*held[i] = (struct held){.id = ids[i], .fd = fds[i], .flags = flags};
 		fds[i] = -1; /* taken over */
-		insert(holding, held[i]);
+		insert_held(holding, held[i]);
 		if (flags & KEEPER_STORE)
-			store(held[i]);
+			store_at_manager(held[i]);
 	}
 	return 0;
 }
@@ -154,7 +154,8 @@ static bool waits(int fd)
 int holding_accept(struct holding *holding, const struct keeper_id *listener,
 	const struct keeper_id *connection, int *ret_fd)
 {
-	const struct held *held = find(holding, listener), *again = find(holding, connection);
+	const struct held *held = find_held(holding, listener),
+			  *again = find_held(holding, connection);
 	cleanup_fd int fd = -1;
 	int accepted, r;
 
@@ -180,7 +181,7 @@ int holding_accept(struct holding *holding, const struct keeper_id *listener,
 
 void holding_drop(struct holding *holding, const struct keeper_id *id)
 {
-	struct held *held = find(holding, id);
+	struct held *held = find_held(holding, id);
 
 	if (held)
 		take_out(holding, held);
@@ -202,7 +203,7 @@ size_t holding_lives(const struct holding *holding, struct pollfd *events)
 	size_t n = 0;
 
 	RB_FOREACH (held, held_tree, (struct held_tree *)&holding->tree) {
-		if (lives(held))
+		if (peer_lives(held))
 			events[n++] = (struct pollfd){.fd = held->fd, .events = POLLIN};
 	}
 	return n;
@@ -210,7 +211,7 @@ size_t holding_lives(const struct holding *holding, struct pollfd *events)
 
 static bool has_ended(const struct held *held)
 {
-	return lives(held) && waits(held->fd);
+	return peer_lives(held) && waits(held->fd);
 }
 
 void holding_drop_ended(struct holding *holding)
@@ -253,6 +254,6 @@ int holding_restore(struct holding *holding, const char *name, int fd)
 	if (!held)
 		return -ENOMEM;
 	*held = (struct held){.id = id, .fd = fd, .flags = KEEPER_STORE};
-	insert(holding, held);
+	insert_held(holding, held);
 	return 0;
 }

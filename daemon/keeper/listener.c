@@ -45,7 +45,7 @@ static void take_passed(struct keeper_listener *listener, struct holding *holdin
 	free(names);
 }
 
-static int lock(const char *runtime_directory)
+static int lock_directory(const char *runtime_directory)
 {
 	char path[sizeof((struct sockaddr_un *)0)->sun_path];
 	cleanup_fd int fd = -1;
@@ -91,7 +91,7 @@ static int bind_and_listen(struct keeper_listener *listener)
 	return listen(listener->fd, BACKLOG) < 0 ? -errno : 0;
 }
 
-static int make(struct keeper_listener *listener, const char *runtime_directory)
+static int make_socket(struct keeper_listener *listener, const char *runtime_directory)
 {
 	mode_t mask;
 	int r;
@@ -101,7 +101,7 @@ static int make(struct keeper_listener *listener, const char *runtime_directory)
 		runtime_directory);
 	if (mkdir(runtime_directory, 0755) < 0 && errno != EEXIST)
 		return -errno;
-	listener->lock = lock(runtime_directory);
+	listener->lock = lock_directory(runtime_directory);
 	if (listener->lock < 0)
 		return listener->lock;
 	/* There is no moment at which others may connect. */
@@ -119,7 +119,7 @@ int keeper_listener_open(struct keeper_listener *listener, const char *runtime_d
 	*listener = (struct keeper_listener){.fd = -1, .lock = -1};
 	if (passed)
 		take_passed(listener, holding);
-	r = listener->fd < 0 ? make(listener, runtime_directory) : 0;
+	r = listener->fd < 0 ? make_socket(listener, runtime_directory) : 0;
 	if (r < 0)
 		keeper_listener_close(listener);
 	return r;

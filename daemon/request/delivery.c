@@ -131,7 +131,7 @@ static void sort_out(struct delivery *delivery, struct inherited_answer *answer)
 }
 
 /* The turn whose answer is sent, 0 where none is. */
-static uint64_t answered(const struct delivery *delivery)
+static uint64_t number_of_sent(const struct delivery *delivery)
 {
 	const struct packet_mark *sent = &syscall_marks_of(delivery)->sent;
 
@@ -172,7 +172,7 @@ static void inherit_from_area(struct delivery *delivery)
 /* Of one whose answer is sent nothing is left to do. */
 static void inherit_packet(struct delivery *delivery, struct inherited_answers *all)
 {
-	uint64_t done = answered(delivery);
+	uint64_t done = number_of_sent(delivery);
 	struct inherited_answer *answer;
 
 	STAILQ_FOREACH (answer, all, link) {

@@ -28,7 +28,7 @@ static struct memory *memory_of(struct vm *vm, uint64_t id)
 }
 
 /* What the keeper is not to hold any more. */
-static int discard(struct vm *vm, const struct memory_record *record, int fd)
+static int discard_call(struct vm *vm, const struct memory_record *record, int fd)
 {
 	const struct keeper_id id = {FDSTORE_MEMORY, vm->number, record->id};
 
@@ -81,7 +81,7 @@ static int take_memory(
 				record->id, strerror(-r));
 	}
 	if (r < 0 && consume_fd >= 0)
-		discard(vm, record, consume_fd);
+		discard_call(vm, record, consume_fd);
 	return r;
 }
 
@@ -95,7 +95,7 @@ static int recover_memory(struct vm *vm, const struct memory_record *record,
 	if (!pending && fd < 0)
 		return -ENOENT; /* it was being freed */
 	if (pending && fd >= 0)
-		fd = discard(vm, record, fd); /* its adoption was not finished */
+		fd = discard_call(vm, record, fd); /* its adoption was not finished */
 	r = take_memory(vm, record, fd, ret);
 	if (r == 0 && !pending)
 		(*ret)->state = record->state;

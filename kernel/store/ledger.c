@@ -295,7 +295,7 @@ static void free_leftovers(struct ledger *ledger)
 }
 
 /* To be done before anything is written. */
-static int begin(struct ledger *ledger)
+static int begin_change(struct ledger *ledger)
 {
 	int r;
 
@@ -368,7 +368,7 @@ int ledger_put(struct ledger *ledger, uint32_t index, const void *bytes, size_t 
 
 	if (index >= ledger->capacity || length == 0 || length > ledger->record_size)
 		return -EINVAL;
-	r = begin(ledger);
+	r = begin_change(ledger);
 	return r < 0 ? r : write_cell(ledger, index, bytes, length);
 }
 
@@ -391,7 +391,7 @@ int ledger_delete(struct ledger *ledger, uint32_t index)
 
 	if (index >= ledger->capacity)
 		return -EINVAL;
-	r = begin(ledger);
+	r = begin_change(ledger);
 	if (r < 0 || index >= ledger->n_entries)
 		return r;
 	if (ledger->entries[index].current > 0)
@@ -449,7 +449,7 @@ static bool is_free(const struct ledger *ledger, uint32_t index)
 
 int ledger_free_index(struct ledger *ledger, uint32_t *ret_index)
 {
-	int r = begin(ledger);
+	int r = begin_change(ledger);
 
 	if (r < 0)
 		return r;
