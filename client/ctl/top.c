@@ -35,7 +35,7 @@ struct view {
 	uint64_t time;            /* microseconds */
 };
 
-static uint64_t monotonic_ms(void)
+static uint64_t monotonic_us(void)
 {
 	struct timespec time;
 
@@ -174,7 +174,7 @@ static enum ctl_status print_view(const struct ctl *ctl, const struct view *view
 /* Takes the next view in the place of *view, with rates against it. */
 static enum ctl_status look_again(struct ctl *ctl, struct view *view)
 {
-	struct view next = {.time = monotonic_ms()};
+	struct view next = {.time = monotonic_us()};
 	enum ctl_status status = request_vms(ctl, &next.list);
 
 	if (status != CTL_DONE)
@@ -222,7 +222,7 @@ static int wait_for_next(struct ctl *ctl, struct screen *screen, uint64_t until)
 	int value = 0;
 
 	for (;;) {
-		uint64_t time = monotonic_ms();
+		uint64_t time = monotonic_us();
 		int left = time < until ? (int)((until - time) / 1000) + 1 : 0;
 
 		switch (screen_wait(screen, left, &value)) {
@@ -248,7 +248,7 @@ static int show_views(struct ctl *ctl, struct screen *screen, struct view *view)
 	while (status < 0) {
 		uint64_t until = view->time + ctl->milliseconds * 1000;
 
-		if (!view->list || monotonic_ms() >= until) {
+		if (!view->list || monotonic_us() >= until) {
 			status = (int)look_again(ctl, view);
 			if (status != CTL_DONE)
 				return status;

@@ -15,7 +15,7 @@ static uint64_t with_overhead(uint64_t bytes)
 	return bytes + bytes / 128;
 }
 
-static uint64_t monotonic_ms(void)
+static uint64_t monotonic_ns(void)
 {
 	struct timespec time;
 
@@ -53,7 +53,7 @@ static int read_room(struct allowance *allowance, uint64_t bytes, struct cgroup_
 		*ret_room = room;
 		return -EDQUOT;
 	}
-	allowance->looked = monotonic_ms();
+	allowance->looked = monotonic_ns();
 	allowance->credit = free / 2 > with_overhead(bytes) ? free / 2 : with_overhead(bytes);
 	return 0;
 }
@@ -78,7 +78,7 @@ int allowance_take(struct allowance *allowance, uint64_t bytes, struct cgroup_ro
 		return 0;
 	pthread_mutex_lock(&allowance->lock);
 	if (allowance->credit < with_overhead(bytes) ||
-		monotonic_ms() - allowance->looked > LOOK_EVERY_NS)
+		monotonic_ns() - allowance->looked > LOOK_EVERY_NS)
 		r = read_room(allowance, bytes, ret_room);
 	if (r == 0) {
 		allowance->credit -= with_overhead(bytes);

@@ -26,7 +26,7 @@ enum {
 	POLL_FIXED = POLL_CONNECTIONS + KEEPER_CONNECTIONS
 };
 
-static uint64_t monotonic_ms(void)
+static uint64_t monotonic_ns(void)
 {
 	struct timespec time;
 
@@ -300,10 +300,10 @@ static int patience_left(struct keeper_server *server)
 	uint64_t waited;
 
 	if (is_connected(server)) {
-		server->last_connected = monotonic_ms();
+		server->last_connected = monotonic_ns();
 		return -1;
 	}
-	waited = (monotonic_ms() - server->last_connected) / 1000000;
+	waited = (monotonic_ns() - server->last_connected) / 1000000;
 	return waited < (uint64_t)server->grace_seconds * 1000
 		       ? (int)(server->grace_seconds * 1000 - waited) + 1
 		       : 0;
@@ -365,7 +365,7 @@ int keeper_server_run(struct keeper_server *server)
 {
 	int r;
 
-	server->started = server->last_connected = monotonic_ms();
+	server->started = server->last_connected = monotonic_ns();
 	for (unsigned i = 0; i < KEEPER_CONNECTIONS; i++)
 		server->connections[i] = (struct keeper_connection){.fd = -1};
 	r = serve_clients(server);
