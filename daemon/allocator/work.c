@@ -18,7 +18,7 @@
 struct work {
 	struct allocation *allocation;
 	int memory;
-	struct allowance allowance;
+	struct allocator_room room;
 	_Atomic int end; /* enum allocation_end: the first that came */
 };
 
@@ -111,11 +111,11 @@ static int do_chunk(
 	if (r < 0)
 		return r;
 	missing = progress->size - progress->resident;
-	r = allowance_take(&work->allowance, missing, ret_room);
+	r = allocator_room_take(&work->room, missing, ret_room);
 	if (r < 0)
 		return r;
 	r = allocate_chunk(worker, progress);
-	allowance_settle(&work->allowance, missing);
+	allocator_room_charged(&work->room, missing);
 	return r;
 }
 
@@ -143,7 +143,7 @@ static int check_room(struct work *work, struct cgroup_room *ret_room)
 	const struct allocation *allocation = work->allocation;
 	uint64_t missing = allocation->size, resident, step;
 
-	if (!work->allowance.limited)
+	if (!work->room.limited)
 		return 0;
 	for (uint64_t done = 0; done < allocation->size; done += step) {
 		int r;
@@ -155,7 +155,7 @@ static int check_room(struct work *work, struct cgroup_room *ret_room)
 			return r;
 		missing -= resident;
 	}
-	return allowance_check(&work->allowance, missing, ret_room);
+	return allocator_room_check(&work->room, missing, ret_room);
 }
 
 static unsigned count_threads(const struct allocation *allocation)
@@ -190,7 +190,7 @@ enum allocation_end allocator_work(struct allocation *allocation, int memory)
 {
 	struct work work = {.allocation = allocation, .memory = memory};
 	struct cgroup_room room = {.bytes = 0};
-	int r = allowance_init(&work.allowance, allocation->ignore_room);
+	int r = allocator_room_init(&work.room, allocation->ignore_room);
 
 	if (r == 0)
 		r = check_room(&work, &room);

@@ -61,7 +61,7 @@ static void say_for_whom(struct wait *wait)
 }
 
 /* For its first answer, which says whether it serves this process. */
-static int wait_for_greeting(struct wait *wait, struct keeper *keeper)
+static int wait_for_greeting(struct wait *wait, struct keeper_client *keeper)
 {
 	struct keeper_packet answer;
 	int r;
@@ -107,10 +107,10 @@ static int prepare_next_try(struct wait *wait, int r)
 	return 0;
 }
 
-int keeper_search_wait(const char *runtime_directory, unsigned seconds, struct keeper **ret)
+int keeper_search_wait(const char *runtime_directory, unsigned seconds, struct keeper_client **ret)
 {
 	struct wait wait = {.runtime_directory = runtime_directory, .began = now_ms()};
-	struct keeper *keeper;
+	struct keeper_client *keeper;
 	int r = 0;
 
 	wait.until = wait.began + seconds * 1000;
@@ -230,7 +230,7 @@ static bool is_starting(struct keeper_search *search)
 
 static void look_for_keeper(struct keeper_search *search)
 {
-	struct keeper *keeper;
+	struct keeper_client *keeper;
 	int r;
 
 	if (is_starting(search))

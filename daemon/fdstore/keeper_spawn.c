@@ -116,7 +116,7 @@ int keeper_spawn(const char *runtime_directory, pid_t *ret_pid)
 
 static int check_serves(const char *runtime_directory)
 {
-	struct keeper *keeper;
+	struct keeper_client *keeper;
 	int r = keeper_connect(runtime_directory, &keeper);
 
 	if (r == 0)

@@ -26,7 +26,7 @@ static int held_compare(struct held *a, struct held *b)
 
 RB_GENERATE_LOCAL(held_tree, held, link, held_compare)
 
-static struct held *find_held(const struct holding *holding, const struct keeper_id *id)
+static struct held *find_held(const struct held_fds *holding, const struct keeper_id *id)
 {
 	struct held key = {.id = *id};
 
@@ -65,13 +65,13 @@ static void release_held(struct held *held)
 	free(held);
 }
 
-void holding_init(struct holding *holding, size_t limit)
+void held_fds_init(struct held_fds *holding, size_t limit)
 {
-	*holding = (struct holding){.limit = limit};
+	*holding = (struct held_fds){.limit = limit};
 	RB_INIT(&holding->tree);
 }
 
-void holding_clear(struct holding *holding)
+void held_fds_clear(struct held_fds *holding)
 {
 	struct held *held, *next;
 
@@ -88,7 +88,7 @@ static bool peer_lives(const struct held *held)
 	return held->flags & KEEPER_LIFE;
 }
 
-static void take_out(struct holding *holding, struct held *held)
+static void take_out(struct held_fds *holding, struct held *held)
 {
 	RB_REMOVE(held_tree, &holding->tree, held);
 	holding->count--;
@@ -96,7 +96,7 @@ static void take_out(struct holding *holding, struct held *held)
 	release_held(held);
 }
 
-static void insert_held(struct holding *holding, struct held *held)
+static void insert_held(struct held_fds *holding, struct held *held)
 {
 	struct held *old = RB_FIND(held_tree, &holding->tree, held);
 
@@ -120,7 +120,7 @@ static int allocate_held(struct held **ret, unsigned count)
 	return 0;
 }
 
-int holding_put(struct holding *holding, const struct keeper_id *ids, int *fds, unsigned count,
+int held_fds_put(struct held_fds *holding, const struct keeper_id *ids, int *fds, unsigned count,
 	unsigned flags)
 {
 	struct held *held[KEEPER_BATCH];
@@ -151,7 +151,7 @@ static bool waits(int fd)
 	return poll(&event, 1, 0) > 0;
 }
 
-int holding_accept(struct holding *holding, const struct keeper_id *listener,
+int held_fds_accept(struct held_fds *holding, const struct keeper_id *listener,
 	const struct keeper_id *connection, int *ret_fd)
 {
 	const struct held *held = find_held(holding, listener),
@@ -173,13 +173,13 @@ int holding_accept(struct holding *holding, const struct keeper_id *listener,
 	if (fd < 0)
 		return -errno;
 	accepted = fd;
-	r = holding_put(holding, connection, &fd, 1, /* flags= */ 0);
+	r = held_fds_put(holding, connection, &fd, 1, /* flags= */ 0);
 	if (r == 0)
 		*ret_fd = accepted;
 	return r;
 }
 
-void holding_drop(struct holding *holding, const struct keeper_id *id)
+void held_fds_drop(struct held_fds *holding, const struct keeper_id *id)
 {
 	struct held *held = find_held(holding, id);
 
@@ -187,7 +187,7 @@ void holding_drop(struct holding *holding, const struct keeper_id *id)
 		take_out(holding, held);
 }
 
-static void drop_owned(struct holding *holding, uint64_t owner)
+static void drop_owned(struct held_fds *holding, uint64_t owner)
 {
 	struct held *held, *next;
 
@@ -197,7 +197,7 @@ static void drop_owned(struct holding *holding, uint64_t owner)
 	}
 }
 
-size_t holding_lives(const struct holding *holding, struct pollfd *events)
+size_t held_fds_lives(const struct held_fds *holding, struct pollfd *events)
 {
 	struct held *held;
 	size_t n = 0;
@@ -214,7 +214,7 @@ static bool has_ended(const struct held *held)
 	return peer_lives(held) && waits(held->fd);
 }
 
-void holding_drop_ended(struct holding *holding)
+void held_fds_drop_ended(struct held_fds *holding)
 {
 	struct held *held = RB_MIN(held_tree, &holding->tree);
 
@@ -224,11 +224,11 @@ void holding_drop_ended(struct holding *holding)
 		if (has_ended(held))
 			drop_owned(holding, held->id.owner);
 		/* The one after it may be gone, too. */
-		held = (struct held *)holding_after(holding, &id);
+		held = (struct held *)held_fds_after(holding, &id);
 	}
 }
 
-const struct held *holding_after(const struct holding *holding, const struct keeper_id *id)
+const struct held *held_fds_after(const struct held_fds *holding, const struct keeper_id *id)
 {
 	/* The tree's functions take no const. */
 	struct held_tree *tree = (struct held_tree *)&holding->tree;
@@ -242,7 +242,7 @@ const struct held *holding_after(const struct holding *holding, const struct kee
 							     : held;
 }
 
-int holding_restore(struct holding *holding, const char *name, int fd)
+int held_fds_restore(struct held_fds *holding, const char *name, int fd)
 {
 	struct keeper_id id;
 	struct held *held;

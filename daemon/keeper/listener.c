@@ -23,17 +23,17 @@
 /* One listener of the right kind is the socket, fds under the keeper's names are held again, all
  * else is closed. */
 static void take_one(
-	struct keeper_listener *listener, struct holding *holding, const char *name, int fd)
+	struct keeper_listener *listener, struct held_fds *holding, const char *name, int fd)
 {
 	if (listener->fd < 0 && strcmp(name, KEEPER_SOCKET) == 0 &&
 		sd_is_socket_unix(fd, SOCK_SEQPACKET, /* listening= */ 1, NULL, 0) > 0 &&
 		fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
 		listener->fd = fd;
-	else if (holding_restore(holding, name, fd) < 0)
+	else if (held_fds_restore(holding, name, fd) < 0)
 		fd_close(fd);
 }
 
-static void take_passed(struct keeper_listener *listener, struct holding *holding)
+static void take_passed(struct keeper_listener *listener, struct held_fds *holding)
 {
 	char **names = NULL;
 	int count = sd_listen_fds_with_names(/* unset_environment= */ 1, &names);
@@ -112,7 +112,7 @@ static int make_socket(struct keeper_listener *listener, const char *runtime_dir
 }
 
 int keeper_listener_open(struct keeper_listener *listener, const char *runtime_directory,
-	bool passed, struct holding *holding)
+	bool passed, struct held_fds *holding)
 {
 	int r;
 

@@ -210,10 +210,10 @@ static int run_keeper(const struct options *options, int ready)
 	};
 	struct keeper_listener listener;
 	cleanup_fd int signals = -1;
-	struct holding holding;
+	struct held_fds holding;
 	int r;
 
-	holding_init(&holding, files > FILES_RESERVED ? files - FILES_RESERVED : 0);
+	held_fds_init(&holding, files > FILES_RESERVED ? files - FILES_RESERVED : 0);
 	r = keeper_listener_open(
 		&listener, options->runtime_directory, !options->background, &holding);
 	if (r == -EADDRINUSE && options->background)
@@ -231,7 +231,7 @@ static int run_keeper(const struct options *options, int ready)
 		r = confine_and_serve(&server, ready);
 	}
 	keeper_listener_close(&listener);
-	holding_clear(&holding);
+	held_fds_clear(&holding);
 	return r;
 }
 

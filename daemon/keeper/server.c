@@ -54,12 +54,12 @@ static void answer_hello(const struct keeper_server *server, struct answer *answ
 }
 
 static void answer_take(
-	const struct holding *holding, const struct keeper_id *after, struct answer *answer)
+	const struct held_fds *holding, const struct keeper_id *after, struct answer *answer)
 {
 	struct keeper_header *header = &answer->message.header;
-	const struct held *held = holding_after(holding, after);
+	const struct held *held = held_fds_after(holding, after);
 
-	for (; held && header->count < KEEPER_BATCH; held = holding_after(holding, &held->id)) {
+	for (; held && header->count < KEEPER_BATCH; held = held_fds_after(holding, &held->id)) {
 		answer->fds[answer->n_fds++] = held->fd;
 		answer->message.ids[header->count++] = held->id;
 	}
@@ -68,11 +68,11 @@ static void answer_take(
 }
 
 static void answer_accept(
-	struct holding *holding, const struct keeper_id *ids, struct answer *answer)
+	struct held_fds *holding, const struct keeper_id *ids, struct answer *answer)
 {
 	struct keeper_header *header = &answer->message.header;
 
-	header->result = holding_accept(holding, &ids[0], &ids[1], &answer->fds[0]);
+	header->result = held_fds_accept(holding, &ids[0], &ids[1], &answer->fds[0]);
 	if (header->result < 0)
 		return;
 	answer->n_fds = header->count = 1;
@@ -91,12 +91,12 @@ static void carry_out(
 		answer_hello(server, answer);
 		break;
 	case KEEPER_PUT:
-		answer->message.header.result = holding_put(
+		answer->message.header.result = held_fds_put(
 			server->holding, ids, request->fds, header->count, header->flags);
 		break;
 	case KEEPER_DROP:
 		for (uint32_t i = 0; i < header->count; i++)
-			holding_drop(server->holding, &ids[i]);
+			held_fds_drop(server->holding, &ids[i]);
 		break;
 	case KEEPER_TAKE:
 		answer_take(server->holding, header->count > 0 ? ids : NULL, answer);
@@ -319,7 +319,7 @@ static int wait_for_ends(const struct keeper_server *server, struct pollfd *even
 	if (!all)
 		return poll(events, POLL_FIXED, REST_MILLISECONDS);
 	memcpy(all, events, POLL_FIXED * sizeof *all);
-	holding_lives(server->holding, all + POLL_FIXED);
+	held_fds_lives(server->holding, all + POLL_FIXED);
 	ready = poll(all, n, timeout);
 	memcpy(events, all, POLL_FIXED * sizeof *all);
 	return ready;
@@ -330,7 +330,7 @@ static bool given_up(struct keeper_server *server)
 {
 	struct pollfd waiting = {.fd = server->listener, .events = POLLIN};
 
-	holding_drop_ended(server->holding);
+	held_fds_drop_ended(server->holding);
 	return server->exits && server->holding->n_lives == 0 && poll(&waiting, 1, 0) == 0;
 }
 

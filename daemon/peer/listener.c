@@ -324,7 +324,7 @@ struct listeners *listeners_free(struct listeners *listeners)
 		fd_close(listener->fd);
 	}
 	if (!listeners->gmemd->leaving)
-		fdstore_settle(listeners->gmemd->fdstore, FDSTORE_SETTLE_MS);
+		fdstore_await_sent(listeners->gmemd->fdstore, FDSTORE_SEND_MS);
 	free(listeners);
 	return NULL;
 }

@@ -144,12 +144,12 @@ void peer_ledger_take_owed(
 	inherited_answers_take(&ledger->inherited, peer, answers);
 }
 
-void peer_ledger_settle_rest(struct peer_ledger *ledger)
+void peer_ledger_delete_rest(struct peer_ledger *ledger)
 {
 	struct inherited_answer *answer;
 
 	while ((answer = inherited_answer_any(&ledger->inherited))) {
-		peer_ledger_settle(ledger, &answer->place);
+		peer_ledger_delete_owed(ledger, &answer->place);
 		inherited_answer_free(answer);
 	}
 }
@@ -328,7 +328,7 @@ void peer_ledger_forget(struct peer_ledger *ledger, struct peer_entry *entry)
 
 /* Answers */
 
-static int owe_part(struct peer_ledger *ledger, const struct owed *owed, uint16_t part,
+static int owe_part(struct peer_ledger *ledger, const struct owed_answer *owed, uint16_t part,
 	struct owed_place *place)
 {
 	struct owed_record record = {.kind = RECORD_OWED,
@@ -384,8 +384,8 @@ static int charge_place(struct owed_place *place, struct owner *owner, size_t pa
 	return r;
 }
 
-void peer_ledger_owe(struct peer_ledger *ledger, const struct owed *owed, struct owner *owner,
-	struct owed_place *place)
+void peer_ledger_owe(struct peer_ledger *ledger, const struct owed_answer *owed,
+	struct owner *owner, struct owed_place *place)
 {
 	const size_t part_size = sizeof((struct owed_record *)0)->bytes;
 	size_t parts = owed->length / part_size + 1, before = place->count;
@@ -419,7 +419,7 @@ void peer_ledger_confirm(
 		confirm_record(ledger, place->records[0], when);
 }
 
-void peer_ledger_settle(struct peer_ledger *ledger, struct owed_place *place)
+void peer_ledger_delete_owed(struct peer_ledger *ledger, struct owed_place *place)
 {
 	for (size_t i = 0; i < place->count; i++) {
 		if (place->records[i] == ledger->last_owed)

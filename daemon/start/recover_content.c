@@ -197,7 +197,7 @@ static int recover_call(struct vm *vm, const struct call_record *record, struct 
 }
 
 /* Nobody can report what became of them: what may be bound counts as bound. */
-static void settle_slots_without_call(struct vm *vm)
+static void finish_slots_without_call(struct vm *vm)
 {
 	struct slot *slot;
 
@@ -283,6 +283,6 @@ void recovery_content(struct vm *vm, struct ledger *ledger, struct inherited_fds
 	recover_slots(vm, ledger);
 	recover_frames(vm);
 	recover_calls(vm, ledger);
-	settle_slots_without_call(vm);
+	finish_slots_without_call(vm);
 	mailbox_clear_free(vm->mailbox);
 }

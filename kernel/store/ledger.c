@@ -2,8 +2,29 @@
 /*
  * Ledgers. See ledger.h, and ledger_format.h for what is in the file.
  *
- * What a commit supersedes is freed right after it; a successor frees what a dead writer has left,
- * before it writes itself.
+ * A record is never written over. What a transaction changes it writes beside what there is, and
+ * one store in the header makes all of it count. The order of the stores, of a transaction that
+ * changes record 7, which is in cell 2, with cell 5 free:
+ *
+ *  1. cell 5's sequence becomes committed + 1: whoever opens the file takes it for pending from
+ *     then on. Its bytes follow, and last its tag, with a checksum.
+ *     (ledger_put(), ledger_delete(); as often as there are records to change.)
+ *  2. the header's committed becomes committed + 1, one aligned 8-byte store. (ledger_commit().)
+ *  3. the tag of cell 2 says that it is free. A deleted record's new cell is a tombstone, which is
+ *     freed after what it supersedes: else the old record would come back.
+ *
+ *  | killed before   | who opens the file finds                                        |
+ *  | 1 is done       | cell 5 free, torn or pending: none of them counts; record 7 old |
+ *  | 2 is done       | cell 5 whole, and pending: record 7 as it was                   |
+ *  | 3 is done       | both committed: the higher sequence counts, record 7 is new     |
+ *  | the next        | cell 5 current, cell 2 free                                     |
+ *
+ * Opening writes nothing, so that it can be killed, too, and that two may look. Before it writes
+ * for the first time, a new writer erases what is pending and frees what is superseded
+ * (free_leftovers()); each of these is one store, and can be done again.
+ *
+ * What the processor may reorder matters to nobody: of a writer that is killed another process
+ * sees all stores, or a first part of them in their order. The fences keep the compiler to it.
  */
 #include "kernel/store/ledger.h"
 
