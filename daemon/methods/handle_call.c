@@ -7,7 +7,9 @@
 
 #include "daemon/base/log.h"
 #include "daemon/gate/call_outcome.h"
+#include "daemon/methods/methods.h"
 #include "daemon/request/request.h"
+#include "daemon/request/request_files.h"
 #include "daemon/vm/vm_ledger.h"
 #include "protocol/json.h"
 

@@ -2,7 +2,7 @@
 /*
  * Outliving. See outliving.h.
  */
-#include "daemon/methods/outliving.h"
+#include "daemon/request/outliving.h"
 
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/request/postponement.h"

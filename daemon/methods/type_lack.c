@@ -2,7 +2,7 @@
 /*
  * What VMs of a type lack. See type_lack.h.
  */
-#include "daemon/vm/type_lack.h"
+#include "daemon/methods/type_lack.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,41 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The library's VM, and the triggering of calls: what gmemd has written, this process's ioctl
- * carries out.
+ * Triggering calls: what gmemd has written, this process's ioctl carries out, and what came of it
+ * is reported.
  */
 #pragma once
 
-#include "client/lib/opening.h"
-#include "kernel/base/ranges.h"
-
-struct gmem_memory;
-
-struct bound_slot {
-	LIST_ENTRY(bound_slot) link;
-	struct gmem_slot slot;
-};
-
-/* What it has is changed by who has the connection's turn, and told a gmemd that has lost it. */
-struct gmem_vm {
-	struct gmem *gmem;
-	struct opening opening;
-	int fd;
-	uint64_t minimum;    /* as gmemd was told */
-	unsigned n_memories; /* that have not been freed */
-	LIST_HEAD(, gmem_memory) memories;
-	LIST_HEAD(, bound_slot) slots;
-	struct ranges private_ranges;
-};
-
-/* A slot's members, as slot.bind has them. */
-void slot_describe(struct json_object *object, const struct gmem_slot *slot);
-/* Notes what was converted. */
-void vm_note_converted(
-	struct gmem_vm *vm, enum gmem_state to, const struct gmem_range *ranges, size_t count);
-/* How many a call may have. -EINVAL, -E2BIG, and the last error says why. */
-int vm_check_range_count(size_t count);
-/* Parameters that begin with the VM's id. */
-struct json_object *vm_params(const struct gmem_vm *vm);
+#include "client/lib/vm_state.h"
 
 /*
  * Triggers a call as gmemd has described it, and reports a failure. Returns what the last ioctl
