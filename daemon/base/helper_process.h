@@ -30,8 +30,8 @@ struct helper_program {
 
 /*
  * Starts it with those files, from HELPER_FIRST_FILE on in their order, and with no others; with no
- * environment unless it outlives this process, no signal blocked or handled. The files stay the caller's. -ENOENT where there is no
- * such program.
+ * environment unless it outlives this process, no signal blocked or handled. The files stay the
+ * caller's. -ENOENT where there is no such program.
  */
 int helper_process_start(
 	const struct helper_program *program, const int *files, size_t count, int *ret_pidfd);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "daemon/base/container_of.h"
 #include "daemon/base/fd_packet.h"
 #include "daemon/base/helper_process.h"
 #include "daemon/base/log.h"
@@ -202,7 +203,7 @@ static void ask_next(evutil_socket_t fd, short what, void *context)
 /* The keeper does not hold it any more; the screener does. */
 static void close_connection(struct fdstore_closer *closer, int take_fd)
 {
-	struct job *job = (struct job *)closer;
+	struct job *job = CONTAINER_OF(closer, struct job, closer);
 	struct screening *screening = job->screening;
 
 	fd_close(take_fd);
