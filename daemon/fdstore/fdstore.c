@@ -120,7 +120,7 @@ static int send_next(struct fdstore *fdstore, struct fdstore_queue *queue)
 	if (r == 0) {
 		fdstore_table_posted(&fdstore->table, queue, batch.count, serial);
 	} else if (r == -EBADF) {
-		log_error("a file was closed that gmemd-keeper was to hold still");
+		log_error("a file was closed that gmemd-keeper was still to hold");
 		fdstore_table_skip(&fdstore->table, queue, batch.count);
 		r = 0;
 	} else {

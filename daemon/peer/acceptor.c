@@ -61,7 +61,7 @@ static void admit_peer(struct acceptor *acceptor, const struct peer_entry *entry
 
 	if (r < 0 && r != -ESRCH)
 		warn_of_failure(acceptor, "refused a connection",
-			r == -EDQUOT ? "its user has as many as it may" : strerror(-r));
+			r == -EDQUOT ? "its user has as many as it may have" : strerror(-r));
 }
 
 /* What others may give back; who waits at the listener meanwhile loses nothing. */

@@ -54,7 +54,7 @@ static void fill_error(const struct suspension *suspension, const struct taking_
 			error, "gmemd's right to take files of the process, as ptrace(2) has it");
 		break;
 	case -ETIMEDOUT:
-		rpc_error_busy(error, "The process can't be asked for the file in time", 0);
+		rpc_error_busy(error, "The process's file can't be taken in time", 0);
 		break;
 	case -EDQUOT:
 		limit_error(error, &suspension->gmemd->config, result->limit,
@@ -191,7 +191,8 @@ int request_take_files(
 	if (request->files->count == wishes->count)
 		return 0;
 	/* What is known of a VM has changed while they were taken. */
-	return rpc_error_busy(&request->error, "Something has changed meanwhile", /* at once */ 1);
+	return rpc_error_busy(
+		&request->error, "The VM has changed while the files were taken", /* at once */ 1);
 }
 
 int request_take_file(

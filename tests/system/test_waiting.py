@@ -207,8 +207,8 @@ def fill_up(path):
 def _():
     with somebody(0) as (path, _):
         waiting = fill_up(path)
-        check_given_up(Ended(ctl("--timeout=3", "ping", path=path)), NO_DAEMON, "nobody lets them in", 3)
-        check_given_up(Ended(run("--timeout=3", path=path)), 125, "nobody lets them in", 3)
+        check_given_up(Ended(ctl("--timeout=3", "ping", path=path)), NO_DAEMON, "nobody accepts them", 3)
+        check_given_up(Ended(run("--timeout=3", path=path)), 125, "nobody accepts them", 3)
         for one in waiting:
             one.close()
 
