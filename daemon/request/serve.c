@@ -165,6 +165,17 @@ enum serve_outcome serve(
 	return SERVE_ANSWERED;
 }
 
+struct json_object *serve_unreadable(const char *why)
+{
+	struct rpc_error error = {.code = RPC_OK};
+	struct json_object *answer;
+
+	rpc_error_parse(&error, why);
+	answer = message_error(NULL, &error);
+	rpc_error_clear(&error);
+	return answer;
+}
+
 void serve_again(struct request *request, struct deferred_answer *take_deferred)
 {
 	struct request_message read;

@@ -21,6 +21,9 @@ enum serve_outcome {
 enum serve_outcome serve(
 	struct json_object *message, struct request *request, struct json_object **ret_answer);
 
+/* The answer to a text that is no JSON, which is why. */
+struct json_object *serve_unreadable(const char *why);
+
 /* Carries out again what was deferred until its files were taken, and answers it: a request with
  * all that is its own, and its message and files. */
 void serve_again(struct request *request, struct deferred_answer *take_deferred);
