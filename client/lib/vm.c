@@ -23,6 +23,7 @@
 static void forget(struct gmem_vm *vm)
 {
 	struct bound_slot *slot;
+	struct trapped *trapped;
 
 	connection_take_turn_anyway(vm->gmem);
 	vm->gmem->n_vms--;
@@ -31,6 +32,10 @@ static void forget(struct gmem_vm *vm)
 	while ((slot = LIST_FIRST(&vm->slots))) {
 		LIST_REMOVE(slot, link);
 		free(slot);
+	}
+	while ((trapped = LIST_FIRST(&vm->given_up))) {
+		LIST_REMOVE(trapped, link);
+		trapped_free(trapped);
 	}
 	ranges_clear(&vm->private_ranges);
 	connection_leave_turn(vm->gmem);
@@ -49,24 +54,6 @@ static void vm_drop(struct gmem_vm *vm)
 	free(vm);
 }
 
-/* It fails with EINTR where a signal is pending when the gate has let it through, or work of
- * io_uring's, and by the answer of a gmemd that was started amid it: then it can be tried again,
- * unless gmemd does not know what came of it. So signals must wait. */
-static int create_vm(int kvm_fd, unsigned long type)
-{
-	sigset_t all, before;
-	int fd, r;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	do
-		fd = ioctl(kvm_fd, KVM_CREATE_VM, type);
-	while (fd < 0 && errno == EINTR);
-	r = fd < 0 ? -errno : fd;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return r;
-}
-
 /* A kernel that can't seal has no gate either: what gmem-run was told to do without, this process
  * can't know. */
 static int map_mailbox(const struct opening *opening)
@@ -79,7 +66,7 @@ static int map_mailbox(const struct opening *opening)
 	return r == -ENOSYS ? mapping_make(opening->mailbox_fd, address, length) : r;
 }
 
-/* What stands behind an errno here. */
+/* What stands behind an errno of KVM_CREATE_VM's. */
 static int explain_create(int r)
 {
 	if (r == -ENOSYS)
@@ -94,6 +81,22 @@ static int explain_create(int r)
 	return last_error_own(r, "KVM_CREATE_VM: %s", strerror(-r));
 }
 
+static int create_vm(struct gmem_vm *vm)
+{
+	struct trapped *given_up;
+	int r = trapped_ioctl(
+		vm->gmem, vm->opening.kvm_fd, KVM_CREATE_VM, vm->opening.type, &given_up);
+
+	if (given_up) {
+		trapped_free(given_up);
+		return last_error_complete(r, "KVM_CREATE_VM");
+	}
+	if (r < 0)
+		return explain_create(r);
+	vm->fd = r;
+	return 0;
+}
+
 static int vm_make(struct gmem_vm *vm)
 {
 	int r;
@@ -106,8 +109,7 @@ static int vm_make(struct gmem_vm *vm)
 			vm->opening.mailbox_address);
 	if (r < 0)
 		return last_error_complete(r, "mapping the mailbox");
-	vm->fd = create_vm(vm->opening.kvm_fd, vm->opening.type);
-	return vm->fd < 0 ? explain_create(vm->fd) : 0;
+	return create_vm(vm);
 }
 
 static int check_options(const struct gmem_vm_options *options)
@@ -367,8 +369,7 @@ int vm_report_created(struct gmem_vm *vm, uint64_t call, int fd)
 	return r;
 }
 
-/* Without a signal handler's SA_RESTART a trapped ioctl can be interrupted before gmemd has seen
- * it. */
+/* Without a signal handler's SA_RESTART an ioctl can be interrupted. */
 static int trigger(int vm_fd, unsigned long request, uint64_t address)
 {
 	int r;
@@ -379,16 +380,61 @@ static int trigger(int vm_fd, unsigned long request, uint64_t address)
 	return r < 0 ? -errno : r;
 }
 
-/* gmemd is told; what the caller is told stays so, whatever comes of that. */
-static int fail_call(struct gmem_vm *vm, uint64_t call, uint64_t done, int r)
+void vm_settle_given_up(struct gmem_vm *vm)
 {
-	report_failure(vm, call, done, -r);
+	struct trapped *trapped, *next;
+
+	connection_take_turn_anyway(vm->gmem);
+	for (trapped = LIST_FIRST(&vm->given_up); trapped; trapped = next) {
+		uint64_t call = trapped->call;
+
+		next = LIST_NEXT(trapped, link);
+		if (!trapped_is_over(trapped))
+			continue;
+		LIST_REMOVE(trapped, link);
+		trapped_free(trapped);
+		report_failure(vm, call, 0, ECANCELED);
+	}
+	connection_leave_turn(vm->gmem);
+}
+
+static void note_given_up(struct gmem_vm *vm, struct trapped *take_trapped, uint64_t call)
+{
+	take_trapped->call = call;
+	connection_take_turn_anyway(vm->gmem);
+	LIST_INSERT_HEAD(&vm->given_up, take_trapped, link);
+	connection_leave_turn(vm->gmem);
+}
+
+static void explain_call(int r)
+{
 	if (r == -ENOSYS || r == -EPERM)
-		return last_error_own(r, "the gate has refused an ioctl of this VM: %s",
+		last_error_own(r, "the gate has refused an ioctl of this VM: %s",
 			r == -EPERM ? "gmemd's log says why"
 				    : "nobody listens at it any more, for gmemd and its keeper "
 				      "have both died");
-	return last_error_own(r, "an ioctl of this VM that gmemd has prepared: %s", strerror(-r));
+	else
+		last_error_complete(r, "an ioctl of this VM that gmemd has prepared");
+}
+
+/* gmemd is told; what the caller is told stays so, whatever comes of that. */
+static void fail_call(struct gmem_vm *vm, uint64_t call, uint64_t done, int r)
+{
+	char *error;
+
+	explain_call(r);
+	error = last_error_save();
+	report_failure(vm, call, done, -r);
+	last_error_restore(error);
+}
+
+static int trigger_one(
+	struct gmem_vm *vm, unsigned long request, uint64_t address, struct trapped **ret_given_up)
+{
+	*ret_given_up = NULL;
+	if (vm->opening.gated && request == KVM_CREATE_GUEST_MEMFD)
+		return trapped_ioctl(vm->gmem, vm->fd, request, address, ret_given_up);
+	return trigger(vm->fd, request, address);
 }
 
 int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id)
@@ -401,9 +447,15 @@ int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id)
 		!json_get_uint(call, "stride", &stride) || !json_get_uint(call, "count", &count))
 		return -EPROTO;
 	for (uint64_t i = 0; i < count; i++) {
-		r = trigger(vm->fd, request, address + i * stride);
+		struct trapped *given_up;
+
+		r = trigger_one(vm, request, address + i * stride, &given_up);
+		if (given_up)
+			note_given_up(vm, given_up, id);
+		else if (r < 0)
+			fail_call(vm, id, i, r);
 		if (r < 0)
-			return fail_call(vm, id, i, r);
+			return r;
 	}
 	*ret_id = id;
 	return r;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "client/lib/opening.h"
+#include "client/lib/trapped.h"
 #include "kernel/base/ranges.h"
 
 struct gmem_memory;
@@ -25,6 +26,7 @@ struct gmem_vm {
 	LIST_HEAD(, gmem_memory) memories;
 	LIST_HEAD(, bound_slot) slots;
 	struct ranges private_ranges;
+	struct trapped_list given_up; /* creations that gmemd has not been told the end of */
 };
 
 /* A slot's members, as slot.bind has them. */
@@ -43,6 +45,8 @@ struct json_object *vm_params(const struct gmem_vm *vm);
  * the call's id where it succeeded, for the report.
  */
 int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id);
+/* Tells gmemd of what vm_trigger() has given up and is over: that nothing was made. */
+void vm_settle_given_up(struct gmem_vm *vm);
 /*
  * Triggers a call that makes no file, NULL where there is nothing to do, and reports what came of
  * it. gmemd reads the report before whatever this process asks next. With discarded, which may be

@@ -18,7 +18,7 @@
 #include "kernel/base/cleanup.h"
 #include "protocol/packet.h"
 
-#define START_TRIES       500
+#define START_TRIES       6000
 #define START_INTERVAL_US 10000
 
 static void path_of(const struct gmemd_process *process, const char *name, char ret[static 64])
