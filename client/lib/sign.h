@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "client/lib/connection.h"
+#include "client/lib/transport.h"
 
 struct awaited {
 	int fd;
