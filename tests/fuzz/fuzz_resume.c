@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "daemon/methods/resume_content.h"
+#include "daemon/request/request_files.h"
 #include "daemon/vm/memory.h"
 #include "protocol/json.h"
 #include "tests/fuzz/check_vm.h"
