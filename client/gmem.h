@@ -63,8 +63,13 @@ int gmem_connect(const char *path, struct gmem **ret);
  * How long a call waits without a sign of gmemd, whether it is gone or its keeper holds the
  * connection for its successor: 30 s by default. A sign is whatever comes from it; of one that has
  * long to do a second connection asks for one. 0: a connection that broke isn't made again, and
- * gmemd may be silent for 30 s. What the gate traps in the kernel, the making of the VM and of its
- * guest_memfds, waits there for the next gmemd, and this does not end it.
+ * gmemd may be silent for 30 s.
+ *
+ * What the gate traps in the kernel, the making of the VM and of its guest_memfds, waits there for
+ * the next gmemd, and nothing ends it. So a thread of its own, without signals, issues these two
+ * ioctls, by whose number KVM's debugfs then knows the VM; and a call that has waited for too long
+ * leaves it there. A guest_memfd that is made at last is closed; gmemd hears of that, and gives its
+ * charge back, by the next gmem_memory_create().
  */
 void gmem_set_reconnect_limit(struct gmem *gmem, unsigned limit_ms);
 

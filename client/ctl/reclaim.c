@@ -25,6 +25,12 @@ static const struct column columns[] = {
 	{.member = NULL},
 };
 
+const struct table reclaim_tables[] = {
+	{"Memories", columns, METHOD_VM_GET, "memories", "reclaimed",
+		"Bytes of pages given back to the host."},
+	{.columns = NULL},
+};
+
 /* The next ranges of the set, from *at on; *at is NULL after the last. */
 static struct json_object *some_ranges(uint64_t memory, const struct range **at)
 {

@@ -30,6 +30,12 @@ static const struct column columns[] = {
 	{.member = NULL},
 };
 
+const struct table top_tables[] = {
+	{"VMs", columns, METHOD_VM_LIST, "vms", "rate",
+		"By how much RESIDENT has grown or shrunk in a second since the last view."},
+	{.columns = NULL},
+};
+
 struct view {
 	struct json_object *list; /* vm.list's result; NULL: none yet */
 	uint64_t time;            /* microseconds */

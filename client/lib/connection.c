@@ -60,6 +60,8 @@ static int connect_to(const char *path, struct gmem **ret)
 {
 	int fd, r = connection_open(path, connection_now_ms() + CONNECTION_PATIENCE_MS, &fd);
 
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		return last_error_own(r, "no gmemd serves at %s: %s", path, strerror(-r));
 	if (r < 0)
 		return last_error_own(r, "connecting to %s: %s", path, strerror(-r));
 	return gmem_new(fd, path, /* inherited= */ false, ret);

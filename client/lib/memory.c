@@ -219,8 +219,10 @@ int gmem_memory_create(struct gmem_vm *vm, uint64_t size, const struct gmem_memo
 {
 	int r = connection_enter(vm->gmem);
 
-	if (r == 0)
+	if (r == 0) {
+		vm_settle_given_up(vm);
 		r = create_memory(vm, size, options, ret);
+	}
 	return last_error_complete(r, "creating a memory");
 }
 

@@ -235,7 +235,9 @@ static void follow_total(struct pressure_watch *watch, uint64_t total)
 	log_info("the host has %" PRIu64 " bytes of memory by now, and had %" PRIu64, total,
 		gmemd->host.memory_total);
 	gmemd->host.memory_total = total;
-	capacity_follow_host(&gmemd->capacity, &gmemd->config, total);
+	if (capacity_follow_host(&gmemd->capacity, &gmemd->config, total) < 0)
+		log_warning("no memory for the budget of a NUMA node that is new: nothing is "
+			    "made there");
 	watch->policy.settings =
 		pressure_settings_for(config_bytes(&gmemd->config.pressure_floor, total),
 			gmemd->config.pressure_deadline * 1000, gmemd->host.page_size);

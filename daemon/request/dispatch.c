@@ -15,12 +15,6 @@ static struct json_object *refuse_packet(struct rpc_error *error)
 	return answer;
 }
 
-static struct json_object *refuse_text(struct request *request, const char *why)
-{
-	rpc_error_parse(&request->error, why);
-	return refuse_packet(&request->error);
-}
-
 static struct json_object *serve_batch(const struct packet_bytes *packet, struct request *request)
 {
 	struct json_part messages[BATCH_REQUESTS_MAX];
@@ -28,7 +22,7 @@ static struct json_object *serve_batch(const struct packet_bytes *packet, struct
 	size_t count;
 
 	if (!json_split(packet->bytes, packet->length, messages, BATCH_REQUESTS_MAX, &count, &why))
-		return refuse_text(request, why);
+		return serve_unreadable(why);
 	if (count == 0)
 		rpc_error_invalid_request(&request->error, "the batch is empty");
 	else if (count > BATCH_REQUESTS_MAX)
@@ -46,7 +40,7 @@ static struct json_object *serve_one(const struct packet_bytes *packet, struct r
 
 	message = json_parse(packet->bytes, packet->length, &why);
 	if (!message)
-		return refuse_text(request, why);
+		return serve_unreadable(why);
 	if (serve(message, request, &answer) == SERVE_DEFERRED)
 		answer = NULL;
 	json_unref(message);
