@@ -259,7 +259,7 @@ void page_worker_submit(struct page_worker *pages, struct page_job *job)
 
 bool page_worker_do(struct page_worker *pages, struct page_job *job)
 {
-	if (!page_job_is_small(job)) {
+	if (!page_job_is_for_loop(job)) {
 		page_worker_submit(pages, job);
 		return false;
 	}

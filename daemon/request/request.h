@@ -62,6 +62,7 @@ struct request {
 	struct json_object *message; /* borrowed */
 	union method_parameters parameters;
 	struct request_files *files; /* that the parameters name, once they were taken */
+	const uint64_t *discarded;   /* by request_discard(), before it is carried out again */
 	struct json_object *result;  /* an object */
 	struct fd_list answer_fds;   /* go with the answer, then are closed */
 	enum owed_files owed_files;  /* where a successor has them from */
@@ -135,7 +136,7 @@ bool request_was_done(const struct request *request);
 
 /*
  * Adds the member of that name, "call" for one: what the VMM must trigger, or null where the call
- * is carried out, and then settles it.
+ * is carried out, and then settles it. REQUEST_DEFERRED where that is under way.
  */
 int request_answer_call(struct request *request, const char *name, struct call *take_call);
 /* Fills in why there is no call of the VM's: a limit, or what the ioctl failed with. */

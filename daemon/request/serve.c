@@ -129,6 +129,15 @@ static struct json_object *finish(struct request *request, int r)
 	return message;
 }
 
+/* What it has changed so far stays so, whoever gives the answer. */
+static void begin_deferred(struct request *request)
+{
+	STEP("deferred request: begun");
+	vm_ledgers_commit(&request->gmemd->registry);
+	STEP("deferred request: committed");
+	request->result = json_unref(request->result);
+}
+
 static int read_message(struct request *request, struct request_message *ret)
 {
 	int r = request_message_read(request->message, ret, &request->error);
@@ -155,10 +164,7 @@ enum serve_outcome serve(
 	if (r == REQUEST_POSTPONED)
 		r = request_postpone(request, message);
 	if (r == REQUEST_DEFERRED) {
-		STEP("deferred request: begun");
-		vm_ledgers_commit(&request->gmemd->registry);
-		STEP("deferred request: committed");
-		request->result = json_unref(request->result);
+		begin_deferred(request);
 		return SERVE_DEFERRED;
 	}
 	*ret_answer = finish(request, r);
@@ -173,6 +179,13 @@ void serve_again(struct request *request, struct deferred_answer *take_deferred)
 
 	if (r == 0)
 		r = carry_out(&read, request);
+	if (r == REQUEST_POSTPONED)
+		r = request_postpone(request, request->message);
+	if (r == REQUEST_DEFERRED) {
+		begin_deferred(request);
+		deferred_answer_dissolve(take_deferred);
+		return;
+	}
 	message = finish(request, r);
 	deferred_answer_give_message(take_deferred, message, &request->answer_fds);
 }
