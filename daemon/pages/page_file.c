@@ -19,6 +19,7 @@ struct page_file {
 	struct page_worker *pages;
 	struct owner *owner;
 	bool charged;             /* to the owner, as a memory */
+	bool shared;              /* its pages are not gmemd's to give back */
 	struct page_job *closing; /* made beforehand, so that it can't fail; NULL: needs none */
 };
 
@@ -76,7 +77,7 @@ static void close_later(struct page_file *file)
 
 	file->closing = NULL;
 	job->done = closed;
-	page_job_add(job, PAGES_CLOSE, file, 0, file->size);
+	page_job_add(job, file->shared ? PAGES_DROP : PAGES_CLOSE, file, 0, file->size);
 	page_worker_submit(file->pages, job);
 }
 
@@ -96,15 +97,24 @@ void page_file_take_charge(struct page_file *file)
 	file->charged = true;
 }
 
+void page_file_leave_pages(struct page_file *file)
+{
+	file->shared = true;
+}
+
 /* NULL where it is no memory's, or there is no memory for it. */
 static struct page_file *new_if_memory(
 	struct page_worker *pages, struct owner *owner, int consume_fd)
 {
+	struct page_file *file;
 	uint64_t size;
 
 	if (!memory_file_is_any(consume_fd) || memory_file_size(consume_fd, &size) < 0)
 		return NULL;
-	return page_file_new(pages, owner, consume_fd, size);
+	file = page_file_new(pages, owner, consume_fd, size);
+	if (file)
+		page_file_leave_pages(file);
+	return file;
 }
 
 void page_file_dispose(struct page_worker *pages, struct owner *owner, int take_fd)

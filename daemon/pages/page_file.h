@@ -4,8 +4,8 @@
  *
  * A memory and each job on its pages refer to one file, with one descriptor. Whoever drops the last
  * reference does not close it: that frees all pages which are there by then, and may take seconds.
- * The page worker empties it and closes it (page_worker.h). References are counted in the loop
- * alone; the page worker has a job's.
+ * The page worker empties it, where it was a memory that is no more, and closes it (page_worker.h).
+ * References are counted in the loop alone; the page worker has a job's.
  */
 #pragma once
 
@@ -32,7 +32,11 @@ struct page_file *page_file_unref(struct page_file *file);
 /* The owner's charge for the memory, which is no more, is the file's until it is closed. */
 void page_file_take_charge(struct page_file *file);
 
-/* Closes a file of any kind that gmemd may be the last to hold, and that may be large. */
+/* Its memory goes on without gmemd: its pages are not given back when it is closed. */
+void page_file_leave_pages(struct page_file *file);
+
+/* Closes a file of any kind that gmemd may be the last to hold, and that may be large. It may be a
+ * duplicate of a memory's, whose pages stay. */
 void page_file_dispose(struct page_worker *pages, struct owner *owner, int take_fd);
 /* The same of one that the keeper holds, which drops it first. */
 void page_file_dispose_held(struct page_worker *pages, struct owner *owner, struct fdstore *fdstore,

@@ -185,6 +185,10 @@ bool page_job_step(struct page_job *job)
 	const struct file_range *range = range_of(part, job->range);
 	uint64_t size = range->size - job->offset;
 
+	if (part->kind == PAGES_DROP) {
+		page_file_close(part->file);
+		return next_range(job);
+	}
 	if (size > piece[part->kind])
 		size = piece[part->kind];
 	work(part, range->offset + job->offset, size);

@@ -17,7 +17,8 @@
 enum page_job_kind {
 	PAGES_COUNT, /* pages */
 	PAGES_PUNCH, /* count, and give back */
-	PAGES_CLOSE, /* give all of them back, then close the file, which nobody else uses */
+	PAGES_CLOSE, /* give all of them back, then close the file, whose memory is no more */
+	PAGES_DROP,  /* close the file, which others may use */
 };
 
 /* Ranges of a file. */

@@ -71,6 +71,12 @@ def mmap(address, length, protection, flags, fd=-1):
     return result
 
 
+def allocate(fd, offset, size):
+    """fallocate(2) with KEEP_SIZE, which a guest_memfd demands."""
+    long = ctypes.c_long
+    _checked(_libc.fallocate(fd, 1, long(offset), long(size)))
+
+
 def munmap(address, length):
     _checked(_libc.munmap(address, length))
 
