@@ -36,39 +36,58 @@ static void join(struct share_node *node)
 		TAILQ_INSERT_TAIL(list, node, link);
 }
 
-/* Before it has work: whichever ancestors have none wait from now on. */
-static void begin_waiting(struct share_node *node)
+static bool is_due(const struct share_node *node)
 {
-	bool waits = share_waits(node);
+	return share_waits(node) && (node->held_max == 0 || node->held < node->held_max);
+}
 
-	while (!waits && node->parent) {
-		waits = share_waits(node->parent);
-		join(node);
-		node = node->parent;
+/* Whether it is due has changed, or that of a child of it: it is in its parent's list while it is.
+ */
+static void settle(struct share_node *node)
+{
+	for (; node->parent && is_due(node) != node->listed; node = node->parent) {
+		node->listed = !node->listed;
+		if (node->listed)
+			join(node);
+		else
+			TAILQ_REMOVE(&node->parent->waiting, node, link);
 	}
 }
 
-/* After it has lost work. */
-static void end_waiting(struct share_node *node)
+static void settle_all(struct share_node *leaf)
 {
-	for (; node->parent && !share_waits(node); node = node->parent)
-		TAILQ_REMOVE(&node->parent->waiting, node, link);
+	for (struct share_node *node = leaf; node->parent; node = node->parent)
+		settle(node);
+}
+
+void share_hold(struct share_node *leaf)
+{
+	for (struct share_node *node = leaf; node; node = node->parent)
+		node->held++;
+	settle_all(leaf);
+}
+
+void share_let_go(struct share_node *leaf)
+{
+	for (struct share_node *node = leaf; node; node = node->parent)
+		node->held--;
+	settle_all(leaf);
 }
 
 void share_add(struct share_node *leaf, struct share_work *work)
 {
 	assert(!work->leaf);
-	begin_waiting(leaf);
 	TAILQ_INSERT_TAIL(&leaf->queue, work, link);
 	work->leaf = leaf;
+	settle(leaf);
 }
 
 void share_add_first(struct share_node *leaf, struct share_work *work)
 {
 	assert(!work->leaf);
-	begin_waiting(leaf);
 	TAILQ_INSERT_HEAD(&leaf->queue, work, link);
 	work->leaf = leaf;
+	settle(leaf);
 }
 
 void share_remove(struct share_work *work)
@@ -79,7 +98,7 @@ void share_remove(struct share_work *work)
 		return;
 	TAILQ_REMOVE(&leaf->queue, work, link);
 	work->leaf = NULL;
-	end_waiting(leaf);
+	settle(leaf);
 }
 
 struct share_node *share_take_turn(struct share_node *root)
