@@ -120,6 +120,7 @@ def describe():
         equal(described["backend"], "kvm", "backend")
         equal(described["limits"]["packet_bytes"], 65536, "packet_bytes")
         equal(described["limits"]["packet_fds"], 16, "packet_fds")
+        equal(described["limits"]["takers_per_owner"], 4, "takers_per_owner")
         check(described["gate"]["available"] or described["gate"].get("reason"), "gate")
 
 
