@@ -6,8 +6,11 @@
 #include <stdio.h>
 
 #include "daemon/base/log.h"
+#include "daemon/methods/methods.h"
 #include "daemon/release/settlement.h"
 #include "daemon/request/deferred_answer.h"
+#include "daemon/request/request.h"
+#include "daemon/request/request_files.h"
 #include "daemon/vm/vm_ledger.h"
 #include "protocol/json.h"
 
@@ -107,6 +110,8 @@ static bool was_reported(const struct request *request, const struct vm *vm)
 	const struct call_done_parameters *parameters = &request->parameters.call_done;
 	bool of_predecessor = parameters->call >> 32 < vm->generation;
 
+	if (parameters->call == 0)
+		return false;
 	return (parameters->call == vm->inherited.call && parameters->done == vm->inherited.done) ||
 	       (of_predecessor && delivery_is_again(&request->caller->delivery));
 }

@@ -5,12 +5,15 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "daemon/methods/call_answer.h"
+#include "daemon/methods/handle_convert.h"
+#include "daemon/methods/methods.h"
+#include "daemon/methods/type_lack.h"
 #include "daemon/release/discard.h"
 #include "daemon/release/settlement.h"
 #include "daemon/report/describe.h"
 #include "daemon/request/deferred_answer.h"
 #include "daemon/vm/conversion.h"
-#include "daemon/vm/type_lack.h"
 #include "protocol/json.h"
 
 /* Calls of one answer, at most, so that it fits a packet. There is one, unless what waits to be

@@ -18,8 +18,8 @@ struct page_file {
 	unsigned references;
 	struct page_worker *pages;
 	struct owner *owner;
+	bool released;            /* its pages are nobody's any more */
 	bool charged;             /* to the owner, as a memory */
-	bool shared;              /* its pages are not gmemd's to give back */
 	struct page_job *closing; /* made beforehand, so that it can't fail; NULL: needs none */
 };
 
@@ -77,7 +77,7 @@ static void close_later(struct page_file *file)
 
 	file->closing = NULL;
 	job->done = closed;
-	page_job_add(job, file->shared ? PAGES_DROP : PAGES_CLOSE, file, 0, file->size);
+	page_job_add(job, file->released ? PAGES_EMPTY : PAGES_CLOSE, file, 0, file->size);
 	page_worker_submit(file->pages, job);
 }
 
@@ -92,29 +92,25 @@ struct page_file *page_file_unref(struct page_file *file)
 	return NULL;
 }
 
+void page_file_set_released(struct page_file *file)
+{
+	file->released = true;
+}
+
 void page_file_take_charge(struct page_file *file)
 {
 	file->charged = true;
-}
-
-void page_file_leave_pages(struct page_file *file)
-{
-	file->shared = true;
 }
 
 /* NULL where it is no memory's, or there is no memory for it. */
 static struct page_file *new_if_memory(
 	struct page_worker *pages, struct owner *owner, int consume_fd)
 {
-	struct page_file *file;
 	uint64_t size;
 
 	if (!memory_file_is_any(consume_fd) || memory_file_size(consume_fd, &size) < 0)
 		return NULL;
-	file = page_file_new(pages, owner, consume_fd, size);
-	if (file)
-		page_file_leave_pages(file);
-	return file;
+	return page_file_new(pages, owner, consume_fd, size);
 }
 
 void page_file_dispose(struct page_worker *pages, struct owner *owner, int take_fd)

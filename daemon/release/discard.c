@@ -10,7 +10,6 @@
 
 #include "daemon/pages/page_worker.h"
 #include "daemon/request/deferred_answer.h"
-#include "daemon/request/serve.h"
 #include "daemon/request/suspension.h"
 #include "daemon/vm/both_halves.h"
 #include "daemon/vm/conversion.h"
@@ -124,7 +123,7 @@ static void discarded(struct discard *discard, struct vm *vm, uint64_t bytes)
 	request.discarded = &bytes;
 	if (first->suspension.deferred) {
 		deferred_answer_ending(first->suspension.deferred);
-		serve_again(&request, first->suspension.deferred);
+		request.server->serve_again(&request, first->suspension.deferred);
 	}
 	suspension_clear(&first->suspension);
 	free(first);

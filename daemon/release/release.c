@@ -97,6 +97,13 @@ static uint64_t count_released(const struct release *release, const struct page_
 	return released;
 }
 
+/* All of its pages, and from now on they are nobody's. */
+static void add_whole(struct page_job *job, struct memory *memory)
+{
+	page_file_set_released(memory->pages);
+	page_job_add(job, PAGES_PUNCH, memory->pages, 0, memory->size);
+}
+
 /* A memory */
 
 static void forget_memory(struct gmemd *gmemd, struct memory *memory)
@@ -136,7 +143,7 @@ int release_memory(struct request *request, struct memory *memory)
 	memory->state = OBJECT_CLOSING;
 	STEP("memory.close: begun");
 	waits = preallocating_stop_memory(request->gmemd, memory, &release->wait);
-	page_job_add(job, PAGES_PUNCH, memory->pages, 0, memory->size);
+	add_whole(job, memory);
 	if (!do_release(release, waits))
 		return wait_for(request, release);
 	json_add_uint(request->result, "released", count_released(release, job));
@@ -250,7 +257,7 @@ static struct page_job *job_of_vm(struct vm *vm, struct owner *owner)
 
 	RB_FOREACH (memory, memory_tree, &vm->memories) {
 		if (job && memory->pages)
-			page_job_add(job, PAGES_PUNCH, memory->pages, 0, memory->size);
+			add_whole(job, memory);
 	}
 	return job;
 }
@@ -337,7 +344,7 @@ void release_closing_memory(struct gmemd *gmemd, struct memory *memory)
 
 	if (job && release) {
 		*release = (struct release){.gmemd = gmemd, .memory = memory->id};
-		page_job_add(job, PAGES_PUNCH, memory->pages, 0, memory->size);
+		add_whole(job, memory);
 		job->done = memory_released;
 		job->context = release;
 		if (!page_worker_do(gmemd->pages, job))

@@ -17,12 +17,29 @@ struct deferred_answer {
 	bool notification;
 	bool in_order;
 	struct batch *batch;
-	unsigned order;  /* in the batch */
-	uint64_t number; /* the request's */
+	struct numbered_request numbered;
 	void (*gone)(void *context);
 	void *context;
 	struct later later; /* where it does not hold its caller */
 };
+
+/* So long that a successor has finished what it takes over. */
+#define REPEAT_MS 100
+
+/* A successor, which does not know what came of it, has the request repeated. */
+static void owe_later(const struct request *request, struct later *ret)
+{
+	struct rpc_error error = {.code = RPC_OK};
+	struct json_object *answer = NULL;
+
+	if (!request->notification) {
+		rpc_error_busy(&error, "gmemd was restarted while it did this", REPEAT_MS);
+		answer = message_error(request->id, &error);
+	}
+	delivery_owe_later(&request->caller->delivery, &request->numbered, answer, ret);
+	json_unref(answer);
+	rpc_error_clear(&error);
+}
 
 struct deferred_answer *request_defer(struct request *request, enum deferred_answer_order order,
 	void (*gone)(void *context), void *context)
@@ -37,13 +54,12 @@ struct deferred_answer *request_defer(struct request *request, enum deferred_ans
 		.notification = request->notification,
 		.in_order = order == DEFERRED_ANSWER_IN_ORDER || request->batch,
 		.batch = request->batch,
-		.order = request->order,
-		.number = request->number,
+		.numbered = request->numbered,
 		.gone = gone,
 		.context = context,
 	};
 	if (!deferred->in_order)
-		delivery_owe_later(&request->caller->delivery, request, &deferred->later);
+		owe_later(request, &deferred->later);
 	LIST_INSERT_HEAD(&request->caller->deferrals, deferred, link);
 	request->caller->held += deferred->in_order;
 	return deferred;
@@ -113,14 +129,13 @@ void deferred_answer_give(struct deferred_answer *take_deferred, struct json_obj
 void deferred_answer_give_committed(
 	struct deferred_answer *take_deferred, struct gmemd *gmemd, struct json_object *take_result)
 {
-	struct request request = {.number = take_deferred->number, .order = take_deferred->order};
 	struct json_object *message = message_result(take_deferred->id, take_result);
 	struct fd_list none = {.count = 0};
 
 	if (take_deferred->caller && !TAILQ_EMPTY(&gmemd->registry.noted))
-		delivery_owe(&take_deferred->caller->delivery, &request,
+		delivery_owe(&take_deferred->caller->delivery, &take_deferred->numbered,
 			take_deferred->notification ? NULL : message);
-	vm_ledgers_commit_request(&gmemd->registry, take_deferred->number);
+	vm_ledgers_commit_request(&gmemd->registry, take_deferred->numbered.number);
 	deferred_answer_give_message(take_deferred, message, &none);
 }
 

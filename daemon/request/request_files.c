@@ -11,7 +11,6 @@
 
 #include "daemon/peerfd/taker_client.h"
 #include "daemon/request/deferred_answer.h"
-#include "daemon/request/serve.h"
 #include "daemon/request/suspension.h"
 #include "kernel/kvm/mailbox.h"
 #include "protocol/json.h"
@@ -73,7 +72,7 @@ static void serve_suspended(struct file_wait *wait, const struct taking_result *
 	struct request request = suspension_request(&wait->suspension);
 
 	request.files = &files;
-	serve_again(&request, wait->suspension.deferred);
+	request.server->serve_again(&request, wait->suspension.deferred);
 }
 
 static void files_taken(void *context, struct taking_result *result)

@@ -16,12 +16,12 @@ int suspension_begin(struct suspension *suspension, struct request *request,
 	if (!deferred)
 		return rpc_error_internal(&request->error, "no memory");
 	*suspension = (struct suspension){
+		.server = request->server,
 		.gmemd = request->gmemd,
 		.caller = request->caller,
 		.message = json_ref(request->message),
 		.batch = request->batch,
-		.order = request->order,
-		.number = request->number,
+		.numbered = request->numbered,
 		.deferred = deferred,
 	};
 	return REQUEST_DEFERRED;
@@ -30,12 +30,12 @@ int suspension_begin(struct suspension *suspension, struct request *request,
 struct request suspension_request(const struct suspension *suspension)
 {
 	return (struct request){
+		.server = suspension->server,
 		.gmemd = suspension->gmemd,
 		.caller = suspension->caller,
 		.message = suspension->message,
 		.batch = suspension->batch,
-		.order = suspension->order,
-		.number = suspension->number,
+		.numbered = suspension->numbered,
 	};
 }
 

@@ -11,6 +11,7 @@
 #include "daemon/base/kill_step.h"
 #include "daemon/base/log.h"
 #include "daemon/fdstore/fdstore.h"
+#include "daemon/gate/gate_watch.h"
 #include "daemon/release/release.h"
 #include "daemon/release/settlement.h"
 #include "daemon/release/vm_watch.h"
@@ -130,7 +131,7 @@ static int watch(struct gmemd *gmemd, struct vm *vm)
 {
 	int r = watch_process(gmemd, vm);
 
-	return r < 0 || vm->listener < 0 ? r : watch_gate(vm);
+	return r < 0 || vm->listener < 0 ? r : gate_watch_new(gmemd, vm);
 }
 
 /* VMs */

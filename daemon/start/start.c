@@ -16,6 +16,7 @@
 #include "daemon/base/log.h"
 #include "daemon/budget/capacity_probe.h"
 #include "daemon/gate/vm_creations.h"
+#include "daemon/methods/methods.h"
 #include "daemon/owner/file_reserve.h"
 #include "daemon/owner/scheduler.h"
 #include "daemon/pages/page_worker.h"
@@ -176,6 +177,7 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct co
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	gmemd->started = (uint64_t)now.tv_sec;
 	gmemd->config = *config;
+	gmemd->handlers = method_handlers;
 	gmemd->faults = faults;
 	TAILQ_INIT(&gmemd->events);
 	TAILQ_INIT(&gmemd->preallocating);

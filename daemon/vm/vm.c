@@ -462,24 +462,11 @@ void vm_drop(struct vm *vm)
 	budget_end_promise(&vm->budget);
 }
 
-/* Of one that was not released, its guest may run on. */
-static void leave_pages(struct vm *vm)
-{
-	struct memory *memory;
-
-	RB_FOREACH (memory, memory_tree, &vm->memories) {
-		if (memory->pages)
-			page_file_leave_pages(memory->pages);
-	}
-}
-
 struct vm *vm_free(struct vm *vm)
 {
 	if (!vm)
 		return NULL;
 	assert(!vm->watch);
-	if (vm->state != VM_RELEASED)
-		leave_pages(vm);
 	vm_stop(vm);
 	vm_drop(vm);
 	if (vm->listed) {

@@ -49,6 +49,7 @@ struct page_worker;
 struct call;
 struct capacity;
 struct fdstore;
+struct gate_watch;
 struct inquiry;
 struct label;
 struct ledger;
@@ -56,6 +57,7 @@ struct memory;
 struct model_vm;
 struct slot;
 struct vm_record;
+struct watch;
 
 /* Bytes, as commitment.h counts them. */
 struct commitment {
@@ -139,7 +141,9 @@ struct vm {
 	bool rebuilt;   /* from what its process has told, who may tell the rest later */
 	bool releasing; /* its memories' pages are being given back */
 
-	void *watch; /* what the event loop keeps for it; see daemon/release/vm_watch.h */
+	/* What the event loop keeps for it; NULL: it isn't watched. */
+	struct watch *watch;           /* see daemon/release/vm_watch.h */
+	struct gate_watch *gate_watch; /* see daemon/gate/gate_watch.h */
 };
 
 RB_HEAD(vm_tree, vm);

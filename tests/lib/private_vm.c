@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "daemon/budget/capacity_probe.h"
+#include "daemon/methods/methods.h"
 #include "daemon/owner/scheduler.h"
 #include "daemon/pages/page_worker.h"
 #include "daemon/pressure/watch.h"
@@ -50,6 +51,7 @@ static void gmemd_set_up(struct gmemd *gmemd, const struct backend *backend)
 		.memslots = 1000,
 		.address_spaces = 1,
 	};
+	gmemd->handlers = method_handlers;
 	TAILQ_INIT(&gmemd->events);
 	check(owners_new(&gmemd->config, &gmemd->owners));
 	check(capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host));
@@ -96,7 +98,6 @@ void private_vm_init(struct private_vm *ret, const struct backend *backend)
 			.pidfd = pidfd_open(getpid(), 0)},
 		.send = take_answer,
 		.go_on = go_on};
-	ret->caller.delivery.gmemd = &ret->gmemd;
 	ret->packet.length = 0;
 	check(owner_get(ret->gmemd.owners, &name, &ret->caller.owner));
 	request.opener = ret->caller.owner;

@@ -348,6 +348,7 @@ def resident(fd):
 @test("a quiet peer is served while gigabytes of a stale half are discarded")
 def quiet_meanwhile():
     quiet = daemon.peer()
+    quiet.call("ping")
     with opened() as vmm:
         memory, fd = make(vmm, LARGE // PAGE)
         shared, shared_fd = make(vmm, LARGE // PAGE, backing="memfd")
