@@ -148,28 +148,43 @@ static void serve_again(struct request *request, struct deferred_answer *take_de
 
 static const struct server server = {.serve = serve, .serve_again = serve_again};
 
-enum serve_outcome serve(
-	struct json_object *message, struct request *request, struct json_object **ret_answer)
+/* r: what came of reading it. */
+static enum serve_outcome serve_read(struct request *request, const struct request_message *read,
+	int r, struct json_object **ret_answer)
 {
-	struct request_message read;
-	int r;
-
 	request->server = &server;
-	request->message = message;
-	r = read_message(request, &read);
 	if (replay_inherited(request, ret_answer))
 		return SERVE_ANSWERED;
 	delivery_number(&request->caller->delivery, &request->numbered);
 	if (r == 0)
-		r = carry_out(&read, request);
+		r = carry_out(read, request);
 	if (r == REQUEST_POSTPONED)
-		r = request_postpone(request, message);
+		r = request_postpone(request, request->message);
 	if (r == REQUEST_DEFERRED) {
 		begin_deferred(request);
 		return SERVE_DEFERRED;
 	}
 	*ret_answer = finish(request, r);
 	return SERVE_ANSWERED;
+}
+
+enum serve_outcome serve(
+	struct json_object *message, struct request *request, struct json_object **ret_answer)
+{
+	struct request_message read;
+	int r;
+
+	request->message = message;
+	r = read_message(request, &read);
+	return serve_read(request, &read, r, ret_answer);
+}
+
+enum serve_outcome serve_plain(const struct request_message *read, struct request *request,
+	struct json_object **ret_answer)
+{
+	request->id = read->id;
+	request->notification = read->notification;
+	return serve_read(request, read, 0, ret_answer);
 }
 
 int serve_too_long_for_batch(struct rpc_error *error)
