@@ -6,23 +6,25 @@
 
 #include <errno.h>
 
-#include "daemon/gate/call_outcome.h"
+#include "daemon/release/settlement.h"
 #include "daemon/report/describe.h"
+#include "daemon/request/deferred_answer.h"
 #include "protocol/json.h"
 
 int request_answer_call(struct request *request, const char *name, struct call *take_call)
 {
 	uint64_t discarded;
+	int r;
 
 	if (take_call->progress == CALL_SUBMITTED) {
 		describe_call(json_add_object(request->result, name), take_call);
 		return 0;
 	}
 	json_add_null(request->result, name);
-	if (call_outcome_settle(&request->gmemd->events, take_call, take_call->count, &discarded) <
-		0)
-		return rpc_error_internal(&request->error, "no memory");
-	return 0;
+	r = settlement_begin(request->gmemd, take_call, take_call->count, &discarded);
+	if (r == REQUEST_DEFERRED)
+		return settlement_await(request, take_call, NULL);
+	return r < 0 ? rpc_error_internal(&request->error, "no memory") : 0;
 }
 
 int request_call_error(

@@ -100,6 +100,9 @@ static void describe_limits(struct json_object *object, const struct gmemd *gmem
 	json_add_uint(object, "slots_per_vm", config->slots_per_vm);
 	json_add_uint(object, "private_ranges_per_vm", config->private_ranges_per_vm);
 	json_add_uint(object, "own_memory_bytes_per_vm", config->own_memory_per_vm);
+	json_add_uint(object, "takers_per_owner", config->takers_per_owner);
+	json_add_uint(object, "takers_per_user", config->takers_per_user);
+	json_add_uint(object, "takers_on_host", config->takers_on_host);
 	json_add_uint(object, "commit_bytes", gmemd->capacity.host.limit);
 }
 

@@ -127,6 +127,14 @@ struct share_node *owners_root(struct owners *owners, enum owner_tree tree, bool
 
 /* Finding */
 
+/* Of threads that do its work at once, as one of them may be kept waiting by who is served. */
+static unsigned threads_max(const struct owner *owner)
+{
+	static const unsigned of_users[] = {[LEVEL_USER] = 8, [LEVEL_UNIT] = 4, [LEVEL_OWNER] = 1};
+
+	return owner->kind == OWNER_IS_USER ? of_users[owner->level] : 4;
+}
+
 static struct owner *owner_new(struct owners *owners, struct owner *parent, const struct owner *key)
 {
 	struct owner *owner = malloc(sizeof *owner);
@@ -136,10 +144,12 @@ static struct owner *owner_new(struct owners *owners, struct owner *parent, cons
 	*owner = *key;
 	owner->owners = owners;
 	owner->parent = parent ? owner_ref(parent) : NULL;
-	for (unsigned tree = 0; tree < OWNER_TREES; tree++)
+	for (unsigned tree = 0; tree < OWNER_TREES; tree++) {
 		share_init(&owner->nodes[tree],
 			parent ? &parent->nodes[tree]
 			       : owners_root(owners, tree, key->kind == OWNER_IS_OPERATOR));
+		owner->nodes[tree].held_max = threads_max(owner);
+	}
 	RB_INSERT(owner_tree_of, parent ? &parent->children : &owners->users, owner);
 	return owner;
 }

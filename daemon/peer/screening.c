@@ -179,10 +179,16 @@ static int ask_screener(struct screening *screening, const struct job *job)
 	return r;
 }
 
+/* It need not wait for gmemd's end before it closes what it keeps. */
 static void leave_if_idle(struct screening *screening)
 {
-	if (TAILQ_EMPTY(&screening->jobs) && TAILQ_EMPTY(&screening->dropping))
-		leave_to_screener(screening);
+	const char farewell = SCREENER_FAREWELL;
+
+	if (!TAILQ_EMPTY(&screening->jobs) || !TAILQ_EMPTY(&screening->dropping))
+		return;
+	if (screening->socket >= 0)
+		fd_packet_send(screening->socket, &farewell, 1, NULL, 0);
+	leave_to_screener(screening);
 }
 
 static void ask_next(evutil_socket_t fd, short what, void *context)

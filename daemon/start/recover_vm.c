@@ -11,9 +11,9 @@
 #include "daemon/base/kill_step.h"
 #include "daemon/base/log.h"
 #include "daemon/fdstore/fdstore.h"
-#include "daemon/gate/call_outcome.h"
 #include "daemon/gate/gate_watch.h"
 #include "daemon/release/release.h"
+#include "daemon/release/settlement.h"
 #include "daemon/release/vm_watch.h"
 #include "daemon/request/peer_ledger.h"
 #include "daemon/start/recover_content.h"
@@ -70,7 +70,7 @@ static void finish_calls(struct gmemd *gmemd, struct vm *vm)
 
 	TAILQ_FOREACH_SAFE (call, &vm->calls, link, next) {
 		if (call->settling)
-			call_outcome_settle(&gmemd->events, call, call->done, &discarded);
+			settlement_begin(gmemd, call, call->done, &discarded);
 	}
 }
 

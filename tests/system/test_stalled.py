@@ -164,6 +164,10 @@ def memories_held():
     return {one[2] for one in held() if one[0] == MEMORY}
 
 
+def peers_held():
+    return [one for one in held() if one[0] == PEER]
+
+
 def all_memories():
     return {one["memory"] for one in vmm.get()["memories"]}
 
@@ -198,7 +202,7 @@ def connections():
         for peer in [old, *crowd[1::2]]:
             equal(peer.call("ping"), {}, "afterwards")
         check(wait_until(is_held, WAIT), "the keeper has not caught up")
-        check(wait_until(lambda: len([one for one in held() if one[0] == PEER]) == 52, WAIT), "connections that are held")
+        check(wait_until(lambda: len(peers_held()) == 52, WAIT), "connections that are held")
     host.restart()
     for peer in [old, *crowd[1::2]]:
         equal(peer.call("ping"), {}, "by the next gmemd")
@@ -307,6 +311,8 @@ def killed_amid_putting():
             equal(peer.call("ping"), {}, "before")
         host.restart()  # what it has taken over is put again, too
         check(wait_until(is_held, WAIT), "it is not held")
+        # Who has asked for that is held as well, until gmemd has seen it go.
+        check(wait_until(lambda: len(peers_held()) == len(peers) + 1, WAIT), "connections that are held")
         before = held()
         pid = keeper_pid()
         for number in range(30):
@@ -326,7 +332,7 @@ def killed_amid_putting():
 def only_the_vmm_is_held():
     """The test's other connections are not held once they have ended."""
     ping_anew()
-    check(wait_until(lambda: len([one for one in held() if one[0] == PEER]) == 1, WAIT), "connections that are held")
+    check(wait_until(lambda: len(peers_held()) == 1, WAIT), "connections that are held")
 
 
 @test("a keeper that can't send what it has accepted: that is served as well, late, and others at once")
