@@ -16,14 +16,14 @@
 #include "client/ctl/request.h"
 #include "client/ctl/text.h"
 #include "client/ctl/verb.h"
-#include "client/lib/gmem.h"
+#include "client/gmem.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/host/process_start.h"
 #include "protocol/json.h"
 
 #define SILENCE_MS 2000
 
-static void end(int signal)
+static void end_following(int signal)
 {
 	(void)signal;
 	_exit(CTL_DONE);
@@ -134,8 +134,8 @@ enum ctl_status ctl_events(struct ctl *ctl, char **arguments)
 
 	(void)arguments;
 	if (process_may_handle(SIGINT))
-		signal(SIGINT, end);
-	signal(SIGTERM, end);
+		signal(SIGINT, end_following);
+	signal(SIGTERM, end_following);
 	status = request(ctl, "event.subscribe", NULL, &result);
 	if (status != CTL_DONE)
 		return status;

@@ -174,7 +174,7 @@ static int64_t pause_asked_for(const struct gmem *gmem)
 }
 
 /* What is not answered is repeated; so is what gmemd asks to be asked again. */
-static int repeat(struct gmem *gmem, const char *method, struct json_object *params,
+static int repeat_request(struct gmem *gmem, const char *method, struct json_object *params,
 	struct exchange *exchange, struct json_object **ret_result)
 {
 	int64_t pause;
@@ -209,7 +209,7 @@ static int give_up(struct gmem *gmem, int r)
 static int request_in_turn(struct gmem *gmem, const char *method, struct json_object *params,
 	struct exchange *exchange, struct json_object **ret_result)
 {
-	int r = repeat(gmem, method, params, exchange, ret_result);
+	int r = repeat_request(gmem, method, params, exchange, ret_result);
 
 	if (r == 0) {
 		note_heard(gmem, *ret_result);

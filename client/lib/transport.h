@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
-#include "client/lib/gmem.h"
+#include "client/gmem.h"
 #include "kernel/host/own_process.h"
 #include "protocol/packet.h"
 

@@ -32,8 +32,8 @@ static void report_failure(struct gmem_vm *vm, uint64_t call, uint64_t done, int
 	connection_notify(vm->gmem, "call.done", params);
 }
 
-/* Where a report is repeated, gmemd knows of it by the first one or by what it was told of the VM.
- */
+/* Where a report is repeated, gmemd knows of it by the first one or by what it was told of the
+ * VM. */
 static bool is_unknown_call(void)
 {
 	return strcmp(last_error_details()->what, "call") == 0;

@@ -17,7 +17,7 @@
 #include "protocol/json.h"
 
 /* In its process; a child of that leaves all that is not its own. */
-static void forget(struct gmem_vm *vm)
+static void forget_vm(struct gmem_vm *vm)
 {
 	struct bound_slot *slot;
 	struct trapped *trapped;
@@ -41,7 +41,7 @@ static void forget(struct gmem_vm *vm)
 static void vm_drop(struct gmem_vm *vm)
 {
 	if (connection_is_own(vm->gmem))
-		forget(vm);
+		forget_vm(vm);
 	else
 		vm->gmem->n_vms--;
 	if (vm->fd >= 0 && !vm->opening.gated)

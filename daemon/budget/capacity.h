@@ -47,8 +47,8 @@ int capacity_change(struct capacity *capacity, const struct capacity_request *re
 	const struct capacity_node *nodes, size_t n_nodes);
 void capacity_clear(struct capacity *capacity);
 
-/* While what a predecessor had granted is taken back, no limit of the host's or its nodes' refuses.
- */
+/* While what a predecessor had granted is taken back, no limit of the host's or its nodes'
+ * refuses. */
 void capacity_lift_limits(struct capacity *capacity, bool lifted);
 
 /* NULL where the host has not had such a node with memory. */

@@ -129,7 +129,7 @@ static void go_on(struct batch *batch, struct json_object *take_answer)
 		send_answers(running);
 }
 
-static void resume(struct batch *batch)
+static void resume_batch(struct batch *batch)
 {
 	struct running *running = (struct running *)batch;
 	struct caller *caller = running->caller;
@@ -162,7 +162,7 @@ static struct running *running_new(const struct json_part *messages, size_t coun
 
 	if (!running)
 		return NULL;
-	*running = (struct running){.batch = {go_on, resume, running_free},
+	*running = (struct running){.batch = {go_on, resume_batch, running_free},
 		.answers = json_new_array(),
 		.count = count};
 	memcpy(running->text, messages[0].bytes, length);

@@ -7,7 +7,7 @@
 #include "protocol/json.h"
 #include "protocol/message.h"
 
-static struct json_object *refuse(struct rpc_error *error)
+static struct json_object *refuse_packet(struct rpc_error *error)
 {
 	struct json_object *answer = message_error(NULL, error);
 
@@ -30,7 +30,7 @@ static struct json_object *serve_batch(const struct packet_bytes *packet, struct
 			&request->error, "The batch has too many requests", BATCH_REQUESTS_MAX);
 	else
 		return batch_serve(request->gmemd, request->caller, messages, count);
-	return refuse(&request->error);
+	return refuse_packet(&request->error);
 }
 
 static struct json_object *serve_one(const struct packet_bytes *packet, struct request *request)
@@ -52,7 +52,7 @@ static struct json_object *serve_packet(const struct packet_bytes *packet, struc
 	if (packet->too_long) {
 		rpc_error_too_large(
 			&request->error, "The packet has too many bytes", PACKET_BYTES_MAX);
-		return refuse(&request->error);
+		return refuse_packet(&request->error);
 	}
 	if (json_begins_array(packet->bytes, packet->length))
 		return serve_batch(packet, request);

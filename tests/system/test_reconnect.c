@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "client/lib/gmem.h"
+#include "client/gmem.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/base/uapi.h"
 #include "tests/lib/gmemd_process.h"
