@@ -43,6 +43,12 @@ class Quiet:
         self.longest = max(self.longest, time.monotonic() - began)
         return result, fds
 
+    def preallocates(self):
+        """What is there already."""
+        result, _ = self.timed("memory.preallocate", {"memory": self.memory, "token": TOKEN})
+        if result["allocated"] != 0:
+            yield "its pages were not there any more: %r" % result
+
     def connects(self):
         began = time.monotonic()
         peer = Peer(self.path)
@@ -76,7 +82,7 @@ class Quiet:
 
     def round(self):
         self.longest = 0
-        wrong = list(self.asks()) + list(self.sees())
+        wrong = list(self.asks()) + list(self.preallocates()) + list(self.sees())
         self.connects()
         return {"longest": self.longest, "wrong": wrong}
 

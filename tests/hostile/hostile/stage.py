@@ -34,6 +34,7 @@ LIMITS = {
     "own-memory-per-vm": MIB,
     "preallocations-per-vm": 4,
     "preallocations-per-user": 6,
+    "preallocations-on-host": 12,
 }
 # So much is committed and not there: memories are large and empty.
 COMMIT_LIMIT = 1 << 35
@@ -109,8 +110,9 @@ class Stage:
         """Beside the quiet peer, who is served while it lasts."""
         before = self.state()
         self.longest = self.rounds = 0
-        with Child(lambda channel: _attack(self, channel, body), HOSTILE) as child:
-            said = self.rounds_until_it_says(child)
+        uid = None if body.of_several else HOSTILE
+        with Child(lambda channel: _attack(self, channel, body), uid) as child:
+            said = child.channel.hear() if body.of_several else self.rounds_until_it_says(child)
             if said[0] == "begun":
                 for _ in range(ROUNDS):
                     self.round()

@@ -120,6 +120,7 @@ _ROWS = {
         ("ends-one-thing-in-many-ways", "something is freed twice, or a request is never answered", "release"),
         ("cancels-without-end", "a cancelled helper is waited for", "fairness"),
         ("batch-that-ends-what-it-waits-for", "a batch waits for itself", "fairness"),
+        ("preallocations-that-never-end", "two users leave the others none", "fairness"),
         ("never-reports", "what is pending stays, or keeps others out", "budget"),
         ("reads-nothing-and-dies", "what waits for it is never freed", "release"),
         ("stopped-with-all-in-its-queue", "gmemd waits for it", "fairness"),
