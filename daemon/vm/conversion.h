@@ -76,6 +76,6 @@ int conversion_end(struct vm *vm, const struct conversion *conversion, unsigned 
 int conversion_recover(struct vm *vm, const struct conversion_plan *plan, struct conversion **ret);
 /* Gives back the stale half of what was as wanted already. Returns how many bytes of pages. */
 uint64_t conversion_discard_settled(struct vm *vm, const struct conversion_plan *plan);
-/* The slot will be no more: nothing is in both its halves then. -ENOMEM, and nothing has changed.
- */
+/* The slot will be no more: nothing is in both its halves then. -ENOMEM, and nothing has
+ * changed. */
 int conversion_leave_slot(const struct slot *slot);
