@@ -44,19 +44,19 @@ class Attacker:
         self.daemon = stage.daemon  # to look at, as root
         self.begun = self.ended = False
 
-    def goes_on(self):
-        """False once the quiet peer has been served often enough."""
+    def goes_on(self, idle=False):
+        """False once the quiet peer has been served often enough. idle: this one asks for nothing meanwhile."""
         if not self.begun:
             self.begun = True
-            self.channel.say(["begun"])
+            self.channel.say(["begun", idle])
         if not self.ended and select.select([self.channel.socket], [], [], 0)[0]:
             self.channel.hear()
             self.ended = True
         return not self.ended
 
     def stays(self):
-        """As it is now, until the quiet peer has been served."""
-        while self.goes_on():
+        """As it is now, until the quiet peer has been served; it has gmemd do nothing."""
+        while self.goes_on(idle=True):
             select.select([self.channel.socket], [], [], 60)
 
     def peer(self):

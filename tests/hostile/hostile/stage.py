@@ -19,6 +19,8 @@ HOSTILE, QUIET = 54401, 54402
 SECONDS = 60
 PR_SET_DUMPABLE = 4
 ROUNDS = 4
+IDLE = 0.2
+RESTARTS = os.environ.get("RESTARTS") == "yes"
 MIB = 1 << 20
 # What gmemd's own memory may have grown by over all of them: caches, and a sanitizer's quarantine.
 GROWTH = 64 * MIB
@@ -106,6 +108,13 @@ class Stage:
             self.round()
         return child.channel.hear()
 
+    def does_not_spin(self):
+        """Nobody asks for anything."""
+        before = self.daemon.cpu_seconds()
+        time.sleep(IDLE)
+        spent = self.daemon.cpu_seconds() - before
+        check(spent < IDLE / 2, "gmemd was busy for %.2f s of %.1f s" % (spent, IDLE))
+
     def run(self, body):
         """Beside the quiet peer, who is served while it lasts."""
         before = self.state()
@@ -114,8 +123,13 @@ class Stage:
         with Child(lambda channel: _attack(self, channel, body), uid) as child:
             said = child.channel.hear() if body.of_several else self.rounds_until_it_says(child)
             if said[0] == "begun":
+                if RESTARTS:
+                    self.daemon.kill()
+                    self.daemon.start(alone=False)
                 for _ in range(ROUNDS):
                     self.round()
+                if said[1]:
+                    self.does_not_spin()
                 child.channel.say("enough")
                 said = self.rounds_until_it_says(child)
             self.round()
