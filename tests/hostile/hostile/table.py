@@ -68,6 +68,7 @@ _ROWS = {
         ("cycle-of-connections", "connections that nobody has open are served for ever", "release"),
         ("half-closed", "a connection that can be neither read nor written spins or stays", "fairness"),
         ("looks-and-takes-nothing", "files that were looked at count as received, or never", "fairness"),
+        ("takes-files-one-by-one", "an answer that waits for another's file is never sent", "fairness"),
         ("asks-and-closes", "files of answers that nobody gets stay open", "release"),
         ("files-on-every-connection", "no file can be on its way to anybody else", "fairness"),
         ("many-files-of-many-memories", "a closed memory's file stays open in an answer", "release"),
