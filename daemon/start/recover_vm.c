@@ -310,7 +310,7 @@ void recover_vms(struct gmemd *gmemd, struct inherited_fds *inherited)
 			fd_close(fd);
 		else
 			r = recover_vm(gmemd, &ledger, id->owner, inherited, &gmemd->recovered);
-		/* One that was not finished is asked for again; one that was closed is not missed. */
+		/* One that was not finished is asked for again, one that was closed is not. */
 		if (r < 0 && r != -ECANCELED)
 			log_warning("VM vm-%" PRIu64 " could not be taken over: %s", id->owner,
 				strerror(-r));
