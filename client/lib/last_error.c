@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/lib/gmem.h"
+#include "client/gmem.h"
 #include "protocol/json.h"
 #include "protocol/text.h"
 

@@ -132,7 +132,7 @@ static int wait_in_line(struct send_queue *send_queue, enum packet_kind kind, co
 }
 
 /* Sends now or later, and takes the files and what is later then. */
-static int post(struct send_queue *send_queue, enum packet_kind kind, const char *bytes,
+static int post_packet(struct send_queue *send_queue, enum packet_kind kind, const char *bytes,
 	size_t length, struct fd_list *fds, struct later *later)
 {
 	int r = -EAGAIN;
@@ -151,7 +151,8 @@ static int post_message(struct send_queue *send_queue, enum packet_kind kind,
 {
 	size_t length;
 	const char *bytes = message ? json_print(message, &length) : NULL;
-	int r = bytes ? post(send_queue, kind, bytes, length, take_fds, take_later) : -ENOMEM;
+	int r = bytes ? post_packet(send_queue, kind, bytes, length, take_fds, take_later)
+		      : -ENOMEM;
 
 	fd_list_close(take_fds);
 	return r;
@@ -174,7 +175,7 @@ int send_queue_answer_text(
 {
 	struct fd_list none = {.count = 0};
 
-	return post(send_queue, PACKET_LATER, text, length, &none, take_later);
+	return post_packet(send_queue, PACKET_LATER, text, length, &none, take_later);
 }
 
 /* A peer that can't be sent to is found out when it is next read or written. */

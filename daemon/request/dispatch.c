@@ -6,8 +6,9 @@
 
 #include "protocol/json.h"
 #include "protocol/message.h"
+#include "protocol/plain_request.h"
 
-static struct json_object *refuse(struct request *request)
+static struct json_object *refuse_packet(struct request *request)
 {
 	struct json_object *answer = message_error(NULL, &request->error);
 
@@ -17,15 +18,6 @@ static struct json_object *refuse(struct request *request)
 	return answer;
 }
 
-static struct json_object *refuse_text(struct request *request, const char *why)
-{
-	if (why == json_no_memory)
-		rpc_error_internal(&request->error, "no memory");
-	else
-		rpc_error_parse(&request->error, why);
-	return refuse(request);
-}
-
 static struct json_object *serve_batch(const struct packet_bytes *packet, struct request *request)
 {
 	struct json_part messages[BATCH_REQUESTS_MAX];
@@ -33,7 +25,7 @@ static struct json_object *serve_batch(const struct packet_bytes *packet, struct
 	size_t count;
 
 	if (!json_split(packet->bytes, packet->length, messages, BATCH_REQUESTS_MAX, &count, &why))
-		return refuse_text(request, why);
+		return serve_unreadable(request->caller, why);
 	if (count == 0)
 		rpc_error_invalid_request(&request->error, "the batch is empty");
 	else if (count > BATCH_REQUESTS_MAX)
@@ -41,17 +33,30 @@ static struct json_object *serve_batch(const struct packet_bytes *packet, struct
 			&request->error, "The batch has too many requests", BATCH_REQUESTS_MAX);
 	else
 		return batch_serve(request->gmemd, request->caller, messages, count);
-	return refuse(request);
+	return refuse_packet(request);
+}
+
+static struct json_object *serve_plain_one(struct plain_request *plain, struct request *request)
+{
+	struct json_object *answer;
+
+	if (serve_plain(&plain->message, request, &answer) == SERVE_DEFERRED)
+		answer = NULL;
+	json_unref(plain->message.id);
+	return answer;
 }
 
 static struct json_object *serve_one(const struct packet_bytes *packet, struct request *request)
 {
 	struct json_object *message, *answer;
+	struct plain_request plain;
 	const char *why;
 
+	if (plain_request_read(packet->bytes, packet->length, &plain))
+		return serve_plain_one(&plain, request);
 	message = json_parse(packet->bytes, packet->length, &why);
 	if (!message)
-		return refuse_text(request, why);
+		return serve_unreadable(request->caller, why);
 	if (serve(message, request, &answer) == SERVE_DEFERRED)
 		answer = NULL;
 	json_unref(message);
@@ -63,7 +68,7 @@ static struct json_object *serve_packet(const struct packet_bytes *packet, struc
 	if (packet->too_long) {
 		rpc_error_too_large(
 			&request->error, "The packet has too many bytes", PACKET_BYTES_MAX);
-		return refuse(request);
+		return refuse_packet(request);
 	}
 	if (json_begins_array(packet->bytes, packet->length))
 		return serve_batch(packet, request);

@@ -34,7 +34,7 @@ static struct memory *memory_of(struct vm *vm, uint64_t id)
 }
 
 /* What the keeper is not to hold any more. */
-static int discard(struct vm *vm, const struct memory_record *record, int fd)
+static int discard_call(struct vm *vm, const struct memory_record *record, int fd)
 {
 	const struct keeper_id id = {FDSTORE_MEMORY, vm->number, record->id};
 
@@ -89,7 +89,7 @@ static int take_memory(
 	if (recovery_lacks(r))
 		fd_close(consume_fd); /* the keeper has it still */
 	else if (r < 0 && consume_fd >= 0)
-		discard(vm, record, consume_fd);
+		discard_call(vm, record, consume_fd);
 	return r;
 }
 
@@ -103,7 +103,7 @@ static int recover_memory(struct vm *vm, const struct memory_record *record,
 	if (!pending && fd < 0)
 		return -ENOENT; /* it was being freed */
 	if (pending && fd >= 0)
-		fd = discard(vm, record, fd); /* its adoption was not finished */
+		fd = discard_call(vm, record, fd); /* its adoption was not finished */
 	r = take_memory(vm, record, fd, ret);
 	if (r == 0 && !pending)
 		(*ret)->state = record->state;
@@ -205,7 +205,7 @@ static int recover_call(struct vm *vm, const struct call_record *record, struct 
 }
 
 /* Nobody can report what became of them: what may be bound counts as bound. */
-static void settle_slots_without_call(struct vm *vm)
+static void finish_slots_without_call(struct vm *vm)
 {
 	struct slot *slot;
 
@@ -267,8 +267,7 @@ static int recover_names(struct vm *vm, struct ledger *ledger)
 	union record record;
 	int r = 0;
 
-	EACH_RECORD(ledger, index, RECORD_NAME, &record)
-	{
+	EACH_RECORD (ledger, index, RECORD_NAME, &record) {
 		if (r == 0 && record.name.owner > 0)
 			r = note_recovered(
 				ledger, index, recover_memory_name(vm, &record.name, index));
@@ -282,8 +281,7 @@ static int recover_memories(struct vm *vm, struct ledger *ledger, struct inherit
 	union record record;
 	int recovered, r = 0;
 
-	EACH_RECORD(ledger, index, RECORD_MEMORY, &record)
-	{
+	EACH_RECORD (ledger, index, RECORD_MEMORY, &record) {
 		recovered = r < 0 ? r : recover_memory(vm, &record.memory, inherited, &memory);
 		if (recovered == 0)
 			memory->record = index;
@@ -304,8 +302,7 @@ static int recover_slots(struct vm *vm, struct ledger *ledger)
 	struct slot *slot;
 	int recovered, r = 0;
 
-	EACH_RECORD(ledger, index, RECORD_SLOT, &record)
-	{
+	EACH_RECORD (ledger, index, RECORD_SLOT, &record) {
 		recovered = r < 0 ? r : recover_slot(vm, &record.slot, &slot);
 		if (recovered == 0)
 			slot->record = index;
@@ -320,8 +317,7 @@ static int recover_calls(struct vm *vm, struct ledger *ledger)
 	struct call *call;
 	int recovered, r = 0;
 
-	EACH_RECORD(ledger, index, RECORD_CALL, &record)
-	{
+	EACH_RECORD (ledger, index, RECORD_CALL, &record) {
 		recovered = r < 0 ? r : recover_call(vm, &record.call, &call);
 		if (recovered == 0)
 			call->record = index;
@@ -345,7 +341,7 @@ int recovery_content(struct vm *vm, struct ledger *ledger, struct inherited_fds 
 	r = recover_calls(vm, ledger);
 	if (r < 0)
 		return r;
-	settle_slots_without_call(vm);
+	finish_slots_without_call(vm);
 	mailbox_clear_free(vm->mailbox);
 	return 0;
 }
