@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The fd store. See fdstore.h.
+ * The fd store: what is put there and dropped, its beginning and its end. See fdstore.h.
  */
 #include "daemon/fdstore/fdstore.h"
 
@@ -11,7 +11,7 @@
 #include <sys/resource.h>
 
 #include "daemon/base/log.h"
-#include "daemon/fdstore/internal.h"
+#include "daemon/fdstore/fdstore_internal.h"
 #include "kernel/base/cleanup.h"
 
 #define FILES_SPARE 1024
