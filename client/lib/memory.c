@@ -369,6 +369,8 @@ static int map_memory(const struct gmem_memory *memory, uint64_t offset, uint64_
 			memory->size);
 	if (!(memory->flags & GMEM_MEMORY_MMAP))
 		return refuse_map();
+	if (protection & PROT_EXEC)
+		return last_error_own(-EPERM, "a memory can't be mapped with PROT_EXEC");
 	mapped = mmap(NULL, size, protection, MAP_SHARED, memory->fd, (off_t)offset);
 	if (mapped == MAP_FAILED)
 		return errno == ENODEV ? refuse_map() : -errno;
