@@ -83,7 +83,7 @@ static bool work_on(struct page_job *job, uint64_t end)
 	return true;
 }
 
-static void finish(struct page_worker *pages, struct page_job *job)
+static void finish_job(struct page_worker *pages, struct page_job *job)
 {
 	TAILQ_INSERT_TAIL(&pages->finished, &job->share, link);
 	eventfd_write(pages->finished_fd, 1);
@@ -106,7 +106,7 @@ static void serve_turn(struct page_worker *pages, struct share_node *leaf, const
 		if (more)
 			enqueue(job);
 		else
-			finish(pages, job);
+			finish_job(pages, job);
 	} while (!more && share_waits(leaf) && now() < end && pages->current == turn &&
 		 !pages->ending);
 }
