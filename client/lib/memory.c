@@ -32,7 +32,9 @@ static int check_options(const struct gmem_memory_options *options)
 	uint64_t flags = options->flags;
 
 	if (options->backing != GMEM_BACKING_GUEST_MEMFD && options->backing != GMEM_BACKING_MEMFD)
-		return last_error_own(-EINVAL, "there is no backing %d", (int)options->backing);
+		return last_error_own(-EINVAL,
+			"backing must be GMEM_BACKING_GUEST_MEMFD or GMEM_BACKING_MEMFD, not %d",
+			(int)options->backing);
 	if (by_default(flags) || flags == GMEM_MEMORY_NO_FLAGS)
 		return 0;
 	if (flags & ~(uint64_t)FLAGS_TOLD)
