@@ -76,6 +76,24 @@ static const struct column call_columns[] = {
 	{.member = NULL},
 };
 
+const struct table vms_tables[] = {
+	{"VMs", vm_columns, METHOD_VM_LIST, "vms", NULL, NULL},
+	{.columns = NULL},
+};
+
+const struct table show_tables[] = {
+	{"Memories", memory_columns, METHOD_VM_GET, "memories", NULL, NULL},
+	{"Slots", slot_columns, METHOD_VM_GET, "slots", NULL, NULL},
+	{"Private ranges", range_columns, METHOD_VM_GET, "private_ranges", NULL, NULL},
+	{"Pending calls", call_columns, METHOD_VM_GET, "calls", NULL, NULL},
+	{.columns = NULL},
+};
+
+const struct table slots_tables[] = {
+	{"Slots", slot_columns, METHOD_VM_GET, "slots", NULL, NULL},
+	{.columns = NULL},
+};
+
 enum ctl_status ctl_vms(struct ctl *ctl, char **arguments)
 {
 	struct json_object *list;
@@ -97,21 +115,13 @@ enum ctl_status ctl_vms(struct ctl *ctl, char **arguments)
 
 static enum ctl_status print_vm(const struct ctl *ctl, const struct json_object *vm)
 {
-	static const struct {
-		const char *member, *title;
-		const struct column *columns;
-	} parts[] = {
-		{"memories", "Memories", memory_columns},
-		{"slots", "Slots", slot_columns},
-		{"private_ranges", "Private ranges", range_columns},
-		{"calls", "Pending calls", call_columns},
-	};
 	enum ctl_status status = CTL_DONE;
 
 	print_facts(ctl, vm_facts, vm);
-	for (size_t i = 0; status == CTL_DONE && i < sizeof parts / sizeof *parts; i++) {
-		printf("\n%s:\n", parts[i].title);
-		status = print_table(ctl, parts[i].columns, json_get(vm, parts[i].member));
+	for (const struct table *table = show_tables; status == CTL_DONE && table->columns;
+		table++) {
+		printf("\n%s:\n", table->title);
+		status = print_table(ctl, table->columns, json_get(vm, table->array));
 	}
 	return status;
 }

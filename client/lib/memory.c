@@ -32,7 +32,9 @@ static int check_options(const struct gmem_memory_options *options)
 	uint64_t flags = options->flags;
 
 	if (options->backing != GMEM_BACKING_GUEST_MEMFD && options->backing != GMEM_BACKING_MEMFD)
-		return last_error_own(-EINVAL, "there is no backing %d", (int)options->backing);
+		return last_error_own(-EINVAL,
+			"backing must be GMEM_BACKING_GUEST_MEMFD or GMEM_BACKING_MEMFD, not %d",
+			(int)options->backing);
 	if (by_default(flags) || flags == GMEM_MEMORY_NO_FLAGS)
 		return 0;
 	if (flags & ~(uint64_t)FLAGS_TOLD)
@@ -163,7 +165,7 @@ static int make_in_turn(
 
 /* A gate's ioctl may wait for the next gmemd, and must not keep others from it. Where that has lost
  * the VM, it fails; without a gate, it must not be that a thread tells of the VM meanwhile. */
-static int make(struct gmem_memory *memory, struct json_object *take_params)
+static int make_memory(struct gmem_memory *memory, struct json_object *take_params)
 {
 	struct json_object *call = NULL;
 	int r = make_in_turn(memory, take_params, &call);
@@ -193,8 +195,8 @@ static struct gmem_memory *memory_new(
 	return memory;
 }
 
-static int create(struct gmem_vm *vm, uint64_t size, const struct gmem_memory_options *options,
-	struct gmem_memory **ret)
+static int create_memory(struct gmem_vm *vm, uint64_t size,
+	const struct gmem_memory_options *options, struct gmem_memory **ret)
 {
 	struct gmem_memory *memory;
 	int r = options ? check_options(options) : 0;
@@ -204,7 +206,7 @@ static int create(struct gmem_vm *vm, uint64_t size, const struct gmem_memory_op
 	memory = memory_new(vm, size, options);
 	if (!memory)
 		return -ENOMEM;
-	r = make(memory, create_params(vm, size, options));
+	r = make_memory(memory, create_params(vm, size, options));
 	if (r < 0)
 		memory_drop(memory);
 	else
@@ -217,8 +219,10 @@ int gmem_memory_create(struct gmem_vm *vm, uint64_t size, const struct gmem_memo
 {
 	int r = connection_enter(vm->gmem);
 
-	if (r == 0)
-		r = create(vm, size, options, ret);
+	if (r == 0) {
+		vm_settle_given_up(vm);
+		r = create_memory(vm, size, options, ret);
+	}
 	return last_error_complete(r, "creating a memory");
 }
 
@@ -283,8 +287,8 @@ static struct json_object *reclaim_params(
 	return params;
 }
 
-static int reclaim(struct gmem_memory *memory, const struct gmem_memory_range *ranges, size_t count,
-	uint64_t *ret_reclaimed)
+static int reclaim_ranges(struct gmem_memory *memory, const struct gmem_memory_range *ranges,
+	size_t count, uint64_t *ret_reclaimed)
 {
 	struct json_object *result;
 	uint64_t reclaimed;
@@ -309,7 +313,7 @@ int gmem_memory_reclaimv(struct gmem_memory *memory, const struct gmem_memory_ra
 	int r = connection_enter(memory->vm->gmem);
 
 	if (r == 0)
-		r = reclaim(memory, ranges, count, ret_reclaimed);
+		r = reclaim_ranges(memory, ranges, count, ret_reclaimed);
 	return last_error_complete(r, "giving memory back");
 }
 
@@ -354,8 +358,8 @@ static int refuse_map(void)
 }
 
 /* What it was not created for is refused here, where the model would let it pass. */
-static int map(const struct gmem_memory *memory, uint64_t offset, uint64_t size, int protection,
-	void **ret)
+static int map_memory(const struct gmem_memory *memory, uint64_t offset, uint64_t size,
+	int protection, void **ret)
 {
 	void *mapped;
 
@@ -365,6 +369,8 @@ static int map(const struct gmem_memory *memory, uint64_t offset, uint64_t size,
 			memory->size);
 	if (!(memory->flags & GMEM_MEMORY_MMAP))
 		return refuse_map();
+	if (protection & PROT_EXEC)
+		return last_error_own(-EPERM, "a memory can't be mapped with PROT_EXEC");
 	mapped = mmap(NULL, size, protection, MAP_SHARED, memory->fd, (off_t)offset);
 	if (mapped == MAP_FAILED)
 		return errno == ENODEV ? refuse_map() : -errno;
@@ -378,6 +384,6 @@ int gmem_memory_map(
 	int r = connection_enter(memory->vm->gmem);
 
 	if (r == 0)
-		r = map(memory, offset, size, protection, ret);
+		r = map_memory(memory, offset, size, protection, ret);
 	return last_error_complete(r, "mapping a memory");
 }

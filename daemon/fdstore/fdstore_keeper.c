@@ -164,7 +164,7 @@ static int watch_keeper(struct fdstore *fdstore)
 	return event_add(fdstore->answered, NULL) == 0 ? 0 : -ENOMEM;
 }
 
-void fdstore_keeper_found(void *context, struct keeper *take_keeper)
+void fdstore_keeper_found(void *context, struct keeper_client *take_keeper)
 {
 	struct fdstore *fdstore = context;
 

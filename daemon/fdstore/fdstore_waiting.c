@@ -90,7 +90,7 @@ static bool has_unsent(const struct fdstore *fdstore, const void *context)
 	return !TAILQ_EMPTY(&fdstore->table.urgent) || !TAILQ_EMPTY(&fdstore->table.rest);
 }
 
-void fdstore_settle(struct fdstore *fdstore, unsigned milliseconds)
+void fdstore_await_sent(struct fdstore *fdstore, unsigned milliseconds)
 {
 	if (fdstore)
 		wait_while(fdstore, has_unsent, NULL, milliseconds);

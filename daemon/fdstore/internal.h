@@ -24,7 +24,7 @@ TAILQ_HEAD(acceptance_list, fdstore_acceptance);
 struct fdstore {
 	struct event_base *base;
 	struct keeper_search *search;
-	struct keeper *keeper; /* NULL: there is none now */
+	struct keeper_client *keeper; /* NULL: there is none now */
 	struct fdstore_table table;
 	struct acceptance_list acceptances; /* those that are posted come first */
 	TAILQ_HEAD(, fdstore_waiter) waiters;
@@ -80,7 +80,7 @@ int fdstore_take_answers(struct fdstore *fdstore);
 int fdstore_find_first(struct fdstore *fdstore, const char *runtime_directory);
 void fdstore_disconnect(struct fdstore *fdstore);
 /* The search's. */
-void fdstore_keeper_found(void *context, struct keeper *take_keeper);
+void fdstore_keeper_found(void *context, struct keeper_client *take_keeper);
 void fdstore_keeper_missed(void *context, int r);
 /* A timer's, which it sets again. */
 void fdstore_tick(void *context);

@@ -41,11 +41,12 @@ int request_call_error(
 
 	if (r == -EBUSY)
 		return rpc_error_limit(&request->error,
-			"Too many calls of this kind wait to be reported", commands[command].limit,
-			mailbox_entries(vm->mailbox, command), "vm");
+			"Too many calls of this kind have not been reported yet",
+			commands[command].limit, mailbox_entries(vm->mailbox, command), "vm");
 	if (r == -E2BIG)
 		return rpc_error_busy(&request->error,
-			"What waits to be reported leaves only gaps, more than one answer tells of",
+			"The mailbox's free entries lie too far apart for one answer: report some "
+			"calls first",
 			0);
 	if (r == -ENOMEM)
 		return rpc_error_internal(&request->error, "no memory");

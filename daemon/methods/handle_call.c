@@ -29,12 +29,12 @@ static int check_report(struct request *request, const struct call *call)
 		return rpc_error_invalid_param(error, "errno", "the name of an errno");
 	if (all && parameters->errno_name)
 		return rpc_error_invalid_param(
-			error, "errno", "left out where all that was to be done is done");
+			error, "errno", "left out, for all of the call's ioctls succeeded");
 	if (!all && !parameters->errno_name)
 		return rpc_error_invalid_param(error, "errno", "the name of what failed");
 	if (parameters->fd >= 0 && (call->kind != CALL_CREATE || !all))
 		return rpc_error_invalid_param(
-			error, "fd", "left out but for a creation that succeeded");
+			error, "fd", "left out: only a creation that succeeded has one");
 	return 0;
 }
 
@@ -60,8 +60,8 @@ static int adopt(struct request *request, const struct call *call)
 	int fd = -1, r;
 
 	if (memory->vm->gate != VM_GATE_NONE && !call->continued)
-		return rpc_error_conflict(
-			&request->error, "call", "The gate has let no such creation through");
+		return rpc_error_conflict(&request->error, "call",
+			"The gate has let no KVM_CREATE_GUEST_MEMFD through for this call");
 	r = take_memory_file(request, memory, &fd);
 	if (r != 0)
 		return r;

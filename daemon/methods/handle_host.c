@@ -116,7 +116,8 @@ static void describe_gate(struct json_object *object, const struct host_offer *h
 	if (host->kvm)
 		snprintf(reason, sizeof reason, "the kernel lacks %s", host->gate_missing);
 	else
-		snprintf(reason, sizeof reason, "the model has no VM that one could be put round");
+		snprintf(reason, sizeof reason,
+			"the model makes no VM that a gate could be put round");
 	json_add_string(object, "reason", reason);
 }
 

@@ -86,7 +86,7 @@ static int new_slot(struct request *request, struct vm *vm, const struct slot_re
 
 	if (r == -EDQUOT)
 		return request_limit_error(
-			request, LIMIT_SLOTS_PER_VM, "The VM has as many slots as it may");
+			request, LIMIT_SLOTS_PER_VM, "The VM has as many slots as it may have");
 	return r < 0 ? rpc_error_internal(&request->error, "no memory") : 0;
 }
 

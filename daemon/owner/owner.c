@@ -54,6 +54,8 @@ static const struct {
 	[OWNER_MEMORIES] = {LIMIT_MEMORIES_PER_USER, LEVEL_USER},
 	[OWNER_TAKERS] = {LIMIT_TAKERS_PER_OWNER, LEVEL_OWNER},
 	[OWNER_TAKERS_OF_USER] = {LIMIT_TAKERS_PER_USER, LEVEL_USER},
+	[OWNER_PREALLOCATIONS] = {LIMIT_PREALLOCATIONS_PER_USER, LEVEL_USER},
+	[OWNER_PREALLOCATIONS_ON_HOST] = {LIMIT_PREALLOCATIONS_ON_HOST, LEVEL_HOST},
 	[OWNER_RECORDS] = {LIMIT_PEER_RECORDS, LEVEL_HOST},
 };
 
@@ -288,7 +290,7 @@ static bool has_room(const struct owner *owner, enum owner_resource resource, ui
 	return level == LEVEL_OWNER || unit_leaves_room(owner, resource, limit, count);
 }
 
-static void charge(struct owner *owner, enum owner_resource resource, uint64_t count)
+static void charge_level(struct owner *owner, enum owner_resource resource, uint64_t count)
 {
 	owner->references += count;
 	owner->owners->held[resource] += count;
@@ -305,13 +307,13 @@ int owner_charge_many(struct owner *owner, enum owner_resource resource, uint64_
 {
 	if (!has_room(owner, resource, count))
 		return -EDQUOT;
-	charge(owner, resource, count);
+	charge_level(owner, resource, count);
 	return 0;
 }
 
 struct owner *owner_hand_over(struct owner *owner, enum owner_resource resource, struct owner *to)
 {
-	charge(to, resource, 1);
+	charge_level(to, resource, 1);
 	owner_give_back(owner, resource);
 	return to;
 }

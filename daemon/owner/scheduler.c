@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "daemon/base/container_of.h"
+
 /* Nanoseconds. A turn is over at the end of the work during which its time has passed. */
 #define TURN_TIME (100 * 1000)
 /* After so long, in turns, the loop looks for new events. */
@@ -27,7 +29,7 @@ struct scheduler {
 	uint64_t turn_end; /* UINT64_MAX: there is no turn */
 };
 
-static uint64_t now(void)
+static uint64_t monotonic_ns(void)
 {
 	struct timespec time;
 
@@ -35,15 +37,14 @@ static uint64_t now(void)
 	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
-#define WORK_OF(member) ((struct work *)((char *)(member)-offsetof(struct work, share)))
-
 /* Its owner may be freed by its last work: it is held meanwhile. */
 static void serve_turn(struct scheduler *scheduler, struct share_node *leaf)
 {
-	struct owner *owner = owner_ref(WORK_OF(TAILQ_FIRST(&leaf->queue))->owner);
+	struct owner *owner =
+		owner_ref(CONTAINER_OF(TAILQ_FIRST(&leaf->queue), struct work, share)->owner);
 
 	do {
-		struct work *work = WORK_OF(share_take_work(leaf));
+		struct work *work = CONTAINER_OF(share_take_work(leaf), struct work, share);
 
 		work->run(work);
 	} while (share_waits(leaf) && !scheduler_turn_is_over(scheduler));
@@ -57,7 +58,7 @@ static void serve_class(struct scheduler *scheduler, struct share_class *class, 
 	scheduler->turn_end = began + TURN_TIME;
 	serve_turn(scheduler, share_take_turn(class->root));
 	scheduler->turn_end = UINT64_MAX;
-	*time = now();
+	*time = monotonic_ns();
 	share_class_spend(class, *time - began);
 }
 
@@ -65,7 +66,7 @@ static void serve_turns(evutil_socket_t fd, short what, void *context)
 {
 	static const struct timeval at_once;
 	struct scheduler *scheduler = context;
-	uint64_t time = now(), end = time + LOOK_TIME;
+	uint64_t time = monotonic_ns(), end = time + LOOK_TIME;
 	struct share_class *class;
 
 	(void)fd;
@@ -113,7 +114,7 @@ struct scheduler *scheduler_free(struct scheduler *scheduler)
 }
 
 /* The event comes behind those that the loop has found already. */
-static void schedule(struct scheduler *scheduler)
+static void schedule_turn(struct scheduler *scheduler)
 {
 	if (!scheduler->scheduled)
 		event_active(scheduler->event, EV_TIMEOUT, 0);
@@ -125,7 +126,7 @@ void scheduler_ready(struct scheduler *scheduler, struct work *work)
 	if (scheduler_has(work))
 		return;
 	share_add(owner_node(work->owner, OWNER_REQUESTS), &work->share);
-	schedule(scheduler);
+	schedule_turn(scheduler);
 }
 
 void scheduler_go_on(struct scheduler *scheduler, struct work *work)
@@ -133,7 +134,7 @@ void scheduler_go_on(struct scheduler *scheduler, struct work *work)
 	if (scheduler_has(work))
 		return;
 	share_add_first(owner_node(work->owner, OWNER_REQUESTS), &work->share);
-	schedule(scheduler);
+	schedule_turn(scheduler);
 }
 
 void scheduler_ready_to_release(struct scheduler *scheduler, struct work *work)
@@ -141,7 +142,7 @@ void scheduler_ready_to_release(struct scheduler *scheduler, struct work *work)
 	if (scheduler_has(work))
 		return;
 	share_add(owner_node(work->owner, OWNER_ENDS), &work->share);
-	schedule(scheduler);
+	schedule_turn(scheduler);
 }
 
 void scheduler_forget(struct work *work)
@@ -156,5 +157,5 @@ bool scheduler_has(const struct work *work)
 
 bool scheduler_turn_is_over(const struct scheduler *scheduler)
 {
-	return scheduler && now() >= scheduler->turn_end;
+	return scheduler && monotonic_ns() >= scheduler->turn_end;
 }

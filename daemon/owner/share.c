@@ -41,9 +41,8 @@ static bool is_due(const struct share_node *node)
 	return share_waits(node) && (node->held_max == 0 || node->held < node->held_max);
 }
 
-/* Whether it is due has changed, or that of a child of it: it is in its parent's list while it is.
- */
-static void settle(struct share_node *node)
+/* It or a child of it has become due, or is no more: it is in its parent's list while it is due. */
+static void list_if_due(struct share_node *node)
 {
 	for (; node->parent && is_due(node) != node->listed; node = node->parent) {
 		node->listed = !node->listed;
@@ -54,24 +53,24 @@ static void settle(struct share_node *node)
 	}
 }
 
-static void settle_all(struct share_node *leaf)
+static void await_all(struct share_node *leaf)
 {
 	for (struct share_node *node = leaf; node->parent; node = node->parent)
-		settle(node);
+		list_if_due(node);
 }
 
 void share_hold(struct share_node *leaf)
 {
 	for (struct share_node *node = leaf; node; node = node->parent)
 		node->held++;
-	settle_all(leaf);
+	await_all(leaf);
 }
 
 void share_let_go(struct share_node *leaf)
 {
 	for (struct share_node *node = leaf; node; node = node->parent)
 		node->held--;
-	settle_all(leaf);
+	await_all(leaf);
 }
 
 void share_add(struct share_node *leaf, struct share_work *work)
@@ -79,7 +78,7 @@ void share_add(struct share_node *leaf, struct share_work *work)
 	assert(!work->leaf);
 	TAILQ_INSERT_TAIL(&leaf->queue, work, link);
 	work->leaf = leaf;
-	settle(leaf);
+	list_if_due(leaf);
 }
 
 void share_add_first(struct share_node *leaf, struct share_work *work)
@@ -87,7 +86,7 @@ void share_add_first(struct share_node *leaf, struct share_work *work)
 	assert(!work->leaf);
 	TAILQ_INSERT_HEAD(&leaf->queue, work, link);
 	work->leaf = leaf;
-	settle(leaf);
+	list_if_due(leaf);
 }
 
 void share_remove(struct share_work *work)
@@ -98,7 +97,7 @@ void share_remove(struct share_work *work)
 		return;
 	TAILQ_REMOVE(&leaf->queue, work, link);
 	work->leaf = NULL;
-	settle(leaf);
+	list_if_due(leaf);
 }
 
 struct share_node *share_take_turn(struct share_node *root)

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/container_of.h"
 #include "daemon/base/log.h"
 #include "daemon/peerfd/taker_process.h"
 #include "daemon/peerfd/taker_room.h"
@@ -74,10 +75,6 @@ struct takings {
 	struct taking_room room;
 	struct owner_takers_tree owners;
 };
-
-#define WORKER_OF(pointer) ((struct worker *)((char *)(pointer)-offsetof(struct worker, member)))
-#define OWNER_OF(pointer)                                                                          \
-	((struct owner_takers *)((char *)(pointer)-offsetof(struct owner_takers, place)))
 
 static int compare_owners(struct owner_takers *a, struct owner_takers *b)
 {
@@ -201,7 +198,7 @@ static void deadline_event(evutil_socket_t fd, short what, void *context)
 
 /* Takers */
 
-static void answered(struct taking_process *process, struct taker_packet *packet, int error)
+static void taker_answered(struct taking_process *process, struct taker_packet *packet, int error)
 {
 	struct worker *worker = process->context;
 	struct taking *taking = worker->taking;
@@ -233,7 +230,7 @@ static void let_look_for_room(struct owner_takers *owner, bool on_host)
 		place = taking_place_next(&owner->place, on_host);
 		if (!place)
 			return;
-		serve_owner(OWNER_OF(place));
+		serve_owner(CONTAINER_OF(place, struct owner_takers, place));
 	}
 }
 
@@ -270,7 +267,7 @@ static void ended(struct taking_process *process)
 	room_was_made(owner);
 }
 
-static const struct taking_process_events process_events = {answered, changed, ended};
+static const struct taking_process_events process_events = {taker_answered, changed, ended};
 
 /* What is said of it once isn't said again while it is the same. */
 static void log_start(struct takings *takings, int r)
@@ -356,7 +353,7 @@ static void wait_for_room(struct owner_takers *owner, enum limit limit)
 	if (limit != LIMIT_TAKERS_PER_OWNER)
 		taking_place_wait(&owner->place);
 	if (idle)
-		taking_process_leave(WORKER_OF(idle)->process);
+		taking_process_leave(CONTAINER_OF(idle, struct worker, member)->process);
 }
 
 /* Another taker, or the taking's failure. False where it has to wait. */

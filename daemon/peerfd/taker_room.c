@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "daemon/base/container_of.h"
+
 static int compare_users(struct taking_user *a, struct taking_user *b)
 {
 	return a->node < b->node ? -1 : a->node > b->node;
@@ -69,7 +71,7 @@ void taking_place_close(struct taking_place *place)
 
 /* Members */
 
-static int charge(struct taking_place *place, enum limit *ret_limit)
+static int charge_room(struct taking_place *place, enum limit *ret_limit)
 {
 	if (owner_charge(place->owner, OWNER_TAKERS) < 0) {
 		*ret_limit = LIMIT_TAKERS_PER_OWNER;
@@ -94,7 +96,7 @@ int taking_member_add(
 {
 	struct taking_room *room = place->room;
 
-	if (charge(place, ret_limit) < 0)
+	if (charge_room(place, ret_limit) < 0)
 		return -EDQUOT;
 	if (room->n_members >= limit_value(room->config, LIMIT_TAKERS_ON_HOST)) {
 		give_back(place);
@@ -227,5 +229,5 @@ struct taking_place *taking_place_next(struct taking_place *place, bool on_host)
 
 	if (!work)
 		return NULL;
-	return (struct taking_place *)((char *)work - offsetof(struct taking_place, waiting));
+	return CONTAINER_OF(work, struct taking_place, waiting);
 }

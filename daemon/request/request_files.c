@@ -49,7 +49,7 @@ static void fill_error(
 			error, "gmemd's right to take files of the process, as ptrace(2) has it");
 		break;
 	case -ETIMEDOUT:
-		rpc_error_busy(error, "The process can't be asked for the file in time", 0);
+		rpc_error_busy(error, "The process's file can't be taken in time", 0);
 		break;
 	case -EDQUOT:
 		limit_error(error, &wait->suspension.gmemd->config, result->limit,
@@ -170,7 +170,8 @@ int request_take_files(
 	if (request->files->count == wishes->count)
 		return 0;
 	/* What is known of a VM has changed while they were taken. */
-	return rpc_error_busy(&request->error, "Something has changed meanwhile", /* at once */ 1);
+	return rpc_error_busy(
+		&request->error, "The VM has changed while the files were taken", /* at once */ 1);
 }
 
 int request_take_file(

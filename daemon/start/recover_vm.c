@@ -44,7 +44,7 @@ static uint64_t received_by_mark(const struct gmemd *gmemd, const struct vm *vm)
 
 /* The calls that were trapped when the predecessor ended: those that it had received are never told
  * again. */
-static void settle_traps(const struct gmemd *gmemd, struct vm *vm)
+static void recover_trapped(const struct gmemd *gmemd, struct vm *vm)
 {
 	uint64_t id = vm->trap.id;
 
@@ -63,7 +63,7 @@ static void settle_traps(const struct gmemd *gmemd, struct vm *vm)
 		gate_interrupt(vm->listener, id);
 }
 
-static void settle_calls(struct gmemd *gmemd, struct vm *vm)
+static void finish_calls(struct gmemd *gmemd, struct vm *vm)
 {
 	struct call *call, *next;
 	uint64_t discarded;
@@ -236,6 +236,8 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger, uint64_t nu
 	r = take_files(inherited, &recovery);
 	if (r == 0)
 		r = vm_recover(&gmemd->registry, &recovery, ret);
+	if (r == -EEXIST && record.vm.state == VM_RELEASED)
+		r = -ECANCELED;
 	if (r < 0) {
 		mailbox_free(recovery.mailbox);
 		fd_close(recovery.pidfd);
@@ -271,9 +273,9 @@ static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, uint64_t numb
 		return r;
 	}
 	STEP("recovery of a VM: ledger");
-	settle_traps(gmemd, vm);
+	recover_trapped(gmemd, vm);
 	STEP("recovery of a VM: traps");
-	settle_calls(gmemd, vm);
+	finish_calls(gmemd, vm);
 	STEP("recovery of a VM: calls");
 	vm_ledger_note_vm(vm);
 	vm_ledger_commit(vm);
@@ -287,12 +289,16 @@ static void drop_vm(struct fdstore *fdstore, uint64_t number)
 		fdstore_drop(fdstore, kind, number, 0);
 }
 
+/*
+ * The youngest first: a process has one VM, and has closed all others before it has opened that, of
+ * which the keeper may not have been told yet.
+ */
 void recover_vms(struct gmemd *gmemd, struct inherited_fds *inherited)
 {
 	const struct keeper_id *id;
 	size_t position = 0;
 
-	while ((id = inherited_fds_next(inherited, FDSTORE_VM_LEDGER, &position))) {
+	while ((id = inherited_fds_previous(inherited, FDSTORE_VM_LEDGER, &position))) {
 		int fd = inherited_fds_take(inherited, FDSTORE_VM_LEDGER, id->owner, 0);
 		struct ledger *ledger = NULL;
 		int r;
@@ -304,7 +310,7 @@ void recover_vms(struct gmemd *gmemd, struct inherited_fds *inherited)
 			fd_close(fd);
 		else
 			r = recover_vm(gmemd, &ledger, id->owner, inherited, &gmemd->recovered);
-		/* Who asked for one that was not finished asks again. */
+		/* One that was not finished is asked for again; one that was closed is not missed. */
 		if (r < 0 && r != -ECANCELED)
 			log_warning("VM vm-%" PRIu64 " could not be taken over: %s", id->owner,
 				strerror(-r));

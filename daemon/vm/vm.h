@@ -40,8 +40,8 @@ enum trap_answer { TRAP_UNDECIDED, TRAP_CONTINUE, TRAP_REFUSE };
 enum object_state {
 	OBJECT_PENDING, /* its call is not reported yet */
 	OBJECT_READY,   /* a slot: bound */
-	OBJECT_CLOSING, /* a slot whose end is not reported yet, a memory whose pages are not gone
-			 */
+	/* a slot whose end is not reported yet, a memory whose pages are not gone */
+	OBJECT_CLOSING,
 };
 
 struct backend;

@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "daemon/fdstore/fdstore.h"
-#include "daemon/fdstore/keeper_client.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/store/ledger.h"
+#include "tests/lib/keeper_waiting.h"
 
 struct other {
 	struct keeper_id id;
@@ -67,7 +67,7 @@ static int copy(const struct keeper_id *id, int fd, void *context)
 
 int main(int argc, char **argv)
 {
-	struct keeper *keeper;
+	struct keeper_client *keeper;
 
 	if (argc != 4)
 		return 2;

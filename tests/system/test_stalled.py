@@ -22,6 +22,7 @@ AT_ONCE = 1  # second, in which others are to be served
 WAIT = 60
 PEER, MEMORY = 2, 21  # kinds of what the keeper holds
 BUSY = -32007
+VMS = 60  # that a process opens and closes: more than the keeper is told of at once
 MANY = 600  # memories: more than the keeper's queue takes
 CONFIG = "[limits]\nmemories-per-vm = %d\n" % (2 * MANY)
 GMEMCTL = os.path.join(os.environ["BUILD_DIR"], "client", "gmemctl")
@@ -280,6 +281,27 @@ def notified():
         states = {one["memory"]: one["state"] for one in vmm.get()["memories"]}
         equal(states[created["memory"]], "ready", "the memory")
         all_are_held()
+
+
+@test("a VM whose process has closed others before is there after a kill, though the keeper was not told that those are gone")
+def last_of_many():
+    params = {"name": "last of many", "gate": "none"}
+    with RemotePeer(host.socket_path("gmemd.sock")) as other:
+        with Stopped():
+            for _ in range(VMS):
+                other.call("vm.open", params)
+                other.call("vm.close", {"vm": own_vm(other)})
+            other.call("vm.open", params)
+            vm = own_vm(other)
+            host.kill()
+        host.start(alone=False)
+        equal(other.error("vm.get", {"vm": vm}), None, "the last one")
+        equal(own_vm(other), vm, "what it is shown")
+
+
+def own_vm(peer):
+    [vm] = peer.call("vm.list")["vms"]
+    return vm["vm"]
 
 
 @test("a keeper that is killed while it is stalled: the next one is given all")
