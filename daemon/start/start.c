@@ -163,6 +163,20 @@ static int set_up(struct gmemd *gmemd)
 	return r < 0 ? start_failed("taking over from a predecessor", r) : 0;
 }
 
+/* One thread has it; and it looks at the clock for a timer that is set, not for each packet. */
+static struct event_base *new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (!config)
+		return NULL;
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_NO_CACHE_TIME);
+	base = event_base_new_with_config(config);
+	event_config_free(config);
+	return base;
+}
+
 int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct config_faults *faults)
 {
 	struct timespec now;
@@ -181,7 +195,7 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct co
 		return start_failed("looking at the host", r);
 	}
 	errno = 0;
-	gmemd->base = event_base_new();
+	gmemd->base = new_base();
 	if (!gmemd->base || event_base_priority_init(gmemd->base, SCHEDULER_PRIORITIES) < 0)
 		return start_failed("making an event loop", errno ? -errno : -ENOMEM);
 	r = set_up(gmemd);
