@@ -10,18 +10,19 @@
 #include "client/ctl/verb.h"
 #include "protocol/json.h"
 
-static const struct column vm_columns[] = {
-	{"vm", "ID", TEXT_PLAIN},
-	{"name", "NAME", TEXT_PLAIN},
-	{"tenant", "TENANT", TEXT_PLAIN},
-	{"pid", "PID", TEXT_NUMBER},
-	{"state", "STATE", TEXT_PLAIN},
-	{"gate", "GATE", TEXT_PLAIN},
-	{"committed", "COMMITTED", TEXT_BYTES},
-	{"promised", "PROMISED", TEXT_BYTES},
-	{"resident", "RESIDENT", TEXT_BYTES},
-	{.member = NULL},
-};
+#define VM_COLUMNS                                                                                 \
+	{"vm", "ID", TEXT_PLAIN}, {"name", "NAME", TEXT_PLAIN}, {"tenant", "TENANT", TEXT_PLAIN},  \
+		{"pid", "PID", TEXT_NUMBER}, {"state", "STATE", TEXT_PLAIN},                       \
+		{"gate", "GATE", TEXT_PLAIN}, {"committed", "COMMITTED", TEXT_BYTES},              \
+		{"promised", "PROMISED", TEXT_BYTES},                                              \
+	{                                                                                          \
+		"resident", "RESIDENT", TEXT_BYTES                                                 \
+	}
+
+static const struct column vm_columns[] = {VM_COLUMNS, {.member = NULL}};
+/* Where any has pages in closed memories. */
+static const struct column vm_columns_closed[] = {
+	VM_COLUMNS, {"closed_resident", "CLOSED", TEXT_BYTES}, {.member = NULL}};
 
 static const struct column vm_facts[] = {
 	{"vm", "id", TEXT_PLAIN},
@@ -36,6 +37,9 @@ static const struct column vm_facts[] = {
 	{"resident", "resident", TEXT_BYTES},
 	{.member = NULL},
 };
+
+static const struct column closed_facts[] = {
+	{"closed_resident", "closed", TEXT_BYTES}, {.member = NULL}};
 
 static const struct column memory_columns[] = {
 	{"memory", "ID", TEXT_NUMBER},
@@ -76,6 +80,24 @@ static const struct column call_columns[] = {
 	{.member = NULL},
 };
 
+/* What a VM has closed and is charged for still. */
+static bool has_closed(const struct json_object *vm)
+{
+	uint64_t bytes = 0;
+
+	json_get_uint(vm, "closed_resident", &bytes);
+	return bytes > 0;
+}
+
+static const struct column *columns_for(const struct json_object *vms)
+{
+	for (size_t i = 0; i < json_length(vms); i++) {
+		if (has_closed(json_at(vms, i)))
+			return vm_columns_closed;
+	}
+	return vm_columns;
+}
+
 enum ctl_status ctl_vms(struct ctl *ctl, char **arguments)
 {
 	struct json_object *list;
@@ -88,7 +110,8 @@ enum ctl_status ctl_vms(struct ctl *ctl, char **arguments)
 	if (ctl->json)
 		print_value(ctl, list);
 	else
-		status = print_table(ctl, vm_columns, json_get(list, "vms"));
+		status =
+			print_table(ctl, columns_for(json_get(list, "vms")), json_get(list, "vms"));
 	if (status == CTL_DONE)
 		report_own_view(ctl);
 	json_unref(list);
@@ -105,11 +128,16 @@ static enum ctl_status print_vm(const struct ctl *ctl, const struct json_object 
 		{"slots", "Slots", slot_columns},
 		{"private_ranges", "Private ranges", range_columns},
 		{"calls", "Pending calls", call_columns},
+		{"closed_memories", "Closed memories with pages", memory_columns},
 	};
+	/* The last where there are any. */
+	const size_t n_parts = sizeof parts / sizeof *parts - !has_closed(vm);
 	enum ctl_status status = CTL_DONE;
 
 	print_facts(ctl, vm_facts, vm);
-	for (size_t i = 0; status == CTL_DONE && i < sizeof parts / sizeof *parts; i++) {
+	if (has_closed(vm))
+		print_facts(ctl, closed_facts, vm);
+	for (size_t i = 0; status == CTL_DONE && i < n_parts; i++) {
 		printf("\n%s:\n", parts[i].title);
 		status = print_table(ctl, parts[i].columns, json_get(vm, parts[i].member));
 	}
