@@ -23,7 +23,7 @@
 
 static const char *const vm_state_names[] = {"opening", "running", "released", NULL};
 static const char *const gate_state_names[] = {"none", "pending", "active", "lost", NULL};
-static const char *const memory_state_names[] = {"pending", "ready", "closing", NULL};
+static const char *const memory_state_names[] = {"pending", "ready", "closing", "closed", NULL};
 static const char *const slot_state_names[] = {"pending", "bound", "closing", NULL};
 static const char *const gate_wanted_names[] = {"required", "none", NULL};
 static const char *const initial_state_names[] = {"shared", "private", NULL};
@@ -94,6 +94,9 @@ static const struct field limit_fields[] = {
 	{"peers_per_user", FIELD_INTEGER, .summary = "Connections of one user at most."},
 	{"vms_per_user", FIELD_INTEGER, .summary = "VMs of one user at most."},
 	{"memories_per_vm", FIELD_INTEGER, .summary = "Memories of one VM at most."},
+	{"closed_memories_per_vm", FIELD_INTEGER,
+		.summary = "Closed memories of one VM that are counted again, at most."},
+	{"closed_memories_per_user", FIELD_INTEGER, .summary = "The same of one user."},
 	{"slots_per_vm", FIELD_INTEGER, .summary = "Slots of one VM at most."},
 	{"private_ranges_per_vm", FIELD_INTEGER,
 		.summary = "Ranges that the private memory of one VM is in, at most."},
@@ -193,6 +196,10 @@ static const struct field mailbox_fields[] = {
 				"Bytes that no other VM can have: its commit limit; 0 where it "   \
 				"was opened without."},                                            \
 		{"resident", FIELD_INTEGER, .summary = "Bytes of pages allocated."},               \
+		{"closed_resident", FIELD_INTEGER,                                                 \
+			.summary = "Bytes of pages that closed memories have, still or again: "    \
+				   "part of what is charged until they are gone. A VM whose "      \
+				   "process has ended is shown while it has such."},               \
 	{                                                                                          \
 		"private", FIELD_INTEGER, .summary = "Bytes of guest memory that are private."     \
 	}
@@ -207,7 +214,8 @@ static const struct field memory_fields[] = {
 	{"flags", FIELD_FLAGS, .names = memory_flag_names, .summary = "As it was created."},
 	{"node", FIELD_INTEGER, FIELD_NULLABLE, .summary = "The NUMA node it was asked for."},
 	{"state", FIELD_ENUM, .names = memory_state_names,
-		.summary = "pending until its creation is reported."},
+		.summary = "pending until its creation is reported; closed of those that are "
+			   "memories no more."},
 	{"resident", FIELD_INTEGER, .summary = "Bytes of pages allocated."},
 	END,
 };
@@ -425,6 +433,9 @@ static const struct field vm_get_result[] = {
 	{"private_ranges", FIELD_ARRAY, .fields = range_fields,
 		.summary = "By address, merged; all else is shared."},
 	{"calls", FIELD_ARRAY, .fields = call_fields, .summary = "Not yet reported, by id."},
+	{"closed_memories", FIELD_ARRAY, .fields = memory_fields,
+		.summary = "Those that have pages still or again, by id. memory.close gives them "
+			   "back again."},
 	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .summary = "Where there are more."},
 	END,
 };
@@ -653,7 +664,8 @@ const struct method methods[METHODS] = {
 		"Hands the memory's file out."},
 	[METHOD_MEMORY_CLOSE] = {"memory.close", ACCESS_VMM | ACCESS_OPERATOR, memory_parameters,
 		released_result, ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_BUSY, RPC_GONE),
-		"Frees a memory's pages and gives its charge back."},
+		"Frees a memory's pages and gives its charge back; again those of a closed one, "
+		"which has its id still."},
 	[METHOD_MEMORY_RECLAIM] = {"memory.reclaim", ACCESS_VMM | ACCESS_OPERATOR,
 		memory_reclaim_parameters, memory_reclaim_result,
 		ERRORS(RPC_NOT_FOUND, RPC_KERNEL, RPC_BUSY, RPC_GONE),

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemon/pages/page_worker.h"
+#include "daemon/pages/recount.h"
 #include "daemon/request/deferred_answer.h"
 #include "protocol/json.h"
 
@@ -70,15 +71,15 @@ static int make_room(struct page_count *count, size_t more)
 	return 0;
 }
 
-int page_count_add(struct page_count *count, const struct vm *vm)
+static int add_all(struct page_count *count, const struct memory_tree *memories, size_t n_memories)
 {
 	struct memory *memory;
 	int r;
 
-	r = make_room(count, vm->n_memories);
+	r = make_room(count, n_memories);
 	if (r < 0)
 		return r;
-	RB_FOREACH (memory, memory_tree, (struct memory_tree *)&vm->memories) {
+	RB_FOREACH (memory, memory_tree, (struct memory_tree *)memories) {
 		if (!memory->pages)
 			continue;
 		count->ids[count->job->count] = memory->id;
@@ -87,17 +88,38 @@ int page_count_add(struct page_count *count, const struct vm *vm)
 	return 0;
 }
 
-/* A memory may be gone by now. */
+int page_count_add_closed(struct page_count *count, const struct vm *vm)
+{
+	return add_all(count, &vm->closed, vm->closed_counts.all);
+}
+
+int page_count_add(struct page_count *count, const struct vm *vm)
+{
+	int r = add_all(count, &vm->memories, vm->n_memories);
+
+	return r == 0 ? page_count_add_closed(count, vm) : r;
+}
+
+/* A memory may be closed by now, or gone. */
+static void note_one(struct gmemd *gmemd, uint64_t id, uint64_t resident)
+{
+	struct memory *memory = registry_memory(&gmemd->registry, id);
+
+	if (memory) {
+		memory->resident = resident;
+		return;
+	}
+	memory = registry_closed_memory(&gmemd->registry, id);
+	if (memory)
+		recounted(gmemd, memory, resident, /* given_back= */ false);
+}
+
 static void note(const struct page_count *count)
 {
 	const struct page_job *job = count->job;
 
-	for (size_t i = 0; i < job->count; i++) {
-		struct memory *memory = registry_memory(&count->gmemd->registry, count->ids[i]);
-
-		if (memory)
-			memory->resident = job->parts[i].resident;
-	}
+	for (size_t i = 0; i < job->count; i++)
+		note_one(count->gmemd, count->ids[i], job->parts[i].resident);
 }
 
 static void answer(const struct page_count *count)
@@ -126,15 +148,26 @@ static void updated(struct page_job *job)
 	page_count_free(count);
 }
 
+static void tell_updated(struct page_count *count, void (*done)(void *context), void *context)
+{
+	count->updated = done;
+	count->updated_context = context;
+	count->job->done = updated;
+	count->job->context = count;
+}
+
+void page_count_submit(struct page_count *take_count, void (*done)(void *context), void *context)
+{
+	tell_updated(take_count, done, context);
+	page_worker_submit(take_count->gmemd->pages, take_count->job);
+}
+
 void page_count_update(
 	struct page_count *take_residency, void (*done)(void *context), void *context)
 {
 	struct page_count *count = take_residency;
 
-	count->updated = done;
-	count->updated_context = context;
-	count->job->done = updated;
-	count->job->context = count;
+	tell_updated(count, done, context);
 	if (page_worker_do(count->gmemd->pages, count->job))
 		updated(count->job);
 }

@@ -16,12 +16,17 @@ struct page_count *page_count_new(struct gmemd *gmemd, struct owner *owner);
 /* Takes NULL, returns NULL. */
 struct page_count *page_count_free(struct page_count *count);
 
-/* Adds the VM's memories to those that are to be counted. -ENOMEM. */
+/* Adds the VM's memories to those that are to be counted, and its closed ones. -ENOMEM. */
 int page_count_add(struct page_count *count, const struct vm *vm);
+/* Its closed ones alone. -ENOMEM. */
+int page_count_add_closed(struct page_count *count, const struct vm *vm);
 
 /* Counts for no request, then calls done. */
 void page_count_update(
 	struct page_count *take_residency, void (*done)(void *context), void *context);
+
+/* The same, but by the page worker however little it is: done is called later. */
+void page_count_submit(struct page_count *take_count, void (*done)(void *context), void *context);
 
 /* Fills in the result, or the error whose code it returns, with what it was told to by context. */
 typedef int page_count_fill(struct gmemd *gmemd, const struct caller *caller, const void *context,

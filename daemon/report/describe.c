@@ -44,6 +44,8 @@ static const char *object_state_name(enum object_state state, const char *ready)
 		return "pending";
 	case OBJECT_READY:
 		return ready;
+	case OBJECT_CLOSED:
+		return "closed";
 	case OBJECT_CLOSING:
 		break;
 	}
@@ -65,6 +67,7 @@ void describe_vm(struct json_object *object, const struct vm *vm)
 	json_add_uint(object, "committed", vm->budget.committed);
 	json_add_uint(object, "promised", vm->budget.is_promised ? vm->budget.limit : 0);
 	json_add_uint(object, "resident", vm_resident(vm));
+	json_add_uint(object, "closed_resident", vm->closed_resident);
 	json_add_uint(object, "private", vm->private_ranges.total);
 }
 

@@ -62,6 +62,7 @@ struct request {
 	struct json_object *message; /* borrowed */
 	union method_parameters parameters;
 	struct request_files *files; /* that the parameters name, once they were taken */
+	bool recounted;              /* what its VM has closed was, for it */
 	struct json_object *result;  /* an object */
 	struct fd_list answer_fds;   /* go with the answer, then are closed */
 	enum owed_files owed_files;  /* where a successor has them from */

@@ -19,6 +19,7 @@
 #include "daemon/owner/file_reserve.h"
 #include "daemon/owner/scheduler.h"
 #include "daemon/pages/page_worker.h"
+#include "daemon/pages/recount.h"
 #include "daemon/peer/in_flight.h"
 #include "daemon/peer/screening.h"
 #include "daemon/peerfd/taker_client.h"
@@ -163,6 +164,9 @@ static int set_up(struct gmemd *gmemd)
 	r = pressure_watch_new(gmemd, &gmemd->pressure);
 	if (r < 0)
 		return start_failed("watching memory pressure", r);
+	r = recounting_new(gmemd, &gmemd->recounting);
+	if (r < 0)
+		return start_failed("counting closed memories", r);
 	r = takeover_take_over(gmemd);
 	return r < 0 ? start_failed("taking over from a predecessor", r) : 0;
 }
@@ -205,6 +209,7 @@ void gmemd_clear(struct gmemd *gmemd)
 	preallocating_stop_all(gmemd);
 	page_worker_stop(gmemd->pages);
 	pressure_watch_free(gmemd->pressure);
+	recounting_free(gmemd->recounting);
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
 		watch_stop(vm);
 	registry_clear(&gmemd->registry);
