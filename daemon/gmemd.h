@@ -13,6 +13,7 @@
 #include "daemon/vm/vm.h"
 
 struct creations;
+struct request;
 struct in_flight;
 struct inherited_fds;
 struct json_object;
@@ -38,6 +39,7 @@ struct recovered {
 
 struct gmemd {
 	struct config config;
+	int (*const *handlers)(struct request *request); /* by enum method_number */
 	/* Why it can't serve with its configuration; NULL: it can. Then it takes over and watches
 	 * what a predecessor has left, and refuses all requests. */
 	const struct config_faults *faults;

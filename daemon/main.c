@@ -8,8 +8,10 @@
 
 #include "daemon/base/log.h"
 #include "daemon/base/privileges.h"
+#include "daemon/config/command_line.h"
 #include "daemon/gmemd.h"
 #include "daemon/peer/listener.h"
+#include "daemon/start/recover_peers.h"
 #include "daemon/start/runtime_directory.h"
 #include "daemon/start/service.h"
 #include "daemon/start/start_failure.h"
@@ -61,6 +63,8 @@ static int serve(struct gmemd *gmemd, struct service *service)
 {
 	int r;
 
+	recover_peers(gmemd);
+	listeners_accept_waiting(gmemd->listeners);
 	takeover_finish(gmemd);
 	tell_what_it_does(gmemd);
 	service_ready(service);

@@ -16,7 +16,7 @@
 #include "client/ctl/request.h"
 #include "client/ctl/text.h"
 #include "client/ctl/verb.h"
-#include "client/lib/gmem.h"
+#include "client/gmem.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/host/process_start.h"
 #include "protocol/json.h"

@@ -11,7 +11,7 @@
 
 #include "client/ctl/report.h"
 #include "client/ctl/verb.h"
-#include "client/lib/gmem.h"
+#include "client/gmem.h"
 #include "kernel/host/process_start.h"
 
 enum { OPTION_SOCKET = 256, OPTION_JSON, OPTION_TIMEOUT };

@@ -13,7 +13,7 @@
 #include <sys/un.h>
 
 #include "client/ctl/text.h"
-#include "client/lib/gmem.h"
+#include "client/gmem.h"
 #include "protocol/error.h"
 #include "protocol/json.h"
 #include "protocol/text.h"

@@ -15,7 +15,7 @@
 #include "client/common/waiting.h"
 #include "client/ctl/report.h"
 #include "client/ctl/text.h"
-#include "client/lib/gmem.h"
+#include "client/gmem.h"
 #include "kernel/base/cleanup.h"
 #include "protocol/cursors.h"
 #include "protocol/error.h"

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "client/lib/gmem.h"
+#include "client/gmem.h"
 
 /* Makes memories and a slot of its own, and takes them away again. look is called while guest
  * frames are private. 0 or a negative errno, and then gmem_last_message() says why. */

@@ -28,7 +28,7 @@
 #include "client/example/conversion.h"
 #include "client/example/exit_name.h"
 #include "client/example/guest.h"
-#include "client/lib/gmem.h"
+#include "client/gmem.h"
 
 /*
  * Where the guest sees its memory, and from where in the file: slots need not follow each other in

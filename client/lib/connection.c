@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The library's connection to gmemd. See connection.h and gmem.h.
+ * Connecting, requests and notifications. See connection.h and gmem.h.
  */
 #include "client/lib/connection.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client/lib/environment.h"
@@ -21,11 +20,8 @@
 
 #define DEFAULT_PATH "/run/gmemd/gmemd.sock"
 
-#define RECONNECT_MS 30000
 #define BUSY_TRIES   20
 #define PAUSE_MS_MAX 1000
-
-#define CROWD_PAUSE_MS 20
 
 static void make_recursive(pthread_mutex_t *mutex)
 {
@@ -51,7 +47,7 @@ static int gmem_new(int consume_fd, const char *path, bool inherited, struct gme
 	gmem->fd = consume_fd;
 	gmem->kept_signal = -1;
 	gmem->inherited = inherited;
-	gmem->limit_ms = RECONNECT_MS;
+	gmem->limit_ms = CONNECTION_PATIENCE_MS;
 	gmem->path = path ? strdup(path) : NULL;
 	gmem->unconfirmed = json_new_array();
 	make_recursive(&gmem->turn);
@@ -60,18 +56,9 @@ static int gmem_new(int consume_fd, const char *path, bool inherited, struct gme
 	return 0;
 }
 
-int connection_open(const char *path, int64_t until, int *ret_fd)
-{
-	int r;
-
-	while ((r = packet_connect(path, ret_fd)) == -EAGAIN && connection_now_ms() < until)
-		usleep(CROWD_PAUSE_MS * 1000);
-	return r;
-}
-
 static int connect_to(const char *path, struct gmem **ret)
 {
-	int fd, r = connection_open(path, connection_now_ms() + RECONNECT_MS, &fd);
+	int fd, r = connection_open(path, connection_now_ms() + CONNECTION_PATIENCE_MS, &fd);
 
 	if (r < 0)
 		return last_error_own(r, "connecting to %s: %s", path, strerror(-r));
@@ -110,7 +97,7 @@ struct gmem *gmem_free(struct gmem *gmem)
 		last_error_own(-EBUSY, "gmem_free() before gmem_vm_free() of what it has opened");
 		return gmem;
 	}
-	events_forget(gmem);
+	kept_events_clear(gmem);
 	pthread_mutex_destroy(&gmem->turn);
 	own_process_unmark(gmem->mark);
 	json_unref(gmem->unconfirmed);
@@ -131,110 +118,6 @@ int gmem_fd(const struct gmem *gmem)
 	int r = connection_check(gmem);
 
 	return r < 0 ? r : gmem->fd;
-}
-
-/* Processes */
-
-bool connection_is_own(const struct gmem *gmem)
-{
-	return own_process_has_mark(gmem->mark);
-}
-
-int connection_check(const struct gmem *gmem)
-{
-	if (connection_is_own(gmem))
-		return 0;
-	return last_error_own(-ECHILD,
-		"this process is a child of the one that connected, whose connection and VM are "
-		"not "
-		"its own: a VMM that forks, to daemonise say, must do so before gmem_connect()");
-}
-
-int connection_enter(const struct gmem *gmem)
-{
-	last_error_clear();
-	return connection_check(gmem);
-}
-
-/* Time */
-
-int64_t connection_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-void connection_note_sign(struct gmem *gmem)
-{
-	gmem->sign = connection_now_ms();
-}
-
-int64_t connection_patience(const struct gmem *gmem)
-{
-	return gmem->limit_ms > 0 ? gmem->limit_ms : RECONNECT_MS;
-}
-
-/* For a call that has begun then. */
-static int64_t until_of(const struct gmem *gmem, int64_t began)
-{
-	int64_t sign = gmem->sign;
-
-	return (sign > began ? sign : began) + connection_patience(gmem);
-}
-
-int64_t connection_until(const struct gmem *gmem)
-{
-	int64_t until = until_of(gmem, gmem->began);
-
-	return gmem->deadline > 0 && gmem->deadline < until ? gmem->deadline : until;
-}
-
-/* Turns */
-
-static int wait_for_turn(struct gmem *gmem, int64_t until)
-{
-	const struct timespec time = {until / 1000, until % 1000 * 1000000};
-
-	return -pthread_mutex_clocklock(&gmem->turn, CLOCK_MONOTONIC, &time);
-}
-
-static void begin_turn(struct gmem *gmem, int64_t began)
-{
-	if (gmem->depth++ == 0)
-		gmem->began = began;
-}
-
-int connection_take_turn(struct gmem *gmem)
-{
-	int64_t began = connection_now_ms(), until;
-	int r = connection_check(gmem);
-
-	if (r < 0)
-		return r;
-	do {
-		until = until_of(gmem, began);
-		r = wait_for_turn(gmem, until);
-	} while (r == -ETIMEDOUT && until < until_of(gmem, began));
-	if (r < 0)
-		return last_error_own(-ECONNRESET,
-			"another thread's call to gmemd has had no sign of it for %g s",
-			(double)connection_patience(gmem) / 1000);
-	begin_turn(gmem, began);
-	return 0;
-}
-
-void connection_take_turn_anyway(struct gmem *gmem)
-{
-	pthread_mutex_lock(&gmem->turn);
-	begin_turn(gmem, connection_now_ms());
-}
-
-void connection_leave_turn(struct gmem *gmem)
-{
-	gmem->depth--;
-	pthread_mutex_unlock(&gmem->turn);
 }
 
 /* Requests */
@@ -281,7 +164,7 @@ static int with_connection(struct gmem *gmem, const char *method, struct json_ob
 /* How long gmemd asks to wait; negative where it does not, or that is too long. */
 static int64_t pause_asked_for(const struct gmem *gmem)
 {
-	int64_t pause = last_error_pause();
+	int64_t pause = last_error_details()->pause_ms;
 
 	if (pause > PAUSE_MS_MAX)
 		pause = PAUSE_MS_MAX;
@@ -356,15 +239,6 @@ int connection_request(struct gmem *gmem, const char *method, struct json_object
 	return r;
 }
 
-int connection_send_unconfirmed(struct gmem *gmem)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < json_length(gmem->unconfirmed); i++)
-		r = exchange_send(gmem, json_at(gmem->unconfirmed, i));
-	return r;
-}
-
 static int notify_in_turn(struct gmem *gmem, struct json_object *notification)
 {
 	int r = gmem->broken ? -ECONNRESET : exchange_send(gmem, notification);
@@ -387,18 +261,6 @@ int connection_notify(struct gmem *gmem, const char *method, struct json_object 
 	}
 	json_unref(notification);
 	return r;
-}
-
-int connection_copy_json(struct json_object *value, char **ret)
-{
-	size_t length;
-	const char *text = json_print(value, &length);
-	char *copy = text ? strdup(text) : NULL;
-
-	if (!copy)
-		return -ENOMEM;
-	*ret = copy;
-	return 0;
 }
 
 static int read_params(const char *params, struct json_object **ret)

@@ -5,8 +5,9 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "client/lib/connection.h"
 #include "client/lib/last_error.h"
-#include "client/lib/vm.h"
+#include "client/lib/trigger.h"
 #include "kernel/base/uapi.h"
 #include "protocol/json.h"
 #include "protocol/methods.h"

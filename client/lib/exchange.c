@@ -173,7 +173,7 @@ static int await_answer(struct gmem *gmem, uint64_t id, struct json_object **ret
 			*ret_answer = message;
 			return 0;
 		}
-		event_keep(gmem, message);
+		kept_events_add(gmem, message);
 		fd_list_close(&gmem->packet.fds);
 		json_unref(message);
 	}

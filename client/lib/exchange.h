@@ -8,7 +8,13 @@
  */
 #pragma once
 
-#include "client/lib/connection.h"
+#include "client/lib/transport.h"
+
+/* What goes with a request, and what came with its answer. */
+struct exchange {
+	bool repeated;           /* after another connection: gmemd may have done it before */
+	struct fd_list received; /* the caller's to take from and to close */
+};
 
 /* -ECONNRESET where the connection is broken, -ETIMEDOUT where there was no sign of gmemd for too
  * long. Else as connection_request(). */

@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Events. See kept_events.h and gmem.h.
+ * Events that are kept. See kept_events.h.
  */
 #include "client/lib/kept_events.h"
 
-#include <errno.h>
-#include <limits.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "client/lib/exchange.h"
-#include "client/lib/last_error.h"
-#include "client/lib/reconnect.h"
 #include "protocol/json.h"
 
-static struct kept_event *events_pop(struct gmem *gmem)
+struct kept_event *kept_events_pop(struct gmem *gmem)
 {
 	struct kept_event *event = STAILQ_FIRST(&gmem->events);
 
@@ -27,7 +21,7 @@ static struct kept_event *events_pop(struct gmem *gmem)
 	return event;
 }
 
-static void event_free(struct kept_event *event)
+void kept_event_free(struct kept_event *event)
 {
 	if (!event)
 		return;
@@ -35,14 +29,13 @@ static void event_free(struct kept_event *event)
 	free(event);
 }
 
-/* Who waits for events does so without the turn. */
-static void wake_waiting(struct gmem *gmem)
+void kept_events_wake(struct gmem *gmem)
 {
 	if (gmem->kept_signal >= 0)
 		eventfd_write(gmem->kept_signal, 1);
 }
 
-void event_keep(struct gmem *gmem, struct json_object *message)
+void kept_events_add(struct gmem *gmem, struct json_object *message)
 {
 	struct kept_event *event;
 
@@ -53,177 +46,14 @@ void event_keep(struct gmem *gmem, struct json_object *message)
 		return;
 	event->params = json_ref(json_get(message, "params"));
 	if (gmem->n_events == EVENTS_KEPT_MAX)
-		event_free(events_pop(gmem));
+		kept_event_free(kept_events_pop(gmem));
 	STAILQ_INSERT_TAIL(&gmem->events, event, link);
 	gmem->n_events++;
-	wake_waiting(gmem);
+	kept_events_wake(gmem);
 }
 
-void events_forget(struct gmem *gmem)
+void kept_events_clear(struct gmem *gmem)
 {
 	while (gmem->n_events > 0)
-		event_free(events_pop(gmem));
-}
-
-/* One more packet. Nobody else receives meanwhile: the caller has its turn. -EAGAIN where there is
- * none. */
-static int receive_event(struct gmem *gmem)
-{
-	struct json_object *message = NULL;
-	int r = gmem->broken ? -ECONNRESET : exchange_receive(gmem, &message);
-
-	if (r < 0)
-		return r;
-	event_keep(gmem, message);
-	fd_list_close(&gmem->packet.fds);
-	json_unref(message);
-	return 0;
-}
-
-static int receive_all(struct gmem *gmem)
-{
-	int r = 0;
-
-	/* Not for ever, should they come faster than this. */
-	for (unsigned i = 0; r == 0 && i < EVENTS_KEPT_MAX; i++)
-		r = receive_event(gmem);
-	if (r == -ECONNRESET)
-		r = reconnect_at_once(gmem);
-	return r == -EAGAIN ? 0 : r;
-}
-
-int events_receive(struct gmem *gmem)
-{
-	int r = connection_take_turn(gmem);
-
-	if (r < 0)
-		return r;
-	r = receive_all(gmem);
-	connection_leave_turn(gmem);
-	return r == -ETIMEDOUT ? -ECONNRESET : r;
-}
-
-static struct kept_event *find(struct gmem *gmem, const char *kind)
-{
-	struct kept_event *event;
-
-	STAILQ_FOREACH(event, &gmem->events, link)
-	{
-		if (strcmp(json_get_string(event->params, "kind"), kind) == 0)
-			return event;
-	}
-	return NULL;
-}
-
-struct json_object *events_take(struct gmem *gmem, const char *kind)
-{
-	struct json_object *params = NULL;
-	struct kept_event *event;
-
-	if (connection_take_turn(gmem) < 0)
-		return NULL;
-	event = find(gmem, kind);
-	if (event) {
-		STAILQ_REMOVE(&gmem->events, event, kept_event, link);
-		gmem->n_events--;
-		params = json_ref(event->params);
-	}
-	connection_leave_turn(gmem);
-	event_free(event);
-	return params;
-}
-
-/* Connecting again takes no longer than the caller waits. deadline: negative for none. */
-static int reconnect_until(struct gmem *gmem, int64_t deadline)
-{
-	int r;
-
-	if (!gmem->broken)
-		connection_note_sign(gmem); /* its end */
-	gmem->deadline = deadline < 0 ? 0 : deadline;
-	r = reconnect(gmem);
-	gmem->deadline = 0;
-	if (r < 0 && deadline >= 0 && connection_now_ms() >= deadline)
-		return -ETIMEDOUT;
-	return r == -ETIMEDOUT ? -ECONNRESET : r;
-}
-
-static int set_up_signal(struct gmem *gmem)
-{
-	eventfd_t count;
-
-	if (gmem->kept_signal < 0)
-		gmem->kept_signal = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (gmem->kept_signal < 0)
-		return -errno;
-	eventfd_read(gmem->kept_signal, &count);
-	return 0;
-}
-
-/* By who has the turn. *ret is NULL where none has come. */
-static int receive_next(struct gmem *gmem, int64_t deadline, struct kept_event **ret)
-{
-	int r = set_up_signal(gmem);
-
-	while (r == 0 && gmem->n_events == 0) {
-		r = receive_event(gmem);
-		if (r == -ECONNRESET)
-			r = reconnect_until(gmem, deadline);
-	}
-	*ret = events_pop(gmem);
-	if (gmem->n_events > 0)
-		wake_waiting(gmem);
-	return r == -EAGAIN ? 0 : r;
-}
-
-static int take_next(struct gmem *gmem, int64_t deadline, struct kept_event **ret)
-{
-	int r = connection_take_turn(gmem);
-
-	if (r < 0)
-		return r;
-	r = receive_next(gmem, deadline, ret);
-	connection_leave_turn(gmem);
-	return r;
-}
-
-/* Another thread's call may take in the next event, too. */
-static int wait_for_some(const struct gmem *gmem, int64_t deadline)
-{
-	struct pollfd files[] = {
-		{.fd = gmem->fd, .events = POLLIN}, {.fd = gmem->kept_signal, .events = POLLIN}};
-	int64_t left = deadline < 0 ? -1 : deadline - connection_now_ms();
-
-	if (deadline >= 0 && left <= 0)
-		return -ETIMEDOUT;
-	if (poll(files, 2, left > INT_MAX ? INT_MAX : (int)left) < 0)
-		return deadline >= 0 && errno == EINTR ? 0 : -errno;
-	return 0;
-}
-
-static int await_next(struct gmem *gmem, int64_t deadline, struct kept_event **ret)
-{
-	int r = 0;
-
-	while (r == 0) {
-		r = take_next(gmem, deadline, ret);
-		if (r < 0 || *ret)
-			return r;
-		r = wait_for_some(gmem, deadline);
-	}
-	return r;
-}
-
-int gmem_next_event(struct gmem *gmem, int timeout_ms, char **ret_event)
-{
-	struct kept_event *event = NULL;
-	int r = connection_enter(gmem);
-
-	if (r == 0)
-		r = await_next(
-			gmem, timeout_ms < 0 ? -1 : connection_now_ms() + timeout_ms, &event);
-	if (r == 0)
-		r = connection_copy_json(event->params, ret_event);
-	event_free(event);
-	return last_error_complete(r, "waiting for an event");
+		kept_event_free(kept_events_pop(gmem));
 }

@@ -5,13 +5,12 @@
 #include "client/lib/last_error.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/lib/gmem.h"
+#include "client/gmem.h"
 #include "protocol/json.h"
 #include "protocol/text.h"
 
@@ -21,55 +20,89 @@
 #define ERROR_BYTES_MAX   8192
 #define MESSAGE_BYTES_MAX 1024
 
-static __thread char last_error[ERROR_BYTES_MAX] = "{}";
-static __thread char last_message[MESSAGE_BYTES_MAX];
+/* As JSON and as a sentence for people, and what this library itself looks at. */
+struct last_error {
+	char text[ERROR_BYTES_MAX];
+	char message[MESSAGE_BYTES_MAX];
+	struct last_error_details details;
+};
+
+static __thread struct last_error last = {.text = "{}", .details.pause_ms = -1};
 
 const char *gmem_last_error(void)
 {
-	return last_error;
-}
-
-static struct json_object *parse(void)
-{
-	const char *why;
-
-	return json_parse(last_error, strlen(last_error), &why);
+	return last.text;
 }
 
 const char *gmem_last_message(void)
 {
-	struct json_object *error = parse();
+	return last.message;
+}
 
-	text_copy_printable(json_get_string(error, "message"), last_message, sizeof last_message);
-	json_unref(error);
-	return last_message;
+const struct last_error_details *last_error_details(void)
+{
+	return &last.details;
 }
 
 void last_error_clear(void)
 {
-	strcpy(last_error, "{}");
+	strcpy(last.text, "{}");
+	last.message[0] = '\0';
+	last.details = (struct last_error_details){.pause_ms = -1};
 }
 
-/* One that is too long is known by its sentence. */
-static void remember(struct json_object *error)
+static void copy_detail(const struct json_object *data, const char *name, char *ret, size_t size)
 {
-	struct json_object *sentence;
-	char message[MESSAGE_BYTES_MAX];
+	snprintf(ret, size, "%s", json_get_string(data, name));
+}
+
+static void remember_details(const struct json_object *data)
+{
+	struct last_error_details *details = &last.details;
+	uint64_t pause;
+
+	copy_detail(data, "reason", details->reason, sizeof details->reason);
+	copy_detail(data, "what", details->what, sizeof details->what);
+	copy_detail(data, "with", details->with, sizeof details->with);
+	copy_detail(data, "vm", details->vm, sizeof details->vm);
+	if (json_get_uint(data, "retry_after_ms", &pause))
+		details->pause_ms = pause < INT64_MAX ? (int64_t)pause : INT64_MAX;
+}
+
+/* False where there is no room for it. */
+static bool remember_text(struct json_object *error)
+{
 	size_t length;
 	const char *text = json_print(error, &length);
 
-	if (text && length < sizeof last_error) {
-		strcpy(last_error, text);
-		return;
-	}
-	last_error_clear();
-	text_copy(json_get_string(error, "message"), message, sizeof message);
-	sentence = json_new_object();
-	json_add_string(sentence, "message", message);
-	text = json_print(sentence, &length);
-	if (text && length < sizeof last_error)
-		strcpy(last_error, text);
+	if (!text || length >= sizeof last.text)
+		return false;
+	strcpy(last.text, text);
+	return true;
+}
+
+/* One that is too long is known by its sentence. */
+static void remember_sentence(const char *message)
+{
+	struct json_object *sentence = json_new_object();
+	char valid[MESSAGE_BYTES_MAX];
+
+	text_copy(message, valid, sizeof valid);
+	json_add_string(sentence, "message", valid);
+	remember_text(sentence);
 	json_unref(sentence);
+}
+
+static void remember(struct json_object *error)
+{
+	const char *message = json_get_string(error, "message");
+
+	last_error_clear();
+	text_copy_printable(message, last.message, sizeof last.message);
+	if (remember_text(error))
+		remember_details(json_get(error, "data"));
+	else
+		remember_sentence(message);
 }
 
 int last_error_of_gmemd(struct json_object *error)
@@ -100,39 +133,23 @@ int last_error_own(int r, const char *format, ...)
 
 int last_error_complete(int r, const char *what)
 {
-	if (r < 0 && strcmp(last_error, "{}") == 0)
+	if (r < 0 && strcmp(last.text, "{}") == 0)
 		last_error_own(r, "%s: %s", what, strerror(-r));
 	return r;
 }
 
-char *last_error_save(void)
+struct last_error *last_error_save(void)
 {
-	return strdup(last_error);
+	struct last_error *saved = malloc(sizeof *saved);
+
+	if (saved)
+		*saved = last;
+	return saved;
 }
 
-void last_error_restore(char *take_saved)
+void last_error_restore(struct last_error *take_saved)
 {
 	if (take_saved)
-		strcpy(last_error, take_saved);
+		last = *take_saved;
 	free(take_saved);
-}
-
-void last_error_detail(const char *name, char *ret, size_t size)
-{
-	struct json_object *error = parse();
-
-	snprintf(ret, size, "%s", json_get_string(json_get(error, "data"), name));
-	json_unref(error);
-}
-
-long last_error_pause(void)
-{
-	struct json_object *error = parse();
-	uint64_t pause;
-	bool asked = json_get_uint(json_get(error, "data"), "retry_after_ms", &pause);
-
-	json_unref(error);
-	if (!asked)
-		return -1;
-	return pause < LONG_MAX ? (long)pause : LONG_MAX;
 }

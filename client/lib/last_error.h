@@ -5,9 +5,10 @@
  */
 #pragma once
 
-#include <stddef.h>
+#include <stdint.h>
 
 struct json_object;
+struct last_error;
 
 /* At the beginning of each call. */
 void last_error_clear(void);
@@ -19,11 +20,18 @@ __attribute__((format(printf, 2, 3))) int last_error_own(int r, const char *form
  * failed, and that as strerror(3) does. Returns r. */
 int last_error_complete(int r, const char *what);
 
-/* To have it again after calls in between. NULL where there is none; last_error_restore() frees. */
-char *last_error_save(void);
-void last_error_restore(char *take_saved);
+/* What gmemd's error says besides its sentence; "" where it says nothing. */
+struct last_error_details {
+	char reason[32];  /* why, as a word: "gone" */
+	char what[32];    /* of which kind of thing: "memory" */
+	char with[32];    /* what it collides with: "listener" */
+	char vm[64];      /* the id of the VM that there is already */
+	int64_t pause_ms; /* to wait before it is asked again; negative: it asks for none */
+};
 
-/* The member of that name of its data, "" where there is none. */
-void last_error_detail(const char *name, char *ret, size_t size);
-/* How long gmemd asks to wait, in milliseconds; negative where it does not. */
-long last_error_pause(void);
+/* Of the calling thread's last error: valid until there is another. */
+const struct last_error_details *last_error_details(void);
+
+/* To have it again after calls in between. NULL without memory; last_error_restore() frees. */
+struct last_error *last_error_save(void);
+void last_error_restore(struct last_error *take_saved);

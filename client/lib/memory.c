@@ -2,8 +2,6 @@
 /*
  * The library's memories. See gmem.h.
  */
-#include "client/lib/memory.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,7 +9,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "client/lib/connection.h"
 #include "client/lib/last_error.h"
+#include "client/lib/trigger.h"
 #include "kernel/base/cleanup.h"
 #include "protocol/json.h"
 #include "protocol/methods.h"
@@ -225,10 +225,7 @@ int gmem_memory_create(struct gmem_vm *vm, uint64_t size, const struct gmem_memo
 /* Closed before the answer was lost. */
 static bool is_closed(const struct exchange *exchange)
 {
-	char what[32];
-
-	last_error_detail("what", what, sizeof what);
-	return exchange->repeated && strcmp(what, "memory") == 0;
+	return exchange->repeated && strcmp(last_error_details()->what, "memory") == 0;
 }
 
 /* Not told of meanwhile: gmemd may have closed it when the connection breaks. */

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/lib/connection.h"
 #include "client/lib/environment.h"
 #include "client/lib/last_error.h"
 #include "kernel/base/cleanup.h"
@@ -80,10 +81,7 @@ static int read_result(struct json_object *result, struct fd_list *fds, struct o
 /* Handed over before the answer was lost. */
 static bool is_handed_over(const struct exchange *exchange)
 {
-	char with[32];
-
-	last_error_detail("with", with, sizeof with);
-	return exchange->repeated && strcmp(with, "listener") == 0;
+	return exchange->repeated && strcmp(last_error_details()->with, "listener") == 0;
 }
 
 static int hand_over(struct gmem *gmem, const char *id, int listener)
@@ -124,7 +122,7 @@ static int put_up_gate(struct gmem *gmem, struct json_object *result, const char
 static void abandon(struct gmem *gmem, const char *id)
 {
 	struct json_object *params = json_new_object();
-	char *error = last_error_save();
+	struct last_error *error = last_error_save();
 
 	json_add_string(params, "vm", id);
 	connection_notify(gmem, "vm.close", params);
@@ -136,13 +134,11 @@ static int resume_opened(
 	struct gmem *gmem, struct exchange *exchange, struct json_object **ret_result)
 {
 	struct json_object *params;
-	char id[64];
 
-	last_error_detail("vm", id, sizeof id);
-	if (id[0] == '\0')
+	if (last_error_details()->vm[0] == '\0')
 		return -EREMOTEIO;
 	params = json_new_object();
-	json_add_string(params, "vm", id);
+	json_add_string(params, "vm", last_error_details()->vm);
 	return connection_request(gmem, "vm.resume", params, exchange, ret_result);
 }
 

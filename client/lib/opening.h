@@ -5,18 +5,7 @@
  */
 #pragma once
 
-#include "client/lib/connection.h"
-
-struct opening {
-	char id[64];
-	unsigned type; /* KVM_CREATE_VM's argument */
-	int kvm_fd;
-	int mailbox_fd;
-	uint64_t mailbox_address;
-	uint64_t mailbox_length;
-	bool gated;
-	bool modelled; /* gmemd's back end is the model: there is neither device nor mailbox */
-};
+#include "client/lib/vm_state.h"
 
 /* vm.open, then the gate if options ask for one, then vm.gate. The caller owns what is in *ret:
  * opening_clear(). */

@@ -4,7 +4,8 @@
  */
 #include <string.h>
 
-#include "client/lib/kept_events.h"
+#include "client/lib/connection.h"
+#include "client/lib/events.h"
 #include "client/lib/last_error.h"
 #include "protocol/event_kinds.h"
 #include "protocol/json.h"

@@ -12,7 +12,7 @@
 
 #include "client/lib/exchange.h"
 #include "client/lib/last_error.h"
-#include "client/lib/vm.h"
+#include "client/lib/resume.h"
 #include "kernel/base/cleanup.h"
 #include "protocol/cursors.h"
 #include "protocol/json.h"
@@ -134,21 +134,29 @@ static int tell_minimum(struct gmem_vm *vm)
 	return r == -EREMOTEIO ? 0 : r;
 }
 
+/* Sends once more what gmemd may not have read. */
+static int send_unconfirmed(struct gmem *gmem)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < json_length(gmem->unconfirmed); i++)
+		r = exchange_send(gmem, json_at(gmem->unconfirmed, i));
+	return r;
+}
+
 /* A VM that gmemd has released meanwhile is no error of the connection's. One that was rebuilt may
  * have been so long ago. */
 static int resume(struct gmem *gmem)
 {
 	bool rebuilt;
-	char reason[32];
-	int r = resumption_tell(gmem->vm, &rebuilt);
+	int r = resume_tell(gmem->vm, &rebuilt);
 
-	last_error_detail("reason", reason, sizeof reason);
-	if (r == -EREMOTEIO && strcmp(reason, "gone") == 0)
+	if (r == -EREMOTEIO && strcmp(last_error_details()->reason, "gone") == 0)
 		return 0;
 	if (r == 0 && rebuilt && gmem->vm->minimum > 0)
 		r = tell_minimum(gmem->vm);
 	if (r == 0)
-		r = connection_send_unconfirmed(gmem);
+		r = send_unconfirmed(gmem);
 	if (r == 0)
 		r = undo_all_unheard(gmem->vm);
 	return r;

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "client/lib/connection.h"
+#include "client/lib/transport.h"
 
 /*
  * The caller has its turn, and waits until connection_until() for somebody to connect to.
@@ -18,7 +18,3 @@
 int reconnect(struct gmem *gmem);
 /* The same, but tries it only once. */
 int reconnect_at_once(struct gmem *gmem);
-
-/* Tells gmemd what this process has of its VM, by vm.resume; *ret_rebuilt is whether gmemd had lost
- * it. Errors are connection_exchange()'s. */
-int resumption_tell(struct gmem_vm *vm, bool *ret_rebuilt);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What this process has of its VM, told to a gmemd that may know nothing of it any more. See
- * reconnect.h.
+ * Telling gmemd of the VM. See resume.h.
  */
+#include "client/lib/resume.h"
+
 #include "client/lib/exchange.h"
-#include "client/lib/memory.h"
-#include "client/lib/reconnect.h"
 #include "protocol/json.h"
 #include "protocol/methods.h"
 
@@ -66,7 +65,7 @@ static void tell_private_ranges(struct telling *telling, struct json_object *par
 	telling->ranges_left = range;
 }
 
-static int tell(struct telling *telling, bool *ret_rebuilt)
+static int tell_packet(struct telling *telling, bool *ret_rebuilt)
 {
 	struct json_object *params = vm_params(telling->vm), *result;
 	struct exchange exchange = {.repeated = false};
@@ -86,14 +85,14 @@ static int tell(struct telling *telling, bool *ret_rebuilt)
 	return 0;
 }
 
-int resumption_tell(struct gmem_vm *vm, bool *ret_rebuilt)
+int resume_tell(struct gmem_vm *vm, bool *ret_rebuilt)
 {
 	struct telling telling = {
 		.vm = vm, .memory = LIST_FIRST(&vm->memories), .slot = LIST_FIRST(&vm->slots)};
 	int r;
 
 	do
-		r = tell(&telling, ret_rebuilt);
+		r = tell_packet(&telling, ret_rebuilt);
 	while (r == 0 && *ret_rebuilt && (telling.memory || telling.slot || telling.ranges_left));
 	return r;
 }

@@ -5,33 +5,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "client/lib/connection.h"
 #include "client/lib/last_error.h"
-#include "client/lib/memory.h"
+#include "client/lib/trigger.h"
 #include "protocol/json.h"
 #include "protocol/methods.h"
 
 _Static_assert(GMEM_SLOT_READONLY == (unsigned)SLOT_READONLY, "flag");
 _Static_assert(GMEM_SLOT_LOG_DIRTY_PAGES == (unsigned)SLOT_LOG_DIRTY_PAGES, "flag");
-
-void slot_describe(struct json_object *object, const struct gmem_slot *slot)
-{
-	json_add_uint(object, "slot", slot->slot);
-	json_add_uint(object, "guest_phys_addr", slot->guest_phys_addr);
-	json_add_uint(object, "memory_size", slot->memory_size);
-	json_add_uint(object, "userspace_addr", slot->userspace_addr);
-	if (slot->memory) {
-		json_add_uint(object, "memory", slot->memory->id);
-		json_add_uint(object, "guest_memfd_offset", slot->guest_memfd_offset);
-	} else {
-		json_add_null(object, "memory");
-	}
-	if (slot->shared_memory) {
-		json_add_uint(object, "shared_memory", slot->shared_memory->id);
-		json_add_uint(object, "shared_offset", slot->shared_offset);
-	}
-	if (slot->flags != 0)
-		json_add_flags(object, "flags", slot->flags, slot_flag_names);
-}
 
 static struct json_object *bind_params(const struct gmem_vm *vm, const struct gmem_slot *slot)
 {

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The library's VM and the triggering of calls. See vm.h and gmem.h.
+ * The library's VM. See gmem.h.
  */
-#include "client/lib/vm.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -12,8 +10,9 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#include "client/lib/connection.h"
 #include "client/lib/last_error.h"
-#include "client/lib/reconnect.h"
+#include "client/lib/opening.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/base/uapi.h"
 #include "kernel/kvm/mapping.h"
@@ -194,44 +193,11 @@ struct gmem_vm *gmem_vm_free(struct gmem_vm *vm)
 	return NULL;
 }
 
-/* Without memory for it a gmemd that loses the VM takes them for shared. */
-void vm_note_converted(
-	struct gmem_vm *vm, enum gmem_state to, const struct gmem_range *ranges, size_t count)
-{
-	connection_take_turn_anyway(vm->gmem);
-	for (size_t i = 0; i < count; i++) {
-		if (to == GMEM_PRIVATE)
-			ranges_add(&vm->private_ranges, ranges[i].guest_phys_addr, ranges[i].size);
-		else
-			ranges_remove(
-				&vm->private_ranges, ranges[i].guest_phys_addr, ranges[i].size);
-	}
-	connection_leave_turn(vm->gmem);
-}
-
-int vm_check_range_count(size_t count)
-{
-	if (count == 0)
-		return last_error_own(-EINVAL, "there must be a range");
-	if (count > GMEM_RANGES_MAX)
-		return last_error_own(-E2BIG, "there must be at most %d ranges", GMEM_RANGES_MAX);
-	return 0;
-}
-
-struct json_object *vm_params(const struct gmem_vm *vm)
-{
-	struct json_object *params = json_new_object();
-
-	json_add_string(params, "vm", vm->opening.id);
-	return params;
-}
-
 /* Closed before the answer was lost. */
 static bool is_closed(const struct exchange *exchange)
 {
-	char reason[32];
+	const char *reason = last_error_details()->reason;
 
-	last_error_detail("reason", reason, sizeof reason);
 	return exchange->repeated &&
 	       (strcmp(reason, "gone") == 0 || strcmp(reason, "not_found") == 0);
 }
@@ -280,151 +246,4 @@ int gmem_vm_kvm_fd(const struct gmem_vm *vm)
 const char *gmem_vm_id(const struct gmem_vm *vm)
 {
 	return vm->opening.id;
-}
-
-static struct json_object *report(const struct gmem_vm *vm, uint64_t call, uint64_t done)
-{
-	struct json_object *params = vm_params(vm);
-
-	json_add_uint(params, "call", call);
-	json_add_uint(params, "done", done);
-	return params;
-}
-
-static void report_failure(struct gmem_vm *vm, uint64_t call, uint64_t done, int number)
-{
-	struct json_object *params = report(vm, call, done);
-
-	json_add_string(params, "errno", strerrorname_np(number));
-	connection_notify(vm->gmem, "call.done", params);
-}
-
-/* Where a report is repeated, gmemd knows of it by the first one or by what it was told of the VM.
- */
-static bool is_unknown_call(void)
-{
-	char what[32];
-
-	last_error_detail("what", what, sizeof what);
-	return strcmp(what, "call") == 0;
-}
-
-/* gmemd has lost the VM, and was told of it by another thread before this one had its file. */
-static int tell_again(struct gmem_vm *vm)
-{
-	bool rebuilt;
-	int r = connection_take_turn(vm->gmem);
-
-	if (r < 0)
-		return r;
-	r = resumption_tell(vm, &rebuilt);
-	if (r == -ECONNRESET)
-		r = reconnect(vm->gmem);
-	connection_leave_turn(vm->gmem);
-	return r;
-}
-
-static int report_done(struct gmem_vm *vm, uint64_t call, uint64_t count, uint64_t *discarded)
-{
-	struct exchange exchange = {.repeated = false};
-	struct json_object *result;
-	uint64_t bytes = 0;
-	int r;
-
-	if (!discarded)
-		return connection_notify(vm->gmem, "call.done", report(vm, call, count));
-	r = connection_request(vm->gmem, "call.done", report(vm, call, count), &exchange, &result);
-	if (r == -EREMOTEIO && exchange.repeated && is_unknown_call())
-		return 0;
-	if (r < 0)
-		return r;
-	json_get_uint(result, "discarded", &bytes);
-	json_unref(result);
-	*discarded += bytes;
-	return 0;
-}
-
-void vm_report_untouched(struct gmem_vm *vm, struct json_object *call)
-{
-	uint64_t id;
-
-	if (json_get_uint(call, "id", &id))
-		report_failure(vm, id, 0, ECANCELED);
-}
-
-int vm_report_created(struct gmem_vm *vm, uint64_t call, int fd)
-{
-	struct exchange exchange = {.repeated = false};
-	struct json_object *params = report(vm, call, 1);
-	int r;
-
-	json_add_uint(params, "fd", (uint64_t)fd);
-	r = connection_request(vm->gmem, "call.done", params, &exchange, NULL);
-	if (r == -EREMOTEIO && is_unknown_call())
-		return exchange.repeated ? 0 : tell_again(vm);
-	if (r == -EREMOTEIO)
-		report_failure(vm, call, 0, ECANCELED);
-	return r;
-}
-
-/* Without a signal handler's SA_RESTART a trapped ioctl can be interrupted before gmemd has seen
- * it. */
-static int trigger(int vm_fd, unsigned long request, uint64_t address)
-{
-	int r;
-
-	do
-		r = ioctl(vm_fd, request, (void *)(uintptr_t)address);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : r;
-}
-
-/* gmemd is told; what the caller is told stays so, whatever comes of that. */
-static int fail_call(struct gmem_vm *vm, uint64_t call, uint64_t done, int r)
-{
-	report_failure(vm, call, done, -r);
-	if (r == -ENOSYS || r == -EPERM)
-		return last_error_own(r, "the gate has refused an ioctl of this VM: %s",
-			r == -EPERM ? "gmemd's log says why"
-				    : "nobody listens at it any more, for gmemd and its keeper "
-				      "have both died");
-	return last_error_own(r, "an ioctl of this VM that gmemd has prepared: %s", strerror(-r));
-}
-
-int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id)
-{
-	uint64_t id, request, address, stride, count;
-	int r = 0;
-
-	if (!json_get_uint(call, "id", &id) || !json_get_uint(call, "request", &request) ||
-		!json_get_uint(call, "address", &address) ||
-		!json_get_uint(call, "stride", &stride) || !json_get_uint(call, "count", &count))
-		return -EPROTO;
-	for (uint64_t i = 0; i < count; i++) {
-		r = trigger(vm->fd, request, address + i * stride);
-		if (r < 0)
-			return fail_call(vm, id, i, r);
-	}
-	*ret_id = id;
-	return r;
-}
-
-int vm_report(struct gmem_vm *vm, struct json_object *call, uint64_t *discarded)
-{
-	uint64_t id, count;
-
-	if (!json_get_uint(call, "id", &id) || !json_get_uint(call, "count", &count))
-		return -EPROTO;
-	return report_done(vm, id, count, discarded);
-}
-
-int vm_carry_out(struct gmem_vm *vm, struct json_object *call, uint64_t *discarded)
-{
-	uint64_t id;
-	int r;
-
-	if (!call)
-		return 0;
-	r = vm_trigger(vm, call, &id);
-	return r < 0 ? r : vm_report(vm, call, discarded);
 }

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What gmemd was told: command line over configuration file over defaults.
+ * Settings: what gmemd is told by its command line and its configuration file, or by neither.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-#include "daemon/config/config_fault.h"
 
 #define DEFAULT_RUNTIME_DIRECTORY "/run/gmemd"
 
@@ -65,20 +63,15 @@ struct config {
 	uint64_t pressure_deadline; /* milliseconds */
 };
 
+extern const struct config config_defaults;
+
 /* In bytes, on a host with as much memory. */
 uint64_t config_bytes(const struct config_amount *amount, uint64_t memory_total);
 
+/* What came of a command line. */
 enum config_outcome {
 	CONFIG_RUN,
 	CONFIG_EXIT,   /* --help, --version or --check-config was answered */
 	CONFIG_FAULTY, /* --check-config, and stderr says of what */
 	CONFIG_WRONG,  /* the command line, and stderr says how */
 };
-
-/*
- * Reads the command line and the configuration file that it names, or the default one if it exists.
- * With CONFIG_RUN, *ret_faults has what is wrong in the file; then *ret is what it would be without
- * one.
- */
-enum config_outcome config_read(
-	int argc, char **argv, struct config *ret, struct config_faults *ret_faults);

@@ -10,7 +10,6 @@
 
 #include "daemon/base/log.h"
 #include "daemon/fdstore/keeper_client.h"
-#include "daemon/pages/page_file.h"
 #include "kernel/base/cleanup.h"
 
 struct file {
@@ -143,8 +142,8 @@ bool inherited_fds_is_empty(const struct inherited_fds *inherited)
 	return true;
 }
 
-unsigned inherited_fds_drop_rest(
-	struct inherited_fds *inherited, struct page_worker *pages, struct owner *owner)
+unsigned inherited_fds_drop_rest(struct inherited_fds *inherited,
+	void (*drop)(void *context, const struct keeper_id *id, int take_fd), void *context)
 {
 	unsigned dropped = 0;
 
@@ -153,7 +152,7 @@ unsigned inherited_fds_drop_rest(
 
 		if (file->fd < 0)
 			continue;
-		page_file_dispose_held(pages, owner, inherited->fdstore, &file->id, file->fd);
+		drop(context, &file->id, file->fd);
 		file->fd = -1; /* handed over */
 		dropped++;
 	}

@@ -28,7 +28,7 @@ const struct keeper_id *inherited_fds_next(
 
 /* Whether all of it has been taken. */
 bool inherited_fds_is_empty(const struct inherited_fds *inherited);
-/* Has the keeper drop what was not taken: it belongs to nothing. Returns how many that were. The
- * page worker closes what is large, in the owner's turns. */
-unsigned inherited_fds_drop_rest(
-	struct inherited_fds *inherited, struct page_worker *pages, struct owner *owner);
+/* Calls drop, which takes the file, for each that was not taken: it belongs to nothing. Returns how
+ * many those were. */
+unsigned inherited_fds_drop_rest(struct inherited_fds *inherited,
+	void (*drop)(void *context, const struct keeper_id *id, int take_fd), void *context);

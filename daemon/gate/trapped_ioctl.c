@@ -12,7 +12,6 @@
 #include "daemon/base/log.h"
 #include "daemon/gate/vm_creations.h"
 #include "daemon/peerfd/taker_client.h"
-#include "daemon/release/vm_watch.h"
 #include "daemon/request/peer_ledger.h"
 #include "daemon/vm/vm_ledger.h"
 #include "kernel/kvm/gate.h"
@@ -64,6 +63,7 @@ struct inquiry {
 	struct vm *vm;
 	struct gate_trap trap;
 	struct taking *taking;
+	void (*decided)(struct vm *vm);
 };
 
 static void decide(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap,
@@ -78,7 +78,7 @@ static void found_out(void *context, struct taking_result *found)
 	/* Its id is still waited for: so what was read of the thread's memory map was its own. */
 	if (gate_waits(vm->listener, inquiry->trap.id))
 		decide(inquiry->gmemd, vm, &inquiry->trap, found);
-	watch_gate_again(vm);
+	inquiry->decided(vm);
 	free(inquiry);
 }
 
@@ -108,14 +108,16 @@ static struct taking_request question(
 	return request;
 }
 
-static void find_out(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap)
+static void find_out(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap,
+	void (*decided)(struct vm *vm))
 {
 	const struct taking_request request = question(gmemd, vm, trap);
 	struct taking_result failure = {.result = -ENOMEM};
 	struct inquiry *inquiry = malloc(sizeof *inquiry);
 
 	if (inquiry) {
-		*inquiry = (struct inquiry){.gmemd = gmemd, .vm = vm, .trap = *trap};
+		*inquiry = (struct inquiry){
+			.gmemd = gmemd, .vm = vm, .trap = *trap, .decided = decided};
 		failure.result = taking_start(
 			gmemd->takings, &request, found_out, inquiry, &inquiry->taking);
 	}
@@ -291,7 +293,7 @@ static struct seccomp_notif *trap_room(struct gmemd *gmemd, const struct vm *vm)
 	return &marks->trap.notification;
 }
 
-int trapped_ioctl_serve(struct gmemd *gmemd, struct vm *vm)
+int trapped_ioctl_serve(struct gmemd *gmemd, struct vm *vm, void (*decided)(struct vm *vm))
 {
 	struct gate_trap trap;
 	struct call *call;
@@ -308,6 +310,6 @@ int trapped_ioctl_serve(struct gmemd *gmemd, struct vm *vm)
 	if (fault)
 		refuse(gmemd, vm, &trap, fault);
 	else
-		find_out(gmemd, vm, &trap);
+		find_out(gmemd, vm, &trap, decided);
 	return 0;
 }

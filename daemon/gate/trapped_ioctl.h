@@ -13,8 +13,9 @@
 
 #include "daemon/gmemd.h"
 
-/* Takes and answers one trapped call. Where there was none, why: see gate_receive(). */
-int trapped_ioctl_serve(struct gmemd *gmemd, struct vm *vm);
+/* Takes one trapped call and answers it, now or later: while vm->trap.inquiry is there it is not
+ * decided, and decided is called when it is. Where there was none, why: see gate_receive(). */
+int trapped_ioctl_serve(struct gmemd *gmemd, struct vm *vm, void (*decided)(struct vm *vm));
 
 /* The VM goes: a call that is not decided stays so. */
 void trapped_ioctl_forget(struct vm *vm);

@@ -127,6 +127,17 @@ static bool counts_valid(const struct keeper_header *header, unsigned n_fds)
 	}
 }
 
+/* What has a life is dropped with what it owns: else the keeper would see its end for ever. */
+static bool lives_are_owned(const struct keeper_message *message)
+{
+	for (uint32_t i = 0; message->header.flags & KEEPER_LIFE && i < message->header.count;
+		i++) {
+		if (message->ids[i].kind < KEEPER_OWNED_KINDS)
+			return false;
+	}
+	return true;
+}
+
 int keeper_request_check(const struct keeper_packet *packet)
 {
 	const struct keeper_header *header = &packet->message.header;
@@ -139,9 +150,9 @@ int keeper_request_check(const struct keeper_packet *packet)
 	if (packet->fds_lost)
 		return packet->n_fds < KEEPER_BATCH ? -EMFILE : -EBADMSG;
 	if (!counts_valid(header, packet->n_fds) || header->flags & ~flags || header->result != 0 ||
-		header->reserved != 0)
+		header->reserved != 0 || packet->length != keeper_message_length(header->count))
 		return -EBADMSG;
-	return packet->length == keeper_message_length(header->count) ? 0 : -EBADMSG;
+	return lives_are_owned(&packet->message) ? 0 : -EBADMSG;
 }
 
 static bool contents_valid(const struct keeper_packet *packet)

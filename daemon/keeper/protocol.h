@@ -42,9 +42,10 @@ enum keeper_operation {
 
 enum keeper_flag {
 	KEEPER_STORE = 1, /* of a PUT: into the service manager's fd store, too */
-	/* Of a PUT of pidfds. Where one's process has ended and nobody has been connected for some
-	 * seconds, all that is held of the same owner, of kinds from KEEPER_OWNED_KINDS on, is
-	 * dropped: guest memory of a VM that is no more must not stay. */
+	/* Of a PUT of pidfds, of kinds from KEEPER_OWNED_KINDS on. Where one's process has ended
+	 * and nobody has been connected for some seconds, all that is held of the same owner, of
+	 * kinds from KEEPER_OWNED_KINDS on, is dropped: guest memory of a VM that is no more must
+	 * not stay. */
 	KEEPER_LIFE = 4,
 	KEEPER_MORE = 2, /* of the answer to a TAKE: there are others after these */
 };

@@ -7,7 +7,9 @@
 
 #include "daemon/base/log.h"
 #include "daemon/gate/call_outcome.h"
+#include "daemon/methods/methods.h"
 #include "daemon/request/request.h"
+#include "daemon/request/request_files.h"
 #include "daemon/vm/vm_ledger.h"
 #include "protocol/json.h"
 
@@ -104,7 +106,7 @@ int handle_call_done(struct request *request)
 		return r;
 	call = vm_call(vm, parameters->call);
 	/* Reported again by who did not hear the answer, for gmemd ended amid it. */
-	if (!call && parameters->call == vm->inherited.call &&
+	if (!call && vm->inherited.call > 0 && parameters->call == vm->inherited.call &&
 		parameters->done == vm->inherited.done)
 		return 0;
 	if (!call)

@@ -6,10 +6,13 @@
 #include <stdio.h>
 
 #include "daemon/gate/call_outcome.h"
+#include "daemon/methods/call_answer.h"
+#include "daemon/methods/handle_convert.h"
+#include "daemon/methods/methods.h"
+#include "daemon/methods/type_lack.h"
 #include "daemon/report/describe.h"
 #include "daemon/request/request.h"
 #include "daemon/vm/conversion.h"
-#include "daemon/vm/type_lack.h"
 #include "protocol/json.h"
 
 /* Calls of one answer, at most, so that it fits a packet. There is one, unless what waits to be

@@ -2,6 +2,7 @@
 /*
  * event.subscribe.
  */
+#include "daemon/methods/methods.h"
 #include "daemon/request/request.h"
 
 int handle_event_subscribe(struct request *request)

@@ -6,6 +6,8 @@
 #include <time.h>
 
 #include "daemon/fdstore/fdstore.h"
+#include "daemon/methods/methods.h"
+#include "daemon/pressure/policy.h"
 #include "daemon/pressure/watch.h"
 #include "daemon/request/dispatch.h"
 #include "daemon/request/request.h"

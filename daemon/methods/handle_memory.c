@@ -5,13 +5,17 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "daemon/methods/call_answer.h"
+#include "daemon/methods/handle_memory.h"
+#include "daemon/methods/methods.h"
+#include "daemon/methods/type_lack.h"
 #include "daemon/release/release.h"
+#include "daemon/request/answer_files.h"
 #include "daemon/request/request.h"
 #include "daemon/request/request_recount.h"
 #include "daemon/vm/call.h"
 #include "daemon/vm/closed_memory.h"
 #include "daemon/vm/memory_check.h"
-#include "daemon/vm/type_lack.h"
 #include "kernel/base/uapi.h"
 #include "protocol/json.h"
 

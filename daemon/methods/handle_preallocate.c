@@ -2,6 +2,7 @@
 /*
  * memory.preallocate, memory.cancel.
  */
+#include "daemon/methods/methods.h"
 #include "daemon/prealloc/preallocations.h"
 #include "daemon/request/request.h"
 

@@ -4,6 +4,9 @@
  */
 #include <errno.h>
 
+#include "daemon/methods/call_answer.h"
+#include "daemon/methods/handle_convert.h"
+#include "daemon/methods/methods.h"
 #include "daemon/request/request.h"
 #include "daemon/vm/call.h"
 #include "daemon/vm/slot_check.h"

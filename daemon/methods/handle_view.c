@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/pages/page_count.h"
+#include "daemon/methods/counted_answer.h"
+#include "daemon/methods/methods.h"
 #include "daemon/report/describe.h"
 #include "daemon/vm/closed_memory.h"
 #include "protocol/json.h"
@@ -118,13 +119,13 @@ int handle_vm_list(struct request *request)
 
 	if (parameters->cursor && !cursor_read(parameters->cursor, "vm", &context.from))
 		return cursor_error(request);
-	count = page_count_new(request->gmemd, request->caller->owner);
+	count = page_count_new(&request->gmemd->registry, request->caller->owner);
 	r = count ? add_listed(count, request, &context) : -ENOMEM;
 	if (r < 0) {
 		page_count_free(count);
 		return rpc_error_internal(&request->error, "no memory");
 	}
-	return page_count_count(count, request, fill_list, &context, sizeof context);
+	return request_answer_counted(request, count, fill_list, &context, sizeof context);
 }
 
 /* One answer's part of what there is to see of a VM: its lists one after the other. */
@@ -300,11 +301,11 @@ int handle_vm_get(struct request *request)
 	if (!view_read(parameters->cursor, &view))
 		return cursor_error(request);
 	context = (struct get_context){vm->number, view.list, view.from};
-	count = page_count_new(request->gmemd, request->caller->owner);
+	count = page_count_new(&request->gmemd->registry, request->caller->owner);
 	r = count ? page_count_add(count, vm) : -ENOMEM;
 	if (r < 0) {
 		page_count_free(count);
 		return rpc_error_internal(&request->error, "no memory");
 	}
-	return page_count_count(count, request, fill_view, &context, sizeof context);
+	return request_answer_counted(request, count, fill_view, &context, sizeof context);
 }

@@ -9,11 +9,16 @@
 #include "daemon/base/kill_step.h"
 #include "daemon/base/log.h"
 #include "daemon/fdstore/fdstore.h"
+#include "daemon/gate/gate_watch.h"
+#include "daemon/methods/handle_vm.h"
+#include "daemon/methods/methods.h"
+#include "daemon/methods/type_lack.h"
 #include "daemon/release/release.h"
 #include "daemon/release/vm_watch.h"
+#include "daemon/request/answer_files.h"
 #include "daemon/request/request.h"
+#include "daemon/request/request_files.h"
 #include "daemon/vm/backend.h"
-#include "daemon/vm/type_lack.h"
 #include "daemon/vm/vm_check.h"
 #include "daemon/vm/vm_ledger.h"
 #include "kernel/base/cleanup.h"
@@ -242,7 +247,7 @@ static int take_listener(struct request *request, struct vm *vm)
 
 	if (r != 0)
 		return r;
-	if (watch_gate(vm) < 0) {
+	if (gate_watch_new(request->gmemd, vm) < 0) {
 		vm->listener = -1; /* stays the request's */
 		return rpc_error_internal(&request->error, "no memory");
 	}

@@ -6,8 +6,6 @@
 
 #include <stddef.h>
 
-#include "daemon/request/peer_record.h"
-
 static const struct {
 	const char *name, *scope;
 	size_t setting; /* where it is in the configuration, unless */

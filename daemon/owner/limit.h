@@ -8,6 +8,9 @@
 #include "daemon/config/config.h"
 #include "protocol/error.h"
 
+/* Records of peers and of answers that are owed to them, on the host. */
+#define PEER_RECORDS_MAX (1u << 17)
+
 enum limit {
 	LIMIT_PEERS_PER_USER,
 	LIMIT_VMS_PER_USER,

@@ -24,7 +24,7 @@ struct scheduler {
 	bool scheduled; /* the event will come, or is under way */
 	struct share_class of_class[CLASSES];
 	struct share_classes classes;
-	uint64_t delivery_end; /* UINT64_MAX: there is no turn */
+	uint64_t turn_end; /* UINT64_MAX: there is no turn */
 };
 
 static uint64_t now(void)
@@ -54,9 +54,9 @@ static void serve_class(struct scheduler *scheduler, struct share_class *class, 
 {
 	uint64_t began = *time;
 
-	scheduler->delivery_end = began + TURN_TIME;
+	scheduler->turn_end = began + TURN_TIME;
 	serve_turn(scheduler, share_take_turn(class->root));
-	scheduler->delivery_end = UINT64_MAX;
+	scheduler->turn_end = UINT64_MAX;
 	*time = now();
 	share_class_spend(class, *time - began);
 }
@@ -88,7 +88,7 @@ int scheduler_new(struct event_base *base, struct owners *owners, struct schedul
 
 	if (!scheduler)
 		return -ENOMEM;
-	scheduler->delivery_end = UINT64_MAX;
+	scheduler->turn_end = UINT64_MAX;
 	scheduler->event = event_new(base, -1, 0, serve_turns, scheduler);
 	if (!scheduler->event) {
 		free(scheduler);
@@ -156,5 +156,5 @@ bool scheduler_has(const struct work *work)
 
 bool scheduler_turn_is_over(const struct scheduler *scheduler)
 {
-	return scheduler && now() >= scheduler->delivery_end;
+	return scheduler && now() >= scheduler->turn_end;
 }

@@ -18,6 +18,7 @@ struct page_file {
 	unsigned references;
 	struct page_worker *pages;
 	struct owner *owner;
+	bool released;            /* its pages are nobody's any more */
 	bool charged;             /* to the owner, as a memory */
 	struct page_job *closing; /* made beforehand, so that it can't fail; NULL: needs none */
 };
@@ -76,7 +77,7 @@ static void close_later(struct page_file *file)
 
 	file->closing = NULL;
 	job->done = closed;
-	page_job_add(job, PAGES_CLOSE, file, 0, file->size);
+	page_job_add(job, file->released ? PAGES_EMPTY : PAGES_CLOSE, file, 0, file->size);
 	page_worker_submit(file->pages, job);
 }
 
@@ -89,6 +90,11 @@ struct page_file *page_file_unref(struct page_file *file)
 	if (--file->references == 0)
 		page_file_free(file);
 	return NULL;
+}
+
+void page_file_set_released(struct page_file *file)
+{
+	file->released = true;
 }
 
 void page_file_take_charge(struct page_file *file)

@@ -3,9 +3,11 @@
  * Page files: the files of memories, for as long as anybody works on them.
  *
  * A memory and each job on its pages refer to one file, with one descriptor. Whoever drops the last
- * reference does not close it: that frees all pages which are there by then, and may take seconds.
- * The page worker empties it and closes it (page_worker.h). References are counted in the loop
- * alone; the page worker has a job's.
+ * reference does not close it: that may free all pages which are there by then, and take seconds.
+ * The page worker closes it (page_worker.h). It empties it before, in steps, if the memory was
+ * released, and only then: what gmemd has lost sight of may be in use all the same, by a VM that
+ * comes back with vm.resume, and what it sends to a peer is a second descriptor of a memory that
+ * goes on. References are counted in the loop alone; the page worker has a job's.
  */
 #pragma once
 
@@ -29,10 +31,13 @@ struct page_file *page_file_new(
 struct page_file *page_file_ref(struct page_file *file);
 /* Takes NULL, returns NULL. */
 struct page_file *page_file_unref(struct page_file *file);
+/* The memory was released: its pages are nobody's any more. */
+void page_file_set_released(struct page_file *file);
 /* The owner's charge for the memory, which is no more, is the file's until it is closed. */
 void page_file_take_charge(struct page_file *file);
 
-/* Closes a file of any kind that gmemd may be the last to hold, and that may be large. */
+/* Closes a file of any kind that gmemd may be the last to hold, and that may be large. It keeps its
+ * pages for as long as anybody else has it. */
 void page_file_dispose(struct page_worker *pages, struct owner *owner, int take_fd);
 /* The same of one that the keeper holds, which drops it first. */
 void page_file_dispose_held(struct page_worker *pages, struct owner *owner, struct fdstore *fdstore,
@@ -43,5 +48,5 @@ struct fdstore_closer *page_file_closer(struct page_file *file);
 
 int page_file_fd(const struct page_file *file);
 uint64_t page_file_size(const struct page_file *file);
-/* Where the page worker has emptied it. It is not to be used any more. */
+/* Where the page worker is done with it. It is not to be used any more. */
 void page_file_close(struct page_file *file);

@@ -13,7 +13,7 @@
 
 /* What one step takes of a file, some milliseconds' work where all its pages are there. */
 static const uint64_t piece[] = {
-	[PAGES_COUNT] = 64ull << 20, [PAGES_PUNCH] = 16ull << 20, [PAGES_CLOSE] = 16ull << 20};
+	[PAGES_COUNT] = 64ull << 20, [PAGES_PUNCH] = 16ull << 20, [PAGES_EMPTY] = 16ull << 20};
 
 /* Of ranges in a small job. */
 #define SMALL_RANGES 16
@@ -154,7 +154,7 @@ static bool next_range(struct page_job *job)
 	struct page_part *part = &job->parts[job->part];
 
 	job->offset = 0;
-	if (part->kind == PAGES_CLOSE && close_or_repeat(job, part))
+	if (part->kind == PAGES_EMPTY && close_or_repeat(job, part))
 		return true;
 	if (++job->range == part->count) {
 		job->range = 0;
@@ -169,6 +169,10 @@ bool page_job_step(struct page_job *job)
 	const struct file_range *range = range_of(part, job->range);
 	uint64_t size = range->size - job->offset;
 
+	if (part->kind == PAGES_CLOSE) {
+		page_file_close(part->file);
+		return next_range(job);
+	}
 	if (size > piece[part->kind])
 		size = piece[part->kind];
 	work(part, range->offset + job->offset, size);

@@ -17,7 +17,9 @@
 enum page_job_kind {
 	PAGES_COUNT, /* pages */
 	PAGES_PUNCH, /* count, and give back */
-	PAGES_CLOSE, /* give all of them back, then close the file, which nobody else uses */
+	PAGES_EMPTY, /* give all of them back, then close the file, which nobody is to use any more
+		      */
+	PAGES_CLOSE, /* close the file, and leave its pages to whoever has it too */
 };
 
 /* Ranges of a file. */

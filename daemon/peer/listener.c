@@ -17,12 +17,10 @@
 #include <unistd.h>
 
 #include "daemon/base/log.h"
+#include "daemon/fdstore/fdstore.h"
 #include "daemon/fdstore/inherited_fds.h"
 #include "daemon/peer/acceptor.h"
 #include "daemon/peer/rival.h"
-#include "daemon/peer/screening.h"
-#include "daemon/request/peer_ledger.h"
-#include "daemon/start/takeover.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/host/passrights.h"
 
@@ -241,25 +239,6 @@ static int take_passed(struct listeners *listeners)
 	return count < 0 ? count : 0;
 }
 
-static void recover_peers(struct listeners *listeners)
-{
-	struct gmemd *gmemd = listeners->gmemd;
-	struct peer_entry entry;
-	uint32_t position = 0;
-
-	while (gmemd->inherited && peer_ledger_next_peer(gmemd->peer_ledger, &position, &entry)) {
-		int fd = inherited_fds_take(gmemd->inherited, FDSTORE_PEER, entry.number, 0);
-
-		if (fd < 0)
-			peer_ledger_forget(gmemd->peer_ledger, &entry);
-		else if (screening_takes(gmemd->screening, &entry, fd))
-			continue;
-		else if (peer_recover(gmemd, &listeners->peers, &entry, fd) == 0)
-			gmemd->recovered.peers++;
-	}
-	peers_answer_inherited(&listeners->peers);
-}
-
 static int listeners_set_up(struct listeners *listeners)
 {
 	int r;
@@ -273,12 +252,7 @@ static int listeners_set_up(struct listeners *listeners)
 		if (r == 0)
 			put(&listeners->all[i]);
 	}
-	if (r < 0)
-		return r;
-	recover_peers(listeners);
-	for (unsigned i = 0; i < LISTENERS; i++)
-		acceptor_accept_waiting(listeners->all[i].acceptor);
-	return 0;
+	return r;
 }
 
 int listeners_new(struct gmemd *gmemd, struct listeners **ret)
@@ -303,6 +277,17 @@ int listeners_new(struct gmemd *gmemd, struct listeners **ret)
 	}
 	gmemd->listeners = *ret = listeners;
 	return 0;
+}
+
+struct peer_list *listeners_peers(struct listeners *listeners)
+{
+	return &listeners->peers;
+}
+
+void listeners_accept_waiting(struct listeners *listeners)
+{
+	for (unsigned i = 0; i < LISTENERS; i++)
+		acceptor_accept_waiting(listeners->all[i].acceptor);
 }
 
 bool listeners_have_peers(const struct listeners *listeners)
@@ -339,7 +324,7 @@ struct listeners *listeners_free(struct listeners *listeners)
 		fd_close(listener->fd);
 	}
 	if (!listeners->gmemd->leaving)
-		fdstore_settle(listeners->gmemd->fdstore, SUCCESSION_SETTLE_MS);
+		fdstore_settle(listeners->gmemd->fdstore, FDSTORE_SETTLE_MS);
 	free(listeners);
 	return NULL;
 }

@@ -368,7 +368,8 @@ static void set_up_caller(struct peer *peer)
 	caller->notify = notify;
 	caller->go_on = go_on;
 	caller->wait_for_turn = wait_for_turn;
-	delivery_init(&caller->delivery, peer->gmemd, &peer->entry, caller->owner, peer->fd);
+	delivery_init(&caller->delivery, &peer->gmemd->registry, peer->gmemd->peer_ledger,
+		&peer->entry, caller->owner, peer->fd);
 	peer->subscriber.is_operator = caller->access == ACCESS_OPERATOR;
 	peer->subscriber.sees = sees;
 	peer->subscriber.deliver = deliver;

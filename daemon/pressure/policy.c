@@ -18,11 +18,6 @@ static int ask_compare(struct pressure_ask *a, struct pressure_ask *b)
 
 RB_GENERATE_LOCAL(pressure_ask_tree, pressure_ask, by_key, ask_compare)
 
-const char *pressure_level_name(enum pressure_level level)
-{
-	return pressure_level_names[level];
-}
-
 struct pressure_settings pressure_settings_for(
 	uint64_t floor, uint64_t deadline, uint64_t page_size)
 {

@@ -17,18 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/report/pressure_level.h"
 #include "kernel/base/tree.h"
-
-enum pressure_level {
-	PRESSURE_LEVEL_NONE,
-	PRESSURE_LEVEL_LOW,      /* below the floor */
-	PRESSURE_LEVEL_MEDIUM,   /* below half of it */
-	PRESSURE_LEVEL_CRITICAL, /* below a quarter of it */
-	PRESSURE_LEVELS,
-};
-
-/* none, low, medium, critical. */
-const char *pressure_level_name(enum pressure_level level);
 
 struct pressure_settings {
 	uint64_t floor; /* 0: there is never any pressure */

@@ -12,7 +12,8 @@
 
 #include "daemon/base/log.h"
 #include "daemon/budget/capacity_probe.h"
-#include "daemon/pages/page_count.h"
+#include "daemon/pressure/policy.h"
+#include "daemon/vm/page_count.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/host/meminfo.h"
 #include "kernel/host/pressure.h"
@@ -106,7 +107,8 @@ static void tell_overdue(struct pressure_watch *watch, uint64_t deadline)
 			continue;
 		vm = registry_vm_by_number(&watch->gmemd->registry, ask->key);
 		if (vm)
-			events_pressure_overdue(&watch->gmemd->events, vm, ask);
+			events_pressure_overdue(
+				&watch->gmemd->events, vm, ask->asked, ask->given, ask->missed);
 	}
 }
 
@@ -181,7 +183,7 @@ static void counted(void *context)
 /* Without memory for it there is another try at the next look. */
 static void count(struct pressure_watch *watch)
 {
-	struct page_count *count = page_count_new(watch->gmemd, watch->gmemd->self);
+	struct page_count *count = page_count_new(&watch->gmemd->registry, watch->gmemd->self);
 	struct vm *vm;
 	int r = count ? 0 : -ENOMEM;
 
@@ -194,7 +196,7 @@ static void count(struct pressure_watch *watch)
 		return;
 	}
 	watch->counting = true;
-	page_count_update(count, counted, watch);
+	page_count_run(count, counted, watch);
 }
 
 /* Looking */

@@ -11,7 +11,6 @@
 #include "daemon/base/kill_step.h"
 #include "daemon/base/log.h"
 #include "daemon/pages/page_worker.h"
-#include "daemon/pages/recount.h"
 #include "daemon/prealloc/preallocations.h"
 #include "daemon/pressure/watch.h"
 #include "daemon/request/deferred_answer.h"
@@ -99,25 +98,21 @@ static uint64_t count_released(const struct release *release, const struct page_
 	return released;
 }
 
-/* A memory */
-
-/* NULL: its file is not kept. */
-static void tell_filled(struct gmemd *gmemd, struct memory *memory)
+/* All of its pages, and from now on they are nobody's. */
+static void add_whole(struct page_job *job, struct memory *memory)
 {
-	if (memory)
-		recount_tell_filled(gmemd, memory);
+	page_file_set_released(memory->pages);
+	page_job_add(job, PAGES_PUNCH, memory->pages, 0, memory->size);
 }
+
+/* A memory */
 
 /* left: of its pages, counted again after they were given back. */
 static void forget_memory(struct gmemd *gmemd, struct memory *memory, uint64_t left)
 {
-	uint64_t id = memory->id;
-
 	events_memory(&gmemd->events, memory, EVENT_MEMORY_CLOSED);
 	memory->resident = left;
 	memory_close(memory);
-	if (left > 0)
-		tell_filled(gmemd, registry_closed_memory(&gmemd->registry, id));
 	STEP("memory.close: freed");
 	vm_ledgers_commit(&gmemd->registry);
 	STEP("memory.close: committed");
@@ -151,7 +146,7 @@ int release_memory(struct request *request, struct memory *memory)
 	memory->state = OBJECT_CLOSING;
 	STEP("memory.close: begun");
 	waits = preallocating_stop_memory(request->gmemd, memory, &release->wait);
-	page_job_add(job, PAGES_PUNCH, memory->pages, 0, memory->size);
+	add_whole(job, memory);
 	if (!do_release(release, waits))
 		return wait_for(request, release);
 	json_add_uint(request->result, "released", count_released(release, job));
@@ -171,7 +166,7 @@ static void closed_released(struct page_job *job)
 	struct memory *memory = registry_closed_memory(&gmemd->registry, release->memory);
 
 	if (memory)
-		recounted(gmemd, memory, job->parts[0].left, /* given_back= */ true);
+		closed_memory_count(memory, job->parts[0].left, /* given_back= */ true);
 	answer_released(release->deferred, count_released(release, job));
 	page_job_free(job);
 	free(release);
@@ -262,7 +257,6 @@ static void tell_released(struct gmemd *gmemd, struct vm *vm, bool ended, uint64
 {
 	static const char uncounted[] = "; what a pipe or an io_uring has pinned stays charged to "
 					"its memory cgroup, and shows in no count";
-	struct memory *memory;
 
 	if (ended)
 		log_vm_info(vm->id, "process %d has ended; %" PRIu64 " bytes released%s",
@@ -270,20 +264,18 @@ static void tell_released(struct gmemd *gmemd, struct vm *vm, bool ended, uint64
 	else
 		log_vm_info(vm->id, "closed; %" PRIu64 " bytes released%s", released, uncounted);
 	events_vm(&gmemd->events, vm, EVENT_VM_RELEASED);
-	for (memory = vm_filled_memory_from(vm, 0); memory;
-		memory = vm_filled_memory_from(vm, memory->id + 1))
-		recount_tell_filled(gmemd, memory);
 }
 
 /* What has come of them. */
-static void note_left(struct gmemd *gmemd, struct vm *vm, const struct page_job *job)
+static void note_left(struct vm *vm, const struct page_job *job)
 {
 	struct memory *memory;
 
 	RB_FOREACH (memory, memory_tree, &vm->memories)
 		memory->resident = memory->pages ? page_job_left(job, memory->pages) : 0;
 	RB_FOREACH (memory, memory_tree, &vm->closed)
-		recounted(gmemd, memory, page_job_left(job, memory->pages), true);
+		closed_memory_count(
+			memory, page_job_left(job, memory->pages), /* given_back= */ true);
 }
 
 static void vm_released(struct page_job *job)
@@ -293,7 +285,7 @@ static void vm_released(struct page_job *job)
 	uint64_t released = page_job_released(job);
 
 	vm->releasing = false;
-	note_left(release->gmemd, vm, job);
+	note_left(vm, job);
 	vm_drop(vm);
 	tell_released(release->gmemd, vm, release->ended, released);
 	if (!vm->watch)
@@ -316,7 +308,7 @@ static struct page_job *job_of_vm(struct vm *vm, struct owner *owner)
 
 	RB_FOREACH (memory, memory_tree, &vm->memories) {
 		if (job && memory->pages)
-			page_job_add(job, PAGES_PUNCH, memory->pages, 0, memory->size);
+			add_whole(job, memory);
 	}
 	RB_FOREACH (memory, memory_tree, &vm->closed) {
 		if (job)
@@ -341,7 +333,7 @@ int release_vm(struct request *request, struct vm *vm)
 	STEP("vm.close: punched");
 	if (vm->releasing)
 		return wait_for(request, release);
-	note_left(request->gmemd, vm, job);
+	note_left(vm, job);
 	vm_drop(vm);
 	tell_released(request->gmemd, vm, /* ended= */ false, page_job_released(job));
 	json_add_uint(request->result, "released", page_job_released(job));
@@ -384,7 +376,7 @@ void release_ended_vm(struct gmemd *gmemd, struct vm *vm)
 	if (release_later(gmemd, vm, job, /* ended= */ true))
 		return;
 	if (job)
-		note_left(gmemd, vm, job);
+		note_left(vm, job);
 	vm_drop(vm);
 	if (!was_released)
 		tell_released(gmemd, vm, /* ended= */ true, job ? page_job_released(job) : 0);
@@ -400,7 +392,7 @@ void release_rest(struct gmemd *gmemd, struct vm *vm)
 	if (release_later(gmemd, vm, job, /* ended= */ false))
 		return;
 	if (job)
-		note_left(gmemd, vm, job);
+		note_left(vm, job);
 	vm_drop(vm);
 	page_job_free(job);
 }
@@ -412,7 +404,7 @@ void release_closing_memory(struct gmemd *gmemd, struct memory *memory)
 
 	if (job && release) {
 		*release = (struct release){.gmemd = gmemd, .memory = memory->id};
-		page_job_add(job, PAGES_PUNCH, memory->pages, 0, memory->size);
+		add_whole(job, memory);
 		job->done = memory_released;
 		job->context = release;
 		if (!page_worker_do(gmemd->pages, job))

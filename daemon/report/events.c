@@ -170,15 +170,15 @@ void events_pressure_level(
 }
 
 void events_pressure_overdue(
-	struct events *events, const struct vm *vm, const struct pressure_ask *ask)
+	struct events *events, const struct vm *vm, uint64_t asked, uint64_t given, unsigned missed)
 {
 	struct json_object *params;
 
 	if (TAILQ_EMPTY(events))
 		return;
 	params = event_new(vm, EVENT_PRESSURE_OVERDUE);
-	json_add_uint(params, "asked", ask->asked);
-	json_add_uint(params, "given", ask->given);
-	json_add_uint(params, "missed", ask->missed);
+	json_add_uint(params, "asked", asked);
+	json_add_uint(params, "given", given);
+	json_add_uint(params, "missed", missed);
 	publish_to(events, AUDIENCE_OPERATORS, vm, params);
 }

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "daemon/pressure/policy.h"
+#include "daemon/report/pressure_level.h"
 #include "daemon/vm/slot.h"
 #include "protocol/event_kinds.h"
 
@@ -49,5 +49,5 @@ void events_pressure_asked(struct events *events, const struct vm *vm, enum pres
 /* To operators alone: of the host, and of a VM that has not answered its ask in time. */
 void events_pressure_level(
 	struct events *events, enum pressure_level level, uint64_t available, uint64_t floor);
-void events_pressure_overdue(
-	struct events *events, const struct vm *vm, const struct pressure_ask *ask);
+void events_pressure_overdue(struct events *events, const struct vm *vm, uint64_t asked,
+	uint64_t given, unsigned missed);

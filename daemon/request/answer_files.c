@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a VM's process gets to work with: the answer to vm.open and to vm.resume, and memories'
- * files.
+ * The files that go with answers. See answer_files.h.
  */
+#include "daemon/request/answer_files.h"
+
 #include <errno.h>
 #include <fcntl.h>
 
-#include "daemon/request/request.h"
 #include "kernel/base/cleanup.h"
 #include "protocol/json.h"
 
@@ -59,8 +59,8 @@ int request_take_vm_files(struct request *request, const struct vm *vm)
 		return rpc_error_kernel(&request->error, errno, "opening the mailbox for reading");
 	*fds = (struct fd_list){.count = VM_FILES, .fds = {kvm, mailbox}};
 	kvm = -1; /* handed over */
-	request->owed_files = OWED_VM_FILES;
-	request->owed_object = vm->number;
+	request->numbered.files = OWED_VM_FILES;
+	request->numbered.object = vm->number;
 	return 0;
 }
 
@@ -86,7 +86,7 @@ int request_take_memory_file(struct request *request, const struct memory *memor
 	if (fd < 0)
 		return rpc_error_kernel(&request->error, errno, "duplicating the memory's fd");
 	request->answer_fds.fds[request->answer_fds.count++] = fd;
-	request->owed_files = OWED_MEMORY_FILE;
-	request->owed_object = memory->id;
+	request->numbered.files = OWED_MEMORY_FILE;
+	request->numbered.object = memory->id;
 	return 0;
 }

@@ -81,7 +81,7 @@ static enum serve_outcome serve_next(struct running *running)
 	struct request request = {.gmemd = running->gmemd,
 		.caller = running->caller,
 		.batch = &running->batch,
-		.order = (unsigned)running->next};
+		.numbered.order = (unsigned)running->next};
 	enum serve_outcome outcome = serve(message, &request, &answer);
 
 	json_unref(message);

@@ -21,6 +21,24 @@ struct deferred_answer {
 	struct later later; /* where it does not hold its caller */
 };
 
+/* So long that a successor has finished what it takes over. */
+#define REPEAT_MS 100
+
+/* A successor, which does not know what came of it, has the request repeated. */
+static void owe_later(const struct request *request, struct later *ret)
+{
+	struct rpc_error error = {.code = RPC_OK};
+	struct json_object *answer = NULL;
+
+	if (!request->notification) {
+		rpc_error_busy(&error, "gmemd was restarted while it did this", REPEAT_MS);
+		answer = message_error(request->id, &error);
+	}
+	delivery_owe_later(&request->caller->delivery, &request->numbered, answer, ret);
+	json_unref(answer);
+	rpc_error_clear(&error);
+}
+
 struct deferred_answer *request_defer(struct request *request, enum deferred_answer_order order,
 	void (*gone)(void *context), void *context)
 {
@@ -38,7 +56,7 @@ struct deferred_answer *request_defer(struct request *request, enum deferred_ans
 		.context = context,
 	};
 	if (!deferred->in_order)
-		delivery_owe_later(&request->caller->delivery, request, &deferred->later);
+		owe_later(request, &deferred->later);
 	LIST_INSERT_HEAD(&request->caller->deferrals, deferred, link);
 	request->caller->held += deferred->in_order;
 	return deferred;

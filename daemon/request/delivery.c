@@ -5,15 +5,14 @@
 #include "daemon/request/delivery.h"
 
 #include "daemon/base/kill_step.h"
-#include "daemon/request/request.h"
+#include "daemon/vm/vm.h"
 #include "protocol/json.h"
-#include "protocol/message.h"
 
-void delivery_init(struct delivery *delivery, struct gmemd *gmemd, const struct peer_entry *entry,
-	struct owner *owner, int fd)
+void delivery_init(struct delivery *delivery, struct registry *registry, struct peer_ledger *ledger,
+	const struct peer_entry *entry, struct owner *owner, int fd)
 {
-	*delivery = (struct delivery){.gmemd = gmemd,
-		.ledger = gmemd->peer_ledger,
+	*delivery = (struct delivery){.registry = registry,
+		.ledger = ledger,
 		.owner = owner,
 		.peer = entry->number,
 		.fd = fd};
@@ -93,7 +92,7 @@ static bool is_committed(struct delivery *delivery, const struct owed *owed)
 {
 	struct vm *vm;
 
-	RB_FOREACH (vm, vm_tree, &delivery->gmemd->registry.vms) {
+	RB_FOREACH (vm, vm_tree, &delivery->registry->vms) {
 		if (vm->request == owed->request)
 			return true;
 	}
@@ -303,78 +302,36 @@ void delivery_end(struct delivery *delivery)
 
 /* Requests */
 
-void delivery_number(struct delivery *delivery, struct request *request)
+void delivery_number(struct delivery *delivery, struct numbered_request *request)
 {
 	if (delivery->ledger)
 		request->number = peer_ledger_next_number(delivery->ledger);
 }
 
-/* Those of what the caller may know of alone, whatever the ledger says. */
-static int take_files(struct request *request, const struct owed *owed)
+const struct owed *delivery_inherited_answer(const struct delivery *delivery, unsigned order)
 {
-	struct registry *registry = &request->gmemd->registry;
-	struct memory *memory;
-	struct vm *vm;
-
-	if (owed->files == OWED_VM_FILES) {
-		vm = registry_vm_by_number(registry, owed->object);
-		if (vm && !caller_sees_vm(request->caller, vm))
-			vm = NULL;
-		return request_take_vm_files(request, vm);
-	}
-	if (owed->files == OWED_MEMORY_FILE) {
-		memory = registry_memory(registry, owed->object);
-		if (memory && !caller_sees_vm(request->caller, memory->vm))
-			memory = NULL;
-		return request_take_memory_file(request, memory);
-	}
-	return 0;
-}
-
-/* What can't be given any more is what was asked for and has been lost since. */
-static struct json_object *answer_with_files(struct request *request, const struct owed *owed)
-{
-	struct json_object *answer;
-	const char *why;
-
-	if (take_files(request, owed) == 0) {
-		answer = json_parse(owed->text, owed->length, &why);
-		if (answer)
-			return answer;
-		rpc_error_internal(&request->error, why);
-	}
-	answer = message_error(request->id, &request->error);
-	rpc_error_clear(&request->error);
-	return answer;
-}
-
-bool delivery_take_inherited(
-	struct delivery *delivery, struct request *request, struct json_object **ret)
-{
-	struct inherited_answer *answer;
+	const struct inherited_answer *answer;
 
 	STAILQ_FOREACH(answer, &delivery->inherited, link)
 	{
-		if (answer->owed.order != request->order)
-			continue;
-		*ret = answer->owed.length > 0 ? answer_with_files(request, &answer->owed) : NULL;
-		return true;
+		if (answer->owed.order == order)
+			return &answer->owed;
 	}
-	return false;
+	return NULL;
 }
 
-static struct owed owed_of(const struct delivery *delivery, const struct request *request)
+static struct owed owed_of(const struct delivery *delivery, const struct numbered_request *request)
 {
 	return (struct owed){.peer = delivery->peer,
 		.turn = delivery->number,
 		.request = request->number,
 		.order = request->order,
-		.files = request->owed_files,
-		.object = request->owed_object};
+		.files = request->files,
+		.object = request->object};
 }
 
-void delivery_owe(
-	struct delivery *delivery, const struct request *request, struct json_object *answer)
+void delivery_owe(struct delivery *delivery, const struct numbered_request *request,
+	struct json_object *answer)
 {
 	struct owed owed = owed_of(delivery, request);
 
@@ -385,27 +342,19 @@ void delivery_owe(
 		peer_ledger_owe(delivery->ledger, &owed, delivery->owner, &delivery->owed);
 }
 
-/* So long that a successor has finished what it takes over. */
-#define REPEAT_MS 100
-
-void delivery_owe_later(struct delivery *delivery, const struct request *request, struct later *ret)
+void delivery_owe_later(struct delivery *delivery, const struct numbered_request *request,
+	struct json_object *answer, struct later *ret)
 {
-	struct rpc_error error = {.code = RPC_OK};
 	struct owed owed = owed_of(delivery, request);
-	struct json_object *answer;
 
 	*ret = (struct later){.request = request->number};
-	if (!delivery->ledger || request->notification)
+	if (!delivery->ledger || !answer)
 		return;
-	rpc_error_busy(&error, "gmemd was restarted while it did this", REPEAT_MS);
-	answer = message_error(request->id, &error);
 	owed.when = OWED_LATER_PENDING;
 	owed.text = json_print(answer, &owed.length);
 	if (owed.text)
 		peer_ledger_owe(delivery->ledger, &owed, delivery->owner, &ret->place);
 	delivery->later = ret;
-	json_unref(answer);
-	rpc_error_clear(&error);
 }
 
 void delivery_forget_later(struct delivery *delivery, struct later *later)

@@ -31,12 +31,19 @@
 #include "daemon/request/peer_ledger.h"
 #include "protocol/packet.h"
 
-struct gmemd;
-struct request;
 struct json_object;
+struct registry;
+
+/* What is known of a request while its answer is owed. */
+struct numbered_request {
+	uint64_t number;       /* of all requests; 0: none is needed */
+	unsigned order;        /* in the packet */
+	enum owed_files files; /* that go with the answer: where a successor has them from */
+	uint64_t object;       /* whose they are */
+};
 
 struct delivery {
-	struct gmemd *gmemd;
+	struct registry *registry;  /* whose VMs tell what is committed */
 	struct peer_ledger *ledger; /* NULL: nothing of it outlives gmemd */
 	struct owner *owner;        /* the peer's; not owned */
 	int fd;                     /* the peer's; not owned */
@@ -57,9 +64,9 @@ struct later {
 	struct owed_place place;
 };
 
-/* gmemd, owner and fd stay the caller's. */
-void delivery_init(struct delivery *delivery, struct gmemd *gmemd, const struct peer_entry *entry,
-	struct owner *owner, int fd);
+/* registry, ledger, owner and fd stay the caller's. ledger: NULL where nothing outlives gmemd. */
+void delivery_init(struct delivery *delivery, struct registry *registry, struct peer_ledger *ledger,
+	const struct peer_entry *entry, struct owner *owner, int fd);
 /* The peer is gone. */
 void delivery_clear(struct delivery *delivery);
 
@@ -89,17 +96,16 @@ int delivery_send(struct delivery *delivery, struct later *later, const char *by
 void delivery_end(struct delivery *delivery);
 
 /* Gives the request its number. */
-void delivery_number(struct delivery *delivery, struct request *request);
-/* The answer that a predecessor owed to the request, with its files; false where it owed none.
- * *ret is NULL where it was to have none. */
-bool delivery_take_inherited(
-	struct delivery *delivery, struct request *request, struct json_object **ret);
-/* Has a successor answer so, if what the request has changed is committed. answer: NULL for none.
- */
-void delivery_owe(
-	struct delivery *delivery, const struct request *request, struct json_object *answer);
-/* Has a successor answer the request, which is answered later, that it be repeated. */
-void delivery_owe_later(
-	struct delivery *delivery, const struct request *request, struct later *ret);
+void delivery_number(struct delivery *delivery, struct numbered_request *request);
+/* The answer that a predecessor owed to the packet's request of that order, an empty text where it
+ * was to have none; NULL where nothing was owed. It stays the delivery's. */
+const struct owed *delivery_inherited_answer(const struct delivery *delivery, unsigned order);
+/* Writes down the answer, NULL for none, which a successor then gives if what the request has
+ * changed is committed. */
+void delivery_owe(struct delivery *delivery, const struct numbered_request *request,
+	struct json_object *answer);
+/* Writes down what a successor answers to a request that is answered out of turn. */
+void delivery_owe_later(struct delivery *delivery, const struct numbered_request *request,
+	struct json_object *answer, struct later *ret);
 /* It was not sent, and won't be. */
 void delivery_forget_later(struct delivery *delivery, struct later *later);

@@ -11,21 +11,6 @@
 #include "daemon/request/peer_record.h"
 #include "kernel/base/tree.h"
 
-/* Files that go with an answer. */
-enum owed_files {
-	OWED_NO_FILE,
-	OWED_VM_FILES,    /* the device and a VM's mailbox */
-	OWED_MEMORY_FILE, /* a memory's */
-};
-
-enum owed_when {
-	OWED_IN_TURN,
-	OWED_LATER_PENDING, /* out of turn, of a packet that may wait still */
-	OWED_LATER,
-	OWED_DONE,   /* in turn, and what it tells is known to be committed */
-	OWED_PACKET, /* all answers to it: the text is the packet itself, the object its fault */
-};
-
 struct owed {
 	uint64_t peer;
 	uint64_t turn;    /* the packet's */

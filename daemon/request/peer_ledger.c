@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "daemon/base/log.h"
+#include "daemon/owner/limit.h"
 #include "daemon/request/peer_record.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/store/ledger.h"

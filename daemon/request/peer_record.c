@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#include "daemon/request/owed_answer.h"
 #include "protocol/methods.h"
 #include "protocol/packet.h"
 

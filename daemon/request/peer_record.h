@@ -12,12 +12,26 @@
 #include "daemon/owner/owner.h"
 
 #define PEER_RECORD_SIZE 256
-#define PEER_RECORDS_MAX (1u << 17)
 
 enum peer_record_kind {
 	RECORD_PEERS = 1, /* at index 0, so that no other record is there */
 	RECORD_PEER,
 	RECORD_OWED, /* a part of an answer */
+};
+
+/* Files that go with an answer. */
+enum owed_files {
+	OWED_NO_FILE,
+	OWED_VM_FILES,    /* the device and a VM's mailbox */
+	OWED_MEMORY_FILE, /* a memory's */
+};
+
+enum owed_when {
+	OWED_IN_TURN,
+	OWED_LATER_PENDING, /* out of turn, of a packet that may wait still */
+	OWED_LATER,
+	OWED_DONE,   /* in turn, and what it tells is known to be committed */
+	OWED_PACKET, /* all answers to it: the text is the packet itself, the object its fault */
 };
 
 struct peer_record {

@@ -8,11 +8,11 @@
 
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/request/deferred_answer.h"
-#include "daemon/request/serve.h"
 #include "protocol/json.h"
 
 struct postponement {
 	struct fdstore_waiter waiter;
+	const struct server *server;
 	struct gmemd *gmemd;
 	struct caller *caller; /* there, or gone() is called */
 	struct deferred_answer *deferred;
@@ -59,12 +59,13 @@ static void serve_now(struct fdstore_waiter *waiter)
 		.gmemd = postponement->gmemd,
 		.caller = postponement->caller,
 		.batch = postponement->batch,
-		.order = postponement->order,
+		.numbered.order = postponement->order,
 	};
 	struct json_object *message;
 
 	deferred_answer_dissolve(postponement->deferred);
-	if (serve(postponement->message, &request, &message) == SERVE_ANSWERED)
+	if (postponement->server->serve(postponement->message, &request, &message) ==
+		SERVE_ANSWERED)
 		answer(&request, message);
 	postponement_free(postponement);
 }
@@ -77,11 +78,12 @@ int request_postpone(struct request *request, struct json_object *message)
 		return rpc_error_internal(&request->error, "no memory");
 	*postponement = (struct postponement){
 		.waiter = {.ready = serve_now},
+		.server = request->server,
 		.gmemd = request->gmemd,
 		.caller = request->caller,
 		.deferred = request_defer(request, DEFERRED_ANSWER_IN_ORDER, gone, postponement),
 		.batch = request->batch,
-		.order = request->order,
+		.order = request->numbered.order,
 	};
 	if (!postponement->deferred) {
 		free(postponement);

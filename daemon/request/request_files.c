@@ -11,18 +11,17 @@
 
 #include "daemon/peerfd/taker_client.h"
 #include "daemon/request/deferred_answer.h"
-#include "daemon/request/serve.h"
 #include "kernel/kvm/mailbox.h"
 #include "protocol/json.h"
 
 /* A request while its files are taken. What it was is carried out again then. */
 struct suspension {
+	const struct server *server;
 	struct gmemd *gmemd;
 	struct caller *caller;
 	struct json_object *message;
 	struct batch *batch;
-	unsigned order;
-	uint64_t number;
+	struct numbered_request numbered;
 	struct deferred_answer *deferred;
 	struct taking *taking;
 	struct file_wishes wishes; /* what they expect are copies */
@@ -76,16 +75,16 @@ static void serve_suspended(struct suspension *suspension, const struct taking_r
 		.mapping = result->mapping,
 		.reason = result->reason};
 	struct request request = {
+		.server = suspension->server,
 		.gmemd = suspension->gmemd,
 		.caller = suspension->caller,
 		.message = suspension->message,
 		.batch = suspension->batch,
-		.order = suspension->order,
-		.number = suspension->number,
+		.numbered = suspension->numbered,
 		.files = &files,
 	};
 
-	serve_again(&request, suspension->deferred);
+	suspension->server->serve_again(&request, suspension->deferred);
 }
 
 static void files_taken(void *context, struct taking_result *result)
@@ -123,12 +122,12 @@ static struct suspension *suspension_new(
 
 	if (!suspension)
 		return NULL;
+	suspension->server = request->server;
 	suspension->gmemd = request->gmemd;
 	suspension->caller = request->caller;
 	suspension->message = json_ref(request->message);
 	suspension->batch = request->batch;
-	suspension->order = request->order;
-	suspension->number = request->number;
+	suspension->numbered = request->numbered;
 	suspension->wishes = *wishes;
 	for (size_t i = 0; i < wishes->count; i++) {
 		snprintf(suspension->expected[i], sizeof suspension->expected[i], "%s",

@@ -6,45 +6,45 @@
 
 #include <stdlib.h>
 
-#include "daemon/pages/page_count.h"
 #include "daemon/request/deferred_answer.h"
-#include "daemon/request/serve.h"
+#include "daemon/vm/page_count.h"
 #include "protocol/json.h"
 
 /* A request while its VM's closed memories are counted. */
 struct recount_wait {
+	const struct server *server;
 	struct gmemd *gmemd;
 	struct caller *caller; /* there, unless the deferred answer's is gone */
 	struct json_object *message;
 	struct batch *batch;
-	unsigned order;
-	uint64_t number;
+	struct numbered_request numbered;
+	bool is_counted;
+	bool is_awaited; /* the request has not gone on at once */
 	struct deferred_answer *deferred;
 };
 
 static void serve_counted(const struct recount_wait *wait)
 {
 	struct request request = {
+		.server = wait->server,
 		.gmemd = wait->gmemd,
 		.caller = wait->caller,
 		.message = wait->message,
 		.batch = wait->batch,
-		.order = wait->order,
-		.number = wait->number,
+		.numbered = wait->numbered,
 		.recounted = true,
 	};
 
-	serve_again(&request, wait->deferred);
+	wait->server->serve_again(&request, wait->deferred);
 }
 
-static void counted(void *context)
+static void end_wait(struct recount_wait *wait)
 {
-	struct recount_wait *wait = context;
 	struct rpc_error error = {.code = RPC_OK};
 
-	if (deferred_answer_caller(wait->deferred)) {
+	if (wait->deferred && deferred_answer_caller(wait->deferred)) {
 		serve_counted(wait);
-	} else {
+	} else if (wait->deferred) {
 		rpc_error_gone(&error, "process", "that connected");
 		deferred_answer_refuse(wait->deferred, &error);
 	}
@@ -52,26 +52,38 @@ static void counted(void *context)
 	free(wait);
 }
 
+/* At once, and then wait_for_count() goes on, or later. */
+static void counted(void *context)
+{
+	struct recount_wait *wait = context;
+
+	wait->is_counted = true;
+	if (wait->is_awaited)
+		end_wait(wait);
+}
+
 static int wait_for_count(struct request *request, struct page_count *take_count)
 {
-	struct recount_wait *wait = malloc(sizeof *wait);
-	struct deferred_answer *deferred =
-		wait ? request_defer(request, DEFERRED_ANSWER_IN_ORDER, NULL, NULL) : NULL;
+	struct recount_wait *wait = calloc(1, sizeof *wait);
 
-	if (!deferred) {
-		free(wait);
+	if (!wait) {
 		page_count_free(take_count);
 		return rpc_error_internal(&request->error, "no memory");
 	}
-	*wait = (struct recount_wait){.gmemd = request->gmemd,
+	*wait = (struct recount_wait){.server = request->server,
+		.gmemd = request->gmemd,
 		.caller = request->caller,
-		.message = json_ref(request->message),
 		.batch = request->batch,
-		.order = request->order,
-		.number = request->number,
-		.deferred = deferred};
-	page_count_submit(take_count, counted, wait);
-	return REQUEST_DEFERRED;
+		.numbered = request->numbered};
+	page_count_run(take_count, counted, wait);
+	if (wait->is_counted) {
+		free(wait);
+		return 0;
+	}
+	wait->is_awaited = true;
+	wait->message = json_ref(request->message);
+	wait->deferred = request_defer(request, DEFERRED_ANSWER_IN_ORDER, NULL, NULL);
+	return wait->deferred ? REQUEST_DEFERRED : rpc_error_internal(&request->error, "no memory");
 }
 
 /* Whether it depends on what is there of what was closed. */
@@ -92,7 +104,7 @@ int request_recount(struct request *request, struct vm *vm, uint64_t bytes)
 
 	if (request->recounted || !depends_on_count(vm, bytes))
 		return 0;
-	count = page_count_new(request->gmemd, vm->owner);
+	count = page_count_new(vm->registry, vm->owner);
 	if (!count || page_count_add_closed(count, vm) < 0) {
 		page_count_free(count);
 		return rpc_error_internal(&request->error, "no memory");

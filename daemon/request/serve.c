@@ -5,36 +5,14 @@
 #include "daemon/request/serve.h"
 
 #include "daemon/base/kill_step.h"
-#include "daemon/methods/outliving.h"
+#include "daemon/config/config_fault.h"
 #include "daemon/request/deferred_answer.h"
+#include "daemon/request/outliving.h"
 #include "daemon/request/postponement.h"
+#include "daemon/request/replay.h"
 #include "daemon/vm/vm_ledger.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
-
-static handler *const handlers[METHODS] = {
-	[METHOD_PING] = handle_ping,
-	[METHOD_HOST_DESCRIBE] = handle_host_describe,
-	[METHOD_RPC_DISCOVER] = handle_rpc_discover,
-	[METHOD_VM_OPEN] = handle_vm_open,
-	[METHOD_VM_GATE] = handle_vm_gate,
-	[METHOD_VM_RESUME] = handle_vm_resume,
-	[METHOD_VM_LIST] = handle_vm_list,
-	[METHOD_VM_GET] = handle_vm_get,
-	[METHOD_VM_CLOSE] = handle_vm_close,
-	[METHOD_VM_SET] = handle_vm_set,
-	[METHOD_MEMORY_CREATE] = handle_memory_create,
-	[METHOD_MEMORY_OPEN] = handle_memory_open,
-	[METHOD_MEMORY_CLOSE] = handle_memory_close,
-	[METHOD_MEMORY_RECLAIM] = handle_memory_reclaim,
-	[METHOD_MEMORY_PREALLOCATE] = handle_memory_preallocate,
-	[METHOD_MEMORY_CANCEL] = handle_memory_cancel,
-	[METHOD_SLOT_BIND] = handle_slot_bind,
-	[METHOD_SLOT_UNBIND] = handle_slot_unbind,
-	[METHOD_MEMORY_CONVERT] = handle_memory_convert,
-	[METHOD_CALL_DONE] = handle_call_done,
-	[METHOD_EVENT_SUBSCRIBE] = handle_event_subscribe,
-};
 
 static int find_method(const char *name, struct request *request, const struct method **ret)
 {
@@ -89,7 +67,7 @@ static int carry_out(const struct request_message *message, struct request *requ
 	request->result = method->result->name ? json_new_object() : NULL;
 	r = outliving_check(request, (enum method_number)(method - methods));
 	if (r == 0)
-		r = handlers[method - methods](request);
+		r = request->gmemd->handlers[method - methods](request);
 	fields_release(method->parameters, &request->parameters);
 	return r;
 }
@@ -122,9 +100,9 @@ static struct json_object *finish(struct request *request, int r)
 	STEP("request: carried out");
 	message = answer(request, r);
 	if (!TAILQ_EMPTY(&registry->noted))
-		delivery_owe(&request->caller->delivery, request, message);
+		delivery_owe(&request->caller->delivery, &request->numbered, message);
 	STEP("request: answer owed");
-	vm_ledgers_commit_request(registry, request->number);
+	vm_ledgers_commit_request(registry, request->numbered.number);
 	STEP("request: committed");
 	return message;
 }
@@ -138,18 +116,34 @@ static int read_message(struct request *request, struct request_message *ret)
 	return r;
 }
 
+/* Carries out again what was deferred until its files were taken, and answers it: a request with
+ * all that is its own, and its message and files. */
+static void serve_again(struct request *request, struct deferred_answer *take_deferred)
+{
+	struct request_message read;
+	struct json_object *message;
+	int r = read_message(request, &read);
+
+	if (r == 0)
+		r = carry_out(&read, request);
+	message = finish(request, r);
+	deferred_answer_give_message(take_deferred, message, &request->answer_fds);
+}
+
+static const struct server server = {.serve = serve, .serve_again = serve_again};
+
 enum serve_outcome serve(
 	struct json_object *message, struct request *request, struct json_object **ret_answer)
 {
-	struct delivery *delivery = &request->caller->delivery;
 	struct request_message read;
 	int r;
 
+	request->server = &server;
 	request->message = message;
 	r = read_message(request, &read);
-	if (delivery_take_inherited(delivery, request, ret_answer))
+	if (replay_inherited(request, ret_answer))
 		return SERVE_ANSWERED;
-	delivery_number(delivery, request);
+	delivery_number(&request->caller->delivery, &request->numbered);
 	if (r == 0)
 		r = carry_out(&read, request);
 	if (r == REQUEST_POSTPONED)
@@ -163,18 +157,6 @@ enum serve_outcome serve(
 	}
 	*ret_answer = finish(request, r);
 	return SERVE_ANSWERED;
-}
-
-void serve_again(struct request *request, struct deferred_answer *take_deferred)
-{
-	struct request_message read;
-	struct json_object *message;
-	int r = read_message(request, &read);
-
-	if (r == 0)
-		r = carry_out(&read, request);
-	message = finish(request, r);
-	deferred_answer_give_message(take_deferred, message, &request->answer_fds);
 }
 
 int serve_too_long_for_batch(struct rpc_error *error)

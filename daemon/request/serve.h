@@ -12,18 +12,9 @@
 /* What one answer of a batch may take of the packet. */
 #define BATCH_ANSWER_BYTES_MAX (PACKET_BYTES_MAX / BATCH_REQUESTS_MAX - 2)
 
-enum serve_outcome {
-	SERVE_ANSWERED,
-	SERVE_DEFERRED, /* the answer will come by the deferred answer */
-};
-
 /* *ret_answer is the caller's, NULL for a notification. Fds that go with it are the request's. */
 enum serve_outcome serve(
 	struct json_object *message, struct request *request, struct json_object **ret_answer);
-
-/* Carries out again what was deferred until its files were taken, and answers it: a request with
- * all that is its own, and its message and files. */
-void serve_again(struct request *request, struct deferred_answer *take_deferred);
 
 /* Fills in the error for an answer that a batch has no room for. */
 int serve_too_long_for_batch(struct rpc_error *error);

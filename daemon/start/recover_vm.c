@@ -12,6 +12,7 @@
 #include "daemon/base/log.h"
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/gate/call_outcome.h"
+#include "daemon/gate/gate_watch.h"
 #include "daemon/release/release.h"
 #include "daemon/release/vm_watch.h"
 #include "daemon/request/peer_ledger.h"
@@ -138,7 +139,7 @@ static int watch(struct gmemd *gmemd, struct vm *vm)
 {
 	int r = vm->remains ? 0 : watch_process(gmemd, vm);
 
-	return r < 0 || vm->listener < 0 ? r : watch_gate(vm);
+	return r < 0 || vm->listener < 0 ? r : gate_watch_new(gmemd, vm);
 }
 
 /* VMs */

@@ -12,6 +12,7 @@
 
 #include "daemon/base/log.h"
 #include "daemon/base/notify.h"
+#include "daemon/config/config_fault.h"
 #include "daemon/owner/scheduler.h"
 #include "kernel/host/process_start.h"
 

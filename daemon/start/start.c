@@ -16,15 +16,16 @@
 #include "daemon/base/log.h"
 #include "daemon/budget/capacity_probe.h"
 #include "daemon/gate/vm_creations.h"
+#include "daemon/methods/methods.h"
 #include "daemon/owner/file_reserve.h"
 #include "daemon/owner/scheduler.h"
 #include "daemon/pages/page_worker.h"
-#include "daemon/pages/recount.h"
 #include "daemon/peer/in_flight.h"
 #include "daemon/peer/screening.h"
 #include "daemon/peerfd/taker_client.h"
 #include "daemon/prealloc/preallocations.h"
 #include "daemon/pressure/watch.h"
+#include "daemon/release/recount.h"
 #include "daemon/release/vm_watch.h"
 #include "daemon/start/start_failure.h"
 #include "daemon/start/takeover.h"
@@ -180,6 +181,7 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct co
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	gmemd->started = (uint64_t)now.tv_sec;
 	gmemd->config = *config;
+	gmemd->handlers = method_handlers;
 	gmemd->faults = faults;
 	TAILQ_INIT(&gmemd->events);
 	TAILQ_INIT(&gmemd->preallocating);

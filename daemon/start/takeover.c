@@ -10,6 +10,7 @@
 #include "daemon/base/log.h"
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/fdstore/inherited_fds.h"
+#include "daemon/pages/page_file.h"
 #include "daemon/peer/listener.h"
 #include "daemon/request/peer_ledger.h"
 #include "daemon/start/recover_vm.h"
@@ -57,6 +58,14 @@ int takeover_take_over(struct gmemd *gmemd)
 	return 0;
 }
 
+/* The page worker closes what is large. */
+static void drop_file(void *context, const struct keeper_id *id, int take_fd)
+{
+	struct gmemd *gmemd = context;
+
+	page_file_dispose_held(gmemd->pages, gmemd->self, gmemd->fdstore, id, take_fd);
+}
+
 void takeover_finish(struct gmemd *gmemd)
 {
 	struct recovered *recovered = &gmemd->recovered;
@@ -65,12 +74,12 @@ void takeover_finish(struct gmemd *gmemd)
 		return;
 	STEP("recovery: connections");
 	peer_ledger_settle_rest(gmemd->peer_ledger);
-	recovered->dropped = inherited_fds_drop_rest(gmemd->inherited, gmemd->pages, gmemd->self);
+	recovered->dropped = inherited_fds_drop_rest(gmemd->inherited, drop_file, gmemd);
 	gmemd->inherited = inherited_fds_free(gmemd->inherited);
 	lift_limits(gmemd, false);
 	STEP("recovery: rest dropped");
 	recovery_finish(gmemd);
-	fdstore_settle(gmemd->fdstore, SUCCESSION_SETTLE_MS);
+	fdstore_settle(gmemd->fdstore, FDSTORE_SETTLE_MS);
 	STEP("recovery: finished");
 	if (recovered->vms > 0 || recovered->peers > 0 || recovered->dropped > 0)
 		log_info("took over from a predecessor: VMs %u, memories %u, connections %u; VMs "
@@ -100,7 +109,7 @@ void takeover_leave(struct gmemd *gmemd)
 	gmemd->leaving = anybody_would_miss_it(gmemd);
 	if (!gmemd->leaving)
 		closed_memories_let_go_unseen(&gmemd->registry);
-	fdstore_settle(gmemd->fdstore, SUCCESSION_SETTLE_MS);
+	fdstore_settle(gmemd->fdstore, FDSTORE_SETTLE_MS);
 	if (gmemd->leaving)
 		peer_ledger_leave(gmemd->peer_ledger);
 	else

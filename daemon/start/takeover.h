@@ -9,9 +9,6 @@
 
 #include "daemon/gmemd.h"
 
-/* How long the start, and the end, wait for the keeper to take what is sent. */
-#define SUCCESSION_SETTLE_MS 2000
-
 /* Finds a keeper, or goes on without; best before there are threads. -ETIMEDOUT or -EBUSY
  * where one is there and doesn't answer; -ENOMEM. */
 int takeover_begin(struct gmemd *gmemd);

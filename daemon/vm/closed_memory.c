@@ -120,6 +120,28 @@ static void give_back(struct memory *memory, uint64_t bytes)
 		budget_give_back_alone(memory->node_budget, bytes);
 }
 
+static void set_changed(struct memory *memory, bool changed)
+{
+	struct closed_list *list = &memory->vm->registry->closed_changed;
+
+	if (changed && !memory->is_changed)
+		TAILQ_INSERT_TAIL(list, memory, in_changed);
+	if (!changed && memory->is_changed)
+		TAILQ_REMOVE(list, memory, in_changed);
+	memory->is_changed = changed;
+}
+
+struct memory *closed_memory_take_changed(struct registry *registry)
+{
+	struct memory *memory = TAILQ_FIRST(&registry->closed_changed);
+
+	if (memory) {
+		set_changed(memory, false);
+		memory->told_filled = memory->resident > 0;
+	}
+	return memory;
+}
+
 bool closed_memory_count(struct memory *memory, uint64_t resident, bool given_back)
 {
 	struct closed_of_user *user = user_of(memory->vm);
@@ -135,6 +157,7 @@ bool closed_memory_count(struct memory *memory, uint64_t resident, bool given_ba
 		vm_ledger_commit(memory->vm);
 	}
 	count_in(memory, user);
+	set_changed(memory, (resident > 0) != memory->told_filled);
 	return recounts_note(&memory->recount, resident > 0, given_back, closed_memory_clock());
 }
 
@@ -154,6 +177,7 @@ static void enlist(struct memory *memory, struct closed_of_user *user)
 	count_in(memory, user);
 	recounts_add(
 		&vm->registry->recounts, &memory->recount, resident > 0, closed_memory_clock());
+	set_changed(memory, (resident > 0) != memory->told_filled);
 }
 
 void closed_memory_delist(struct memory *memory)
@@ -162,6 +186,7 @@ void closed_memory_delist(struct memory *memory)
 	struct closed_of_user *user = user_of(vm);
 
 	recounts_remove(&vm->registry->recounts, &memory->recount);
+	set_changed(memory, false);
 	count_out(memory, user);
 	give_back(memory, memory->resident);
 	vm->closed_counts.all--;
@@ -244,6 +269,7 @@ int closed_memory_recover(struct vm *vm, const struct memory_request *request, u
 	r = memory_recover_closed(vm, request, consume_fd, ret);
 	if (r == 0) {
 		(*ret)->resident = resident < request->size ? resident : request->size;
+		(*ret)->told_filled = resident > 0;
 		enlist(*ret, user);
 	}
 	put_user(vm->registry, user);

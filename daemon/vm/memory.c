@@ -254,6 +254,7 @@ int memory_recover_closed(
 		memory_unset(memory);
 		return r;
 	}
+	page_file_set_released(memory->pages);
 	memory_enlist_closed(memory);
 	*ret = memory;
 	return 0;

@@ -46,6 +46,8 @@ struct memory {
 	/* Of a closed one, see closed_memory.h; of its pages, resident are charged. */
 	TAILQ_ENTRY(memory) in_vm_empty, in_user_empty;
 	struct recount recount;
+	TAILQ_ENTRY(memory) in_changed; /* where it is_changed: filled is not what was told */
+	bool is_changed, told_filled;
 };
 
 RB_PROTOTYPE(memory_tree, memory, in_vm, )

@@ -72,6 +72,7 @@ void registry_init(struct registry *registry, const struct backend *backend,
 	registry->first_id = registry->last_id;
 	TAILQ_INIT(&registry->noted);
 	recounts_init(&registry->recounts);
+	TAILQ_INIT(&registry->closed_changed);
 }
 
 void registry_clear(struct registry *registry)

@@ -51,6 +51,7 @@ struct page_worker;
 struct call;
 struct capacity;
 struct fdstore;
+struct gate_watch;
 struct inquiry;
 struct label;
 struct ledger;
@@ -58,6 +59,7 @@ struct memory;
 struct model_vm;
 struct slot;
 struct vm_record;
+struct watch;
 
 /* Bytes, as commitment.h counts them. */
 struct commitment {
@@ -154,7 +156,9 @@ struct vm {
 	bool rebuilt;   /* from what its process has told, who may tell the rest later */
 	bool releasing; /* its memories' pages are being given back */
 
-	void *watch; /* what the event loop keeps for it; see daemon/release/vm_watch.h */
+	/* What the event loop keeps for it; NULL: it isn't watched. */
+	struct watch *watch;           /* see daemon/release/vm_watch.h */
+	struct gate_watch *gate_watch; /* see daemon/gate/gate_watch.h */
 };
 
 RB_HEAD(vm_tree, vm);
@@ -180,6 +184,7 @@ struct registry {
 	struct memory_id_tree memories, closed_memories;
 	struct memory_file_tree memory_files; /* of both */
 	struct closed_user_tree closed_users;
+	struct closed_list closed_changed; /* that are to be told of */
 	struct recounts recounts;
 };
 

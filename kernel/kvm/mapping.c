@@ -105,8 +105,7 @@ static const char *flags_fault(const char *line)
 
 /* Reads records in the order of their addresses, up to the flags of the one at the mailbox's
  * address or the first beyond it. */
-static int smaps_verify(
-	FILE *smaps, const struct mapping_expected *expected, const char **ret_reason)
+int mapping_verify_in(FILE *smaps, const struct mapping_expected *expected, const char **ret_reason)
 {
 	struct smaps_record record;
 	cleanup_free char *line = NULL;
@@ -144,5 +143,5 @@ int mapping_verify(pid_t process, const struct mapping_expected *expected, const
 	if (!smaps)
 		return -errno;
 	setvbuf(smaps, buffer, _IOFBF, sizeof buffer);
-	return smaps_verify(smaps, expected, ret_reason);
+	return mapping_verify_in(smaps, expected, ret_reason);
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "kernel/host/memory_file.h"
@@ -36,3 +37,7 @@ struct mapping_expected {
  * process's own mapping calls take.
  */
 int mapping_verify(pid_t process, const struct mapping_expected *expected, const char **ret_reason);
+
+/* The same by what was read of a process's smaps, up to the mailbox. */
+int mapping_verify_in(
+	FILE *smaps, const struct mapping_expected *expected, const char **ret_reason);

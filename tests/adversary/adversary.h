@@ -11,8 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "client/lib/connection.h"
 #include "client/lib/opening.h"
-#include "client/lib/vm.h"
+#include "client/lib/vm_state.h"
 #include "kernel/base/uapi.h"
 #include "kernel/kvm/mailbox.h"
 

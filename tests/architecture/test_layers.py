@@ -5,7 +5,8 @@
 protocol and kernel know nothing of each other or of what is above; daemon and client never use each other; json-c is known to
 protocol alone, libevent to daemon alone; kernel has no library but libc (and the macros of libbsd's tree); gmemd-keeper and
 gmemd-taker each share with gmemd what they say to each other, the keeper how the service manager is told, with one another and gmemd's other
-helper how privileges are given up, and no other file. Each rule is checked in the sources' includes and in the libraries' symbols.
+helper how privileges are given up, and no other file. Within kernel, daemon and client each subject has a folder, a wing, and wings
+are in an order: none uses one that is above it. Each rule is checked in the sources' includes and in the libraries' symbols.
 """
 
 import os
@@ -46,6 +47,23 @@ ARCHIVES = {
     "daemon": "daemon/libgmemd-daemon.a",
     "client": "client/libgmemd-client.a",
 }
+# The wings of each, the lowest first: each may use those before it. What is in no folder is a wing of its own.
+WINGS = {
+    "kernel": ["base", "host", "store", "model", "kvm"],
+    "daemon": [
+        # What knows of no VM.
+        "base", "config", "owner", "budget", "allocator", "taker", "screener", "keeper", "peerfd", "fdstore", "pages",
+        # VMs, and what is told of them.
+        "vm", "report",
+        # What all share who are above.
+        "gmemd.h",
+        # What happens to VMs.
+        "pressure", "request", "prealloc", "gate", "peer", "release", "methods", "start", "main.c",
+    ],
+    "client": ["gmem.h", "lib", "common", "run", "ctl", "example"],
+}
+# More, and nobody finds anything in a folder.
+FILES_IN_FOLDER_MAX = 25
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 
@@ -98,10 +116,65 @@ def wrong_library_symbols(folder, tables):
                     yield f"the {folder} library needs {name}"
 
 
+def wing_of(path):
+    """The wing of daemon/vm/slot.c is vm, of daemon/main.c main.c."""
+    return path.split("/")[1]
+
+
+def runs_up(path, other):
+    order = WINGS[path.split("/")[0]]
+    return order.index(wing_of(other)) > order.index(wing_of(path))
+
+
+def unknown_wings(folder):
+    for path in sorted((SOURCE / folder).rglob("*.[ch]")):
+        name = path.relative_to(SOURCE).as_posix()
+        if wing_of(name) not in WINGS[folder]:
+            yield f"{name} is in no wing that this test knows"
+
+
+def includes_up(folder):
+    for path, kind, name in includes(folder):
+        if kind == '"' and name.startswith(folder + "/") and runs_up(path.as_posix(), name):
+            yield f"{path} includes {name}"
+
+
+def symbols_of_objects(folder):
+    """What each source's object defines, and what it needs."""
+    sources = {
+        "_".join(path.relative_to(SOURCE / folder).parts) + ".o": path.relative_to(SOURCE).as_posix()
+        for path in (SOURCE / folder).rglob("*.c")
+    }
+    output = subprocess.run(
+        ["nm", "-A", "-P", str(BUILD / ARCHIVES[folder])], check=True, capture_output=True, text=True
+    ).stdout
+    for line in output.splitlines():
+        match = re.match(r".*\[(?:.*/)?([^/]+?)\]: (\S+) (\w)", line)
+        if match and match[1] in sources:
+            yield sources[match[1]], match[2], match[3]
+
+
+def symbols_up(folder):
+    objects = list(symbols_of_objects(folder))
+    defined = {name: source for source, name, kind in objects if kind in "TDBRC"}
+    if not defined:
+        yield f"no symbols in {ARCHIVES[folder]}"
+    for source, name, kind in objects:
+        if kind == "U" and name in defined and runs_up(source, defined[name]):
+            yield f"{source} needs {name} of {defined[name]}"
+
+
+def crowded_folders():
+    for folder in sorted({path.parent for top in ARCHIVES for path in (SOURCE / top).rglob("*.c")}):
+        count = len(list(folder.glob("*.c")))
+        if count > FILES_IN_FOLDER_MAX:
+            yield f"{folder.relative_to(SOURCE)} has {count} .c files"
+
+
 def exported_symbols():
     """libgmem exports what its version script lists and its header declares, no more and no less."""
     listed = set(re.findall(r"\bgmem_\w+(?=;)", (SOURCE / "client/lib/libgmem.sym").read_text()))
-    header = (SOURCE / "client/lib/gmem.h").read_text()
+    header = (SOURCE / "client/gmem.h").read_text()
     header = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
     declared = set(re.findall(r"\b(gmem_\w+)\(", header))
     output = subprocess.run(
@@ -170,6 +243,9 @@ def main():
         checks.append((f"{folder}: includes of libraries", list(wrong_library_includes(folder))))
         checks.append((f"{folder}: symbols of other folders", list(wrong_project_symbols(folder, tables))))
         checks.append((f"{folder}: symbols of libraries", list(wrong_library_symbols(folder, tables))))
+    for folder in WINGS:
+        checks.append((f"{folder}: wings", list(unknown_wings(folder)) or list(includes_up(folder)) + list(symbols_up(folder))))
+    checks.append((f"no folder with more than {FILES_IN_FOLDER_MAX} .c files", list(crowded_folders())))
     checks.append(("gmemd-keeper: files and libraries", list(wrong_keeper())))
     checks.append(("gmemd-taker: files and libraries", list(wrong_taker())))
     checks.append(("pidfd_getfd: gmemd-taker alone", list(takes_files_of_others())))

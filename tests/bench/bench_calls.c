@@ -9,7 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "client/lib/gmem.h"
+#include "client/gmem.h"
 #include "kernel/base/uapi.h"
 #include "tests/bench/bench.h"
 

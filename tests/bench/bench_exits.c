@@ -10,7 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#include "client/lib/gmem.h"
+#include "client/gmem.h"
 #include "kernel/base/uapi.h"
 #include "tests/bench/bench.h"
 

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "client/lib/gmem.h"
+#include "client/gmem.h"
 #include "protocol/packet.h"
 #include "tests/bench/bench.h"
 

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client/lib/gmem.h"
+#include "client/gmem.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/crowd.h"
 #include "tests/lib/gmemd_process.h"

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client/lib/gmem.h"
+#include "client/gmem.h"
 #include "kernel/base/cleanup.h"
 #include "tests/bench/bench.h"
 

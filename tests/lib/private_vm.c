@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "daemon/budget/capacity_probe.h"
+#include "daemon/methods/methods.h"
 #include "daemon/pressure/watch.h"
 #include "kernel/base/uapi.h"
 #include "protocol/json.h"
@@ -48,6 +49,7 @@ static void gmemd_set_up(struct gmemd *gmemd, const struct backend *backend)
 		.memslots = 1000,
 		.address_spaces = 1,
 	};
+	gmemd->handlers = method_handlers;
 	TAILQ_INIT(&gmemd->events);
 	check(owners_new(&gmemd->config, &gmemd->owners));
 	check(capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host));

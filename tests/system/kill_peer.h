@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "client/lib/gmem.h"
+#include "client/gmem.h"
 
 #define PEER_THREADS_MAX 4
 

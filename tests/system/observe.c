@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/lib/connection.h"
 #include "client/lib/opening.h"
 #include "protocol/json.h"
 

@@ -157,7 +157,9 @@ def becomes(vm, expected, what):
 
 
 def kinds(events, memory):
-    return [e["kind"] for e in events if e.get("memory") == memory]
+    """What is told of it from its close on."""
+    told = ("memory_closed", "memory_remains", "memory_gone")
+    return [e["kind"] for e in events if e.get("memory") == memory and e["kind"] in told]
 
 
 def ctl(*arguments):
@@ -181,10 +183,12 @@ def filled_again():
         check("\nclosed     64K" in ctl("show", vmm.id) and str(memory) in ctl("show", vmm.id), ctl("show", vmm.id))
         check("\nclosed     64K are still or again" in ctl("status"), ctl("status"))
         equal(json.loads(ctl("--json", "status"))["closed_resident"], SIZE, "status --json")
+        told = lambda: kinds(vmm.do("events"), memory)
+        check(wait_until(lambda: told() == ["memory_closed", "memory_remains"], 60), "events: %r" % told())
         vmm.do("punch", memory)
         vmm.do("create", SIZE)
         equal(charged(vmm.id), (SIZE, 0), "punched, and the next one created")
-        equal(kinds(vmm.do("events"), memory)[-3:], ["memory_closed", "memory_remains", "memory_gone"], "events")
+        check(wait_until(lambda: told()[2:] == ["memory_gone"], 60), "events: %r" % told())
         check("CLOSED" not in ctl("vms"), "none is closed and filled")
         check("%d bytes of pages, still or again" % SIZE in host.log(), "the log")
 

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client/lib/gmem.h"
+#include "client/gmem.h"
 #include "kernel/base/uapi.h"
 #include "protocol/json.h"
 #include "tests/lib/gmemd_process.h"

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "client/lib/gmem.h"
+#include "client/gmem.h"
 #include "kernel/base/cleanup.h"
 #include "tests/lib/gmemd_process.h"
 #include "tests/lib/unit.h"

@@ -8,11 +8,12 @@ import os
 from gmemtest import linux
 from gmemtest.child import Child
 from gmemtest.host import Host, wait_until
+from gmemtest.keeper import DROP, KeeperPeer
 from gmemtest.tap import Skip, check, equal, main, need, test
 from gmemtest.vmm import PAGE, Vmm
-from gmemtest.wire import Peer, RpcError
+from gmemtest.wire import Peer, RpcError, close_all, request
 
-SIZE = 64 * PAGE
+SIZE = 1024 * PAGE  # more than is emptied or closed at once
 
 host = None
 
@@ -63,7 +64,8 @@ class _Owner:
         )
         self.shared, self.shared_fd = answer["memory"], fds[answer["fd"]]
         self.mapped = mmap.mmap(self.fd, SIZE)
-        self.mapped[:5] = b"guest"
+        self.shared_mapped = mmap.mmap(self.shared_fd, SIZE)
+        self.mapped[:5] = self.shared_mapped[:5] = b"guest"
 
     def open(self):
         return self.vmm.id, self.memory, self.shared
@@ -129,7 +131,9 @@ class _Owner:
         return self.vmm.get()
 
     def content(self):
-        return self.mapped[:5].decode()
+        """Of both memories, where it is the same."""
+        content, shared = self.mapped[:5].decode(), self.shared_mapped[:5].decode()
+        return content if content == shared else [content, shared]
 
     def work(self):
         """Create, bind, unbind, close."""
@@ -144,6 +148,15 @@ class _Owner:
 
     def call(self, method, params):
         return self.vmm.peer.call(method, params)
+
+    def ask_without_reading(self, memory):
+        """Ends a connection with answers that wait behind one with a file."""
+        peer = Peer(self.path)
+        for number in range(8):
+            peer.send(request("memory.open", {"memory": memory}, number))
+        self.vmm.peer.call("ping")
+        peer.close()
+        return True
 
     def spoiled_mailbox(self):
         """Whether the VMM can write what it has been given."""
@@ -278,6 +291,8 @@ def refused():
         equal(error["code"], -32001, "another's memory")
         equal(set(vms()), {theirs[0]}, "nothing is left of what was refused")
         check(vmm.do("resume")["rebuilt"], "then it is resumed")
+        pages_are_closed()
+        equal(vmm.do("content"), "guest", "no refusal has cost a guest's byte")
         equal(vmm.error("resume_with_copy_of_mailbox"), None, "known, the mailbox doesn't matter")
 
 
@@ -304,6 +319,14 @@ def budget():
         host.lose_all()
         vmm.do("reconnect")
         check(vmm.do("resume")["rebuilt"], "with room again")
+        pages_are_closed()
+        equal(vmm.do("content"), "guest", "no guest byte has changed")
+
+
+def pages_are_closed():
+    """The page worker has done all that it had: it takes turns, and what is asked now comes last."""
+    with Remote("last") as last:
+        last.do("call", "memory.close", {"memory": last.shared})
 
 
 def limits():
@@ -311,6 +334,45 @@ def limits():
     total = operator.call("host.describe")["limits"]["commit_bytes"]
     operator.close()
     return total // PAGE * PAGE
+
+
+LEDGER, MEMORY = 16, 21  # kinds of what the keeper holds
+
+
+def drop_at_keeper(*kinds):
+    with KeeperPeer(host.path) as keeper:
+        taken = keeper.take_all()
+        close_all(taken.values())
+        for one in taken:
+            if one[0] in kinds:
+                keeper.ask(DROP, [one])
+
+
+@test("a VM whose ledger alone was lost: its memories, which belong to nothing, keep their bytes")
+def ledger_lost():
+    with Remote() as vmm:
+        before = vmm.do("get")
+        host.kill()
+        drop_at_keeper(LEDGER)
+        host.start()
+        operator = host.operator()
+        recovered = operator.call("host.describe")["recovered"]
+        operator.close()
+        check(recovered["dropped"] >= 2, "the memories belong to nothing: %r" % recovered)
+        pages_are_closed()
+        equal(vmm.do("content"), "guest", "no guest byte has changed")
+        vmm.do("reconnect")
+        check(vmm.do("resume")["rebuilt"], "it comes back")
+        equal(vmm.do("get"), before, "the VM")
+
+
+@test("an answer with a memory's file that nobody receives: the memory keeps its bytes")
+def answer_lost():
+    with Remote() as vmm:
+        for memory in (vmm.memory, vmm.shared):
+            vmm.do("ask_without_reading", memory)
+        pages_are_closed()
+        equal(vmm.do("content"), "guest", "no guest byte has changed")
 
 
 @test("a VM that was lost: what it was promised is promised again, and ends with it")

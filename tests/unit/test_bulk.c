@@ -356,6 +356,7 @@ static void test_close_refilled(void)
 	refilling = true;
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, refill, &fd), 0);
 	page_file_take_charge(file);
+	page_file_set_released(file);
 	page_file_unref(file);
 	wait_until_closed(0);
 	refilling = false;
@@ -363,7 +364,35 @@ static void test_close_refilled(void)
 	CU_ASSERT_TRUE(resident(fd) <= LARGE);
 }
 
-/* Any file at all; of those that are no memories nothing is looked at. */
+/* What was released is emptied, whoever else has it. */
+static void test_close_released(void)
+{
+	struct page_file *file = new_file(LARGE, 0, LARGE);
+	cleanup_fd int other = fcntl(page_file_fd(file), F_DUPFD_CLOEXEC, 3);
+
+	CU_ASSERT_EQUAL(owner_charge(owner, OWNER_MEMORIES), 0);
+	page_file_take_charge(file);
+	page_file_set_released(file);
+	page_file_unref(file);
+	wait_until_closed(0);
+	CU_ASSERT_EQUAL(resident(other), 0);
+}
+
+/* Invariant: what was not released keeps its pages. */
+static void test_close_kept(void)
+{
+	struct page_file *file = new_file(LARGE, 0, LARGE);
+	cleanup_fd int other = fcntl(page_file_fd(file), F_DUPFD_CLOEXEC, 3);
+
+	CU_ASSERT_EQUAL(owner_charge(owner, OWNER_MEMORIES), 0);
+	page_file_take_charge(file);
+	page_file_unref(file);
+	wait_until_closed(0);
+	CU_ASSERT_EQUAL(resident(other), LARGE);
+}
+
+/* Any file at all. A memory that somebody else has keeps its pages; of those that are no memories
+ * nothing is looked at. */
 static void test_dispose(void)
 {
 	cleanup_fd int copy = -1;
@@ -373,10 +402,9 @@ static void test_dispose(void)
 	CU_ASSERT_EQUAL(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)LARGE), 0);
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	page_file_dispose(pages, owner, fd);
-	while (resident(copy) > 0)
-		event_base_loop(base, EVLOOP_NONBLOCK);
 	while (fcntl(fd, F_GETFD) >= 0)
 		event_base_loop(base, EVLOOP_NONBLOCK);
+	CU_ASSERT_EQUAL(resident(copy), LARGE);
 	CU_ASSERT_EQUAL_FATAL(pipe(pipe_fds), 0);
 	page_file_dispose(pages, owner, pipe_fds[0]);
 	page_file_dispose(pages, owner, pipe_fds[1]);
@@ -396,6 +424,8 @@ int main(void)
 		{"a large file is closed", test_close},
 		{"a small one", test_close_small},
 		{"one that is filled again", test_close_refilled},
+		{"one that was released is emptied", test_close_released},
+		{"one that was not keeps its pages", test_close_kept},
 		{"any file", test_dispose},
 		CU_TEST_INFO_NULL,
 	};

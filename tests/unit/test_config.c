@@ -2,7 +2,7 @@
 /*
  * Configuration: good and bad files and options, and which overrides which.
  */
-#include "daemon/config/config.h"
+#include "daemon/config/command_line.h"
 
 #include <fcntl.h>
 #include <getopt.h>

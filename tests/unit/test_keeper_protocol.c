@@ -101,6 +101,20 @@ static void test_headers(void)
 	CU_ASSERT_EQUAL(keeper_request_check(&packet), -EBADMSG);
 }
 
+/* The end of what nothing is dropped with would be seen for ever. */
+static void test_lives(void)
+{
+	struct keeper_packet packet = packet_of(KEEPER_PUT, 2, 2);
+
+	packet.message.header.flags = KEEPER_LIFE;
+	packet.message.ids[0].kind = packet.message.ids[1].kind = KEEPER_OWNED_KINDS;
+	CU_ASSERT_EQUAL(keeper_request_check(&packet), 0);
+	packet.message.ids[1].kind--;
+	CU_ASSERT_EQUAL(keeper_request_check(&packet), -EBADMSG);
+	packet.message.header.flags = KEEPER_STORE;
+	CU_ASSERT_EQUAL(keeper_request_check(&packet), 0);
+}
+
 static void check_answer(const struct keeper_packet *packet, int expected, const char *what)
 {
 	const struct keeper_packet request = packet_of(KEEPER_TAKE, 0, 0);
@@ -192,6 +206,7 @@ static void test_restored(void)
 static CU_TestInfo tests[] = {
 	{"requests", test_requests},
 	{"headers", test_headers},
+	{"lives", test_lives},
 	{"answers", test_answers},
 	{"holding", test_holding},
 	{"what was stored", test_restored},

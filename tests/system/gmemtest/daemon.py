@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from gmemtest import linux
+from gmemtest import linux, sock_diag
 from gmemtest.tap import Failed, check, note
 from gmemtest.wire import Peer
 
@@ -49,6 +49,29 @@ def _remove(directory, pid):
     """At the end of the process that made it, however a test came to its end."""
     if os.getpid() == pid:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+class _Fd:
+    """One of a process's, as /proc has it."""
+
+    def __init__(self, pid, fd):
+        self.info = "/proc/%d/fdinfo/%s" % (pid, fd)
+        try:
+            self.link = os.readlink("/proc/%d/fd/%s" % (pid, fd))
+        except OSError:
+            self.link = ""
+
+    def is_of(self, processes, sockets):
+        """Whether it is a pidfd of one of these, or one of these sockets."""
+        if self.link in sockets:
+            return True
+        if "pidfd" not in self.link:
+            return False
+        try:
+            with open(self.info, encoding="ascii") as file:
+                return any(line.split() == ["Pid:", str(pid)] for line in file for pid in processes)
+        except OSError:
+            return False
 
 
 class Daemon:
@@ -157,8 +180,14 @@ class Daemon:
         return self.helpers("gmemd-taker")
 
     def fds(self):
-        """How many it has open, but for a socket and a pidfd for each of its takers."""
-        return len(os.listdir("/proc/%d/fd" % self.pid)) - 2 * len(self.takers())
+        """How many it has open, but for those that it has for its takers, which come and go."""
+        takers = self.takers()
+        theirs = sock_diag.sockets_of(takers)
+        peers = {"socket:[%d]" % one for one, peer in sock_diag.unix_peers().items() if peer in theirs}
+        return sum(1 for fd in self._links() if not fd.is_of(takers, peers))
+
+    def _links(self):
+        return [_Fd(self.pid, fd) for fd in os.listdir("/proc/%d/fd" % self.pid)]
 
     def lowest_free_fd(self):
         used = {int(name) for name in os.listdir("/proc/%d/fd" % self.pid)}

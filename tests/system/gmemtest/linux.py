@@ -109,6 +109,10 @@ def resident(fd, size):
     return counts[0] * PAGE
 
 
+def prctl(option, argument):
+    return _checked(_libc.prctl(option, argument, 0, 0, 0))
+
+
 def die_with_parent():
     """For a child: nothing outlives its test."""
     _checked(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Triggering calls. See trigger.h.
+ */
+#include "client/lib/trigger.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "client/lib/connection.h"
+#include "client/lib/last_error.h"
+#include "client/lib/reconnect.h"
+#include "client/lib/resume.h"
+#include "protocol/json.h"
+
+static struct json_object *report_params(const struct gmem_vm *vm, uint64_t call, uint64_t done)
+{
+	struct json_object *params = vm_params(vm);
+
+	json_add_uint(params, "call", call);
+	json_add_uint(params, "done", done);
+	return params;
+}
+
+static void report_failure(struct gmem_vm *vm, uint64_t call, uint64_t done, int number)
+{
+	struct json_object *params = report_params(vm, call, done);
+
+	json_add_string(params, "errno", strerrorname_np(number));
+	connection_notify(vm->gmem, "call.done", params);
+}
+
+/* Where a report is repeated, gmemd knows of it by the first one or by what it was told of the VM.
+ */
+static bool is_unknown_call(void)
+{
+	return strcmp(last_error_details()->what, "call") == 0;
+}
+
+/* gmemd has lost the VM, and was told of it by another thread before this one had its file. */
+static int tell_again(struct gmem_vm *vm)
+{
+	bool rebuilt;
+	int r = connection_take_turn(vm->gmem);
+
+	if (r < 0)
+		return r;
+	r = resume_tell(vm, &rebuilt);
+	if (r == -ECONNRESET)
+		r = reconnect(vm->gmem);
+	connection_leave_turn(vm->gmem);
+	return r;
+}
+
+static int report_done(struct gmem_vm *vm, uint64_t call, uint64_t count, uint64_t *discarded)
+{
+	struct exchange exchange = {.repeated = false};
+	struct json_object *result;
+	uint64_t bytes = 0;
+	int r;
+
+	if (!discarded)
+		return connection_notify(vm->gmem, "call.done", report_params(vm, call, count));
+	r = connection_request(
+		vm->gmem, "call.done", report_params(vm, call, count), &exchange, &result);
+	if (r == -EREMOTEIO && exchange.repeated && is_unknown_call())
+		return 0;
+	if (r < 0)
+		return r;
+	json_get_uint(result, "discarded", &bytes);
+	json_unref(result);
+	*discarded += bytes;
+	return 0;
+}
+
+void vm_report_untouched(struct gmem_vm *vm, struct json_object *call)
+{
+	uint64_t id;
+
+	if (json_get_uint(call, "id", &id))
+		report_failure(vm, id, 0, ECANCELED);
+}
+
+int vm_report_created(struct gmem_vm *vm, uint64_t call, int fd)
+{
+	struct exchange exchange = {.repeated = false};
+	struct json_object *params = report_params(vm, call, 1);
+	int r;
+
+	json_add_uint(params, "fd", (uint64_t)fd);
+	r = connection_request(vm->gmem, "call.done", params, &exchange, NULL);
+	if (r == -EREMOTEIO && is_unknown_call())
+		return exchange.repeated ? 0 : tell_again(vm);
+	if (r == -EREMOTEIO)
+		report_failure(vm, call, 0, ECANCELED);
+	return r;
+}
+
+/* Without a signal handler's SA_RESTART a trapped ioctl can be interrupted before gmemd has seen
+ * it. */
+static int trigger_one(int vm_fd, unsigned long request, uint64_t address)
+{
+	int r;
+
+	do
+		r = ioctl(vm_fd, request, (void *)(uintptr_t)address);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : r;
+}
+
+/* gmemd is told; what the caller is told stays so, whatever comes of that. */
+static int fail_call(struct gmem_vm *vm, uint64_t call, uint64_t done, int r)
+{
+	report_failure(vm, call, done, -r);
+	if (r == -ENOSYS || r == -EPERM)
+		return last_error_own(r, "the gate has refused an ioctl of this VM: %s",
+			r == -EPERM ? "gmemd's log says why"
+				    : "nobody listens at it any more, for gmemd and its keeper "
+				      "have both died");
+	return last_error_own(r, "an ioctl of this VM that gmemd has prepared: %s", strerror(-r));
+}
+
+int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id)
+{
+	uint64_t id, request, address, stride, count;
+	int r = 0;
+
+	if (!json_get_uint(call, "id", &id) || !json_get_uint(call, "request", &request) ||
+		!json_get_uint(call, "address", &address) ||
+		!json_get_uint(call, "stride", &stride) || !json_get_uint(call, "count", &count))
+		return -EPROTO;
+	for (uint64_t i = 0; i < count; i++) {
+		r = trigger_one(vm->fd, request, address + i * stride);
+		if (r < 0)
+			return fail_call(vm, id, i, r);
+	}
+	*ret_id = id;
+	return r;
+}
+
+int vm_report(struct gmem_vm *vm, struct json_object *call, uint64_t *discarded)
+{
+	uint64_t id, count;
+
+	if (!json_get_uint(call, "id", &id) || !json_get_uint(call, "count", &count))
+		return -EPROTO;
+	return report_done(vm, id, count, discarded);
+}
+
+int vm_carry_out(struct gmem_vm *vm, struct json_object *call, uint64_t *discarded)
+{
+	uint64_t id;
+	int r;
+
+	if (!call)
+		return 0;
+	r = vm_trigger(vm, call, &id);
+	return r < 0 ? r : vm_report(vm, call, discarded);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The library's VM and what it has: kept here, changed by who has the connection's turn, and told a
+ * gmemd that has lost it.
+ */
+#pragma once
+
+#include "client/lib/transport.h"
+#include "kernel/base/ranges.h"
+
+struct opening {
+	char id[64];
+	unsigned type; /* KVM_CREATE_VM's argument */
+	int kvm_fd;
+	int mailbox_fd;
+	uint64_t mailbox_address;
+	uint64_t mailbox_length;
+	bool gated;
+	bool modelled; /* gmemd's back end is the model: there is neither device nor mailbox */
+};
+
+struct gmem_memory {
+	LIST_ENTRY(gmem_memory) link; /* while it is to be told of */
+	bool noted;
+	struct gmem_vm *vm;
+	uint64_t id;
+	uint64_t size;
+	int fd;
+	char *name; /* NULL: none */
+	uint64_t flags;
+};
+
+struct bound_slot {
+	LIST_ENTRY(bound_slot) link;
+	struct gmem_slot slot;
+};
+
+struct gmem_vm {
+	struct gmem *gmem;
+	struct opening opening;
+	int fd;
+	uint64_t minimum;    /* as gmemd was told */
+	unsigned n_memories; /* that have not been freed */
+	LIST_HEAD(, gmem_memory) memories;
+	LIST_HEAD(, bound_slot) slots;
+	struct ranges private_ranges;
+};
+
+/* Parameters that begin with the VM's id. */
+struct json_object *vm_params(const struct gmem_vm *vm);
+
+/* A slot's members, as slot.bind has them. */
+void slot_describe(struct json_object *object, const struct gmem_slot *slot);
+/* Notes what was converted. */
+void vm_note_converted(
+	struct gmem_vm *vm, enum gmem_state to, const struct gmem_range *ranges, size_t count);
+/* How many a call may have. -EINVAL, -E2BIG, and the last error says why. */
+int vm_check_range_count(size_t count);

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Watching gates. See gate_watch.h.
+ */
+#include "daemon/gate/gate_watch.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "daemon/base/log.h"
+#include "daemon/gate/trapped_ioctl.h"
+#include "daemon/owner/scheduler.h"
+
+struct gate_watch {
+	struct gmemd *gmemd;
+	struct vm *vm;
+	struct event *listener;
+	struct work work; /* in a turn of the VM's owner */
+};
+
+#define WATCH_OF(work_pointer)                                                                     \
+	((struct gate_watch *)((char *)(work_pointer)-offsetof(struct gate_watch, work)))
+
+/* What was trapped last has been decided: the next is looked at. */
+static void look_on(struct vm *vm)
+{
+	event_add(vm->gate_watch->listener, NULL);
+}
+
+/* A listener hangs up when the last process behind its filter is gone. */
+static bool hung_up(int listener)
+{
+	struct pollfd event = {.fd = listener};
+
+	return poll(&event, 1, 0) > 0 && event.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
+static void serve_trap(struct work *work)
+{
+	struct gate_watch *watch = WATCH_OF(work);
+	struct vm *vm = watch->vm;
+	int r = trapped_ioctl_serve(watch->gmemd, vm, look_on);
+
+	/* Every call that is taken away from us costs all others our wait for it. */
+	if (r == -EINTR)
+		log_vm_warning(vm->id, "its gate is served no more: another process serves it too");
+	if (r == -EINTR || vm->trap.inquiry || (r < 0 && hung_up(vm->listener)))
+		event_del(watch->listener);
+	else
+		event_add(watch->listener, NULL);
+}
+
+/* Where it is found readable again before its turn has come, there is no use in looking on. */
+static void listener_event(evutil_socket_t listener, short what, void *context)
+{
+	struct gate_watch *watch = context;
+
+	(void)listener;
+	(void)what;
+	if (scheduler_has(&watch->work))
+		event_del(watch->listener);
+	else
+		scheduler_ready(watch->gmemd->scheduler, &watch->work);
+}
+
+int gate_watch_new(struct gmemd *gmemd, struct vm *vm)
+{
+	struct gate_watch *watch = calloc(1, sizeof *watch);
+
+	if (!watch)
+		return -ENOMEM;
+	*watch = (struct gate_watch){
+		.gmemd = gmemd, .vm = vm, .work = {.owner = vm->owner, .run = serve_trap}};
+	watch->listener =
+		event_new(gmemd->base, vm->listener, EV_READ | EV_PERSIST, listener_event, watch);
+	if (!watch->listener || event_add(watch->listener, NULL) < 0) {
+		if (watch->listener)
+			event_free(watch->listener);
+		free(watch);
+		return -ENOMEM;
+	}
+	vm->gate_watch = watch;
+	return 0;
+}
+
+void gate_watch_stop(struct vm *vm)
+{
+	struct gate_watch *watch = vm->gate_watch;
+
+	trapped_ioctl_forget(vm);
+	if (!watch)
+		return;
+	vm->gate_watch = NULL;
+	scheduler_forget(&watch->work);
+	event_free(watch->listener);
+	free(watch);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What vm.open and vm.resume share.
+ */
+#pragma once
+
+#include "daemon/request/request.h"
+
+/* Whether the host and the policy allow a VM as it is told of. */
+int request_may_offer_vm(
+	struct request *request, const struct vm_open_parameters *told, unsigned type);
+/* Whether the caller's process may have one more VM, of that user, name and UUID, which may be
+ * NULL. */
+int request_may_have_vm(struct request *request, uid_t uid, const char *name, const char *uuid);
+/* Fills in why vm_new() or vm_resume() made none. */
+int request_vm_error(struct request *request, int r);

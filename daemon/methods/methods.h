@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Handlers: the function that carries out each method.
+ */
+#pragma once
+
+#include "daemon/request/request.h"
+
+handler handle_ping;
+handler handle_host_describe;
+handler handle_rpc_discover;
+handler handle_vm_open;
+handler handle_vm_gate;
+handler handle_vm_resume;
+handler handle_vm_list;
+handler handle_vm_get;
+handler handle_vm_close;
+handler handle_vm_set;
+handler handle_memory_create;
+handler handle_memory_open;
+handler handle_memory_close;
+handler handle_memory_reclaim;
+handler handle_memory_preallocate;
+handler handle_memory_cancel;
+handler handle_slot_bind;
+handler handle_slot_unbind;
+handler handle_memory_convert;
+handler handle_call_done;
+handler handle_event_subscribe;
+
+/* By enum method_number. */
+extern handler *const method_handlers[METHODS];

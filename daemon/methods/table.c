@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The table of handlers. See methods.h.
+ */
+#include "daemon/methods/methods.h"
+
+handler *const method_handlers[METHODS] = {
+	[METHOD_PING] = handle_ping,
+	[METHOD_HOST_DESCRIBE] = handle_host_describe,
+	[METHOD_RPC_DISCOVER] = handle_rpc_discover,
+	[METHOD_VM_OPEN] = handle_vm_open,
+	[METHOD_VM_GATE] = handle_vm_gate,
+	[METHOD_VM_RESUME] = handle_vm_resume,
+	[METHOD_VM_LIST] = handle_vm_list,
+	[METHOD_VM_GET] = handle_vm_get,
+	[METHOD_VM_CLOSE] = handle_vm_close,
+	[METHOD_VM_SET] = handle_vm_set,
+	[METHOD_MEMORY_CREATE] = handle_memory_create,
+	[METHOD_MEMORY_OPEN] = handle_memory_open,
+	[METHOD_MEMORY_CLOSE] = handle_memory_close,
+	[METHOD_MEMORY_RECLAIM] = handle_memory_reclaim,
+	[METHOD_MEMORY_PREALLOCATE] = handle_memory_preallocate,
+	[METHOD_MEMORY_CANCEL] = handle_memory_cancel,
+	[METHOD_SLOT_BIND] = handle_slot_bind,
+	[METHOD_SLOT_UNBIND] = handle_slot_unbind,
+	[METHOD_MEMORY_CONVERT] = handle_memory_convert,
+	[METHOD_CALL_DONE] = handle_call_done,
+	[METHOD_EVENT_SUBSCRIBE] = handle_event_subscribe,
+};

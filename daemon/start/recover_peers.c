@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Taking over connections. See recover_peers.h.
+ */
+#include "daemon/start/recover_peers.h"
+
+#include "daemon/fdstore/inherited_fds.h"
+#include "daemon/peer/listener.h"
+#include "daemon/peer/screening.h"
+#include "daemon/request/peer_ledger.h"
+
+void recover_peers(struct gmemd *gmemd)
+{
+	struct peer_list *peers = listeners_peers(gmemd->listeners);
+	struct peer_entry entry;
+	uint32_t position = 0;
+
+	while (gmemd->inherited && peer_ledger_next_peer(gmemd->peer_ledger, &position, &entry)) {
+		int fd = inherited_fds_take(gmemd->inherited, FDSTORE_PEER, entry.number, 0);
+
+		if (fd < 0)
+			peer_ledger_forget(gmemd->peer_ledger, &entry);
+		else if (screening_takes(gmemd->screening, &entry, fd))
+			continue;
+		else if (peer_recover(gmemd, peers, &entry, fd) == 0)
+			gmemd->recovered.peers++;
+	}
+	peers_answer_inherited(peers);
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Executes a program whose Nth system call fails. See failure.h.
+ *
+ *     calls PROGRAM ARGUMENT…
+ *
+ * A seccomp filter has each call that can fail for want of something ask a second process, which
+ * lets it through or has it fail with what the kernel would say. What the program starts asks too,
+ * and is let through; so that process ends when nobody is left.
+ */
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "kernel/base/uapi.h"
+#include "tests/failing/failure.h"
+
+/* What there can be too few of, each time that it is asked for. */
+static const struct {
+	int number, error;
+} calls[] = {
+	{SYS_accept4, EMFILE},
+	{__NR_cachestat, ENOMEM},
+	{SYS_clone, EAGAIN},
+	{SYS_clone3, EAGAIN},
+	{SYS_connect, EAGAIN},
+	{SYS_epoll_create1, EMFILE},
+	{SYS_epoll_ctl, ENOMEM},
+	{SYS_eventfd2, EMFILE},
+	{SYS_fallocate, ENOSPC},
+	{SYS_fcntl, EMFILE},
+	{SYS_ftruncate, ENOSPC},
+	{SYS_getdents64, ENOMEM},
+	{SYS_getsockopt, ENOBUFS},
+	{SYS_ioctl, ENOMEM},
+	{SYS_memfd_create, ENFILE},
+	{SYS_mkdir, ENOSPC},
+	{SYS_mmap, ENOMEM},
+	{SYS_openat, ENFILE},
+	{SYS_pidfd_getfd, EMFILE},
+	{SYS_pidfd_open, EMFILE},
+	{SYS_pipe2, EMFILE},
+	{SYS_pread64, EIO},
+	{SYS_read, EIO},
+	{SYS_readlink, ENOMEM},
+	{SYS_recvmmsg, ENOMEM},
+	{SYS_recvmsg, ENOMEM},
+	{SYS_sendmmsg, ENOBUFS},
+	{SYS_sendmsg, ENOBUFS},
+	{SYS_setsockopt, ENOBUFS},
+	{SYS_signalfd4, EMFILE},
+	{SYS_socket, EMFILE},
+	{SYS_socketpair, EMFILE},
+	{SYS_timerfd_create, EMFILE},
+	{SYS_write, ENOSPC},
+};
+
+#define CALLS (sizeof calls / sizeof *calls)
+
+/* Between the two processes before there is anything to send by. */
+struct meeting {
+	pid_t program;
+	int listener; /* its number there; 0: not yet */
+};
+
+static void die(const char *what)
+{
+	perror(what);
+	_exit(126);
+}
+
+/* The filter: -1 where there is none to be had. */
+static int listen_to_calls(void)
+{
+	struct sock_filter filter[CALLS + 5] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, CALLS + 1),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	};
+	const struct sock_fprog program = {.len = CALLS + 5, .filter = filter};
+
+	for (unsigned i = 0; i < CALLS; i++)
+		filter[3 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+			(uint32_t)calls[i].number, (uint8_t)(CALLS - i), 0);
+	filter[3 + CALLS] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	filter[4 + CALLS] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
+	return (int)syscall(
+		SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+}
+
+/* Whether the thread is one of the program's. */
+static int is_of(pid_t program, pid_t thread)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d", program, thread);
+	return access(path, F_OK) == 0;
+}
+
+/* Of fcntl, only what makes a file. */
+static int error_of(const struct seccomp_data *call)
+{
+	if (call->nr == SYS_fcntl && call->args[1] != F_DUPFD_CLOEXEC && call->args[1] != F_DUPFD)
+		return 0;
+	for (unsigned i = 0; i < CALLS; i++) {
+		if (calls[i].number == call->nr)
+			return calls[i].error;
+	}
+	return 0;
+}
+
+static int decide(struct failure *failure, pid_t program, const struct seccomp_notif *asked)
+{
+	int error = error_of(&asked->data);
+
+	if (error == 0 || failure->nth == 0 || failure->failed ||
+		!is_of(program, (pid_t)asked->pid) || !failure_is_due(failure))
+		return 0;
+	failure->number = (uint32_t)asked->data.nr;
+	return error;
+}
+
+static void answer(struct failure *failure, pid_t program, int listener)
+{
+	struct seccomp_notif asked;
+	struct seccomp_notif_resp response = {.error = 0};
+
+	memset(&asked, 0, sizeof asked);
+	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &asked) < 0)
+		return; /* who asked has ended */
+	response.id = asked.id;
+	response.error = -decide(failure, program, &asked);
+	if (response.error == 0)
+		response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+	ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+}
+
+static void supervise(struct failure *failure, volatile struct meeting *meeting)
+{
+	int pidfd = pidfd_open(meeting->program, 0);
+	struct pollfd event = {.events = POLLIN};
+
+	while (meeting->listener == 0)
+		poll(NULL, 0, 1);
+	event.fd = pidfd_getfd(pidfd, meeting->listener, 0);
+	if (event.fd < 0)
+		die("pidfd_getfd");
+	meeting->listener = 0; /* the program goes on */
+	for (;;) {
+		if (poll(&event, 1, -1) < 0 && errno != EINTR)
+			die("poll");
+		if (event.revents & POLLHUP)
+			_exit(0);
+		if (event.revents & POLLIN)
+			answer(failure, meeting->program, event.fd);
+	}
+}
+
+/* Not this process's child, which the program doesn't expect. */
+static void start_supervisor(struct failure *failure, volatile struct meeting *meeting)
+{
+	pid_t child = fork();
+
+	if (child < 0)
+		die("fork");
+	if (child > 0) {
+		waitpid(child, NULL, 0);
+		return;
+	}
+	if (fork() != 0)
+		_exit(0);
+	setsid();
+	supervise(failure, meeting);
+}
+
+int main(int argc, char **argv)
+{
+	volatile struct meeting *meeting =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct failure *failure = failure_map();
+	int listener;
+
+	if (argc < 2 || !failure || meeting == MAP_FAILED)
+		return 126;
+	meeting->program = getpid();
+	start_supervisor(failure, meeting);
+	listener = listen_to_calls();
+	if (listener < 0)
+		die("seccomp");
+	meeting->listener = listener; /* it has FD_CLOEXEC */
+	while (meeting->listener != 0)
+		__builtin_ia32_pause();
+	failure->process = (uint32_t)meeting->program;
+	execv(argv[1], argv + 1);
+	die(argv[1]);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which call of a program is to fail: shared memory between a test and what is in or around the
+ * program, so that no call of the program's own is needed to say it.
+ *
+ * FAILURE_FILE in the environment is its path. The test writes nth last.
+ */
+#pragma once
+
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct failure {
+	uint32_t nth;     /* the one that fails, from 1; 0: none */
+	uint32_t count;   /* since then */
+	uint32_t failed;  /* whether it has */
+	uint32_t number;  /* of a system call: which has failed */
+	int64_t live;     /* allocations that are not freed */
+	uint32_t process; /* a pid, once its calls are counted */
+};
+
+/* NULL where there is no such file. */
+static inline struct failure *failure_map(void)
+{
+	const char *path = getenv("FAILURE_FILE");
+	int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+	void *mapped = MAP_FAILED;
+
+	if (fd >= 0) {
+		mapped = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		close(fd);
+	}
+	return mapped == MAP_FAILED ? NULL : mapped;
+}
+
+/* Whether this one is to fail. */
+static inline int failure_is_due(struct failure *failure)
+{
+	uint32_t nth = __atomic_load_n(&failure->nth, __ATOMIC_SEQ_CST);
+
+	if (nth == 0 || __atomic_add_fetch(&failure->count, 1, __ATOMIC_SEQ_CST) != nth)
+		return 0;
+	__atomic_store_n(&failure->failed, 1, __ATOMIC_SEQ_CST);
+	return 1;
+}

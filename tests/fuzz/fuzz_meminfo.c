@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The host's and its nodes' memory, the numbers of nodes, and pressure: what a file of the kernel's
+ * may hold. Outputs are written on success alone.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "kernel/host/meminfo.h"
+#include "kernel/host/pressure.h"
+#include "tests/fuzz/fuzz.h"
+
+static void try_meminfo(const char *text, int (*parse)(const char *text, struct meminfo *ret))
+{
+	struct meminfo meminfo = {1, 2, 3};
+	int r = parse(text, &meminfo);
+
+	FUZZ_CHECK(r == 0 || r == -EBADMSG);
+	if (r == 0)
+		FUZZ_CHECK(meminfo.total % 1024 == 0 && meminfo.free % 1024 == 0);
+	else
+		FUZZ_CHECK(meminfo.total == 1 && meminfo.free == 2 && meminfo.available == 3);
+}
+
+static void try_nodes(const char *text)
+{
+	struct ranges nodes = {.count = 0};
+	uint64_t end = 0;
+	int r = meminfo_parse_nodes(text, &nodes);
+
+	FUZZ_CHECK(r <= 0);
+	for (const struct range *range = ranges_from(&nodes, 0); range;
+		range = ranges_next(range)) {
+		FUZZ_CHECK(range->start < range->end && (end == 0 || end < range->start));
+		end = range->end;
+	}
+	ranges_clear(&nodes);
+}
+
+static void try_pressure(const char *text)
+{
+	struct pressure pressure = {.of = {{1, 2, 3}}};
+	int r = pressure_parse(text, &pressure);
+
+	FUZZ_CHECK(r == 0 || (r == -EBADMSG && pressure.of[0].average_10 == 1));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+	struct fuzz_input input = {bytes, size};
+	char *text = fuzz_text(&input);
+
+	try_meminfo(text, meminfo_parse);
+	try_meminfo(text, meminfo_parse_node);
+	try_nodes(text);
+	try_pressure(text);
+	free(text);
+	return 0;
+}

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a misbehaviour is written with: the process that it runs in, and what it may start from there."""
+
+import contextlib
+import os
+import select
+import signal
+
+from gmemtest import linux
+from gmemtest.child import Child
+from gmemtest.linux import PAGE
+from gmemtest.host import wait_until
+from gmemtest.tap import Failed, check, equal, need
+from gmemtest.vmm import Vmm
+from gmemtest.wire import Peer, RpcError, close_all, encode, request
+
+BUSY, NOT_FOUND, GONE, INVALID_PARAMS = -32007, -32001, -32008, -32602
+
+bodies = {}
+
+
+def misbehaviour(name):
+    """Registers what the row of that name in the table does."""
+
+    def register(function):
+        if name in bodies:
+            raise Failed("two misbehaviours have the name " + name)
+        bodies[name] = function
+        return function
+
+    return register
+
+
+class Attacker:
+    """A process of another user's, that goes on misbehaving until the quiet peer has been served meanwhile."""
+
+    def __init__(self, stage, channel):
+        self.channel, self.path, self.admin_path = channel, stage.path, stage.admin_path
+        self.on_model, self.victim = stage.on_model, stage.victim
+        self.limits, self.note = stage.limits, ""
+        self.begun = self.ended = False
+
+    def goes_on(self):
+        """False once the quiet peer has been served often enough."""
+        if not self.begun:
+            self.begun = True
+            self.channel.say(["begun"])
+        if not self.ended and select.select([self.channel.socket], [], [], 0)[0]:
+            self.channel.hear()
+            self.ended = True
+        return not self.ended
+
+    def stays(self):
+        """As it is now, until the quiet peer has been served."""
+        while self.goes_on():
+            select.select([self.channel.socket], [], [], 60)
+
+    def peer(self):
+        return Peer(self.path)
+
+    def peers(self, count):
+        """Connections that are let in, and not only accepted."""
+        peers = [self.peer() for _ in range(count)]
+        for peer in peers:
+            peer.call("ping")
+        return peers
+
+    def vmm(self, name="hostile", **options):
+        """This process's one VM, of a type that has private memory where there is one."""
+        if self.on_model:
+            options.setdefault("type", "sw_protected")
+        return Vmm(self.peer(), "%s of %d" % (name, os.getpid()), **options)
+
+    def vmm_with_memory(self, pages=16, **options):
+        vmm = self.vmm(**options)
+        vmm.memory, vmm.file = vmm.create(pages * PAGE, name="ram")
+        return vmm
+
+    def is_released(self, pid, name="hostile"):
+        """Whether that process's VM ends by itself: its name is free then. This process has no VM."""
+        peer = self.peer()
+        params = {"name": "%s of %d" % (name, pid), "gate": "none"}
+        free = eventually(lambda: code_of(peer, "vm.open", params) == 0)
+        if free:
+            [vm] = peer.call("vm.list")["vms"]
+            peer.call("vm.close", {"vm": vm["vm"]})
+        peer.close()
+        return free
+
+    def need_model(self):
+        if not self.on_model:
+            raise Unsuitable("KVM has no private memory here: the model's suite has this")
+
+    def need_calls(self):
+        if self.on_model:
+            raise Unsuitable("the model leaves no call to be triggered: KVM's suite has this")
+
+
+class Unsuitable(Exception):
+    """It can't be done with this back end; says why."""
+
+
+def memfd(vmm, pages=1, **options):
+    """The id of a memory that is there at once, whatever the back end is; its file is closed."""
+    params = dict({"vm": vmm.id, "size": pages * PAGE, "backing": "memfd"}, **options)
+    return vmm.peer.call("memory.create", params)["memory"]
+
+
+def ranges(*pages):
+    return [{"offset": first * PAGE, "size": count * PAGE} for first, count in pages]
+
+
+def guest_ranges(*pages):
+    return [{"guest_phys_addr": first * PAGE, "size": count * PAGE} for first, count in pages]
+
+
+def eventually(condition):
+    return wait_until(condition, 60)
+
+
+def code_of(peer, method, params=None):
+    """0, or the code of the error."""
+    error = peer.error(method, params)
+    return error["code"] if error else 0
+
+
+def refused(peer, method, params, *codes, why=None):
+    """One of these errors, and no other answer."""
+    got = code_of(peer, method, params)
+    return check(got in codes, "%s of %r: %r" % (why or method, brief(params), got))
+
+
+def brief(value):
+    text = repr(value)
+    return text if len(text) < 200 else text[:200] + "…"
+
+
+def answers(peer, count):
+    """The next so many answers, whose files are closed."""
+    found = []
+    for _ in range(count):
+        message, fds = peer.receive_answer()
+        for fd in fds:
+            os.close(fd)
+        found.append(message)
+    return found
+
+
+def send_all(peer, requests):
+    """[(method, params)], numbered from 0, without waiting for answers. They must fit the connection's queue."""
+    for number, (method, params) in enumerate(requests):
+        peer.send(request(method, params, number))
+
+
+def pump(attacker, peers, make_packet):
+    """Each asks again as soon as it is answered, until all is enough. Returns how many answers there were."""
+    poll = select.epoll()
+    by_fd = {peer.socket.fileno(): peer for peer in peers}
+    for fd, peer in by_fd.items():
+        poll.register(fd, select.EPOLLIN)
+        peer.send(make_packet())
+    count = 0
+    while attacker.goes_on() or count < len(peers):
+        for fd, _ in poll.poll(1):
+            answers(by_fd[fd], 1)
+            count += 1
+            by_fd[fd].send(make_packet())
+    attacker.note = "%d answers" % count
+    return count
+
+
+@contextlib.contextmanager
+def process(body, *arguments):
+    """body(channel, *arguments) in another process of the attacker's; it is gone behind this."""
+    with Child(lambda channel: body(channel, *arguments)) as child:
+        yield child
+
+
+def hear(child, expected, what):
+    need(child.channel.hear() == expected, what)
+
+
+def wait_for_death(child, number=signal.SIGKILL):
+    """Of a process that kills itself."""
+    _, status = os.waitpid(child.pid, 0)
+    child.pid = 0
+    check(os.WIFSIGNALED(status) and os.WTERMSIG(status) == number, "it ended with %d" % status)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Where it happens: a gmemd, the quiet peer, an operator, and what must be after a misbehaviour as it was before."""
+
+import os
+import select
+import time
+import traceback
+
+from gmemtest import linux, tap
+from gmemtest.child import Child
+from gmemtest.host import Host
+from gmemtest.tap import Failed, check, need, note
+from hostile.attacker import Attacker, Unsuitable
+from hostile.bystander import Bystander
+
+# Nobody's, as far as this machine knows; nothing is written as them.
+HOSTILE, QUIET = 54401, 54402
+
+SECONDS = 60
+PR_SET_DUMPABLE = 4
+ROUNDS = 4
+MIB = 1 << 20
+# What gmemd's own memory may have grown by over all of them: caches, and a sanitizer's quarantine.
+GROWTH = 64 * MIB
+GROWTH_SANITIZED = 512 * MIB
+
+LIMITS = {
+    "peers-per-user": 64,
+    "vms-per-user": 48,
+    "memories-per-user": 160,
+    "memories-per-vm": 64,
+    "slots-per-vm": 256,
+    "private-ranges-per-vm": 24000,
+    "own-memory-per-vm": MIB,
+    "preallocations-per-vm": 4,
+    "preallocations-per-user": 6,
+}
+# So much is committed and not there: memories are large and empty.
+COMMIT_LIMIT = 1 << 35
+
+
+def configuration():
+    lines = ["%s = %d" % (name, value) for name, value in LIMITS.items()]
+    lines += ["host-reserve = 0", "overcommit = 1000", "commit-limit = %d" % COMMIT_LIMIT]
+    return "[limits]\n%s\n[pressure]\nfloor = 0\n" % "\n".join(lines)
+
+
+class Stage:
+    def __init__(self, backend):
+        linux.require_root()
+        if backend != "model":
+            linux.require_guest_memfd()
+        self.daemon = Host(config=configuration(), backend=backend)
+        self.path = self.daemon.socket_path("gmemd.sock")
+        self.admin_path = self.daemon.socket_path("admin.sock")
+        self.operator = self.daemon.operator()
+        self.on_model = self.operator.call("host.describe")["backend"] == "model"
+        self.limits = dict(LIMITS, **{"commit-limit": COMMIT_LIMIT})
+        self.bystander = Bystander(self.path, QUIET)
+        self.victim = self.bystander.names
+        self.longest = 0
+        self.memory = self.own_memory()
+
+    def own_memory(self):
+        """Bytes of memory that gmemd itself has."""
+        with open("/proc/%d/statm" % self.daemon.pid, encoding="ascii") as file:
+            _, resident, shared = map(int, file.read().split()[:3])
+        return (resident - shared) * linux.PAGE
+
+    def state(self):
+        described = self.operator.call("host.describe")
+        return {
+            "descriptors": self.daemon.fds(),
+            "kept descriptors": described["keeper"] and described["keeper"]["held"],
+            "charges": described["commitment"],
+            "VMs": self.operator.call("vm.list"),
+            "processes": self.daemon.helpers("gmemd-allocator") + self.daemon.helpers("gmemd-screener"),
+        }
+
+    def comes_back_to(self, before):
+        """What a peer has had is gone a moment after it."""
+        until = time.monotonic() + SECONDS
+        state = self.state()
+        while not _is_back(state, before) and time.monotonic() < until:
+            time.sleep(0.01)
+            state = self.state()
+        for name, value in before.items():
+            if not _is_back({name: state[name]}, {name: value}):
+                check(False, "%s: %r before, %r after" % (name, value, state[name]))
+
+    def round(self):
+        result = self.bystander.round()
+        for wrong in result["wrong"]:
+            check(False, "the quiet peer: " + wrong)
+        need(not result["wrong"], "the quiet peer has suffered")
+        self.operator.call("ping")
+        self.longest = max(self.longest, result["longest"])
+        self.rounds += 1
+
+    def rounds_until_it_says(self, child):
+        """Whatever comes first of it."""
+        until = time.monotonic() + SECONDS
+        while not select.select([child.channel.socket], [], [], 0)[0]:
+            need(time.monotonic() < until, "the hostile one hangs")
+            self.round()
+        return child.channel.hear()
+
+    def run(self, body):
+        """Beside the quiet peer, who is served while it lasts."""
+        before = self.state()
+        self.longest = self.rounds = 0
+        with Child(lambda channel: _attack(self, channel, body), HOSTILE) as child:
+            said = self.rounds_until_it_says(child)
+            if said[0] == "begun":
+                for _ in range(ROUNDS):
+                    self.round()
+                child.channel.say("enough")
+                said = self.rounds_until_it_says(child)
+            self.round()
+        need(self.daemon.alive(), "gmemd has ended")
+        self.comes_back_to(before)
+        _judge(said, "%d rounds, the longest answer %.1f ms" % (self.rounds, self.longest * 1e3))
+
+    def end(self):
+        grown = self.own_memory() - self.memory
+        note("gmemd's own memory has grown by %.1f MiB" % (grown / MIB))
+        limit = GROWTH_SANITIZED if "address" in os.environ.get("SANITIZERS", "") else GROWTH
+        check(grown < limit, "gmemd's own memory has grown by %d bytes" % grown)
+        self.bystander.end()
+        self.operator.close()
+        self.daemon.stop()
+
+
+def _is_back(state, before):
+    fewer = state.get("descriptors", 0) <= before.get("descriptors", 0)
+    return fewer and all(state[name] == before[name] for name in before if name != "descriptors")
+
+
+def _attack(stage, channel, body):
+    linux.prctl(PR_SET_DUMPABLE, 1)  # as a program of that user's is
+    attacker = Attacker(stage, channel)
+    try:
+        body(attacker)
+        said = ["done", tap.failures(), attacker.note]
+    except Unsuitable as reason:
+        said = ["unsuitable", str(reason)]
+    except Exception:
+        said = ["done", tap.failures() + [traceback.format_exc()], attacker.note]
+    channel.say(said)
+    channel.socket.settimeout(None)
+    attacker.kept = said  # and all that it has, until it is killed
+    channel.hear()
+
+
+def _judge(said, figures):
+    if said[0] == "unsuitable":
+        raise tap.Skip(said[1])
+    for failure in said[1]:
+        check(False, "the hostile one: " + failure)
+    note("%s%s" % (figures, "; " + said[2] if said[2] else ""))
+    if said[0] != "done":
+        raise Failed("the hostile one said %r" % said)
