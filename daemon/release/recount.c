@@ -11,6 +11,7 @@
 #include "daemon/base/log.h"
 #include "daemon/pages/page_worker.h"
 #include "daemon/vm/closed_memory.h"
+#include "daemon/vm/vm_ledger.h"
 #include "kernel/host/process.h"
 
 /* How often it is looked whether any are due. */
@@ -86,6 +87,7 @@ static void round_over(struct page_job *job)
 		if (memory)
 			note(memory, &job->parts[i]);
 	}
+	vm_ledgers_commit(&gmemd->registry);
 	recounts_pause(&gmemd->registry.recounts, job->spent / 1000, closed_memory_clock());
 	recounting->counting = false;
 	page_job_free(job);

@@ -283,8 +283,6 @@ void closed_memory_let_go(struct memory *memory)
 	memory_free(memory);
 	if (vm->remains && vm->closed_counts.all == 0)
 		vm_free(vm);
-	else
-		vm_ledger_commit(vm);
 }
 
 void closed_memories_let_go_unseen(struct registry *registry)

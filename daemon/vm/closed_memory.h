@@ -36,7 +36,8 @@ bool closed_memory_count(struct memory *memory, uint64_t resident, bool given_ba
 /* The next that is to be told of: it has pages, or has none any more. NULL: none is. */
 struct memory *closed_memory_take_changed(struct registry *registry);
 
-/* It is watched no more; frees it, and its VM where that has remained for nothing else. */
+/* It is watched no more; frees it, and its VM where that has remained for nothing else. Ledgers
+ * are to be committed then. */
 void closed_memory_let_go(struct memory *memory);
 /* The same for all of VMs that are gone and that nobody sees. */
 void closed_memories_let_go_unseen(struct registry *registry);

@@ -472,7 +472,7 @@ void vm_drop(struct vm *vm)
 	while (!RB_EMPTY(&vm->memories))
 		memory_close(RB_MIN(memory_tree, &vm->memories));
 	STEP("VM's end: memories dropped");
-	vm_ledger_commit(vm);
+	vm_ledgers_commit(vm->registry); /* of those, too, that it has made let something go */
 	STEP("VM's end: their end committed");
 	budget_end_promise(&vm->budget);
 }
