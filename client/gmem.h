@@ -6,8 +6,8 @@
  * VM's ioctls. So gmemd writes the arguments into a sealed mailbox and the VMM triggers them. This
  * library does that dance: a VMM calls gmem_memory_create() and gmem_slot_bind() and has a memslot.
  *
- *     gmem_connect → gmem_vm_open → gmem_memory_create → gmem_memory_map → gmem_slot_bind → KVM_RUN
- * on gmem_vm_fd()
+ *     gmem_connect → gmem_vm_open → gmem_memory_create → gmem_memory_map → gmem_slot_bind
+ *                                                        → KVM_RUN on gmem_vm_fd()'s vCPUs
  *
  * Functions return 0 or a negative errno and write their outputs (ret_…) only on success. Sizes,
  * offsets and addresses are bytes; where memory is meant, they are multiples of the page size.
@@ -63,8 +63,13 @@ int gmem_connect(const char *path, struct gmem **ret);
  * How long a call waits without a sign of gmemd, whether it is gone or its keeper holds the
  * connection for its successor: 30 s by default. A sign is whatever comes from it; of one that has
  * long to do a second connection asks for one. 0: a connection that broke isn't made again, and
- * gmemd may be silent for 30 s. What the gate traps in the kernel, the making of the VM and of its
- * guest_memfds, waits there for the next gmemd, and this does not end it.
+ * gmemd may be silent for 30 s.
+ *
+ * What the gate traps in the kernel, the making of the VM and of its guest_memfds, waits there for
+ * the next gmemd, and nothing ends it. So a thread of its own, without signals, issues these two
+ * ioctls, by whose number KVM's debugfs then knows the VM; and a call that has waited for too long
+ * leaves it there. A guest_memfd that is made at last is closed; gmemd hears of that, and gives its
+ * charge back, by the next gmem_memory_create().
  */
 void gmem_set_reconnect_limit(struct gmem *gmem, unsigned limit_ms);
 
@@ -212,8 +217,9 @@ const char *gmem_vm_id(const struct gmem_vm *vm);
 
 enum gmem_backing {
 	GMEM_BACKING_GUEST_MEMFD,
-	GMEM_BACKING_MEMFD, /* a sealed memfd, to be shared with who knows no guest_memfd; can be
-			       bound as a slot's shared half alone */
+	/* a sealed memfd, to be shared with who knows no guest_memfd; can be bound as a slot's
+	 * shared half alone */
+	GMEM_BACKING_MEMFD,
 };
 
 #define GMEM_MEMORY_DEFAULT_FLAGS UINT64_MAX   /* what VMs of this type offer; so is 0 */
@@ -287,10 +293,10 @@ struct gmem_slot {
 	uint32_t flags; /* GMEM_SLOT_…; only without a memory */
 	uint64_t guest_phys_addr;
 	uint64_t memory_size;
-	uint64_t userspace_addr; /* where the VMM has it mapped, or would; need not be mapped with a
-				    memory */
-	struct gmem_memory
-		*memory; /* NULL: this process's own memory at userspace_addr, such as a ROM */
+	/* where the VMM has it mapped, or would; need not be mapped with a memory */
+	uint64_t userspace_addr;
+	/* NULL: this process's own memory at userspace_addr, such as a ROM */
+	struct gmem_memory *memory;
 	uint64_t guest_memfd_offset;
 	/*
 	 * What is mapped at userspace_addr and backs the slot while it is shared, where private

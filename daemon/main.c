@@ -46,7 +46,7 @@ static void tell_what_it_does(struct gmemd *gmemd)
 }
 
 /* Until it is ended, or has been lacking something for long enough: that is a failure. */
-static int dispatch(struct gmemd *gmemd)
+static int run_loop(struct gmemd *gmemd)
 {
 	const struct timeval limit = {.tv_sec = LACKING_SECONDS};
 
@@ -59,7 +59,7 @@ static int dispatch(struct gmemd *gmemd)
 	return event_base_got_exit(gmemd->base) ? -1 : 0;
 }
 
-static int serve(struct gmemd *gmemd, struct service *service)
+static int serve_until_end(struct gmemd *gmemd, struct service *service)
 {
 	int r;
 
@@ -68,12 +68,12 @@ static int serve(struct gmemd *gmemd, struct service *service)
 	takeover_finish(gmemd);
 	tell_what_it_does(gmemd);
 	service_ready(service);
-	r = dispatch(gmemd);
+	r = run_loop(gmemd);
 	service_stopping();
 	return r;
 }
 
-static int run(struct gmemd *gmemd)
+static int set_up_and_serve(struct gmemd *gmemd)
 {
 	struct listeners *listeners = NULL;
 	struct service *service = NULL;
@@ -84,7 +84,7 @@ static int run(struct gmemd *gmemd)
 		r = log_watch(gmemd->base);
 	if (r == 0)
 		r = listeners_new(gmemd, &listeners);
-	r = r < 0 ? start_failed("beginning to serve", r) : serve(gmemd, service);
+	r = r < 0 ? start_failed("beginning to serve", r) : serve_until_end(gmemd, service);
 	takeover_leave(gmemd);
 	listeners_free(listeners);
 	service_free(service);
@@ -104,7 +104,7 @@ static int start_and_run(struct config *config, const struct config_faults *faul
 		r = gmemd_init(&gmemd, config, faults->count > 0 ? faults : NULL);
 	if (r < 0)
 		return r;
-	r = run(&gmemd);
+	r = set_up_and_serve(&gmemd);
 	log_unwatch();
 	gmemd_clear(&gmemd);
 	return r;

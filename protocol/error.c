@@ -85,6 +85,21 @@ static struct quote quote(const char *text)
 	return result;
 }
 
+/* One that is cut says so, and is not cut inside a character. */
+__attribute__((format(printf, 2, 0))) static void print_message(
+	struct rpc_error *error, const char *format, va_list arguments)
+{
+	static const char cut[] = "...";
+	int length = vsnprintf(error->message, sizeof error->message, format, arguments);
+	size_t at = sizeof error->message - sizeof cut;
+
+	if (length < 0 || (size_t)length < sizeof error->message)
+		return;
+	while (at > 0 && (error->message[at] & 0xc0) == 0x80)
+		at--;
+	memcpy(error->message + at, cut, sizeof cut);
+}
+
 __attribute__((format(printf, 3, 4))) static int fill(
 	struct rpc_error *error, enum rpc_code code, const char *format, ...)
 {
@@ -93,7 +108,7 @@ __attribute__((format(printf, 3, 4))) static int fill(
 	rpc_error_clear(error);
 	error->code = code;
 	va_start(arguments, format);
-	vsnprintf(error->message, sizeof error->message, format, arguments);
+	print_message(error, format, arguments);
 	va_end(arguments);
 	error->data = json_new_object();
 	json_add_string(error->data, "reason", rpc_reason(code));
@@ -105,7 +120,7 @@ void rpc_error_describe(struct rpc_error *error, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(error->message, sizeof error->message, format, arguments);
+	print_message(error, format, arguments);
 	va_end(arguments);
 }
 

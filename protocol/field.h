@@ -22,10 +22,12 @@ enum field_type {
 	FIELD_BOOLEAN, /* uint64_t: 0 or 1 */
 	FIELD_ENUM,    /* uint64_t: the index in names */
 	FIELD_FLAGS,   /* uint64_t: an array of names; bit N is names[N] */
-	FIELD_FD,    /* int: of a parameter the file's number in the peer's process, of a result its
-			index among the packet's fds */
-	FIELD_ARRAY, /* struct field_array: min to max objects of fields. In a result with any
-			number,   and of anything where there are no fields */
+	/* int: of a parameter the file's number in the peer's process, of a result its index among
+	 * the packet's fds */
+	FIELD_FD,
+	/* struct field_array: min to max objects of fields. In a result with any number,
+	 * and of anything where there are no fields */
+	FIELD_ARRAY,
 	/* In results only: */
 	FIELD_OBJECT, /* fields */
 	FIELD_ANY,
@@ -37,8 +39,8 @@ enum field_flags {
 	FIELD_PAGES = 1 << 2, /* a multiple of the page size */
 };
 
-/* What an integer, boolean, enum or flags field holds that is absent, without a default, or null.
- */
+/* What an integer, boolean, enum or flags field holds that is absent, without a default, or
+ * null. */
 #define FIELD_UNSET UINT64_MAX
 
 /* What an array of objects is decoded into. */

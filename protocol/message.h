@@ -14,8 +14,8 @@ struct json_object;
 /* A request's id as text, at most: it is sent back. */
 #define MESSAGE_ID_BYTES_MAX 256
 
-/* A request or notification. Everything in it is borrowed from the message that it was read from.
- */
+/* A request or notification. Everything in it is borrowed from the message that it was read
+ * from. */
 struct request_message {
 	bool notification; /* has no id and gets no answer */
 	struct json_object *id;

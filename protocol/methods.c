@@ -222,11 +222,11 @@ static const struct field memory_fields[] = {
 
 static const struct field slot_fields[] = {
 	{"slot", FIELD_INTEGER, .summary = "The memslot's number; address space in bits 16 to 31."},
-	{"guest_phys_addr", FIELD_INTEGER, .summary = "Bytes."},
+	{"guest_phys_addr", FIELD_INTEGER, .summary = "In the guest."},
 	{"memory_size", FIELD_INTEGER, .summary = "Bytes."},
 	{"userspace_addr", FIELD_INTEGER, .summary = "In the VMM."},
-	{"memory", FIELD_INTEGER, FIELD_NULLABLE, .summary = "Null: the VMM's own memory."},
-	{"guest_memfd_offset", FIELD_INTEGER, .summary = "Bytes."},
+	{"memory", FIELD_INTEGER, FIELD_NULLABLE, .summary = "Its id; null: the VMM's own memory."},
+	{"guest_memfd_offset", FIELD_INTEGER, .summary = "Bytes into it."},
 	{"shared_memory", FIELD_INTEGER, FIELD_OPTIONAL, .summary = "What backs the shared half."},
 	{"shared_offset", FIELD_INTEGER, FIELD_OPTIONAL, .summary = "Bytes into it."},
 	{"flags", FIELD_FLAGS, .names = slot_flag_names, .summary = "As it was bound."},

@@ -28,9 +28,9 @@ void fd_list_close(struct fd_list *list);
 
 enum packet_fault {
 	PACKET_WHOLE,
-	PACKET_TOO_LONG,     /* longer than PACKET_BYTES_MAX; the rest is lost */
-	PACKET_TOO_MANY_FDS, /* more than PACKET_FDS_MAX, or more than this process may hold; all
-				are closed */
+	PACKET_TOO_LONG, /* longer than PACKET_BYTES_MAX; the rest is lost */
+	/* more than PACKET_FDS_MAX, or more than this process may hold; all are closed */
+	PACKET_TOO_MANY_FDS,
 };
 
 struct packet {

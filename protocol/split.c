@@ -127,7 +127,8 @@ static bool skip_value(struct reader *reader)
 	return is;
 }
 
-static bool split(struct reader *reader, struct json_part *parts, size_t room, size_t *count)
+static bool split_elements(
+	struct reader *reader, struct json_part *parts, size_t room, size_t *count)
 {
 	if (!skip_character(reader, '['))
 		return false;
@@ -163,7 +164,7 @@ bool json_split(const char *text, size_t length, struct json_part *parts, size_t
 	if (*ret_why)
 		return false;
 	skip_space(&reader);
-	if (!split(&reader, parts, room, &count) || reader.at < reader.end) {
+	if (!split_elements(&reader, parts, room, &count) || reader.at < reader.end) {
 		*ret_why = reader.at < reader.end ? "unexpected character" : "it ends too early";
 		return false;
 	}

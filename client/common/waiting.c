@@ -60,7 +60,7 @@ static void give_up(const struct waiting *waiting)
 }
 
 /* Nobody who has its answer meanwhile is ended: the lock is held. */
-static void *watch(void *context)
+static void *watch_gmemd(void *context)
 {
 	struct waiting *waiting = context;
 	const struct waiting_plan *plan = waiting->plan;
@@ -79,14 +79,14 @@ static void *watch(void *context)
 }
 
 /* Signals are for the thread that waits. */
-static int start(struct waiting *waiting)
+static int start_waiting(struct waiting *waiting)
 {
 	sigset_t all, before;
 	int r;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&waiting->thread, NULL, watch, waiting);
+	r = pthread_create(&waiting->thread, NULL, watch_gmemd, waiting);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return r;
 }
@@ -109,7 +109,7 @@ struct waiting *waiting_begin(const struct waiting_plan *plan)
 	pthread_mutex_init(&waiting->lock, NULL);
 	pthread_cond_init(&waiting->changed, NULL);
 	clock_gettime(CLOCK_MONOTONIC, &waiting->begun);
-	return start(waiting) == 0 ? waiting : waiting_free(waiting);
+	return start_waiting(waiting) == 0 ? waiting : waiting_free(waiting);
 }
 
 void waiting_at(struct waiting *waiting, int fd)

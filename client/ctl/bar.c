@@ -16,7 +16,7 @@
 #define WIDTH_DEFAULT 80
 #define WIDTH_MAX     400
 
-static uint64_t now(void)
+static uint64_t monotonic_us(void)
 {
 	struct timespec time;
 
@@ -29,7 +29,7 @@ void bar_begin(struct bar *bar, const struct ctl *ctl, const char *what)
 	*bar = (struct bar){.ctl = ctl,
 		.what = what,
 		.terminal = isatty(STDOUT_FILENO) && !ctl->json,
-		.began = now()};
+		.began = monotonic_us()};
 }
 
 static size_t terminal_width(void)
@@ -50,9 +50,10 @@ static void size_text(const struct ctl *ctl, uint64_t bytes, char *ret, size_t s
 }
 
 /* "3.5G of 8G, 2.1G/s, 2 s left" */
-static void describe(const struct bar *bar, uint64_t done, uint64_t total, char *ret, size_t size)
+static void describe_rate(
+	const struct bar *bar, uint64_t done, uint64_t total, char *ret, size_t size)
 {
-	uint64_t microseconds = now() - bar->began + 1;
+	uint64_t microseconds = monotonic_us() - bar->began + 1;
 	uint64_t rate = (uint64_t)((double)done * 1e6 / (double)microseconds);
 	char done_text[32], total_text[32], rate_text[32], left[32] = "";
 
@@ -87,13 +88,13 @@ static void draw(const struct bar *bar, uint64_t done, uint64_t total, const cha
 
 void bar_show(struct bar *bar, uint64_t done, uint64_t total)
 {
-	uint64_t time = now();
+	uint64_t time = monotonic_us();
 	char text[160];
 
 	if (bar->ctl->json || (!bar->terminal && bar->shown > 0 && time - bar->shown < 1000000))
 		return;
 	bar->shown = time;
-	describe(bar, done, total, text, sizeof text);
+	describe_rate(bar, done, total, text, sizeof text);
 	if (bar->terminal) {
 		draw(bar, done, total, text);
 	} else {

@@ -21,7 +21,9 @@
 #include "kernel/host/process_start.h"
 #include "protocol/json.h"
 
-static void end(int signal)
+#define SILENCE_MS 2000
+
+static void end_following(int signal)
 {
 	(void)signal;
 	_exit(CTL_DONE);
@@ -72,7 +74,7 @@ static void print_event(struct ctl *ctl, struct json_object *event)
 	putchar('\n');
 }
 
-/* *expected: the sequence that comes next where nothing is lost. */
+/* *expected: the sequence that comes next where nothing is lost. -ETIMEDOUT where none comes. */
 static int next_event(struct ctl *ctl, uint64_t *expected)
 {
 	cleanup_free char *text = NULL;
@@ -80,7 +82,7 @@ static int next_event(struct ctl *ctl, uint64_t *expected)
 	uint64_t sequence;
 	int r;
 
-	r = gmem_next_event(ctl->gmem, -1, &text);
+	r = gmem_next_event(ctl->gmem, SILENCE_MS, &text);
 	if (r < 0)
 		return r;
 	event = text_read(ctl, text, strlen(text));
@@ -96,24 +98,47 @@ static int next_event(struct ctl *ctl, uint64_t *expected)
 	return fflush(stdout) == 0 ? 0 : -errno;
 }
 
-enum ctl_status ctl_events(struct ctl *ctl, char **arguments)
+/* Without events it can't be seen whether there is a gmemd to send them. */
+static enum ctl_status ask_for_sign(struct ctl *ctl)
+{
+	struct json_object *result;
+	enum ctl_status status = request(ctl, "ping", NULL, &result);
+
+	if (status == CTL_DONE)
+		json_unref(result);
+	return status;
+}
+
+static enum ctl_status print_events(struct ctl *ctl)
 {
 	uint64_t expected = 1, printed = 0;
+	enum ctl_status status = CTL_DONE;
+	int r;
+
+	while (status == CTL_DONE && (ctl->count == 0 || printed < ctl->count)) {
+		r = next_event(ctl, &expected);
+		if (r == 0)
+			printed++;
+		else if (r == -ETIMEDOUT)
+			status = ask_for_sign(ctl);
+		else
+			status = report_call(ctl, r);
+	}
+	return status;
+}
+
+enum ctl_status ctl_events(struct ctl *ctl, char **arguments)
+{
 	struct json_object *result;
 	enum ctl_status status;
-	int r = 0;
 
 	(void)arguments;
 	if (process_may_handle(SIGINT))
-		signal(SIGINT, end);
-	signal(SIGTERM, end);
+		signal(SIGINT, end_following);
+	signal(SIGTERM, end_following);
 	status = request(ctl, "event.subscribe", NULL, &result);
 	if (status != CTL_DONE)
 		return status;
 	json_unref(result);
-	while (r == 0 && (ctl->count == 0 || printed < ctl->count)) {
-		r = next_event(ctl, &expected);
-		printed++;
-	}
-	return r < 0 ? report_call(ctl, r) : CTL_DONE;
+	return print_events(ctl);
 }

@@ -3,6 +3,7 @@
  * gmemctl help: the verbs from their table, the methods from the protocol's.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "client/ctl/report.h"
 #include "client/ctl/table.h"
@@ -143,6 +144,62 @@ static struct json_object *verb_value(const struct verb *verb)
 	return value;
 }
 
+/* Where a field is in the result that a column shows. */
+struct wanted {
+	char path[64];
+	const char *summary;
+};
+
+static void note_summary(const char *path, const struct field *field, void *context)
+{
+	struct wanted *wanted = context;
+
+	if (strcmp(path, wanted->path) == 0)
+		wanted->summary = field->summary;
+}
+
+static const char *summary_of(const struct table *table, const struct column *column)
+{
+	struct wanted wanted = {.summary = NULL};
+
+	if (table->member && strcmp(column->member, table->member) == 0)
+		return table->summary;
+	snprintf(wanted.path, sizeof wanted.path, "%s[].%s", table->array, column->member);
+	fields_walk(methods[table->method].result, note_summary, &wanted);
+	return wanted.summary;
+}
+
+static struct json_object *column_rows(const struct table *table)
+{
+	struct json_object *rows = json_new_array(), *row;
+
+	for (const struct column *column = table->columns; column->member; column++) {
+		row = json_append_object(rows);
+		json_add_string(row, "title", column->title);
+		json_add_string(row, "summary", summary_of(table, column));
+	}
+	return rows;
+}
+
+static enum ctl_status print_tables(const struct ctl *ctl, const struct table *tables)
+{
+	static const struct column columns[] = {
+		{"title", "COLUMN", TEXT_PLAIN},
+		{"summary", "WHAT IT SAYS", TEXT_PLAIN},
+		{.member = NULL},
+	};
+	enum ctl_status status = CTL_DONE;
+
+	for (; status == CTL_DONE && tables && tables->columns; tables++) {
+		struct json_object *rows = column_rows(tables);
+
+		printf("\n%s:\n", tables->title);
+		status = print_table(ctl, columns, rows);
+		json_unref(rows);
+	}
+	return status;
+}
+
 static void print_verb(const struct verb *verb)
 {
 	printf("gmemctl [--socket=PATH] [--json] [--timeout=SECONDS]");
@@ -207,23 +264,25 @@ static enum ctl_status help_method(const struct ctl *ctl, const struct method *m
 	return status;
 }
 
-static void help_verb(const struct ctl *ctl, const struct verb *verb)
+static enum ctl_status help_verb(const struct ctl *ctl, const struct verb *verb)
 {
 	struct json_object *value;
 
 	if (!ctl->json) {
 		print_verb(verb);
-		return;
+		return print_tables(ctl, verb->tables);
 	}
 	value = verb_value(verb);
 	print_value(ctl, value);
 	json_unref(value);
+	return CTL_DONE;
 }
 
 enum ctl_status ctl_help(struct ctl *ctl, char **arguments)
 {
 	const struct method *method = arguments[0] ? method_by_name(arguments[0]) : NULL;
 	const struct verb *verb = arguments[0] ? verb_by_name(arguments[0]) : NULL;
+	enum ctl_status status = CTL_DONE;
 
 	if (!arguments[0] && ctl->json)
 		print_json_all(ctl);
@@ -234,8 +293,8 @@ enum ctl_status ctl_help(struct ctl *ctl, char **arguments)
 			ctl, "there is no verb or method \"%s\"; try gmemctl help", arguments[0]);
 	/* Both, such as ping: with --json the method, for a result is one value. */
 	if (verb && !(method && ctl->json))
-		help_verb(ctl, verb);
+		status = help_verb(ctl, verb);
 	if (verb && method && !ctl->json)
 		putchar('\n');
-	return method ? help_method(ctl, method) : CTL_DONE;
+	return method && status == CTL_DONE ? help_method(ctl, method) : status;
 }

@@ -194,7 +194,7 @@ static enum ctl_status run_verb(struct ctl *ctl, unsigned given, char **argument
 	return verb->run(ctl, arguments + 1);
 }
 
-static enum ctl_status run(struct ctl *ctl, int argc, char **argv)
+static enum ctl_status run_command(struct ctl *ctl, int argc, char **argv)
 {
 	struct command_line line = {.help = false};
 	enum ctl_status status = read_options(argc, argv, ctl, &line);
@@ -223,7 +223,7 @@ int main(int argc, char **argv)
 	if (r < 0)
 		return report_system(&ctl, "/dev/null", r);
 	setlocale(LC_CTYPE, "");
-	status = run(&ctl, argc, argv);
+	status = run_command(&ctl, argc, argv);
 	if (status == CTL_DONE && (fflush(stdout) != 0 || ferror(stdout)))
 		status = report_system(&ctl, "stdout", -EIO);
 	gmem_free(ctl.gmem);

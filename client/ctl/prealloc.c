@@ -58,7 +58,7 @@ static int send_request(
 	return r;
 }
 
-static int cancel(struct session *session)
+static int cancel_preallocation(struct session *session)
 {
 	struct json_object *params = json_new_object();
 
@@ -75,7 +75,7 @@ static int take_signal(struct session *session)
 	if (read(session->signals, &info, sizeof info) != sizeof info)
 		return 0;
 	session->signal = (int)info.ssi_signo;
-	return first ? cancel(session) : -EINTR;
+	return first ? cancel_preallocation(session) : -EINTR;
 }
 
 static void show_progress(struct session *session, const struct json_object *params)
@@ -143,7 +143,7 @@ static int wait_for_answer(struct session *session, struct json_object **ret)
 	return r;
 }
 
-static int ask(struct session *session, uint64_t memory)
+static int ask_gmemd(struct session *session, uint64_t memory)
 {
 	struct json_object *params = json_new_object();
 
@@ -190,7 +190,7 @@ static enum ctl_status preallocate(struct session *session, const struct json_ob
 	snprintf(title, sizeof title, "memory %" PRIu64 " %s", id, json_get_string(memory, "name"));
 	text_copy(title, what, sizeof what);
 	bar_begin(&session->bar, session->ctl, what);
-	r = ask(session, id);
+	r = ask_gmemd(session, id);
 	if (r == 0)
 		r = wait_for_answer(session, &answer);
 	if (r == -EINTR)

@@ -59,7 +59,7 @@ static void read_offer(const struct json_object *host, struct host_offer *offer)
 	offer->kvm = true;
 }
 
-static int look(struct ctl *ctl, struct checked_host *host)
+static int look_at_host(struct ctl *ctl, struct checked_host *host)
 {
 	cleanup_fd int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	struct json_object *described;
@@ -99,7 +99,7 @@ static enum verdict add_finding(
 	return verdict;
 }
 
-static struct json_object *find(const struct checked_host *host, unsigned counts[VERDICTS])
+static struct json_object *find_problem(const struct checked_host *host, unsigned counts[VERDICTS])
 {
 	struct json_object *value = json_new_object(), *findings;
 
@@ -145,10 +145,10 @@ enum ctl_status ctl_probe(struct ctl *ctl, char **arguments)
 	int r;
 
 	(void)arguments;
-	r = look(ctl, &host);
+	r = look_at_host(ctl, &host);
 	if (r < 0)
 		return report_system(ctl, "probing", r);
-	value = find(&host, counts);
+	value = find_problem(&host, counts);
 	if (ctl->json)
 		print_value(ctl, value);
 	else

@@ -25,6 +25,12 @@ static const struct column columns[] = {
 	{.member = NULL},
 };
 
+const struct table reclaim_tables[] = {
+	{"Memories", columns, METHOD_VM_GET, "memories", "reclaimed",
+		"Bytes of pages given back to the host."},
+	{.columns = NULL},
+};
+
 /* The next ranges of the set, from *at on; *at is NULL after the last. */
 static struct json_object *some_ranges(uint64_t memory, const struct range **at)
 {
@@ -42,7 +48,7 @@ static struct json_object *some_ranges(uint64_t memory, const struct range **at)
 	return params;
 }
 
-static enum ctl_status reclaim(
+static enum ctl_status reclaim_ranges(
 	struct ctl *ctl, uint64_t memory, const struct ranges *ranges, struct json_object *row)
 {
 	const struct range *at = ranges_from(ranges, 0);
@@ -82,7 +88,7 @@ static enum ctl_status reclaim_memory(struct ctl *ctl, const struct json_object 
 	json_add(row, "resident", json_ref(json_get(memory, "resident")));
 	r = ctl->force ? ranges_add(&ranges, 0, size) : stale_find(vm, id, size, &ranges);
 	status = r < 0 ? report_system(ctl, "what can be given back", r)
-		       : reclaim(ctl, id, &ranges, row);
+		       : reclaim_ranges(ctl, id, &ranges, row);
 	ranges_clear(&ranges);
 	return status;
 }

@@ -38,7 +38,7 @@ static int call(struct ctl *ctl, const char *method, struct json_object *params,
 	return 0;
 }
 
-static void tell(void *context, bool given_up, const char *message)
+static void tell_failure(void *context, bool given_up, const char *message)
 {
 	report_waiting(context, given_up, message);
 }
@@ -74,7 +74,7 @@ int request_try(struct ctl *ctl, const char *method, struct json_object *take_pa
 		.limit = (unsigned)ctl->timeout,
 		.status = CTL_NO_DAEMON,
 		.patient = ctl->patient,
-		.tell = tell,
+		.tell = tell_failure,
 		.context = ctl};
 	struct waiting *waiting = waiting_begin(&plan);
 	int r = connect_and_call(ctl, waiting, method, take_params, ret_result);
@@ -106,8 +106,8 @@ static struct json_object *page_params(const char *vm, const char *cursor)
 	return params;
 }
 
-/* Members of a page: an array goes on with what the pages before had, others are as on the first.
- */
+/* Members of a page: an array goes on with what the pages before had, others are as on the
+ * first. */
 static bool join_member(const char *name, struct json_object *value, void *context)
 {
 	struct json_object *whole = context;

@@ -28,7 +28,7 @@ static const int ending_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 /* What a signal's handler puts back. */
 static const struct screen *shown;
 
-static void put(const char *sequence)
+static void put_text(const char *sequence)
 {
 	if (write(STDOUT_FILENO, sequence, strlen(sequence)) < 0)
 		return; /* the terminal is gone */
@@ -41,18 +41,18 @@ static void take_terminal(const struct screen *screen)
 
 	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
 	tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-	put("\033[?1049h\033[?25l");
+	put_text("\033[?1049h\033[?25l");
 }
 
 /* Safe in a signal's handler. */
 static void give_terminal_back(const struct screen *screen)
 {
-	put("\033[?25h\033[?1049l");
+	put_text("\033[?25h\033[?1049l");
 	tcsetattr(STDIN_FILENO, TCSANOW, &screen->before);
 }
 
 /* At once, whatever the program waits for. */
-static void end(int number)
+static void end_screen(int number)
 {
 	if (shown)
 		give_terminal_back(shown);
@@ -61,7 +61,7 @@ static void end(int number)
 
 static int catch_signals(struct screen *screen)
 {
-	struct sigaction action = {.sa_handler = end};
+	struct sigaction action = {.sa_handler = end_screen};
 	sigset_t signals;
 
 	for (size_t i = 0; i < sizeof ending_signals / sizeof *ending_signals; i++) {
@@ -115,7 +115,7 @@ void screen_size(const struct screen *screen, size_t *ret_rows, size_t *ret_colu
 }
 
 /* As any program: the terminal is the shell's meanwhile. */
-static void stop(struct screen *screen)
+static void stop_screen(struct screen *screen)
 {
 	give_terminal_back(screen);
 	raise(SIGSTOP);
@@ -129,7 +129,7 @@ static enum screen_event take_signal(struct screen *screen)
 	if (read(screen->signals, &info, sizeof info) != sizeof info)
 		return SCREEN_TIMEOUT;
 	if (info.ssi_signo == SIGTSTP)
-		stop(screen);
+		stop_screen(screen);
 	return SCREEN_RESIZED;
 }
 

@@ -64,7 +64,7 @@ static int read_private(const struct json_object *vm, struct ranges *ret)
 }
 
 /* Removes the file's part of what of the slot is private, or of what is not. */
-static int keep(const struct slot *slot, uint64_t offset, const struct ranges *private,
+static int keep_page(const struct slot *slot, uint64_t offset, const struct ranges *private,
 	bool is_private, struct ranges *ret)
 {
 	uint64_t end = slot->guest_phys_addr + slot->size, at = slot->guest_phys_addr;
@@ -92,11 +92,11 @@ static int keep_seen(
 	if (slot->has_shared && slot->shared == memory && !slot->settled)
 		return ranges_remove(ret, slot->shared_offset, slot->size);
 	if (slot->has_shared && slot->shared == memory)
-		return keep(slot, slot->shared_offset, private, false, ret);
+		return keep_page(slot, slot->shared_offset, private, false, ret);
 	if (!slot->has_memory || slot->memory != memory)
 		return 0;
 	if (slot->has_shared && slot->settled && !slot->mapped)
-		return keep(slot, slot->offset, private, true, ret);
+		return keep_page(slot, slot->offset, private, true, ret);
 	return ranges_remove(ret, slot->offset, slot->size);
 }
 

@@ -248,7 +248,7 @@ enum ctl_status ctl_overview(struct ctl *ctl, char **arguments)
 	return status;
 }
 
-static double now(void)
+static double monotonic_seconds(void)
 {
 	struct timespec time;
 
@@ -258,7 +258,7 @@ static double now(void)
 
 enum ctl_status ctl_ping(struct ctl *ctl, char **arguments)
 {
-	double start = now();
+	double start = monotonic_seconds();
 	struct json_object *result;
 	enum ctl_status status;
 
@@ -269,7 +269,7 @@ enum ctl_status ctl_ping(struct ctl *ctl, char **arguments)
 	if (ctl->json)
 		print_value(ctl, result);
 	else
-		printf("gmemd answered after %.0f us\n", (now() - start) * 1e6);
+		printf("gmemd answered after %.0f us\n", (monotonic_seconds() - start) * 1e6);
 	json_unref(result);
 	return CTL_DONE;
 }

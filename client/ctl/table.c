@@ -44,8 +44,8 @@ static int add_row(const struct ctl *ctl, struct libscols_table *table,
 	return 0;
 }
 
-static int fill(const struct ctl *ctl, struct libscols_table *table, const struct column *columns,
-	const struct json_object *rows)
+static int fill_line(const struct ctl *ctl, struct libscols_table *table,
+	const struct column *columns, const struct json_object *rows)
 {
 	int r = add_columns(table, columns);
 
@@ -66,7 +66,7 @@ enum ctl_status print_table(
 	}
 	table = scols_new_table();
 	if (table)
-		r = fill(ctl, table, columns, rows);
+		r = fill_line(ctl, table, columns, rows);
 	scols_unref_table(table);
 	return r < 0 ? report_system(ctl, "printing a table", r) : CTL_DONE;
 }

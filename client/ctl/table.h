@@ -5,12 +5,22 @@
 #pragma once
 
 #include "client/ctl/text.h"
+#include "protocol/methods.h"
 
 /* One member of the objects that are shown. A list of columns ends with one without a member. */
 struct column {
 	const char *member;
 	const char *title;
 	enum text_kind kind;
+};
+
+/* A table that a verb prints, for help. A list of them ends with one without columns. */
+struct table {
+	const char *title;
+	const struct column *columns;
+	enum method_number method; /* whose result has the objects, in the array of that name */
+	const char *array;
+	const char *member, *summary; /* of a column of gmemctl's own */
 };
 
 /* One line for each object of the array; "none" where there are none. */

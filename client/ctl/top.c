@@ -30,12 +30,18 @@ static const struct column columns[] = {
 	{.member = NULL},
 };
 
+const struct table top_tables[] = {
+	{"VMs", columns, METHOD_VM_LIST, "vms", "rate",
+		"By how much RESIDENT has grown or shrunk in a second since the last view."},
+	{.columns = NULL},
+};
+
 struct view {
 	struct json_object *list; /* vm.list's result; NULL: none yet */
 	uint64_t time;            /* microseconds */
 };
 
-static uint64_t now(void)
+static uint64_t monotonic_us(void)
 {
 	struct timespec time;
 
@@ -106,7 +112,7 @@ static const char *const sort_members[SORTS] = {
 
 static const char *sort_member;
 
-static int compare(const void *left, const void *right)
+static int compare_vms(const void *left, const void *right)
 {
 	uint64_t a = member(*(struct json_object *const *)left, sort_member);
 	uint64_t b = member(*(struct json_object *const *)right, sort_member);
@@ -126,7 +132,7 @@ static struct json_object *sorted(
 		array[i] = json_at(vms, i);
 	sort_member = sort_members[ctl->sort];
 	if (array)
-		qsort(array, count, sizeof *array, compare);
+		qsort(array, count, sizeof *array, compare_vms);
 	if (count > room)
 		shown = room > 0 ? room - 1 : 0; /* the last line says how many are not */
 	for (size_t i = 0; array && i < shown; i++)
@@ -172,9 +178,9 @@ static enum ctl_status print_view(const struct ctl *ctl, const struct view *view
 }
 
 /* Takes the next view in the place of *view, with rates against it. */
-static enum ctl_status look(struct ctl *ctl, struct view *view)
+static enum ctl_status look_again(struct ctl *ctl, struct view *view)
 {
-	struct view next = {.time = now()};
+	struct view next = {.time = monotonic_us()};
 	enum ctl_status status = request_vms(ctl, &next.list);
 
 	if (status != CTL_DONE)
@@ -194,7 +200,7 @@ static enum ctl_status print_views(struct ctl *ctl)
 	for (uint64_t i = 0; status == CTL_DONE && i < count; i++) {
 		if (i > 0)
 			usleep((useconds_t)ctl->milliseconds * 1000);
-		status = look(ctl, &view);
+		status = look_again(ctl, &view);
 		if (status == CTL_DONE)
 			status = print_view(ctl, &view, SIZE_MAX);
 		fflush(stdout);
@@ -222,7 +228,7 @@ static int wait_for_next(struct ctl *ctl, struct screen *screen, uint64_t until)
 	int value = 0;
 
 	for (;;) {
-		uint64_t time = now();
+		uint64_t time = monotonic_us();
 		int left = time < until ? (int)((until - time) / 1000) + 1 : 0;
 
 		switch (screen_wait(screen, left, &value)) {
@@ -248,8 +254,8 @@ static int show_views(struct ctl *ctl, struct screen *screen, struct view *view)
 	while (status < 0) {
 		uint64_t until = view->time + ctl->milliseconds * 1000;
 
-		if (!view->list || now() >= until) {
-			status = (int)look(ctl, view);
+		if (!view->list || monotonic_us() >= until) {
+			status = (int)look_again(ctl, view);
 			if (status != CTL_DONE)
 				return status;
 			shown++;

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "client/ctl/program.h"
+#include "client/ctl/table.h"
 
 /* Options that not every verb takes. */
 enum verb_options {
@@ -38,6 +39,7 @@ struct verb {
 	/* arguments: ends with NULL. */
 	enum ctl_status (*run)(struct ctl *ctl, char **arguments);
 	const char *summary;
+	const struct table *tables; /* that it prints; NULL: none */
 };
 
 /* Ends with a verb without a name. */
@@ -47,6 +49,9 @@ extern const struct verb verbs[];
 const struct verb *verb_by_name(const char *name);
 /* All names, with a space before each. Truncates to size. */
 void verb_names(char *ret, size_t size);
+
+extern const struct table vms_tables[], show_tables[], slots_tables[], reclaim_tables[],
+	top_tables[];
 
 enum ctl_status ctl_overview(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_probe(struct ctl *ctl, char **arguments);

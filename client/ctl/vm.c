@@ -3,12 +3,15 @@
  * gmemctl vms, show and slots: VMs and what they have.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "client/ctl/report.h"
 #include "client/ctl/request.h"
 #include "client/ctl/table.h"
 #include "client/ctl/verb.h"
 #include "protocol/json.h"
+
+#define CLOSED_MEMORIES "closed_memories" /* the member */
 
 #define VM_COLUMNS                                                                                 \
 	{"vm", "ID", TEXT_PLAIN}, {"name", "NAME", TEXT_PLAIN}, {"tenant", "TENANT", TEXT_PLAIN},  \
@@ -80,6 +83,26 @@ static const struct column call_columns[] = {
 	{.member = NULL},
 };
 
+const struct table vms_tables[] = {
+	{"VMs", vm_columns_closed, METHOD_VM_LIST, "vms", NULL, NULL},
+	{.columns = NULL},
+};
+
+const struct table show_tables[] = {
+	{"Memories", memory_columns, METHOD_VM_GET, "memories", NULL, NULL},
+	{"Slots", slot_columns, METHOD_VM_GET, "slots", NULL, NULL},
+	{"Private ranges", range_columns, METHOD_VM_GET, "private_ranges", NULL, NULL},
+	{"Pending calls", call_columns, METHOD_VM_GET, "calls", NULL, NULL},
+	/* Where there are any. */
+	{"Closed memories with pages", memory_columns, METHOD_VM_GET, CLOSED_MEMORIES, NULL, NULL},
+	{.columns = NULL},
+};
+
+const struct table slots_tables[] = {
+	{"Slots", slot_columns, METHOD_VM_GET, "slots", NULL, NULL},
+	{.columns = NULL},
+};
+
 /* What a VM has closed and is charged for still. */
 static bool has_closed(const struct json_object *vm)
 {
@@ -120,26 +143,17 @@ enum ctl_status ctl_vms(struct ctl *ctl, char **arguments)
 
 static enum ctl_status print_vm(const struct ctl *ctl, const struct json_object *vm)
 {
-	static const struct {
-		const char *member, *title;
-		const struct column *columns;
-	} parts[] = {
-		{"memories", "Memories", memory_columns},
-		{"slots", "Slots", slot_columns},
-		{"private_ranges", "Private ranges", range_columns},
-		{"calls", "Pending calls", call_columns},
-		{"closed_memories", "Closed memories with pages", memory_columns},
-	};
-	/* The last where there are any. */
-	const size_t n_parts = sizeof parts / sizeof *parts - !has_closed(vm);
 	enum ctl_status status = CTL_DONE;
 
 	print_facts(ctl, vm_facts, vm);
 	if (has_closed(vm))
 		print_facts(ctl, closed_facts, vm);
-	for (size_t i = 0; status == CTL_DONE && i < n_parts; i++) {
-		printf("\n%s:\n", parts[i].title);
-		status = print_table(ctl, parts[i].columns, json_get(vm, parts[i].member));
+	for (const struct table *table = show_tables; status == CTL_DONE && table->columns;
+		table++) {
+		if (strcmp(table->array, CLOSED_MEMORIES) == 0 && !has_closed(vm))
+			continue;
+		printf("\n%s:\n", table->title);
+		status = print_table(ctl, table->columns, json_get(vm, table->array));
 	}
 	return status;
 }

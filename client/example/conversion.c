@@ -24,7 +24,7 @@ struct halves {
 	bool is_private;
 };
 
-static int map(struct gmem_memory *memory, char **ret)
+static int map_memory(struct gmem_memory *memory, char **ret)
 {
 	void *bytes =
 		mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, gmem_memory_fd(memory), 0);
@@ -35,7 +35,7 @@ static int map(struct gmem_memory *memory, char **ret)
 	return 0;
 }
 
-static int make(struct halves *halves)
+static int make_memory(struct halves *halves)
 {
 	const struct gmem_memory_options private = {
 		.name = "private", .flags = GMEM_MEMORY_NO_FLAGS};
@@ -45,8 +45,8 @@ static int make(struct halves *halves)
 	if (r == 0)
 		r = gmem_memory_create(halves->vm, SIZE, &shared, &halves->shared);
 	if (r == 0)
-		r = map(halves->private, &halves->private_bytes);
-	return r == 0 ? map(halves->shared, &halves->shared_bytes) : r;
+		r = map_memory(halves->private, &halves->private_bytes);
+	return r == 0 ? map_memory(halves->shared, &halves->shared_bytes) : r;
 }
 
 static int bind(struct halves *halves)
@@ -72,7 +72,7 @@ static void print_view(const struct halves *halves, const char *when)
 		halves->shared_bytes);
 }
 
-static int convert(struct halves *halves, enum gmem_state to)
+static int convert_pages(struct halves *halves, enum gmem_state to)
 {
 	uint64_t discarded = 0;
 	int r = gmem_convert(halves->vm, to, ADDRESS, CONVERTED, 0, &discarded);
@@ -93,14 +93,14 @@ static int show(struct halves *halves, void (*look)(void *context), void *contex
 
 	strcpy(halves->shared_bytes, "written by the host");
 	print_view(halves, "shared:");
-	r = convert(halves, GMEM_PRIVATE);
+	r = convert_pages(halves, GMEM_PRIVATE);
 	if (r < 0)
 		return r;
 	print_view(halves, "private:");
 	strcpy(halves->private_bytes, "a secret");
 	print_view(halves, "the guest has written:");
 	look(context);
-	r = convert(halves, GMEM_SHARED);
+	r = convert_pages(halves, GMEM_SHARED);
 	if (r == 0)
 		print_view(halves, "shared again:");
 	return r;
@@ -126,7 +126,7 @@ static int give_back(struct halves *halves)
 int example_convert(struct gmem_vm *vm, void (*look)(void *context), void *context)
 {
 	struct halves halves = {.vm = vm};
-	int r = make(&halves);
+	int r = make_memory(&halves);
 
 	if (r == 0)
 		r = bind(&halves);

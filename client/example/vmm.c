@@ -82,7 +82,7 @@ struct example {
 };
 
 /* Of the library: it says why. */
-static int failed(const char *what, int r)
+static int call_failed(const char *what, int r)
 {
 	fprintf(stderr, "gmem-example-vmm: %s: %s%s\n", what,
 		r == -EREMOTEIO ? "gmemd refused: " : "", gmem_last_message());
@@ -110,11 +110,11 @@ static int open_vm(struct example *example)
 
 	r = gmem_connect(settings->socket, &example->gmem);
 	if (r < 0)
-		return failed("connecting to gmemd", r);
+		return call_failed("connecting to gmemd", r);
 	reach(settings, STAGE_CONNECTED);
 	r = gmem_vm_open(example->gmem, &settings->vm, &example->vm);
 	if (r < 0)
-		return failed("opening the VM", r);
+		return call_failed("opening the VM", r);
 	printf("vmm: %s is open; /dev/kvm is %s\n", gmem_vm_id(example->vm),
 		access("/dev/kvm", R_OK | W_OK) == 0 ? "open to me anyway" : "closed to me");
 	reach(settings, STAGE_OPENED);
@@ -130,10 +130,10 @@ static int create_memory(struct example *example)
 
 	r = gmem_memory_create(example->vm, MEMORY_SIZE, &options, &example->memory);
 	if (r < 0)
-		return failed("creating memory", r);
+		return call_failed("creating memory", r);
 	r = gmem_memory_map(example->memory, 0, MEMORY_SIZE, PROT_READ | PROT_WRITE, &bytes);
 	if (r < 0)
-		return failed("mapping memory", r);
+		return call_failed("mapping memory", r);
 	example->bytes = bytes;
 	printf("vmm: memory %" PRIu64 " has %d KiB\n", gmem_memory_id(example->memory),
 		MEMORY_SIZE / 1024);
@@ -155,7 +155,7 @@ static int bind_slots(struct example *example)
 		int r = gmem_slot_bind(example->vm, &slot);
 
 		if (r < 0)
-			return failed("binding a slot", r);
+			return call_failed("binding a slot", r);
 		printf("vmm: slot %u shows the guest %3" PRIu64 " KiB at 0x%05" PRIx64
 		       " from offset 0x%05" PRIx64 "\n",
 			i, slot.memory_size / 1024, slot.guest_phys_addr, slot.guest_memfd_offset);
@@ -213,7 +213,7 @@ static void inflate(struct example *example, uint64_t ask)
 	resize_balloon(example, bytes);
 	r = gmem_memory_reclaim(example->memory, MEMORY_SIZE - bytes, bytes, &reclaimed);
 	if (r < 0)
-		failed("giving memory back", r);
+		call_failed("giving memory back", r);
 	printf("vmm: gmemd asks for %" PRIu64 " KiB: gave %" PRIu64 " KiB back, %" PRIu64
 	       " KiB are in the balloon\n",
 		ask / 1024, reclaimed / 1024, bytes / 1024);
@@ -351,10 +351,10 @@ static int run_rounds(struct example *example)
 	load_guest(example);
 	r = gmem_vm_set_minimum(example->vm, MEMORY_SIZE - BALLOON_MAX);
 	if (r < 0)
-		return failed("telling what it needs", r);
+		return call_failed("telling what it needs", r);
 	r = gmem_set_pressure_handler(example->gmem, on_pressure, example);
 	if (r < 0)
-		return failed("subscribing to events", r);
+		return call_failed("subscribing to events", r);
 	for (uint64_t round = 0; settings->rounds == 0 || round < settings->rounds; round++) {
 		if (round > 0)
 			serve_events(example, (int)settings->interval);
@@ -381,7 +381,7 @@ static int do_without_guest(struct example *example)
 	if (settings->vm.type && strcmp(settings->vm.type, GMEM_TYPE_DEFAULT) != 0) {
 		r = example_convert(example->vm, reach_converted, (void *)settings);
 		if (r < 0)
-			return failed("showing what conversion does", r);
+			return call_failed("showing what conversion does", r);
 	}
 	reach(settings, STAGE_RUN);
 	return 0;
@@ -394,14 +394,14 @@ static int give_back(struct example *example)
 	for (uint32_t i = 0; i < SLOTS; i++) {
 		r = gmem_slot_unbind(example->vm, i);
 		if (r < 0)
-			return failed("unbinding a slot", r);
+			return call_failed("unbinding a slot", r);
 	}
 	reach(example->settings, STAGE_UNBOUND);
 	munmap(example->bytes, MEMORY_SIZE);
 	example->bytes = NULL;
 	r = gmem_memory_close(example->memory);
 	if (r < 0)
-		return failed("closing memory", r);
+		return call_failed("closing memory", r);
 	puts("vmm: all slots are unbound, the memory is given back");
 	return 0;
 }
@@ -419,7 +419,7 @@ static void tear_down(struct example *example)
 	gmem_free(example->gmem);
 }
 
-static int run(const struct settings *settings)
+static int run_example(const struct settings *settings)
 {
 	struct example example = {.settings = settings, .vcpu = -1};
 	int r;
@@ -559,5 +559,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "gmem-example-vmm: there is no argument \"%s\"\n", argv[optind]);
 		return 2;
 	}
-	return run(&settings);
+	return run_example(&settings);
 }

@@ -60,6 +60,8 @@ static int connect_to(const char *path, struct gmem **ret)
 {
 	int fd, r = connection_open(path, connection_now_ms() + CONNECTION_PATIENCE_MS, &fd);
 
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		return last_error_own(r, "no gmemd serves at %s: %s", path, strerror(-r));
 	if (r < 0)
 		return last_error_own(r, "connecting to %s: %s", path, strerror(-r));
 	return gmem_new(fd, path, /* inherited= */ false, ret);
@@ -172,7 +174,7 @@ static int64_t pause_asked_for(const struct gmem *gmem)
 }
 
 /* What is not answered is repeated; so is what gmemd asks to be asked again. */
-static int repeat(struct gmem *gmem, const char *method, struct json_object *params,
+static int repeat_request(struct gmem *gmem, const char *method, struct json_object *params,
 	struct exchange *exchange, struct json_object **ret_result)
 {
 	int64_t pause;
@@ -207,7 +209,7 @@ static int give_up(struct gmem *gmem, int r)
 static int request_in_turn(struct gmem *gmem, const char *method, struct json_object *params,
 	struct exchange *exchange, struct json_object **ret_result)
 {
-	int r = repeat(gmem, method, params, exchange, ret_result);
+	int r = repeat_request(gmem, method, params, exchange, ret_result);
 
 	if (r == 0) {
 		note_heard(gmem, *ret_result);

@@ -50,7 +50,7 @@ static int trigger_all(struct gmem_vm *vm, struct json_object *calls, uint64_t *
 	return r;
 }
 
-static int check(enum gmem_state to, size_t count, unsigned flags)
+static int check_arguments(enum gmem_state to, size_t count, unsigned flags)
 {
 	if (to != GMEM_SHARED && to != GMEM_PRIVATE)
 		return last_error_own(-EINVAL, "there is no state %d", (int)to);
@@ -59,12 +59,12 @@ static int check(enum gmem_state to, size_t count, unsigned flags)
 	return vm_check_range_count(count);
 }
 
-static int convert(struct gmem_vm *vm, enum gmem_state to, const struct gmem_range *ranges,
+static int convert_ranges(struct gmem_vm *vm, enum gmem_state to, const struct gmem_range *ranges,
 	size_t count, unsigned flags, uint64_t *ret_discarded)
 {
 	struct json_object *result;
 	uint64_t discarded = 0;
-	int r = check(to, count, flags);
+	int r = check_arguments(to, count, flags);
 
 	if (r == 0)
 		r = connection_request(vm->gmem, "memory.convert",
@@ -87,7 +87,7 @@ int gmem_convertv(struct gmem_vm *vm, enum gmem_state to, const struct gmem_rang
 	int r = connection_enter(vm->gmem);
 
 	if (r == 0)
-		r = convert(vm, to, ranges, count, flags, ret_discarded);
+		r = convert_ranges(vm, to, ranges, count, flags, ret_discarded);
 	return last_error_complete(r, "converting");
 }
 

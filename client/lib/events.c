@@ -58,8 +58,7 @@ static struct kept_event *find_kind(struct gmem *gmem, const char *kind)
 {
 	struct kept_event *event;
 
-	STAILQ_FOREACH(event, &gmem->events, link)
-	{
+	STAILQ_FOREACH (event, &gmem->events, link) {
 		if (strcmp(json_get_string(event->params, "kind"), kind) == 0)
 			return event;
 	}

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Requests and their answers on one connection, by who has its turn.
- *
- * Whether a gmemd that doesn't answer is busy with what it was asked or is no more can't be seen
- * here: its keeper holds the connection open. So after a while another connection asks whether it
- * answers at all, and that is a sign of it.
  */
 #pragma once
 

@@ -163,7 +163,7 @@ static int make_in_turn(
 
 /* A gate's ioctl may wait for the next gmemd, and must not keep others from it. Where that has lost
  * the VM, it fails; without a gate, it must not be that a thread tells of the VM meanwhile. */
-static int make(struct gmem_memory *memory, struct json_object *take_params)
+static int make_memory(struct gmem_memory *memory, struct json_object *take_params)
 {
 	struct json_object *call = NULL;
 	int r = make_in_turn(memory, take_params, &call);
@@ -193,8 +193,8 @@ static struct gmem_memory *memory_new(
 	return memory;
 }
 
-static int create(struct gmem_vm *vm, uint64_t size, const struct gmem_memory_options *options,
-	struct gmem_memory **ret)
+static int create_memory(struct gmem_vm *vm, uint64_t size,
+	const struct gmem_memory_options *options, struct gmem_memory **ret)
 {
 	struct gmem_memory *memory;
 	int r = options ? check_options(options) : 0;
@@ -204,7 +204,7 @@ static int create(struct gmem_vm *vm, uint64_t size, const struct gmem_memory_op
 	memory = memory_new(vm, size, options);
 	if (!memory)
 		return -ENOMEM;
-	r = make(memory, create_params(vm, size, options));
+	r = make_memory(memory, create_params(vm, size, options));
 	if (r < 0)
 		memory_drop(memory);
 	else
@@ -217,8 +217,10 @@ int gmem_memory_create(struct gmem_vm *vm, uint64_t size, const struct gmem_memo
 {
 	int r = connection_enter(vm->gmem);
 
-	if (r == 0)
-		r = create(vm, size, options, ret);
+	if (r == 0) {
+		vm_settle_given_up(vm);
+		r = create_memory(vm, size, options, ret);
+	}
 	return last_error_complete(r, "creating a memory");
 }
 
@@ -283,8 +285,8 @@ static struct json_object *reclaim_params(
 	return params;
 }
 
-static int reclaim(struct gmem_memory *memory, const struct gmem_memory_range *ranges, size_t count,
-	uint64_t *ret_reclaimed)
+static int reclaim_ranges(struct gmem_memory *memory, const struct gmem_memory_range *ranges,
+	size_t count, uint64_t *ret_reclaimed)
 {
 	struct json_object *result;
 	uint64_t reclaimed;
@@ -309,7 +311,7 @@ int gmem_memory_reclaimv(struct gmem_memory *memory, const struct gmem_memory_ra
 	int r = connection_enter(memory->vm->gmem);
 
 	if (r == 0)
-		r = reclaim(memory, ranges, count, ret_reclaimed);
+		r = reclaim_ranges(memory, ranges, count, ret_reclaimed);
 	return last_error_complete(r, "giving memory back");
 }
 
@@ -354,8 +356,8 @@ static int refuse_map(void)
 }
 
 /* What it was not created for is refused here, where the model would let it pass. */
-static int map(const struct gmem_memory *memory, uint64_t offset, uint64_t size, int protection,
-	void **ret)
+static int map_memory(const struct gmem_memory *memory, uint64_t offset, uint64_t size,
+	int protection, void **ret)
 {
 	void *mapped;
 
@@ -378,6 +380,6 @@ int gmem_memory_map(
 	int r = connection_enter(memory->vm->gmem);
 
 	if (r == 0)
-		r = map(memory, offset, size, protection, ret);
+		r = map_memory(memory, offset, size, protection, ret);
 	return last_error_complete(r, "mapping a memory");
 }

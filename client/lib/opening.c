@@ -119,7 +119,7 @@ static int put_up_gate(struct gmem *gmem, struct json_object *result, const char
 
 /* gmemd keeps a VM as long as its process lives; one that came to nothing must not stay. The error
  * stays what it was. */
-static void abandon(struct gmem *gmem, const char *id)
+static void abandon_vm(struct gmem *gmem, const char *id)
 {
 	struct json_object *params = json_new_object();
 	struct last_error *error = last_error_save();
@@ -150,7 +150,7 @@ static int read_type(const char *type, unsigned *ret)
 	return last_error_own(-EOPNOTSUPP, "this libgmem does not know the VM type \"%s\"", type);
 }
 
-static int finish(struct gmem *gmem, const struct gmem_vm_options *options,
+static int finish_opening(struct gmem *gmem, const struct gmem_vm_options *options,
 	struct json_object *result, struct fd_list *fds, struct opening *opening)
 {
 	int r;
@@ -163,7 +163,7 @@ static int finish(struct gmem *gmem, const struct gmem_vm_options *options,
 	if (r == 0 || opening->id[0] == '\0')
 		return r;
 	last_error_complete(r, "opening the VM");
-	abandon(gmem, opening->id);
+	abandon_vm(gmem, opening->id);
 	return r;
 }
 
@@ -180,7 +180,7 @@ int opening_make(struct gmem *gmem, const struct gmem_vm_options *options, struc
 		r = resume_opened(gmem, &exchange, &result);
 	if (r < 0)
 		return r;
-	r = finish(gmem, options, result, &exchange.received, &opening);
+	r = finish_opening(gmem, options, result, &exchange.received, &opening);
 	fd_list_close(&exchange.received);
 	json_unref(result);
 	if (r < 0)

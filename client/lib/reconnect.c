@@ -146,7 +146,7 @@ static int send_unconfirmed(struct gmem *gmem)
 
 /* A VM that gmemd has released meanwhile is no error of the connection's. One that was rebuilt may
  * have been so long ago. */
-static int resume(struct gmem *gmem)
+static int resume_vm(struct gmem *gmem)
 {
 	bool rebuilt;
 	int r = resume_tell(gmem->vm, &rebuilt);
@@ -164,7 +164,7 @@ static int resume(struct gmem *gmem)
 
 static int go_on(struct gmem *gmem)
 {
-	int r = gmem->vm ? resume(gmem) : 0;
+	int r = gmem->vm ? resume_vm(gmem) : 0;
 
 	if (r == 0 && gmem->subscribed)
 		r = connection_exchange(gmem, "event.subscribe", json_new_object(), NULL, NULL);

@@ -126,7 +126,7 @@ static int change_in_turn(
 	return r;
 }
 
-static int check(const struct gmem_slot *slot)
+static int check_flags(const struct gmem_slot *slot)
 {
 	if (slot->flags & ~(GMEM_SLOT_READONLY | GMEM_SLOT_LOG_DIRTY_PAGES))
 		return last_error_own(-EINVAL,
@@ -140,7 +140,7 @@ int gmem_slot_bind(struct gmem_vm *vm, const struct gmem_slot *slot)
 	int r = connection_enter(vm->gmem);
 
 	if (r == 0)
-		r = check(slot);
+		r = check_flags(slot);
 	if (r == 0)
 		r = change_in_turn(&change, "slot.bind", bind_params(vm, slot));
 	return last_error_complete(r, "binding a slot");

@@ -67,8 +67,7 @@ int64_t connection_patience(const struct gmem *gmem)
 	return gmem->limit_ms > 0 ? gmem->limit_ms : CONNECTION_PATIENCE_MS;
 }
 
-/* For a call that has begun then. */
-static int64_t until_of(const struct gmem *gmem, int64_t began)
+int64_t connection_until_of(const struct gmem *gmem, int64_t began)
 {
 	int64_t sign = gmem->sign;
 
@@ -77,7 +76,7 @@ static int64_t until_of(const struct gmem *gmem, int64_t began)
 
 int64_t connection_until(const struct gmem *gmem)
 {
-	int64_t until = until_of(gmem, gmem->began);
+	int64_t until = connection_until_of(gmem, gmem->began);
 
 	return gmem->deadline > 0 && gmem->deadline < until ? gmem->deadline : until;
 }
@@ -105,9 +104,9 @@ int connection_take_turn(struct gmem *gmem)
 	if (r < 0)
 		return r;
 	do {
-		until = until_of(gmem, began);
+		until = connection_until_of(gmem, began);
 		r = wait_for_turn(gmem, until);
-	} while (r == -ETIMEDOUT && until < until_of(gmem, began));
+	} while (r == -ETIMEDOUT && until < connection_until_of(gmem, began));
 	if (r < 0)
 		return last_error_own(-ECONNRESET,
 			"another thread's call to gmemd has had no sign of it for %g s",

@@ -74,7 +74,9 @@ void connection_leave_turn(struct gmem *gmem);
 /* Time, in milliseconds. */
 int64_t connection_now_ms(void);
 void connection_note_sign(struct gmem *gmem);
-/* Until when who has the turn may wait for gmemd. */
+/* Until when a call that has begun then may wait for gmemd. */
+int64_t connection_until_of(const struct gmem *gmem, int64_t began);
+/* The same for who has the turn. */
 int64_t connection_until(const struct gmem *gmem);
 /* How long it may be silent. */
 int64_t connection_patience(const struct gmem *gmem);

@@ -12,6 +12,7 @@
 #include "client/lib/last_error.h"
 #include "client/lib/reconnect.h"
 #include "client/lib/resume.h"
+#include "kernel/base/uapi.h"
 #include "protocol/json.h"
 
 static struct json_object *report_params(const struct gmem_vm *vm, uint64_t call, uint64_t done)
@@ -31,8 +32,8 @@ static void report_failure(struct gmem_vm *vm, uint64_t call, uint64_t done, int
 	connection_notify(vm->gmem, "call.done", params);
 }
 
-/* Where a report is repeated, gmemd knows of it by the first one or by what it was told of the VM.
- */
+/* Where a report is repeated, gmemd knows of it by the first one or by what it was told of the
+ * VM. */
 static bool is_unknown_call(void)
 {
 	return strcmp(last_error_details()->what, "call") == 0;
@@ -97,9 +98,8 @@ int vm_report_created(struct gmem_vm *vm, uint64_t call, int fd)
 	return r;
 }
 
-/* Without a signal handler's SA_RESTART a trapped ioctl can be interrupted before gmemd has seen
- * it. */
-static int trigger_one(int vm_fd, unsigned long request, uint64_t address)
+/* Without a signal handler's SA_RESTART an ioctl can be interrupted. */
+static int trigger_untrapped(int vm_fd, unsigned long request, uint64_t address)
 {
 	int r;
 
@@ -109,16 +109,61 @@ static int trigger_one(int vm_fd, unsigned long request, uint64_t address)
 	return r < 0 ? -errno : r;
 }
 
-/* gmemd is told; what the caller is told stays so, whatever comes of that. */
-static int fail_call(struct gmem_vm *vm, uint64_t call, uint64_t done, int r)
+static int trigger_one(
+	struct gmem_vm *vm, unsigned long request, uint64_t address, struct trapped **ret_given_up)
 {
-	report_failure(vm, call, done, -r);
+	*ret_given_up = NULL;
+	if (vm->opening.gated && request == KVM_CREATE_GUEST_MEMFD)
+		return trapped_ioctl(vm->gmem, vm->fd, request, address, ret_given_up);
+	return trigger_untrapped(vm->fd, request, address);
+}
+
+void vm_settle_given_up(struct gmem_vm *vm)
+{
+	struct trapped *trapped, *next;
+
+	connection_take_turn_anyway(vm->gmem);
+	for (trapped = LIST_FIRST(&vm->given_up); trapped; trapped = next) {
+		uint64_t call = trapped->call;
+
+		next = LIST_NEXT(trapped, link);
+		if (!trapped_is_over(trapped))
+			continue;
+		LIST_REMOVE(trapped, link);
+		trapped_free(trapped);
+		report_failure(vm, call, 0, ECANCELED);
+	}
+	connection_leave_turn(vm->gmem);
+}
+
+static void note_given_up(struct gmem_vm *vm, struct trapped *take_trapped, uint64_t call)
+{
+	take_trapped->call = call;
+	connection_take_turn_anyway(vm->gmem);
+	LIST_INSERT_HEAD(&vm->given_up, take_trapped, link);
+	connection_leave_turn(vm->gmem);
+}
+
+static void explain_call(int r)
+{
 	if (r == -ENOSYS || r == -EPERM)
-		return last_error_own(r, "the gate has refused an ioctl of this VM: %s",
+		last_error_own(r, "the gate has refused an ioctl of this VM: %s",
 			r == -EPERM ? "gmemd's log says why"
 				    : "nobody listens at it any more, for gmemd and its keeper "
 				      "have both died");
-	return last_error_own(r, "an ioctl of this VM that gmemd has prepared: %s", strerror(-r));
+	else
+		last_error_complete(r, "an ioctl of this VM that gmemd has prepared");
+}
+
+/* gmemd is told; what the caller is told stays so, whatever comes of that. */
+static void fail_call(struct gmem_vm *vm, uint64_t call, uint64_t done, int r)
+{
+	struct last_error *error;
+
+	explain_call(r);
+	error = last_error_save();
+	report_failure(vm, call, done, -r);
+	last_error_restore(error);
 }
 
 int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id)
@@ -131,9 +176,15 @@ int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id)
 		!json_get_uint(call, "stride", &stride) || !json_get_uint(call, "count", &count))
 		return -EPROTO;
 	for (uint64_t i = 0; i < count; i++) {
-		r = trigger_one(vm->fd, request, address + i * stride);
+		struct trapped *given_up;
+
+		r = trigger_one(vm, request, address + i * stride, &given_up);
+		if (given_up)
+			note_given_up(vm, given_up, id);
+		else if (r < 0)
+			fail_call(vm, id, i, r);
 		if (r < 0)
-			return fail_call(vm, id, i, r);
+			return r;
 	}
 	*ret_id = id;
 	return r;

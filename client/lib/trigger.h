@@ -13,6 +13,8 @@
  * the call's id where it succeeded, for the report.
  */
 int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id);
+/* Tells gmemd of what vm_trigger() has given up and is over: that nothing was made. */
+void vm_settle_given_up(struct gmem_vm *vm);
 /*
  * Triggers a call that makes no file, NULL where there is nothing to do, and reports what came of
  * it. gmemd reads the report before whatever this process asks next. With discarded, which may be

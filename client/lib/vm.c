@@ -4,10 +4,8 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include "client/lib/connection.h"
@@ -19,9 +17,10 @@
 #include "protocol/json.h"
 
 /* In its process; a child of that leaves all that is not its own. */
-static void forget(struct gmem_vm *vm)
+static void forget_vm(struct gmem_vm *vm)
 {
 	struct bound_slot *slot;
+	struct trapped *trapped;
 
 	connection_take_turn_anyway(vm->gmem);
 	vm->gmem->n_vms--;
@@ -31,6 +30,10 @@ static void forget(struct gmem_vm *vm)
 		LIST_REMOVE(slot, link);
 		free(slot);
 	}
+	while ((trapped = LIST_FIRST(&vm->given_up))) {
+		LIST_REMOVE(trapped, link);
+		trapped_free(trapped);
+	}
 	ranges_clear(&vm->private_ranges);
 	connection_leave_turn(vm->gmem);
 }
@@ -38,7 +41,7 @@ static void forget(struct gmem_vm *vm)
 static void vm_drop(struct gmem_vm *vm)
 {
 	if (connection_is_own(vm->gmem))
-		forget(vm);
+		forget_vm(vm);
 	else
 		vm->gmem->n_vms--;
 	if (vm->fd >= 0 && !vm->opening.gated)
@@ -46,24 +49,6 @@ static void vm_drop(struct gmem_vm *vm)
 	fd_close(vm->fd);
 	opening_clear(&vm->opening);
 	free(vm);
-}
-
-/* It fails with EINTR where a signal is pending when the gate has let it through, or work of
- * io_uring's, and by the answer of a gmemd that was started amid it: then it can be tried again,
- * unless gmemd does not know what came of it. So signals must wait. */
-static int create_vm(int kvm_fd, unsigned long type)
-{
-	sigset_t all, before;
-	int fd, r;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	do
-		fd = ioctl(kvm_fd, KVM_CREATE_VM, type);
-	while (fd < 0 && errno == EINTR);
-	r = fd < 0 ? -errno : fd;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return r;
 }
 
 /* A kernel that can't seal has no gate either: what gmem-run was told to do without, this process
@@ -78,7 +63,7 @@ static int map_mailbox(const struct opening *opening)
 	return r == -ENOSYS ? mapping_make(opening->mailbox_fd, address, length) : r;
 }
 
-/* What stands behind an errno here. */
+/* What stands behind an errno of KVM_CREATE_VM's. */
 static int explain_create(int r)
 {
 	if (r == -ENOSYS)
@@ -93,6 +78,22 @@ static int explain_create(int r)
 	return last_error_own(r, "KVM_CREATE_VM: %s", strerror(-r));
 }
 
+static int create_vm(struct gmem_vm *vm)
+{
+	struct trapped *given_up;
+	int r = trapped_ioctl(
+		vm->gmem, vm->opening.kvm_fd, KVM_CREATE_VM, vm->opening.type, &given_up);
+
+	if (given_up) {
+		trapped_free(given_up);
+		return last_error_complete(r, "KVM_CREATE_VM");
+	}
+	if (r < 0)
+		return explain_create(r);
+	vm->fd = r;
+	return 0;
+}
+
 static int vm_make(struct gmem_vm *vm)
 {
 	int r;
@@ -105,8 +106,7 @@ static int vm_make(struct gmem_vm *vm)
 			vm->opening.mailbox_address);
 	if (r < 0)
 		return last_error_complete(r, "mapping the mailbox");
-	vm->fd = create_vm(vm->opening.kvm_fd, vm->opening.type);
-	return vm->fd < 0 ? explain_create(vm->fd) : 0;
+	return create_vm(vm);
 }
 
 static int check_options(const struct gmem_vm_options *options)

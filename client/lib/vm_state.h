@@ -6,6 +6,7 @@
 #pragma once
 
 #include "client/lib/transport.h"
+#include "client/lib/trapped.h"
 #include "kernel/base/ranges.h"
 
 struct opening {
@@ -44,6 +45,7 @@ struct gmem_vm {
 	LIST_HEAD(, gmem_memory) memories;
 	LIST_HEAD(, bound_slot) slots;
 	struct ranges private_ranges;
+	struct trapped_list given_up; /* creations that gmemd has not been told the end of */
 };
 
 /* Parameters that begin with the VM's id. */

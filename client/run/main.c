@@ -60,7 +60,7 @@ static const char usage[] =
 	"Exits 125 where there is no gmemd or it refuses, 126 where the VMM can't be executed,\n"
 	"127 where it is not found.\n";
 
-static int wrong(const char *what)
+static int wrong_usage(const char *what)
 {
 	fprintf(stderr, "gmem-run: %s; try gmem-run --help\n", what);
 	return EXIT_USAGE;
@@ -121,20 +121,20 @@ static int set_option(struct settings *settings, int option)
 	case 'g':
 		return set_gate(optarg, &settings->vm.gate)
 			       ? -1
-			       : wrong("--gate must be required or none");
+			       : wrong_usage("--gate must be required or none");
 	case 'c':
 		return size_parse(optarg, &settings->vm.commit_limit) == 0 &&
 				       settings->vm.commit_limit > 0
 			       ? -1
-			       : wrong("--commit-limit must be a size such as 512M");
+			       : wrong_usage("--commit-limit must be a size such as 512M");
 	case 'i':
 		return set_initial_state(optarg, &settings->vm.initial_state)
 			       ? -1
-			       : wrong("--initial-state must be shared or private");
+			       : wrong_usage("--initial-state must be shared or private");
 	case 'T':
 		return set_timeout(optarg, &settings->timeout)
 			       ? -1
-			       : wrong("--timeout must be seconds, at most 86400");
+			       : wrong_usage("--timeout must be seconds, at most 86400");
 	case 'h':
 		fputs(usage, stdout);
 		return EXIT_SUCCESS;
@@ -156,13 +156,13 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 			return status;
 	}
 	if (optind == argc)
-		return wrong("there is no VMM to run");
+		return wrong_usage("there is no VMM to run");
 	settings->command = argv + optind;
 	return -1;
 }
 
 /* what may be anything that was given to us. */
-static void say(const char *what, const char *why)
+static void say_error(const char *what, const char *why)
 {
 	char printable[256];
 
@@ -170,7 +170,7 @@ static void say(const char *what, const char *why)
 	fprintf(stderr, "gmem-run: %s: %s\n", printable, why);
 }
 
-static int failed(const char *what, int r)
+static int call_failed(const char *what, int r)
 {
 	const char *message = gmem_last_message();
 	char refusal[1280];
@@ -179,7 +179,7 @@ static int failed(const char *what, int r)
 		snprintf(refusal, sizeof refusal, "gmemd refused: %s", message);
 		message = refusal;
 	}
-	say(what, message[0] ? message : strerror(-r));
+	say_error(what, message[0] ? message : strerror(-r));
 	return EXIT_FAILED;
 }
 
@@ -229,13 +229,13 @@ static bool export_all(const struct gmem *gmem, const struct opening *opening)
 	       setenv(GMEM_VM_VARIABLE, opening->id, /* overwrite= */ 1) == 0;
 }
 
-static int become(char **command)
+static int become_vmm(char **command)
 {
 	int number;
 
 	execvp(command[0], command);
 	number = errno;
-	say(command[0], strerror(number));
+	say_error(command[0], strerror(number));
 	return number == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
@@ -249,7 +249,7 @@ static void name_after(const char *program, char *ret, size_t size)
 	snprintf(ret, size, "%s-%s", base, tag);
 }
 
-static void tell(void *context, bool given_up, const char *message)
+static void tell_vmm(void *context, bool given_up, const char *message)
 {
 	char printable[WAITING_MESSAGE_MAX];
 
@@ -267,7 +267,7 @@ static int connect_and_open(struct waiting *waiting, const char *path,
 	int r = gmem_connect(path, &gmem);
 
 	if (r < 0) {
-		failed("no VM", r);
+		call_failed("no VM", r);
 		return r;
 	}
 	/* Not before we give up ourselves. */
@@ -275,7 +275,7 @@ static int connect_and_open(struct waiting *waiting, const char *path,
 	waiting_at(waiting, gmem_fd(gmem));
 	r = opening_make(gmem, &settings->vm, ret_opening);
 	if (r < 0) {
-		failed("opening the VM", r);
+		call_failed("opening the VM", r);
 		gmem_free(gmem);
 	} else {
 		*ret_gmem = gmem;
@@ -290,7 +290,7 @@ static int wait_and_open(const char *path, const struct settings *settings, stru
 	const struct waiting_plan plan = {.socket = path,
 		.limit = (unsigned)settings->timeout,
 		.status = EXIT_FAILED,
-		.tell = tell};
+		.tell = tell_vmm};
 	struct waiting *waiting = waiting_begin(&plan);
 	int r = connect_and_open(waiting, path, settings, ret_gmem, ret_opening);
 
@@ -302,12 +302,12 @@ static int hand_over(
 	const struct gmem *gmem, const struct opening *opening, const struct settings *settings)
 {
 	if (export_all(gmem, opening))
-		return become(settings->command);
-	say("handing over to the VMM", strerror(errno));
+		return become_vmm(settings->command);
+	say_error("handing over to the VMM", strerror(errno));
 	return EXIT_FAILED;
 }
 
-static int run(struct settings *settings)
+static int run_vmm(struct settings *settings)
 {
 	const char *path = settings->socket ? settings->socket : "/run/gmemd/gmemd.sock";
 	char name[PROGRAM_BYTES_MAX + 26];
@@ -333,9 +333,9 @@ int main(int argc, char **argv)
 	int status, r = process_start(PROCESS_LAUNCHER);
 
 	if (r < 0) {
-		say("/dev/null", strerror(-r));
+		say_error("/dev/null", strerror(-r));
 		return EXIT_FAILED;
 	}
 	status = read_arguments(argc, argv, &settings);
-	return status >= 0 ? status : run(&settings);
+	return status >= 0 ? status : run_vmm(&settings);
 }

@@ -15,7 +15,7 @@ static uint64_t with_overhead(uint64_t bytes)
 	return bytes + bytes / 128;
 }
 
-static uint64_t now(void)
+static uint64_t monotonic_ns(void)
 {
 	struct timespec time;
 
@@ -23,75 +23,75 @@ static uint64_t now(void)
 	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-int allowance_init(struct allowance *allowance, bool ignore)
+int allocator_room_init(struct allocator_room *own, bool ignore)
 {
 	int r;
 
-	*allowance = (struct allowance){.cgroup = {.directory = -1}};
-	pthread_mutex_init(&allowance->lock, NULL);
+	*own = (struct allocator_room){.cgroup = {.directory = -1}};
+	pthread_mutex_init(&own->lock, NULL);
 	if (ignore)
 		return 0;
-	r = cgroup_own(&allowance->cgroup);
+	r = cgroup_own(&own->cgroup);
 	/* Where there is none, or none to be seen, nothing can be said of its room. */
 	if (r == -ENOENT || r == -EXDEV)
 		return 0;
-	allowance->limited = r == 0;
+	own->limited = r == 0;
 	return r;
 }
 
 /* Half of what is there, so that it is looked at again before it is used up. */
-static int look(struct allowance *allowance, uint64_t bytes, struct cgroup_room *ret_room)
+static int read_room(struct allocator_room *own, uint64_t bytes, struct cgroup_room *ret_room)
 {
 	struct cgroup_room room;
 	uint64_t free;
-	int r = cgroup_room(&allowance->cgroup, &room);
+	int r = cgroup_room(&own->cgroup, &room);
 
 	if (r < 0)
 		return r;
-	free = room.bytes > allowance->in_flight ? room.bytes - allowance->in_flight : 0;
+	free = room.bytes > own->in_flight ? room.bytes - own->in_flight : 0;
 	if (free < with_overhead(bytes)) {
 		*ret_room = room;
 		return -EDQUOT;
 	}
-	allowance->looked = now();
-	allowance->credit = free / 2 > with_overhead(bytes) ? free / 2 : with_overhead(bytes);
+	own->looked = monotonic_ns();
+	own->credit = free / 2 > with_overhead(bytes) ? free / 2 : with_overhead(bytes);
 	return 0;
 }
 
-int allowance_check(struct allowance *allowance, uint64_t bytes, struct cgroup_room *ret_room)
+int allocator_room_check(struct allocator_room *own, uint64_t bytes, struct cgroup_room *ret_room)
 {
 	int r;
 
-	if (!allowance->limited)
+	if (!own->limited)
 		return 0;
-	pthread_mutex_lock(&allowance->lock);
-	r = look(allowance, bytes, ret_room);
-	pthread_mutex_unlock(&allowance->lock);
+	pthread_mutex_lock(&own->lock);
+	r = read_room(own, bytes, ret_room);
+	pthread_mutex_unlock(&own->lock);
 	return r;
 }
 
-int allowance_take(struct allowance *allowance, uint64_t bytes, struct cgroup_room *ret_room)
+int allocator_room_take(struct allocator_room *own, uint64_t bytes, struct cgroup_room *ret_room)
 {
 	int r = 0;
 
-	if (!allowance->limited)
+	if (!own->limited)
 		return 0;
-	pthread_mutex_lock(&allowance->lock);
-	if (allowance->credit < with_overhead(bytes) || now() - allowance->looked > LOOK_EVERY_NS)
-		r = look(allowance, bytes, ret_room);
+	pthread_mutex_lock(&own->lock);
+	if (own->credit < with_overhead(bytes) || monotonic_ns() - own->looked > LOOK_EVERY_NS)
+		r = read_room(own, bytes, ret_room);
 	if (r == 0) {
-		allowance->credit -= with_overhead(bytes);
-		allowance->in_flight += bytes;
+		own->credit -= with_overhead(bytes);
+		own->in_flight += bytes;
 	}
-	pthread_mutex_unlock(&allowance->lock);
+	pthread_mutex_unlock(&own->lock);
 	return r;
 }
 
-void allowance_settle(struct allowance *allowance, uint64_t bytes)
+void allocator_room_charged(struct allocator_room *own, uint64_t bytes)
 {
-	if (!allowance->limited)
+	if (!own->limited)
 		return;
-	pthread_mutex_lock(&allowance->lock);
-	allowance->in_flight -= bytes;
-	pthread_mutex_unlock(&allowance->lock);
+	pthread_mutex_lock(&own->lock);
+	own->in_flight -= bytes;
+	pthread_mutex_unlock(&own->lock);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * An allocator's allowance: how much of its own cgroup's room it may take.
+ * An allocator's room: how much of its own cgroup's room it may take.
  *
  * Past a cgroup's limit the kernel kills. The victim would be the allocator, but where
  * memory.oom.group is set all of the cgroup dies with it, and a service manager may stop a unit of
@@ -16,7 +16,7 @@
 
 #include "kernel/host/cgroup.h"
 
-struct allowance {
+struct allocator_room {
 	pthread_mutex_t lock;
 	bool limited;
 	struct cgroup cgroup;
@@ -26,11 +26,11 @@ struct allowance {
 };
 
 /* Of the cgroup that the caller is in now. ignore: all that is asked for. */
-int allowance_init(struct allowance *allowance, bool ignore);
+int allocator_room_init(struct allocator_room *own, bool ignore);
 
 /* Whether bytes can be had at all; takes nothing. -EDQUOT, and the room there is, where not. */
-int allowance_check(struct allowance *allowance, uint64_t bytes, struct cgroup_room *ret_room);
+int allocator_room_check(struct allocator_room *own, uint64_t bytes, struct cgroup_room *ret_room);
 /* Takes bytes before they are allocated. */
-int allowance_take(struct allowance *allowance, uint64_t bytes, struct cgroup_room *ret_room);
+int allocator_room_take(struct allocator_room *own, uint64_t bytes, struct cgroup_room *ret_room);
 /* They are allocated, and so charged. */
-void allowance_settle(struct allowance *allowance, uint64_t bytes);
+void allocator_room_charged(struct allocator_room *own, uint64_t bytes);

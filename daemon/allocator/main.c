@@ -53,13 +53,13 @@ static void give_way(void)
 	setpriority(PRIO_PROCESS, 0, NICENESS);
 }
 
-static enum allocation_end fail(struct allocation *allocation, int r)
+static enum allocation_end fail_start(struct allocation *allocation, int r)
 {
 	allocation->error = -r;
 	return ALLOCATION_FAILED;
 }
 
-static enum allocation_end run(struct allocation *allocation)
+static enum allocation_end allocate_all(struct allocation *allocation)
 {
 	int r = be_first_to_be_killed();
 
@@ -68,7 +68,7 @@ static enum allocation_end run(struct allocation *allocation)
 	if (r == 0)
 		r = end_with_parent(allocation->parent);
 	if (r < 0)
-		return fail(allocation, r);
+		return fail_start(allocation, r);
 	give_way();
 	if (fcntl(ALLOCATION_ENTRANCE, F_GETFD) >= 0)
 		r = cgroup_enter(ALLOCATION_ENTRANCE);
@@ -76,7 +76,7 @@ static enum allocation_end run(struct allocation *allocation)
 		return ALLOCATION_CGROUP_GONE;
 	if (r == 0)
 		r = node_bind(allocation->node);
-	return r < 0 ? fail(allocation, r) : allocator_work(allocation, ALLOCATION_MEMORY);
+	return r < 0 ? fail_start(allocation, r) : allocator_work(allocation, ALLOCATION_MEMORY);
 }
 
 int main(void)
@@ -92,6 +92,6 @@ int main(void)
 	}
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	allocation->end = run(allocation);
+	allocation->end = allocate_all(allocation);
 	_exit(allocation->end == ALLOCATION_DONE ? EXIT_SUCCESS : EXIT_FAILURE);
 }

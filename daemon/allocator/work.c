@@ -18,7 +18,7 @@
 struct work {
 	struct allocation *allocation;
 	int memory;
-	struct allowance allowance;
+	struct allocator_room room;
 	_Atomic int end; /* enum allocation_end: the first that came */
 };
 
@@ -29,7 +29,7 @@ struct worker {
 };
 
 /* The first to stop says why: -EDQUOT is for want of the room that there is, no other's errno. */
-static void stop(struct work *work, int r, const struct cgroup_room *room)
+static void stop_work(struct work *work, int r, const struct cgroup_room *room)
 {
 	int running = ALLOCATION_RUNNING;
 	int end = r == -EDQUOT ? ALLOCATION_NO_ROOM : ALLOCATION_FAILED;
@@ -61,7 +61,8 @@ static bool next_chunk(struct allocation *allocation, struct allocation_progress
 	return true;
 }
 
-static void publish(struct allocation_thread *record, const struct allocation_progress *progress)
+static void publish_progress(
+	struct allocation_thread *record, const struct allocation_progress *progress)
 {
 	unsigned other = !atomic_load_explicit(&record->current, memory_order_relaxed);
 
@@ -69,7 +70,7 @@ static void publish(struct allocation_thread *record, const struct allocation_pr
 	atomic_store_explicit(&record->current, other, memory_order_release);
 }
 
-static int allocate(int memory, uint64_t offset, uint64_t size)
+static int allocate_part(int memory, uint64_t offset, uint64_t size)
 {
 	while (fallocate(memory, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) < 0) {
 		if (errno != EINTR)
@@ -86,8 +87,8 @@ static int allocate_chunk(struct worker *worker, struct allocation_progress *pro
 	uint64_t resident;
 	int r;
 
-	publish(worker->record, progress);
-	r = allocate(work->memory, progress->offset, progress->size);
+	publish_progress(worker->record, progress);
+	r = allocate_part(work->memory, progress->offset, progress->size);
 	resident = r == 0 ? progress->size : progress->resident;
 	if (r == 0)
 		atomic_fetch_add(&work->allocation->done, progress->size);
@@ -110,15 +111,15 @@ static int do_chunk(
 	if (r < 0)
 		return r;
 	missing = progress->size - progress->resident;
-	r = allowance_take(&work->allowance, missing, ret_room);
+	r = allocator_room_take(&work->room, missing, ret_room);
 	if (r < 0)
 		return r;
 	r = allocate_chunk(worker, progress);
-	allowance_settle(&work->allowance, missing);
+	allocator_room_charged(&work->room, missing);
 	return r;
 }
 
-static void *run(void *context)
+static void *run_thread(void *context)
 {
 	struct worker *worker = context;
 	struct work *work = worker->work;
@@ -129,10 +130,10 @@ static void *run(void *context)
 		int r = do_chunk(worker, &progress, &room);
 
 		if (r < 0)
-			stop(work, r, &room);
+			stop_work(work, r, &room);
 	}
 	progress.size = 0;
-	publish(worker->record, &progress);
+	publish_progress(worker->record, &progress);
 	return NULL;
 }
 
@@ -142,7 +143,7 @@ static int check_room(struct work *work, struct cgroup_room *ret_room)
 	const struct allocation *allocation = work->allocation;
 	uint64_t missing = allocation->size, resident, step;
 
-	if (!work->allowance.limited)
+	if (!work->room.limited)
 		return 0;
 	for (uint64_t done = 0; done < allocation->size; done += step) {
 		int r;
@@ -154,7 +155,7 @@ static int check_room(struct work *work, struct cgroup_room *ret_room)
 			return r;
 		missing -= resident;
 	}
-	return allowance_check(&work->allowance, missing, ret_room);
+	return allocator_room_check(&work->room, missing, ret_room);
 }
 
 static unsigned count_threads(const struct allocation *allocation)
@@ -176,10 +177,11 @@ static void run_all(struct work *work)
 	for (unsigned i = 0; i < wanted; i++)
 		workers[i] = (struct worker){work, &work->allocation->thread[i], 0};
 	for (started = 1; started < wanted; started++) {
-		if (pthread_create(&workers[started].thread, NULL, run, &workers[started]) != 0)
+		if (pthread_create(&workers[started].thread, NULL, run_thread, &workers[started]) !=
+			0)
 			break;
 	}
-	run(&workers[0]);
+	run_thread(&workers[0]);
 	while (started-- > 1)
 		pthread_join(workers[started].thread, NULL);
 }
@@ -188,12 +190,12 @@ enum allocation_end allocator_work(struct allocation *allocation, int memory)
 {
 	struct work work = {.allocation = allocation, .memory = memory};
 	struct cgroup_room room = {.bytes = 0};
-	int r = allowance_init(&work.allowance, allocation->ignore_room);
+	int r = allocator_room_init(&work.room, allocation->ignore_room);
 
 	if (r == 0)
 		r = check_room(&work, &room);
 	if (r < 0)
-		stop(&work, r, &room);
+		stop_work(&work, r, &room);
 	else
 		run_all(&work);
 	return work.end == ALLOCATION_RUNNING ? ALLOCATION_DONE : (enum allocation_end)work.end;

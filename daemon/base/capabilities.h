@@ -11,6 +11,6 @@
 /* Gives up all of them, for good. */
 int capabilities_give_up(void);
 
-/* Gives up all but that one, which goes to no program that this process runs; it needn't be there.
- */
+/* Gives up all but that one, which goes to no program that this process runs; it needn't be
+ * there. */
 int capabilities_keep(unsigned capability);

@@ -38,7 +38,7 @@ static int find_beside(const char *name, char ret[static PATH_MAX])
 	return access(ret, X_OK) < 0 ? -errno : 0;
 }
 
-static const char *find(const struct helper_program *program, char path[static PATH_MAX])
+static const char *find_program(const struct helper_program *program, char path[static PATH_MAX])
 {
 	if (program->path)
 		return program->path;
@@ -92,7 +92,7 @@ static int hand_over(const struct helper_program *program, const struct copies *
 	return -r;
 }
 
-static int spawn(
+static int spawn_program(
 	const struct helper_program *program, const posix_spawn_file_actions_t *actions, pid_t *ret)
 {
 	char *const arguments[] = {(char *)program->name, NULL}, *const environment[] = {NULL};
@@ -108,7 +108,8 @@ static int spawn(
 	sigfillset(&signals);
 	posix_spawnattr_setsigdefault(&attributes, &signals);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	r = posix_spawn(ret, find(program, path), actions, &attributes, arguments, environment);
+	r = posix_spawn(
+		ret, find_program(program, path), actions, &attributes, arguments, environment);
 	posix_spawnattr_destroy(&attributes);
 	return -r;
 }
@@ -122,7 +123,7 @@ static int spawn_with(const struct helper_program *program, const struct copies 
 		return r;
 	r = hand_over(program, copies, &actions);
 	if (r == 0)
-		r = spawn(program, &actions, ret);
+		r = spawn_program(program, &actions, ret);
 	posix_spawn_file_actions_destroy(&actions);
 	return r;
 }

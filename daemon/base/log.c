@@ -102,7 +102,7 @@ static int tell_dropped(void)
 	return r;
 }
 
-static void drop(void)
+static void drop_line(void)
 {
 	the_log.dropped++;
 	if (the_log.retrying && !event_pending(the_log.retrying, EV_TIMEOUT, NULL))
@@ -122,7 +122,7 @@ void log_write(int level, const char *vm, const char *format, ...)
 	text_copy_printable(formatted, message, sizeof message);
 	the_log.has_error |= level <= LOG_ERR;
 	if (tell_dropped() < 0 || write_one(level, vm, message) < 0)
-		drop();
+		drop_line();
 }
 
 bool log_has_error(void)

@@ -10,17 +10,24 @@
 #include <sched.h>
 #include <sys/mman.h>
 
+#include "kernel/base/ranges.h"
+#include "kernel/host/meminfo.h"
+
 /* Linux 2.6.26; Debian 12's <numaif.h> has it not. */
 #ifndef MPOL_F_STATIC_NODES
 #define MPOL_F_STATIC_NODES (1 << 15)
 #endif
 
+/* libnuma knows those that there were when it was loaded. */
 bool node_exists(int node)
 {
-	if (numa_available() < 0)
-		return node == 0;
-	return node >= 0 && node <= numa_max_node() &&
-	       numa_bitmask_isbitset(numa_nodes_ptr, (unsigned)node);
+	struct ranges nodes = {.count = 0};
+	bool exists = node == 0;
+
+	if (meminfo_nodes(&nodes) == 0)
+		exists = node >= 0 && ranges_contain(&nodes, (uint64_t)node);
+	ranges_clear(&nodes);
+	return exists;
 }
 
 static unsigned cores_of_node(int node, const cpu_set_t *allowed)

@@ -35,7 +35,7 @@ struct wanted {
 	bool look, enter, fix;
 };
 
-static int keep(bool wanted, capng_type_t sets, unsigned capability)
+static int keep_capability(bool wanted, capng_type_t sets, unsigned capability)
 {
 	return !wanted || capng_update(CAPNG_ADD, sets, capability) == 0 ? 0 : -EPERM;
 }
@@ -47,17 +47,18 @@ static int give_up(const struct wanted *wanted)
 	capng_select_t what = may_bound ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS;
 
 	capng_clear(what);
-	if (keep(wanted->look, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET, to_look) <
-			0 ||
-		keep(wanted->enter, CAPNG_PERMITTED, to_enter) < 0 ||
-		keep(wanted->fix, CAPNG_PERMITTED, to_fix) < 0 || capng_apply(what) < 0) {
+	if (keep_capability(wanted->look, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET,
+		    to_look) < 0 ||
+		keep_capability(wanted->enter, CAPNG_PERMITTED, to_enter) < 0 ||
+		keep_capability(wanted->fix, CAPNG_PERMITTED, to_fix) < 0 ||
+		capng_apply(what) < 0) {
 		log_error("capabilities could not be given up");
 		return -EPERM;
 	}
 	return 0;
 }
 
-static void warn(const struct wanted *wanted)
+static void warn_of_lack(const struct wanted *wanted)
 {
 	if (!wanted->look)
 		log_warning("without CAP_SYS_PTRACE, gates of other users' VMMs can't be verified: "
@@ -82,11 +83,11 @@ int privileges_give_up(void)
 		capng_have_capability(CAPNG_EFFECTIVE, to_look), may(to_enter), may(to_fix)};
 	if (has_too_much() && give_up(&wanted) < 0)
 		return -EPERM;
-	warn(&wanted);
+	warn_of_lack(&wanted);
 	return 0;
 }
 
-static void set(capng_act_t action, unsigned capability)
+static void set_capability(capng_act_t action, unsigned capability)
 {
 	bool in_effect, wanted = action == CAPNG_ADD;
 
@@ -101,18 +102,18 @@ static void set(capng_act_t action, unsigned capability)
 
 void privileges_raise_to_enter(void)
 {
-	set(CAPNG_ADD, to_enter);
+	set_capability(CAPNG_ADD, to_enter);
 }
 
 void privileges_raise_to_fix(void)
 {
-	set(CAPNG_ADD, to_fix);
+	set_capability(CAPNG_ADD, to_fix);
 }
 
 void privileges_lower(void)
 {
-	set(CAPNG_DROP, to_enter);
-	set(CAPNG_DROP, to_fix);
+	set_capability(CAPNG_DROP, to_enter);
+	set_capability(CAPNG_DROP, to_fix);
 }
 
 static int set_inheritable(bool inheritable)

@@ -33,7 +33,7 @@ static uint64_t sum_nodes(const struct capacity *capacity)
 	uint64_t whole = 0;
 
 	for (size_t i = 0; i < capacity->n_nodes; i++)
-		whole += capacity->nodes[i].total;
+		whole += capacity->nodes[i]->total;
 	return whole;
 }
 
@@ -54,45 +54,80 @@ static void set_limits(struct capacity *capacity, const struct capacity_request 
 		limit = request->commit_limit;
 	capacity->host.limit = limit;
 	for (size_t i = 0; i < capacity->n_nodes; i++) {
-		struct capacity_node *node = &capacity->nodes[i];
+		struct capacity_node *node = capacity->nodes[i];
 
 		node->budget.limit = node_limit(node, request, whole);
 	}
 }
 
-int capacity_init(struct capacity *capacity, const struct capacity_request *request,
-	const struct capacity_node *nodes, size_t n_nodes)
+static struct capacity_node *find_node(const struct capacity *capacity, unsigned number)
 {
-	struct capacity_node *copy = NULL;
-
-	if (n_nodes > 0) {
-		copy = calloc(n_nodes, sizeof *copy);
-		if (!copy)
-			return -ENOMEM;
-		memcpy(copy, nodes, n_nodes * sizeof *copy);
+	for (size_t i = 0; i < capacity->n_nodes; i++) {
+		if (capacity->nodes[i]->number == number)
+			return capacity->nodes[i];
 	}
-	*capacity = (struct capacity){.host = {.scope = "host"}, .nodes = copy, .n_nodes = n_nodes};
-	for (size_t i = 0; i < n_nodes; i++)
-		copy[i].budget = (struct budget){.scope = "node", .within = &capacity->host};
-	set_limits(capacity, request);
+	return NULL;
+}
+
+/* VMs' budgets are within it. */
+static int add_node(struct capacity *capacity, const struct capacity_node *told)
+{
+	struct capacity_node **nodes = reallocarray(
+				     capacity->nodes, capacity->n_nodes + 1, sizeof *nodes),
+			     *node;
+
+	if (!nodes)
+		return -ENOMEM;
+	capacity->nodes = nodes;
+	node = malloc(sizeof *node);
+	if (!node)
+		return -ENOMEM;
+	*node = (struct capacity_node){.number = told->number,
+		.budget = {.scope = "node",
+			.lifted = capacity->host.lifted,
+			.within = &capacity->host}};
+	nodes[capacity->n_nodes++] = node;
 	return 0;
 }
 
-void capacity_change(struct capacity *capacity, const struct capacity_request *request,
+static int set_node(struct capacity *capacity, const struct capacity_node *told)
+{
+	int r = find_node(capacity, told->number) ? 0 : add_node(capacity, told);
+
+	if (r == 0)
+		find_node(capacity, told->number)->total = told->total;
+	return r;
+}
+
+int capacity_change(struct capacity *capacity, const struct capacity_request *request,
 	const struct capacity_node *nodes, size_t n_nodes)
 {
-	for (size_t i = 0; i < capacity->n_nodes; i++) {
-		capacity->nodes[i].total = 0;
-		for (size_t j = 0; j < n_nodes; j++) {
-			if (nodes[j].number == capacity->nodes[i].number)
-				capacity->nodes[i].total = nodes[j].total;
-		}
-	}
+	int r = 0;
+
+	for (size_t i = 0; i < capacity->n_nodes; i++)
+		capacity->nodes[i]->total = 0;
+	for (size_t i = 0; r == 0 && i < n_nodes; i++)
+		r = set_node(capacity, &nodes[i]);
 	set_limits(capacity, request);
+	return r;
+}
+
+int capacity_init(struct capacity *capacity, const struct capacity_request *request,
+	const struct capacity_node *nodes, size_t n_nodes)
+{
+	int r;
+
+	*capacity = (struct capacity){.host = {.scope = "host"}};
+	r = capacity_change(capacity, request, nodes, n_nodes);
+	if (r < 0)
+		capacity_clear(capacity);
+	return r;
 }
 
 void capacity_clear(struct capacity *capacity)
 {
+	for (size_t i = 0; i < capacity->n_nodes; i++)
+		free(capacity->nodes[i]);
 	free(capacity->nodes);
 	capacity->nodes = NULL;
 	capacity->n_nodes = 0;
@@ -100,16 +135,14 @@ void capacity_clear(struct capacity *capacity)
 
 struct budget *capacity_of_node(struct capacity *capacity, unsigned number)
 {
-	for (size_t i = 0; i < capacity->n_nodes; i++) {
-		if (capacity->nodes[i].number == number)
-			return &capacity->nodes[i].budget;
-	}
-	return NULL;
+	struct capacity_node *node = find_node(capacity, number);
+
+	return node ? &node->budget : NULL;
 }
 
 void capacity_lift_limits(struct capacity *capacity, bool lifted)
 {
 	capacity->host.lifted = lifted;
 	for (size_t i = 0; i < capacity->n_nodes; i++)
-		capacity->nodes[i].budget.lifted = lifted;
+		capacity->nodes[i]->budget.lifted = lifted;
 }

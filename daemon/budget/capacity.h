@@ -28,7 +28,7 @@ struct capacity_node {
 
 struct capacity {
 	struct budget host;
-	struct capacity_node *nodes;
+	struct capacity_node **nodes; /* each stays where it is */
 	size_t n_nodes;
 };
 
@@ -40,16 +40,16 @@ int capacity_init(struct capacity *capacity, const struct capacity_request *requ
 	const struct capacity_node *nodes, size_t n_nodes);
 /*
  * The host has more memory by now, or less. What is committed and promised stays so, and where it
- * is more than the new limits nothing more is. A node that was not there has no budget until gmemd
- * is started anew; one that is not there any more can take nothing.
+ * is more than the new limits nothing more is. A node that was not there has a budget from now on;
+ * one that is not there any more can take nothing. -ENOMEM: a new one has none.
  */
-void capacity_change(struct capacity *capacity, const struct capacity_request *request,
+int capacity_change(struct capacity *capacity, const struct capacity_request *request,
 	const struct capacity_node *nodes, size_t n_nodes);
 void capacity_clear(struct capacity *capacity);
 
-/* While what a predecessor had granted is taken back, no limit of the host's or its nodes' refuses.
- */
+/* While what a predecessor had granted is taken back, no limit of the host's or its nodes'
+ * refuses. */
 void capacity_lift_limits(struct capacity *capacity, bool lifted);
 
-/* NULL where the host has no such node with memory. */
+/* NULL where the host has not had such a node with memory. */
 struct budget *capacity_of_node(struct capacity *capacity, unsigned number);

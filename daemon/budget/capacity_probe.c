@@ -72,11 +72,11 @@ int capacity_init_host(
 	return capacity_init(capacity, &request, nodes, count);
 }
 
-void capacity_follow_host(struct capacity *capacity, const struct config *config, uint64_t total)
+int capacity_follow_host(struct capacity *capacity, const struct config *config, uint64_t total)
 {
 	const struct capacity_request request = request_of(config, total);
 	cleanup_free struct capacity_node *nodes = NULL;
 	size_t count = list_nodes(&nodes);
 
-	capacity_change(capacity, &request, nodes, count);
+	return capacity_change(capacity, &request, nodes, count);
 }

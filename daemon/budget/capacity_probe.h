@@ -11,5 +11,6 @@
 /* A host that does not tell of its nodes has none. -ENOMEM. */
 int capacity_init_host(
 	struct capacity *capacity, const struct config *config, const struct host_offer *host);
-/* Memory was added to the host, or taken away: it has total bytes by now. */
-void capacity_follow_host(struct capacity *capacity, const struct config *config, uint64_t total);
+/* Memory was added to the host, or taken away: it has total bytes by now. -ENOMEM as
+ * capacity_change(). */
+int capacity_follow_host(struct capacity *capacity, const struct config *config, uint64_t total);

@@ -24,7 +24,7 @@ void config_faults_add(
 	va_end(arguments);
 }
 
-static int compare(const void *a, const void *b)
+static int compare_lines(const void *a, const void *b)
 {
 	const struct config_fault *one = a, *other = b;
 
@@ -33,7 +33,7 @@ static int compare(const void *a, const void *b)
 
 void config_faults_sort(struct config_faults *faults)
 {
-	qsort(faults->all, faults->count, sizeof *faults->all, compare);
+	qsort(faults->all, faults->count, sizeof *faults->all, compare_lines);
 }
 
 void config_faults_print(const struct config_faults *faults, unsigned index, char *ret, size_t size)

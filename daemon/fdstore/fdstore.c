@@ -58,7 +58,7 @@ TAILQ_HEAD(acceptance_list, fdstore_acceptance);
 struct fdstore {
 	struct event_base *base;
 	struct keeper_search *search;
-	struct keeper *keeper; /* NULL: there is none now */
+	struct keeper_client *keeper; /* NULL: there is none now */
 	struct fdstore_table table;
 	struct acceptance_list acceptances; /* those that are posted come first */
 	TAILQ_HEAD(, fdstore_waiter) waiters;
@@ -387,7 +387,7 @@ static int watch_keeper(struct fdstore *fdstore)
 	return event_add(fdstore->answered, NULL) == 0 ? 0 : -ENOMEM;
 }
 
-static void found(void *context, struct keeper *take_keeper)
+static void found(void *context, struct keeper_client *take_keeper)
 {
 	struct fdstore *fdstore = context;
 
@@ -693,7 +693,7 @@ static bool has_unsent(const struct fdstore *fdstore, const void *context)
 	return !TAILQ_EMPTY(&fdstore->table.urgent) || !TAILQ_EMPTY(&fdstore->table.rest);
 }
 
-void fdstore_settle(struct fdstore *fdstore, unsigned milliseconds)
+void fdstore_await_sent(struct fdstore *fdstore, unsigned milliseconds)
 {
 	if (fdstore)
 		wait_while(fdstore, has_unsent, NULL, milliseconds);

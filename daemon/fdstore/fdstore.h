@@ -116,10 +116,10 @@ int fdstore_take(struct fdstore *fdstore,
 void fdstore_accept_wait(struct fdstore *fdstore, const struct fdstore_acceptance *acceptance);
 
 /* How long the start of gmemd, and its end, wait for the keeper to take what is sent. */
-#define FDSTORE_SETTLE_MS 2000
+#define FDSTORE_SEND_MS 2000
 
 /* Waits until all is sent, for a keeper that answers. */
-void fdstore_settle(struct fdstore *fdstore, unsigned milliseconds);
+void fdstore_await_sent(struct fdstore *fdstore, unsigned milliseconds);
 
 /* Telling */
 

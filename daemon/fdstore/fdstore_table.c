@@ -30,7 +30,7 @@ void fdstore_table_init(struct fdstore_table *table)
 
 static bool is_held(const struct fdstore_entry *entry)
 {
-	return entry->stage == FDSTORE_SETTLED && entry->there;
+	return entry->stage == FDSTORE_AT_REST && entry->there;
 }
 
 static void leave_stage(struct fdstore_table *table, struct fdstore_entry *entry)
@@ -42,7 +42,7 @@ static void leave_stage(struct fdstore_table *table, struct fdstore_entry *entry
 	} else if (entry->stage == FDSTORE_QUEUED) {
 		TAILQ_REMOVE(entry->urgent ? &table->urgent : &table->rest, entry, link);
 	}
-	entry->stage = FDSTORE_SETTLED;
+	entry->stage = FDSTORE_AT_REST;
 }
 
 static void queue(struct fdstore_table *table, struct fdstore_entry *entry, bool urgent)
@@ -63,9 +63,9 @@ static void post(struct fdstore_table *table, struct fdstore_entry *entry, uint6
 }
 
 /* The entry has no stage any more. */
-static void settle(struct fdstore_table *table, struct fdstore_entry *entry)
+static void come_to_rest(struct fdstore_table *table, struct fdstore_entry *entry)
 {
-	entry->stage = FDSTORE_SETTLED;
+	entry->stage = FDSTORE_AT_REST;
 	table->n_held += is_held(entry);
 }
 
@@ -141,7 +141,7 @@ int fdstore_table_adopt(struct fdstore_table *table, const struct keeper_id *id,
 		return -ENOMEM;
 	entry->fd = fd;
 	entry->there = true;
-	settle(table, entry);
+	come_to_rest(table, entry);
 	return 0;
 }
 
@@ -205,7 +205,7 @@ void fdstore_table_posted(
 		post(table, TAILQ_FIRST(queue), serial);
 }
 
-static void settle_answered(struct fdstore_table *table, struct fdstore_entry *entry, int result)
+static void take_answer_of(struct fdstore_table *table, struct fdstore_entry *entry, int result)
 {
 	leave_stage(table, entry);
 	if (entry->dropped) {
@@ -213,13 +213,13 @@ static void settle_answered(struct fdstore_table *table, struct fdstore_entry *e
 		return;
 	}
 	entry->there = result == 0;
-	settle(table, entry);
+	come_to_rest(table, entry);
 }
 
 void fdstore_table_skip(struct fdstore_table *table, struct fdstore_queue *queue, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
-		settle_answered(table, TAILQ_FIRST(queue), -EBADF);
+		take_answer_of(table, TAILQ_FIRST(queue), -EBADF);
 }
 
 void fdstore_table_answered(struct fdstore_table *table, uint64_t serial, int result)
@@ -227,7 +227,7 @@ void fdstore_table_answered(struct fdstore_table *table, uint64_t serial, int re
 	struct fdstore_entry *entry;
 
 	while ((entry = TAILQ_FIRST(&table->posted)) && entry->serial == serial)
-		settle_answered(table, entry, result);
+		take_answer_of(table, entry, result);
 }
 
 static void queue_again(struct fdstore_table *table, bool ledgers)

@@ -23,7 +23,7 @@ struct fdstore_closer {
 };
 
 enum fdstore_stage {
-	FDSTORE_SETTLED, /* the keeper has it, or can't hold it */
+	FDSTORE_AT_REST, /* the keeper has it, or can't hold it */
 	FDSTORE_QUEUED,
 	FDSTORE_POSTED,
 };

@@ -23,7 +23,7 @@ struct inherited_fds {
 	size_t count, room;
 };
 
-static int collect(const struct keeper_id *id, int fd, void *context)
+static int collect_file(const struct keeper_id *id, int fd, void *context)
 {
 	struct inherited_fds *inherited = context;
 
@@ -42,7 +42,7 @@ static int collect(const struct keeper_id *id, int fd, void *context)
 	return 0;
 }
 
-static int compare(const void *left, const void *right)
+static int compare_ids(const void *left, const void *right)
 {
 	const struct keeper_id *a = &((const struct file *)left)->id;
 	const struct keeper_id *b = &((const struct file *)right)->id;
@@ -79,7 +79,7 @@ int inherited_fds_new(struct fdstore *fdstore, struct inherited_fds **ret)
 	if (!inherited)
 		return -ENOMEM;
 	inherited->fdstore = fdstore;
-	r = fdstore_take(fdstore, collect, inherited);
+	r = fdstore_take(fdstore, collect_file, inherited);
 	if (r < 0 && !keeper_is_missing(r)) {
 		inherited_fds_free(inherited);
 		return r;
@@ -89,7 +89,7 @@ int inherited_fds_new(struct fdstore *fdstore, struct inherited_fds **ret)
 		drop_all(inherited);
 	}
 	if (inherited->count > 0)
-		qsort(inherited->files, inherited->count, sizeof *inherited->files, compare);
+		qsort(inherited->files, inherited->count, sizeof *inherited->files, compare_ids);
 	*ret = inherited;
 	return 0;
 }
@@ -113,7 +113,7 @@ int inherited_fds_take(
 
 	if (inherited->count == 0)
 		return -1;
-	file = bsearch(&key, inherited->files, inherited->count, sizeof key, compare);
+	file = bsearch(&key, inherited->files, inherited->count, sizeof key, compare_ids);
 	if (!file)
 		return -1;
 	fd = file->fd;

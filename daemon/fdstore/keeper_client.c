@@ -25,7 +25,7 @@
 /* Of requests: more than the kernel gives, which gives what it may. */
 #define QUEUE_BYTES (1 << 20)
 
-struct keeper {
+struct keeper_client {
 	int fd;
 	int fault; /* of the connection; 0: none */
 	bool greeted;
@@ -38,7 +38,7 @@ struct keeper {
 	int result; /* the first error since the last settlement */
 };
 
-static int broken(struct keeper *keeper, int fault)
+static int is_broken(struct keeper_client *keeper, int fault)
 {
 	keeper->fault = fault;
 	shutdown(keeper->fd, SHUT_RDWR);
@@ -47,7 +47,7 @@ static int broken(struct keeper *keeper, int fault)
 
 /* Posting */
 
-static struct keeper_message request_of(const struct keeper *keeper,
+static struct keeper_message request_of(const struct keeper_client *keeper,
 	enum keeper_operation operation, unsigned flags, const struct keeper_id *ids,
 	uint32_t count)
 {
@@ -69,7 +69,7 @@ static bool nothing_sent(int r)
 	return r == -EAGAIN || r == -ETOOMANYREFS || r == -EBADF || r == -ENOMEM || r == -ENOBUFS;
 }
 
-int keeper_post(struct keeper *keeper, enum keeper_operation operation, unsigned flags,
+int keeper_post(struct keeper_client *keeper, enum keeper_operation operation, unsigned flags,
 	const struct keeper_id *ids, const int *fds, uint32_t count, uint64_t *ret_serial)
 {
 	struct keeper_message message = request_of(keeper, operation, flags, ids, count);
@@ -81,20 +81,20 @@ int keeper_post(struct keeper *keeper, enum keeper_operation operation, unsigned
 		r = keeper_packet_send(
 			keeper->fd, &message, keeper_message_length(count), fds, fds ? count : 0);
 	if (r < 0)
-		return nothing_sent(r) ? r : broken(keeper, r);
+		return nothing_sent(r) ? r : is_broken(keeper, r);
 	*ret_serial = ++keeper->serial;
 	keeper->n_posted++;
 	keeper->posted[keeper->serial % KEEPER_POSTED_MAX] = (uint16_t)operation;
 	return 0;
 }
 
-unsigned keeper_unanswered(const struct keeper *keeper)
+unsigned keeper_unanswered(const struct keeper_client *keeper)
 {
 	return keeper->n_posted;
 }
 
 /* r: what the answer to the request was found to be. */
-static int judge_answer(struct keeper *keeper, const struct keeper_header *request,
+static int judge_answer(struct keeper_client *keeper, const struct keeper_header *request,
 	struct keeper_packet *answer, int r)
 {
 	if (r == -EMFILE && request->operation == KEEPER_ACCEPT &&
@@ -105,7 +105,7 @@ static int judge_answer(struct keeper *keeper, const struct keeper_header *reque
 	}
 	if (r < 0) {
 		keeper_packet_clear(answer);
-		return broken(keeper, r);
+		return is_broken(keeper, r);
 	}
 	if (request->operation == KEEPER_HELLO && answer->message.header.result == 0) {
 		keeper->report = answer->message.report;
@@ -114,7 +114,7 @@ static int judge_answer(struct keeper *keeper, const struct keeper_header *reque
 	return 0;
 }
 
-int keeper_next_answer(struct keeper *keeper, struct keeper_packet *ret)
+int keeper_next_answer(struct keeper_client *keeper, struct keeper_packet *ret)
 {
 	uint64_t serial = keeper->serial - keeper->n_posted + 1;
 	struct keeper_header request = {
@@ -125,7 +125,7 @@ int keeper_next_answer(struct keeper *keeper, struct keeper_packet *ret)
 		return keeper->fault;
 	r = keeper_packet_receive(keeper->fd, ret);
 	if (r < 0)
-		return r == -EAGAIN ? r : broken(keeper, r);
+		return r == -EAGAIN ? r : is_broken(keeper, r);
 	if (keeper->n_posted == 0)
 		request.operation = 0; /* nothing was asked */
 	else
@@ -143,7 +143,7 @@ static int64_t now_ms(void)
 	return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
-static int wait_for_answer(struct keeper *keeper, struct keeper_packet *ret)
+static int wait_for_answer(struct keeper_client *keeper, struct keeper_packet *ret)
 {
 	struct pollfd event = {.fd = keeper->fd, .events = POLLIN};
 	int64_t until = now_ms() + keeper->patience_ms, left;
@@ -152,14 +152,14 @@ static int wait_for_answer(struct keeper *keeper, struct keeper_packet *ret)
 	while ((r = keeper_next_answer(keeper, ret)) == -EAGAIN) {
 		left = until - now_ms();
 		if (left <= 0)
-			return broken(keeper, -ETIMEDOUT);
+			return is_broken(keeper, -ETIMEDOUT);
 		if (poll(&event, 1, (int)left) < 0 && errno != EINTR)
-			return broken(keeper, -errno);
+			return is_broken(keeper, -errno);
 	}
 	return r;
 }
 
-static int settle_oldest(struct keeper *keeper)
+static int await_oldest(struct keeper_client *keeper)
 {
 	struct keeper_packet answer;
 	int r = wait_for_answer(keeper, &answer);
@@ -172,31 +172,31 @@ static int settle_oldest(struct keeper *keeper)
 	return 0;
 }
 
-static int settle_all(struct keeper *keeper)
+static int await_all(struct keeper_client *keeper)
 {
 	int r = 0;
 
 	while (r == 0 && keeper->n_posted > 0)
-		r = settle_oldest(keeper);
+		r = await_oldest(keeper);
 	return r;
 }
 
-static int post_waiting(struct keeper *keeper, enum keeper_operation operation, unsigned flags,
-	const struct keeper_id *ids, const int *fds, uint32_t count)
+static int post_waiting(struct keeper_client *keeper, enum keeper_operation operation,
+	unsigned flags, const struct keeper_id *ids, const int *fds, uint32_t count)
 {
 	uint64_t serial;
 	int r;
 
 	while ((r = keeper_post(keeper, operation, flags, ids, fds, count, &serial)) == -EAGAIN) {
-		r = keeper->n_posted > 0 ? settle_oldest(keeper) : broken(keeper, -ETIMEDOUT);
+		r = keeper->n_posted > 0 ? await_oldest(keeper) : is_broken(keeper, -ETIMEDOUT);
 		if (r < 0)
 			break;
 	}
 	return r;
 }
 
-static int post_batches(struct keeper *keeper, enum keeper_operation operation, unsigned flags,
-	const struct keeper_id *ids, const int *fds, size_t count)
+static int post_batches(struct keeper_client *keeper, enum keeper_operation operation,
+	unsigned flags, const struct keeper_id *ids, const int *fds, size_t count)
 {
 	int r = 0;
 
@@ -209,30 +209,30 @@ static int post_batches(struct keeper *keeper, enum keeper_operation operation, 
 	return r;
 }
 
-int keeper_post_put(struct keeper *keeper, const struct keeper_id *ids, const int *fds,
+int keeper_post_put(struct keeper_client *keeper, const struct keeper_id *ids, const int *fds,
 	size_t count, unsigned flags)
 {
 	return post_batches(keeper, KEEPER_PUT, flags, ids, fds, count);
 }
 
-int keeper_post_drop(struct keeper *keeper, const struct keeper_id *ids, size_t count)
+int keeper_post_drop(struct keeper_client *keeper, const struct keeper_id *ids, size_t count)
 {
 	return post_batches(keeper, KEEPER_DROP, 0, ids, NULL, count);
 }
 
 /* Nothing comes unasked but the connection's end. */
-static int check_end(struct keeper *keeper)
+static int check_end(struct keeper_client *keeper)
 {
 	struct pollfd event = {.fd = keeper->fd, .events = POLLIN};
 
 	if (keeper->fault < 0)
 		return keeper->fault;
-	return poll(&event, 1, 0) > 0 ? broken(keeper, -ECONNRESET) : 0;
+	return poll(&event, 1, 0) > 0 ? is_broken(keeper, -ECONNRESET) : 0;
 }
 
-int keeper_settle(struct keeper *keeper)
+int keeper_await_posted(struct keeper_client *keeper)
 {
-	int r = keeper->n_posted > 0 ? settle_all(keeper) : check_end(keeper);
+	int r = keeper->n_posted > 0 ? await_all(keeper) : check_end(keeper);
 	int result = keeper->result;
 
 	keeper->result = 0;
@@ -240,29 +240,29 @@ int keeper_settle(struct keeper *keeper)
 }
 
 /* What was posted before counts too: it settles all. */
-static int settle_posted(struct keeper *keeper, int posted)
+static int await_these(struct keeper_client *keeper, int posted)
 {
-	int r = keeper_settle(keeper);
+	int r = keeper_await_posted(keeper);
 
 	return posted < 0 ? posted : r;
 }
 
-int keeper_put(struct keeper *keeper, const struct keeper_id *ids, const int *fds, size_t count,
-	unsigned flags)
+int keeper_put(struct keeper_client *keeper, const struct keeper_id *ids, const int *fds,
+	size_t count, unsigned flags)
 {
-	return settle_posted(keeper, keeper_post_put(keeper, ids, fds, count, flags));
+	return await_these(keeper, keeper_post_put(keeper, ids, fds, count, flags));
 }
 
-int keeper_drop(struct keeper *keeper, const struct keeper_id *ids, size_t count)
+int keeper_drop(struct keeper_client *keeper, const struct keeper_id *ids, size_t count)
 {
-	return settle_posted(keeper, keeper_post_drop(keeper, ids, count));
+	return await_these(keeper, keeper_post_drop(keeper, ids, count));
 }
 
 /* One request with nothing posted beside it. */
-static int ask_once(struct keeper *keeper, enum keeper_operation operation,
+static int ask_once(struct keeper_client *keeper, enum keeper_operation operation,
 	const struct keeper_id *ids, uint32_t count, struct keeper_packet *ret)
 {
-	int r = settle_all(keeper);
+	int r = await_all(keeper);
 
 	if (r == 0)
 		r = post_waiting(keeper, operation, 0, ids, NULL, count);
@@ -274,8 +274,8 @@ static int ask_once(struct keeper *keeper, enum keeper_operation operation,
 }
 
 /* Again while too many files are on their way, which others may receive meanwhile. */
-static int ask(struct keeper *keeper, enum keeper_operation operation, const struct keeper_id *ids,
-	uint32_t count, struct keeper_packet *ret)
+static int ask_keeper(struct keeper_client *keeper, enum keeper_operation operation,
+	const struct keeper_id *ids, uint32_t count, struct keeper_packet *ret)
 {
 	int64_t until = now_ms() + keeper->patience_ms;
 	int r = ask_once(keeper, operation, ids, count, ret);
@@ -302,13 +302,13 @@ static int hand_over(struct keeper_packet *answer,
 	return r;
 }
 
-int keeper_take(struct keeper *keeper,
+int keeper_take(struct keeper_client *keeper,
 	int (*take)(const struct keeper_id *id, int fd, void *context), void *context)
 {
 	struct keeper_packet answer;
 	struct keeper_id last;
 	bool more = true;
-	int r = ask(keeper, KEEPER_TAKE, NULL, 0, &answer);
+	int r = ask_keeper(keeper, KEEPER_TAKE, NULL, 0, &answer);
 
 	while (r == 0) {
 		const struct keeper_header *header = &answer.message.header;
@@ -319,7 +319,7 @@ int keeper_take(struct keeper *keeper,
 		r = hand_over(&answer, take, context);
 		if (r != 0 || !more)
 			return r;
-		r = ask(keeper, KEEPER_TAKE, &last, 1, &answer);
+		r = ask_keeper(keeper, KEEPER_TAKE, &last, 1, &answer);
 	}
 	return r;
 }
@@ -346,9 +346,9 @@ static int open_socket(const char *runtime_directory, int *ret_fd)
 	return 0;
 }
 
-int keeper_reach(const char *runtime_directory, struct keeper **ret)
+int keeper_reach(const char *runtime_directory, struct keeper_client **ret)
 {
-	struct keeper *keeper = calloc(1, sizeof *keeper);
+	struct keeper_client *keeper = calloc(1, sizeof *keeper);
 	uint64_t serial;
 	int r;
 
@@ -367,14 +367,14 @@ int keeper_reach(const char *runtime_directory, struct keeper **ret)
 	return 0;
 }
 
-int keeper_connect(const char *runtime_directory, struct keeper **ret)
+int keeper_connect(const char *runtime_directory, struct keeper_client **ret)
 {
-	struct keeper *keeper;
+	struct keeper_client *keeper;
 	int r = keeper_reach(runtime_directory, &keeper);
 
 	if (r < 0)
 		return r == -EAGAIN ? -ETIMEDOUT : r;
-	r = keeper_settle(keeper);
+	r = keeper_await_posted(keeper);
 	if (r < 0) {
 		keeper_free(keeper);
 		return r;
@@ -383,7 +383,7 @@ int keeper_connect(const char *runtime_directory, struct keeper **ret)
 	return 0;
 }
 
-struct keeper *keeper_free(struct keeper *keeper)
+struct keeper_client *keeper_free(struct keeper_client *keeper)
 {
 	if (!keeper)
 		return NULL;
@@ -392,22 +392,22 @@ struct keeper *keeper_free(struct keeper *keeper)
 	return NULL;
 }
 
-void keeper_set_patience(struct keeper *keeper, unsigned milliseconds)
+void keeper_set_patience(struct keeper_client *keeper, unsigned milliseconds)
 {
 	keeper->patience_ms = milliseconds;
 }
 
-int keeper_fault(const struct keeper *keeper)
+int keeper_fault(const struct keeper_client *keeper)
 {
 	return keeper->fault;
 }
 
-int keeper_fd(const struct keeper *keeper)
+int keeper_fd(const struct keeper_client *keeper)
 {
 	return keeper->fd;
 }
 
-const struct keeper_report *keeper_report(const struct keeper *keeper)
+const struct keeper_report *keeper_report(const struct keeper_client *keeper)
 {
 	return keeper->greeted ? &keeper->report : NULL;
 }

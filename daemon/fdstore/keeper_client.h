@@ -22,7 +22,7 @@
 /* Requests without an answer, at most: fewer than the keeper's queue takes of the longest. */
 #define KEEPER_POSTED_MAX 256
 
-struct keeper;
+struct keeper_client;
 
 /* Starting */
 
@@ -49,23 +49,23 @@ static inline bool keeper_is_missing(int r)
 
 /* Waits until the keeper has answered. -ENOENT or -ECONNREFUSED where none serves, -EPERM where it
  * is another user's, -EBUSY where too many are connected. */
-int keeper_connect(const char *runtime_directory, struct keeper **ret);
+int keeper_connect(const char *runtime_directory, struct keeper_client **ret);
 /* The same without waiting: it is greeted, and the first answer tells whether it serves this
  * process. -EAGAIN where too many wait for it already. */
-int keeper_reach(const char *runtime_directory, struct keeper **ret);
+int keeper_reach(const char *runtime_directory, struct keeper_client **ret);
 /* What it holds stays there. Takes NULL, returns NULL. */
-struct keeper *keeper_free(struct keeper *keeper);
+struct keeper_client *keeper_free(struct keeper_client *keeper);
 
 /* How long functions that wait do so for an answer: 2 seconds, unless it is changed. */
-void keeper_set_patience(struct keeper *keeper, unsigned milliseconds);
+void keeper_set_patience(struct keeper_client *keeper, unsigned milliseconds);
 
 /* The error of the connection itself; 0: none. */
-int keeper_fault(const struct keeper *keeper);
+int keeper_fault(const struct keeper_client *keeper);
 /* To be watched: readable where there is an answer, or at the keeper's end. Owned by the keeper. */
-int keeper_fd(const struct keeper *keeper);
+int keeper_fd(const struct keeper_client *keeper);
 /* As of the connection's beginning, or of the last KEEPER_HELLO that was answered. A keeper that
  * was started at another time is another one. NULL before the first answer. */
-const struct keeper_report *keeper_report(const struct keeper *keeper);
+const struct keeper_report *keeper_report(const struct keeper_client *keeper);
 
 /* Posting: nothing here waits */
 
@@ -74,15 +74,15 @@ const struct keeper_report *keeper_report(const struct keeper *keeper);
  * many requests to answer as its queue takes; with -ETOOMANYREFS, where too many files are on their
  * way; with -EBADF and -ENOMEM. Requests are numbered, *ret_serial, one after another.
  */
-int keeper_post(struct keeper *keeper, enum keeper_operation operation, unsigned flags,
+int keeper_post(struct keeper_client *keeper, enum keeper_operation operation, unsigned flags,
 	const struct keeper_id *ids, const int *fds, uint32_t count, uint64_t *ret_serial);
 /* Requests that have no answer yet. */
-unsigned keeper_unanswered(const struct keeper *keeper);
+unsigned keeper_unanswered(const struct keeper_client *keeper);
 /*
  * The answer to the oldest of them, with its serial; the caller clears it. -EAGAIN where there is
  * none yet. That of a KEEPER_ACCEPT whose file this process could not receive is -EMFILE itself.
  */
-int keeper_next_answer(struct keeper *keeper, struct keeper_packet *ret);
+int keeper_next_answer(struct keeper_client *keeper, struct keeper_packet *ret);
 
 /* Waiting */
 
@@ -91,23 +91,23 @@ int keeper_next_answer(struct keeper *keeper, struct keeper_packet *ret);
  * KEEPER_BATCH of them all are held or none. flags: of enum keeper_flag. -EMFILE where it can't
  * hold as many.
  */
-int keeper_put(struct keeper *keeper, const struct keeper_id *ids, const int *fds, size_t count,
-	unsigned flags);
+int keeper_put(struct keeper_client *keeper, const struct keeper_id *ids, const int *fds,
+	size_t count, unsigned flags);
 /* An id that isn't there is no error. */
-int keeper_drop(struct keeper *keeper, const struct keeper_id *ids, size_t count);
+int keeper_drop(struct keeper_client *keeper, const struct keeper_id *ids, size_t count);
 
 /* The same, but it waits for answers only where very many are posted. */
-int keeper_post_put(struct keeper *keeper, const struct keeper_id *ids, const int *fds,
+int keeper_post_put(struct keeper_client *keeper, const struct keeper_id *ids, const int *fds,
 	size_t count, unsigned flags);
-int keeper_post_drop(struct keeper *keeper, const struct keeper_id *ids, size_t count);
+int keeper_post_drop(struct keeper_client *keeper, const struct keeper_id *ids, size_t count);
 /* Waits for the answers to all that was posted, and returns the first error of them. With nothing
  * posted, says whether the keeper is there. */
-int keeper_settle(struct keeper *keeper);
+int keeper_await_posted(struct keeper_client *keeper);
 
 /*
  * Hands each that it holds to take, in the order of the ids, with a fd that belongs to take from
  * then on. Ends early, with its result, where take returns another than 0. What is put meanwhile
  * may be among them. -EMFILE where this process can't hold as many.
  */
-int keeper_take(struct keeper *keeper,
+int keeper_take(struct keeper_client *keeper,
 	int (*take)(const struct keeper_id *id, int fd, void *context), void *context);

@@ -61,7 +61,7 @@ static void say_for_whom(struct wait *wait)
 }
 
 /* For its first answer, which says whether it serves this process. */
-static int wait_for_greeting(struct wait *wait, struct keeper *keeper)
+static int wait_for_greeting(struct wait *wait, struct keeper_client *keeper)
 {
 	struct keeper_packet answer;
 	int r;
@@ -107,10 +107,10 @@ static int prepare_next_try(struct wait *wait, int r)
 	return 0;
 }
 
-int keeper_search_wait(const char *runtime_directory, unsigned seconds, struct keeper **ret)
+int keeper_search_wait(const char *runtime_directory, unsigned seconds, struct keeper_client **ret)
 {
 	struct wait wait = {.runtime_directory = runtime_directory, .began = now_ms()};
-	struct keeper *keeper;
+	struct keeper_client *keeper;
 	int r = 0;
 
 	wait.until = wait.began + seconds * 1000;
@@ -150,7 +150,7 @@ static void look_again(struct keeper_search *search, unsigned milliseconds)
 	event_add(search->timer, &pause);
 }
 
-static void miss(struct keeper_search *search, int r)
+static void note_missing(struct keeper_search *search, int r)
 {
 	search->starts = 0;
 	look_again(search, REST_MS);
@@ -166,7 +166,7 @@ static void forget_started(struct keeper_search *search)
 	search->pid = 0;
 }
 
-static void started(evutil_socket_t pidfd, short what, void *context)
+static void keeper_started(evutil_socket_t pidfd, short what, void *context)
 {
 	struct keeper_search *search = context;
 	int status, r = -ECHILD;
@@ -181,7 +181,7 @@ static void started(evutil_socket_t pidfd, short what, void *context)
 		r = 0;
 	forget_started(search);
 	if (r < 0)
-		miss(search, r);
+		note_missing(search, r);
 	else
 		look_again(search, search->starts > 1 ? PAUSE_MS : 0);
 }
@@ -193,7 +193,7 @@ static int watch_started(struct keeper_search *search)
 	search->pidfd = pidfd_open(search->pid, 0);
 	if (search->pidfd < 0)
 		return -errno;
-	search->ended = event_new(search->base, search->pidfd, EV_READ, started, search);
+	search->ended = event_new(search->base, search->pidfd, EV_READ, keeper_started, search);
 	if (search->ended && event_add(search->ended, &patience) == 0)
 		return 0;
 	if (search->ended)
@@ -230,7 +230,7 @@ static bool is_starting(struct keeper_search *search)
 
 static void look_for_keeper(struct keeper_search *search)
 {
-	struct keeper *keeper;
+	struct keeper_client *keeper;
 	int r;
 
 	if (is_starting(search))
@@ -248,10 +248,10 @@ static void look_for_keeper(struct keeper_search *search)
 	if (keeper_is_missing(r))
 		r = start_another(search);
 	if (r < 0)
-		miss(search, r);
+		note_missing(search, r);
 }
 
-static void look(evutil_socket_t fd, short what, void *context)
+static void look_event(evutil_socket_t fd, short what, void *context)
 {
 	rlim_t usual = file_reserve_open();
 
@@ -272,7 +272,7 @@ int keeper_search_new(struct event_base *base, const char *runtime_directory,
 		.runtime_directory = runtime_directory,
 		.events = *events,
 		.pidfd = -1};
-	search->timer = event_new(base, -1, 0, look, search);
+	search->timer = event_new(base, -1, 0, look_event, search);
 	if (!search->timer) {
 		free(search);
 		return -ENOMEM;

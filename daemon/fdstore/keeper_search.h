@@ -17,14 +17,14 @@
  * serves others, for that long; it says in the log for whom it waits. Other errors are those of
  * keeper_start() and keeper_connect(): then nothing is held that could be had.
  */
-int keeper_search_wait(const char *runtime_directory, unsigned seconds, struct keeper **ret);
+int keeper_search_wait(const char *runtime_directory, unsigned seconds, struct keeper_client **ret);
 
 struct keeper_search;
 
 /* found: connected, and greeted; it may yet refuse. missed: there is none now; the search goes
  * on. */
 struct keeper_search_events {
-	void (*found)(void *context, struct keeper *take_keeper);
+	void (*found)(void *context, struct keeper_client *take_keeper);
 	void (*missed)(void *context, int error);
 	void *context;
 };

@@ -49,7 +49,7 @@ static int find_program(char path[static PATH_MAX])
 
 /* Nothing of this process's goes along but stderr and the environment: no files, no signal mask, no
  * ignored signals. */
-static int spawn(const char *path, char *const *arguments, pid_t *ret_pid)
+static int spawn_keeper(const char *path, char *const *arguments, pid_t *ret_pid)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -111,12 +111,12 @@ int keeper_spawn(const char *runtime_directory, pid_t *ret_pid)
 	if (snprintf(directory, sizeof directory, "--runtime-directory=%s", runtime_directory) >=
 		(int)sizeof directory)
 		return -ENAMETOOLONG;
-	return spawn(path, arguments, ret_pid);
+	return spawn_keeper(path, arguments, ret_pid);
 }
 
 static int check_serves(const char *runtime_directory)
 {
-	struct keeper *keeper;
+	struct keeper_client *keeper;
 	int r = keeper_connect(runtime_directory, &keeper);
 
 	if (r == 0)

@@ -8,14 +8,14 @@
 #include "daemon/vm/conversion.h"
 #include "daemon/vm/vm_ledger.h"
 
-static void created(struct events *events, struct memory *memory, bool done)
+static void creation_ended(struct events *events, struct memory *memory, bool done)
 {
 	events_memory(events, memory, done ? EVENT_MEMORY_READY : EVENT_MEMORY_FAILED);
 	if (!done)
 		memory_free(memory);
 }
 
-static void bound(struct events *events, struct slot *slot, bool done)
+static void binding_ended(struct events *events, struct slot *slot, bool done)
 {
 	slot->state = OBJECT_READY;
 	vm_ledger_note_slot(slot);
@@ -24,7 +24,7 @@ static void bound(struct events *events, struct slot *slot, bool done)
 		slot_free(slot);
 }
 
-static void unbound(struct events *events, struct slot *slot, bool done)
+static void unbinding_ended(struct events *events, struct slot *slot, bool done)
 {
 	slot->state = OBJECT_READY;
 	vm_ledger_note_slot(slot);
@@ -61,15 +61,15 @@ int call_outcome_settle(
 
 	switch (call->kind) {
 	case CALL_CREATE:
-		created(events, call->memory, done);
+		creation_ended(events, call->memory, done);
 		break;
 	case CALL_BIND:
-		bound(events, call->slot, done);
+		binding_ended(events, call->slot, done);
 		break;
 	case CALL_UNBIND:
 		r = done ? conversion_leave_slot(call->slot) : 0;
 		if (r == 0)
-			unbound(events, call->slot, done);
+			unbinding_ended(events, call->slot, done);
 		break;
 	case CALL_CONVERT:
 		note_settling(call, done);

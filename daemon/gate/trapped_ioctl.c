@@ -31,8 +31,8 @@ static const char *ioctl_name(uint32_t request)
 	}
 }
 
-/* What is decided must outlive gmemd before the call is answered: a successor can't see it again.
- */
+/* What is decided must outlive gmemd before the call is answered: a successor can't see it
+ * again. */
 static void note_answer(struct vm *vm, const struct gate_trap *trap, enum trap_answer answer)
 {
 	vm->trap.id = trap->id;
@@ -41,7 +41,7 @@ static void note_answer(struct vm *vm, const struct gate_trap *trap, enum trap_a
 	vm_ledger_commit(vm);
 }
 
-static void refuse(
+static void refuse_trap(
 	struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap, const char *reason)
 {
 	const char *name = ioctl_name(trap->request);
@@ -66,7 +66,7 @@ struct inquiry {
 	void (*decided)(struct vm *vm);
 };
 
-static void decide(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap,
+static void decide_trap(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap,
 	const struct taking_result *found);
 
 static void found_out(void *context, struct taking_result *found)
@@ -77,7 +77,7 @@ static void found_out(void *context, struct taking_result *found)
 	vm->trap.inquiry = NULL;
 	/* Its id is still waited for: so what was read of the thread's memory map was its own. */
 	if (gate_waits(vm->listener, inquiry->trap.id))
-		decide(inquiry->gmemd, vm, &inquiry->trap, found);
+		decide_trap(inquiry->gmemd, vm, &inquiry->trap, found);
 	inquiry->decided(vm);
 	free(inquiry);
 }
@@ -92,7 +92,7 @@ static void describe_file(
 	}
 }
 
-static struct taking_request question(
+static struct taking_request question_for(
 	const struct gmemd *gmemd, const struct vm *vm, const struct gate_trap *trap)
 {
 	struct taking_request request = {.owner = vm->owner,
@@ -111,7 +111,7 @@ static struct taking_request question(
 static void find_out(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap,
 	void (*decided)(struct vm *vm))
 {
-	const struct taking_request request = question(gmemd, vm, trap);
+	const struct taking_request request = question_for(gmemd, vm, trap);
 	struct taking_result failure = {.result = -ENOMEM};
 	struct inquiry *inquiry = malloc(sizeof *inquiry);
 
@@ -123,7 +123,7 @@ static void find_out(struct gmemd *gmemd, struct vm *vm, const struct gate_trap 
 	}
 	if (failure.result < 0) {
 		free(inquiry);
-		decide(gmemd, vm, trap, &failure);
+		decide_trap(gmemd, vm, trap, &failure);
 		return;
 	}
 	vm->trap.inquiry = inquiry;
@@ -261,7 +261,7 @@ static const char *trap_fault(
 }
 
 /* Much may have changed since it was asked for. */
-static void decide(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap,
+static void decide_trap(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap,
 	const struct taking_result *found)
 {
 	bool is_vm = trap->request == KVM_CREATE_VM;
@@ -271,7 +271,7 @@ static void decide(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *t
 	if (!fault)
 		fault = is_vm ? unfit_for_vm(found) : unfit_for_memory(found);
 	if (fault)
-		refuse(gmemd, vm, trap, fault);
+		refuse_trap(gmemd, vm, trap, fault);
 	else if (is_vm)
 		let_vm_be_made(gmemd, vm, trap);
 	else
@@ -308,7 +308,7 @@ int trapped_ioctl_serve(struct gmemd *gmemd, struct vm *vm, void (*decided)(stru
 	STEP("trap: noted");
 	fault = trap_fault(gmemd, vm, &trap, &call);
 	if (fault)
-		refuse(gmemd, vm, &trap, fault);
+		refuse_trap(gmemd, vm, &trap, fault);
 	else
 		find_out(gmemd, vm, &trap, decided);
 	return 0;

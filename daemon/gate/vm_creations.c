@@ -55,7 +55,7 @@ static void note_made(const struct creations *creations, pid_t thread)
 	}
 }
 
-static void hear(struct creations *creations)
+static void hear_uevents(struct creations *creations)
 {
 	pid_t thread;
 	int r;
@@ -86,13 +86,13 @@ void creations_try(struct creations *creations)
 	}
 }
 
-static void told(evutil_socket_t fd, short what, void *context)
+static void uevents_told(evutil_socket_t fd, short what, void *context)
 {
 	struct creations *creations = context;
 
 	(void)fd;
 	(void)what;
-	hear(creations);
+	hear_uevents(creations);
 	if (creations->deaf)
 		event_del(creations->told);
 }
@@ -105,7 +105,8 @@ int creations_watch(struct creations *creations, struct event_base *base, struct
 			creations->deaf + sizeof UNKNOWN - 1);
 		return 0;
 	}
-	creations->told = event_new(base, creations->fd, EV_READ | EV_PERSIST, told, creations);
+	creations->told =
+		event_new(base, creations->fd, EV_READ | EV_PERSIST, uevents_told, creations);
 	return creations->told && event_add(creations->told, NULL) == 0 ? 0 : -ENOMEM;
 }
 
@@ -122,7 +123,7 @@ struct creations *creations_free(struct creations *creations)
 
 void creations_note(struct creations *creations, struct vm *vm, pid_t thread)
 {
-	hear(creations);
+	hear_uevents(creations);
 	vm->creation.thread = thread;
 	vm->creation.made = false;
 	vm->creation.hearing = creations->deaf ? 0 : creations->hearing;
@@ -142,7 +143,7 @@ const char *creations_fault(
 
 	/* What it has told by the time that the thread is back is all. */
 	if (back)
-		hear(creations);
+		hear_uevents(creations);
 	if (vm->creation.made)
 		return second;
 	if (vm->creation.thread == 0)

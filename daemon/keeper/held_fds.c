@@ -26,7 +26,7 @@ static int held_compare(struct held *a, struct held *b)
 
 RB_GENERATE_LOCAL(held_tree, held, link, held_compare)
 
-static struct held *find(const struct holding *holding, const struct keeper_id *id)
+static struct held *find_held(const struct held_fds *holding, const struct keeper_id *id)
 {
 	struct held key = {.id = *id};
 
@@ -39,7 +39,7 @@ static struct held *find(const struct holding *holding, const struct keeper_id *
  * restart.
  */
 
-static void store(const struct held *held)
+static void store_at_manager(const struct held *held)
 {
 	char state[NAME_SIZE + 64];
 
@@ -48,7 +48,7 @@ static void store(const struct held *held)
 	notify_send_file(state, held->fd);
 }
 
-static void unstore(const struct held *held)
+static void unstore_at_manager(const struct held *held)
 {
 	char state[NAME_SIZE + 64];
 
@@ -57,46 +57,46 @@ static void unstore(const struct held *held)
 	notify_send(state);
 }
 
-static void release(struct held *held)
+static void release_held(struct held *held)
 {
 	if (held->flags & KEEPER_STORE)
-		unstore(held);
+		unstore_at_manager(held);
 	fd_close(held->fd);
 	free(held);
 }
 
-void holding_init(struct holding *holding, size_t limit)
+void held_fds_init(struct held_fds *holding, size_t limit)
 {
-	*holding = (struct holding){.limit = limit};
+	*holding = (struct held_fds){.limit = limit};
 	RB_INIT(&holding->tree);
 }
 
-void holding_clear(struct holding *holding)
+void held_fds_clear(struct held_fds *holding)
 {
 	struct held *held, *next;
 
 	RB_FOREACH_SAFE (held, held_tree, &holding->tree, next) {
 		RB_REMOVE(held_tree, &holding->tree, held);
 		held->flags = 0;
-		release(held);
+		release_held(held);
 	}
 	holding->count = holding->n_lives = 0;
 }
 
-static bool lives(const struct held *held)
+static bool peer_lives(const struct held *held)
 {
 	return held->flags & KEEPER_LIFE;
 }
 
-static void take_out(struct holding *holding, struct held *held)
+static void take_out(struct held_fds *holding, struct held *held)
 {
 	RB_REMOVE(held_tree, &holding->tree, held);
 	holding->count--;
-	holding->n_lives -= lives(held);
-	release(held);
+	holding->n_lives -= peer_lives(held);
+	release_held(held);
 }
 
-static void insert(struct holding *holding, struct held *held)
+static void insert_held(struct held_fds *holding, struct held *held)
 {
 	struct held *old = RB_FIND(held_tree, &holding->tree, held);
 
@@ -104,10 +104,10 @@ static void insert(struct holding *holding, struct held *held)
 		take_out(holding, old);
 	RB_INSERT(held_tree, &holding->tree, held);
 	holding->count++;
-	holding->n_lives += lives(held);
+	holding->n_lives += peer_lives(held);
 }
 
-static int allocate(struct held **ret, unsigned count)
+static int allocate_held(struct held **ret, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
 		ret[i] = malloc(sizeof **ret);
@@ -120,7 +120,7 @@ static int allocate(struct held **ret, unsigned count)
 	return 0;
 }
 
-int holding_put(struct holding *holding, const struct keeper_id *ids, int *fds, unsigned count,
+int held_fds_put(struct held_fds *holding, const struct keeper_id *ids, int *fds, unsigned count,
 	unsigned flags)
 {
 	struct held *held[KEEPER_BATCH];
@@ -128,18 +128,18 @@ int holding_put(struct holding *holding, const struct keeper_id *ids, int *fds, 
 	int r;
 
 	for (unsigned i = 0; i < count; i++)
-		added += !find(holding, &ids[i]);
+		added += !find_held(holding, &ids[i]);
 	if (added > 0 && holding->count + added > holding->limit)
 		return -EMFILE;
-	r = allocate(held, count);
+	r = allocate_held(held, count);
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < count; i++) {
 		*held[i] = (struct held){.id = ids[i], .fd = fds[i], .flags = flags};
 		fds[i] = -1; /* taken over */
-		insert(holding, held[i]);
+		insert_held(holding, held[i]);
 		if (flags & KEEPER_STORE)
-			store(held[i]);
+			store_at_manager(held[i]);
 	}
 	return 0;
 }
@@ -151,10 +151,11 @@ static bool waits(int fd)
 	return poll(&event, 1, 0) > 0;
 }
 
-int holding_accept(struct holding *holding, const struct keeper_id *listener,
+int held_fds_accept(struct held_fds *holding, const struct keeper_id *listener,
 	const struct keeper_id *connection, int *ret_fd)
 {
-	const struct held *held = find(holding, listener), *again = find(holding, connection);
+	const struct held *held = find_held(holding, listener),
+			  *again = find_held(holding, connection);
 	cleanup_fd int fd = -1;
 	int accepted, r;
 
@@ -172,21 +173,21 @@ int holding_accept(struct holding *holding, const struct keeper_id *listener,
 	if (fd < 0)
 		return -errno;
 	accepted = fd;
-	r = holding_put(holding, connection, &fd, 1, /* flags= */ 0);
+	r = held_fds_put(holding, connection, &fd, 1, /* flags= */ 0);
 	if (r == 0)
 		*ret_fd = accepted;
 	return r;
 }
 
-void holding_drop(struct holding *holding, const struct keeper_id *id)
+void held_fds_drop(struct held_fds *holding, const struct keeper_id *id)
 {
-	struct held *held = find(holding, id);
+	struct held *held = find_held(holding, id);
 
 	if (held)
 		take_out(holding, held);
 }
 
-static void drop_owned(struct holding *holding, uint64_t owner)
+static void drop_owned(struct held_fds *holding, uint64_t owner)
 {
 	struct held *held, *next;
 
@@ -196,13 +197,13 @@ static void drop_owned(struct holding *holding, uint64_t owner)
 	}
 }
 
-size_t holding_lives(const struct holding *holding, struct pollfd *events)
+size_t held_fds_lives(const struct held_fds *holding, struct pollfd *events)
 {
 	struct held *held;
 	size_t n = 0;
 
 	RB_FOREACH (held, held_tree, (struct held_tree *)&holding->tree) {
-		if (lives(held))
+		if (peer_lives(held))
 			events[n++] = (struct pollfd){.fd = held->fd, .events = POLLIN};
 	}
 	return n;
@@ -210,10 +211,10 @@ size_t holding_lives(const struct holding *holding, struct pollfd *events)
 
 static bool has_ended(const struct held *held)
 {
-	return lives(held) && waits(held->fd);
+	return peer_lives(held) && waits(held->fd);
 }
 
-void holding_drop_ended(struct holding *holding)
+void held_fds_drop_ended(struct held_fds *holding)
 {
 	struct held *held = RB_MIN(held_tree, &holding->tree);
 
@@ -223,11 +224,11 @@ void holding_drop_ended(struct holding *holding)
 		if (has_ended(held))
 			drop_owned(holding, held->id.owner);
 		/* The one after it may be gone, too. */
-		held = (struct held *)holding_after(holding, &id);
+		held = (struct held *)held_fds_after(holding, &id);
 	}
 }
 
-const struct held *holding_after(const struct holding *holding, const struct keeper_id *id)
+const struct held *held_fds_after(const struct held_fds *holding, const struct keeper_id *id)
 {
 	/* The tree's functions take no const. */
 	struct held_tree *tree = (struct held_tree *)&holding->tree;
@@ -241,7 +242,7 @@ const struct held *holding_after(const struct holding *holding, const struct kee
 							     : held;
 }
 
-int holding_restore(struct holding *holding, const char *name, int fd)
+int held_fds_restore(struct held_fds *holding, const char *name, int fd)
 {
 	struct keeper_id id;
 	struct held *held;
@@ -253,6 +254,6 @@ int holding_restore(struct holding *holding, const char *name, int fd)
 	if (!held)
 		return -ENOMEM;
 	*held = (struct held){.id = id, .fd = fd, .flags = KEEPER_STORE};
-	insert(holding, held);
+	insert_held(holding, held);
 	return 0;
 }

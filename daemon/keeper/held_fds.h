@@ -21,35 +21,35 @@ struct held {
 
 RB_HEAD(held_tree, held);
 
-struct holding {
+struct held_fds {
 	struct held_tree tree;
 	size_t count, limit;
 	size_t n_lives; /* of those with KEEPER_LIFE */
 };
 
-void holding_init(struct holding *holding, size_t limit);
+void held_fds_init(struct held_fds *holding, size_t limit);
 /* Closes all. What the service manager has stored stays there. */
-void holding_clear(struct holding *holding);
+void held_fds_clear(struct held_fds *holding);
 
 /* Takes all of the fds over, which are -1 then, or, where it fails, none. flags: of enum
  * keeper_flag. -EMFILE past the limit, -ENOMEM. */
-int holding_put(struct holding *holding, const struct keeper_id *ids, int *fds, unsigned count,
+int held_fds_put(struct held_fds *holding, const struct keeper_id *ids, int *fds, unsigned count,
 	unsigned flags);
 /* Accepts a connection at a listening socket that it holds, and holds it as an id, unless it holds
  * one as that already. *ret_fd stays the holding's. -EAGAIN where none waits, -ENOENT where it
  * holds no such socket, -EMFILE. */
-int holding_accept(struct holding *holding, const struct keeper_id *listener,
+int held_fds_accept(struct held_fds *holding, const struct keeper_id *listener,
 	const struct keeper_id *connection, int *ret_fd);
-void holding_drop(struct holding *holding, const struct keeper_id *id);
+void held_fds_drop(struct held_fds *holding, const struct keeper_id *id);
 
 /* What to wait for, of n_lives of them: the ends of processes. Returns how many there are. */
-size_t holding_lives(const struct holding *holding, struct pollfd *events);
+size_t held_fds_lives(const struct held_fds *holding, struct pollfd *events);
 /* Drops what is of processes that have ended. */
-void holding_drop_ended(struct holding *holding);
+void held_fds_drop_ended(struct held_fds *holding);
 
 /* The first one after an id, or of all where it is NULL. NULL where there is none. */
-const struct held *holding_after(const struct holding *holding, const struct keeper_id *id);
+const struct held *held_fds_after(const struct held_fds *holding, const struct keeper_id *id);
 
 /* Takes over a fd that the service manager gave back under the name that it was stored by. -EINVAL
  * where it is no such name. */
-int holding_restore(struct holding *holding, const char *name, int fd);
+int held_fds_restore(struct held_fds *holding, const char *name, int fd);

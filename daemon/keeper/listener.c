@@ -23,17 +23,17 @@
 /* One listener of the right kind is the socket, fds under the keeper's names are held again, all
  * else is closed. */
 static void take_one(
-	struct keeper_listener *listener, struct holding *holding, const char *name, int fd)
+	struct keeper_listener *listener, struct held_fds *holding, const char *name, int fd)
 {
 	if (listener->fd < 0 && strcmp(name, KEEPER_SOCKET) == 0 &&
 		sd_is_socket_unix(fd, SOCK_SEQPACKET, /* listening= */ 1, NULL, 0) > 0 &&
 		fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
 		listener->fd = fd;
-	else if (holding_restore(holding, name, fd) < 0)
+	else if (held_fds_restore(holding, name, fd) < 0)
 		fd_close(fd);
 }
 
-static void take_passed(struct keeper_listener *listener, struct holding *holding)
+static void take_passed(struct keeper_listener *listener, struct held_fds *holding)
 {
 	char **names = NULL;
 	int count = sd_listen_fds_with_names(/* unset_environment= */ 1, &names);
@@ -45,7 +45,7 @@ static void take_passed(struct keeper_listener *listener, struct holding *holdin
 	free(names);
 }
 
-static int lock(const char *runtime_directory)
+static int lock_directory(const char *runtime_directory)
 {
 	char path[sizeof((struct sockaddr_un *)0)->sun_path];
 	cleanup_fd int fd = -1;
@@ -91,7 +91,7 @@ static int bind_and_listen(struct keeper_listener *listener)
 	return listen(listener->fd, BACKLOG) < 0 ? -errno : 0;
 }
 
-static int make(struct keeper_listener *listener, const char *runtime_directory)
+static int make_socket(struct keeper_listener *listener, const char *runtime_directory)
 {
 	mode_t mask;
 	int r;
@@ -101,7 +101,7 @@ static int make(struct keeper_listener *listener, const char *runtime_directory)
 		runtime_directory);
 	if (mkdir(runtime_directory, 0755) < 0 && errno != EEXIST)
 		return -errno;
-	listener->lock = lock(runtime_directory);
+	listener->lock = lock_directory(runtime_directory);
 	if (listener->lock < 0)
 		return listener->lock;
 	/* There is no moment at which others may connect. */
@@ -112,14 +112,14 @@ static int make(struct keeper_listener *listener, const char *runtime_directory)
 }
 
 int keeper_listener_open(struct keeper_listener *listener, const char *runtime_directory,
-	bool passed, struct holding *holding)
+	bool passed, struct held_fds *holding)
 {
 	int r;
 
 	*listener = (struct keeper_listener){.fd = -1, .lock = -1};
 	if (passed)
 		take_passed(listener, holding);
-	r = listener->fd < 0 ? make(listener, runtime_directory) : 0;
+	r = listener->fd < 0 ? make_socket(listener, runtime_directory) : 0;
 	if (r < 0)
 		keeper_listener_close(listener);
 	return r;

@@ -24,5 +24,5 @@ struct keeper_listener {
 /* passed: whether to look for what the service manager passes. -EADDRINUSE where another keeper
  * serves there, or an errno of what failed. Says nothing. */
 int keeper_listener_open(struct keeper_listener *listener, const char *runtime_directory,
-	bool passed, struct holding *holding);
+	bool passed, struct held_fds *holding);
 void keeper_listener_close(struct keeper_listener *listener);

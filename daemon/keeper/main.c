@@ -122,7 +122,7 @@ static enum config_outcome options_read(int argc, char **argv, struct options *o
 	return CONFIG_WRONG;
 }
 
-static int failed(const char *what, int r)
+static int setup_failed(const char *what, int r)
 {
 	char behind[160];
 
@@ -163,10 +163,10 @@ static int tell_ready(int ready)
 	int r = notify_try("READY=1\nSTATUS=Holding gmemd's files", NOTIFY_MILLISECONDS);
 
 	if (r < 0)
-		failed("telling the service manager", r); /* who may want to end it */
+		setup_failed("telling the service manager", r); /* who may want to end it */
 	r = 0;
 	if (ready >= 0 && write(ready, "", 1) != 1)
-		r = failed("telling who has started it", -errno);
+		r = setup_failed("telling who has started it", -errno);
 	fd_close(ready);
 	return r;
 }
@@ -191,16 +191,16 @@ static int confine_and_serve(struct keeper_server *server, int ready)
 	int r = confinement_enter();
 
 	if (r < 0)
-		return failed("confining itself", r);
+		return setup_failed("confining itself", r);
 	r = tell_ready(ready);
 	if (r == 0)
 		r = keeper_server_run(server);
 	notify_send("STOPPING=1");
-	return r < 0 ? failed("serving", r) : 0;
+	return r < 0 ? setup_failed("serving", r) : 0;
 }
 
 /* ready: where to tell that it serves; -1: nowhere. */
-static int run(const struct options *options, int ready)
+static int run_keeper(const struct options *options, int ready)
 {
 	size_t files = confinement_raise_files();
 	struct keeper_server server = {
@@ -210,20 +210,20 @@ static int run(const struct options *options, int ready)
 	};
 	struct keeper_listener listener;
 	cleanup_fd int signals = -1;
-	struct holding holding;
+	struct held_fds holding;
 	int r;
 
-	holding_init(&holding, files > FILES_RESERVED ? files - FILES_RESERVED : 0);
+	held_fds_init(&holding, files > FILES_RESERVED ? files - FILES_RESERVED : 0);
 	r = keeper_listener_open(
 		&listener, options->runtime_directory, !options->background, &holding);
 	if (r == -EADDRINUSE && options->background)
 		return tell_ready(ready);
 	if (r < 0)
-		return failed(options->runtime_directory, r);
+		return setup_failed(options->runtime_directory, r);
 	confinement_avoid_oom();
 	r = watch_signals(&signals);
 	if (r < 0)
-		failed("setting up", r);
+		setup_failed("setting up", r);
 	if (r == 0) {
 		server.holding = &holding;
 		server.listener = listener.fd;
@@ -231,7 +231,7 @@ static int run(const struct options *options, int ready)
 		r = confine_and_serve(&server, ready);
 	}
 	keeper_listener_close(&listener);
-	holding_clear(&holding);
+	held_fds_clear(&holding);
 	return r;
 }
 
@@ -241,7 +241,7 @@ int main(int argc, char **argv)
 	int ready = -1, r = process_start(PROCESS_DAEMON);
 
 	if (r < 0) {
-		failed("/dev/null", r);
+		setup_failed("/dev/null", r);
 		return EXIT_FAILURE;
 	}
 	switch (options_read(argc, argv, &options)) {
@@ -259,9 +259,9 @@ int main(int argc, char **argv)
 		unsetenv("LISTEN_PID");
 		r = go_to_background(&ready);
 		if (r < 0) {
-			failed("going to the background", r);
+			setup_failed("going to the background", r);
 			return EXIT_FAILURE;
 		}
 	}
-	return run(&options, ready) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_keeper(&options, ready) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -17,7 +17,7 @@ union control {
 	char bytes[CMSG_SPACE(FDS_LENGTH)];
 };
 
-static int compare(uint64_t a, uint64_t b)
+static int compare_numbers(uint64_t a, uint64_t b)
 {
 	return (a > b) - (a < b);
 }
@@ -25,10 +25,10 @@ static int compare(uint64_t a, uint64_t b)
 int keeper_id_compare(const struct keeper_id *a, const struct keeper_id *b)
 {
 	if (a->kind != b->kind)
-		return compare(a->kind, b->kind);
+		return compare_numbers(a->kind, b->kind);
 	if (a->owner != b->owner)
-		return compare(a->owner, b->owner);
-	return compare(a->member, b->member);
+		return compare_numbers(a->owner, b->owner);
+	return compare_numbers(a->member, b->member);
 }
 
 size_t keeper_message_length(uint32_t count)

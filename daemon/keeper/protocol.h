@@ -8,6 +8,31 @@
  * any number may be on their way. An answer is the header of its request, with a result (0 or a
  * negative errno) and what the operation gives back. What is no request is answered with an error
  * and the end of the connection. Byte order is the host's: both ends are on it.
+ *
+ * Why nothing is lost
+ *
+ * A packet that sendmsg(2) has taken is in the keeper's queue, and its files with it: the keeper
+ * carries it out, whatever becomes of its sender. So gmemd does not wait for answers. It sends, in
+ * this order:
+ *
+ *  1. PUT of what a change needs, such as a memory's file. Only then
+ *  2. the VM's ledger, which the keeper holds already, is committed, and
+ *  3. the peer is answered.
+ *  4. DROP of what is no more comes after the ledger's commit that says so; and gmemd closes its
+ *     own file after the answer to that, so that the keeper's reference is never the last one to
+ *     a file with pages: whoever closes that waits until they are freed.
+ *
+ *  | what is killed            | what is found                                                 |
+ *  | gmemd before 1            | nothing of the change: it has not been                        |
+ *  | gmemd between 1 and 2     | a file that no ledger names: it belongs to nothing, is dropped|
+ *  | gmemd after 2             | the ledger, and its files                                     |
+ *  | gmemd amid 4              | a file that no ledger names any more: the same                |
+ *  | the keeper                | gmemd still has all, and puts it to the next one              |
+ *  | both                      | nothing; libgmem tells the next gmemd by vm.resume            |
+ *
+ * Connections are accepted by the keeper (ACCEPT), so that there is no moment at which one is
+ * gmemd's alone; the sockets are in the service manager's fd store too (KEEPER_STORE), for the
+ * keeper's own restart. A VM whose process ends while no gmemd is there is not kept (KEEPER_LIFE).
  */
 #pragma once
 

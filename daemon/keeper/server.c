@@ -26,7 +26,7 @@ enum {
 	POLL_FIXED = POLL_CONNECTIONS + KEEPER_CONNECTIONS
 };
 
-static uint64_t now(void)
+static uint64_t monotonic_ns(void)
 {
 	struct timespec time;
 
@@ -54,12 +54,12 @@ static void answer_hello(const struct keeper_server *server, struct answer *answ
 }
 
 static void answer_take(
-	const struct holding *holding, const struct keeper_id *after, struct answer *answer)
+	const struct held_fds *holding, const struct keeper_id *after, struct answer *answer)
 {
 	struct keeper_header *header = &answer->message.header;
-	const struct held *held = holding_after(holding, after);
+	const struct held *held = held_fds_after(holding, after);
 
-	for (; held && header->count < KEEPER_BATCH; held = holding_after(holding, &held->id)) {
+	for (; held && header->count < KEEPER_BATCH; held = held_fds_after(holding, &held->id)) {
 		answer->fds[answer->n_fds++] = held->fd;
 		answer->message.ids[header->count++] = held->id;
 	}
@@ -68,11 +68,11 @@ static void answer_take(
 }
 
 static void answer_accept(
-	struct holding *holding, const struct keeper_id *ids, struct answer *answer)
+	struct held_fds *holding, const struct keeper_id *ids, struct answer *answer)
 {
 	struct keeper_header *header = &answer->message.header;
 
-	header->result = holding_accept(holding, &ids[0], &ids[1], &answer->fds[0]);
+	header->result = held_fds_accept(holding, &ids[0], &ids[1], &answer->fds[0]);
 	if (header->result < 0)
 		return;
 	answer->n_fds = header->count = 1;
@@ -91,12 +91,12 @@ static void carry_out(
 		answer_hello(server, answer);
 		break;
 	case KEEPER_PUT:
-		answer->message.header.result = holding_put(
+		answer->message.header.result = held_fds_put(
 			server->holding, ids, request->fds, header->count, header->flags);
 		break;
 	case KEEPER_DROP:
 		for (uint32_t i = 0; i < header->count; i++)
-			holding_drop(server->holding, &ids[i]);
+			held_fds_drop(server->holding, &ids[i]);
 		break;
 	case KEEPER_TAKE:
 		answer_take(server->holding, header->count > 0 ? ids : NULL, answer);
@@ -131,7 +131,7 @@ static int answer_send(int fd, const struct answer *answer)
 }
 
 /* Says why, for the connection's end. What was sent may be shorter than a header. */
-static int refuse(int fd, int why)
+static int refuse_connection(int fd, int why)
 {
 	struct keeper_message refusal = {.header = header_of(KEEPER_REFUSAL, 0, why)};
 
@@ -149,13 +149,13 @@ static int serve_request(struct keeper_server *server, int fd, struct keeper_pac
 	if (r == -EMFILE)
 		answer.message.header.result = r;
 	else if (r < 0)
-		return refuse(fd, r);
+		return refuse_connection(fd, r);
 	else
 		carry_out(server, request, &answer);
 	return answer_send(fd, &answer);
 }
 
-static int serve(struct keeper_server *server, int fd)
+static int serve_connection(struct keeper_server *server, int fd)
 {
 	struct keeper_packet request;
 	int r = keeper_packet_receive(fd, &request);
@@ -181,7 +181,7 @@ static bool must_stall(int fd)
  * Carries out all that a peer has sent before its end, though nobody reads the answers. First the
  * kernel tells, once, that some of them were not read; what was sent comes after that.
  */
-static void finish(struct keeper_server *server, struct keeper_connection *connection)
+static void finish_packet(struct keeper_server *server, struct keeper_connection *connection)
 {
 	struct keeper_packet request;
 	unsigned ends = 0;
@@ -199,16 +199,16 @@ static void finish(struct keeper_server *server, struct keeper_connection *conne
 	connection->stalled = false;
 }
 
-static void attend(struct keeper_server *server, struct keeper_connection *connection)
+static void attend_client(struct keeper_server *server, struct keeper_connection *connection)
 {
 	int r;
 
 	connection->stalled = must_stall(connection->fd);
 	if (connection->stalled)
 		return;
-	r = serve(server, connection->fd);
+	r = serve_connection(server, connection->fd);
 	if (r == -EPIPE || r == -ECONNRESET)
-		finish(server, connection);
+		finish_packet(server, connection);
 	else if (r < 0)
 		connection->fd = fd_close(connection->fd);
 }
@@ -222,7 +222,7 @@ static struct keeper_connection *free_connection(struct keeper_server *server)
 	return NULL;
 }
 
-static int admit(int fd)
+static int admit_client(int fd)
 {
 	struct ucred peer;
 	socklen_t length = sizeof peer;
@@ -241,11 +241,11 @@ static void accept_connection(struct keeper_server *server)
 	server->resting = fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED;
 	if (fd < 0)
 		return;
-	r = admit(fd);
+	r = admit_client(fd);
 	if (r == 0 && !connection)
 		r = -EBUSY;
 	if (r < 0) {
-		refuse(fd, r);
+		refuse_connection(fd, r);
 		return;
 	}
 	connection->fd = fd;
@@ -263,7 +263,7 @@ static bool is_connected(const struct keeper_server *server)
 	return false;
 }
 
-static void prepare(const struct keeper_server *server, struct pollfd *events)
+static void prepare_poll(const struct keeper_server *server, struct pollfd *events)
 {
 	events[POLL_SIGNALS] = (struct pollfd){.fd = server->signals, .events = POLLIN};
 	events[POLL_LISTENER] =
@@ -278,32 +278,32 @@ static void prepare(const struct keeper_server *server, struct pollfd *events)
 
 /* Who has ended comes first: a successor must find all that was done by then. Connections come
  * before the listener: one that has ended makes room for the next. */
-static void dispatch(struct keeper_server *server, const struct pollfd *events)
+static void dispatch_packet(struct keeper_server *server, const struct pollfd *events)
 {
 	const struct pollfd *polled = events + POLL_CONNECTIONS;
 
 	for (unsigned i = 0; i < KEEPER_CONNECTIONS; i++) {
 		if (polled[i].revents & POLLHUP)
-			finish(server, &server->connections[i]);
+			finish_packet(server, &server->connections[i]);
 	}
 	for (unsigned i = 0; i < KEEPER_CONNECTIONS; i++) {
 		if (polled[i].revents != 0 && server->connections[i].fd >= 0)
-			attend(server, &server->connections[i]);
+			attend_client(server, &server->connections[i]);
 	}
 	if (events[POLL_LISTENER].revents != 0)
 		accept_connection(server);
 }
 
 /* Milliseconds until it is given up that a gmemd comes; -1: one is connected. */
-static int patience(struct keeper_server *server)
+static int patience_left(struct keeper_server *server)
 {
 	uint64_t waited;
 
 	if (is_connected(server)) {
-		server->last_connected = now();
+		server->last_connected = monotonic_ns();
 		return -1;
 	}
-	waited = (now() - server->last_connected) / 1000000;
+	waited = (monotonic_ns() - server->last_connected) / 1000000;
 	return waited < (uint64_t)server->grace_seconds * 1000
 		       ? (int)(server->grace_seconds * 1000 - waited) + 1
 		       : 0;
@@ -319,7 +319,7 @@ static int wait_for_ends(const struct keeper_server *server, struct pollfd *even
 	if (!all)
 		return poll(events, POLL_FIXED, REST_MILLISECONDS);
 	memcpy(all, events, POLL_FIXED * sizeof *all);
-	holding_lives(server->holding, all + POLL_FIXED);
+	held_fds_lives(server->holding, all + POLL_FIXED);
 	ready = poll(all, n, timeout);
 	memcpy(events, all, POLL_FIXED * sizeof *all);
 	return ready;
@@ -330,20 +330,20 @@ static bool given_up(struct keeper_server *server)
 {
 	struct pollfd waiting = {.fd = server->listener, .events = POLLIN};
 
-	holding_drop_ended(server->holding);
+	held_fds_drop_ended(server->holding);
 	return server->exits && server->holding->n_lives == 0 && poll(&waiting, 1, 0) == 0;
 }
 
-static int loop(struct keeper_server *server)
+static int serve_clients(struct keeper_server *server)
 {
 	struct pollfd events[POLL_FIXED];
 	int wait, ready;
 
 	for (;;) {
-		wait = patience(server);
+		wait = patience_left(server);
 		if (wait == 0 && given_up(server))
 			return 0;
-		prepare(server, events);
+		prepare_poll(server, events);
 		if (wait != 0)
 			ready = poll(
 				events, POLL_FIXED, server->resting ? REST_MILLISECONDS : wait);
@@ -357,7 +357,7 @@ static int loop(struct keeper_server *server)
 		if (events[POLL_SIGNALS].revents != 0)
 			return 0;
 		server->resting = false;
-		dispatch(server, events);
+		dispatch_packet(server, events);
 	}
 }
 
@@ -365,10 +365,10 @@ int keeper_server_run(struct keeper_server *server)
 {
 	int r;
 
-	server->started = server->last_connected = now();
+	server->started = server->last_connected = monotonic_ns();
 	for (unsigned i = 0; i < KEEPER_CONNECTIONS; i++)
 		server->connections[i] = (struct keeper_connection){.fd = -1};
-	r = loop(server);
+	r = serve_clients(server);
 	for (unsigned i = 0; i < KEEPER_CONNECTIONS; i++)
 		fd_close(server->connections[i].fd);
 	return r;

@@ -21,7 +21,7 @@ struct keeper_connection {
 };
 
 struct keeper_server {
-	struct holding *holding;
+	struct held_fds *holding;
 	int listener, signals; /* not owned */
 	/* How long nobody may be connected until what is of ended processes is dropped. */
 	unsigned grace_seconds;

@@ -278,7 +278,7 @@ static bool has_room(const struct owner *owner, enum owner_resource resource, ui
 	return level == LEVEL_OWNER || unit_leaves_room(owner, resource, limit, count);
 }
 
-static void charge(struct owner *owner, enum owner_resource resource, uint64_t count)
+static void charge_level(struct owner *owner, enum owner_resource resource, uint64_t count)
 {
 	owner->references += count;
 	owner->owners->held[resource] += count;
@@ -295,18 +295,18 @@ int owner_charge_many(struct owner *owner, enum owner_resource resource, uint64_
 {
 	if (!has_room(owner, resource, count))
 		return -EDQUOT;
-	charge(owner, resource, count);
+	charge_level(owner, resource, count);
 	return 0;
 }
 
 void owner_charge_anyway(struct owner *owner, enum owner_resource resource)
 {
-	charge(owner, resource, 1);
+	charge_level(owner, resource, 1);
 }
 
 struct owner *owner_hand_over(struct owner *owner, enum owner_resource resource, struct owner *to)
 {
-	charge(to, resource, 1);
+	charge_level(to, resource, 1);
 	owner_give_back(owner, resource);
 	return to;
 }

@@ -27,7 +27,7 @@ struct scheduler {
 	uint64_t turn_end; /* UINT64_MAX: there is no turn */
 };
 
-static uint64_t now(void)
+static uint64_t monotonic_ns(void)
 {
 	struct timespec time;
 
@@ -57,7 +57,7 @@ static void serve_class(struct scheduler *scheduler, struct share_class *class, 
 	scheduler->turn_end = began + TURN_TIME;
 	serve_turn(scheduler, share_take_turn(class->root));
 	scheduler->turn_end = UINT64_MAX;
-	*time = now();
+	*time = monotonic_ns();
 	share_class_spend(class, *time - began);
 }
 
@@ -65,7 +65,7 @@ static void serve_turns(evutil_socket_t fd, short what, void *context)
 {
 	static const struct timeval at_once;
 	struct scheduler *scheduler = context;
-	uint64_t time = now(), end = time + LOOK_TIME;
+	uint64_t time = monotonic_ns(), end = time + LOOK_TIME;
 	struct share_class *class;
 
 	(void)fd;
@@ -113,7 +113,7 @@ struct scheduler *scheduler_free(struct scheduler *scheduler)
 }
 
 /* The event comes behind those that the loop has found already. */
-static void schedule(struct scheduler *scheduler)
+static void schedule_turn(struct scheduler *scheduler)
 {
 	if (!scheduler->scheduled)
 		event_active(scheduler->event, EV_TIMEOUT, 0);
@@ -125,7 +125,7 @@ void scheduler_ready(struct scheduler *scheduler, struct work *work)
 	if (scheduler_has(work))
 		return;
 	share_add(owner_node(work->owner, OWNER_REQUESTS), &work->share);
-	schedule(scheduler);
+	schedule_turn(scheduler);
 }
 
 void scheduler_go_on(struct scheduler *scheduler, struct work *work)
@@ -133,7 +133,7 @@ void scheduler_go_on(struct scheduler *scheduler, struct work *work)
 	if (scheduler_has(work))
 		return;
 	share_add_first(owner_node(work->owner, OWNER_REQUESTS), &work->share);
-	schedule(scheduler);
+	schedule_turn(scheduler);
 }
 
 void scheduler_ready_to_release(struct scheduler *scheduler, struct work *work)
@@ -141,7 +141,7 @@ void scheduler_ready_to_release(struct scheduler *scheduler, struct work *work)
 	if (scheduler_has(work))
 		return;
 	share_add(owner_node(work->owner, OWNER_ENDS), &work->share);
-	schedule(scheduler);
+	schedule_turn(scheduler);
 }
 
 void scheduler_forget(struct work *work)
@@ -156,5 +156,5 @@ bool scheduler_has(const struct work *work)
 
 bool scheduler_turn_is_over(const struct scheduler *scheduler)
 {
-	return scheduler && now() >= scheduler->turn_end;
+	return scheduler && monotonic_ns() >= scheduler->turn_end;
 }

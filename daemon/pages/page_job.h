@@ -17,8 +17,8 @@
 enum page_job_kind {
 	PAGES_COUNT, /* pages */
 	PAGES_PUNCH, /* count, and give back */
-	PAGES_EMPTY, /* give all of them back, then close the file, which nobody is to use any more
-		      */
+	/* give all of them back, then close the file, which nobody is to use any more */
+	PAGES_EMPTY,
 	PAGES_CLOSE, /* close the file, and leave its pages to whoever has it too */
 };
 

@@ -46,7 +46,7 @@ struct acceptor {
 	((struct acceptor *)((char *)(member)-offsetof(struct acceptor, work)))
 
 /* Once a second at most: who is refused can come again at once. */
-static void warn(struct acceptor *acceptor, const char *what, const char *why)
+static void warn_of_failure(struct acceptor *acceptor, const char *what, const char *why)
 {
 	struct timespec now;
 
@@ -58,12 +58,12 @@ static void warn(struct acceptor *acceptor, const char *what, const char *why)
 }
 
 /* Consumes both. */
-static void admit(struct acceptor *acceptor, const struct peer_entry *entry, int consume_fd)
+static void admit_peer(struct acceptor *acceptor, const struct peer_entry *entry, int consume_fd)
 {
 	int r = peer_new(acceptor->gmemd, acceptor->plan.peers, entry, consume_fd);
 
 	if (r < 0 && r != -ESRCH)
-		warn(acceptor, "refused a connection",
+		warn_of_failure(acceptor, "refused a connection",
 			r == -EDQUOT ? "its user has as many as it may" : strerror(-r));
 }
 
@@ -75,12 +75,12 @@ static bool out_of_resources(int r)
 
 static void take_rest(struct acceptor *acceptor, int r)
 {
-	warn(acceptor, "rests", strerror(-r));
+	warn_of_failure(acceptor, "rests", strerror(-r));
 	event_del(acceptor->readable);
 	event_add(acceptor->rested, &rest);
 }
 
-static void rested(evutil_socket_t fd, short what, void *context)
+static void pause_ended(evutil_socket_t fd, short what, void *context)
 {
 	struct acceptor *acceptor = context;
 
@@ -126,7 +126,7 @@ static void admit_unkept(struct acceptor *acceptor, int consume_fd)
 	if (entry.number > 0)
 		fdstore_put_later(
 			acceptor->gmemd->fdstore, FDSTORE_PEER, entry.number, 0, consume_fd);
-	admit(acceptor, &entry, consume_fd);
+	admit_peer(acceptor, &entry, consume_fd);
 }
 
 /* By gmemd. */
@@ -245,7 +245,7 @@ void acceptor_accept_waiting(struct acceptor *acceptor)
 	}
 }
 
-static void readable(evutil_socket_t fd, short what, void *context)
+static void listener_readable(evutil_socket_t fd, short what, void *context)
 {
 	struct acceptor *acceptor = context;
 
@@ -258,7 +258,7 @@ static void readable(evutil_socket_t fd, short what, void *context)
 }
 
 /* Meanwhile gmemd accepts. */
-static void impatient(evutil_socket_t fd, short what, void *context)
+static void keeper_too_slow(evutil_socket_t fd, short what, void *context)
 {
 	struct acceptor *acceptor = context;
 
@@ -277,7 +277,7 @@ static void ask_again(evutil_socket_t fd, short what, void *context)
 		forget_entry(acceptor);
 }
 
-static void accepted(struct fdstore_acceptance *acceptance, int result, int take_fd)
+static void keeper_accepted(struct fdstore_acceptance *acceptance, int result, int take_fd)
 {
 	struct acceptor *acceptor = (struct acceptor *)acceptance;
 
@@ -290,7 +290,7 @@ static void accepted(struct fdstore_acceptance *acceptance, int result, int take
 		STEP("connection: accepted");
 		acceptor->asking = false;
 		if (!screening_takes(acceptor->gmemd->screening, &acceptor->entry, take_fd))
-			admit(acceptor, &acceptor->entry, take_fd);
+			admit_peer(acceptor, &acceptor->entry, take_fd);
 	}
 	event_add(acceptor->readable, NULL);
 	if (result < 0 && result != -EAGAIN)
@@ -312,7 +312,7 @@ static void screened_all(struct screening_listener *screened)
 	event_add(ACCEPTOR_OF_SCREENED(screened)->readable, NULL);
 }
 
-static int begin(struct acceptor *acceptor)
+static int begin_accepting(struct acceptor *acceptor)
 {
 	acceptor->screened = (struct screening_listener){
 		.fd = acceptor->plan.fd, .harmless = screened_one, .done = screened_all};
@@ -332,15 +332,15 @@ static int set_up(struct acceptor *acceptor)
 
 	if (owner_get(acceptor->gmemd->owners, &name, &acceptor->owner) < 0)
 		return -ENOMEM;
-	acceptor->readable =
-		event_new(base, acceptor->plan.fd, EV_READ | EV_PERSIST, readable, acceptor);
-	acceptor->patience = event_new(base, -1, 0, impatient, acceptor);
-	acceptor->rested = event_new(base, -1, 0, rested, acceptor);
+	acceptor->readable = event_new(
+		base, acceptor->plan.fd, EV_READ | EV_PERSIST, listener_readable, acceptor);
+	acceptor->patience = event_new(base, -1, 0, keeper_too_slow, acceptor);
+	acceptor->rested = event_new(base, -1, 0, pause_ended, acceptor);
 	acceptor->again = event_new(base, -1, 0, ask_again, acceptor);
 	acceptor->work = (struct work){.owner = acceptor->owner, .run = serve_listener};
 	if (!acceptor->readable || !acceptor->patience || !acceptor->rested || !acceptor->again)
 		return -ENOMEM;
-	return begin(acceptor);
+	return begin_accepting(acceptor);
 }
 
 int acceptor_new(struct gmemd *gmemd, const struct acceptor_plan *plan, struct acceptor **ret)
@@ -352,7 +352,7 @@ int acceptor_new(struct gmemd *gmemd, const struct acceptor_plan *plan, struct a
 		return -ENOMEM;
 	acceptor->gmemd = gmemd;
 	acceptor->plan = *plan;
-	acceptor->acceptance.accepted = accepted;
+	acceptor->acceptance.accepted = keeper_accepted;
 	r = set_up(acceptor);
 	if (r < 0)
 		acceptor_free(acceptor);

@@ -94,7 +94,7 @@ static void free_unused(struct in_flight_user *user)
 }
 
 /* The peer is no more among its user's. */
-static void forget(struct in_flight_peer *peer)
+static void forget_peer(struct in_flight_peer *peer)
 {
 	struct in_flight_user *user = peer->user;
 
@@ -104,18 +104,18 @@ static void forget(struct in_flight_peer *peer)
 	peer->user = NULL;
 }
 
-static void release(struct in_flight_peer *peer)
+static void release_received(struct in_flight_peer *peer)
 {
 	struct in_flight_user *user = peer->user;
 
 	if (!user)
 		return;
-	forget(peer);
+	forget_peer(peer);
 	free_unused(user);
 }
 
-/* What it has sent and nobody has received: packets, in bytes and what the kernel takes for them.
- */
+/* What it has sent and nobody has received: packets, in bytes and what the kernel takes for
+ * them. */
 static bool has_received_all(const struct in_flight_peer *peer)
 {
 	int unread;
@@ -131,7 +131,7 @@ static void ask_peers(struct in_flight_user *user)
 	for (unsigned i = 0; peer && peer != first && i < ASKED_MAX; i++, peer = next) {
 		next = TAILQ_NEXT(peer, link);
 		if (has_received_all(peer)) {
-			forget(peer);
+			forget_peer(peer);
 			continue;
 		}
 		TAILQ_REMOVE(&user->peers, peer, link);
@@ -148,7 +148,7 @@ void in_flight_begin(struct in_flight_peer *peer, int fd)
 
 void in_flight_end(struct in_flight_peer *peer)
 {
-	release(peer);
+	release_received(peer);
 }
 
 int in_flight_charge(
@@ -159,7 +159,7 @@ int in_flight_charge(
 
 	if (!has_received_all(peer))
 		return -EAGAIN;
-	release(peer);
+	release_received(peer);
 	user = find_user(in_flight, uid);
 	if (!user)
 		return -ENOMEM;
@@ -179,12 +179,12 @@ int in_flight_charge(
 
 void in_flight_give_back(struct in_flight_peer *peer)
 {
-	release(peer);
+	release_received(peer);
 }
 
 bool in_flight_any(struct in_flight_peer *peer)
 {
 	if (peer->user && has_received_all(peer))
-		release(peer);
+		release_received(peer);
 	return peer->user;
 }

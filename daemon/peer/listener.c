@@ -113,7 +113,7 @@ static int listener_bind(struct listener *listener, mode_t mode)
 	return listen(listener->fd, BACKLOG) < 0 ? -errno : 0;
 }
 
-static void put(const struct listener *listener)
+static void put_listener(const struct listener *listener)
 {
 	fdstore_put_one(listener->listeners->gmemd->fdstore, FDSTORE_LISTENER, number_of(listener),
 		listener->inode, listener->fd);
@@ -250,7 +250,7 @@ static int listeners_set_up(struct listeners *listeners)
 		if (r == 0)
 			r = listener_watch(&listeners->all[i]);
 		if (r == 0)
-			put(&listeners->all[i]);
+			put_listener(&listeners->all[i]);
 	}
 	return r;
 }
@@ -324,7 +324,7 @@ struct listeners *listeners_free(struct listeners *listeners)
 		fd_close(listener->fd);
 	}
 	if (!listeners->gmemd->leaving)
-		fdstore_settle(listeners->gmemd->fdstore, FDSTORE_SETTLE_MS);
+		fdstore_await_sent(listeners->gmemd->fdstore, FDSTORE_SEND_MS);
 	free(listeners);
 	return NULL;
 }

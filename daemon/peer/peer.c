@@ -45,7 +45,7 @@ struct peer {
 #define PEER_OF_OUTBOX(member) ((struct peer *)((char *)(member)-offsetof(struct peer, send_queue)))
 
 /* What of it would outlive gmemd goes with it. */
-static void forget(struct peer *peer)
+static void forget_lasting(struct peer *peer)
 {
 	struct gmemd *gmemd = peer->gmemd;
 
@@ -64,7 +64,7 @@ static void peer_free(struct peer *peer)
 	if (peer->subscribed)
 		events_unsubscribe(&peer->gmemd->events, &peer->subscriber);
 	send_queue_clear(&peer->send_queue);
-	forget(peer);
+	forget_lasting(peer);
 	if (peer->readable)
 		event_free(peer->readable);
 	process_release(&peer->caller.process);
@@ -80,7 +80,7 @@ void peers_free(struct peer_list *list)
 }
 
 /* What a successor must know of it, where that has changed. */
-static void note(struct peer *peer)
+static void note_changes(struct peer *peer)
 {
 	struct peer_entry *entry = &peer->entry;
 
@@ -95,8 +95,8 @@ static void note(struct peer *peer)
 
 /* Whose it is */
 
-/* In a process that has a VM, the VM's; else by what was noted of it, or by where the process is.
- */
+/* In a process that has a VM, the VM's; else by what was noted of it, or by where the process
+ * is. */
 static int find_owner(struct peer *peer, struct owner **ret)
 {
 	const struct process *process = &peer->caller.process;
@@ -163,7 +163,7 @@ static int serve_packet(struct peer *peer, const struct packet_bytes *packet)
 	int r = 0;
 
 	answer = dispatch_packet(peer->gmemd, &peer->caller, packet, &fds);
-	note(peer);
+	note_changes(peer);
 	if (answer)
 		r = send_queue_answer(&peer->send_queue, answer, &fds);
 	else if (peer->caller.held == 0)
@@ -174,7 +174,7 @@ static int serve_packet(struct peer *peer, const struct packet_bytes *packet)
 }
 
 /* Mostly it is as it is to be: each of libevent's calls takes longer than to look. */
-static void watch(struct peer *peer, bool watched)
+static void watch_connection(struct peer *peer, bool watched)
 {
 	if (peer->watched == watched)
 		return;
@@ -191,12 +191,12 @@ static void read_on(struct peer *peer)
 	if (peer->backlogged || delivery_has_packet(&peer->caller.delivery))
 		scheduler_ready(peer->gmemd->scheduler, &peer->work);
 	else
-		watch(peer, true);
+		watch_connection(peer, true);
 }
 
 static void stop_reading(struct peer *peer)
 {
-	watch(peer, false);
+	watch_connection(peer, false);
 	if (!peer->can_send && !peer->caller.paused)
 		scheduler_forget(&peer->work);
 }
@@ -227,13 +227,13 @@ static void send_later_answer(struct caller *caller, struct json_object *message
 		send_queue_answer(send_queue, message, take_fds);
 }
 
-static void notify(struct caller *caller, struct json_object *message)
+static void notify_peer(struct caller *caller, struct json_object *message)
 {
 	send_queue_notify(&PEER_OF_CALLER(caller)->send_queue, message);
 }
 
 /* It has ended. Files that it has not received stay counted for as long as it leaves them there. */
-static void end(struct peer *peer)
+static void peer_end(struct peer *peer)
 {
 	peer->ended = true;
 	if (!send_queue_is_empty(&peer->send_queue) ||
@@ -251,7 +251,7 @@ static void read_packet(struct peer *peer)
 	if (r == 0)
 		r = serve_packet(peer, &packet);
 	if (r < 0 && r != -EAGAIN)
-		end(peer);
+		peer_end(peer);
 	else
 		go_on(&peer->caller);
 }
@@ -293,7 +293,7 @@ static void wait_for_turn(struct caller *caller)
 }
 
 /* Where it is found readable again before its turn has come, there is no use in looking on. */
-static void readable(evutil_socket_t fd, short what, void *context)
+static void peer_readable(evutil_socket_t fd, short what, void *context)
 {
 	struct peer *peer = context;
 
@@ -301,7 +301,7 @@ static void readable(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	if (scheduler_has(&peer->work)) {
 		peer->backlogged = true;
-		watch(peer, false);
+		watch_connection(peer, false);
 		return;
 	}
 	follow_vm(peer);
@@ -326,30 +326,30 @@ static void all_sent(struct send_queue *send_queue)
 	struct peer *peer = PEER_OF_OUTBOX(send_queue);
 
 	if (peer->ended)
-		end(peer);
+		peer_end(peer);
 	else
 		go_on(&peer->caller);
 }
 
 static void can_not_send(struct send_queue *send_queue)
 {
-	end(PEER_OF_OUTBOX(send_queue));
+	peer_end(PEER_OF_OUTBOX(send_queue));
 }
 
 #define PEER_OF(member_pointer)                                                                    \
 	((struct peer *)((char *)(member_pointer)-offsetof(struct peer, subscriber)))
 
-static bool sees(const struct subscriber *subscriber, const struct vm *vm)
+static bool subscriber_sees(const struct subscriber *subscriber, const struct vm *vm)
 {
 	return caller_sees_vm(&PEER_OF(subscriber)->caller, vm);
 }
 
-static void deliver(struct subscriber *subscriber, struct json_object *params)
+static void deliver_event(struct subscriber *subscriber, struct json_object *params)
 {
 	struct peer *peer = PEER_OF(subscriber);
 	struct json_object *message;
 
-	note(peer);
+	note_changes(peer);
 	if (send_queue_is_full(&peer->send_queue))
 		return;
 	message = message_notification("event", json_ref(params));
@@ -365,14 +365,14 @@ static void set_up_caller(struct peer *peer)
 	caller->subscriber = &peer->subscriber;
 	caller->subscribed = &peer->subscribed;
 	caller->send = send_later_answer;
-	caller->notify = notify;
+	caller->notify = notify_peer;
 	caller->go_on = go_on;
 	caller->wait_for_turn = wait_for_turn;
 	delivery_init(&caller->delivery, &peer->gmemd->registry, peer->gmemd->peer_ledger,
 		&peer->entry, caller->owner, peer->fd);
 	peer->subscriber.is_operator = caller->access == ACCESS_OPERATOR;
-	peer->subscriber.sees = sees;
-	peer->subscriber.deliver = deliver;
+	peer->subscriber.sees = subscriber_sees;
+	peer->subscriber.deliver = deliver_event;
 }
 
 static int peer_set_up(struct peer *peer)
@@ -389,7 +389,7 @@ static int peer_set_up(struct peer *peer)
 	set_up_caller(peer);
 	if (peer->gmemd->peer_ledger)
 		peer_ledger_note(peer->gmemd->peer_ledger, &peer->entry);
-	peer->readable = event_new(base, peer->fd, EV_READ | EV_PERSIST, readable, peer);
+	peer->readable = event_new(base, peer->fd, EV_READ | EV_PERSIST, peer_readable, peer);
 	peer->send_queue.uid = peer->caller.process.uid;
 	if (send_queue_init(&peer->send_queue, peer->fd) < 0 || !peer->readable ||
 		event_add(peer->readable, NULL) < 0)

@@ -53,7 +53,7 @@ struct screening {
 	bool said; /* that there is none */
 };
 
-static void answered(evutil_socket_t socket, short what, void *context);
+static void screener_answered(evutil_socket_t socket, short what, void *context);
 
 static void job_free(struct job_list *list, struct job *job)
 {
@@ -100,14 +100,14 @@ static int watch_end(struct screening *screening, int consume_pidfd)
 	return -ENOMEM;
 }
 
-static int start(struct screening *screening, int its_socket)
+static int start_screener(struct screening *screening, int its_socket)
 {
 	const struct helper_program program = {.name = "gmemd-screener"};
 	int pidfd, r;
 
 	evutil_make_socket_nonblocking(screening->socket);
 	screening->answered = event_new(screening->gmemd->base, screening->socket,
-		EV_READ | EV_PERSIST, answered, screening);
+		EV_READ | EV_PERSIST, screener_answered, screening);
 	if (!screening->answered || event_add(screening->answered, NULL) < 0)
 		return -ENOMEM;
 	r = helper_process_start(&program, &its_socket, 1, &pidfd);
@@ -115,7 +115,7 @@ static int start(struct screening *screening, int its_socket)
 }
 
 /* It ends when it is asked nothing more. */
-static void leave(struct screening *screening)
+static void leave_to_screener(struct screening *screening)
 {
 	if (screening->answered)
 		event_free(screening->answered);
@@ -132,10 +132,10 @@ static int have_screener(struct screening *screening)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
 	screening->socket = ends[0];
-	r = start(screening, ends[1]);
+	r = start_screener(screening, ends[1]);
 	fd_close(ends[1]);
 	if (r < 0)
-		leave(screening);
+		leave_to_screener(screening);
 	return r;
 }
 
@@ -151,11 +151,11 @@ static void finish_listener(struct job_list *list, struct job *job)
 }
 
 /* Who waits at listeners waits no longer; connections are kept until there is a screener. */
-static void fail(struct screening *screening, int r)
+static void screening_failed(struct screening *screening, int r)
 {
 	struct job *job, *next;
 
-	leave(screening);
+	leave_to_screener(screening);
 	if (!screening->said)
 		log_warning("connections that may hold files can't be screened: %s", strerror(-r));
 	screening->said = true;
@@ -167,7 +167,7 @@ static void fail(struct screening *screening, int r)
 		event_add(screening->next, &retry_pause);
 }
 
-static int ask(struct screening *screening, const struct job *job)
+static int ask_screener(struct screening *screening, const struct job *job)
 {
 	const char word = job->listens ? SCREENER_LISTENER : SCREENER_CONNECTION;
 	int r = have_screener(screening);
@@ -181,21 +181,21 @@ static int ask(struct screening *screening, const struct job *job)
 static void leave_if_idle(struct screening *screening)
 {
 	if (TAILQ_EMPTY(&screening->jobs) && TAILQ_EMPTY(&screening->dropping))
-		leave(screening);
+		leave_to_screener(screening);
 }
 
 static void ask_next(evutil_socket_t fd, short what, void *context)
 {
 	struct screening *screening = context;
 	struct job *job = TAILQ_FIRST(&screening->jobs);
-	int r = job ? ask(screening, job) : 0;
+	int r = job ? ask_screener(screening, job) : 0;
 
 	(void)fd;
 	(void)what;
 	if (r == -ETOOMANYREFS)
 		event_add(screening->next, &retry_pause);
 	else if (r < 0)
-		fail(screening, r);
+		screening_failed(screening, r);
 	leave_if_idle(screening);
 }
 
@@ -242,7 +242,7 @@ static void take_harmless(const struct job *job, struct fd_packet *packet)
 	packet->fds[0] = -1; /* taken */
 }
 
-static void answered(evutil_socket_t socket, short what, void *context)
+static void screener_answered(evutil_socket_t socket, short what, void *context)
 {
 	struct screening *screening = context;
 	struct fd_packet packet;
@@ -253,7 +253,7 @@ static void answered(evutil_socket_t socket, short what, void *context)
 	if (r == -EAGAIN)
 		return;
 	if (r < 0 || TAILQ_EMPTY(&screening->jobs)) {
-		fail(screening, r < 0 ? r : -EBADMSG);
+		screening_failed(screening, r < 0 ? r : -EBADMSG);
 		return;
 	}
 	if (word == SCREENER_HARMLESS)
@@ -341,7 +341,7 @@ struct screening *screening_free(struct screening *screening)
 {
 	if (!screening)
 		return NULL;
-	leave(screening);
+	leave_to_screener(screening);
 	while (!TAILQ_EMPTY(&screening->jobs))
 		job_free(&screening->jobs, TAILQ_FIRST(&screening->jobs));
 	while (!TAILQ_EMPTY(&screening->screeners))

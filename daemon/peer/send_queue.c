@@ -129,7 +129,7 @@ static int wait_in_line(struct send_queue *send_queue, enum packet_kind kind, co
 }
 
 /* Sends now or later, and takes the files and what is later then. */
-static int post(struct send_queue *send_queue, enum packet_kind kind, const char *bytes,
+static int post_packet(struct send_queue *send_queue, enum packet_kind kind, const char *bytes,
 	size_t length, struct fd_list *fds, struct later *later)
 {
 	int r = -EAGAIN;
@@ -148,7 +148,8 @@ static int post_message(struct send_queue *send_queue, enum packet_kind kind,
 {
 	size_t length;
 	const char *bytes = json_print(message, &length);
-	int r = bytes ? post(send_queue, kind, bytes, length, take_fds, take_later) : -ENOMEM;
+	int r = bytes ? post_packet(send_queue, kind, bytes, length, take_fds, take_later)
+		      : -ENOMEM;
 
 	fd_list_close(take_fds);
 	return r;
@@ -171,7 +172,7 @@ int send_queue_answer_text(
 {
 	struct fd_list none = {.count = 0};
 
-	return post(send_queue, PACKET_LATER, text, length, &none, take_later);
+	return post_packet(send_queue, PACKET_LATER, text, length, &none, take_later);
 }
 
 /* A peer that can't be sent to is found out when it is next read or written. */

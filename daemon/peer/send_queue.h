@@ -29,8 +29,8 @@ struct send_queue {
 	unsigned n_waiting;
 	struct event *writable, *rested;
 	struct in_flight_peer in_flight;
-	/* Something waits from now on: stop reading, before the send queue watches the connection.
-	 */
+	/* Something waits from now on: stop reading, before the send queue watches the
+	 * connection. */
 	void (*blocked)(struct send_queue *send_queue);
 	/* Nothing waits any more. */
 	void (*drained)(struct send_queue *send_queue);

@@ -201,7 +201,7 @@ static void deadline_event(evutil_socket_t fd, short what, void *context)
 
 /* Takers */
 
-static void answered(struct taking_process *process, struct taker_packet *packet, int error)
+static void taker_answered(struct taking_process *process, struct taker_packet *packet, int error)
 {
 	struct worker *worker = process->context;
 	struct taking *taking = worker->taking;
@@ -270,7 +270,7 @@ static void ended(struct taking_process *process)
 	room_was_made(owner);
 }
 
-static const struct taking_process_events process_events = {answered, changed, ended};
+static const struct taking_process_events process_events = {taker_answered, changed, ended};
 
 /* What is said of it once isn't said again while it is the same. */
 static void log_start(struct takings *takings, int r)

@@ -21,7 +21,7 @@ static void set_timer(struct taking_process *process, int milliseconds)
 	event_add(process->timer, &time);
 }
 
-static void become(struct taking_process *process, enum taking_state state)
+static void become_taker(struct taking_process *process, enum taking_state state)
 {
 	process->state = state;
 	set_timer(process, state == TAKING_IDLE ? TAKER_IDLE_MS : TAKER_LATE_MS);
@@ -36,7 +36,7 @@ void taking_process_leave(struct taking_process *process)
 	event_del(process->readable);
 	process->socket = fd_close(process->socket);
 	process->hung = false;
-	become(process, TAKING_LEAVING);
+	become_taker(process, TAKING_LEAVING);
 	process->events->changed(process);
 }
 
@@ -85,7 +85,7 @@ int taking_process_ask(
 	if (r < 0)
 		taking_process_leave(process);
 	else
-		become(process, TAKING_ASKED);
+		become_taker(process, TAKING_ASKED);
 	return r;
 }
 
@@ -96,14 +96,14 @@ static void have_it_close(struct taking_process *process)
 	if (send_request(process, TAKER_CLOSE, sizeof process->request.header, NULL) < 0)
 		taking_process_leave(process);
 	else
-		become(process, TAKING_CLOSING);
+		become_taker(process, TAKING_CLOSING);
 }
 
 /* Its answers */
 
 static void become_idle(struct taking_process *process)
 {
-	become(process, TAKING_IDLE);
+	become_taker(process, TAKING_IDLE);
 	process->events->changed(process);
 }
 
@@ -131,7 +131,7 @@ static void take_failure(struct taking_process *process, int error)
 }
 
 /* False where nothing is there. */
-static bool receive(struct taking_process *process)
+static bool receive_answer(struct taking_process *process)
 {
 	struct taker_packet packet;
 	bool awaited = process->state == TAKING_ASKED || process->state == TAKING_CLOSING;
@@ -157,7 +157,7 @@ static void readable_event(evutil_socket_t socket, short what, void *context)
 {
 	(void)socket;
 	(void)what;
-	receive(context);
+	receive_answer(context);
 }
 
 /* Its end */
@@ -178,7 +178,7 @@ static void ended_event(evutil_socket_t pidfd, short what, void *context)
 
 	(void)what;
 	log_end(&end);
-	while (process->socket >= 0 && receive(process))
+	while (process->socket >= 0 && receive_answer(process))
 		continue;
 	if (process->socket >= 0)
 		take_failure(process, -EPIPE);
@@ -215,7 +215,7 @@ static int start_program(const char *program, int socket, int *ret_pidfd)
 	return r;
 }
 
-static int start(struct taking_process *process, const char *program)
+static int start_taker(struct taking_process *process, const char *program)
 {
 	int pair[2], r;
 
@@ -229,7 +229,7 @@ static int start(struct taking_process *process, const char *program)
 	return r;
 }
 
-static int watch(struct event_base *base, struct taking_process *process)
+static int watch_taker(struct event_base *base, struct taking_process *process)
 {
 	const short persists = EV_READ | EV_PERSIST;
 
@@ -252,9 +252,9 @@ int taking_process_start(struct event_base *base, const char *program,
 		return -ENOMEM;
 	*process = (struct taking_process){
 		.events = events, .context = context, .socket = -1, .pidfd = -1};
-	r = start(process, program);
+	r = start_taker(process, program);
 	if (r == 0)
-		r = watch(base, process);
+		r = watch_taker(base, process);
 	if (r < 0 && process->pidfd >= 0) {
 		helper_process_kill(process->pidfd); /* it has not been asked anything */
 		helper_process_reap(process->pidfd);
@@ -263,7 +263,7 @@ int taking_process_start(struct event_base *base, const char *program,
 		taking_process_free(process);
 		return r;
 	}
-	become(process, TAKING_IDLE);
+	become_taker(process, TAKING_IDLE);
 	*ret = process;
 	return 0;
 }

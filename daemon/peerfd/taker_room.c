@@ -69,7 +69,7 @@ void taking_place_close(struct taking_place *place)
 
 /* Members */
 
-static int charge(struct taking_place *place, enum limit *ret_limit)
+static int charge_room(struct taking_place *place, enum limit *ret_limit)
 {
 	if (owner_charge(place->owner, OWNER_TAKERS) < 0) {
 		*ret_limit = LIMIT_TAKERS_PER_OWNER;
@@ -94,7 +94,7 @@ int taking_member_add(
 {
 	struct taking_room *room = place->room;
 
-	if (charge(place, ret_limit) < 0)
+	if (charge_room(place, ret_limit) < 0)
 		return -EDQUOT;
 	if (room->n_members >= limit_value(room->config, LIMIT_TAKERS_ON_HOST)) {
 		give_back(place);

@@ -216,7 +216,7 @@ static int find_cgroup(
 	return r;
 }
 
-static int watch(struct event_base *base, struct preallocation *preallocation)
+static int watch_helper(struct event_base *base, struct preallocation *preallocation)
 {
 	preallocation->end =
 		event_new(base, preallocation->pidfd, EV_READ, helper_ended, preallocation);
@@ -226,7 +226,7 @@ static int watch(struct event_base *base, struct preallocation *preallocation)
 	return tick_later(preallocation);
 }
 
-static int start(struct event_base *base, const struct preallocation_request *request,
+static int start_helper(struct event_base *base, const struct preallocation_request *request,
 	struct preallocation *preallocation)
 {
 	cleanup_fd int state = -1, entrance = -1;
@@ -243,7 +243,7 @@ static int start(struct event_base *base, const struct preallocation_request *re
 		r = allocator_process_start(request->program,
 			&(struct allocator_files){state, preallocation->file, entrance},
 			&preallocation->pidfd);
-	return r < 0 ? r : watch(base, preallocation);
+	return r < 0 ? r : watch_helper(base, preallocation);
 }
 
 int preallocation_start(struct event_base *base, const struct preallocation_request *request,
@@ -259,7 +259,7 @@ int preallocation_start(struct event_base *base, const struct preallocation_requ
 		return -ENOMEM;
 	*preallocation = (struct preallocation){
 		.events = *events, .file = -1, .pidfd = -1, .cgroup = {.directory = -1}};
-	r = start(base, request, preallocation);
+	r = start_helper(base, request, preallocation);
 	if (r < 0) {
 		preallocation_free(preallocation);
 		return r;

@@ -42,7 +42,7 @@ static void free_one(struct preallocating *one)
 	free(one);
 }
 
-static void forget(struct preallocating *one)
+static void preallocation_forget(struct preallocating *one)
 {
 	TAILQ_REMOVE(&one->gmemd->preallocating, one, link);
 	free_one(one);
@@ -86,7 +86,7 @@ static int fill_error(const struct ending *ending, struct rpc_error *error)
 	return error->code;
 }
 
-static void counted(struct page_job *job)
+static void pages_counted(struct page_job *job)
 {
 	struct ending *ending = job->context;
 	struct rpc_error error = {.code = RPC_OK};
@@ -113,11 +113,11 @@ static void end_stopped(struct preallocating *one)
 
 	rpc_error_gone_number(&error, "memory", one->memory);
 	deferred_answer_ending(deferred);
-	forget(one);
+	preallocation_forget(one);
 	deferred_answer_refuse(deferred, &error);
 }
 
-static void end(struct preallocating *one, const struct preallocation_result *result)
+static void preallocation_end(struct preallocating *one, const struct preallocation_result *result)
 {
 	struct gmemd *gmemd = one->gmemd;
 	struct memory *memory = registry_memory(&gmemd->registry, one->memory);
@@ -130,14 +130,14 @@ static void end(struct preallocating *one, const struct preallocation_result *re
 	if (memory && ending && job) {
 		*ending = (struct ending){deferred, *result, one->size};
 		page_job_add(job, PAGES_COUNT, memory->pages, 0, memory->size);
-		job->done = counted;
+		job->done = pages_counted;
 		job->context = ending;
-		forget(one);
+		preallocation_forget(one);
 		if (page_worker_do(gmemd->pages, job))
-			counted(job);
+			pages_counted(job);
 		return;
 	}
-	forget(one);
+	preallocation_forget(one);
 	page_job_free(job);
 	free(ending);
 	rpc_error_internal(&error, "no memory");
@@ -171,7 +171,7 @@ static void tell_waiting(struct gmemd *gmemd)
 	}
 }
 
-static void done(void *context, const struct preallocation_result *result)
+static void preallocation_done(void *context, const struct preallocation_result *result)
 {
 	struct preallocating *one = context;
 	struct gmemd *gmemd = one->gmemd;
@@ -179,7 +179,7 @@ static void done(void *context, const struct preallocation_result *result)
 	if (one->stopped)
 		end_stopped(one);
 	else
-		end(one, result);
+		preallocation_end(one, result);
 	tell_waiting(gmemd);
 }
 
@@ -288,7 +288,7 @@ static int start_helper(
 		.size = one->size,
 		.threads = threads,
 		.node = memory->node};
-	const struct preallocation_events events = {progress, done, one};
+	const struct preallocation_events events = {progress, preallocation_done, one};
 	struct cgroup cgroup;
 	int r;
 
@@ -319,7 +319,7 @@ static struct preallocating *new_one(
 	TAILQ_INSERT_TAIL(&request->gmemd->preallocating, one, link);
 	if (!token || one->token)
 		return one;
-	forget(one);
+	preallocation_forget(one);
 	return NULL;
 }
 
@@ -345,7 +345,7 @@ int preallocating_start(
 		r = one->deferred ? REQUEST_DEFERRED : -ENOMEM;
 	}
 	if (r < 0 && one)
-		forget(one);
+		preallocation_forget(one);
 	return r < 0 ? start_error(request, r) : r;
 }
 

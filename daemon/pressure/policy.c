@@ -35,7 +35,7 @@ void pressure_policy_init(struct pressure_policy *policy, const struct pressure_
 	*policy = (struct pressure_policy){.settings = *settings};
 }
 
-static void drop(struct pressure_policy *policy, struct pressure_ask *ask)
+static void drop_ask(struct pressure_policy *policy, struct pressure_ask *ask)
 {
 	RB_REMOVE(pressure_ask_tree, &policy->asks, ask);
 	free(ask);
@@ -46,10 +46,10 @@ void pressure_policy_clear(struct pressure_policy *policy)
 	struct pressure_ask *ask, *next;
 
 	RB_FOREACH_SAFE (ask, pressure_ask_tree, &policy->asks, next)
-		drop(policy, ask);
+		drop_ask(policy, ask);
 }
 
-static struct pressure_ask *find(const struct pressure_policy *policy, uint64_t key)
+static struct pressure_ask *find_ask(const struct pressure_policy *policy, uint64_t key)
 {
 	struct pressure_ask wanted = {.key = key};
 
@@ -57,14 +57,14 @@ static struct pressure_ask *find(const struct pressure_policy *policy, uint64_t 
 	return RB_FIND(pressure_ask_tree, (struct pressure_ask_tree *)&policy->asks, &wanted);
 }
 
-static uint64_t add(uint64_t a, uint64_t b)
+static uint64_t add_ask(uint64_t a, uint64_t b)
 {
 	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
-static uint64_t target(const struct pressure_policy *policy)
+static uint64_t target_of(const struct pressure_policy *policy)
 {
-	return add(policy->settings.floor, policy->settings.margin);
+	return add_ask(policy->settings.floor, policy->settings.margin);
 }
 
 /* Levels */
@@ -74,7 +74,7 @@ static enum pressure_level level_of_available(
 {
 	uint64_t floor = policy->settings.floor;
 
-	if (available >= target(policy))
+	if (available >= target_of(policy))
 		return PRESSURE_LEVEL_NONE;
 	if (available >= floor)
 		return policy->level > PRESSURE_LEVEL_NONE ? PRESSURE_LEVEL_LOW
@@ -92,14 +92,14 @@ static enum pressure_level level_of(
 	if (policy->settings.floor == 0)
 		return PRESSURE_LEVEL_NONE;
 	level = level_of_available(policy, observation->available);
-	if (observation->stalled && observation->available < target(policy) &&
+	if (observation->stalled && observation->available < target_of(policy) &&
 		level < PRESSURE_LEVEL_CRITICAL)
 		level++;
 	return level;
 }
 
 /* To the worst of a quiet time, once that has passed. */
-static void ease(struct pressure_policy *policy, enum pressure_level level, uint64_t time)
+static void ease_level(struct pressure_policy *policy, enum pressure_level level, uint64_t time)
 {
 	if (!policy->easing) {
 		policy->easing = true;
@@ -108,13 +108,13 @@ static void ease(struct pressure_policy *policy, enum pressure_level level, uint
 	}
 	if (level > policy->eased_level)
 		policy->eased_level = level;
-	if (time < add(policy->eased_since, policy->settings.quiet))
+	if (time < add_ask(policy->eased_since, policy->settings.quiet))
 		return;
 	policy->level = policy->eased_level;
 	policy->easing = false;
 }
 
-static void miss(struct pressure_ask *ask)
+static void miss_deadline(struct pressure_ask *ask)
 {
 	ask->answer = ask->given > 0 ? PRESSURE_ANSWER_PARTLY : PRESSURE_ANSWER_NONE;
 	if (ask->missed++ == 0)
@@ -130,7 +130,7 @@ static void end_round(struct pressure_policy *policy, uint64_t time)
 	policy->round_open = false;
 	RB_FOREACH (ask, pressure_ask_tree, &policy->asks) {
 		if (ask->answer == PRESSURE_ANSWER_PENDING)
-			miss(ask);
+			miss_deadline(ask);
 	}
 }
 
@@ -142,7 +142,7 @@ bool pressure_policy_observe(
 	policy->available = observation->available;
 	end_round(policy, observation->time);
 	if (level < policy->level) {
-		ease(policy, level, observation->time);
+		ease_level(policy, level, observation->time);
 	} else {
 		policy->level = level;
 		policy->easing = false;
@@ -156,7 +156,7 @@ uint64_t pressure_policy_next(const struct pressure_policy *policy)
 {
 	uint64_t round = policy->round_open ? policy->round_end : UINT64_MAX;
 	uint64_t eased =
-		policy->easing ? add(policy->eased_since, policy->settings.quiet) : UINT64_MAX;
+		policy->easing ? add_ask(policy->eased_since, policy->settings.quiet) : UINT64_MAX;
 
 	return round < eased ? round : eased;
 }
@@ -165,9 +165,9 @@ uint64_t pressure_policy_next(const struct pressure_policy *policy)
 
 uint64_t pressure_policy_shortfall(const struct pressure_policy *policy)
 {
-	if (policy->level == PRESSURE_LEVEL_NONE || policy->available >= target(policy))
+	if (policy->level == PRESSURE_LEVEL_NONE || policy->available >= target_of(policy))
 		return 0;
-	return target(policy) - policy->available;
+	return target_of(policy) - policy->available;
 }
 
 bool pressure_policy_round_due(const struct pressure_policy *policy, uint64_t time)
@@ -189,13 +189,13 @@ static int vm_compare(const void *left, const void *right)
 /* How much of the VM's ask is likely to come. */
 static uint64_t expected_of(const struct pressure_policy *policy, const struct pressure_vm *vm)
 {
-	const struct pressure_ask *last = find(policy, vm->key);
+	const struct pressure_ask *last = find_ask(policy, vm->key);
 
 	return last && last->missed > 0 && last->given < vm->ask ? last->given : vm->ask;
 }
 
 /* Returns how many have an ask: those before the first that is asked for nothing. */
-static size_t distribute(
+static size_t distribute_ask(
 	const struct pressure_policy *policy, struct pressure_vm *vms, size_t n_vms)
 {
 	uint64_t page = policy->settings.page_size, lacking = pressure_policy_shortfall(policy);
@@ -217,7 +217,7 @@ static size_t distribute(
 static int make_asks(struct pressure_policy *policy, const struct pressure_vm *vms, size_t n_vms)
 {
 	for (size_t i = 0; i < n_vms; i++) {
-		struct pressure_ask *ask = find(policy, vms[i].key);
+		struct pressure_ask *ask = find_ask(policy, vms[i].key);
 
 		if (ask)
 			continue;
@@ -237,7 +237,7 @@ static void drop_unused(struct pressure_policy *policy)
 
 	RB_FOREACH_SAFE (ask, pressure_ask_tree, &policy->asks, next) {
 		if (ask->asked == 0)
-			drop(policy, ask);
+			drop_ask(policy, ask);
 	}
 }
 
@@ -245,9 +245,9 @@ static void begin_round(
 	struct pressure_policy *policy, uint64_t time, const struct pressure_vm *vms, size_t n_vms)
 {
 	policy->round_open = true;
-	policy->round_end = add(time, policy->settings.deadline);
+	policy->round_end = add_ask(time, policy->settings.deadline);
 	for (size_t i = 0; i < n_vms; i++) {
-		struct pressure_ask *ask = find(policy, vms[i].key);
+		struct pressure_ask *ask = find_ask(policy, vms[i].key);
 
 		ask->asked = vms[i].ask;
 		ask->given = 0;
@@ -269,7 +269,7 @@ int pressure_policy_ask(struct pressure_policy *policy, uint64_t time, struct pr
 	end_round(policy, time);
 	if (n_vms > 0)
 		qsort(vms, n_vms, sizeof *vms, vm_compare);
-	asked = distribute(policy, vms, n_vms);
+	asked = distribute_ask(policy, vms, n_vms);
 	r = make_asks(policy, vms, asked);
 	if (r < 0) {
 		drop_unused(policy);
@@ -282,11 +282,11 @@ int pressure_policy_ask(struct pressure_policy *policy, uint64_t time, struct pr
 
 void pressure_policy_given(struct pressure_policy *policy, uint64_t key, uint64_t bytes)
 {
-	struct pressure_ask *ask = find(policy, key);
+	struct pressure_ask *ask = find_ask(policy, key);
 
 	if (!ask || bytes == 0)
 		return;
-	ask->given = add(ask->given, bytes);
+	ask->given = add_ask(ask->given, bytes);
 	if (ask->given >= ask->asked) {
 		ask->answer = PRESSURE_ANSWER_GIVEN;
 		ask->missed = 0;
@@ -297,10 +297,10 @@ void pressure_policy_given(struct pressure_policy *policy, uint64_t key, uint64_
 
 void pressure_policy_forget(struct pressure_policy *policy, uint64_t key)
 {
-	struct pressure_ask *ask = find(policy, key);
+	struct pressure_ask *ask = find_ask(policy, key);
 
 	if (ask)
-		drop(policy, ask);
+		drop_ask(policy, ask);
 }
 
 const struct pressure_ask *pressure_policy_ask_from(

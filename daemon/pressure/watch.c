@@ -38,7 +38,7 @@ struct pressure_watch {
 };
 
 /* CLOCK_MONOTONIC in microseconds. */
-static uint64_t now(void)
+static uint64_t monotonic_us(void)
 {
 	struct timespec time;
 
@@ -144,7 +144,7 @@ static void tell_asked(struct pressure_watch *watch, const struct pressure_vm *v
 }
 
 /* Without a VM that has pages there is no round, so that the first is asked at once. */
-static void ask(struct pressure_watch *watch)
+static void ask_vms(struct pressure_watch *watch)
 {
 	cleanup_free struct pressure_vm *vms = NULL;
 	size_t count = list_vms(watch, NULL, 0), asked = 0;
@@ -156,13 +156,13 @@ static void ask(struct pressure_watch *watch)
 	if (!vms)
 		return;
 	list_vms(watch, vms, count);
-	if (pressure_policy_ask(&watch->policy, now(), vms, count, &asked) == 0)
+	if (pressure_policy_ask(&watch->policy, monotonic_us(), vms, count, &asked) == 0)
 		tell_asked(watch, vms, asked);
 }
 
-static void schedule(struct pressure_watch *watch)
+static void schedule_look(struct pressure_watch *watch)
 {
-	uint64_t time = now(), next = pressure_policy_next(&watch->policy);
+	uint64_t time = monotonic_us(), next = pressure_policy_next(&watch->policy);
 	uint64_t wait = next > time ? next - time : 1;
 
 	if (wait > INTERVAL)
@@ -171,17 +171,17 @@ static void schedule(struct pressure_watch *watch)
 		&(struct timeval){(time_t)(wait / 1000000), (suseconds_t)(wait % 1000000)});
 }
 
-static void counted(void *context)
+static void pages_counted(void *context)
 {
 	struct pressure_watch *watch = context;
 
 	watch->counting = false;
-	ask(watch);
-	schedule(watch);
+	ask_vms(watch);
+	schedule_look(watch);
 }
 
 /* Without memory for it there is another try at the next look. */
-static void count(struct pressure_watch *watch)
+static void count_pages(struct pressure_watch *watch)
 {
 	struct page_count *count = page_count_new(&watch->gmemd->registry, watch->gmemd->self);
 	struct vm *vm;
@@ -196,19 +196,20 @@ static void count(struct pressure_watch *watch)
 		return;
 	}
 	watch->counting = true;
-	page_count_run(count, counted, watch);
+	page_count_run(count, pages_counted, watch);
 }
 
 /* Looking */
 
-static void complain(struct pressure_watch *watch, int r)
+static void complain_once(struct pressure_watch *watch, int r)
 {
 	if (!watch->unreadable)
 		log_warning("memory pressure is not watched: /proc/meminfo: %s", strerror(-r));
 	watch->unreadable = true;
 }
 
-static void observe(struct pressure_watch *watch, const struct pressure_observation *observation)
+static void observe_host(
+	struct pressure_watch *watch, const struct pressure_observation *observation)
 {
 	struct pressure_policy *policy = &watch->policy;
 	uint64_t deadline = policy->round_end;
@@ -221,7 +222,7 @@ static void observe(struct pressure_watch *watch, const struct pressure_observat
 		tell_overdue(watch, deadline);
 	}
 	if (!watch->counting && pressure_policy_round_due(policy, observation->time))
-		count(watch);
+		count_pages(watch);
 }
 
 /* What may be promised, and where pressure begins, follow the host's memory. */
@@ -234,32 +235,35 @@ static void follow_total(struct pressure_watch *watch, uint64_t total)
 	log_info("the host has %" PRIu64 " bytes of memory by now, and had %" PRIu64, total,
 		gmemd->host.memory_total);
 	gmemd->host.memory_total = total;
-	capacity_follow_host(&gmemd->capacity, &gmemd->config, total);
+	if (capacity_follow_host(&gmemd->capacity, &gmemd->config, total) < 0)
+		log_warning("no memory for the budget of a NUMA node that is new: nothing is "
+			    "made there");
 	watch->policy.settings =
 		pressure_settings_for(config_bytes(&gmemd->config.pressure_floor, total),
 			gmemd->config.pressure_deadline * 1000, gmemd->host.page_size);
 }
 
-static void look(struct pressure_watch *watch, bool stalled)
+static void look_at_host(struct pressure_watch *watch, bool stalled)
 {
 	struct meminfo meminfo;
 	int r = meminfo_read(watch->meminfo, &meminfo);
 
 	if (r < 0) {
-		complain(watch, r);
+		complain_once(watch, r);
 	} else {
 		watch->unreadable = false;
 		follow_total(watch, meminfo.total);
-		observe(watch, &(struct pressure_observation){now(), meminfo.available, stalled});
+		observe_host(watch,
+			&(struct pressure_observation){monotonic_us(), meminfo.available, stalled});
 	}
-	schedule(watch);
+	schedule_look(watch);
 }
 
 static void timer_event(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
-	look(context, /* stalled= */ false);
+	look_at_host(context, /* stalled= */ false);
 }
 
 static void stalled_event(evutil_socket_t fd, short what, void *context)
@@ -271,7 +275,7 @@ static void stalled_event(evutil_socket_t fd, short what, void *context)
 	if (pressure_trigger_check(&watch->trigger) == -ENODEV)
 		event_del(watch->stalled);
 	else
-		look(watch, /* stalled= */ true);
+		look_at_host(watch, /* stalled= */ true);
 }
 
 /* A host without PSI is looked at each second all the same. */
@@ -302,7 +306,7 @@ static int set_up(struct pressure_watch *watch)
 		return -ENOMEM;
 	r = watch->policy.settings.floor > 0 ? watch_stalls(watch) : 0;
 	if (r == 0)
-		look(watch, /* stalled= */ false);
+		look_at_host(watch, /* stalled= */ false);
 	return r;
 }
 

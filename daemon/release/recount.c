@@ -31,7 +31,7 @@ struct recounting {
 
 #define MEMORY_OF(pointer) ((struct memory *)((char *)(pointer)-offsetof(struct memory, recount)))
 
-static void tell(struct gmemd *gmemd, const struct memory *memory)
+static void tell_changed(struct gmemd *gmemd, const struct memory *memory)
 {
 	struct vm *vm = memory->vm;
 
@@ -45,12 +45,12 @@ static void tell(struct gmemd *gmemd, const struct memory *memory)
 	events_closed_memory(&gmemd->events, memory);
 }
 
-static void tell_all(struct gmemd *gmemd)
+static void tell_all_changed(struct gmemd *gmemd)
 {
 	const struct memory *memory;
 
 	while ((memory = closed_memory_take_changed(&gmemd->registry)))
-		tell(gmemd, memory);
+		tell_changed(gmemd, memory);
 }
 
 static void find_process_end(struct vm *vm, uint64_t now)
@@ -59,7 +59,7 @@ static void find_process_end(struct vm *vm, uint64_t now)
 		vm->remains_since = now;
 }
 
-static void note(struct memory *memory, const struct page_part *part)
+static void note_recount(struct memory *memory, const struct page_part *part)
 {
 	struct recounts *recounts = &memory->vm->registry->recounts;
 	bool given_back = part->kind == PAGES_PUNCH, was_filled = memory->recount.filled;
@@ -85,13 +85,13 @@ static void round_over(struct page_job *job)
 			registry_closed_memory(&gmemd->registry, recounting->ids[i]);
 
 		if (memory)
-			note(memory, &job->parts[i]);
+			note_recount(memory, &job->parts[i]);
 	}
 	vm_ledgers_commit(&gmemd->registry);
 	recounts_pause(&gmemd->registry.recounts, job->spent / 1000, closed_memory_clock());
 	recounting->counting = false;
 	page_job_free(job);
-	tell_all(gmemd);
+	tell_all_changed(gmemd);
 }
 
 static void fill_round(struct recounting *recounting, struct page_job *job)
@@ -113,7 +113,7 @@ static void fill_round(struct recounting *recounting, struct page_job *job)
 	}
 }
 
-static void look(evutil_socket_t fd, short what, void *context)
+static void look_for_due(evutil_socket_t fd, short what, void *context)
 {
 	struct recounting *recounting = context;
 	struct gmemd *gmemd = recounting->gmemd;
@@ -121,7 +121,7 @@ static void look(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	tell_all(gmemd);
+	tell_all_changed(gmemd);
 	if (recounting->counting || gmemd->registry.recounts.count == 0)
 		return;
 	job = page_job_new(gmemd->self, ROUND_FILES);
@@ -145,7 +145,7 @@ int recounting_new(struct gmemd *gmemd, struct recounting **ret)
 	if (!recounting)
 		return -ENOMEM;
 	recounting->gmemd = gmemd;
-	recounting->timer = event_new(gmemd->base, -1, EV_PERSIST, look, recounting);
+	recounting->timer = event_new(gmemd->base, -1, EV_PERSIST, look_for_due, recounting);
 	if (!recounting->timer || event_add(recounting->timer, &interval) < 0) {
 		recounting_free(recounting);
 		return -ENOMEM;

@@ -20,7 +20,7 @@ void events_unsubscribe(struct events *events, struct subscriber *subscriber)
 }
 
 /* CLOCK_REALTIME in microseconds. */
-static uint64_t now(void)
+static uint64_t realtime_us(void)
 {
 	struct timespec time;
 
@@ -34,7 +34,7 @@ static struct json_object *event_new(const struct vm *vm, enum event_kind kind)
 	struct json_object *params = json_new_object();
 
 	json_add_uint(params, "seq", 0);
-	json_add_uint(params, "time", now());
+	json_add_uint(params, "time", realtime_us());
 	json_add_string(params, "kind", event_descriptions[kind].kind);
 	if (!vm)
 		return params;
@@ -67,7 +67,8 @@ static void publish_to(struct events *events, enum audience audience, const stru
 	json_unref(take_params);
 }
 
-static void publish(struct events *events, const struct vm *vm, struct json_object *take_params)
+static void publish_to_all(
+	struct events *events, const struct vm *vm, struct json_object *take_params)
 {
 	publish_to(events, AUDIENCE_ALL, vm, take_params);
 }
@@ -75,7 +76,7 @@ static void publish(struct events *events, const struct vm *vm, struct json_obje
 void events_vm(struct events *events, const struct vm *vm, enum event_kind kind)
 {
 	if (!TAILQ_EMPTY(events))
-		publish(events, vm, event_new(vm, kind));
+		publish_to_all(events, vm, event_new(vm, kind));
 }
 
 void events_memory(struct events *events, const struct memory *memory, enum event_kind kind)
@@ -87,7 +88,7 @@ void events_memory(struct events *events, const struct memory *memory, enum even
 	params = event_new(memory->vm, kind);
 	json_add_uint(params, "memory", memory->id);
 	json_add_uint(params, "size", memory->size);
-	publish(events, memory->vm, params);
+	publish_to_all(events, memory->vm, params);
 }
 
 void events_closed_memory(struct events *events, const struct memory *memory)
@@ -101,7 +102,7 @@ void events_closed_memory(struct events *events, const struct memory *memory)
 	json_add_uint(params, "memory", memory->id);
 	json_add_uint(params, "size", memory->size);
 	json_add_uint(params, "resident", memory->resident);
-	publish(events, memory->vm, params);
+	publish_to_all(events, memory->vm, params);
 }
 
 void events_slot(struct events *events, const struct slot *slot, enum event_kind kind)
@@ -114,7 +115,7 @@ void events_slot(struct events *events, const struct slot *slot, enum event_kind
 	json_add_uint(params, "slot", slot->number);
 	json_add_uint(params, "guest_phys_addr", slot->guest_phys_addr);
 	json_add_uint(params, "memory_size", slot->memory_size);
-	publish(events, slot->vm, params);
+	publish_to_all(events, slot->vm, params);
 }
 
 void events_gate_refused(
@@ -127,7 +128,7 @@ void events_gate_refused(
 	params = event_new(vm, EVENT_GATE_REFUSED);
 	json_add_string(params, "ioctl", ioctl);
 	json_add_string(params, "reason", reason);
-	publish(events, vm, params);
+	publish_to_all(events, vm, params);
 }
 
 static void publish_pressure(struct events *events, enum audience audience, const struct vm *vm,

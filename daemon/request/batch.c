@@ -29,19 +29,19 @@ static void running_free(struct batch *batch)
 	free(running);
 }
 
-/* NULL where it is null: that is no request. */
-static struct json_object *next_message(const struct running *running)
+/* NULL where it is no message, with what is wrong in *ret_why. */
+static struct json_object *next_message(const struct running *running, const char **ret_why)
 {
 	const struct json_part *part = &running->messages[running->next];
-	const char *why;
 
-	return json_parse(part->bytes, part->length, &why);
+	return json_parse(part->bytes, part->length, ret_why);
 }
 
 static struct json_object *too_long_answer(const struct running *running)
 {
 	struct rpc_error error = {.code = RPC_OK};
-	struct json_object *message = next_message(running);
+	const char *why;
+	struct json_object *message = next_message(running, &why);
 	struct json_object *answer;
 
 	serve_too_long_for_batch(&error);
@@ -77,13 +77,18 @@ static void pause_batch(struct running *running)
 
 static enum serve_outcome serve_next(struct running *running)
 {
-	struct json_object *message = next_message(running), *answer;
+	const char *why;
+	struct json_object *message = next_message(running, &why), *answer;
 	struct request request = {.gmemd = running->gmemd,
 		.caller = running->caller,
 		.batch = &running->batch,
 		.numbered.order = (unsigned)running->next};
-	enum serve_outcome outcome = serve(message, &request, &answer);
+	enum serve_outcome outcome = SERVE_ANSWERED;
 
+	if (message)
+		outcome = serve(message, &request, &answer);
+	else
+		answer = serve_unreadable(why);
 	json_unref(message);
 	if (outcome == SERVE_ANSWERED)
 		add_answer(running, answer);
@@ -124,7 +129,7 @@ static void go_on(struct batch *batch, struct json_object *take_answer)
 		send_answers(running);
 }
 
-static void resume(struct batch *batch)
+static void resume_batch(struct batch *batch)
 {
 	struct running *running = (struct running *)batch;
 	struct caller *caller = running->caller;
@@ -157,7 +162,7 @@ static struct running *running_new(const struct json_part *messages, size_t coun
 
 	if (!running)
 		return NULL;
-	*running = (struct running){.batch = {go_on, resume, running_free},
+	*running = (struct running){.batch = {go_on, resume_batch, running_free},
 		.answers = json_new_array(),
 		.count = count};
 	memcpy(running->text, messages[0].bytes, length);

@@ -26,7 +26,7 @@ static void forget_inherited(struct delivery *delivery, struct inherited_answers
 
 	while ((answer = STAILQ_FIRST(answers))) {
 		STAILQ_REMOVE_HEAD(answers, link);
-		peer_ledger_settle(delivery->ledger, &answer->place);
+		peer_ledger_delete_owed(delivery->ledger, &answer->place);
 		inherited_answer_free(answer);
 	}
 }
@@ -60,35 +60,35 @@ static void leave_area(const struct delivery *delivery)
 static void forget_packet(struct delivery *delivery)
 {
 	if (delivery->packet) {
-		peer_ledger_settle(delivery->ledger, &delivery->packet->place);
+		peer_ledger_delete_owed(delivery->ledger, &delivery->packet->place);
 		inherited_answer_free(delivery->packet);
 	}
 	delivery->packet = NULL;
 }
 
 /* The packet goes first: without it an answer in turn is owed to nothing. */
-static void settle(struct delivery *delivery)
+static void delete_owed(struct delivery *delivery)
 {
 	leave_area(delivery);
 	STEP("delivery: packet done with");
 	if (!delivery->ledger)
 		return;
-	peer_ledger_settle(delivery->ledger, &delivery->kept);
+	peer_ledger_delete_owed(delivery->ledger, &delivery->kept);
 	forget_packet(delivery);
-	peer_ledger_settle(delivery->ledger, &delivery->owed);
+	peer_ledger_delete_owed(delivery->ledger, &delivery->owed);
 	forget_inherited(delivery, &delivery->inherited);
 }
 
 void delivery_clear(struct delivery *delivery)
 {
-	settle(delivery);
+	delete_owed(delivery);
 	if (delivery->ledger)
 		forget_inherited(delivery, &delivery->inherited_later);
 }
 
 /* Inheriting */
 
-static bool is_committed(struct delivery *delivery, const struct owed *owed)
+static bool is_committed(struct delivery *delivery, const struct owed_answer *owed)
 {
 	struct vm *vm;
 
@@ -100,7 +100,7 @@ static bool is_committed(struct delivery *delivery, const struct owed *owed)
 }
 
 /* Whether the answer is still to be given. */
-static bool is_open(struct delivery *delivery, const struct owed *owed)
+static bool is_open(struct delivery *delivery, const struct owed_answer *owed)
 {
 	bool waits = delivery->packet && delivery->packet->owed.turn == owed->turn;
 
@@ -119,7 +119,7 @@ static void sort_out(struct delivery *delivery, struct inherited_answer *answer)
 	bool in_turn = answer->owed.when == OWED_IN_TURN || answer->owed.when == OWED_DONE;
 
 	if (!is_open(delivery, &answer->owed) || !inherited_answer_is_whole(answer)) {
-		peer_ledger_settle(delivery->ledger, &answer->place);
+		peer_ledger_delete_owed(delivery->ledger, &answer->place);
 		inherited_answer_free(answer);
 		return;
 	}
@@ -131,7 +131,7 @@ static void sort_out(struct delivery *delivery, struct inherited_answer *answer)
 }
 
 /* The turn whose answer is sent, 0 where none is. */
-static uint64_t answered(const struct delivery *delivery)
+static uint64_t number_of_sent(const struct delivery *delivery)
 {
 	const struct packet_mark *sent = &syscall_marks_of(delivery)->sent;
 
@@ -140,10 +140,10 @@ static uint64_t answered(const struct delivery *delivery)
 		       : 0;
 }
 
-static struct owed owed_packet(
+static struct owed_answer owed_packet(
 	const struct delivery *delivery, uint64_t number, const struct packet_bytes *packet)
 {
-	return (struct owed){.peer = delivery->peer,
+	return (struct owed_answer){.peer = delivery->peer,
 		.turn = number,
 		.when = OWED_PACKET,
 		.object = packet->too_long,
@@ -157,7 +157,7 @@ static void inherit_from_area(struct delivery *delivery)
 	struct syscall_marks *marks = syscall_marks_of(delivery);
 	uint64_t number = marks->received.request;
 	struct packet_bytes packet = packet_received(marks->packet, &marks->received.call);
-	struct owed owed = owed_packet(delivery, number, &packet);
+	struct owed_answer owed = owed_packet(delivery, number, &packet);
 
 	if (number == 0 || !syscall_mark_done(&marks->received, delivery->peer, number))
 		return;
@@ -172,11 +172,10 @@ static void inherit_from_area(struct delivery *delivery)
 /* Of one whose answer is sent nothing is left to do. */
 static void inherit_packet(struct delivery *delivery, struct inherited_answers *all)
 {
-	uint64_t done = answered(delivery);
+	uint64_t done = number_of_sent(delivery);
 	struct inherited_answer *answer;
 
-	STAILQ_FOREACH(answer, all, link)
-	{
+	STAILQ_FOREACH (answer, all, link) {
 		if (answer->owed.when == OWED_PACKET)
 			break;
 	}
@@ -228,7 +227,7 @@ bool delivery_take_later(struct delivery *delivery, struct inherited_answer **re
 /* It keeps its number, which what is owed has. */
 static void begin_again(struct delivery *delivery, struct packet_bytes *ret)
 {
-	const struct owed *owed = &delivery->packet->owed;
+	const struct owed_answer *owed = &delivery->packet->owed;
 
 	delivery->number = owed->turn;
 	*ret = (struct packet_bytes){owed->text ? owed->text : "", owed->length, owed->object};
@@ -261,7 +260,7 @@ void delivery_suspend(struct delivery *delivery)
 {
 	const struct syscall_marks *marks = syscall_marks_of(delivery);
 	struct packet_bytes packet = packet_received(marks->packet, &marks->received.call);
-	struct owed owed = owed_packet(delivery, delivery->number, &packet);
+	struct owed_answer owed = owed_packet(delivery, delivery->number, &packet);
 
 	if (!is_in_area(delivery))
 		return;
@@ -290,8 +289,8 @@ void delivery_end(struct delivery *delivery)
 	if (delivery->number == 0)
 		return;
 	STEP("delivery: answered");
-	settle(delivery);
-	STEP("delivery: settled");
+	delete_owed(delivery);
+	STEP("delivery: owed deleted");
 	if (delivery->later) {
 		peer_ledger_confirm(delivery->ledger, &delivery->later->place, OWED_LATER);
 		STEP("delivery: answer promised for later");
@@ -308,21 +307,21 @@ void delivery_number(struct delivery *delivery, struct numbered_request *request
 		request->number = peer_ledger_next_number(delivery->ledger);
 }
 
-const struct owed *delivery_inherited_answer(const struct delivery *delivery, unsigned order)
+const struct owed_answer *delivery_inherited_answer(const struct delivery *delivery, unsigned order)
 {
 	const struct inherited_answer *answer;
 
-	STAILQ_FOREACH(answer, &delivery->inherited, link)
-	{
+	STAILQ_FOREACH (answer, &delivery->inherited, link) {
 		if (answer->owed.order == order)
 			return &answer->owed;
 	}
 	return NULL;
 }
 
-static struct owed owed_of(const struct delivery *delivery, const struct numbered_request *request)
+static struct owed_answer owed_of(
+	const struct delivery *delivery, const struct numbered_request *request)
 {
-	return (struct owed){.peer = delivery->peer,
+	return (struct owed_answer){.peer = delivery->peer,
 		.turn = delivery->number,
 		.request = request->number,
 		.order = request->order,
@@ -333,7 +332,7 @@ static struct owed owed_of(const struct delivery *delivery, const struct numbere
 void delivery_owe(struct delivery *delivery, const struct numbered_request *request,
 	struct json_object *answer)
 {
-	struct owed owed = owed_of(delivery, request);
+	struct owed_answer owed = owed_of(delivery, request);
 
 	if (!delivery->ledger)
 		return;
@@ -345,7 +344,7 @@ void delivery_owe(struct delivery *delivery, const struct numbered_request *requ
 void delivery_owe_later(struct delivery *delivery, const struct numbered_request *request,
 	struct json_object *answer, struct later *ret)
 {
-	struct owed owed = owed_of(delivery, request);
+	struct owed_answer owed = owed_of(delivery, request);
 
 	*ret = (struct later){.request = request->number};
 	if (!delivery->ledger || !answer)
@@ -362,5 +361,5 @@ void delivery_forget_later(struct delivery *delivery, struct later *later)
 	if (delivery->later == later)
 		delivery->later = NULL;
 	if (delivery->ledger)
-		peer_ledger_settle(delivery->ledger, &later->place);
+		peer_ledger_delete_owed(delivery->ledger, &later->place);
 }

@@ -11,7 +11,7 @@
  * peers, as owed under the request's number, and committed there.
  *  3. The VM's ledger is committed under the same number. From now on the change stands.
  *  4. sendmmsg(2) sends the answer, and then writes the mark that it is sent.
- *  5. The receive area is free again, and what was owed is settled.
+ *  5. The receive area is free again, and what was owed is deleted.
  *
  * A packet that can't be answered at once moves from the receive area to the ledger of peers
  * (delivery_suspend()), for the area is needed by the next peer. A successor looks for each peer's
@@ -54,8 +54,8 @@ struct delivery {
 	struct inherited_answer *packet;    /* a predecessor's; NULL: none */
 	struct inherited_answers inherited; /* answers to it */
 	struct inherited_answers inherited_later; /* that come out of turn */
-	struct later
-		*later; /* that the packet has brought about; NULL: none, or answered already */
+	/* That the packet has brought about; NULL: none, or answered already. */
+	struct later *later;
 };
 
 /* An answer that comes out of turn, and where a successor finds that it is owed. */
@@ -79,14 +79,14 @@ bool delivery_has_packet(const struct delivery *delivery);
 /* Whether the packet was a predecessor's, who may have carried out a part of it. */
 bool delivery_is_again(const struct delivery *delivery);
 /* The next answer that a predecessor owed out of turn, which is the caller's from then on; its
- * place is to be settled when it is sent. False where there is none. */
+ * place is to be deleted when it is sent. False where there is none. */
 bool delivery_take_later(struct delivery *delivery, struct inherited_answer **ret);
 
 /* The next packet. Its bytes are valid until delivery_suspend() or delivery_end(), and the receive
  * area must be free: after one of them. Errors are packet_receive_marked()'s. */
 int delivery_begin(struct delivery *delivery, struct packet_bytes *ret);
-/* What is left to be done comes later: where the turn goes on, its packet leaves the receive area.
- */
+/* What is left to be done comes later: where the turn goes on, its packet leaves the receive
+ * area. */
 void delivery_suspend(struct delivery *delivery);
 /* Sends its answer, or the one that is later. Errors are packet_send()'s. The fds stay the
  * caller's. */
@@ -99,7 +99,8 @@ void delivery_end(struct delivery *delivery);
 void delivery_number(struct delivery *delivery, struct numbered_request *request);
 /* The answer that a predecessor owed to the packet's request of that order, an empty text where it
  * was to have none; NULL where nothing was owed. It stays the delivery's. */
-const struct owed *delivery_inherited_answer(const struct delivery *delivery, unsigned order);
+const struct owed_answer *delivery_inherited_answer(
+	const struct delivery *delivery, unsigned order);
 /* Writes down the answer, NULL for none, which a successor then gives if what the request has
  * changed is committed. */
 void delivery_owe(struct delivery *delivery, const struct numbered_request *request,

@@ -7,18 +7,12 @@
 #include "protocol/json.h"
 #include "protocol/message.h"
 
-static struct json_object *refuse(struct rpc_error *error)
+static struct json_object *refuse_packet(struct rpc_error *error)
 {
 	struct json_object *answer = message_error(NULL, error);
 
 	rpc_error_clear(error);
 	return answer;
-}
-
-static struct json_object *refuse_text(struct request *request, const char *why)
-{
-	rpc_error_parse(&request->error, why);
-	return refuse(&request->error);
 }
 
 static struct json_object *serve_batch(const struct packet_bytes *packet, struct request *request)
@@ -28,7 +22,7 @@ static struct json_object *serve_batch(const struct packet_bytes *packet, struct
 	size_t count;
 
 	if (!json_split(packet->bytes, packet->length, messages, BATCH_REQUESTS_MAX, &count, &why))
-		return refuse_text(request, why);
+		return serve_unreadable(why);
 	if (count == 0)
 		rpc_error_invalid_request(&request->error, "the batch is empty");
 	else if (count > BATCH_REQUESTS_MAX)
@@ -36,7 +30,7 @@ static struct json_object *serve_batch(const struct packet_bytes *packet, struct
 			&request->error, "The batch has too many requests", BATCH_REQUESTS_MAX);
 	else
 		return batch_serve(request->gmemd, request->caller, messages, count);
-	return refuse(&request->error);
+	return refuse_packet(&request->error);
 }
 
 static struct json_object *serve_one(const struct packet_bytes *packet, struct request *request)
@@ -46,7 +40,7 @@ static struct json_object *serve_one(const struct packet_bytes *packet, struct r
 
 	message = json_parse(packet->bytes, packet->length, &why);
 	if (!message)
-		return refuse_text(request, why);
+		return serve_unreadable(why);
 	if (serve(message, request, &answer) == SERVE_DEFERRED)
 		answer = NULL;
 	json_unref(message);
@@ -58,7 +52,7 @@ static struct json_object *serve_packet(const struct packet_bytes *packet, struc
 	if (packet->too_long) {
 		rpc_error_too_large(
 			&request->error, "The packet has too many bytes", PACKET_BYTES_MAX);
-		return refuse(&request->error);
+		return refuse_packet(&request->error);
 	}
 	if (json_begins_array(packet->bytes, packet->length))
 		return serve_batch(packet, request);

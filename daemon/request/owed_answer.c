@@ -39,7 +39,7 @@ static int inherited_answer_compare(struct inherited_answer *a, struct inherited
 
 RB_GENERATE_LOCAL(inherited_answer_tree, inherited_answer, in_tree, inherited_answer_compare)
 
-struct inherited_answer *inherited_answer_new(const struct owed *owed)
+struct inherited_answer *inherited_answer_new(const struct owed_answer *owed)
 {
 	struct inherited_answer *answer = calloc(1, sizeof *answer);
 	char *text = malloc(owed->length + 1);

@@ -11,7 +11,7 @@
 #include "daemon/request/peer_record.h"
 #include "kernel/base/tree.h"
 
-struct owed {
+struct owed_answer {
 	uint64_t peer;
 	uint64_t turn;    /* the packet's */
 	uint64_t request; /* its own number */
@@ -37,7 +37,7 @@ int owed_place_add(struct owed_place *place, uint32_t record);
 struct inherited_answer {
 	RB_ENTRY(inherited_answer) in_tree;
 	STAILQ_ENTRY(inherited_answer) link;
-	struct owed owed;
+	struct owed_answer owed;
 	struct owed_place place;
 	char *text; /* owed.text */
 };
@@ -46,7 +46,7 @@ RB_HEAD(inherited_answer_tree, inherited_answer);
 STAILQ_HEAD(inherited_answers, inherited_answer);
 
 /* Of what is owed, with a copy of its text and no place. NULL without memory. */
-struct inherited_answer *inherited_answer_new(const struct owed *owed);
+struct inherited_answer *inherited_answer_new(const struct owed_answer *owed);
 /* Adds what the record at that index has of an answer. -ENOMEM. */
 int inherited_answer_add(
 	struct inherited_answer_tree *tree, const struct owed_record *record, uint32_t index);
@@ -57,5 +57,5 @@ void inherited_answers_take(
 	struct inherited_answer_tree *tree, uint64_t peer, struct inherited_answers *list);
 /* One of all, taken out of the tree; NULL where there is none. */
 struct inherited_answer *inherited_answer_any(struct inherited_answer_tree *tree);
-/* The place must be settled. */
+/* Its place must have been deleted. */
 void inherited_answer_free(struct inherited_answer *answer);

@@ -49,7 +49,8 @@ static void warn_of_no_room(struct peer_ledger *ledger, int r)
 		strerror(-r));
 }
 
-static int put(struct peer_ledger *ledger, uint32_t *index, const void *record, size_t length)
+static int write_record(
+	struct peer_ledger *ledger, uint32_t *index, const void *record, size_t length)
 {
 	int r = 0;
 
@@ -88,7 +89,7 @@ static const struct owed_record *owed_at(const struct peer_ledger *ledger, uint3
 
 /* What a predecessor owed */
 
-static int inherit(struct peer_ledger *ledger)
+static int inherit_answers(struct peer_ledger *ledger)
 {
 	int r = 0;
 
@@ -143,12 +144,12 @@ void peer_ledger_take_owed(
 	inherited_answers_take(&ledger->inherited, peer, answers);
 }
 
-void peer_ledger_settle_rest(struct peer_ledger *ledger)
+void peer_ledger_delete_rest(struct peer_ledger *ledger)
 {
 	struct inherited_answer *answer;
 
 	while ((answer = inherited_answer_any(&ledger->inherited))) {
-		peer_ledger_settle(ledger, &answer->place);
+		peer_ledger_delete_owed(ledger, &answer->place);
 		inherited_answer_free(answer);
 	}
 }
@@ -160,7 +161,7 @@ void peer_ledger_settle_rest(struct peer_ledger *ledger)
 #define CLAIM_PAUSE        10
 
 /* The ledger has one writer: a lock on it ends with its process. */
-static int claim(int fd)
+static int claim_ledger(int fd)
 {
 	const struct timespec pause = {.tv_nsec = CLAIM_PAUSE * 1000000};
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -177,7 +178,7 @@ static int claim(int fd)
 
 static int open_ledger(struct peer_ledger *ledger, int take_fd)
 {
-	int r = take_fd < 0 ? -ENOENT : claim(take_fd);
+	int r = take_fd < 0 ? -ENOENT : claim_ledger(take_fd);
 
 	if (r == 0)
 		r = ledger_open(take_fd, &ledger->ledger);
@@ -187,7 +188,7 @@ static int open_ledger(struct peer_ledger *ledger, int take_fd)
 		return r;
 	}
 	if (ledger_record_size(ledger->ledger) >= PEER_RECORD_SIZE)
-		return inherit(ledger);
+		return inherit_answers(ledger);
 	ledger->ledger = ledger_free(ledger->ledger);
 	return -EPROTONOSUPPORT;
 }
@@ -203,7 +204,7 @@ static int open_marks(struct peer_ledger *ledger, int take_fd)
 	return r;
 }
 
-static int make(struct peer_ledger *ledger)
+static int make_new(struct peer_ledger *ledger)
 {
 	const uint16_t record = RECORD_PEERS;
 	int r = 0;
@@ -211,7 +212,7 @@ static int make(struct peer_ledger *ledger)
 	if (!ledger->ledger)
 		r = ledger_new("gmemd-peers", PEER_RECORD_SIZE, PEER_RECORDS_MAX, &ledger->ledger);
 	if (r == 0)
-		r = claim(ledger_fd(ledger->ledger));
+		r = claim_ledger(ledger_fd(ledger->ledger));
 	if (r == 0)
 		r = ledger_put(ledger->ledger, 0, &record, sizeof record);
 	if (r == 0)
@@ -248,7 +249,7 @@ int peer_ledger_new(
 	if (r < 0 && r != -ENOENT && r != -EADDRINUSE)
 		log_warning("connections could not be taken over: %s", strerror(-r));
 	if (r != -EADDRINUSE)
-		r = make(ledger);
+		r = make_new(ledger);
 	if (r < 0) {
 		peer_ledger_free(ledger);
 		return r;
@@ -313,7 +314,7 @@ void peer_ledger_note(struct peer_ledger *ledger, struct peer_entry *entry)
 		.owned = entry->owned};
 
 	memcpy(record.unit, entry->unit, sizeof record.unit);
-	put(ledger, &entry->record, &record, sizeof record);
+	write_record(ledger, &entry->record, &record, sizeof record);
 	ledger_commit(ledger->ledger);
 }
 
@@ -327,7 +328,7 @@ void peer_ledger_forget(struct peer_ledger *ledger, struct peer_entry *entry)
 
 /* Answers */
 
-static int owe_part(struct peer_ledger *ledger, const struct owed *owed, uint16_t part,
+static int owe_part(struct peer_ledger *ledger, const struct owed_answer *owed, uint16_t part,
 	struct owed_place *place)
 {
 	struct owed_record record = {.kind = RECORD_OWED,
@@ -345,11 +346,11 @@ static int owe_part(struct peer_ledger *ledger, const struct owed *owed, uint16_
 
 	record.length = (uint32_t)(left < sizeof record.bytes ? left : sizeof record.bytes);
 	memcpy(record.bytes, owed->text + at, record.length);
-	r = put(ledger, &index, &record, sizeof record);
+	r = write_record(ledger, &index, &record, sizeof record);
 	return r < 0 ? r : owed_place_add(place, index);
 }
 
-static void confirm(struct peer_ledger *ledger, uint32_t index, enum owed_when when)
+static void confirm_record(struct peer_ledger *ledger, uint32_t index, enum owed_when when)
 {
 	const struct owed_record *record = owed_at(ledger, index);
 	struct owed_record confirmed;
@@ -358,7 +359,7 @@ static void confirm(struct peer_ledger *ledger, uint32_t index, enum owed_when w
 		return;
 	confirmed = *record;
 	confirmed.when = (uint8_t)when;
-	put(ledger, &index, &confirmed, sizeof confirmed);
+	write_record(ledger, &index, &confirmed, sizeof confirmed);
 	ledger_commit(ledger->ledger);
 }
 
@@ -366,7 +367,7 @@ static void confirm(struct peer_ledger *ledger, uint32_t index, enum owed_when w
 static void confirm_last(struct peer_ledger *ledger)
 {
 	if (ledger->last_owed > 0)
-		confirm(ledger, ledger->last_owed, OWED_DONE);
+		confirm_record(ledger, ledger->last_owed, OWED_DONE);
 	ledger->last_owed = 0;
 }
 
@@ -383,8 +384,8 @@ static int charge_place(struct owed_place *place, struct owner *owner, size_t pa
 	return r;
 }
 
-void peer_ledger_owe(struct peer_ledger *ledger, const struct owed *owed, struct owner *owner,
-	struct owed_place *place)
+void peer_ledger_owe(struct peer_ledger *ledger, const struct owed_answer *owed,
+	struct owner *owner, struct owed_place *place)
 {
 	const size_t part_size = sizeof((struct owed_record *)0)->bytes;
 	size_t parts = owed->length / part_size + 1, before = place->count;
@@ -415,10 +416,10 @@ void peer_ledger_confirm(
 	struct peer_ledger *ledger, const struct owed_place *place, enum owed_when when)
 {
 	if (place->count > 0)
-		confirm(ledger, place->records[0], when);
+		confirm_record(ledger, place->records[0], when);
 }
 
-void peer_ledger_settle(struct peer_ledger *ledger, struct owed_place *place)
+void peer_ledger_delete_owed(struct peer_ledger *ledger, struct owed_place *place)
 {
 	for (size_t i = 0; i < place->count; i++) {
 		if (place->records[i] == ledger->last_owed)

@@ -56,14 +56,14 @@ void peer_ledger_forget(struct peer_ledger *ledger, struct peer_entry *entry);
 /* Adds to *place what it takes, and charges the owner. Of the one owed before, all is committed by
  * then. Without memory, or room for the owner, nothing is owed, and a successor would carry the
  * request out once more: it says so in the log. */
-void peer_ledger_owe(struct peer_ledger *ledger, const struct owed *owed, struct owner *owner,
-	struct owed_place *place);
+void peer_ledger_owe(struct peer_ledger *ledger, const struct owed_answer *owed,
+	struct owner *owner, struct owed_place *place);
 /* It is owed whatever happens: the packet of one that is later is dropped, OWED_LATER, or what one
  * in turn tells is committed, OWED_DONE. */
 void peer_ledger_confirm(
 	struct peer_ledger *ledger, const struct owed_place *place, enum owed_when when);
 /* It was sent, or nobody is there to be sent it. Empties the place. */
-void peer_ledger_settle(struct peer_ledger *ledger, struct owed_place *place);
+void peer_ledger_delete_owed(struct peer_ledger *ledger, struct owed_place *place);
 
 /* The peers of a predecessor that are not forgotten, one after another: from *position on, which is
  * 0 at first. False at the end. */
@@ -73,4 +73,4 @@ bool peer_ledger_next_peer(
 void peer_ledger_take_owed(
 	struct peer_ledger *ledger, uint64_t peer, struct inherited_answers *answers);
 /* Of peers that are gone. */
-void peer_ledger_settle_rest(struct peer_ledger *ledger);
+void peer_ledger_delete_rest(struct peer_ledger *ledger);

@@ -28,7 +28,7 @@ static void postponement_free(struct postponement *postponement)
 }
 
 /* Its caller is gone. */
-static void gone(void *context)
+static void caller_gone(void *context)
 {
 	struct postponement *postponement = context;
 
@@ -37,7 +37,7 @@ static void gone(void *context)
 	postponement_free(postponement);
 }
 
-static void answer(struct request *request, struct json_object *take_answer)
+static void answer_postponed(struct request *request, struct json_object *take_answer)
 {
 	struct caller *caller = request->caller;
 
@@ -66,7 +66,7 @@ static void serve_now(struct fdstore_waiter *waiter)
 	deferred_answer_dissolve(postponement->deferred);
 	if (postponement->server->serve(postponement->message, &request, &message) ==
 		SERVE_ANSWERED)
-		answer(&request, message);
+		answer_postponed(&request, message);
 	postponement_free(postponement);
 }
 
@@ -81,7 +81,8 @@ int request_postpone(struct request *request, struct json_object *message)
 		.server = request->server,
 		.gmemd = request->gmemd,
 		.caller = request->caller,
-		.deferred = request_defer(request, DEFERRED_ANSWER_IN_ORDER, gone, postponement),
+		.deferred =
+			request_defer(request, DEFERRED_ANSWER_IN_ORDER, caller_gone, postponement),
 		.batch = request->batch,
 		.order = request->numbered.order,
 	};

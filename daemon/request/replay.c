@@ -9,7 +9,7 @@
 #include "protocol/message.h"
 
 /* Those of what the caller may know of alone, whatever the ledger says. */
-static int take_files(struct request *request, const struct owed *owed)
+static int take_files(struct request *request, const struct owed_answer *owed)
 {
 	struct registry *registry = &request->gmemd->registry;
 	struct memory *memory;
@@ -31,7 +31,8 @@ static int take_files(struct request *request, const struct owed *owed)
 }
 
 /* What can't be given any more is what was asked for and has been lost since. */
-static struct json_object *answer_with_files(struct request *request, const struct owed *owed)
+static struct json_object *answer_with_files(
+	struct request *request, const struct owed_answer *owed)
 {
 	struct json_object *answer;
 	const char *why;
@@ -49,7 +50,7 @@ static struct json_object *answer_with_files(struct request *request, const stru
 
 bool replay_inherited(struct request *request, struct json_object **ret)
 {
-	const struct owed *owed =
+	const struct owed_answer *owed =
 		delivery_inherited_answer(&request->caller->delivery, request->numbered.order);
 
 	if (!owed)

@@ -38,7 +38,7 @@ static void serve_counted(const struct recount_wait *wait)
 	wait->server->serve_again(&request, wait->deferred);
 }
 
-static void end_wait(struct recount_wait *wait)
+static void end_recount_wait(struct recount_wait *wait)
 {
 	struct rpc_error error = {.code = RPC_OK};
 
@@ -53,13 +53,13 @@ static void end_wait(struct recount_wait *wait)
 }
 
 /* At once, and then wait_for_count() goes on, or later. */
-static void counted(void *context)
+static void closed_counted(void *context)
 {
 	struct recount_wait *wait = context;
 
 	wait->is_counted = true;
 	if (wait->is_awaited)
-		end_wait(wait);
+		end_recount_wait(wait);
 }
 
 static int wait_for_count(struct request *request, struct page_count *take_count)
@@ -75,7 +75,7 @@ static int wait_for_count(struct request *request, struct page_count *take_count
 		.caller = request->caller,
 		.batch = request->batch,
 		.numbered = request->numbered};
-	page_count_run(take_count, counted, wait);
+	page_count_run(take_count, closed_counted, wait);
 	if (wait->is_counted) {
 		free(wait);
 		return 0;

@@ -159,6 +159,17 @@ enum serve_outcome serve(
 	return SERVE_ANSWERED;
 }
 
+struct json_object *serve_unreadable(const char *why)
+{
+	struct rpc_error error = {.code = RPC_OK};
+	struct json_object *answer;
+
+	rpc_error_parse(&error, why);
+	answer = message_error(NULL, &error);
+	rpc_error_clear(&error);
+	return answer;
+}
+
 int serve_too_long_for_batch(struct rpc_error *error)
 {
 	return rpc_error_too_large(error, "The answer is too long for a batch; ask for it alone",

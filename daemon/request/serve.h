@@ -16,5 +16,8 @@
 enum serve_outcome serve(
 	struct json_object *message, struct request *request, struct json_object **ret_answer);
 
+/* The answer to a text that is no JSON, which is why. */
+struct json_object *serve_unreadable(const char *why);
+
 /* Fills in the error for an answer that a batch has no room for. */
 int serve_too_long_for_batch(struct rpc_error *error);

@@ -16,7 +16,7 @@
 #define MAGIC   0x4b52414du /* "MARK" */
 #define VERSION 2
 
-static int map(int fd, struct syscall_marks **ret)
+static int map_marks(int fd, struct syscall_marks **ret)
 {
 	void *bytes =
 		mmap(NULL, sizeof(struct syscall_marks), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -50,7 +50,7 @@ int syscall_marks_new(int *ret_fd, struct syscall_marks **ret)
 
 	r = memory_file_create_memfd("gmemd-marks", whole_pages(sizeof *marks), &fd);
 	if (r == 0)
-		r = map(fd, &marks);
+		r = map_marks(fd, &marks);
 	if (r < 0)
 		return r;
 	marks->magic = MAGIC;
@@ -69,7 +69,7 @@ int syscall_marks_open(int fd, struct syscall_marks **ret)
 
 	if (memory_file_size(fd, &size) < 0 || size < sizeof *marks)
 		return -EBADMSG;
-	r = map(fd, &marks);
+	r = map_marks(fd, &marks);
 	if (r < 0)
 		return r;
 	if (marks->magic != MAGIC || marks->version != VERSION) {

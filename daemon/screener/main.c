@@ -29,7 +29,7 @@
 #define TRIES_MAX 20
 #define PAUSE_MS  50
 
-static int tell(enum screener_word word, int fd)
+static int tell_gmemd(enum screener_word word, int fd)
 {
 	const char byte = (char)word;
 
@@ -39,11 +39,11 @@ static int tell(enum screener_word word, int fd)
 /* One that can't be given back ends with this process. */
 static void give_back(int connection)
 {
-	int r = tell(SCREENER_HARMLESS, connection);
+	int r = tell_gmemd(SCREENER_HARMLESS, connection);
 
 	for (unsigned i = 0; r == -ETOOMANYREFS && i < TRIES_MAX; i++) {
 		poll(NULL, 0, PAUSE_MS);
-		r = tell(SCREENER_HARMLESS, connection);
+		r = tell_gmemd(SCREENER_HARMLESS, connection);
 	}
 	if (r == 0)
 		fd_close(connection);
@@ -67,7 +67,7 @@ static void screen_listener(int listener)
 }
 
 /* *keeps: it has files that gmemd has as well. */
-static int serve(bool *keeps)
+static int serve_gmemd(bool *keeps)
 {
 	struct fd_packet packet;
 	char word;
@@ -83,11 +83,11 @@ static int serve(bool *keeps)
 	} else {
 		*keeps = true;
 	}
-	return tell(SCREENER_DONE, -1);
+	return tell_gmemd(SCREENER_DONE, -1);
 }
 
 /* A gmemd that ends closes what it has handed over as well; it must not be the last. */
-static void outlive(int gmemd)
+static void outlive_gmemd(int gmemd)
 {
 	struct pollfd event = {.fd = gmemd, .events = POLLIN};
 
@@ -104,8 +104,8 @@ int main(void)
 	if (r == 0)
 		r = capabilities_give_up();
 	while (r == 0)
-		r = serve(&keeps);
+		r = serve_gmemd(&keeps);
 	if (keeps)
-		outlive(gmemd);
+		outlive_gmemd(gmemd);
 	_exit(r == -ECONNRESET || r == -EPIPE ? EXIT_SUCCESS : EXIT_FAILURE);
 }

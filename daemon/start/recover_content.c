@@ -31,7 +31,7 @@ static struct memory *memory_of(struct vm *vm, uint64_t id)
 }
 
 /* What the keeper is not to hold any more. */
-static int discard(struct vm *vm, const struct memory_record *record, int fd)
+static int discard_call(struct vm *vm, const struct memory_record *record, int fd)
 {
 	const struct keeper_id id = {FDSTORE_MEMORY, vm->number, record->id};
 
@@ -86,7 +86,7 @@ static int take_memory(
 				record->id, strerror(-r));
 	}
 	if (r < 0 && consume_fd >= 0)
-		discard(vm, record, consume_fd);
+		discard_call(vm, record, consume_fd);
 	return r;
 }
 
@@ -100,7 +100,7 @@ static int recover_memory(struct vm *vm, const struct memory_record *record,
 	if (!pending && fd < 0)
 		return -ENOENT; /* it was being freed */
 	if (pending && fd >= 0)
-		fd = discard(vm, record, fd); /* its adoption was not finished */
+		fd = discard_call(vm, record, fd); /* its adoption was not finished */
 	r = take_memory(vm, record, fd, ret);
 	if (r == 0 && !pending)
 		(*ret)->state = record->state;
@@ -202,7 +202,7 @@ static int recover_call(struct vm *vm, const struct call_record *record, struct 
 }
 
 /* Nobody can report what became of them: what may be bound counts as bound. */
-static void settle_slots_without_call(struct vm *vm)
+static void finish_slots_without_call(struct vm *vm)
 {
 	struct slot *slot;
 
@@ -241,15 +241,13 @@ static void recover_memories(struct vm *vm, struct ledger *ledger, struct inheri
 	struct memory *memory;
 	union record record;
 
-	EACH_RECORD(ledger, index, RECORD_MEMORY, &record)
-	{
+	EACH_RECORD (ledger, index, RECORD_MEMORY, &record) {
 		if (recover_memory(vm, &record.memory, inherited, &memory) == 0)
 			memory->record = index;
 		else
 			ledger_delete(ledger, index);
 	}
-	EACH_RECORD(ledger, index, RECORD_NAME, &record)
-	{
+	EACH_RECORD (ledger, index, RECORD_NAME, &record) {
 		if (record.name.owner > 0 && recover_memory_name(vm, &record.name, index) < 0)
 			ledger_delete(ledger, index);
 	}
@@ -264,8 +262,7 @@ static void recover_slots(struct vm *vm, struct ledger *ledger)
 	union record record;
 	struct slot *slot;
 
-	EACH_RECORD(ledger, index, RECORD_SLOT, &record)
-	{
+	EACH_RECORD (ledger, index, RECORD_SLOT, &record) {
 		if (recover_slot(vm, &record.slot, &slot) == 0)
 			slot->record = index;
 		else
@@ -278,8 +275,7 @@ static void recover_calls(struct vm *vm, struct ledger *ledger)
 	union record record;
 	struct call *call;
 
-	EACH_RECORD(ledger, index, RECORD_CALL, &record)
-	{
+	EACH_RECORD (ledger, index, RECORD_CALL, &record) {
 		if (recover_call(vm, &record.call, &call) == 0)
 			call->record = index;
 		else
@@ -296,6 +292,6 @@ void recovery_content(struct vm *vm, struct ledger *ledger, struct inherited_fds
 	recover_slots(vm, ledger);
 	recover_frames(vm);
 	recover_calls(vm, ledger);
-	settle_slots_without_call(vm);
+	finish_slots_without_call(vm);
 	mailbox_clear_free(vm->mailbox);
 }

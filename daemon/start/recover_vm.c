@@ -44,7 +44,7 @@ static uint64_t received_by_mark(const struct gmemd *gmemd, const struct vm *vm)
 
 /* The calls that were trapped when the predecessor ended: those that it had received are never told
  * again. */
-static void settle_traps(const struct gmemd *gmemd, struct vm *vm)
+static void recover_trapped(const struct gmemd *gmemd, struct vm *vm)
 {
 	uint64_t id = vm->trap.id;
 
@@ -63,7 +63,7 @@ static void settle_traps(const struct gmemd *gmemd, struct vm *vm)
 		gate_interrupt(vm->listener, id);
 }
 
-static void settle_calls(struct gmemd *gmemd, struct vm *vm)
+static void finish_calls(struct gmemd *gmemd, struct vm *vm)
 {
 	struct call *call, *next;
 	uint64_t discarded;
@@ -289,9 +289,9 @@ static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, uint64_t numb
 		return r;
 	}
 	STEP("recovery of a VM: ledger");
-	settle_traps(gmemd, vm);
+	recover_trapped(gmemd, vm);
 	STEP("recovery of a VM: traps");
-	settle_calls(gmemd, vm);
+	finish_calls(gmemd, vm);
 	STEP("recovery of a VM: calls");
 	vm_ledger_note_vm(vm);
 	vm_ledger_commit(vm);

@@ -37,7 +37,7 @@ static int spell_canonically(struct config *config)
 	return 0;
 }
 
-static int prepare(struct config *config)
+static int prepare_directory(struct config *config)
 {
 	bool passed = sd_listen_fds(/* unset_environment= */ 0) > 0;
 	int r;
@@ -52,7 +52,7 @@ static int prepare(struct config *config)
 
 int runtime_directory_prepare(struct config *config)
 {
-	int r = prepare(config);
+	int r = prepare_directory(config);
 
 	if (r < 0)
 		log_error("%s: gmemd can't have its sockets there: %s; name another directory with "

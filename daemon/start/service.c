@@ -28,7 +28,7 @@ struct service {
 	char state[CONFIG_FAULT_TEXT_MAX + 64]; /* that the service manager is told */
 };
 
-static void end(evutil_socket_t number, short what, void *context)
+static void end_signal(evutil_socket_t number, short what, void *context)
 {
 	struct service *service = context;
 
@@ -38,7 +38,7 @@ static void end(evutil_socket_t number, short what, void *context)
 }
 
 /* Which would else end it: elsewhere it means that a configuration is to be read anew. */
-static void ignore(evutil_socket_t number, short what, void *context)
+static void ignore_signal(evutil_socket_t number, short what, void *context)
 {
 	(void)number;
 	(void)what;
@@ -82,7 +82,7 @@ static int watchdog_start(struct service *service)
 	return event_add(service->watchdog, &service->watchdog_interval) < 0 ? -ENOMEM : 0;
 }
 
-static void tell(evutil_socket_t fd, short what, void *context)
+static void tell_manager(evutil_socket_t fd, short what, void *context)
 {
 	struct service *service = context;
 
@@ -92,17 +92,17 @@ static void tell(evutil_socket_t fd, short what, void *context)
 		event_add(service->telling, &retry);
 }
 
-static int start(struct service *service)
+static int service_start(struct service *service)
 {
-	int r = watch_signal(service, SIGTERM, end, &service->terminate);
+	int r = watch_signal(service, SIGTERM, end_signal, &service->terminate);
 
 	if (r == 0 && process_may_handle(SIGINT))
-		r = watch_signal(service, SIGINT, end, &service->interrupt);
+		r = watch_signal(service, SIGINT, end_signal, &service->interrupt);
 	if (r == 0)
-		r = watch_signal(service, SIGHUP, ignore, &service->hangup);
+		r = watch_signal(service, SIGHUP, ignore_signal, &service->hangup);
 	if (r == 0)
 		r = watchdog_start(service);
-	service->telling = evtimer_new(service->gmemd->base, tell, service);
+	service->telling = evtimer_new(service->gmemd->base, tell_manager, service);
 	return service->telling ? r : -ENOMEM;
 }
 
@@ -114,7 +114,7 @@ int service_new(struct gmemd *gmemd, struct service **ret)
 	if (!service)
 		return -ENOMEM;
 	service->gmemd = gmemd;
-	r = start(service);
+	r = service_start(service);
 	if (r < 0)
 		service_free(service);
 	else
@@ -123,7 +123,7 @@ int service_new(struct gmemd *gmemd, struct service **ret)
 }
 
 /* What gmemd does, in words. */
-static void describe(const struct gmemd *gmemd, char *ret, size_t size)
+static void describe_status(const struct gmemd *gmemd, char *ret, size_t size)
 {
 	char told[CONFIG_FAULT_TEXT_MAX];
 
@@ -141,9 +141,9 @@ void service_ready(struct service *service)
 {
 	char status[CONFIG_FAULT_TEXT_MAX + 32];
 
-	describe(service->gmemd, status, sizeof status);
+	describe_status(service->gmemd, status, sizeof status);
 	snprintf(service->state, sizeof service->state, "READY=1\nSTATUS=%s", status);
-	tell(-1, 0, service);
+	tell_manager(-1, 0, service);
 }
 
 void service_stopping(void)

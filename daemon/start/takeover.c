@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Succession. See takeover.h.
+ * Taking over. See takeover.h.
  */
 #include "daemon/start/takeover.h"
 
@@ -73,13 +73,13 @@ void takeover_finish(struct gmemd *gmemd)
 	if (!gmemd->fdstore)
 		return;
 	STEP("recovery: connections");
-	peer_ledger_settle_rest(gmemd->peer_ledger);
+	peer_ledger_delete_rest(gmemd->peer_ledger);
 	recovered->dropped = inherited_fds_drop_rest(gmemd->inherited, drop_file, gmemd);
 	gmemd->inherited = inherited_fds_free(gmemd->inherited);
 	lift_limits(gmemd, false);
 	STEP("recovery: rest dropped");
 	recovery_finish(gmemd);
-	fdstore_settle(gmemd->fdstore, FDSTORE_SETTLE_MS);
+	fdstore_await_sent(gmemd->fdstore, FDSTORE_SEND_MS);
 	STEP("recovery: finished");
 	if (recovered->vms > 0 || recovered->peers > 0 || recovered->dropped > 0)
 		log_info("took over from a predecessor: VMs %u, memories %u, connections %u; VMs "
@@ -109,7 +109,7 @@ void takeover_leave(struct gmemd *gmemd)
 	gmemd->leaving = anybody_would_miss_it(gmemd);
 	if (!gmemd->leaving)
 		closed_memories_let_go_unseen(&gmemd->registry);
-	fdstore_settle(gmemd->fdstore, FDSTORE_SETTLE_MS);
+	fdstore_await_sent(gmemd->fdstore, FDSTORE_SEND_MS);
 	if (gmemd->leaving)
 		peer_ledger_leave(gmemd->peer_ledger);
 	else

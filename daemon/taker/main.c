@@ -87,7 +87,7 @@ static int serve_close(struct taker *taker, const struct taker_message *request)
 }
 
 /* What it gets is of gmemd alone: a packet that is wrong ends it. */
-static int serve(struct taker *taker)
+static int serve_gmemd(struct taker *taker)
 {
 	struct taker_packet packet;
 	int r = taker_packet_receive(TAKER_SOCKET, &packet);
@@ -120,7 +120,7 @@ int main(void)
 	if (r == 0)
 		r = taker_confinement_enter();
 	while (r == 0)
-		r = serve(&taker);
+		r = serve_gmemd(&taker);
 	outlive_gmemd(&taker);
 	_exit(r == -ECONNRESET || r == -EPIPE ? EXIT_SUCCESS : EXIT_FAILURE);
 }

@@ -29,7 +29,7 @@ static void model_close(struct vm *vm)
 	vm->model = model_vm_free(vm->model);
 }
 
-static int create(struct memory *memory, const struct kvm_create_guest_memfd *arguments)
+static int model_create(struct memory *memory, const struct kvm_create_guest_memfd *arguments)
 {
 	struct model_memory *model;
 	int fd, r;
@@ -47,7 +47,7 @@ static int create(struct memory *memory, const struct kvm_create_guest_memfd *ar
 	return 0;
 }
 
-static int convert(const struct call *call)
+static int model_convert(const struct call *call)
 {
 	union call_arguments arguments;
 	int r = 0;
@@ -65,10 +65,10 @@ static int carry_out(const struct call *call)
 	struct memory *memory;
 
 	if (call->kind == CALL_CONVERT)
-		return convert(call);
+		return model_convert(call);
 	call_arguments(call, 0, &arguments);
 	if (call->kind == CALL_CREATE)
-		return create(call->memory, &arguments.create);
+		return model_create(call->memory, &arguments.create);
 	memory = call->slot->memory;
 	return model_vm_set_region(
 		call->vm->model, MODEL_REGION_V2, &arguments.region, memory ? memory->model : NULL);

@@ -43,7 +43,7 @@ uint64_t closed_memory_clock(void)
 
 /* Users */
 
-static struct closed_of_user *user_of(const struct vm *vm)
+static struct closed_of_user *closed_user_of(const struct vm *vm)
 {
 	struct closed_of_user key = {.uid = vm->process.uid};
 
@@ -51,9 +51,9 @@ static struct closed_of_user *user_of(const struct vm *vm)
 }
 
 /* NULL without memory. */
-static struct closed_of_user *get_user(const struct vm *vm)
+static struct closed_of_user *get_closed_user(const struct vm *vm)
 {
-	struct closed_of_user *user = user_of(vm);
+	struct closed_of_user *user = closed_user_of(vm);
 
 	if (user)
 		return user;
@@ -66,7 +66,7 @@ static struct closed_of_user *get_user(const struct vm *vm)
 	return user;
 }
 
-static void put_user(struct registry *registry, struct closed_of_user *user)
+static void put_closed_user(struct registry *registry, struct closed_of_user *user)
 {
 	if (user->counts.all > 0)
 		return;
@@ -76,7 +76,7 @@ static void put_user(struct registry *registry, struct closed_of_user *user)
 
 /* Which are empty, and which are not */
 
-static void count_in(struct memory *memory, struct closed_of_user *user)
+static void list_as_counted(struct memory *memory, struct closed_of_user *user)
 {
 	struct vm *vm = memory->vm;
 
@@ -89,7 +89,7 @@ static void count_in(struct memory *memory, struct closed_of_user *user)
 	TAILQ_INSERT_TAIL(&user->empty, memory, in_user_empty);
 }
 
-static void count_out(struct memory *memory, struct closed_of_user *user)
+static void unlist_as_counted(struct memory *memory, struct closed_of_user *user)
 {
 	struct vm *vm = memory->vm;
 
@@ -104,7 +104,7 @@ static void count_out(struct memory *memory, struct closed_of_user *user)
 
 /* Charges */
 
-static void charge(struct memory *memory, uint64_t bytes)
+static void charge_closed(struct memory *memory, uint64_t bytes)
 {
 	memory->vm->closed_resident += bytes;
 	budget_charge_anyway(&memory->vm->budget, bytes);
@@ -112,7 +112,7 @@ static void charge(struct memory *memory, uint64_t bytes)
 		memory->node_budget->committed += bytes;
 }
 
-static void give_back(struct memory *memory, uint64_t bytes)
+static void give_back_closed(struct memory *memory, uint64_t bytes)
 {
 	memory->vm->closed_resident -= bytes;
 	budget_give_back(&memory->vm->budget, bytes);
@@ -120,7 +120,7 @@ static void give_back(struct memory *memory, uint64_t bytes)
 		budget_give_back_alone(memory->node_budget, bytes);
 }
 
-static void set_changed(struct memory *memory, bool changed)
+static void set_closed_changed(struct memory *memory, bool changed)
 {
 	struct closed_list *list = &memory->vm->registry->closed_changed;
 
@@ -136,34 +136,42 @@ struct memory *closed_memory_take_changed(struct registry *registry)
 	struct memory *memory = TAILQ_FIRST(&registry->closed_changed);
 
 	if (memory) {
-		set_changed(memory, false);
+		set_closed_changed(memory, false);
 		memory->told_filled = memory->resident > 0;
 	}
 	return memory;
 }
 
+/* Its place among the empty ones is by how long it has been one. */
+static void set_closed_resident(struct memory *memory, uint64_t resident)
+{
+	bool moves = (resident > 0) != (memory->resident > 0);
+	struct closed_of_user *user = moves ? closed_user_of(memory->vm) : NULL;
+
+	if (moves)
+		unlist_as_counted(memory, user);
+	if (resident > memory->resident)
+		charge_closed(memory, resident - memory->resident);
+	else
+		give_back_closed(memory, memory->resident - resident);
+	memory->resident = resident;
+	if (moves)
+		list_as_counted(memory, user);
+	set_closed_changed(memory, (resident > 0) != memory->told_filled);
+	vm_ledger_note_memory(memory);
+	vm_ledger_commit(memory->vm);
+}
+
 bool closed_memory_count(struct memory *memory, uint64_t resident, bool given_back)
 {
-	struct closed_of_user *user = user_of(memory->vm);
-
-	count_out(memory, user);
-	if (resident > memory->resident)
-		charge(memory, resident - memory->resident);
-	else
-		give_back(memory, memory->resident - resident);
-	if (memory->resident != resident) {
-		memory->resident = resident;
-		vm_ledger_note_memory(memory);
-		vm_ledger_commit(memory->vm);
-	}
-	count_in(memory, user);
-	set_changed(memory, (resident > 0) != memory->told_filled);
+	if (resident != memory->resident)
+		set_closed_resident(memory, resident);
 	return recounts_note(&memory->recount, resident > 0, given_back, closed_memory_clock());
 }
 
 /* Beginning and end */
 
-static void enlist(struct memory *memory, struct closed_of_user *user)
+static void enlist_closed(struct memory *memory, struct closed_of_user *user)
 {
 	struct vm *vm = memory->vm;
 	uint64_t resident = memory->resident;
@@ -173,26 +181,26 @@ static void enlist(struct memory *memory, struct closed_of_user *user)
 	vm->closed_counts.all++;
 	vm->closed_size += memory->size;
 	user->counts.all++;
-	charge(memory, resident);
-	count_in(memory, user);
+	charge_closed(memory, resident);
+	list_as_counted(memory, user);
 	recounts_add(
 		&vm->registry->recounts, &memory->recount, resident > 0, closed_memory_clock());
-	set_changed(memory, (resident > 0) != memory->told_filled);
+	set_closed_changed(memory, (resident > 0) != memory->told_filled);
 }
 
 void closed_memory_delist(struct memory *memory)
 {
 	struct vm *vm = memory->vm;
-	struct closed_of_user *user = user_of(vm);
+	struct closed_of_user *user = closed_user_of(vm);
 
 	recounts_remove(&vm->registry->recounts, &memory->recount);
-	set_changed(memory, false);
-	count_out(memory, user);
-	give_back(memory, memory->resident);
+	set_closed_changed(memory, false);
+	unlist_as_counted(memory, user);
+	give_back_closed(memory, memory->resident);
 	vm->closed_counts.all--;
 	vm->closed_size -= memory->size;
 	user->counts.all--;
-	put_user(vm->registry, user);
+	put_closed_user(vm->registry, user);
 }
 
 static uint64_t limit_of_vm(const struct vm *vm)
@@ -211,7 +219,7 @@ static uint64_t limit_of_user(const struct vm *vm)
 	return limit;
 }
 
-static bool may_keep(const struct vm *vm)
+static bool may_keep_closed(const struct vm *vm)
 {
 	return limit_of_vm(vm) > 0 && limit_of_user(vm) > 0;
 }
@@ -231,14 +239,14 @@ static void let_go_for_room(struct memory *memory)
 }
 
 /* The last of its user's may go, and then there is none. */
-static void make_room(struct vm *vm)
+static void make_room_for_closed(struct vm *vm)
 {
 	const struct closed_of_user *user;
 	struct memory *oldest;
 
 	while (vm->closed_counts.all > limit_of_vm(vm) && (oldest = TAILQ_FIRST(&vm->closed_empty)))
 		let_go_for_room(oldest);
-	while ((user = user_of(vm)) && user->counts.all > limit_of_user(vm) &&
+	while ((user = closed_user_of(vm)) && user->counts.all > limit_of_user(vm) &&
 		(oldest = TAILQ_FIRST(&user->empty)))
 		let_go_for_room(oldest);
 }
@@ -246,22 +254,23 @@ static void make_room(struct vm *vm)
 void memory_close(struct memory *memory)
 {
 	struct vm *vm = memory->vm;
-	struct closed_of_user *user = memory->pages && may_keep(vm) ? get_user(vm) : NULL;
+	struct closed_of_user *user =
+		memory->pages && may_keep_closed(vm) ? get_closed_user(vm) : NULL;
 
 	if (!user) {
 		memory_free(memory);
 		return;
 	}
 	memory_to_closed(memory);
-	enlist(memory, user);
+	enlist_closed(memory, user);
 	STEP("memory: kept");
-	make_room(vm);
+	make_room_for_closed(vm);
 }
 
 int closed_memory_recover(struct vm *vm, const struct memory_request *request, uint64_t resident,
 	int consume_fd, struct memory **ret)
 {
-	struct closed_of_user *user = get_user(vm);
+	struct closed_of_user *user = get_closed_user(vm);
 	int r;
 
 	if (!user)
@@ -270,9 +279,9 @@ int closed_memory_recover(struct vm *vm, const struct memory_request *request, u
 	if (r == 0) {
 		(*ret)->resident = resident < request->size ? resident : request->size;
 		(*ret)->told_filled = resident > 0;
-		enlist(*ret, user);
+		enlist_closed(*ret, user);
 	}
-	put_user(vm->registry, user);
+	put_closed_user(vm->registry, user);
 	return r;
 }
 
@@ -299,9 +308,9 @@ void closed_memories_let_go_unseen(struct registry *registry)
 
 enum limit closed_memories_limit(const struct vm *vm)
 {
-	const struct closed_of_user *user = user_of(vm);
+	const struct closed_of_user *user = closed_user_of(vm);
 
-	if (!user || !may_keep(vm))
+	if (!user || !may_keep_closed(vm))
 		return LIMITS;
 	if (vm->closed_counts.filled >= limit_of_vm(vm))
 		return LIMIT_CLOSED_MEMORIES_PER_VM;

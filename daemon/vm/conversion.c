@@ -84,33 +84,53 @@ static size_t merge(struct asked *asked, size_t count)
 	return last + 1;
 }
 
-static void grow(struct asked *found, uint64_t start, uint64_t end)
+/* The first private piece of [at, end). False where there is none. */
+static bool next_private(const struct ranges *private, uint64_t at, uint64_t end, struct asked *ret)
 {
-	if (found->end == 0)
-		found->start = start;
-	found->end = end;
+	const struct range *range = ranges_from(private, at);
+
+	if (at >= end || !range || range->start >= end)
+		return false;
+	ret->start = range->start > at ? range->start : at;
+	ret->end = range->end < end ? range->end : end;
+	return true;
+}
+
+/* The same of what is shared. */
+static bool next_shared(const struct ranges *private, uint64_t at, uint64_t end, struct asked *ret)
+{
+	const struct range *range = ranges_from(private, at);
+
+	if (range && range->start <= at) {
+		at = range->end;
+		range = ranges_next(range);
+	}
+	if (at >= end)
+		return false;
+	ret->start = at;
+	ret->end = range && range->start < end ? range->start : end;
+	return true;
+}
+
+/* The same of what is not as wanted. */
+static bool next_other(const struct ranges *private, enum convert_to to, uint64_t at, uint64_t end,
+	struct asked *ret)
+{
+	return to == CONVERT_TO_PRIVATE ? next_shared(private, at, end, ret)
+					: next_private(private, at, end, ret);
 }
 
 /* The smallest part that has all of what is not as wanted yet; empty where all is. */
 static struct asked narrow(
 	const struct ranges *private, enum convert_to to, const struct asked *whole)
 {
-	const struct range *range = ranges_from(private, whole->start);
-	struct asked found = {.end = 0};
-	uint64_t at = whole->start;
+	struct asked found = {.end = 0}, piece = {.end = whole->start};
 
-	for (; range && range->start < whole->end; range = ranges_next(range)) {
-		uint64_t start = range->start > at ? range->start : at;
-		uint64_t end = range->end < whole->end ? range->end : whole->end;
-
-		if (to == CONVERT_TO_SHARED)
-			grow(&found, start, end);
-		else if (start > at)
-			grow(&found, at, start);
-		at = end;
+	while (next_other(private, to, piece.end, whole->end, &piece)) {
+		if (found.end == 0)
+			found.start = piece.start;
+		found.end = piece.end;
 	}
-	if (to == CONVERT_TO_PRIVATE && at < whole->end)
-		grow(&found, at, whole->end);
 	return found;
 }
 
@@ -147,9 +167,18 @@ static size_t plan_range(
 	return adds_piece(&vm->private_ranges, plan->to, &part);
 }
 
+/* Whether so many pieces more fit into the VM's private memory. */
+static int check_pieces(const struct vm *vm, size_t added)
+{
+	uint64_t limit = vm->registry->config->private_ranges_per_vm;
+
+	if (added > 0 && vm->private_ranges.count + vm->converting.count + added > limit)
+		return CONVERSION_TOO_MANY;
+	return CONVERSION_FITS;
+}
+
 static int plan_all(struct vm *vm, struct asked *asked, size_t count, struct conversion_plan *plan)
 {
-	const struct config *config = vm->registry->config;
 	size_t added = 0;
 
 	count = merge(asked, count);
@@ -159,10 +188,7 @@ static int plan_all(struct vm *vm, struct asked *asked, size_t count, struct con
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
 		added += plan_range(plan, vm, &asked[i]);
-	if (added > 0 && vm->private_ranges.count + vm->converting.count + added >
-				 config->private_ranges_per_vm)
-		return CONVERSION_TOO_MANY;
-	return CONVERSION_FITS;
+	return check_pieces(vm, added);
 }
 
 static int check_all(struct vm *vm, const struct guest_range *ranges, size_t count,
@@ -202,20 +228,26 @@ int conversion_plan(struct vm *vm, const struct memory_convert_parameters *param
 	return r;
 }
 
+/* What is private there already has a stale half as well, which goes once the slot is bound. */
 int conversion_plan_slot(const struct slot *slot, struct conversion_plan *ret)
 {
-	struct conversion_plan plan = {.to = CONVERT_TO_PRIVATE, .discard = true};
 	struct asked whole = {slot->guest_phys_addr, slot->guest_phys_addr + slot->memory_size, 0};
+	struct vm *vm = slot->vm;
+	struct guest_range *range;
 	int r;
 
-	if (ranges_covered(&slot->vm->converting, slot->guest_phys_addr, slot->memory_size) > 0)
+	if (ranges_covered(&vm->converting, slot->guest_phys_addr, slot->memory_size) > 0)
 		return CONVERSION_BUSY;
-	r = plan_all(slot->vm, &whole, 1, &plan);
-	if (r == CONVERSION_FITS)
-		*ret = plan;
-	else
-		conversion_plan_clear(&plan);
-	return r;
+	r = check_pieces(vm, adds_piece(&vm->private_ranges, CONVERT_TO_PRIVATE, &whole));
+	if (r != CONVERSION_FITS)
+		return r;
+	range = malloc(sizeof *range);
+	if (!range)
+		return -ENOMEM;
+	*range = (struct guest_range){slot->guest_phys_addr, slot->memory_size};
+	*ret = (struct conversion_plan){
+		.to = CONVERT_TO_PRIVATE, .discard = true, .count = 1, .ranges = range};
+	return CONVERSION_FITS;
 }
 
 void conversion_plan_clear(struct conversion_plan *plan)
@@ -268,7 +300,20 @@ static int subtract(
 	return r;
 }
 
-/* What would be in both halves and is not yet. */
+/* What of a range would be in both halves; what is as wanted already is not converted. */
+static int find_kept_in(
+	struct vm *vm, enum convert_to to, const struct guest_range *within, struct ranges *ret)
+{
+	uint64_t end = within->guest_phys_addr + within->size;
+	struct asked piece = {.end = within->guest_phys_addr};
+	int r = 0;
+
+	while (r == 0 && next_other(&vm->private_ranges, to, piece.end, end, &piece))
+		r = both_halves_find(vm, piece.start, piece.end - piece.start, ret);
+	return r;
+}
+
+/* And is not yet. */
 static int find_kept(struct vm *vm, struct conversion *conversion)
 {
 	int r = 0;
@@ -276,7 +321,7 @@ static int find_kept(struct vm *vm, struct conversion *conversion)
 	for (unsigned i = 0; r == 0 && !conversion->discard && i < conversion->count; i++) {
 		const struct guest_range *range = &conversion->ranges[i];
 
-		r = both_halves_find(vm, range->guest_phys_addr, range->size, &conversion->kept);
+		r = find_kept_in(vm, conversion->to, range, &conversion->kept);
 		if (r == 0)
 			r = subtract(&conversion->kept, &vm->in_both, range);
 	}

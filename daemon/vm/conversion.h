@@ -47,7 +47,8 @@ struct conversion_plan {
  */
 int conversion_plan(struct vm *vm, const struct memory_convert_parameters *parameters,
 	struct conversion_plan *ret, size_t *ret_index);
-/* To make a slot's frames private, bound or not. 0, CONVERSION_BUSY or -ENOMEM. */
+/* To make all of a slot's frames private, bound or not, and those that are so already once more. 0,
+ * CONVERSION_BUSY, CONVERSION_TOO_MANY or -ENOMEM. */
 int conversion_plan_slot(const struct slot *slot, struct conversion_plan *ret);
 void conversion_plan_clear(struct conversion_plan *plan);
 
@@ -75,6 +76,6 @@ int conversion_end(struct vm *vm, const struct conversion *conversion, unsigned 
 int conversion_recover(struct vm *vm, const struct conversion_plan *plan, struct conversion **ret);
 /* Gives back the stale half of what was as wanted already. Returns how many bytes of pages. */
 uint64_t conversion_discard_settled(struct vm *vm, const struct conversion_plan *plan);
-/* The slot will be no more: nothing is in both its halves then. -ENOMEM, and nothing has changed.
- */
+/* The slot will be no more: nothing is in both its halves then. -ENOMEM, and nothing has
+ * changed. */
 int conversion_leave_slot(const struct slot *slot);

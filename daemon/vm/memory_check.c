@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "daemon/budget/capacity.h"
 #include "protocol/field_check.h"
 
 static int wrong(struct memory_fault *fault, enum memory_fault_kind kind, const char *param,
@@ -44,6 +45,16 @@ static int check_flags(const struct vm *vm, const struct memory_create_parameter
 	return 0;
 }
 
+/* One that gmemd has no budget of yet would bear no limit. */
+static bool has_node(const struct vm *vm, unsigned number)
+{
+	struct capacity *capacity = vm->registry->capacity;
+
+	if (capacity->n_nodes == 0)
+		return number == 0;
+	return capacity_of_node(capacity, number) && node_exists((int)number);
+}
+
 int memory_check_told(struct vm *vm, const struct memory_create_parameters *told,
 	struct memory_request *ret, struct memory_fault *ret_fault)
 {
@@ -56,7 +67,7 @@ int memory_check_told(struct vm *vm, const struct memory_create_parameters *told
 	r = check_values(vm, told, ret_fault);
 	if (r < 0)
 		return r;
-	if (request.node != NODE_ANY && !node_exists(request.node))
+	if (request.node != NODE_ANY && !has_node(vm, (unsigned)request.node))
 		return wrong(ret_fault, MEMORY_FAULT_PARAM, "node",
 			"a NUMA node of this host that has memory");
 	if (told->name && vm_memory_by_name(vm, told->name))

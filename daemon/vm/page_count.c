@@ -114,7 +114,7 @@ static void write_counts(const struct page_count *count)
 		write_count(count->registry, count->ids[i], job->parts[i].resident);
 }
 
-static void counted(struct page_job *job)
+static void job_counted(struct page_job *job)
 {
 	struct page_count *count = job->context;
 
@@ -129,8 +129,8 @@ void page_count_run(struct page_count *take_count, void (*done)(void *context), 
 
 	count->done = done;
 	count->context = context;
-	count->job->done = counted;
+	count->job->done = job_counted;
 	count->job->context = count;
 	if (page_worker_do(count->registry->pages, count->job))
-		counted(count->job);
+		job_counted(count->job);
 }

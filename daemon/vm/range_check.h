@@ -8,7 +8,7 @@
 #include "daemon/vm/vm.h"
 #include "protocol/methods.h"
 
-/* NULL where they can; else guest_range's member that is wrong, and *ret_expected what it must be.
- */
+/* NULL where they can; else guest_range's member that is wrong, and *ret_expected what it must
+ * be. */
 const char *guest_range_fault(
 	const struct vm *vm, const struct guest_range *range, const char **ret_expected);

@@ -21,8 +21,8 @@ struct slot {
 	uint64_t userspace_addr;
 	struct memory *memory; /* NULL: the VMM's own memory */
 	uint64_t guest_memfd_offset;
-	struct memory
-		*shared_memory; /* what backs its shared half; NULL: nothing of gmemd's else */
+	/* What backs its shared half; NULL: nothing of gmemd's else. */
+	struct memory *shared_memory;
 	uint64_t shared_offset;
 	uint64_t flags; /* enum slot_flags */
 	enum object_state state;

@@ -482,7 +482,7 @@ bool vm_is_seen(const struct vm *vm)
 	return !vm->remains || vm->closed_resident > 0;
 }
 
-static void close_files(struct vm *vm)
+static void vm_close_files(struct vm *vm)
 {
 	vm->registry->backend->close(vm);
 	vm->frames = fd_close(vm->frames);
@@ -490,7 +490,7 @@ static void close_files(struct vm *vm)
 }
 
 /* Its ledger and its process stay, by which a successor finds its closed memories. */
-static void remain(struct vm *vm)
+static void vm_remain(struct vm *vm)
 {
 	static const enum fdstore_kind kinds[] = {
 		FDSTORE_VM_FRAMES, FDSTORE_VM_MAILBOX, FDSTORE_VM_GATE};
@@ -504,7 +504,7 @@ static void remain(struct vm *vm)
 	STEP("VM's end: it remains");
 	for (size_t i = 0; vm->ledger && i < sizeof kinds / sizeof *kinds; i++)
 		fdstore_drop(vm->registry->fdstore, kinds[i], vm->number, 0);
-	close_files(vm);
+	vm_close_files(vm);
 }
 
 void vm_end(struct vm *vm)
@@ -513,12 +513,12 @@ void vm_end(struct vm *vm)
 	vm_stop(vm);
 	vm_drop(vm);
 	if (vm->closed_counts.all > 0)
-		remain(vm);
+		vm_remain(vm);
 	else
 		vm_free(vm);
 }
 
-static void free_memories(struct memory_tree *memories)
+static void vm_free_memories(struct memory_tree *memories)
 {
 	while (!RB_EMPTY(memories))
 		memory_free(RB_MIN(memory_tree, memories));
@@ -530,8 +530,8 @@ struct vm *vm_free(struct vm *vm)
 		return NULL;
 	assert(!vm->watch);
 	vm_stop(vm);
-	free_memories(&vm->memories);
-	free_memories(&vm->closed);
+	vm_free_memories(&vm->memories);
+	vm_free_memories(&vm->closed);
 	vm_ledger_commit(vm);
 	budget_end_promise(&vm->budget);
 	if (vm->listed)
@@ -540,7 +540,7 @@ struct vm *vm_free(struct vm *vm)
 		RB_REMOVE(vm_process_tree, &vm->registry->vms_by_process, vm);
 	vm_unput(vm);
 	STEP("VM's end: dropped");
-	close_files(vm);
+	vm_close_files(vm);
 	vm_ledger_close(vm);
 	process_release(&vm->process);
 	if (vm->remains)

@@ -41,9 +41,10 @@ enum trap_answer { TRAP_UNDECIDED, TRAP_CONTINUE, TRAP_REFUSE };
 enum object_state {
 	OBJECT_PENDING, /* its call is not reported yet */
 	OBJECT_READY,   /* a slot: bound */
-	OBJECT_CLOSING, /* a slot whose end is not reported yet, a memory whose pages are not gone
-			 */
-	OBJECT_CLOSED,  /* a memory that is one no more, and whose file is kept */
+	/* a slot whose end is not reported yet, a memory whose pages are not gone */
+	OBJECT_CLOSING,
+	/* a memory that is one no more, and whose file is kept */
+	OBJECT_CLOSED,
 };
 
 struct backend;

@@ -126,8 +126,7 @@ void vm_ledger_read_minimum(struct vm *vm, const struct ledger *ledger)
 {
 	union record record;
 
-	EACH_RECORD(ledger, index, RECORD_MINIMUM, &record)
-	{
+	EACH_RECORD (ledger, index, RECORD_MINIMUM, &record) {
 		vm->minimum = record.minimum.bytes;
 		vm->minimum_record = index;
 	}

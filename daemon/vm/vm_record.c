@@ -28,8 +28,7 @@ static void read_name(const struct ledger *ledger, enum record_kind kind, uint64
 	union record record;
 
 	memset(ret, 0, NAME_BYTES_MAX + 1);
-	EACH_RECORD(ledger, index, kind, &record)
-	{
+	EACH_RECORD (ledger, index, kind, &record) {
 		const struct name_record *name = &record.name;
 		size_t at = name->part * part_size;
 

@@ -43,7 +43,7 @@ const struct range *ranges_next(const struct range *range)
 	return RB_NEXT(range_tree, unused, (struct range *)range);
 }
 
-static int insert(struct ranges *ranges, uint64_t start, uint64_t end)
+static int insert_range(struct ranges *ranges, uint64_t start, uint64_t end)
 {
 	struct range *range = malloc(sizeof *range);
 
@@ -56,7 +56,7 @@ static int insert(struct ranges *ranges, uint64_t start, uint64_t end)
 	return 0;
 }
 
-static void drop(struct ranges *ranges, struct range *range)
+static void drop_range(struct ranges *ranges, struct range *range)
 {
 	RB_REMOVE(range_tree, &ranges->tree, range);
 	ranges->count--;
@@ -77,7 +77,7 @@ void ranges_clear(struct ranges *ranges)
 	struct range *range, *next;
 
 	RB_FOREACH_SAFE (range, range_tree, &ranges->tree, next)
-		drop(ranges, range);
+		drop_range(ranges, range);
 }
 
 int ranges_add(struct ranges *ranges, uint64_t start, uint64_t size)
@@ -89,26 +89,26 @@ int ranges_add(struct ranges *ranges, uint64_t start, uint64_t size)
 		return -EINVAL;
 	first = first_ending(ranges, start);
 	if (!first || first->start > end)
-		return insert(ranges, start, end);
+		return insert_range(ranges, start, end);
 	if (first->start < start)
 		start = first->start;
 	while ((next = RB_NEXT(range_tree, &ranges->tree, first)) && next->start <= end) {
 		if (next->end > end)
 			end = next->end;
-		drop(ranges, next);
+		drop_range(ranges, next);
 	}
 	resize(ranges, first, start, first->end > end ? first->end : end);
 	return 0;
 }
 
 /* Takes [start, end) out of the middle of a range. */
-static int split(struct ranges *ranges, struct range *range, uint64_t start, uint64_t end)
+static int split_range(struct ranges *ranges, struct range *range, uint64_t start, uint64_t end)
 {
 	uint64_t range_end = range->end;
 	int r;
 
 	resize(ranges, range, range->start, start);
-	r = insert(ranges, end, range_end);
+	r = insert_range(ranges, end, range_end);
 	if (r < 0)
 		resize(ranges, range, range->start, range_end);
 	return r;
@@ -123,7 +123,7 @@ int ranges_remove(struct ranges *ranges, uint64_t start, uint64_t size)
 		return -EINVAL;
 	range = (struct range *)ranges_from(ranges, start);
 	if (range && range->start < start && range->end > end)
-		return split(ranges, range, start, end);
+		return split_range(ranges, range, start, end);
 	for (; range && range->start < end; range = next) {
 		next = RB_NEXT(range_tree, &ranges->tree, range);
 		if (range->start < start)
@@ -131,7 +131,7 @@ int ranges_remove(struct ranges *ranges, uint64_t start, uint64_t size)
 		else if (range->end > end)
 			resize(ranges, range, end, range->end);
 		else
-			drop(ranges, range);
+			drop_range(ranges, range);
 	}
 	return 0;
 }

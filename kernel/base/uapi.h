@@ -80,8 +80,8 @@ struct kvm_memory_attributes {
 #define KVM_CAP_GUEST_MEMFD_FLAGS 244
 #endif
 
-/* Linux 5.19: once the supervisor has received a trapped call, only a fatal signal ends its wait.
- */
+/* Linux 5.19: once the supervisor has received a trapped call, only a fatal signal ends its
+ * wait. */
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
 #endif

@@ -74,8 +74,8 @@ static bool list_has(const char *list, size_t length, const char *word)
 	return false;
 }
 
-/* Lines are "number:controllers:path", and the unified hierarchy's has number 0 and no controllers.
- */
+/* Lines are "number:controllers:path", and the unified hierarchy's has number 0 and no
+ * controllers. */
 static int find_path(const char *cgroups, struct cgroup_location *ret)
 {
 	bool found = false;

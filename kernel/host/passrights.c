@@ -30,7 +30,7 @@ static int get(int socket, bool *ret)
 	return 0;
 }
 
-static int set(int socket, bool may)
+static int set_option(int socket, bool may)
 {
 	const int value = may;
 
@@ -51,7 +51,7 @@ int passrights_withdraw(int listener, bool *ret_had)
 	int r = get(listener, &had);
 
 	if (r == 0 && had)
-		r = set(listener, false);
+		r = set_option(listener, false);
 	if (r == 0)
 		*ret_had = had;
 	return r;
@@ -105,12 +105,12 @@ int passrights_withdraw_from_peer(int connection, bool *ret_had)
 		return r;
 	r = check_queue(connection);
 	if (r == 0)
-		r = set(connection, false);
+		r = set_option(connection, false);
 	if (r < 0)
 		return r;
 	await_senders(connection);
 	r = check_queue(connection);
 	if (r < 0)
-		set(connection, true);
+		set_option(connection, true);
 	return r;
 }

@@ -81,7 +81,7 @@ static bool is_entry(uint32_t command, uint64_t pointer,
 	return false;
 }
 
-static bool fits(const struct gate_rule *rule, const struct seccomp_data *call,
+static bool rule_fits(const struct gate_rule *rule, const struct seccomp_data *call,
 	const struct mailbox_area areas[static MAILBOX_COMMANDS])
 {
 	if (rule->other_architecture)
@@ -96,7 +96,7 @@ uint32_t gate_rules_action(
 {
 	const struct gate_rule *rule = gate_rules;
 
-	while (!fits(rule, call, areas))
+	while (!rule_fits(rule, call, areas))
 		rule++;
 	return rule->action;
 }

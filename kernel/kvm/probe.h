@@ -12,8 +12,8 @@
 
 #define VM_TYPES_MAX 32
 
-/* What a VM of one type can do. Asked on a VM of that type, for the answers differ between types.
- */
+/* What a VM of one type can do. Asked on a VM of that type, for the answers differ between
+ * types. */
 struct vm_type_offer {
 	bool offered;
 	bool guest_memfd;
@@ -43,8 +43,8 @@ int probe_host(int kvm_fd, struct host_offer *ret);
 /* What the model offers on this host, in the place of KVM. */
 int probe_model(struct host_offer *ret);
 
-/* The name of a VM type ("default", "sw_protected", "snp", …), NULL for one that we know none for.
- */
+/* The name of a VM type ("default", "sw_protected", "snp", …), NULL for one that we know none
+ * for. */
 const char *vm_type_name(unsigned type);
 /* The number of the type with that name, or of a decimal number. -ENOENT where there is none. */
 int vm_type_by_name(const char *name, unsigned *ret_type);

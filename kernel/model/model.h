@@ -57,8 +57,8 @@ int model_rules_of_type(unsigned long type, struct model_rules *ret);
 struct model_userspace {
 	int (*access)(void *context, uint64_t address, void *bytes, size_t size, bool write);
 	void *context;
-	pid_t process; /* where access is NULL: this one, by process_vm_readv(2); 0 is the caller's
-			*/
+	/* where access is NULL: this one, by process_vm_readv(2); 0 is the caller's */
+	pid_t process;
 };
 
 /* VMs */

@@ -165,7 +165,7 @@ static int check_memory(
 
 /* Creation and change */
 
-static int slot_create(
+static int slot_insert(
 	struct model_vm *vm, const struct model_slot *asked, struct model_memory *memory)
 {
 	struct model_slot *slot = malloc(sizeof *slot);
@@ -183,7 +183,7 @@ static int slot_create(
 	return 0;
 }
 
-static int create(struct model_vm *vm, struct model_slot *asked, struct model_memory *memory)
+static int slot_create(struct model_vm *vm, struct model_slot *asked, struct model_memory *memory)
 {
 	int r = check_guest_address(vm, asked);
 
@@ -191,11 +191,11 @@ static int create(struct model_vm *vm, struct model_slot *asked, struct model_me
 		r = check_memory(vm, asked, memory);
 	if (r == 0)
 		r = check_guest_end(vm, asked);
-	return r == 0 ? slot_create(vm, asked, memory) : r;
+	return r == 0 ? slot_insert(vm, asked, memory) : r;
 }
 
 /* Of slots without guest_memfd the address and dirty logging can change; of others, nothing. */
-static int change(struct model_vm *vm, struct model_slot *slot, struct model_slot *asked)
+static int slot_change(struct model_vm *vm, struct model_slot *slot, struct model_slot *asked)
 {
 	int r;
 
@@ -241,5 +241,5 @@ int model_vm_set_region(struct model_vm *vm, enum model_region_call call,
 		slot_free(vm, slot);
 		return 0;
 	}
-	return slot ? change(vm, slot, &asked) : create(vm, &asked, memory);
+	return slot ? slot_change(vm, slot, &asked) : slot_create(vm, &asked, memory);
 }

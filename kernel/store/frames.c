@@ -30,7 +30,7 @@ int frames_new(int *ret_fd)
 }
 
 /* Bits of frames, the first being that of frame 8 * first_byte. */
-static void fill(
+static void fill_frames(
 	const struct ranges *ranges, uint64_t first_byte, unsigned char *bits, size_t count)
 {
 	uint64_t page = page_size(), start = first_byte * 8 * page, end = start + count * 8 * page;
@@ -59,7 +59,7 @@ int frames_write(
 		size_t count = end - at < CHUNK ? end - at : CHUNK;
 		ssize_t written;
 
-		fill(ranges, at, bits, count);
+		fill_frames(ranges, at, bits, count);
 		written = pwrite(fd, bits, count, (off_t)(set * set_bytes() + at));
 		if (written < 0 && errno != EINTR)
 			return -errno;

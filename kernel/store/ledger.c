@@ -2,8 +2,29 @@
 /*
  * Ledgers. See ledger.h, and ledger_format.h for what is in the file.
  *
- * What a commit supersedes is freed right after it; a successor frees what a dead writer has left,
- * before it writes itself.
+ * A record is never written over. What a transaction changes it writes beside what there is, and
+ * one store in the header makes all of it count. The order of the stores, of a transaction that
+ * changes record 7, which is in cell 2, with cell 5 free:
+ *
+ *  1. cell 5's sequence becomes committed + 1: whoever opens the file takes it for pending from
+ *     then on. Its bytes follow, and last its tag, with a checksum.
+ *     (ledger_put(), ledger_delete(); as often as there are records to change.)
+ *  2. the header's committed becomes committed + 1, one aligned 8-byte store. (ledger_commit().)
+ *  3. the tag of cell 2 says that it is free. A deleted record's new cell is a tombstone, which is
+ *     freed after what it supersedes: else the old record would come back.
+ *
+ *  | killed before   | who opens the file finds                                        |
+ *  | 1 is done       | cell 5 free, torn or pending: none of them counts; record 7 old |
+ *  | 2 is done       | cell 5 whole, and pending: record 7 as it was                   |
+ *  | 3 is done       | both committed: the higher sequence counts, record 7 is new     |
+ *  | the next        | cell 5 current, cell 2 free                                     |
+ *
+ * Opening writes nothing, so that it can be killed, too, and that two may look. Before it writes
+ * for the first time, a new writer erases what is pending and frees what is superseded
+ * (free_leftovers()); each of these is one store, and can be done again.
+ *
+ * What the processor may reorder matters to nobody: of a writer that is killed another process
+ * sees all stores, or a first part of them in their order. The fences keep the compiler to it.
  */
 #include "kernel/store/ledger.h"
 
@@ -295,7 +316,7 @@ static void free_leftovers(struct ledger *ledger)
 }
 
 /* To be done before anything is written. */
-static int begin(struct ledger *ledger)
+static int begin_change(struct ledger *ledger)
 {
 	int r;
 
@@ -368,7 +389,7 @@ int ledger_put(struct ledger *ledger, uint32_t index, const void *bytes, size_t 
 
 	if (index >= ledger->capacity || length == 0 || length > ledger->record_size)
 		return -EINVAL;
-	r = begin(ledger);
+	r = begin_change(ledger);
 	return r < 0 ? r : write_cell(ledger, index, bytes, length);
 }
 
@@ -391,7 +412,7 @@ int ledger_delete(struct ledger *ledger, uint32_t index)
 
 	if (index >= ledger->capacity)
 		return -EINVAL;
-	r = begin(ledger);
+	r = begin_change(ledger);
 	if (r < 0 || index >= ledger->n_entries)
 		return r;
 	if (ledger->entries[index].current > 0)
@@ -449,7 +470,7 @@ static bool is_free(const struct ledger *ledger, uint32_t index)
 
 int ledger_free_index(struct ledger *ledger, uint32_t *ret_index)
 {
-	int r = begin(ledger);
+	int r = begin_change(ledger);
 
 	if (r < 0)
 		return r;

@@ -19,8 +19,7 @@
 /* One that competes. All its functions run in its own process and return 0 or a negative errno. */
 struct bench_subject {
 	const char *name;
-	/* socket: gmemd's. What it makes is gone with its process. *ret_context is NULL already.
-	 */
+	/* socket: gmemd's. What it makes is gone with its process. *ret_context is NULL already. */
 	int (*set_up)(const char *socket, void **ret_context);
 	/* Done one after the other and timed each by itself; in the order of the comparison's
 	 * names. */

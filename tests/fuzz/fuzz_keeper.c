@@ -95,7 +95,7 @@ static int listen_at(struct sockaddr_un *address, socklen_t *length)
 }
 
 /* It serves all that was sent, then nobody is connected and it has nothing to wait for. */
-static void serve(struct holding *holding, int listener)
+static void serve(struct held_fds *holding, int listener)
 {
 	struct keeper_server server = {
 		.holding = holding, .listener = listener, .signals = -1, .exits = true};
@@ -108,14 +108,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	struct fuzz_input input = {bytes, size};
 	int before, listener, peer;
 	struct sockaddr_un address;
-	struct holding holding;
+	struct held_fds holding;
 	socklen_t length;
 	struct sent sent;
 
 	if (file < 0)
 		file = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	before = fuzz_free_fd();
-	holding_init(&holding, HELD_MAX);
+	held_fds_init(&holding, HELD_MAX);
 	listener = listen_at(&address, &length);
 	peer = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	FUZZ_CHECK(connect(peer, (struct sockaddr *)&address, length) == 0);
@@ -127,7 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	close(peer);
 	serve(&holding, listener);
 	FUZZ_CHECK(holding.count <= HELD_MAX);
-	holding_clear(&holding);
+	held_fds_clear(&holding);
 	close(listener);
 	FUZZ_CHECK(fuzz_free_fd() == before);
 	return 0;

@@ -35,8 +35,7 @@ int inherited_fds_take(
 
 	(void)kind;
 	(void)owner;
-	EACH_RECORD(inherited->ledger, index, RECORD_MEMORY, &record)
-	{
+	EACH_RECORD (inherited->ledger, index, RECORD_MEMORY, &record) {
 		if (record.memory.id != member || record.memory.size > MEMORY_MAX)
 			continue;
 		snprintf(name, sizeof name, "gmemd-memory-%llu", (unsigned long long)member);

@@ -22,8 +22,8 @@ struct gated {
 	int socket;
 };
 
-/* Starts the child. Where this kernel can't hold a gate, skips the current test and returns false.
- */
+/* Starts the child. Where this kernel can't hold a gate, skips the current test and returns
+ * false. */
 bool gated_start(struct gated *gated);
 /* Waits up to some seconds for the next trapped call. A test that gets none has failed, and false
  * is returned. */

@@ -18,7 +18,7 @@
 #include "kernel/base/cleanup.h"
 #include "protocol/packet.h"
 
-#define START_TRIES       500
+#define START_TRIES       6000
 #define START_INTERVAL_US 10000
 
 static void path_of(const struct gmemd_process *process, const char *name, char ret[static 64])
@@ -119,12 +119,18 @@ pid_t gmemd_process_keeper(const struct gmemd_process *process)
 	return found;
 }
 
+/* When it is reaped is not ours to say. */
 static void end_keeper(const struct gmemd_process *process)
 {
 	pid_t keeper = gmemd_process_keeper(process);
 
-	for (unsigned i = 0; keeper > 0 && kill(keeper, SIGKILL) == 0 && i < START_TRIES; i++)
+	if (keeper > 0)
+		kill(keeper, SIGKILL);
+	for (unsigned i = 0; keeper > 0 && i < START_TRIES; i++) {
+		if (gmemd_process_keeper(process) != keeper)
+			return;
 		usleep(START_INTERVAL_US);
+	}
 }
 
 int gmemd_process_launch(const char *program, struct gmemd_process *process)

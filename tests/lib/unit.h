@@ -13,8 +13,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Runs all tests of a table that ends with CU_SUITE_INFO_NULL. Returns the program's exit status.
- */
+/* Runs all tests of a table that ends with CU_SUITE_INFO_NULL. Returns the program's exit
+ * status. */
 int unit_main(CU_SuiteInfo *suites);
 
 /* Marks the current test as skipped; it should return then. A test that fails all the same has

@@ -20,7 +20,7 @@
 
 #define FILES 100
 
-static struct keeper *keeper;
+static struct keeper_client *keeper;
 static struct keeper_id ids[FILES];
 static int fds[FILES];
 static size_t seen;
@@ -88,7 +88,7 @@ static int use(void)
 	for (unsigned i = 0; i < 10 * FILES; i++)
 		need(keeper_post_put(keeper, &ids[i % FILES], &fds[i % FILES], 1, 0) == 0,
 			"posting");
-	need(keeper_settle(keeper) == 0 && keeper_settle(keeper) == 0, "settling");
+	need(keeper_await_posted(keeper) == 0 && keeper_await_posted(keeper) == 0, "settling");
 	need(keeper_put(keeper, ids, &wrong, 1, 0) == -EBADF, "what is no fd");
 	seen = 0;
 	need(keeper_take(keeper, same_file, NULL) == 0 && seen == FILES, "taking again");

@@ -67,7 +67,7 @@ static int copy(const struct keeper_id *id, int fd, void *context)
 
 int main(int argc, char **argv)
 {
-	struct keeper *keeper;
+	struct keeper_client *keeper;
 
 	if (argc != 4)
 		return 2;

@@ -246,7 +246,7 @@ static void spoil_at_random(const char *seed, const char *count)
 
 int main(int argc, char **argv)
 {
-	struct keeper *keeper;
+	struct keeper_client *keeper;
 
 	if (argc < 5 || argc > 6)
 		return 2;

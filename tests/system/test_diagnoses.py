@@ -171,6 +171,21 @@ def fields_in_arrays():
     check(not any("| |" in line for line in titles), "a column has no title")
 
 
+@test("help explains the columns of what a verb prints")
+def columns():
+    for verb, titles in {
+        "vms": "ID NAME TENANT PID STATE GATE COMMITTED PROMISED RESIDENT",
+        "show": "BACKING FLAGS NODE GUEST_PHYS_ADDR USERSPACE_ADDR STRIDE",
+        "slots": "SLOT GUEST_PHYS_ADDR SIZE USERSPACE_ADDR MEMORY OFFSET FLAGS STATE",
+        "top": "NAME COMMITTED RESIDENT PRIVATE RATE/S",
+        "reclaim": "MEMORY NAME RECLAIMED RESIDENT",
+    }.items():
+        lines = [line.split(None, 1) for line in run(CTL, "help", verb)[1].splitlines()]
+        told = {words[0]: words[1] for words in lines if len(words) == 2}
+        for title in titles.split():
+            check(len(told.get(title, "")) > 5, "gmemctl help %s says of %s: %r" % (verb, title, told.get(title)))
+
+
 @test("probe names no kernel that is older than this one")
 def probe():
     status, told, _ = run(CTL, "--socket=" + model.socket_path("admin.sock"), "probe")

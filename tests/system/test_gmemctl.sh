@@ -67,21 +67,40 @@ exits() {
 
 out_has() { check "$1" grep -qE -- "$2" "$tmp/out"; }
 err_has() { check "$1" grep -qE -- "$2" "$tmp/err"; }
-out_json() { check "$1" python3 -m json.tool "$tmp/out"; }
-err_json() { check "$1" python3 -m json.tool "$tmp/err"; }
+out_json() { check "$1" json True; }
+err_json() { check "$1" json True "$tmp/err"; }
 
-# json EXPRESSION [FILE]: of the value v in what was printed; for check.
-json() {
-	python3 -c 'import json, re, sys
-v = json.load(open(sys.argv[2]))
-sys.exit(0 if eval(sys.argv[1]) else 1)' "$1" "${2:-$tmp/out}"
+# json_print EXPRESSION [FILE]: what it gives, of the value v in what was printed last. One Python for all of them: many are
+# asked for, and the machine may be busy.
+coproc JSON {
+	exec python3 -c 'import json, re, sys
+words = []
+word = b""
+while byte := sys.stdin.buffer.raw.read(1):
+    if byte != b"\0":
+        word += byte
+        continue
+    words.append(word.decode())
+    word = b""
+    if len(words) == 2:
+        try:
+            v = json.load(open(words[1]))
+            print(eval(words[0]), flush=True)
+        except Exception as error:
+            print(repr(error).replace("\n", " "), flush=True)
+        words = []'
+}
+pids+=("$JSON_PID")
+json_print() {
+	local answer
+	printf '%s\0%s\0' "$1" "${2:-$tmp/out}" >&"${JSON[1]}"
+	IFS= read -r answer <&"${JSON[0]}"
+	printf '%s\n' "$answer"
 }
 
-# Prints what the expression gives, of the JSON printed last.
-json_print() {
-	python3 -c 'import json, re, sys
-v = json.load(open(sys.argv[2]))
-print(eval(sys.argv[1]))' "$1" "$tmp/out"
+# json EXPRESSION [FILE]: whether it is true; for check.
+json() {
+	[ "$(json_print "bool($1)" "${2:-$tmp/out}")" = True ]
 }
 
 wait_for() {
@@ -423,7 +442,7 @@ unprivileged() {
 lost_events() {
 	background lossy python3 "$here/gmemctl_peers.py" gmemd "$tmp/lossy.sock" 1 2 5 6 8
 	wait_for grep -q ready "$tmp/lossy"
-	TZ=UTC run --socket="$tmp/lossy.sock" events
+	TZ=UTC run --timeout=2 --socket="$tmp/lossy.sock" events
 	check "events ends with 3 when gmemd is gone" [ "$rc" = 3 ]
 	err_has "a gap is said" "2 events were lost"
 	err_has "each gap is" "1 event was lost"
@@ -436,7 +455,7 @@ lost_events() {
 }
 
 gmemd_ends() {
-	background last "$ctl" --socket="$admin" events
+	background last "$ctl" --socket="$admin" --timeout=2 events
 	local events=$last
 	sleep 0.5
 	finish "$vmm" CONT
@@ -444,6 +463,7 @@ gmemd_ends() {
 	wait "$events"
 	rc=$?
 	check "events ends with 3 with gmemd" [ $rc -eq 3 ]
+	check "and says who does not answer" grep -q "admin.sock: no answer in 2 s" "$tmp/last.err"
 	exits 3 "ping after gmemd" ping
 }
 

@@ -212,39 +212,81 @@ def capacity():
     equal(least, total, "a limit beyond what there is")
 
 
+KERNELS = {"meminfo": b"/proc/meminfo", "nodes": b"/sys/devices/system/node"}
 CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 0x1000, 0x4000, 0x40000
 
 
-def show_as_meminfo(path):
-    """To this process alone."""
+def show_as(**paths):
+    """To this process alone: what is at these paths as the kernel's."""
     libc = ctypes.CDLL(None, use_errno=True)
-    arguments = ((None, b"/", MS_REC | MS_PRIVATE), (path.encode(), b"/proc/meminfo", MS_BIND))
+    arguments = [(None, b"/", MS_REC | MS_PRIVATE)]
+    arguments += [(path.encode(), KERNELS[name], MS_BIND) for name, path in paths.items()]
     if libc.unshare(CLONE_NEWNS) or any(libc.mount(what, where, None, flags, None) for what, where, flags in arguments):
-        raise OSError(ctypes.get_errno(), "its own /proc/meminfo")
+        raise OSError(ctypes.get_errno(), "its own %s" % ", ".join(paths))
+
+
+def write(path, text):
+    """In the file that is shown elsewhere."""
+    with open(path, "a+", encoding="utf-8") as file:
+        file.truncate(0)
+        file.write(text)
+
+
+def meminfo_of(bytes_):
+    return "MemTotal: %d kB\nMemFree: %d kB\nMemAvailable: %d kB\n" % ((bytes_ // 1024,) * 3)
+
+
+def add_node(nodes, number, bytes_, all_of_them):
+    node = os.path.join(nodes, "node%d" % number)
+    os.mkdir(node)
+    text = meminfo_of(bytes_) + "Active(file): 0 kB\nInactive(file): 0 kB\nSReclaimable: 0 kB\n"
+    write(os.path.join(node, "meminfo"), text)
+    write(os.path.join(nodes, "has_memory"), all_of_them + "\n")
 
 
 @test("the limit follows the host's memory")
 def follows():
     total = memory_total()
-    with tempfile.NamedTemporaryFile("w") as file:
-
-        def write(bytes_):
-            file.seek(0)
-            file.write("MemTotal: %d kB\nMemFree: %d kB\nMemAvailable: %d kB\n" % ((bytes_ // 1024,) * 3))
-            file.truncate()
-            file.flush()
-
-        write(total)
-        one = Daemon(config="[limits]\nhost-reserve = 50%\n", before=lambda _: show_as_meminfo(file.name))
+    with tempfile.NamedTemporaryFile() as file:
+        write(file.name, meminfo_of(total))
+        one = Daemon(config="[limits]\nhost-reserve = 50%\n", before=lambda _: show_as(meminfo=file.name))
         peer = one.operator()
         limit = lambda: peer.call("host.describe")["limits"]["commit_bytes"]
         equal(limit(), total - total * 50 // 100, "as it was")
         for now in (2 * total, total // 4096 * 1024, total):
-            write(now)
+            write(file.name, meminfo_of(now))
             until = time.monotonic() + 60
             while limit() != now - now * 50 // 100 and time.monotonic() < until:
                 time.sleep(0.05)
             equal(limit(), now - now * 50 // 100, "of %d bytes" % now)
+        peer.close()
+        one.stop()
+
+
+@test("a NUMA node that comes later has a limit of its own")
+def later_node():
+    with tempfile.TemporaryDirectory() as directory:
+        meminfo, nodes = (os.path.join(directory, name) for name in ("meminfo", "nodes"))
+        os.mkdir(nodes)
+        write(meminfo, meminfo_of(64 * MIB))
+        add_node(nodes, 0, 64 * MIB, "0")
+        show = lambda _: show_as(meminfo=meminfo, nodes=nodes)
+        one = Daemon(config="[limits]\nhost-reserve = 0\n[pressure]\nfloor = 0\n", backend="model", before=show)
+        peer = one.peer()
+        vm = peer.call("vm.open", {"name": "vm", "gate": "none"})["vm"]
+        create = lambda size, **node: peer.call("memory.create", dict(node, vm=vm, size=size))
+        refusal = lambda size, **node: peer.error("memory.create", dict(node, vm=vm, size=size))["data"]
+        equal(refusal(8 * MIB, node=1).get("param"), "node", "before")
+        add_node(nodes, 1, 16 * MIB, "0-1")
+        write(meminfo, meminfo_of(80 * MIB))
+        until = time.monotonic() + 60
+        while "param" in refusal(16 * MIB + PAGE, node=1) and time.monotonic() < until:
+            time.sleep(0.05)
+        refused = refusal(16 * MIB + PAGE, node=1)
+        equal((refused.get("scope"), refused.get("limit")), ("node", 16 * MIB), "more than it has")
+        create(16 * MIB, node=1)
+        create(64 * MIB, node=0)
+        equal(refusal(PAGE).get("scope"), "host", "when all is given")
         peer.close()
         one.stop()
 

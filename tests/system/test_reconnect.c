@@ -8,17 +8,22 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "client/gmem.h"
 #include "kernel/base/cleanup.h"
+#include "kernel/base/uapi.h"
 #include "tests/lib/gmemd_process.h"
 #include "tests/lib/unit.h"
 
@@ -32,6 +37,35 @@
 
 static const char *program;
 static struct gmemd_process gmemd;
+
+/* gmemd dies at an ioctl of this process, which then waits at the gate for the next */
+
+static unsigned long killed_at; /* 0: none */
+
+static void kill_now(void)
+{
+	struct pollfd ended = {.fd = pidfd_open(gmemd.pid, 0), .events = POLLIN};
+
+	kill(gmemd.pid, SIGKILL);
+	poll(&ended, 1, LATEST_MS);
+	close(ended.fd);
+}
+
+/* In the place of libc's, for libgmem as well. */
+__attribute__((visibility("default"))) int ioctl(int fd, unsigned long request, ...)
+{
+	va_list arguments;
+	uintptr_t argument;
+
+	va_start(arguments, request);
+	argument = va_arg(arguments, uintptr_t);
+	va_end(arguments);
+	if (killed_at == request) {
+		killed_at = 0;
+		kill_now();
+	}
+	return (int)syscall(SYS_ioctl, fd, request, argument);
+}
 
 /* The VMM */
 
@@ -74,6 +108,42 @@ static int set_up(struct vmm *vmm, enum gmem_gate gate)
 	vmm->bytes = mapped;
 	memcpy(vmm->bytes, "guest", 6);
 	return 0;
+}
+
+/* Of a VM that is to be made while gmemd is away. */
+static int open_without_gmemd(struct vmm *vmm)
+{
+	struct gmem_vm_options options = {.name = "late"};
+	int r = gmem_connect(gmemd.socket, &vmm->gmem);
+
+	if (r < 0)
+		return r;
+	gmem_set_reconnect_limit(vmm->gmem, LIMIT_MS);
+	killed_at = KVM_CREATE_VM;
+	return gmem_vm_open(vmm->gmem, &options, &vmm->vm);
+}
+
+static int create_without_gmemd(struct vmm *vmm)
+{
+	struct gmem_memory *memory;
+
+	killed_at = KVM_CREATE_GUEST_MEMFD;
+	return gmem_memory_create(vmm->vm, SIZE, NULL, &memory);
+}
+
+/* -EAGAIN while a creation waits to be reported. */
+static int await_no_pending(struct vmm *vmm)
+{
+	char params[128], *view;
+	int r;
+
+	snprintf(params, sizeof params, "{\"vm\":\"%s\"}", gmem_vm_id(vmm->vm));
+	r = gmem_call(vmm->gmem, "vm.get", params, &view);
+	if (r < 0)
+		return r;
+	r = strstr(view, "\"pending\"") ? -EAGAIN : 0;
+	free(view);
+	return r;
 }
 
 static int create_and_close(struct vmm *vmm)
@@ -138,6 +208,12 @@ static int carry_out(struct vmm *vmm, char what)
 		return set_up(vmm, GMEM_GATE_NONE);
 	case 'c':
 		return create_and_close(vmm);
+	case 'v':
+		return open_without_gmemd(vmm);
+	case 'k':
+		return create_without_gmemd(vmm);
+	case 'w':
+		return await_no_pending(vmm);
 	case 'b':
 		return rebind(vmm);
 	case 's':
@@ -370,6 +446,49 @@ static void test_limit_with_keeper(void)
 	child_end(&child);
 }
 
+/* What the VMM asks for waits at the gate for no longer than it wants to. */
+static void expect_given_up(const struct child *child, char what)
+{
+	int64_t began = now_ms();
+
+	CU_ASSERT_EQUAL(ask(child, what), -ECONNRESET);
+	CU_ASSERT(now_ms() - began >= LIMIT_MS && now_ms() - began < LATEST_MS);
+	CU_ASSERT_EQUAL(ask(child, '?'), 0);
+	gmemd_process_kill(&gmemd);
+	CU_ASSERT_EQUAL_FATAL(gmemd_process_launch(program, &gmemd), 0);
+	CU_ASSERT_EQUAL_FATAL(gmemd_process_await(&gmemd), 0);
+}
+
+static void test_limit_at_gate(void)
+{
+	int64_t began = now_ms();
+	struct child child;
+	int r;
+
+	child_start(&child);
+	CU_ASSERT_EQUAL_FATAL(ask(&child, 'g'), 0);
+	CU_ASSERT_EQUAL_FATAL(ask(&child, 'l'), 0);
+	expect_given_up(&child, 'k');
+	/* The next gmemd lets it through, and hears that it isn't wanted any more. */
+	do {
+		CU_ASSERT_EQUAL(ask(&child, 'c'), 0);
+		r = ask(&child, 'w');
+	} while (r == -EAGAIN && now_ms() - began < LATEST_MS);
+	CU_ASSERT_EQUAL(r, 0);
+	CU_ASSERT_EQUAL(ask(&child, 'b'), 0);
+	CU_ASSERT_EQUAL(ask(&child, 's'), 0);
+	child_end(&child);
+}
+
+static void test_limit_of_opening(void)
+{
+	struct child child;
+
+	child_start(&child);
+	expect_given_up(&child, 'v');
+	child_end(&child);
+}
+
 /* The one process of gmemd's that allocates, once there is one; -1 where that has ended already. */
 static pid_t find_allocator(const struct child *child)
 {
@@ -423,6 +542,8 @@ int main(int argc, char **argv)
 		{"gmemd and its keeper die under an idle VM", test_loss_of_idle},
 		{"no reconnecting where it is not wanted", test_limit},
 		{"a limit while the keeper lives", test_limit_with_keeper},
+		{"a limit at the gate, of a memory", test_limit_at_gate},
+		{"a limit at the gate, of the VM", test_limit_of_opening},
 		{"a call that takes longer than the limit", test_long_call},
 		CU_TEST_INFO_NULL,
 	};

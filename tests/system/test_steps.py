@@ -26,7 +26,7 @@ DYING = 0.3  # seconds in which gmemd has seen the end of a process, mostly
 SOURCE = pathlib.Path(__file__).resolve().parents[2] / "daemon"
 BUILD = os.environ["BUILD_DIR"]
 LAST = "recovery: finished"
-PROMISED = "turn: answer promised for later"
+PROMISED = "delivery: answer promised for later"
 
 # KVM_CREATE_VM, until it is not interrupted.
 UNEXPECTED = """
@@ -51,7 +51,7 @@ def client(name):
 
 def labels():
     """All that there are."""
-    text = "".join(path.read_text(encoding="utf-8") for path in SOURCE.glob("*.c"))
+    text = "".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.c"))
     return re.findall(r'\bSTEP\("([^"]+)"\)', text)
 
 
@@ -379,7 +379,7 @@ def answered_once():
     take_log()
     other.start("preallocate_much")
     need(wait_until(lambda: PROMISED in read_log()), "it is not promised an answer")
-    arm("turn: answered", 1)
+    arm("delivery: answered", 1)
     peer.send(request("ping", number=1))
     equal(peer.receive_answer()[0]["id"], 1, "the answer")
     need(wait_until(lambda: not host.alive()), "gmemd goes on")

@@ -115,8 +115,8 @@ def batch():
         ("request: committed", 1),
         ("request: answer owed", 2),
         ("request: committed", 2),
-        ("turn: answered", 1),
-        ("turn: packet done with", 1),
+        ("delivery: answered", 1),
+        ("delivery: packet done with", 1),
     ):
         with Slots() as slots:
             die_at(label, number, vmm.peer, [slots.bind(1), slots.bind(2)])
@@ -128,7 +128,7 @@ def batch():
 
 @test("what a predecessor's predecessor has done is answered once, and the next request is another")
 def inherited_twice():
-    for label in ("turn: answered", "turn: packet done with"):
+    for label in ("delivery: answered", "delivery: packet done with"):
         with Slots() as slots:
             die_at("request: committed", 1, vmm.peer, slots.bind(1))
             start_and_die_at(label)
@@ -143,7 +143,7 @@ def inherited_twice():
 def others_answer():
     peer = Peer(host.socket_path("gmemd.sock"))
     with Long():
-        die_at("turn: answered", 1, peer, request("ping", number="once"))
+        die_at("delivery: answered", 1, peer, request("ping", number="once"))
         start_and_die_at("recovery of a connection: later answer sent")
         host.start()
         equal(peer.receive()[0]["id"], "once", "its answer")
@@ -181,9 +181,9 @@ def dropped():
     peer, other = (Peer(host.socket_path("gmemd.sock")) for _ in range(2))
     for each in (peer, other):
         equal(each.call("ping"), {}, "before")
-    die_at("turn: packet done with", 1, peer, request("ping", number=1))
+    die_at("delivery: packet done with", 1, peer, request("ping", number=1))
     other.send({"jsonrpc": "2.0", "method": "ping"})
-    start_and_die_at("turn: packet done with")
+    start_and_die_at("delivery: packet done with")
     peer.send(request("ping", number=2))
     host.start()
     equal([peer.receive()[0]["id"] for _ in range(2)], [1, 2], "both")

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -66,9 +67,7 @@ def start(command):
 class Ended:
     """What has come of a command."""
 
-    def __init__(self, command):
-        began = time.monotonic()
-        process = start(command)
+    def __init__(self, process, began):
         try:
             self.out, self.err = process.communicate(timeout=SECONDS)
         finally:
@@ -76,6 +75,13 @@ class Ended:
             process.wait()
         self.seconds = time.monotonic() - began
         self.status = process.returncode
+
+
+def ended(*commands):
+    """What has come of each, begun together."""
+    began = time.monotonic()
+    processes = [start(command) for command in commands]
+    return [Ended(process, began) for process in processes]
 
 
 @contextlib.contextmanager
@@ -87,11 +93,11 @@ def stopped():
         os.kill(host.pid, signal.SIGCONT)
 
 
-def check_given_up(ended, status, reason, limit):
-    equal(ended.status, status, "exit status")
-    check(ended.seconds >= limit, "it gave up after %.1f s" % ended.seconds)
-    lines = ended.err.splitlines()
-    if check(len(lines) == 2, "what it said: %r" % ended.err):
+def check_given_up(one, status, reason, limit):
+    equal(one.status, status, "exit status")
+    check(one.seconds >= limit, "it gave up after %.1f s" % one.seconds)
+    lines = one.err.splitlines()
+    if check(len(lines) == 2, "what it said: %r" % one.err):
         check(re.search("waiting for gmemd at .*sock: .*" + reason, lines[0]), lines[0])
         check(re.search(r"no answer in %d s: .*%s" % (limit, reason), lines[1]), lines[1])
 
@@ -113,9 +119,9 @@ def _():
 @test("gmemctl --json says it in JSON")
 def _():
     with stopped():
-        ended = Ended(ctl("--json", "--timeout=3", "ping"))
-    equal(ended.status, NO_DAEMON, "exit status")
-    reasons = [json.loads(line)["data"]["reason"] for line in ended.err.splitlines()]
+        (one,) = ended(ctl("--json", "--timeout=3", "ping"))
+    equal(one.status, NO_DAEMON, "exit status")
+    reasons = [json.loads(line)["data"]["reason"] for line in one.err.splitlines()]
     equal(reasons, ["waiting", "no_daemon"], "reasons")
 
 
@@ -123,21 +129,21 @@ def _():
 def _():
     reason = "process %d has not read the request" % host.pid
     with stopped():
-        check_given_up(Ended(run("--timeout=3")), 125, reason, 3)
+        check_given_up(*ended(run("--timeout=3")), 125, reason, 3)
 
 
 @test("a limit below the time of silence: it is all that is said")
 def _():
-    for command, status in ((ctl("--timeout=1", "ping"), NO_DAEMON), (run("--timeout=1"), 125)):
-        with stopped():
-            ended = Ended(command)
-        equal((ended.status, len(ended.err.splitlines())), (status, 1), ended.err)
-        check("no answer in 1 s" in ended.err, ended.err)
+    with stopped():
+        both = ended(ctl("--timeout=1", "ping"), run("--timeout=1"))
+    for one, status in zip(both, (NO_DAEMON, 125)):
+        equal((one.status, len(one.err.splitlines())), (status, 1), one.err)
+        check("no answer in 1 s" in one.err, one.err)
 
 
-def says_something(process):
+def says_something(process, began=None):
     """Its first line, which it must not have said at once."""
-    began = time.monotonic()
+    began = began or time.monotonic()
     line = process.stderr.readline()
     check(time.monotonic() - began >= SILENCE - 0.1, "it said at once: " + line)
     return line
@@ -145,20 +151,35 @@ def says_something(process):
 
 @test("an answer that comes later is an answer")
 def _():
-    for command in (ctl("vms"), ctl("--timeout=0", "vms"), run(), run("--timeout=0")):
-        with stopped():
-            process = start(command)
-            check("waiting for gmemd" in says_something(process), "it says nothing")
+    with stopped():
+        began = time.monotonic()
+        processes = [start(command) for command in (ctl("vms"), ctl("--timeout=0", "vms"), run(), run("--timeout=0"))]
+        for process in processes:
+            check("waiting for gmemd" in says_something(process, began), "it says nothing")
+    for process in processes:
         _, err = process.communicate(timeout=SECONDS)
         equal((process.returncode, err), (0, ""), "exit status, and what else it said")
 
 
+def hears_events(process):
+    """Of a VM that comes and goes."""
+    peer = host.peer()
+    peer.call("vm.close", {"vm": peer.call("vm.open", {"name": "short", "gate": "none"})["vm"]})
+    peer.close()
+    return select.select([process.stdout], [], [], 0.1)[0]
+
+
 @test("a keeper alone")
 def _():
+    listening = start(ctl("--timeout=3", "events"))
+    need(wait_until(lambda: hears_events(listening)), "gmemctl events prints nothing")
     host.kill()
     reason = "gmemd-keeper alone holds the socket"
-    check_given_up(Ended(ctl("--timeout=3", "status")), NO_DAEMON, reason, 3)
-    check_given_up(Ended(run("--timeout=3")), 125, reason, 3)
+    began = time.monotonic()
+    both = ended(ctl("--timeout=3", "status"), run("--timeout=3"))
+    for one, status in zip(both, (NO_DAEMON, 125)):
+        check_given_up(one, status, reason, 3)
+    check_given_up(Ended(listening, began), NO_DAEMON, reason, 3)
     process = start(ctl("status"))
     check(reason in says_something(process), "it does not say why")
     host.start(alone=False)
@@ -174,9 +195,9 @@ def _():
             gone.bind(path)
         for where in (path, os.path.join(directory, "none.sock")):
             for command, status in ((ctl("ping", path=where), NO_DAEMON), (run(path=where), 125)):
-                ended = Ended(command)
-                equal(ended.status, status, "exit status")
-                check("waiting" not in ended.err, ended.err)
+                (one,) = ended(command)
+                equal(one.status, status, "exit status")
+                check("waiting" not in one.err, one.err)
 
 
 @contextlib.contextmanager
@@ -207,8 +228,9 @@ def fill_up(path):
 def _():
     with somebody(0) as (path, _):
         waiting = fill_up(path)
-        check_given_up(Ended(ctl("--timeout=3", "ping", path=path)), NO_DAEMON, "nobody lets them in", 3)
-        check_given_up(Ended(run("--timeout=3", path=path)), 125, "nobody lets them in", 3)
+        both = ended(ctl("--timeout=3", "ping", path=path), run("--timeout=3", path=path))
+        for one, status in zip(both, (NO_DAEMON, 125)):
+            check_given_up(one, status, "nobody lets them in", 3)
         for one in waiting:
             one.close()
 
@@ -241,8 +263,8 @@ def _():
 @test("--timeout takes seconds")
 def _():
     for value in ("", "x", "-1", "1.5", "86401"):
-        equal(Ended(ctl("--timeout=" + value, "ping")).status, 2, "gmemctl --timeout=" + value)
-        equal(Ended(run("--timeout=" + value)).status, 2, "gmem-run --timeout=" + value)
+        both = ended(ctl("--timeout=" + value, "ping"), run("--timeout=" + value))
+        equal([one.status for one in both], [2, 2], "--timeout=" + value)
 
 
 if __name__ == "__main__":

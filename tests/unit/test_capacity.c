@@ -86,8 +86,7 @@ static void test_change(void)
 	CU_ASSERT_PTR_NOT_NULL(budget_charge(&capacity.host, 1));
 	capacity_change(&capacity, &more, grown, 3);
 	CU_ASSERT_EQUAL(capacity.host.limit, 720);
-	CU_ASSERT_EQUAL(capacity_of_node(&capacity, 1)->limit, 540);
-	CU_ASSERT_PTR_NULL(capacity_of_node(&capacity, 2));
+	CU_ASSERT_EQUAL(capacity_of_node(&capacity, 1)->limit, 546);
 	CU_ASSERT_PTR_NULL(budget_charge(&capacity.host, 360));
 	capacity_change(&capacity, &less, nodes, 1);
 	CU_ASSERT_EQUAL(capacity.host.limit, 180);
@@ -98,6 +97,37 @@ static void test_change(void)
 	CU_ASSERT_PTR_NOT_NULL(budget_charge(&capacity.host, 1));
 	budget_give_back(capacity_of_node(&capacity, 0), 180);
 	CU_ASSERT_PTR_NULL(budget_charge(&capacity.host, 1));
+	capacity_clear(&capacity);
+}
+
+/* VMs' budgets are within those that were there before. */
+static void test_later_nodes(void)
+{
+	static const struct capacity_request before = {.total = 200, .host_reserve = 20},
+					     after = {.total = 400, .host_reserve = 40};
+	static const struct capacity_node all[] = {{.number = 5, .total = 100},
+		{.number = 1, .total = 200}, {.number = 0, .total = 100}};
+	struct capacity capacity;
+	struct budget *node;
+
+	CU_ASSERT_EQUAL_FATAL(capacity_init(&capacity, &before, &all[1], 1), 0);
+	node = capacity_of_node(&capacity, 1);
+	CU_ASSERT_PTR_NULL(capacity_of_node(&capacity, 5));
+	CU_ASSERT_EQUAL(capacity_change(&capacity, &after, all, 3), 0);
+	CU_ASSERT_EQUAL_FATAL(capacity.n_nodes, 3);
+	CU_ASSERT_PTR_EQUAL(capacity_of_node(&capacity, 1), node);
+	CU_ASSERT_EQUAL(node->limit, 180);
+	node = capacity_of_node(&capacity, 5);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(node);
+	CU_ASSERT_EQUAL(node->limit, 90);
+	CU_ASSERT_PTR_EQUAL(budget_charge(node, 91), node);
+	CU_ASSERT_PTR_NULL(budget_charge(node, 90));
+	CU_ASSERT_EQUAL(capacity.host.committed, 90);
+	CU_ASSERT_EQUAL(capacity_change(&capacity, &after, &all[1], 2), 0);
+	CU_ASSERT_EQUAL(capacity_change(&capacity, &after, all, 3), 0);
+	CU_ASSERT_EQUAL(capacity.n_nodes, 3);
+	CU_ASSERT_EQUAL(capacity_of_node(&capacity, 5)->committed, 90);
+	budget_give_back(node, 90);
 	capacity_clear(&capacity);
 }
 
@@ -160,6 +190,7 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"a host whose memory changes", test_change},
+		{"nodes that come later", test_later_nodes},
 		{"reserve and overcommit", test_of},
 		{"the commit limit", test_commit_limit},
 		{"nodes", test_nodes},

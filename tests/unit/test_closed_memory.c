@@ -111,6 +111,7 @@ static void test_bound_of_a_vm(void)
 	for (int i = 0; i < PER_VM; i++)
 		ids[i] = closed(vm, 0);
 	closed_memory_count(found(&held, ids[0]), HELD_PAGE, false);
+	closed_memory_count(found(&held, ids[1]), 0, false);
 	ids[PER_VM] = closed(vm, 0);
 	CU_ASSERT_PTR_NOT_NULL(found(&held, ids[0]));
 	CU_ASSERT_PTR_NULL(found(&held, ids[1]));

@@ -291,8 +291,8 @@ static void test_long_lines(void)
 	}
 }
 
-/* A line that begins with a blank is one by itself, and a file need not end with the end of a line.
- */
+/* A line that begins with a blank is one by itself, and a file need not end with the end of a
+ * line. */
 static void test_spelling(void)
 {
 	struct config config;

@@ -128,7 +128,8 @@ static uint64_t expect_run(struct pending *call, struct run whole)
 		call->runs[call->count++] = part;
 	for (unsigned at = part.start; at < part.end; at++) {
 		pages[at].converting = true;
-		call->kept[at] = !call->discard && at < ONE_HALF && !pages[at].in_both;
+		call->kept[at] = !call->discard && at < ONE_HALF && !pages[at].in_both &&
+				 !is_wanted(at, call->to);
 		pages[at].in_both |= call->kept[at];
 	}
 	return discarded;

@@ -159,6 +159,26 @@ static void test_cut(void)
 	}
 }
 
+/* A sentence that has no room says so. */
+static void test_cut_sentence(void)
+{
+	char reason[600];
+	size_t length;
+
+	for (size_t shift = 0; shift < 3; shift++) {
+		for (size_t i = 0; i < sizeof reason; i++)
+			reason[i] = i < shift ? 'a' : "\xe2\x82\xac"[(i - shift) % 3];
+		reason[sizeof reason - 1] = '\0';
+		rpc_error_parse(&error, reason);
+		length = strlen(error.message);
+		UNIT_ASSERT_ROW(length > sizeof error.message - 8 &&
+					strcmp(error.message + length - 3, "...") == 0 &&
+					(uint8_t)error.message[length - 4] == 0xac,
+			"%s", error.message);
+	}
+	rpc_error_clear(&error);
+}
+
 /* What just fits is not cut. */
 static void test_not_cut(void)
 {
@@ -202,6 +222,7 @@ int main(void)
 		{"value of a limit", test_limit_value},
 		{"clear", test_clear},
 		{"cut between characters", test_cut},
+		{"a sentence that is cut", test_cut_sentence},
 		{"not cut", test_not_cut},
 		{"errnos by name", test_errnos},
 		CU_TEST_INFO_NULL,

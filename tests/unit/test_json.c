@@ -110,8 +110,8 @@ static void test_strings_that_are_none(void)
 	}
 }
 
-/* Half a pair is no character; what is made of it must be UTF-8 all the same, for it is said back.
- */
+/* Half a pair is no character; what is made of it must be UTF-8 all the same, for it is said
+ * back. */
 static void test_lone_surrogates(void)
 {
 	static const char *const texts[] = {"\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\ud800\"",

@@ -163,43 +163,43 @@ static void test_holding(void)
 	const struct keeper_id ids[] = {{1, 1, 2}, {1, 1, 1}, {0, 9, 9}};
 	int fds[] = {new_file(), new_file(), new_file()}, more = new_file();
 	size_t before = unit_open_fds();
-	struct holding holding;
+	struct held_fds holding;
 
-	holding_init(&holding, 3);
-	CU_ASSERT_EQUAL(holding_put(&holding, ids, fds, 3, false), 0);
+	held_fds_init(&holding, 3);
+	CU_ASSERT_EQUAL(held_fds_put(&holding, ids, fds, 3, false), 0);
 	CU_ASSERT_TRUE(fds[0] == -1 && fds[1] == -1 && fds[2] == -1);
 	CU_ASSERT_EQUAL(
-		holding_put(&holding, &(struct keeper_id){5, 5, 5}, &more, 1, false), -EMFILE);
+		held_fds_put(&holding, &(struct keeper_id){5, 5, 5}, &more, 1, false), -EMFILE);
 	CU_ASSERT_TRUE(more >= 0);
-	CU_ASSERT_EQUAL(holding_after(&holding, NULL)->id.owner, 9);
-	CU_ASSERT_EQUAL(holding_after(&holding, &ids[2])->id.member, 1);
-	CU_ASSERT_EQUAL(holding_after(&holding, &ids[1])->id.member, 2);
-	CU_ASSERT_PTR_NULL(holding_after(&holding, &ids[0]));
-	CU_ASSERT_EQUAL(holding_put(&holding, ids, &more, 1, false), 0);
+	CU_ASSERT_EQUAL(held_fds_after(&holding, NULL)->id.owner, 9);
+	CU_ASSERT_EQUAL(held_fds_after(&holding, &ids[2])->id.member, 1);
+	CU_ASSERT_EQUAL(held_fds_after(&holding, &ids[1])->id.member, 2);
+	CU_ASSERT_PTR_NULL(held_fds_after(&holding, &ids[0]));
+	CU_ASSERT_EQUAL(held_fds_put(&holding, ids, &more, 1, false), 0);
 	CU_ASSERT_EQUAL(unit_open_fds(), before - 1);
-	holding_drop(&holding, &ids[1]);
-	holding_drop(&holding, &ids[1]);
+	held_fds_drop(&holding, &ids[1]);
+	held_fds_drop(&holding, &ids[1]);
 	CU_ASSERT_EQUAL(holding.count, 2);
-	CU_ASSERT_EQUAL(holding_after(&holding, &ids[1])->id.member, 2);
-	holding_clear(&holding);
+	CU_ASSERT_EQUAL(held_fds_after(&holding, &ids[1])->id.member, 2);
+	held_fds_clear(&holding);
 	CU_ASSERT_EQUAL(holding.count, 0);
 	CU_ASSERT_EQUAL(unit_open_fds(), before - 4);
 }
 
 static void test_restored(void)
 {
-	struct holding holding;
+	struct held_fds holding;
 	int fd = new_file();
 
-	holding_init(&holding, 1);
-	CU_ASSERT_EQUAL(holding_restore(&holding, "stored", fd), -EINVAL);
-	CU_ASSERT_EQUAL(holding_restore(&holding, "held-1-2", fd), -EINVAL);
-	CU_ASSERT_EQUAL(holding_restore(&holding, "held-1-2-ffffffffffffffff", fd), 0);
-	CU_ASSERT_EQUAL(holding_after(&holding, NULL)->fd, fd);
-	CU_ASSERT_EQUAL(holding_after(&holding, NULL)->id.kind, 1);
-	CU_ASSERT_EQUAL(holding_after(&holding, NULL)->id.owner, 2);
-	CU_ASSERT_EQUAL(holding_after(&holding, NULL)->id.member, UINT64_MAX);
-	holding_clear(&holding);
+	held_fds_init(&holding, 1);
+	CU_ASSERT_EQUAL(held_fds_restore(&holding, "stored", fd), -EINVAL);
+	CU_ASSERT_EQUAL(held_fds_restore(&holding, "held-1-2", fd), -EINVAL);
+	CU_ASSERT_EQUAL(held_fds_restore(&holding, "held-1-2-ffffffffffffffff", fd), 0);
+	CU_ASSERT_EQUAL(held_fds_after(&holding, NULL)->fd, fd);
+	CU_ASSERT_EQUAL(held_fds_after(&holding, NULL)->id.kind, 1);
+	CU_ASSERT_EQUAL(held_fds_after(&holding, NULL)->id.owner, 2);
+	CU_ASSERT_EQUAL(held_fds_after(&holding, NULL)->id.member, UINT64_MAX);
+	held_fds_clear(&holding);
 	CU_ASSERT_TRUE(fcntl(fd, F_GETFD) < 0);
 }
 

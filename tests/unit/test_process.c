@@ -26,8 +26,8 @@
 
 #define UNPRIVILEGED_ID 65534
 
-/* A listening socket and a child that has connected to it and waits for the end of the connection.
- */
+/* A listening socket and a child that has connected to it and waits for the end of the
+ * connection. */
 struct meeting {
 	struct sockaddr_un address;
 	socklen_t length;

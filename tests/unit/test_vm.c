@@ -119,8 +119,8 @@ static struct vm *busy_vm(struct held *held, struct memory *ret_memories[2],
 	return vm;
 }
 
-/* Bit 0: the first call first; bits 1 and 2: the same for slots and memories; then how the VM ends.
- */
+/* Bit 0: the first call first; bits 1 and 2: the same for slots and memories; then how the VM
+ * ends. */
 static void end_in_order(unsigned order)
 {
 	struct memory *memories[2];

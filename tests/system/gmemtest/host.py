@@ -10,7 +10,7 @@ import time
 from gmemtest.daemon import Daemon
 from gmemtest.wire import RpcError
 
-SECONDS = 30
+SECONDS = 60
 
 
 class Host(Daemon):
@@ -61,7 +61,7 @@ class Host(Daemon):
         self.restart()
 
 
-def wait_until(condition, seconds=10):
+def wait_until(condition, seconds=SECONDS):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if condition():

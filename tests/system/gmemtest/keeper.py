@@ -24,7 +24,7 @@ MAGIC, VERSION = 0x4B4D4547, 1
 HEADER = struct.Struct("=IHHIiIIQ")
 ID = struct.Struct("=QQQ")
 REPORT = struct.Struct("=QQQ16s")
-SECONDS = 30
+SECONDS = 60
 
 
 def program(name="gmemd-keeper"):

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What there is and what it is charged, by the contract: sets of pages, and nothing of gmemd's own ways.
+
+Pages are numbers. Where an operation can't be, refusals() says for which reasons, and the operation is not to be done.
+"""
+
+from gmemtest.linux import PAGE
+
+BUDGET_EXCEEDED, LIMIT, CONFLICT, NOT_FOUND, GONE, INVALID, UNSUPPORTED = -32003, -32007, -32004, -32001, -32008, -32602, -32005
+
+
+class Memory:
+    def __init__(self, number, pages, backing, can_be_mapped):
+        self.number, self.pages, self.backing = number, pages, backing
+        self.can_be_mapped = can_be_mapped
+        self.there = set()  # its pages that are allocated
+
+    def view(self):
+        return {"size": self.pages * PAGE, "backing": self.backing, "resident": len(self.there) * PAGE, "state": "ready"}
+
+
+class Slot:
+    def __init__(self, first, pages, memory, offset, shared, shared_offset):
+        self.first, self.pages, self.memory, self.offset = first, pages, memory, offset
+        self.shared, self.shared_offset = shared, shared_offset
+
+    def frames(self):
+        return range(self.first, self.first + self.pages)
+
+    def range_of(self, memory):
+        offset = self.offset if memory is self.memory else self.shared_offset
+        return range(offset, offset + self.pages)
+
+    def view(self):
+        whole = {"guest_phys_addr": self.first * PAGE, "memory_size": self.pages * PAGE, "memory": self.memory.number}
+        whole.update({"guest_memfd_offset": self.offset * PAGE, "state": "bound"})
+        if self.shared:
+            whole.update({"shared_memory": self.shared.number, "shared_offset": self.shared_offset * PAGE})
+        return whole
+
+
+def overlap(a, b):
+    return a.start < b.stop and b.start < a.stop
+
+
+class Vm:
+    def __init__(self, number, user, commit_limit, has_private, starts_private):
+        self.number, self.user, self.commit_limit = number, user, commit_limit
+        self.has_private, self.starts_private = has_private, starts_private
+        self.memories, self.slots = {}, {}
+        self.private, self.in_both = set(), set()
+        self.closed = False
+
+    def backed_by(self, backing):
+        return sum(memory.pages for memory in self.memories.values() if memory.backing == backing)
+
+    def committed(self):
+        """In pages: a guest frame is in one half at a time, but for those that a conversion has left in both."""
+        return self.committed_with(self.backed_by("guest_memfd"), self.backed_by("memfd"), len(self.in_both))
+
+    def committed_with(self, guest_memfds, memfds, in_both):
+        if not self.has_private:
+            return guest_memfds + memfds
+        return guest_memfds + memfds - max(0, min(guest_memfds, memfds) - in_both)
+
+    def grown_by(self, pages, backing):
+        """What one memory more costs."""
+        halves = {name: self.backed_by(name) for name in ("guest_memfd", "memfd")}
+        halves[backing] += pages
+        return self.committed_with(halves["guest_memfd"], halves["memfd"], len(self.in_both)) - self.committed()
+
+    def promised(self):
+        return 0 if self.closed or self.commit_limit is None else self.commit_limit
+
+    def taken(self):
+        """Of the host's."""
+        return max(self.promised(), self.committed())
+
+    def resident(self):
+        return sum(len(memory.there) for memory in self.memories.values())
+
+    def slot_at(self, frame):
+        for slot in self.slots.values():
+            if frame in slot.frames():
+                return slot
+        return None
+
+    def uses(self, memory):
+        return any(memory in (slot.memory, slot.shared) for slot in self.slots.values())
+
+    def changed_by(self, frames, to_private):
+        return {frame for frame in frames if (frame in self.private) != to_private}
+
+    def kept_by(self, frames, to_private, discard):
+        """What is in both halves then, and is not yet."""
+        if discard:
+            return set()
+        halves = {frame for frame in self.changed_by(frames, to_private) if self.slot_at(frame).shared}
+        return halves - self.in_both
+
+    def convert(self, frames, to_private, discard):
+        """Returns how many pages of stale halves it gives back."""
+        self.in_both |= self.kept_by(frames, to_private, discard)
+        self.private = self.private | set(frames) if to_private else self.private - set(frames)
+        if not discard:
+            return 0
+        self.in_both -= set(frames)
+        return sum(self.discard(frame, to_private) for frame in frames)
+
+    def discard(self, frame, to_private):
+        slot = self.slot_at(frame)
+        if to_private:
+            stale, page = slot.shared, slot.shared_offset + frame - slot.first
+        else:
+            two = slot.shared or not slot.memory.can_be_mapped
+            stale, page = slot.memory if two else None, slot.offset + frame - slot.first
+        if stale is None or page not in stale.there:
+            return 0
+        stale.there.discard(page)
+        return 1
+
+    def bind(self, number, slot):
+        self.slots[number] = slot
+        if self.starts_private:
+            self.convert(slot.frames(), True, True)
+
+    def unbind(self, number):
+        self.in_both -= set(self.slots.pop(number).frames())
+
+    def close(self):
+        """Returns how many pages it gives back."""
+        released = self.resident()
+        self.memories, self.slots, self.private, self.in_both = {}, {}, set(), set()
+        self.closed = True
+        return released
+
+    def private_ranges(self):
+        found = []
+        for page in sorted(self.private):
+            if found and found[-1][0] + found[-1][1] == page:
+                found[-1][1] += 1
+            else:
+                found.append([page, 1])
+        return [{"guest_phys_addr": first * PAGE, "size": count * PAGE} for first, count in found]
+
+    def view(self):
+        """As vm.list has it; what it doesn't say isn't compared."""
+        numbers = {"committed": self.committed(), "promised": self.promised(), "resident": self.resident()}
+        numbers["private"] = len(self.private)
+        return {name: pages * PAGE for name, pages in numbers.items()}
+
+
+class Host:
+    def __init__(self, limit, limits):
+        self.limit, self.limits = limit, limits  # pages; the configuration's numbers
+        self.vms = {}
+
+    def taken(self):
+        return sum(vm.taken() for vm in self.vms.values())
+
+    def commitment(self):
+        vms = self.vms.values()
+        numbers = {"limit": self.limit, "committed": sum(vm.committed() for vm in vms)}
+        numbers.update({"promised": sum(vm.promised() for vm in vms), "available": self.limit - self.taken()})
+        return {name: pages * PAGE for name, pages in numbers.items()}
+
+    def vms_of(self, user):
+        return [vm for vm in self.vms.values() if vm.user == user]
+
+    def refuses(self, vm, pages):
+        """What a refusal to charge that many more has in its data; None where there is room."""
+        if vm is not None and vm.commit_limit is not None:
+            scope, limit, committed, promised = "vm", vm.commit_limit, vm.committed(), 0
+        else:
+            scope, limit, committed = "host", self.limit, self.taken()
+            promised = sum(one.promised() for one in self.vms.values())
+        if pages <= limit - committed:
+            return None
+        numbers = {"limit": limit, "committed": committed, "promised": promised, "requested": pages}
+        numbers["available"] = limit - committed
+        return dict({name: number * PAGE for name, number in numbers.items()}, scope=scope, reason="budget_exceeded")

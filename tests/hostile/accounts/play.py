@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Random operations of several VMMs, each of which is done by gmemd and on paper, and compared."""
+
+import time
+
+from gmemtest.host import wait_until
+from gmemtest.linux import PAGE
+from gmemtest.tap import check, equal, need
+from accounts.machine import Machine
+from accounts.model import BUDGET_EXCEEDED, CONFLICT, INVALID, LIMIT, Memory, Slot, UNSUPPORTED, Vm, overlap
+
+FRAMES = 96  # of a guest
+PAGES = 24  # of a memory at most
+SLOTS = 6
+
+
+def is_passing(error):
+    """A memory counts for its user until its file is closed, a moment after all else."""
+    return error is not None and error["data"].get("limit") == "memories-per-user"
+
+
+class Play:
+    def __init__(self, daemon, host, users, machines, random, on_model):
+        self.daemon, self.host, self.random, self.on_model = daemon, host, random, on_model
+        self.operator = daemon.operator()
+        self.users = [users[i % len(users)] for i in range(machines)]
+        self.machines = [self.machine(user) for user in self.users]
+        self.done, self.refused, self.last = {}, {}, None
+
+    def machine(self, user):
+        return Machine(self.daemon.socket_path("gmemd.sock"), user)
+
+    def end(self):
+        for machine in self.machines:
+            machine.end()
+        self.operator.close()
+
+    # Each operation
+
+    def ask(self, machine, operation, params, refusals, what, data=None):
+        """Its result; None where it was refused, as it must be if there is any reason to."""
+        self.last = "%s(%r), reasons to refuse it: %r" % (what, params, refusals)
+        result, error = machine.do(operation, params)
+        until = time.monotonic() + 60
+        while LIMIT not in refusals and is_passing(error) and time.monotonic() < until:
+            result, error = machine.do(operation, params)
+        name = what.partition(" ")[0]
+        if not refusals:
+            need(error is None, "%s was refused: %r" % (self.last, error))
+            self.done[name] = self.done.get(name, 0) + 1
+            return result
+        need(error is not None, "%s was done" % self.last)
+        need(error["code"] in refusals, "%s: %r" % (self.last, error))
+        self.refused[name] = self.refused.get(name, 0) + 1
+        if error["code"] == BUDGET_EXCEEDED and data:
+            need(error["data"] == data, "%s: %r, expected %r" % (self.last, error["data"], data))
+        return None
+
+    def open(self, machine, user):
+        limit = self.random.choice([None, self.random.randrange(1, 2 * PAGES), self.random.randrange(1, self.host.limit + 9)])
+        private = self.on_model and self.random.random() < 0.7
+        starts_private = private and self.random.random() < 0.3
+        params = {"name": "vm of %d" % machine.pid}
+        params.update({"type": "sw_protected"} if private else {})
+        params.update({"initial_state": "private"} if starts_private else {})
+        params.update({} if limit is None else {"commit_limit": limit * PAGE})
+        before = self.vm_of(machine)
+        refusals, data = [], None
+        if before is not None and not before.closed:
+            refusals.append(CONFLICT)
+        if limit is not None:
+            data = self.host.refuses(None, limit)
+            refusals += [BUDGET_EXCEEDED] if data else []
+        if len([vm for vm in self.host.vms_of(user) if vm is not before]) >= self.host.limits["vms-per-user"]:
+            refusals.append(LIMIT)
+        opened = self.ask(machine, "open", params, refusals, "open", data)
+        if opened:
+            self.host.vms.pop(machine.vm, None)
+            machine.vm = opened["vm"]
+            self.host.vms[machine.vm] = Vm(machine.vm, user, limit, private, starts_private)
+
+    def create(self, machine, vm):
+        pages, backing = self.random.randrange(1, PAGES), self.random.choice(["guest_memfd", "memfd"])
+        can_be_mapped = backing == "guest_memfd" and self.random.random() < 0.7
+        params = {"size": pages * PAGE, "backing": backing}
+        if backing == "guest_memfd" and not can_be_mapped:
+            params["flags"] = []
+        cost = vm.grown_by(pages, backing)
+        data = self.host.refuses(vm, cost) if cost > 0 else None
+        refusals = [BUDGET_EXCEEDED] if data else []
+        of_user = sum(len(one.memories) for one in self.host.vms_of(vm.user))
+        if len(vm.memories) >= self.host.limits["memories-per-vm"] or of_user >= self.host.limits["memories-per-user"]:
+            refusals.append(LIMIT)
+        number = self.ask(machine, "create", params, refusals, "create", data)
+        if number is not None:
+            vm.memories[number] = Memory(number, pages, backing, can_be_mapped)
+
+    def close(self, machine, vm):
+        memory = self.any_memory(vm)
+        refusals = [CONFLICT] if vm.uses(memory) else []
+        result = self.ask(machine, "close", {"memory": memory.number}, refusals, "close")
+        if result:
+            equal(result, {"released": len(memory.there) * PAGE}, self.last)
+            del vm.memories[memory.number]
+
+    def bind(self, machine, vm):
+        memory, number = self.any_memory(vm, "guest_memfd"), self.random.randrange(SLOTS)
+        if memory is None:
+            return
+        shared = self.any_memory(vm, "memfd") if vm.has_private and self.random.random() < 0.7 else None
+        room = min(one.pages for one in (memory, shared) if one)
+        pages = self.random.randrange(1, room + 1)
+        offset = self.random.randrange(memory.pages - pages + 1)
+        shared_offset = self.random.randrange(shared.pages - pages + 1) if shared else 0
+        slot = Slot(self.random.randrange(FRAMES - pages), pages, memory, offset, shared, shared_offset)
+        params = {"slot": number, "address": slot.first * PAGE, "size": pages * PAGE, "memory": memory.number, "offset": offset * PAGE}
+        if shared:
+            params.update({"shared_memory": shared.number, "shared_offset": shared_offset * PAGE})
+        refusals = [CONFLICT] if number in vm.slots or self.collides(vm, slot) else []
+        if self.ask(machine, "bind", params, refusals, "bind"):
+            vm.bind(number, slot)
+
+    @staticmethod
+    def collides(vm, slot):
+        for other in vm.slots.values():
+            if overlap(other.frames(), slot.frames()):
+                return True
+            for name in ("memory", "shared"):
+                memory = getattr(slot, name)
+                if memory and memory is getattr(other, name) and overlap(slot.range_of(memory), other.range_of(memory)):
+                    return True
+        return False
+
+    def unbind(self, machine, vm):
+        if vm.slots:
+            number = self.random.choice(sorted(vm.slots))
+            self.ask(machine, "unbind", {"slot": number}, [], "unbind")
+            vm.unbind(number)
+
+    def convert(self, machine, vm):
+        to_private, discard = self.random.random() < 0.5, self.random.random() < 0.5
+        pieces = self.some_pieces(vm)
+        ranges = [{"guest_phys_addr": one.start * PAGE, "size": len(one) * PAGE} for one in pieces]
+        params = {"vm": vm.number, "to": "private" if to_private else "shared", "ranges": ranges, "discard": discard}
+        frames = [frame for piece in pieces for frame in piece]
+        refusals, data = [], None
+        if not vm.has_private:
+            refusals.append(UNSUPPORTED)
+        elif len(set(frames)) < len(frames) or any(vm.slot_at(frame) is None for frame in frames):
+            refusals.append(INVALID)
+        else:
+            data = self.host.refuses(vm, self.cost_of(vm, frames, to_private, discard))
+            refusals += [BUDGET_EXCEEDED] if data else []
+        result = self.ask(machine, "call", ["memory.convert", params], refusals, "convert", data)
+        if result:
+            equal(result, {"calls": None, "discarded": vm.convert(frames, to_private, discard) * PAGE}, self.last)
+
+    def some_pieces(self, vm):
+        """Mostly of bound slots."""
+        pieces = []
+        for _ in range(self.random.choice([1, 1, 2, 3])):
+            slot = self.random.choice([vm.slots[number] for number in sorted(vm.slots)] or [None])
+            within = slot.frames() if slot and self.random.random() < 0.95 else range(FRAMES)
+            first = self.random.choice(within)
+            pieces.append(range(first, self.random.randrange(first, within.stop) + 1))
+        return pieces
+
+    @staticmethod
+    def cost_of(vm, frames, to_private, discard):
+        in_both = len(vm.in_both) + len(vm.kept_by(frames, to_private, discard))
+        return vm.committed_with(vm.backed_by("guest_memfd"), vm.backed_by("memfd"), in_both) - vm.committed()
+
+    def preallocate(self, machine, vm):
+        memory = self.any_memory(vm)
+        first = self.random.randrange(memory.pages)
+        pages = range(first, self.random.randrange(first, memory.pages) + 1)
+        params = {"memory": memory.number, "offset": first * PAGE, "size": len(pages) * PAGE}
+        result = self.ask(machine, "call", ["memory.preallocate", params], [], "preallocate")
+        allocated = len(set(pages) - memory.there)
+        memory.there |= set(pages)
+        equal(result, {"allocated": allocated * PAGE, "resident": len(memory.there) * PAGE}, self.last)
+
+    def reclaim(self, machine, vm):
+        memory = self.any_memory(vm)
+        first = self.random.randrange(memory.pages)
+        pages = range(first, self.random.randrange(first, memory.pages) + 1)
+        ranges = [{"offset": first * PAGE, "size": len(pages) * PAGE}]
+        params = ["memory.reclaim", {"memory": memory.number, "ranges": ranges}]
+        result = self.ask(machine, "call", params, [], "reclaim")
+        reclaimed = len(set(pages) & memory.there)
+        memory.there -= set(pages)
+        equal(result, {"reclaimed": reclaimed * PAGE, "resident": len(memory.there) * PAGE}, self.last)
+
+    def close_vm(self, machine, vm):
+        result = self.ask(machine, "close_vm", {"vm": vm.number}, [], "close_vm")
+        equal(result, {"released": vm.close() * PAGE}, self.last)
+        if not self.on_model:
+            self.kill(machine)  # a process has one mailbox
+
+    def kill(self, machine):
+        self.last = "kill"
+        index = self.machines.index(machine)
+        self.host.vms.pop(machine.vm, None)
+        machine.end()
+        need(wait_until(lambda: machine.vm not in self.listed(), 60), "a VM outlives its process")
+        self.machines[index] = self.machine(self.users[index])
+        self.done["kill"] = self.done.get("kill", 0) + 1
+
+    def restart(self):
+        """gmemd is killed, and its successor has all of it."""
+        self.last = "restart"
+        self.operator.close()
+        self.daemon.restart()
+        self.operator = self.daemon.operator()
+        self.done["restart"] = self.done.get("restart", 0) + 1
+
+    # Which is next
+
+    def any_memory(self, vm, backing=None):
+        memories = [vm.memories[n] for n in sorted(vm.memories) if backing in (None, vm.memories[n].backing)]
+        return self.random.choice(memories) if memories else None
+
+    def vm_of(self, machine):
+        return self.host.vms.get(machine.vm)
+
+    def step(self):
+        index = self.random.randrange(len(self.machines))
+        machine = self.machines[index]
+        vm = self.vm_of(machine)
+        if not self.on_model and self.random.random() < 0.005:
+            return self.restart()
+        if vm is None or vm.closed or self.random.random() < 0.02:
+            return self.open(machine, self.users[index])
+        if self.random.random() < 0.03:
+            return self.kill(machine) if self.random.random() < 0.5 else self.close_vm(machine, vm)
+        if not vm.memories:
+            return self.create(machine, vm)
+        names = ["create"] * 3 + ["close", "bind", "bind", "bind", "unbind", "preallocate", "preallocate", "reclaim"]
+        names += ["convert"] * (6 if vm.has_private else 1)
+        return getattr(self, self.random.choice(names))(machine, vm)
+
+    # What gmemd says
+
+    def listed(self):
+        found, page = {}, self.operator.call("vm.list", {"limit": 3})
+        while True:
+            found.update({vm["vm"]: vm for vm in page["vms"]})
+            if "cursor" not in page:
+                return found
+            page = self.operator.call("vm.list", {"limit": 3, "cursor": page["cursor"]})
+
+    def compare(self):
+        what = "after " + str(self.last)
+        right = equal(self.operator.call("host.describe")["commitment"], self.host.commitment(), what)
+        listed = self.listed()
+        right &= equal(sorted(listed), sorted(self.host.vms), what)
+        for number, vm in self.host.vms.items():
+            right &= part(listed.get(number, {}), vm.view(), "%s: %s" % (what, number))
+        number = self.random.choice(sorted(self.host.vms) or [None])
+        if number:
+            right &= self.compare_whole(self.host.vms[number], what)
+        return right
+
+    def compare_whole(self, vm, what):
+        seen = self.operator.call("vm.get", {"vm": vm.number})
+        what += ": vm.get of " + vm.number
+        right = part(seen, vm.view(), what)
+        for name, key, held in (("memories", "memory", vm.memories), ("slots", "slot", vm.slots)):
+            there = {one[key]: one for one in seen[name]}
+            right &= equal(sorted(there), sorted(held), what)
+            for number, one in held.items():
+                right &= part(there.get(number, {}), one.view(), "%s: %s %d" % (what, key, number))
+        return right & equal(seen["private_ranges"], vm.private_ranges(), what)
+
+
+def part(seen, expected, what):
+    """What is expected is there; there may be more."""
+    return check({name: seen.get(name) for name in expected} == expected, "%s: %r, expected %r" % (what, seen, expected))

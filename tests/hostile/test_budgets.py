@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Budgets and charges, held against a second account of them through random operations of several users' VMMs.
+
+    BUILD_DIR=build tests/hostile/test_budgets.py    SEED: of the operations; SECONDS: how long; BACKEND: model, kvm
+"""
+
+import os
+import random
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path += [HERE, os.path.join(os.path.dirname(HERE), "system")]
+
+from accounts.model import Host as Paper  # noqa: E402
+from accounts.play import Play  # noqa: E402
+from gmemtest import linux, tap  # noqa: E402
+from gmemtest.host import Host  # noqa: E402
+from gmemtest.linux import PAGE  # noqa: E402
+from gmemtest.tap import check, equal, note, test  # noqa: E402
+
+BACKEND = os.environ.get("BACKEND", "model")
+SECONDS = float(os.environ.get("SECONDS", "8"))
+SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))
+
+# Nobody's, as far as this machine knows; nothing is written as them.
+USERS = (54411, 54412, 54413)
+MACHINES = 7
+HOST_PAGES = 160
+LIMITS = {"vms-per-user": 2, "memories-per-user": 9, "memories-per-vm": 6}
+
+daemon = play = None
+
+
+def set_up():
+    global daemon, play
+    linux.require_root()
+    if BACKEND != "model":
+        linux.require_guest_memfd()
+    lines = ["%s = %d" % (name, value) for name, value in LIMITS.items()]
+    lines += ["host-reserve = 0", "commit-limit = %d" % (HOST_PAGES * PAGE)]
+    daemon = Host(config="[limits]\n%s\n[pressure]\nfloor = 0\n" % "\n".join(lines), backend=BACKEND)
+    paper = Paper(HOST_PAGES, LIMITS)
+    play = Play(daemon, paper, USERS, MACHINES, random.Random(SEED), BACKEND == "model")
+
+
+def tear_down():
+    play.end()
+    daemon.stop()
+
+
+@test("after each operation what gmemd says adds up, with seed %d" % SEED)
+def adds_up():
+    note("SEED=%d" % SEED)
+    until, count = time.monotonic() + SECONDS, 0
+    while time.monotonic() < until:
+        play.step()
+        count += 1
+        if not play.compare():
+            note("operation %d of SEED=%d" % (count, SEED))
+            break
+    note("%d operations; done: %s; refused: %s" % (count, play.done, play.refused))
+    for name in ("open", "create", "bind"):
+        check(play.done.get(name, 0) > 0, "none was done: " + name)
+
+
+@test("and once all processes have ended, nothing is charged")
+def nothing_is_left():
+    for machine in list(play.machines):
+        play.kill(machine)
+    equal(play.host.vms, {}, "on paper")
+    check(play.compare(), "what is left")
+
+
+if __name__ == "__main__":
+    tap.main(set_up, tear_down)
