@@ -106,11 +106,9 @@ const struct event_description event_descriptions[EVENT_KINDS] = {
 	[EVENT_MEMORY_CLOSED] = {"memory_closed",
 		"Its charge is gone, but for pages that memory_remains tells of.", memory_fields},
 	[EVENT_MEMORY_REMAINS] = {"memory_remains",
-		"A closed memory has pages, still or again: somebody has its file, or a memslot "
-		"whose end was reported shows it still. They are charged until they are gone.",
+		"A closed memory has pages still or again, which are charged.",
 		closed_memory_fields},
-	[EVENT_MEMORY_GONE] = {"memory_gone",
-		"A closed memory that had pages has none any more, and is charged nothing.",
+	[EVENT_MEMORY_GONE] = {"memory_gone", "A closed memory that had pages has none any more.",
 		closed_memory_fields},
 	[EVENT_SLOT_BOUND] = {"slot_bound", "The VMM has reported a binding.", slot_fields},
 	[EVENT_SLOT_UNBOUND] = {"slot_unbound", "The VMM has reported a deletion.", slot_fields},

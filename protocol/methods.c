@@ -23,7 +23,7 @@
 
 static const char *const vm_state_names[] = {"opening", "running", "released", NULL};
 static const char *const gate_state_names[] = {"none", "pending", "active", "lost", NULL};
-static const char *const memory_state_names[] = {"pending", "ready", "closing", "closed", NULL};
+static const char *const memory_state_names[] = {"pending", "ready", "closing", NULL};
 static const char *const slot_state_names[] = {"pending", "bound", "closing", NULL};
 static const char *const gate_wanted_names[] = {"required", "none", NULL};
 static const char *const initial_state_names[] = {"shared", "private", NULL};
@@ -197,9 +197,8 @@ static const struct field mailbox_fields[] = {
 				"was opened without."},                                            \
 		{"resident", FIELD_INTEGER, .summary = "Bytes of pages allocated."},               \
 		{"closed_resident", FIELD_INTEGER,                                                 \
-			.summary = "Bytes of pages that closed memories have, still or again: "    \
-				   "part of what is charged until they are gone. A VM whose "      \
-				   "process has ended is shown while it has such."},               \
+			.summary = "Bytes of pages that closed memories have still or again, "     \
+				   "which are charged."},                                          \
 	{                                                                                          \
 		"private", FIELD_INTEGER, .summary = "Bytes of guest memory that are private."     \
 	}
@@ -214,9 +213,16 @@ static const struct field memory_fields[] = {
 	{"flags", FIELD_FLAGS, .names = memory_flag_names, .summary = "As it was created."},
 	{"node", FIELD_INTEGER, FIELD_NULLABLE, .summary = "The NUMA node it was asked for."},
 	{"state", FIELD_ENUM, .names = memory_state_names,
-		.summary = "pending until its creation is reported; closed of those that are "
-			   "memories no more."},
+		.summary = "pending until its creation is reported."},
 	{"resident", FIELD_INTEGER, .summary = "Bytes of pages allocated."},
+	END,
+};
+
+static const struct field closed_memory_fields[] = {
+	{"memory", FIELD_INTEGER, .summary = "Its id, for memory.close."},
+	{"name", FIELD_STRING, FIELD_NULLABLE, .summary = "As it was created."},
+	{"size", FIELD_INTEGER, .summary = "Bytes."},
+	{"resident", FIELD_INTEGER, .summary = "Bytes of pages, which are charged."},
 	END,
 };
 
@@ -433,9 +439,8 @@ static const struct field vm_get_result[] = {
 	{"private_ranges", FIELD_ARRAY, .fields = range_fields,
 		.summary = "By address, merged; all else is shared."},
 	{"calls", FIELD_ARRAY, .fields = call_fields, .summary = "Not yet reported, by id."},
-	{"closed_memories", FIELD_ARRAY, .fields = memory_fields,
-		.summary = "Those that have pages still or again, by id. memory.close gives them "
-			   "back again."},
+	{"closed_memories", FIELD_ARRAY, .fields = closed_memory_fields,
+		.summary = "Those that have pages still or again, by id."},
 	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .summary = "Where there are more."},
 	END,
 };

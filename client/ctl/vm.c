@@ -56,6 +56,14 @@ static const struct column memory_columns[] = {
 	{.member = NULL},
 };
 
+static const struct column closed_memory_columns[] = {
+	{"memory", "ID", TEXT_NUMBER},
+	{"name", "NAME", TEXT_PLAIN},
+	{"size", "SIZE", TEXT_BYTES},
+	{"resident", "RESIDENT", TEXT_BYTES},
+	{.member = NULL},
+};
+
 static const struct column slot_columns[] = {
 	{"slot", "SLOT", TEXT_NUMBER},
 	{"guest_phys_addr", "GUEST_PHYS_ADDR", TEXT_HEX},
@@ -94,7 +102,8 @@ const struct table show_tables[] = {
 	{"Private ranges", range_columns, METHOD_VM_GET, "private_ranges", NULL, NULL},
 	{"Pending calls", call_columns, METHOD_VM_GET, "calls", NULL, NULL},
 	/* Where there are any. */
-	{"Closed memories with pages", memory_columns, METHOD_VM_GET, CLOSED_MEMORIES, NULL, NULL},
+	{"Closed memories with pages", closed_memory_columns, METHOD_VM_GET, CLOSED_MEMORIES, NULL,
+		NULL},
 	{.columns = NULL},
 };
 

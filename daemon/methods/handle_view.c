@@ -220,7 +220,7 @@ static bool view_closed_memories(struct view *view, struct json_object *list, ui
 		*next = memory->id;
 		if (!fits(view, MEMORY_BYTES))
 			return false;
-		describe_memory(json_append_object(list), memory);
+		describe_closed_memory(json_append_object(list), memory);
 		*next = memory->id + 1;
 	}
 	return true;

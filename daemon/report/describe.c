@@ -44,9 +44,8 @@ static const char *object_state_name(enum object_state state, const char *ready)
 		return "pending";
 	case OBJECT_READY:
 		return ready;
-	case OBJECT_CLOSED:
-		return "closed";
 	case OBJECT_CLOSING:
+	case OBJECT_CLOSED:
 		break;
 	}
 	return "closing";
@@ -83,6 +82,14 @@ void describe_memory(struct json_object *object, const struct memory *memory)
 	else
 		json_add_uint(object, "node", (uint64_t)memory->node);
 	json_add_string(object, "state", object_state_name(memory->state, "ready"));
+	json_add_uint(object, "resident", memory->resident);
+}
+
+void describe_closed_memory(struct json_object *object, const struct memory *memory)
+{
+	json_add_uint(object, "memory", memory->id);
+	json_add_string(object, "name", memory->name);
+	json_add_uint(object, "size", memory->size);
 	json_add_uint(object, "resident", memory->resident);
 }
 

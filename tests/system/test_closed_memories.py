@@ -178,7 +178,7 @@ def filled_again():
         seen = vmm.do("get")
         equal((seen["memories"], seen["committed"]), ([], SIZE), "vm.get")
         (one,) = seen["closed_memories"]
-        equal((one["memory"], one["size"], one["state"], one["resident"]), (memory, SIZE, "closed", SIZE), "what is named")
+        equal(one, {"memory": memory, "name": None, "size": SIZE, "resident": SIZE}, "what is named")
         check("CLOSED" in ctl("vms"), ctl("vms"))
         check("\nclosed     64K" in ctl("show", vmm.id) and str(memory) in ctl("show", vmm.id), ctl("show", vmm.id))
         check("\nclosed     64K are still or again" in ctl("status"), ctl("status"))
