@@ -75,11 +75,14 @@ static void enqueue(struct page_job *job)
 /* False where it is done. */
 static bool work_on(struct page_job *job, uint64_t end)
 {
+	uint64_t began = now();
+	bool more;
+
 	do {
-		if (!page_job_step(job))
-			return false;
-	} while (now() < end);
-	return true;
+		more = page_job_step(job);
+	} while (more && now() < end);
+	job->spent += now() - began;
+	return more;
 }
 
 static void finish_job(struct page_worker *pages, struct page_job *job)

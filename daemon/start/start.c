@@ -24,6 +24,7 @@
 #include "daemon/peerfd/taker_client.h"
 #include "daemon/prealloc/preallocations.h"
 #include "daemon/pressure/watch.h"
+#include "daemon/release/recount.h"
 #include "daemon/release/vm_watch.h"
 #include "daemon/start/core.h"
 #include "daemon/start/start_failure.h"
@@ -159,6 +160,9 @@ static int set_up(struct gmemd *gmemd)
 	r = pressure_watch_new(gmemd, &gmemd->pressure);
 	if (r < 0)
 		return start_failed("watching memory pressure", r);
+	r = recounting_new(gmemd, &gmemd->recounting);
+	if (r < 0)
+		return start_failed("counting closed memories", r);
 	r = takeover_take_over(gmemd);
 	return r < 0 ? start_failed("taking over from a predecessor", r) : 0;
 }
@@ -211,6 +215,7 @@ void gmemd_clear(struct gmemd *gmemd)
 	preallocating_stop_all(gmemd);
 	page_worker_stop(gmemd->pages);
 	pressure_watch_free(gmemd->pressure);
+	recounting_free(gmemd->recounting);
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
 		watch_stop(vm);
 	registry_clear(&gmemd->registry);
