@@ -281,6 +281,11 @@ struct json_object *json_new_object(void)
 	return json_object_new_object();
 }
 
+struct json_object *json_new_uint(uint64_t number)
+{
+	return json_object_new_uint64(number);
+}
+
 struct json_object *json_new_array(void)
 {
 	return json_object_new_array();

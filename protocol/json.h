@@ -62,6 +62,7 @@ bool json_split(const char *text, size_t length, struct json_part *parts, size_t
 
 struct json_object *json_new_object(void);
 struct json_object *json_new_array(void);
+struct json_object *json_new_uint(uint64_t number);
 
 void json_add(struct json_object *object, const char *name, struct json_object *take_value);
 /* Adds null where string is NULL. */

@@ -66,7 +66,7 @@ void waiting_reason(const char *socket, int fd, char *ret, size_t size)
 	pid_t listener = fd < 0 ? 0 : find_listener(fd);
 
 	if (fd < 0)
-		snprintf(ret, size, "as many wait to be connected as may, and nobody lets them in");
+		snprintf(ret, size, "its queue of connections is full, and nobody accepts them");
 	else if (waiting_is_received(fd))
 		snprintf(ret, size, "it has the request and has not answered yet");
 	else if (listener > 1 && is_gmemd(listener))

@@ -341,7 +341,7 @@ const struct check checks[] = {
 		"must pass that on."},
 	{"mseal", mseal_there, true, false,
 		"No VM can have a gate, which gmemd demands by default.", 610,
-		"It is of 64-bit kernels alone. Or let gmemd run with --gate=preferred."},
+		"Use a 64-bit kernel, or let gmemd run with --gate=preferred."},
 	{"seccomp user notification", user_notification, true, false,
 		"No VM can have a gate, which gmemd demands by default.", 0,
 		"Use a kernel with CONFIG_SECCOMP_FILTER, or let gmemd run with --gate=preferred."},

@@ -96,7 +96,8 @@ struct gmem *gmem_free(struct gmem *gmem)
 		return NULL;
 	last_error_clear();
 	if (gmem->n_vms > 0) {
-		last_error_own(-EBUSY, "gmem_free() before gmem_vm_free() of what it has opened");
+		last_error_own(-EBUSY,
+			"the VMs that it has opened must be freed before it, by gmem_vm_free()");
 		return gmem;
 	}
 	kept_events_clear(gmem);

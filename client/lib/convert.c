@@ -53,7 +53,8 @@ static int trigger_all(struct gmem_vm *vm, struct json_object *calls, uint64_t *
 static int check_arguments(enum gmem_state to, size_t count, unsigned flags)
 {
 	if (to != GMEM_SHARED && to != GMEM_PRIVATE)
-		return last_error_own(-EINVAL, "there is no state %d", (int)to);
+		return last_error_own(
+			-EINVAL, "to must be GMEM_SHARED or GMEM_PRIVATE, not %d", (int)to);
 	if (flags & ~GMEM_CONVERT_KEEP)
 		return last_error_own(-EINVAL, "flags must be 0 or GMEM_CONVERT_KEEP");
 	return vm_check_range_count(count);
@@ -113,7 +114,8 @@ static int round_to_pages(const struct memory_fault *fault, struct gmem_range *r
 
 	if (fault->size == 0 ||
 		__builtin_add_overflow(fault->guest_phys_addr, fault->size + page - 1, &end))
-		return last_error_own(-EINVAL, "the exit's range is none");
+		return last_error_own(
+			-EINVAL, "the exit's range is empty, or passes the end of all addresses");
 	*ret = (struct gmem_range){start, (end & ~(page - 1)) - start};
 	return 0;
 }

@@ -32,7 +32,9 @@ static int check_options(const struct gmem_memory_options *options)
 	uint64_t flags = options->flags;
 
 	if (options->backing != GMEM_BACKING_GUEST_MEMFD && options->backing != GMEM_BACKING_MEMFD)
-		return last_error_own(-EINVAL, "there is no backing %d", (int)options->backing);
+		return last_error_own(-EINVAL,
+			"backing must be GMEM_BACKING_GUEST_MEMFD or GMEM_BACKING_MEMFD, not %d",
+			(int)options->backing);
 	if (by_default(flags) || flags == GMEM_MEMORY_NO_FLAGS)
 		return 0;
 	if (flags & ~(uint64_t)FLAGS_TOLD)
@@ -367,6 +369,8 @@ static int map_memory(const struct gmem_memory *memory, uint64_t offset, uint64_
 			memory->size);
 	if (!(memory->flags & GMEM_MEMORY_MMAP))
 		return refuse_map();
+	if (protection & PROT_EXEC)
+		return last_error_own(-EPERM, "a memory can't be mapped with PROT_EXEC");
 	mapped = mmap(NULL, size, protection, MAP_SHARED, memory->fd, (off_t)offset);
 	if (mapped == MAP_FAILED)
 		return errno == ENODEV ? refuse_map() : -errno;

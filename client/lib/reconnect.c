@@ -175,7 +175,7 @@ static int say_gone(const struct gmem *gmem)
 {
 	if (!gmem->path)
 		return last_error_own(
-			-ECONNRESET, "gmemd is gone, and where its socket is is not known");
+			-ECONNRESET, "gmemd is gone, and the path of its socket is not known");
 	if (gmem->limit_ms == 0)
 		return last_error_own(-ECONNRESET, "gmemd is gone");
 	return last_error_own(-ECONNRESET, "gmemd is gone: nobody has answered at %s for %g s",

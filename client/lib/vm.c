@@ -112,15 +112,18 @@ static int vm_make(struct gmem_vm *vm)
 static int check_options(const struct gmem_vm_options *options)
 {
 	if (!options)
-		return last_error_own(
-			-EINVAL, "options must not be NULL but under gmem-run, and this is not");
+		return last_error_own(-EINVAL, "options may be NULL under gmem-run alone, and "
+					       "gmem-run has not started this process");
 	if (!options->name)
 		return last_error_own(-EINVAL, "options must have a name");
 	if (options->gate != GMEM_GATE_REQUIRED && options->gate != GMEM_GATE_NONE)
-		return last_error_own(-EINVAL, "there is no gate %d", (int)options->gate);
+		return last_error_own(-EINVAL,
+			"gate must be GMEM_GATE_REQUIRED or GMEM_GATE_NONE, not %d",
+			(int)options->gate);
 	if (options->initial_state != GMEM_SHARED && options->initial_state != GMEM_PRIVATE)
-		return last_error_own(
-			-EINVAL, "there is no initial state %d", (int)options->initial_state);
+		return last_error_own(-EINVAL,
+			"initial_state must be GMEM_SHARED or GMEM_PRIVATE, not %d",
+			(int)options->initial_state);
 	return 0;
 }
 
@@ -186,7 +189,8 @@ struct gmem_vm *gmem_vm_free(struct gmem_vm *vm)
 		return NULL;
 	last_error_clear();
 	if (vm->n_memories > 0) {
-		last_error_own(-EBUSY, "gmem_vm_free() before gmem_memory_free() of its memories");
+		last_error_own(
+			-EBUSY, "the VM's memories must be freed before it, by gmem_memory_free()");
 		return vm;
 	}
 	vm_drop(vm);

@@ -56,8 +56,8 @@ void vm_note_converted(
 int vm_check_range_count(size_t count)
 {
 	if (count == 0)
-		return last_error_own(-EINVAL, "there must be a range");
+		return last_error_own(-EINVAL, "count must be at least 1");
 	if (count > GMEM_RANGES_MAX)
-		return last_error_own(-E2BIG, "there must be at most %d ranges", GMEM_RANGES_MAX);
+		return last_error_own(-E2BIG, "count must be at most %d", GMEM_RANGES_MAX);
 	return 0;
 }

@@ -43,7 +43,8 @@ static const char *find_program(const struct helper_program *program, char path[
 	if (program->path)
 		return program->path;
 	if (find_beside(program->name, path) < 0)
-		snprintf(path, PATH_MAX, GMEMD_LIBEXECDIR "/%s", program->name);
+		snprintf(path, PATH_MAX, "%s/%s",
+			program->folder ? program->folder : GMEMD_LIBEXECDIR, program->name);
 	return path;
 }
 
@@ -80,9 +81,10 @@ static int hand_over(const struct helper_program *program, const struct copies *
 	posix_spawn_file_actions_t *actions)
 {
 	const int end = HELPER_FIRST_FILE + (int)copies->count;
+	int own = program->outlives ? STDERR_FILENO : HELPER_FIRST_FILE;
 	int r = 0;
 
-	for (int fd = 0; r == 0 && !program->standard_files && fd < HELPER_FIRST_FILE; fd++)
+	for (int fd = 0; r == 0 && !program->standard_files && fd < own; fd++)
 		r = posix_spawn_file_actions_addopen(actions, fd, "/dev/null", O_RDWR, 0);
 	for (size_t i = 0; r == 0 && i < copies->count; i++)
 		r = posix_spawn_file_actions_adddup2(
@@ -95,7 +97,8 @@ static int hand_over(const struct helper_program *program, const struct copies *
 static int spawn_program(
 	const struct helper_program *program, const posix_spawn_file_actions_t *actions, pid_t *ret)
 {
-	char *const arguments[] = {(char *)program->name, NULL}, *const environment[] = {NULL};
+	char *const alone[] = {(char *)program->name, NULL}, *const nothing[] = {NULL};
+	short session = program->outlives ? POSIX_SPAWN_SETSID : 0;
 	char path[PATH_MAX];
 	posix_spawnattr_t attributes;
 	sigset_t signals;
@@ -107,9 +110,11 @@ static int spawn_program(
 	posix_spawnattr_setsigmask(&attributes, &signals);
 	sigfillset(&signals);
 	posix_spawnattr_setsigdefault(&attributes, &signals);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	r = posix_spawn(
-		ret, find_program(program, path), actions, &attributes, arguments, environment);
+	posix_spawnattr_setflags(
+		&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | session);
+	r = posix_spawn(ret, find_program(program, path), actions, &attributes,
+		program->arguments ? program->arguments : alone,
+		program->outlives ? environ : nothing);
 	posix_spawnattr_destroy(&attributes);
 	return -r;
 }
@@ -128,16 +133,24 @@ static int spawn_with(const struct helper_program *program, const struct copies 
 	return r;
 }
 
-int helper_process_start(
-	const struct helper_program *program, const int *files, size_t count, int *ret_pidfd)
+int helper_process_spawn(
+	const struct helper_program *program, const int *files, size_t count, pid_t *ret_pid)
 {
 	struct copies copies;
-	pid_t child;
 	int r = copies_make(files, count, &copies);
 
 	if (r == 0)
-		r = spawn_with(program, &copies, &child);
+		r = spawn_with(program, &copies, ret_pid);
 	copies_close(&copies);
+	return r;
+}
+
+int helper_process_start(
+	const struct helper_program *program, const int *files, size_t count, int *ret_pidfd)
+{
+	pid_t child;
+	int r = helper_process_spawn(program, files, count, &child);
+
 	if (r < 0)
 		return r;
 	*ret_pidfd = pidfd_open(child, 0);

@@ -133,6 +133,18 @@ const struct keeper_id *inherited_fds_next(
 	return NULL;
 }
 
+const struct keeper_id *inherited_fds_previous(
+	const struct inherited_fds *inherited, enum fdstore_kind kind, size_t *position)
+{
+	while (*position < inherited->count) {
+		const struct file *file = &inherited->files[inherited->count - ++*position];
+
+		if (file->id.kind == kind)
+			return &file->id;
+	}
+	return NULL;
+}
+
 bool inherited_fds_is_empty(const struct inherited_fds *inherited)
 {
 	for (size_t i = 0; i < inherited->count; i++) {

@@ -25,6 +25,9 @@ int inherited_fds_take(
 /* The next id of that kind, from *position on, which is 0 at first; NULL at the end. */
 const struct keeper_id *inherited_fds_next(
 	const struct inherited_fds *inherited, enum fdstore_kind kind, size_t *position);
+/* The same from the end on: the id that is before those that *position has counted. */
+const struct keeper_id *inherited_fds_previous(
+	const struct inherited_fds *inherited, enum fdstore_kind kind, size_t *position);
 
 /* Whether all of it has been taken. */
 bool inherited_fds_is_empty(const struct inherited_fds *inherited);

@@ -181,45 +181,6 @@ static int await_all(struct keeper_client *keeper)
 	return r;
 }
 
-static int post_waiting(struct keeper_client *keeper, enum keeper_operation operation,
-	unsigned flags, const struct keeper_id *ids, const int *fds, uint32_t count)
-{
-	uint64_t serial;
-	int r;
-
-	while ((r = keeper_post(keeper, operation, flags, ids, fds, count, &serial)) == -EAGAIN) {
-		r = keeper->n_posted > 0 ? await_oldest(keeper) : is_broken(keeper, -ETIMEDOUT);
-		if (r < 0)
-			break;
-	}
-	return r;
-}
-
-static int post_batches(struct keeper_client *keeper, enum keeper_operation operation,
-	unsigned flags, const struct keeper_id *ids, const int *fds, size_t count)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < count; i += KEEPER_BATCH) {
-		size_t left = count - i;
-
-		r = post_waiting(keeper, operation, flags, ids + i, fds ? fds + i : NULL,
-			left < KEEPER_BATCH ? (uint32_t)left : KEEPER_BATCH);
-	}
-	return r;
-}
-
-int keeper_post_put(struct keeper_client *keeper, const struct keeper_id *ids, const int *fds,
-	size_t count, unsigned flags)
-{
-	return post_batches(keeper, KEEPER_PUT, flags, ids, fds, count);
-}
-
-int keeper_post_drop(struct keeper_client *keeper, const struct keeper_id *ids, size_t count)
-{
-	return post_batches(keeper, KEEPER_DROP, 0, ids, NULL, count);
-}
-
 /* Nothing comes unasked but the connection's end. */
 static int check_end(struct keeper_client *keeper)
 {
@@ -239,33 +200,17 @@ int keeper_await_posted(struct keeper_client *keeper)
 	return r < 0 ? r : result;
 }
 
-/* What was posted before counts too: it settles all. */
-static int await_these(struct keeper_client *keeper, int posted)
-{
-	int r = keeper_await_posted(keeper);
-
-	return posted < 0 ? posted : r;
-}
-
-int keeper_put(struct keeper_client *keeper, const struct keeper_id *ids, const int *fds,
-	size_t count, unsigned flags)
-{
-	return await_these(keeper, keeper_post_put(keeper, ids, fds, count, flags));
-}
-
-int keeper_drop(struct keeper_client *keeper, const struct keeper_id *ids, size_t count)
-{
-	return await_these(keeper, keeper_post_drop(keeper, ids, count));
-}
-
 /* One request with nothing posted beside it. */
 static int ask_once(struct keeper_client *keeper, enum keeper_operation operation,
 	const struct keeper_id *ids, uint32_t count, struct keeper_packet *ret)
 {
+	uint64_t serial;
 	int r = await_all(keeper);
 
 	if (r == 0)
-		r = post_waiting(keeper, operation, 0, ids, NULL, count);
+		r = keeper_post(keeper, operation, 0, ids, NULL, count, &serial);
+	if (r == -EAGAIN)
+		r = is_broken(keeper, -ETIMEDOUT);
 	if (r == 0)
 		r = wait_for_answer(keeper, ret);
 	if (r == 0)

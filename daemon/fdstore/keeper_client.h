@@ -26,17 +26,12 @@ struct keeper_client;
 
 /* Starting */
 
-/*
- * Makes sure that a keeper serves in the runtime directory: where none does, starts one and returns
- * when it serves. It ends by itself when it is of no use. -ENOENT where there is no such program,
- * -ECHILD where it fails, which it says on stderr.
- */
-int keeper_start(const char *runtime_directory);
 /* Starts the gmemd-keeper beside this program, or else the installed one, in a session of its own.
  * *ret_pid ends with success when it serves, or another one does; it is to be waited for. -EACCES
- * where it could make no socket there. */
+ * where it could make no socket there, -ENOENT where there is no such program. */
 int keeper_spawn(const char *runtime_directory, pid_t *ret_pid);
-/* Waits until that has ended, and ends it if it takes too long. Errors are keeper_start()'s. */
+/* Waits until that has ended, and ends it if it takes too long. -ECHILD where it fails,
+ * which it says on stderr. */
 int keeper_await_spawned(pid_t pid);
 
 /* Connecting */
@@ -86,20 +81,6 @@ int keeper_next_answer(struct keeper_client *keeper, struct keeper_packet *ret);
 
 /* Waiting */
 
-/*
- * Puts fds, which stay the caller's, too; an id that is there already is replaced. Of each
- * KEEPER_BATCH of them all are held or none. flags: of enum keeper_flag. -EMFILE where it can't
- * hold as many.
- */
-int keeper_put(struct keeper_client *keeper, const struct keeper_id *ids, const int *fds,
-	size_t count, unsigned flags);
-/* An id that isn't there is no error. */
-int keeper_drop(struct keeper_client *keeper, const struct keeper_id *ids, size_t count);
-
-/* The same, but it waits for answers only where very many are posted. */
-int keeper_post_put(struct keeper_client *keeper, const struct keeper_id *ids, const int *fds,
-	size_t count, unsigned flags);
-int keeper_post_drop(struct keeper_client *keeper, const struct keeper_id *ids, size_t count);
 /* Waits for the answers to all that was posted, and returns the first error of them. With nothing
  * posted, says whether the keeper is there. */
 int keeper_await_posted(struct keeper_client *keeper);

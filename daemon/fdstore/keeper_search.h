@@ -15,7 +15,7 @@
 /*
  * Waits until a keeper has answered. -ETIMEDOUT or -EBUSY where one is there and doesn't answer, or
  * serves others, for that long; it says in the log for whom it waits. Other errors are those of
- * keeper_start() and keeper_connect(): then nothing is held that could be had.
+ * keeper_await_spawned() and keeper_connect(): then nothing is held that could be had.
  */
 int keeper_search_wait(const char *runtime_directory, unsigned seconds, struct keeper_client **ret);
 

@@ -43,20 +43,9 @@ static void note_settled(const struct call *call, unsigned done)
 	vm_ledger_note_vm(vm);
 }
 
-/* A successor repeats what follows, should this gmemd end amid it. */
-static void note_settling(struct call *call, unsigned done)
-{
-	call->settling = true;
-	call->done = done;
-	vm_ledger_note_call(call);
-	vm_ledger_commit(call->vm);
-}
-
-int call_outcome_settle(
-	struct events *events, struct call *take_call, unsigned done, uint64_t *ret_discarded)
+int call_outcome_settle(struct events *events, struct call *take_call, unsigned done)
 {
 	struct call *call = take_call;
-	uint64_t discarded = 0;
 	int r = 0;
 
 	switch (call->kind) {
@@ -72,9 +61,7 @@ int call_outcome_settle(
 			unbinding_ended(events, call->slot, done);
 		break;
 	case CALL_CONVERT:
-		note_settling(call, done);
-		r = conversion_end(
-			call->vm, call->conversion, call->first, call->count, done, &discarded);
+		r = conversion_end(call->vm, call->conversion, call->first, call->count, done);
 		break;
 	}
 	if (r < 0)
@@ -82,6 +69,5 @@ int call_outcome_settle(
 	STEP("call's end: subject noted");
 	note_settled(call, done);
 	call_free(call);
-	*ret_discarded = discarded;
 	return 0;
 }

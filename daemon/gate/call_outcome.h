@@ -9,8 +9,7 @@
 
 /*
  * The first ioctls of a call succeeded, that many, and no more. A creation's memory must have its
- * file by now. The call is freed. *ret_discarded: bytes of pages of stale halves given back.
+ * file by now, and a conversion's stale half be gone: settlement.h sees to that. The call is freed.
  * -ENOMEM, and then it can be said again.
  */
-int call_outcome_settle(
-	struct events *events, struct call *take_call, unsigned done, uint64_t *ret_discarded);
+int call_outcome_settle(struct events *events, struct call *take_call, unsigned done);

@@ -6,9 +6,9 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stddef.h>
 #include <stdlib.h>
 
+#include "daemon/base/container_of.h"
 #include "daemon/base/log.h"
 #include "daemon/gate/trapped_ioctl.h"
 #include "daemon/owner/scheduler.h"
@@ -19,9 +19,6 @@ struct gate_watch {
 	struct event *listener;
 	struct work work; /* in a turn of the VM's owner */
 };
-
-#define WATCH_OF(work_pointer)                                                                     \
-	((struct gate_watch *)((char *)(work_pointer)-offsetof(struct gate_watch, work)))
 
 /* What was trapped last has been decided: the next is looked at. */
 static void look_on(struct vm *vm)
@@ -39,7 +36,7 @@ static bool hung_up(int listener)
 
 static void serve_trap(struct work *work)
 {
-	struct gate_watch *watch = WATCH_OF(work);
+	struct gate_watch *watch = CONTAINER_OF(work, struct gate_watch, work);
 	struct vm *vm = watch->vm;
 	int r = trapped_ioctl_serve(watch->gmemd, vm, look_on);
 

@@ -173,7 +173,7 @@ static const char *unfit_for_vm(const struct taking_result *found)
 static void announce_vm(struct gmemd *gmemd, const struct vm *vm, bool again)
 {
 	if (again) {
-		log_vm_info(vm->id, "its KVM_CREATE_VM had made no VM: let through again");
+		log_vm_info(vm->id, "its KVM_CREATE_VM made no VM: it is let through again");
 		return;
 	}
 	log_vm_info(vm->id, "made behind its gate by process %d", vm->process.pid);

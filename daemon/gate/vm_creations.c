@@ -12,7 +12,7 @@
 #include "kernel/base/cleanup.h"
 #include "kernel/kvm/kvm_events.h"
 
-#define UNKNOWN "it is not known whether the first has made a VM: "
+#define UNKNOWN "it is not known whether the first KVM_CREATE_VM made a VM: "
 
 static const char not_open[] = UNKNOWN "gmemd may have no netlink socket";
 static const char not_heard[] = UNKNOWN "gmemd hears no uevents of KVM";
@@ -20,7 +20,7 @@ static const char of_others[] =
 	UNKNOWN "uevents of KVM tell of processes by pids of another PID namespace";
 static const char lost[] = UNKNOWN "uevents of KVM were lost since";
 static const char restarted[] = UNKNOWN "gmemd was started again since";
-static const char not_back[] = UNKNOWN "its thread has not come back from it";
+static const char not_back[] = UNKNOWN "its thread has not returned from it";
 static const char second[] = "it would be the process's second VM";
 
 struct creations {

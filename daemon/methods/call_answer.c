@@ -6,23 +6,25 @@
 
 #include <errno.h>
 
-#include "daemon/gate/call_outcome.h"
+#include "daemon/release/settlement.h"
 #include "daemon/report/describe.h"
+#include "daemon/request/deferred_answer.h"
 #include "protocol/json.h"
 
 int request_answer_call(struct request *request, const char *name, struct call *take_call)
 {
 	uint64_t discarded;
+	int r;
 
 	if (take_call->progress == CALL_SUBMITTED) {
 		describe_call(json_add_object(request->result, name), take_call);
 		return 0;
 	}
 	json_add_null(request->result, name);
-	if (call_outcome_settle(&request->gmemd->events, take_call, take_call->count, &discarded) <
-		0)
-		return rpc_error_internal(&request->error, "no memory");
-	return 0;
+	r = settlement_begin(request->gmemd, take_call, take_call->count, &discarded);
+	if (r == REQUEST_DEFERRED)
+		return settlement_await(request, take_call, NULL);
+	return r < 0 ? rpc_error_internal(&request->error, "no memory") : 0;
 }
 
 int request_call_error(
@@ -39,11 +41,12 @@ int request_call_error(
 
 	if (r == -EBUSY)
 		return rpc_error_limit(&request->error,
-			"Too many calls of this kind wait to be reported", commands[command].limit,
-			mailbox_entries(vm->mailbox, command), "vm");
+			"Too many calls of this kind have not been reported yet",
+			commands[command].limit, mailbox_entries(vm->mailbox, command), "vm");
 	if (r == -E2BIG)
 		return rpc_error_busy(&request->error,
-			"What waits to be reported leaves only gaps, more than one answer tells of",
+			"The mailbox's free entries lie too far apart for one answer: report some "
+			"calls first",
 			0);
 	if (r == -ENOMEM)
 		return rpc_error_internal(&request->error, "no memory");

@@ -9,7 +9,7 @@
 
 /*
  * Adds the member of that name, "call" for one: what the VMM must trigger, or null where the call
- * is carried out, and then finishes it.
+ * is carried out, and then finishes it. REQUEST_DEFERRED where that is under way.
  */
 int request_answer_call(struct request *request, const char *name, struct call *take_call);
 /* Fills in why there is no call of the VM's: a limit, or what the ioctl failed with. */

@@ -6,8 +6,9 @@
 #include <stdio.h>
 
 #include "daemon/base/log.h"
-#include "daemon/gate/call_outcome.h"
 #include "daemon/methods/methods.h"
+#include "daemon/release/settlement.h"
+#include "daemon/request/deferred_answer.h"
 #include "daemon/request/request.h"
 #include "daemon/request/request_files.h"
 #include "daemon/vm/vm_ledger.h"
@@ -19,18 +20,21 @@ static int check_report(struct request *request, const struct call *call)
 	struct rpc_error *error = &request->error;
 	bool all = parameters->done == call->count;
 
+	if (call->settling && parameters->done != call->done)
+		return rpc_error_conflict(
+			error, "call", "It has been reported, and that other ioctls succeeded");
 	if (parameters->done > call->count)
 		return rpc_error_invalid_param(error, "done", "at most the call's count");
 	if (parameters->errno_name && errno_by_name(parameters->errno_name) == 0)
 		return rpc_error_invalid_param(error, "errno", "the name of an errno");
 	if (all && parameters->errno_name)
 		return rpc_error_invalid_param(
-			error, "errno", "left out where all that was to be done is done");
+			error, "errno", "left out, for all of the call's ioctls succeeded");
 	if (!all && !parameters->errno_name)
 		return rpc_error_invalid_param(error, "errno", "the name of what failed");
 	if (parameters->fd >= 0 && (call->kind != CALL_CREATE || !all))
 		return rpc_error_invalid_param(
-			error, "fd", "left out but for a creation that succeeded");
+			error, "fd", "left out: only a creation that succeeded has one");
 	return 0;
 }
 
@@ -56,8 +60,8 @@ static int adopt(struct request *request, const struct call *call)
 	int fd = -1, r;
 
 	if (memory->vm->gate != VM_GATE_NONE && !call->continued)
-		return rpc_error_conflict(
-			&request->error, "call", "The gate has let no such creation through");
+		return rpc_error_conflict(&request->error, "call",
+			"The gate has let no KVM_CREATE_GUEST_MEMFD through for this call");
 	r = take_memory_file(request, memory, &fd);
 	if (r != 0)
 		return r;
@@ -84,14 +88,32 @@ static void note_running(struct request *request, struct vm *vm)
 
 static int settle(struct request *request, struct call *call, unsigned done)
 {
+	static const uint64_t nothing_else;
 	bool conversion = call->kind == CALL_CONVERT;
 	uint64_t discarded;
+	int r;
 
-	if (call_outcome_settle(&request->gmemd->events, call, done, &discarded) < 0)
+	r = call->settlement ? REQUEST_DEFERRED
+			     : settlement_begin(request->gmemd, call, done, &discarded);
+	if (r == REQUEST_DEFERRED)
+		return settlement_await(request, call, &nothing_else);
+	if (r < 0)
 		return rpc_error_internal(&request->error, "no memory");
 	if (conversion)
 		json_add_uint(request->result, "discarded", discarded);
 	return 0;
+}
+
+/* Whether it was reported before by who did not hear the answer, for gmemd ended amid it. */
+static bool was_reported(const struct request *request, const struct vm *vm)
+{
+	const struct call_done_parameters *parameters = &request->parameters.call_done;
+	bool of_predecessor = parameters->call >> 32 < vm->generation;
+
+	if (parameters->call == 0)
+		return false;
+	return (parameters->call == vm->inherited.call && parameters->done == vm->inherited.done) ||
+	       (of_predecessor && delivery_is_again(&request->caller->delivery));
 }
 
 int handle_call_done(struct request *request)
@@ -105,9 +127,7 @@ int handle_call_done(struct request *request)
 	if (r < 0)
 		return r;
 	call = vm_call(vm, parameters->call);
-	/* Reported again by who did not hear the answer, for gmemd ended amid it. */
-	if (!call && vm->inherited.call > 0 && parameters->call == vm->inherited.call &&
-		parameters->done == vm->inherited.done)
+	if (!call && was_reported(request, vm))
 		return 0;
 	if (!call)
 		return rpc_error_not_found_number(&request->error, "call", parameters->call);
@@ -116,7 +136,7 @@ int handle_call_done(struct request *request)
 		r = adopt(request, call);
 	if (r == 0)
 		r = settle(request, call, (unsigned)parameters->done);
-	if (r == 0 && parameters->done > 0)
+	if (r >= 0 && parameters->done > 0)
 		note_running(request, vm);
 	return r;
 }

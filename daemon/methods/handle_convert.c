@@ -5,13 +5,14 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "daemon/gate/call_outcome.h"
 #include "daemon/methods/call_answer.h"
 #include "daemon/methods/handle_convert.h"
 #include "daemon/methods/methods.h"
 #include "daemon/methods/type_lack.h"
+#include "daemon/release/discard.h"
+#include "daemon/release/settlement.h"
 #include "daemon/report/describe.h"
-#include "daemon/request/request.h"
+#include "daemon/request/deferred_answer.h"
 #include "daemon/vm/conversion.h"
 #include "protocol/json.h"
 
@@ -48,10 +49,10 @@ static int fault_error(struct request *request, int fault, size_t index)
 			request, index, "guest_phys_addr", "outside of the request's other ranges");
 	case CONVERSION_BUSY:
 		return rpc_error_busy(&request->error,
-			"An earlier call for some of these addresses has not been reported yet", 0);
+			"An earlier conversion of some of these addresses is not done yet", 0);
 	case CONVERSION_TOO_MANY:
 		return request_limit_error(request, LIMIT_PRIVATE_RANGES_PER_VM,
-			"The VM's private memory is in as many pieces as it may be");
+			"The VM's private memory is in as many pieces as it may be in");
 	}
 	return rpc_error_internal(&request->error, "no memory");
 }
@@ -96,7 +97,6 @@ static int start(struct request *request, struct vm *vm, const struct conversion
 {
 	unsigned calls_max = request->batch ? CALLS_IN_BATCH_MAX : CALLS_MAX;
 	struct conversion *conversion;
-	uint64_t none;
 	int r;
 
 	if (conversion_new(plan, &conversion) < 0)
@@ -105,7 +105,7 @@ static int start(struct request *request, struct vm *vm, const struct conversion
 	if (r == 0) {
 		r = submit(vm, conversion, calls_max, span);
 		if (r < 0) {
-			conversion_end(vm, conversion, 0, conversion->count, 0, &none);
+			conversion_end(vm, conversion, 0, conversion->count, 0);
 			request_call_error(request, vm, MAILBOX_ATTRIBUTES, r);
 		}
 	}
@@ -113,34 +113,63 @@ static int start(struct request *request, struct vm *vm, const struct conversion
 	return request->error.code;
 }
 
-/* What the back end has carried out is settled at once; the rest is the VMM's. */
+static void answer_submitted(struct request *request, const struct call_span *span)
+{
+	struct json_object *calls = json_add_array(request->result, "calls");
+
+	for (unsigned i = 0; i < span->count; i++)
+		describe_call(json_append_object(calls), span->calls[i]);
+}
+
+/* One that the back end has carried out, all of it, is settled at once; else it is the VMM's. */
 static int answer(struct request *request, const struct call_span *span, uint64_t discarded)
 {
-	struct json_object *calls = NULL;
+	uint64_t bytes = 0;
+	int r = 0;
 
-	for (unsigned i = 0; i < span->count; i++) {
-		struct call *call = span->calls[i];
-		uint64_t bytes = 0;
-
-		if (call->progress == CALL_SUBMITTED) {
-			calls = calls ? calls : json_add_array(request->result, "calls");
-			describe_call(json_append_object(calls), call);
-		} else if (call_outcome_settle(&request->gmemd->events, call, call->count, &bytes) <
-			   0) {
-			return rpc_error_internal(&request->error, "no memory");
-		}
-		discarded += bytes;
-	}
-	if (!calls)
+	if (span->count > 0 && span->calls[0]->progress == CALL_SUBMITTED) {
+		answer_submitted(request, span);
+	} else {
 		json_add_null(request->result, "calls");
-	json_add_uint(request->result, "discarded", discarded);
+		if (span->count > 0)
+			r = settlement_begin(
+				request->gmemd, span->calls[0], span->calls[0]->count, &bytes);
+	}
+	if (r == REQUEST_DEFERRED)
+		return settlement_await(request, span->calls[0], &discarded);
+	if (r < 0)
+		return rpc_error_internal(&request->error, "no memory");
+	json_add_uint(request->result, "discarded", discarded + bytes);
 	return 0;
+}
+
+/* Before pages are discarded for it. */
+static int check_room(
+	struct request *request, const struct vm *vm, const struct conversion_plan *plan)
+{
+	if (!vm->mailbox || mailbox_free_entries(vm->mailbox, MAILBOX_ATTRIBUTES) >= plan->count)
+		return 0;
+	return request_call_error(request, vm, MAILBOX_ATTRIBUTES, -EBUSY);
+}
+
+static int carry_out(struct request *request, struct vm *vm, const struct conversion_plan *plan)
+{
+	size_t count = plan->discard ? plan->n_settled : 0;
+	struct call_span span = {.count = 0};
+	uint64_t discarded;
+	int r;
+
+	r = check_room(request, vm, plan);
+	if (r == 0)
+		r = request_discard(request, vm, plan->to, plan->settled, count, &discarded);
+	if (r == 0 && plan->count > 0)
+		r = start(request, vm, plan, &span);
+	return r == 0 ? answer(request, &span, discarded) : r;
 }
 
 int handle_memory_convert(struct request *request)
 {
 	const struct memory_convert_parameters *parameters = &request->parameters.memory_convert;
-	struct call_span span = {.count = 0};
 	struct conversion_plan plan;
 	struct vm *vm;
 	size_t index;
@@ -154,10 +183,7 @@ int handle_memory_convert(struct request *request)
 	r = conversion_plan(vm, parameters, &plan, &index);
 	if (r != CONVERSION_FITS)
 		return fault_error(request, r, index);
-	if (plan.count > 0)
-		r = start(request, vm, &plan, &span);
-	if (r == 0)
-		r = answer(request, &span, conversion_discard_settled(vm, &plan));
+	r = carry_out(request, vm, &plan);
 	conversion_plan_clear(&plan);
 	return r;
 }

@@ -102,6 +102,9 @@ static void describe_limits(struct json_object *object, const struct gmemd *gmem
 	json_add_uint(object, "slots_per_vm", config->slots_per_vm);
 	json_add_uint(object, "private_ranges_per_vm", config->private_ranges_per_vm);
 	json_add_uint(object, "own_memory_bytes_per_vm", config->own_memory_per_vm);
+	json_add_uint(object, "takers_per_owner", config->takers_per_owner);
+	json_add_uint(object, "takers_per_user", config->takers_per_user);
+	json_add_uint(object, "takers_on_host", config->takers_on_host);
 	json_add_uint(object, "commit_bytes", gmemd->capacity.host.limit);
 }
 
@@ -115,7 +118,8 @@ static void describe_gate(struct json_object *object, const struct host_offer *h
 	if (host->kvm)
 		snprintf(reason, sizeof reason, "the kernel lacks %s", host->gate_missing);
 	else
-		snprintf(reason, sizeof reason, "the model has no VM that one could be put round");
+		snprintf(reason, sizeof reason,
+			"the model makes no VM that a gate could be put round");
 	json_add_string(object, "reason", reason);
 }
 

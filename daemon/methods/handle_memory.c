@@ -26,11 +26,11 @@ int request_memory_error(
 		return rpc_error_budget_exceeded(&request->error, refused->scope, refused->limit,
 			refused->committed, refused->promised, requested);
 	if (r == -E2BIG)
-		return request_limit_error(
-			request, LIMIT_MEMORIES_PER_VM, "The VM has as many memories as it may");
+		return request_limit_error(request, LIMIT_MEMORIES_PER_VM,
+			"The VM has as many memories as it may have");
 	if (r == -EDQUOT)
 		return request_limit_error(request, LIMIT_MEMORIES_PER_USER,
-			"The user has as many memories as it may");
+			"The user has as many memories as it may have");
 	return rpc_error_internal(&request->error, "no memory");
 }
 

@@ -86,7 +86,7 @@ static int new_slot(struct request *request, struct vm *vm, const struct slot_re
 
 	if (r == -EDQUOT)
 		return request_limit_error(
-			request, LIMIT_SLOTS_PER_VM, "The VM has as many slots as it may");
+			request, LIMIT_SLOTS_PER_VM, "The VM has as many slots as it may have");
 	return r < 0 ? rpc_error_internal(&request->error, "no memory") : 0;
 }
 
@@ -163,6 +163,10 @@ int handle_slot_unbind(struct request *request)
 	slot = vm_slot(vm, (uint32_t)parameters->slot);
 	if (!slot)
 		return rpc_error_not_found_number(&request->error, "slot", parameters->slot);
+	if (slot->memory &&
+		ranges_covered(&vm->discarding, slot->guest_phys_addr, slot->memory_size) > 0)
+		return rpc_error_busy(
+			&request->error, "A conversion's stale pages are being discarded there", 0);
 	if (slot->state != OBJECT_READY)
 		return rpc_error_busy(&request->error,
 			"An earlier change of the slot has not been reported yet", 0);

@@ -205,6 +205,8 @@ static bool view_calls(struct view *view, struct json_object *list, uint64_t *ne
 
 	for (; call; call = TAILQ_NEXT(call, link)) {
 		*next = call->id;
+		if (call->settling)
+			continue;
 		if (!fits(view, CALL_BYTES))
 			return false;
 		describe_call(json_append_object(list), call);

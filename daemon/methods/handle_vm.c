@@ -134,7 +134,7 @@ int request_vm_error(struct request *request, int r)
 			&request->error, "vm", "This process has opened its VM already");
 	if (r == -EDQUOT)
 		return request_limit_error(
-			request, LIMIT_VMS_PER_USER, "The user has as many VMs as it may");
+			request, LIMIT_VMS_PER_USER, "The user has as many VMs as it may have");
 	return rpc_error_kernel(&request->error, -r, "setting up what a VM needs");
 }
 
@@ -229,10 +229,10 @@ static int check_gate(struct request *request, const struct vm *vm)
 		return rpc_error_conflict(error, "gate", "The VM was opened to do without a gate");
 	if (vm->gate == VM_GATE_LOST)
 		return rpc_error_conflict(error, "gate",
-			"The VM's gate has lost its listener, which another can't stand in for");
+			"The VM's gate has lost its listener, and can't have another");
 	if (vm->listener >= 0)
-		return rpc_error_conflict(
-			error, "listener", "The VM's listener was handed over already");
+		return rpc_error_conflict(error, "listener",
+			"The listener of the VM's gate has been handed over already");
 	return 0;
 }
 

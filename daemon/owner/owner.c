@@ -54,6 +54,8 @@ static const struct {
 	[OWNER_MEMORIES] = {LIMIT_MEMORIES_PER_USER, LEVEL_USER},
 	[OWNER_TAKERS] = {LIMIT_TAKERS_PER_OWNER, LEVEL_OWNER},
 	[OWNER_TAKERS_OF_USER] = {LIMIT_TAKERS_PER_USER, LEVEL_USER},
+	[OWNER_PREALLOCATIONS] = {LIMIT_PREALLOCATIONS_PER_USER, LEVEL_USER},
+	[OWNER_PREALLOCATIONS_ON_HOST] = {LIMIT_PREALLOCATIONS_ON_HOST, LEVEL_HOST},
 	[OWNER_RECORDS] = {LIMIT_PEER_RECORDS, LEVEL_HOST},
 };
 
@@ -127,6 +129,14 @@ struct share_node *owners_root(struct owners *owners, enum owner_tree tree, bool
 
 /* Finding */
 
+/* Of threads that do its work at once, as one of them may be kept waiting by who is served. */
+static unsigned threads_max(const struct owner *owner)
+{
+	static const unsigned of_users[] = {[LEVEL_USER] = 8, [LEVEL_UNIT] = 4, [LEVEL_OWNER] = 1};
+
+	return owner->kind == OWNER_IS_USER ? of_users[owner->level] : 4;
+}
+
 static struct owner *owner_new(struct owners *owners, struct owner *parent, const struct owner *key)
 {
 	struct owner *owner = malloc(sizeof *owner);
@@ -136,10 +146,12 @@ static struct owner *owner_new(struct owners *owners, struct owner *parent, cons
 	*owner = *key;
 	owner->owners = owners;
 	owner->parent = parent ? owner_ref(parent) : NULL;
-	for (unsigned tree = 0; tree < OWNER_TREES; tree++)
+	for (unsigned tree = 0; tree < OWNER_TREES; tree++) {
 		share_init(&owner->nodes[tree],
 			parent ? &parent->nodes[tree]
 			       : owners_root(owners, tree, key->kind == OWNER_IS_OPERATOR));
+		owner->nodes[tree].held_max = threads_max(owner);
+	}
 	RB_INSERT(owner_tree_of, parent ? &parent->children : &owners->users, owner);
 	return owner;
 }

@@ -42,7 +42,9 @@ enum owner_resource {
 	OWNER_MEMORIES,
 	OWNER_TAKERS,
 	OWNER_TAKERS_OF_USER, /* the same, within the user's limit */
-	OWNER_RECORDS,        /* of the ledger of peers, for what is owed */
+	OWNER_PREALLOCATIONS,
+	OWNER_PREALLOCATIONS_ON_HOST, /* the same, within the host's limit */
+	OWNER_RECORDS,                /* of the ledger of peers, for what is owed */
 	OWNER_RESOURCES
 };
 

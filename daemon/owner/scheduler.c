@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "daemon/base/container_of.h"
+
 /* Nanoseconds. A turn is over at the end of the work during which its time has passed. */
 #define TURN_TIME (100 * 1000)
 /* After so long, in turns, the loop looks for new events. */
@@ -35,15 +37,14 @@ static uint64_t monotonic_ns(void)
 	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
-#define WORK_OF(member) ((struct work *)((char *)(member)-offsetof(struct work, share)))
-
 /* Its owner may be freed by its last work: it is held meanwhile. */
 static void serve_turn(struct scheduler *scheduler, struct share_node *leaf)
 {
-	struct owner *owner = owner_ref(WORK_OF(TAILQ_FIRST(&leaf->queue))->owner);
+	struct owner *owner =
+		owner_ref(CONTAINER_OF(TAILQ_FIRST(&leaf->queue), struct work, share)->owner);
 
 	do {
-		struct work *work = WORK_OF(share_take_work(leaf));
+		struct work *work = CONTAINER_OF(share_take_work(leaf), struct work, share);
 
 		work->run(work);
 	} while (share_waits(leaf) && !scheduler_turn_is_over(scheduler));

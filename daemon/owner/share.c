@@ -36,39 +36,57 @@ static void join(struct share_node *node)
 		TAILQ_INSERT_TAIL(list, node, link);
 }
 
-/* Before it has work: whichever ancestors have none wait from now on. */
-static void begin_waiting(struct share_node *node)
+static bool is_due(const struct share_node *node)
 {
-	bool waits = share_waits(node);
+	return share_waits(node) && (node->held_max == 0 || node->held < node->held_max);
+}
 
-	while (!waits && node->parent) {
-		waits = share_waits(node->parent);
-		join(node);
-		node = node->parent;
+/* It or a child of it has become due, or is no more: it is in its parent's list while it is due. */
+static void list_if_due(struct share_node *node)
+{
+	for (; node->parent && is_due(node) != node->listed; node = node->parent) {
+		node->listed = !node->listed;
+		if (node->listed)
+			join(node);
+		else
+			TAILQ_REMOVE(&node->parent->waiting, node, link);
 	}
 }
 
-/* After it has lost work. */
-static void end_waiting(struct share_node *node)
+static void await_all(struct share_node *leaf)
 {
-	for (; node->parent && !share_waits(node); node = node->parent)
-		TAILQ_REMOVE(&node->parent->waiting, node, link);
+	for (struct share_node *node = leaf; node->parent; node = node->parent)
+		list_if_due(node);
+}
+
+void share_hold(struct share_node *leaf)
+{
+	for (struct share_node *node = leaf; node; node = node->parent)
+		node->held++;
+	await_all(leaf);
+}
+
+void share_let_go(struct share_node *leaf)
+{
+	for (struct share_node *node = leaf; node; node = node->parent)
+		node->held--;
+	await_all(leaf);
 }
 
 void share_add(struct share_node *leaf, struct share_work *work)
 {
 	assert(!work->leaf);
-	begin_waiting(leaf);
 	TAILQ_INSERT_TAIL(&leaf->queue, work, link);
 	work->leaf = leaf;
+	list_if_due(leaf);
 }
 
 void share_add_first(struct share_node *leaf, struct share_work *work)
 {
 	assert(!work->leaf);
-	begin_waiting(leaf);
 	TAILQ_INSERT_HEAD(&leaf->queue, work, link);
 	work->leaf = leaf;
+	list_if_due(leaf);
 }
 
 void share_remove(struct share_work *work)
@@ -79,7 +97,7 @@ void share_remove(struct share_work *work)
 		return;
 	TAILQ_REMOVE(&leaf->queue, work, link);
 	work->leaf = NULL;
-	end_waiting(leaf);
+	list_if_due(leaf);
 }
 
 struct share_node *share_take_turn(struct share_node *root)

@@ -28,12 +28,14 @@ TAILQ_HEAD(share_list, share_node);
 TAILQ_HEAD(share_queue, share_work);
 
 struct share_node {
-	TAILQ_ENTRY(share_node) link; /* in its parent's list, while anything of it waits */
+	TAILQ_ENTRY(share_node) link; /* in its parent's list, while it is due */
 	struct share_node *parent;    /* NULL: it is the root */
-	struct share_list waiting;    /* children of which something waits, the next one first */
+	struct share_list waiting;    /* children that are due, the next one first */
 	struct share_queue queue;     /* of a leaf */
 	uint64_t served;              /* its parent's turn that was its last; 0: none was */
 	uint64_t turns;               /* of its own, so far */
+	bool listed;                  /* in its parent's list */
+	unsigned held, held_max;      /* 0: any number */
 };
 
 /* parent, NULL for a root, must outlive it. It must wait for nothing when it goes. */
@@ -47,6 +49,14 @@ void share_add(struct share_node *leaf, struct share_work *work);
 void share_add_first(struct share_node *leaf, struct share_work *work);
 /* It waits no more, if it did. */
 void share_remove(struct share_work *work);
+
+/*
+ * While a leaf's work is being done, by one of several threads, it can be held. A node is due while
+ * something of it waits, and fewer than held_max of its leaves are held: so no more threads than
+ * that are at its work.
+ */
+void share_hold(struct share_node *leaf);
+void share_let_go(struct share_node *leaf);
 
 /* Whose turn it is; from now on it is the last that was served. NULL where nothing waits. */
 struct share_node *share_take_turn(struct share_node *root);

@@ -147,11 +147,6 @@ int page_file_fd(const struct page_file *file)
 	return file->fd;
 }
 
-uint64_t page_file_size(const struct page_file *file)
-{
-	return file->size;
-}
-
 void page_file_close(struct page_file *file)
 {
 	file->fd = fd_close(file->fd);

@@ -47,6 +47,5 @@ void page_file_dispose_held(struct page_worker *pages, struct owner *owner, stru
 struct fdstore_closer *page_file_closer(struct page_file *file);
 
 int page_file_fd(const struct page_file *file);
-uint64_t page_file_size(const struct page_file *file);
 /* Where the page worker is done with it. It is not to be used any more. */
 void page_file_close(struct page_file *file);

@@ -75,7 +75,12 @@ uint64_t page_job_left(const struct page_job *job, const struct page_file *file)
 /* Sums over its parts. */
 uint64_t page_job_released(const struct page_job *job);
 
-/* Whether all of it takes no longer than a step. */
-bool page_job_is_small(const struct page_job *job);
+/*
+ * Whether the loop may do it: it is short, and has nothing to give back. For whoever else has a
+ * file can allocate in it, and keeps all who punch it waiting meanwhile: as long as it likes.
+ */
+bool page_job_is_for_loop(const struct page_job *job);
 /* One step of it. False where that was the last. */
 bool page_job_step(struct page_job *job);
+/* False of one that ended with the page worker. */
+bool page_job_is_done(const struct page_job *job);

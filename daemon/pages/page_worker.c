@@ -14,6 +14,14 @@
 
 /* Nanoseconds. A turn is over at the end of the step during which its time has passed. */
 #define TURN_TIME (2 * 1000 * 1000)
+/* A turn that is not over by then is late: mostly because someone keeps the file. */
+#define LATE_TIME (10 * 1000 * 1000)
+
+/* How often is looked for one, while there are jobs. */
+static const struct timeval look_interval = {.tv_usec = 10 * 1000};
+
+#define THREADS_MAX 32
+#define STACK_BYTES (512 << 10)
 
 enum { CLASS_DEAD, CLASS_OPERATORS, CLASS_USERS, CLASSES };
 static const unsigned weights[CLASSES] = {
@@ -21,19 +29,28 @@ static const unsigned weights[CLASSES] = {
 
 struct page_worker {
 	struct scheduler *scheduler;
-	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t more;
 	/* Under the lock, with the owners' nodes. */
 	struct share_class of_class[CLASSES];
 	struct share_classes classes;
 	struct share_queue finished;
+	const struct turn *current; /* NULL: whichever thread is free may take one */
+	unsigned n_free;            /* threads that wait */
 	bool ending;
 
 	/* The loop's. */
+	pthread_t threads[THREADS_MAX];
+	unsigned n_threads;
+	struct event *look;
+	bool looking;
 	struct page_job_list submitted;
 	int finished_fd; /* an eventfd */
 	struct event *event;
+};
+
+struct turn {
+	uint64_t began;
 };
 
 #define JOB_OF(member)      ((struct page_job *)((char *)(member)-offsetof(struct page_job, share)))
@@ -54,7 +71,7 @@ static void enqueue(struct page_job *job)
 	share_add(owner_node(job->owner, tree), &job->share);
 }
 
-/* The thread */
+/* The threads */
 
 /* False where it is done. */
 static bool work_on(struct page_job *job, uint64_t end)
@@ -69,32 +86,46 @@ static bool work_on(struct page_job *job, uint64_t end)
 	return more;
 }
 
-/* Its owner is there for as long as the leaf has jobs, or the lock is held. */
-static void serve_turn(struct page_worker *pages, struct share_node *leaf, uint64_t end)
+static void finish(struct page_worker *pages, struct page_job *job)
 {
+	TAILQ_INSERT_TAIL(&pages->finished, &job->share, link);
+	eventfd_write(pages->finished_fd, 1);
+}
+
+/* Its owner is there for as long as the leaf has jobs, or the lock is held. */
+static void serve_turn(struct page_worker *pages, struct share_node *leaf, const struct turn *turn)
+{
+	uint64_t end = turn->began + TURN_TIME;
+	bool more;
+
 	do {
 		struct page_job *job = JOB_OF(share_take_work(leaf));
-		bool more;
 
+		share_hold(leaf);
 		pthread_mutex_unlock(&pages->lock);
 		more = work_on(job, end);
 		pthread_mutex_lock(&pages->lock);
-		if (more) {
+		share_let_go(leaf);
+		if (more)
 			enqueue(job);
-			return;
-		}
-		TAILQ_INSERT_TAIL(&pages->finished, &job->share, link);
-		eventfd_write(pages->finished_fd, 1);
-	} while (share_waits(leaf) && now() < end && !pages->ending);
+		else
+			finish(pages, job);
+	} while (!more && share_waits(leaf) && now() < end && pages->current == turn &&
+		 !pages->ending);
 }
 
-static struct share_class *wait_for_class(struct page_worker *pages)
+/* One that was late has lost it to another thread, and the time since then is not its class's. */
+static void take_turn(struct page_worker *pages, struct share_class *class)
 {
-	struct share_class *class = NULL;
+	struct turn turn = {.began = now()};
+	uint64_t time;
 
-	while (!pages->ending && !(class = share_class_next(&pages->classes)))
-		pthread_cond_wait(&pages->more, &pages->lock);
-	return class;
+	pages->current = &turn;
+	serve_turn(pages, share_take_turn(class->root), &turn);
+	time = now() - turn.began;
+	share_class_spend(class, pages->current == &turn || time < LATE_TIME ? time : LATE_TIME);
+	if (pages->current == &turn)
+		pages->current = NULL;
 }
 
 static void *run(void *context)
@@ -103,11 +134,15 @@ static void *run(void *context)
 	struct share_class *class;
 
 	pthread_mutex_lock(&pages->lock);
-	while ((class = wait_for_class(pages))) {
-		uint64_t began = now();
-
-		serve_turn(pages, share_take_turn(class->root), began + TURN_TIME);
-		share_class_spend(class, now() - began);
+	while (!pages->ending) {
+		class = pages->current ? NULL : share_class_next(&pages->classes);
+		if (class) {
+			take_turn(pages, class);
+			continue;
+		}
+		pages->n_free++;
+		pthread_cond_wait(&pages->more, &pages->lock);
+		pages->n_free--;
 	}
 	pthread_mutex_unlock(&pages->lock);
 	return NULL;
@@ -156,20 +191,82 @@ static void finished_event(evutil_socket_t fd, short what, void *context)
 	}
 }
 
+static int start_thread(struct page_worker *pages)
+{
+	pthread_attr_t attributes;
+	int r;
+
+	if (pages->n_threads == THREADS_MAX)
+		return -EAGAIN;
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	r = -pthread_create(&pages->threads[pages->n_threads], &attributes, run, pages);
+	pthread_attr_destroy(&attributes);
+	if (r == 0)
+		pages->n_threads++;
+	return r;
+}
+
+static bool anything_is_due(const struct page_worker *pages)
+{
+	for (unsigned i = 0; i < CLASSES; i++) {
+		if (share_waits(pages->of_class[i].root))
+			return true;
+	}
+	return false;
+}
+
+/* Where there is no thread to be had it is tried again. */
+static void replace_late(struct page_worker *pages)
+{
+	bool one_more;
+
+	pthread_mutex_lock(&pages->lock);
+	if (pages->current && now() - pages->current->began >= LATE_TIME && anything_is_due(pages))
+		pages->current = NULL;
+	one_more = !pages->current && pages->n_free == 0 && anything_is_due(pages);
+	pthread_cond_signal(&pages->more);
+	pthread_mutex_unlock(&pages->lock);
+	if (one_more)
+		start_thread(pages);
+}
+
+static void keep_looking(struct page_worker *pages)
+{
+	if (!pages->looking && !TAILQ_EMPTY(&pages->submitted))
+		pages->looking = event_add(pages->look, &look_interval) == 0;
+}
+
+static void look(evutil_socket_t fd, short what, void *context)
+{
+	struct page_worker *pages = context;
+
+	(void)fd;
+	(void)what;
+	pages->looking = false;
+	replace_late(pages);
+	keep_looking(pages);
+}
+
 static int page_worker_start(struct event_base *base, struct page_worker *pages)
 {
 	pages->event =
 		event_new(base, pages->finished_fd, EV_READ | EV_PERSIST, finished_event, pages);
-	if (!pages->event || event_priority_set(pages->event, SCHEDULER_FIRST) < 0 ||
+	pages->look = evtimer_new(base, look, pages);
+	if (!pages->event || !pages->look ||
+		event_priority_set(pages->event, SCHEDULER_FIRST) < 0 ||
+		event_priority_set(pages->look, SCHEDULER_FIRST) < 0 ||
 		event_add(pages->event, NULL) < 0)
 		return -ENOMEM;
-	return -pthread_create(&pages->thread, NULL, run, pages);
+	return start_thread(pages);
 }
 
 static void page_worker_clear(struct page_worker *pages)
 {
 	if (pages->event)
 		event_free(pages->event);
+	if (pages->look)
+		event_free(pages->look);
 	fd_close(pages->finished_fd);
 	pthread_cond_destroy(&pages->more);
 	pthread_mutex_destroy(&pages->lock);
@@ -211,15 +308,16 @@ int page_worker_new(struct event_base *base, struct scheduler *scheduler, struct
 	return r;
 }
 
-static void stop_thread(struct page_worker *pages)
+static void stop_threads(struct page_worker *pages)
 {
 	if (pages->ending)
 		return;
 	pthread_mutex_lock(&pages->lock);
 	pages->ending = true;
-	pthread_cond_signal(&pages->more);
+	pthread_cond_broadcast(&pages->more);
 	pthread_mutex_unlock(&pages->lock);
-	pthread_join(pages->thread, NULL);
+	for (unsigned i = 0; i < pages->n_threads; i++)
+		pthread_join(pages->threads[i], NULL);
 }
 
 /* The end of one may bring about another, which closes a file. */
@@ -229,7 +327,7 @@ void page_worker_stop(struct page_worker *pages)
 
 	if (!pages)
 		return;
-	stop_thread(pages);
+	stop_threads(pages);
 	while ((job = TAILQ_FIRST(&pages->submitted))) {
 		share_remove(&job->share);
 		scheduler_forget(&job->work);
@@ -258,11 +356,12 @@ void page_worker_submit(struct page_worker *pages, struct page_job *job)
 	enqueue(job);
 	pthread_cond_signal(&pages->more);
 	pthread_mutex_unlock(&pages->lock);
+	keep_looking(pages);
 }
 
 bool page_worker_do(struct page_worker *pages, struct page_job *job)
 {
-	if (!page_job_is_small(job)) {
+	if (!page_job_is_for_loop(job)) {
 		page_worker_submit(pages, job);
 		return false;
 	}

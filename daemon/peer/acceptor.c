@@ -7,12 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
+#include "daemon/base/container_of.h"
 #include "daemon/base/kill_step.h"
 #include "daemon/base/log.h"
 #include "daemon/owner/file_reserve.h"
@@ -42,9 +42,6 @@ struct acceptor {
 	time_t warned; /* when last */
 };
 
-#define ACCEPTOR_OF_WORK(member)                                                                   \
-	((struct acceptor *)((char *)(member)-offsetof(struct acceptor, work)))
-
 /* Once a second at most: who is refused can come again at once. */
 static void warn_of_failure(struct acceptor *acceptor, const char *what, const char *why)
 {
@@ -64,7 +61,7 @@ static void admit_peer(struct acceptor *acceptor, const struct peer_entry *entry
 
 	if (r < 0 && r != -ESRCH)
 		warn_of_failure(acceptor, "refused a connection",
-			r == -EDQUOT ? "its user has as many as it may" : strerror(-r));
+			r == -EDQUOT ? "its user has as many as it may have" : strerror(-r));
 }
 
 /* What others may give back; who waits at the listener meanwhile loses nothing. */
@@ -224,7 +221,7 @@ static void accept_with_reserve(struct acceptor *acceptor)
 /* In a turn of its owner's. */
 static void serve_listener(struct work *work)
 {
-	accept_with_reserve(ACCEPTOR_OF_WORK(work));
+	accept_with_reserve(CONTAINER_OF(work, struct acceptor, work));
 }
 
 static bool anybody_waits(const struct acceptor *acceptor)
@@ -279,7 +276,7 @@ static void ask_again(evutil_socket_t fd, short what, void *context)
 
 static void keeper_accepted(struct fdstore_acceptance *acceptance, int result, int take_fd)
 {
-	struct acceptor *acceptor = (struct acceptor *)acceptance;
+	struct acceptor *acceptor = CONTAINER_OF(acceptance, struct acceptor, acceptance);
 
 	event_del(acceptor->patience);
 	if (result == -EMFILE || result == -ETOOMANYREFS) {
@@ -299,17 +296,14 @@ static void keeper_accepted(struct fdstore_acceptance *acceptance, int result, i
 
 /* Those who have connected before files were kept out */
 
-#define ACCEPTOR_OF_SCREENED(member)                                                               \
-	((struct acceptor *)((char *)(member)-offsetof(struct acceptor, screened)))
-
 static void screened_one(struct screening_listener *screened, int take_fd)
 {
-	admit_unkept(ACCEPTOR_OF_SCREENED(screened), take_fd);
+	admit_unkept(CONTAINER_OF(screened, struct acceptor, screened), take_fd);
 }
 
 static void screened_all(struct screening_listener *screened)
 {
-	event_add(ACCEPTOR_OF_SCREENED(screened)->readable, NULL);
+	event_add(CONTAINER_OF(screened, struct acceptor, screened)->readable, NULL);
 }
 
 static int begin_accepting(struct acceptor *acceptor)

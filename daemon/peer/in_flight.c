@@ -114,13 +114,19 @@ static void release_received(struct in_flight_peer *peer)
 	free_unused(user);
 }
 
-/* What it has sent and nobody has received: packets, in bytes and what the kernel takes for
- * them. */
+/*
+ * The kernel wakes who waits for room while a packet that was received still counts for one byte
+ * (sock_wfree()), and not again once it counts for none: who took that byte for a packet would wait
+ * for ever. No packet counts for less than its struct sk_buff.
+ */
+#define PACKET_BYTES_MIN 128
+
+/* What was sent and nobody has received: packets, in bytes and what the kernel takes for them. */
 static bool has_received_all(const struct in_flight_peer *peer)
 {
 	int unread;
 
-	return ioctl(peer->fd, SIOCOUTQ, &unread) < 0 || unread == 0;
+	return ioctl(peer->fd, SIOCOUTQ, &unread) < 0 || unread < PACKET_BYTES_MIN;
 }
 
 /* Those that were not asked for longest come first. */

@@ -67,7 +67,8 @@ static int remove_stale(struct listener *listener)
 		return -EADDRINUSE;
 	}
 	if (errno == EAGAIN) {
-		strcpy(listener->rival, "more connections wait there than are accepted");
+		strcpy(listener->rival,
+			"its queue of connections is full, and nobody accepts them");
 		return -EADDRINUSE;
 	}
 	if (errno != ECONNREFUSED && errno != ENOENT)
@@ -227,9 +228,8 @@ static int take_passed(struct listeners *listeners)
 			fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 			taker->fd = fd;
 		} else {
-			log_warning(
-				"closed what was passed as \"%s\": no listening SEQPACKET socket "
-				"named gmemd.sock or admin.sock",
+			log_warning("the file that was passed as \"%s\" is closed: it is no "
+				    "listening SEQPACKET socket named gmemd.sock or admin.sock",
 				names[i]);
 			fd_close(fd);
 		}

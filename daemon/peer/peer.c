@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/container_of.h"
 #include "daemon/base/kill_step.h"
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/owner/file_reserve.h"
@@ -39,10 +40,6 @@ struct peer {
 	bool backlogged;   /* it has sent more than was read: its connection need not be polled */
 	uint64_t vms_seen; /* how many there had been when its owner was found */
 };
-
-#define PEER_OF_CALLER(member) ((struct peer *)((char *)(member)-offsetof(struct peer, caller)))
-#define PEER_OF_WORK(member)   ((struct peer *)((char *)(member)-offsetof(struct peer, work)))
-#define PEER_OF_OUTBOX(member) ((struct peer *)((char *)(member)-offsetof(struct peer, send_queue)))
 
 /* What of it would outlive gmemd goes with it. */
 static void forget_lasting(struct peer *peer)
@@ -204,7 +201,7 @@ static void stop_reading(struct peer *peer)
 /* It is read while it has been sent all that there was, and no answer is awaited. */
 static void go_on(struct caller *caller)
 {
-	struct peer *peer = PEER_OF_CALLER(caller);
+	struct peer *peer = CONTAINER_OF(caller, struct peer, caller);
 	bool sent = send_queue_is_empty(&peer->send_queue);
 
 	if (caller->held == 0 && sent)
@@ -219,7 +216,7 @@ static void go_on(struct caller *caller)
 static void send_later_answer(struct caller *caller, struct json_object *message,
 	struct fd_list *take_fds, struct later *take_later)
 {
-	struct send_queue *send_queue = &PEER_OF_CALLER(caller)->send_queue;
+	struct send_queue *send_queue = &CONTAINER_OF(caller, struct peer, caller)->send_queue;
 
 	if (take_later)
 		send_queue_answer_later(send_queue, message, take_fds, take_later);
@@ -229,7 +226,7 @@ static void send_later_answer(struct caller *caller, struct json_object *message
 
 static void notify_peer(struct caller *caller, struct json_object *message)
 {
-	send_queue_notify(&PEER_OF_CALLER(caller)->send_queue, message);
+	send_queue_notify(&CONTAINER_OF(caller, struct peer, caller)->send_queue, message);
 }
 
 /* It has ended. Files that it has not received stay counted for as long as it leaves them there. */
@@ -276,7 +273,7 @@ static void serve_next(struct peer *peer)
 /* In a turn of its owner's. */
 static void serve_peer(struct work *work)
 {
-	struct peer *peer = PEER_OF_WORK(work);
+	struct peer *peer = CONTAINER_OF(work, struct peer, work);
 	bool of_operator = peer->entry.access == ACCESS_OPERATOR;
 	rlim_t usual = of_operator ? file_reserve_open() : 0;
 
@@ -287,7 +284,7 @@ static void serve_peer(struct work *work)
 
 static void wait_for_turn(struct caller *caller)
 {
-	struct peer *peer = PEER_OF_CALLER(caller);
+	struct peer *peer = CONTAINER_OF(caller, struct peer, caller);
 
 	scheduler_go_on(peer->gmemd->scheduler, &peer->work);
 }
@@ -310,12 +307,12 @@ static void peer_readable(evutil_socket_t fd, short what, void *context)
 
 static void wait_to_send(struct send_queue *send_queue)
 {
-	stop_reading(PEER_OF_OUTBOX(send_queue));
+	stop_reading(CONTAINER_OF(send_queue, struct peer, send_queue));
 }
 
 static void can_send(struct send_queue *send_queue)
 {
-	struct peer *peer = PEER_OF_OUTBOX(send_queue);
+	struct peer *peer = CONTAINER_OF(send_queue, struct peer, send_queue);
 
 	peer->can_send = true;
 	scheduler_ready(peer->gmemd->scheduler, &peer->work);
@@ -323,7 +320,7 @@ static void can_send(struct send_queue *send_queue)
 
 static void all_sent(struct send_queue *send_queue)
 {
-	struct peer *peer = PEER_OF_OUTBOX(send_queue);
+	struct peer *peer = CONTAINER_OF(send_queue, struct peer, send_queue);
 
 	if (peer->ended)
 		peer_end(peer);
@@ -333,20 +330,22 @@ static void all_sent(struct send_queue *send_queue)
 
 static void can_not_send(struct send_queue *send_queue)
 {
-	peer_end(PEER_OF_OUTBOX(send_queue));
+	peer_end(CONTAINER_OF(send_queue, struct peer, send_queue));
 }
 
-#define PEER_OF(member_pointer)                                                                    \
-	((struct peer *)((char *)(member_pointer)-offsetof(struct peer, subscriber)))
+static struct peer *peer_of(const struct subscriber *subscriber)
+{
+	return CONTAINER_OF(subscriber, struct peer, subscriber);
+}
 
 static bool subscriber_sees(const struct subscriber *subscriber, const struct vm *vm)
 {
-	return caller_sees_vm(&PEER_OF(subscriber)->caller, vm);
+	return caller_sees_vm(&peer_of(subscriber)->caller, vm);
 }
 
 static void deliver_event(struct subscriber *subscriber, struct json_object *params)
 {
-	struct peer *peer = PEER_OF(subscriber);
+	struct peer *peer = peer_of(subscriber);
 	struct json_object *message;
 
 	note_changes(peer);

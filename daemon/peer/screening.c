@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "daemon/base/container_of.h"
 #include "daemon/base/fd_packet.h"
 #include "daemon/base/helper_process.h"
 #include "daemon/base/log.h"
@@ -178,10 +179,16 @@ static int ask_screener(struct screening *screening, const struct job *job)
 	return r;
 }
 
+/* It need not wait for gmemd's end before it closes what it keeps. */
 static void leave_if_idle(struct screening *screening)
 {
-	if (TAILQ_EMPTY(&screening->jobs) && TAILQ_EMPTY(&screening->dropping))
-		leave_to_screener(screening);
+	const char farewell = SCREENER_FAREWELL;
+
+	if (!TAILQ_EMPTY(&screening->jobs) || !TAILQ_EMPTY(&screening->dropping))
+		return;
+	if (screening->socket >= 0)
+		fd_packet_send(screening->socket, &farewell, 1, NULL, 0);
+	leave_to_screener(screening);
 }
 
 static void ask_next(evutil_socket_t fd, short what, void *context)
@@ -202,7 +209,7 @@ static void ask_next(evutil_socket_t fd, short what, void *context)
 /* The keeper does not hold it any more; the screener does. */
 static void close_connection(struct fdstore_closer *closer, int take_fd)
 {
-	struct job *job = (struct job *)closer;
+	struct job *job = CONTAINER_OF(closer, struct job, closer);
 	struct screening *screening = job->screening;
 
 	fd_close(take_fd);

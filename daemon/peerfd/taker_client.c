@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/container_of.h"
 #include "daemon/base/log.h"
 #include "daemon/peerfd/taker_process.h"
 #include "daemon/peerfd/taker_room.h"
@@ -74,10 +75,6 @@ struct takings {
 	struct taking_room room;
 	struct owner_takers_tree owners;
 };
-
-#define WORKER_OF(pointer) ((struct worker *)((char *)(pointer)-offsetof(struct worker, member)))
-#define OWNER_OF(pointer)                                                                          \
-	((struct owner_takers *)((char *)(pointer)-offsetof(struct owner_takers, place)))
 
 static int compare_owners(struct owner_takers *a, struct owner_takers *b)
 {
@@ -233,7 +230,7 @@ static void let_look_for_room(struct owner_takers *owner, bool on_host)
 		place = taking_place_next(&owner->place, on_host);
 		if (!place)
 			return;
-		serve_owner(OWNER_OF(place));
+		serve_owner(CONTAINER_OF(place, struct owner_takers, place));
 	}
 }
 
@@ -356,7 +353,7 @@ static void wait_for_room(struct owner_takers *owner, enum limit limit)
 	if (limit != LIMIT_TAKERS_PER_OWNER)
 		taking_place_wait(&owner->place);
 	if (idle)
-		taking_process_leave(WORKER_OF(idle)->process);
+		taking_process_leave(CONTAINER_OF(idle, struct worker, member)->process);
 }
 
 /* Another taker, or the taking's failure. False where it has to wait. */

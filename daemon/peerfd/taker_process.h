@@ -15,7 +15,7 @@
 /* How long one may take for anything. */
 #define TAKER_LATE_MS 5000
 /* How long one that is asked nothing stays. */
-#define TAKER_IDLE_MS 10000
+#define TAKER_IDLE_MS 3000
 
 enum taking_state {
 	TAKING_IDLE,

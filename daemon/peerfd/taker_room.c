@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "daemon/base/container_of.h"
+
 static int compare_users(struct taking_user *a, struct taking_user *b)
 {
 	return a->node < b->node ? -1 : a->node > b->node;
@@ -227,5 +229,5 @@ struct taking_place *taking_place_next(struct taking_place *place, bool on_host)
 
 	if (!work)
 		return NULL;
-	return (struct taking_place *)((char *)work - offsetof(struct taking_place, waiting));
+	return CONTAINER_OF(work, struct taking_place, waiting);
 }

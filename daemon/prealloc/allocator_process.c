@@ -6,7 +6,7 @@
 
 #include "daemon/allocator/shared_progress.h"
 
-_Static_assert(ALLOCATION_STATE == HELPER_FIRST_FILE, "the order of its files");
+_Static_assert(ALLOCATION_STATE == HELPER_FIRST_FILE, "handing its files over");
 
 int allocator_process_start(
 	const char *program, const struct allocator_files *files, int *ret_pidfd)

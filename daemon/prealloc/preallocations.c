@@ -22,7 +22,7 @@ struct preallocating {
 	struct deferred_answer *deferred;
 	uint64_t vm, memory; /* their numbers */
 	uint64_t process;    /* who asked, */
-	uid_t uid;           /* and whose that is */
+	struct owner *owner; /* and whose that is, which is charged for it */
 	char *token;         /* NULL: none */
 	uint64_t size;
 	bool stopped; /* as its memory is closed */
@@ -35,9 +35,17 @@ struct ending {
 	uint64_t size;
 };
 
+/* Those of a user's and of the host's. */
+static void give_back_charges(struct owner *owner)
+{
+	owner_give_back(owner, OWNER_PREALLOCATIONS_ON_HOST);
+	owner_give_back(owner, OWNER_PREALLOCATIONS);
+}
+
 static void free_one(struct preallocating *one)
 {
 	preallocation_free(one->preallocation);
+	give_back_charges(one->owner);
 	free(one->token);
 	free(one);
 }
@@ -206,28 +214,32 @@ static void peer_gone(void *context)
 
 /* Its beginning */
 
-static int check_room(struct request *request, const struct memory *memory)
+static int too_many(struct request *request, enum limit limit)
 {
-	const struct config *config = &request->gmemd->config;
-	const struct preallocating *one;
-	unsigned all = 0, of_vm = 0, of_user = 0;
-	enum limit limit;
-
-	TAILQ_FOREACH (one, &request->gmemd->preallocating, link) {
-		all++;
-		of_vm += one->vm == memory->vm->number;
-		of_user += one->uid == owner_uid(request->caller->owner);
-	}
-	if (of_vm >= config->preallocations_per_vm)
-		limit = LIMIT_PREALLOCATIONS_PER_VM;
-	else if (of_user >= config->preallocations_per_user)
-		limit = LIMIT_PREALLOCATIONS_PER_USER;
-	else if (all >= config->preallocations_on_host)
-		limit = LIMIT_PREALLOCATIONS_ON_HOST;
-	else
-		return 0;
 	return request_limit_error(
 		request, limit, "As many preallocations are under way as there may be");
+}
+
+static int check_vm(struct request *request, const struct memory *memory)
+{
+	const struct preallocating *one;
+	unsigned of_vm = 0;
+
+	TAILQ_FOREACH (one, &request->gmemd->preallocating, link)
+		of_vm += one->vm == memory->vm->number;
+	if (of_vm < request->gmemd->config.preallocations_per_vm)
+		return 0;
+	return too_many(request, LIMIT_PREALLOCATIONS_PER_VM);
+}
+
+static int charge_owner(struct request *request, struct owner *owner)
+{
+	if (owner_charge(owner, OWNER_PREALLOCATIONS) < 0)
+		return too_many(request, LIMIT_PREALLOCATIONS_PER_USER);
+	if (owner_charge(owner, OWNER_PREALLOCATIONS_ON_HOST) == 0)
+		return 0;
+	owner_give_back(owner, OWNER_PREALLOCATIONS);
+	return too_many(request, LIMIT_PREALLOCATIONS_ON_HOST);
 }
 
 static int check_token(struct request *request, const char *token)
@@ -235,7 +247,8 @@ static int check_token(struct request *request, const char *token)
 	const struct preallocating *one;
 
 	TAILQ_FOREACH (one, &request->gmemd->preallocating, link) {
-		if (!token || !one->token || one->uid != owner_uid(request->caller->owner) ||
+		if (!token || !one->token ||
+			owner_uid(one->owner) != owner_uid(request->caller->owner) ||
 			strcmp(one->token, token) != 0)
 			continue;
 		rpc_error_conflict(&request->error, "token", "The token is in use");
@@ -301,19 +314,22 @@ static int start_helper(
 	return r;
 }
 
+/* Takes the owner's charges. */
 static struct preallocating *new_one(
 	struct request *request, const struct memory *memory, uint64_t size)
 {
 	const char *token = request->parameters.memory_preallocate.token;
 	struct preallocating *one = calloc(1, sizeof *one);
 
-	if (!one)
+	if (!one) {
+		give_back_charges(request->caller->owner);
 		return NULL;
+	}
 	*one = (struct preallocating){.gmemd = request->gmemd,
 		.vm = memory->vm->number,
 		.memory = memory->id,
 		.process = request->caller->process.identity,
-		.uid = owner_uid(request->caller->owner),
+		.owner = request->caller->owner,
 		.token = token ? strdup(token) : NULL,
 		.size = size};
 	TAILQ_INSERT_TAIL(&request->gmemd->preallocating, one, link);
@@ -334,7 +350,9 @@ int preallocating_start(
 
 	r = check_token(request, parameters->token);
 	if (r == 0)
-		r = check_room(request, memory);
+		r = check_vm(request, memory);
+	if (r == 0)
+		r = charge_owner(request, request->caller->owner);
 	if (r < 0)
 		return r;
 	one = new_one(request, memory, size);

@@ -5,9 +5,9 @@
 #include "daemon/release/vm_watch.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
 
+#include "daemon/base/container_of.h"
 #include "daemon/gate/gate_watch.h"
 #include "daemon/owner/scheduler.h"
 #include "daemon/peerfd/taker_client.h"
@@ -20,12 +20,9 @@ struct watch {
 	struct work release; /* in a turn of the VM's owner */
 };
 
-#define WATCH_OF(pointer, member)                                                                  \
-	((struct watch *)((char *)(pointer)-offsetof(struct watch, member)))
-
 static void release(struct work *work)
 {
-	struct watch *watch = WATCH_OF(work, release);
+	struct watch *watch = CONTAINER_OF(work, struct watch, release);
 	struct gmemd *gmemd = watch->gmemd;
 	struct vm *vm = watch->vm;
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/container_of.h"
 #include "daemon/owner/scheduler.h"
 #include "protocol/message.h"
 
@@ -23,7 +24,7 @@ struct running {
 
 static void running_free(struct batch *batch)
 {
-	struct running *running = (struct running *)batch;
+	struct running *running = CONTAINER_OF(batch, struct running, batch);
 
 	json_unref(running->answers);
 	free(running);
@@ -120,7 +121,7 @@ static void send_answers(struct running *running)
 /* The answer that was deferred comes in nobody's turn. */
 static void go_on(struct batch *batch, struct json_object *take_answer)
 {
-	struct running *running = (struct running *)batch;
+	struct running *running = CONTAINER_OF(batch, struct running, batch);
 
 	add_answer(running, take_answer);
 	if (running->next < running->count)
@@ -131,7 +132,7 @@ static void go_on(struct batch *batch, struct json_object *take_answer)
 
 static void resume_batch(struct batch *batch)
 {
-	struct running *running = (struct running *)batch;
+	struct running *running = CONTAINER_OF(batch, struct running, batch);
 	struct caller *caller = running->caller;
 
 	caller->paused = NULL;

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "daemon/vm/vm_ledger.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
 
@@ -16,6 +17,7 @@ struct deferred_answer {
 	bool notification;
 	bool in_order;
 	struct batch *batch;
+	struct numbered_request numbered;
 	void (*gone)(void *context);
 	void *context;
 	struct later later; /* where it does not hold its caller */
@@ -52,6 +54,7 @@ struct deferred_answer *request_defer(struct request *request, enum deferred_ans
 		.notification = request->notification,
 		.in_order = order == DEFERRED_ANSWER_IN_ORDER || request->batch,
 		.batch = request->batch,
+		.numbered = request->numbered,
 		.gone = gone,
 		.context = context,
 	};
@@ -121,6 +124,19 @@ void deferred_answer_give(struct deferred_answer *take_deferred, struct json_obj
 
 	deferred_answer_give_message(
 		take_deferred, message_result(take_deferred->id, take_result), &none);
+}
+
+void deferred_answer_give_committed(
+	struct deferred_answer *take_deferred, struct gmemd *gmemd, struct json_object *take_result)
+{
+	struct json_object *message = message_result(take_deferred->id, take_result);
+	struct fd_list none = {.count = 0};
+
+	if (take_deferred->caller && !TAILQ_EMPTY(&gmemd->registry.noted))
+		delivery_owe(&take_deferred->caller->delivery, &take_deferred->numbered,
+			take_deferred->notification ? NULL : message);
+	vm_ledgers_commit_request(&gmemd->registry, take_deferred->numbered.number);
+	deferred_answer_give_message(take_deferred, message, &none);
 }
 
 void deferred_answer_refuse(struct deferred_answer *take_deferred, struct rpc_error *error)

@@ -6,6 +6,7 @@
 
 #include "protocol/json.h"
 #include "protocol/message.h"
+#include "protocol/plain_request.h"
 
 static struct json_object *refuse_packet(struct rpc_error *error)
 {
@@ -33,11 +34,24 @@ static struct json_object *serve_batch(const struct packet_bytes *packet, struct
 	return refuse_packet(&request->error);
 }
 
+static struct json_object *serve_plain_one(struct plain_request *plain, struct request *request)
+{
+	struct json_object *answer;
+
+	if (serve_plain(&plain->message, request, &answer) == SERVE_DEFERRED)
+		answer = NULL;
+	json_unref(plain->message.id);
+	return answer;
+}
+
 static struct json_object *serve_one(const struct packet_bytes *packet, struct request *request)
 {
 	struct json_object *message, *answer;
+	struct plain_request plain;
 	const char *why;
 
+	if (plain_request_read(packet->bytes, packet->length, &plain))
+		return serve_plain_one(&plain, request);
 	message = json_parse(packet->bytes, packet->length, &why);
 	if (!message)
 		return serve_unreadable(why);

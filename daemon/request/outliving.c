@@ -44,5 +44,5 @@ int outliving_check(struct request *request, enum method_number method)
 	if (request->notification)
 		return 0;
 	return rpc_error_busy(&request->error,
-		"gmemd-keeper does not answer, which is to hold what must outlive gmemd", RETRY_MS);
+		"gmemd-keeper does not answer, and must hold what this request makes", RETRY_MS);
 }

@@ -44,8 +44,8 @@ static void warn_of_no_room(struct peer_ledger *ledger, int r)
 	if (now - ledger->warned < WARNING_SECONDS)
 		return;
 	ledger->warned = now;
-	log_warning(
-		"the ledger of peers has no room: what is owed to some will not outlive gmemd: %s",
+	log_warning("the ledger of peers is full: some answers will be lost if gmemd ends before "
+		    "they are sent: %s",
 		strerror(-r));
 }
 

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "daemon/base/container_of.h"
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/request/deferred_answer.h"
 #include "protocol/json.h"
@@ -54,7 +55,7 @@ static void answer_postponed(struct request *request, struct json_object *take_a
 
 static void serve_now(struct fdstore_waiter *waiter)
 {
-	struct postponement *postponement = (struct postponement *)waiter;
+	struct postponement *postponement = CONTAINER_OF(waiter, struct postponement, waiter);
 	struct request request = {
 		.gmemd = postponement->gmemd,
 		.caller = postponement->caller,

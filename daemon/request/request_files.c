@@ -11,35 +11,30 @@
 
 #include "daemon/peerfd/taker_client.h"
 #include "daemon/request/deferred_answer.h"
+#include "daemon/request/suspension.h"
 #include "kernel/kvm/mailbox.h"
 #include "protocol/json.h"
 
-/* A request while its files are taken. What it was is carried out again then. */
-struct suspension {
-	const struct server *server;
-	struct gmemd *gmemd;
-	struct caller *caller;
-	struct json_object *message;
-	struct batch *batch;
-	struct numbered_request numbered;
-	struct deferred_answer *deferred;
+/* A request while its files are taken. */
+struct file_wait {
+	struct suspension suspension;
 	struct taking *taking;
 	struct file_wishes wishes; /* what they expect are copies */
 	char expected[TAKER_FILES_MAX][96];
 };
 
-static void suspension_free(struct suspension *suspension)
+static void file_wait_free(struct file_wait *wait)
 {
-	json_unref(suspension->message);
-	free(suspension);
+	suspension_clear(&wait->suspension);
+	free(wait);
 }
 
 /* What may be wrong */
 
-static void fill_error(const struct suspension *suspension, const struct taking_result *result,
-	struct rpc_error *error)
+static void fill_error(
+	const struct file_wait *wait, const struct taking_result *result, struct rpc_error *error)
 {
-	const struct file_wish *wish = &suspension->wishes.wishes[result->failed];
+	const struct file_wish *wish = &wait->wishes.wishes[result->failed];
 
 	switch (result->result) {
 	case -EBADF:
@@ -54,10 +49,10 @@ static void fill_error(const struct suspension *suspension, const struct taking_
 			error, "gmemd's right to take files of the process, as ptrace(2) has it");
 		break;
 	case -ETIMEDOUT:
-		rpc_error_busy(error, "The process can't be asked for the file in time", 0);
+		rpc_error_busy(error, "The process's file can't be taken in time", 0);
 		break;
 	case -EDQUOT:
-		limit_error(error, &suspension->gmemd->config, result->limit,
+		limit_error(error, &wait->suspension.gmemd->config, result->limit,
 			"All processes that may take files for it hang");
 		break;
 	default:
@@ -68,73 +63,58 @@ static void fill_error(const struct suspension *suspension, const struct taking_
 
 /* Their end */
 
-static void serve_suspended(struct suspension *suspension, const struct taking_result *result)
+static void serve_suspended(struct file_wait *wait, const struct taking_result *result)
 {
 	struct request_files files = {.count = result->n_fds,
 		.fds = result->fds,
 		.mapping = result->mapping,
 		.reason = result->reason};
-	struct request request = {
-		.server = suspension->server,
-		.gmemd = suspension->gmemd,
-		.caller = suspension->caller,
-		.message = suspension->message,
-		.batch = suspension->batch,
-		.numbered = suspension->numbered,
-		.files = &files,
-	};
+	struct request request = suspension_request(&wait->suspension);
 
-	suspension->server->serve_again(&request, suspension->deferred);
+	request.files = &files;
+	request.server->serve_again(&request, wait->suspension.deferred);
 }
 
 static void files_taken(void *context, struct taking_result *result)
 {
-	struct suspension *suspension = context;
+	struct file_wait *wait = context;
+	struct deferred_answer *deferred = wait->suspension.deferred;
 	struct rpc_error error = {.code = RPC_OK};
 
-	deferred_answer_ending(suspension->deferred);
+	deferred_answer_ending(deferred);
 	if (result->result == 0) {
-		serve_suspended(suspension, result);
+		serve_suspended(wait, result);
 	} else {
-		fill_error(suspension, result, &error);
-		deferred_answer_refuse(suspension->deferred, &error);
+		fill_error(wait, result, &error);
+		deferred_answer_refuse(deferred, &error);
 	}
-	suspension_free(suspension);
+	file_wait_free(wait);
 }
 
 static void caller_gone(void *context)
 {
-	struct suspension *suspension = context;
-	struct rpc_error error = {.code = RPC_OK};
+	struct file_wait *wait = context;
 
-	taking_cancel(suspension->taking);
-	rpc_error_gone(&error, "process", "that connected");
-	deferred_answer_refuse(suspension->deferred, &error);
-	suspension_free(suspension);
+	taking_cancel(wait->taking);
+	suspension_caller_gone(&wait->suspension);
+	file_wait_free(wait);
 }
 
 /* Their beginning */
 
-static struct suspension *suspension_new(
-	const struct request *request, const struct file_wishes *wishes)
+static struct file_wait *file_wait_new(const struct file_wishes *wishes)
 {
-	struct suspension *suspension = malloc(sizeof *suspension);
+	struct file_wait *wait = calloc(1, sizeof *wait);
 
-	if (!suspension)
+	if (!wait)
 		return NULL;
-	suspension->server = request->server;
-	suspension->gmemd = request->gmemd;
-	suspension->caller = request->caller;
-	suspension->message = json_ref(request->message);
-	suspension->batch = request->batch;
-	suspension->numbered = request->numbered;
-	suspension->wishes = *wishes;
+	wait->wishes = *wishes;
 	for (size_t i = 0; i < wishes->count; i++) {
-		snprintf(suspension->expected[i], sizeof suspension->expected[i], "%s",
+		snprintf(wait->expected[i], sizeof wait->expected[i], "%s",
 			wishes->wishes[i].expected);
-		suspension->wishes.wishes[i].expected = suspension->expected[i];
+		wait->wishes.wishes[i].expected = wait->expected[i];
 	}
-	return suspension;
+	return wait;
 }
 
 static struct taking_request taking_of(
@@ -159,23 +139,22 @@ static struct taking_request taking_of(
 
 static int suspend(struct request *request, struct owner *owner, const struct file_wishes *wishes)
 {
-	struct suspension *suspension = suspension_new(request, wishes);
+	struct file_wait *wait = file_wait_new(wishes);
 	struct taking_request taking = taking_of(request, owner, wishes);
 	int r;
 
-	if (!suspension)
+	if (!wait)
 		return rpc_error_internal(&request->error, "no memory");
-	r = taking_start(
-		request->gmemd->takings, &taking, files_taken, suspension, &suspension->taking);
+	r = taking_start(request->gmemd->takings, &taking, files_taken, wait, &wait->taking);
 	if (r == 0) {
-		suspension->deferred =
-			request_defer(request, DEFERRED_ANSWER_IN_ORDER, caller_gone, suspension);
-		if (suspension->deferred)
-			return REQUEST_DEFERRED;
-		taking_cancel(suspension->taking);
-		r = -ENOMEM;
+		r = suspension_begin(&wait->suspension, request, caller_gone, wait);
+		if (r == REQUEST_DEFERRED)
+			return r;
+		taking_cancel(wait->taking);
 	}
-	suspension_free(suspension);
+	file_wait_free(wait);
+	if (request->error.code != RPC_OK)
+		return request->error.code;
 	if (r == -ENOMEM)
 		return rpc_error_internal(&request->error, "no memory");
 	return rpc_error_kernel(&request->error, -r, "taking a file of the process");
@@ -191,7 +170,8 @@ int request_take_files(
 	if (request->files->count == wishes->count)
 		return 0;
 	/* What is known of a VM has changed while they were taken. */
-	return rpc_error_busy(&request->error, "Something has changed meanwhile", /* at once */ 1);
+	return rpc_error_busy(
+		&request->error, "The VM has changed while the files were taken", /* at once */ 1);
 }
 
 int request_take_file(

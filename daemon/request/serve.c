@@ -107,6 +107,15 @@ static struct json_object *finish(struct request *request, int r)
 	return message;
 }
 
+/* What it has changed so far stays so, whoever gives the answer. */
+static void begin_deferred(struct request *request)
+{
+	STEP("deferred request: begun");
+	vm_ledgers_commit(&request->gmemd->registry);
+	STEP("deferred request: committed");
+	request->result = json_unref(request->result);
+}
+
 static int read_message(struct request *request, struct request_message *ret)
 {
 	int r = request_message_read(request->message, ret, &request->error);
@@ -116,8 +125,8 @@ static int read_message(struct request *request, struct request_message *ret)
 	return r;
 }
 
-/* Carries out again what was deferred until its files were taken, and answers it: a request with
- * all that is its own, and its message and files. */
+/* Carries out again what was deferred until it had what it needs, and answers it, or defers it
+ * anew: a request with all that is its own, and its message and files. */
 static void serve_again(struct request *request, struct deferred_answer *take_deferred)
 {
 	struct request_message read;
@@ -126,11 +135,38 @@ static void serve_again(struct request *request, struct deferred_answer *take_de
 
 	if (r == 0)
 		r = carry_out(&read, request);
+	if (r == REQUEST_POSTPONED)
+		r = request_postpone(request, request->message);
+	if (r == REQUEST_DEFERRED) {
+		begin_deferred(request);
+		deferred_answer_dissolve(take_deferred);
+		return;
+	}
 	message = finish(request, r);
 	deferred_answer_give_message(take_deferred, message, &request->answer_fds);
 }
 
 static const struct server server = {.serve = serve, .serve_again = serve_again};
+
+/* r: what came of reading it. */
+static enum serve_outcome serve_read(struct request *request, const struct request_message *read,
+	int r, struct json_object **ret_answer)
+{
+	request->server = &server;
+	if (replay_inherited(request, ret_answer))
+		return SERVE_ANSWERED;
+	delivery_number(&request->caller->delivery, &request->numbered);
+	if (r == 0)
+		r = carry_out(read, request);
+	if (r == REQUEST_POSTPONED)
+		r = request_postpone(request, request->message);
+	if (r == REQUEST_DEFERRED) {
+		begin_deferred(request);
+		return SERVE_DEFERRED;
+	}
+	*ret_answer = finish(request, r);
+	return SERVE_ANSWERED;
+}
 
 enum serve_outcome serve(
 	struct json_object *message, struct request *request, struct json_object **ret_answer)
@@ -138,25 +174,17 @@ enum serve_outcome serve(
 	struct request_message read;
 	int r;
 
-	request->server = &server;
 	request->message = message;
 	r = read_message(request, &read);
-	if (replay_inherited(request, ret_answer))
-		return SERVE_ANSWERED;
-	delivery_number(&request->caller->delivery, &request->numbered);
-	if (r == 0)
-		r = carry_out(&read, request);
-	if (r == REQUEST_POSTPONED)
-		r = request_postpone(request, message);
-	if (r == REQUEST_DEFERRED) {
-		STEP("deferred request: begun");
-		vm_ledgers_commit(&request->gmemd->registry);
-		STEP("deferred request: committed");
-		request->result = json_unref(request->result);
-		return SERVE_DEFERRED;
-	}
-	*ret_answer = finish(request, r);
-	return SERVE_ANSWERED;
+	return serve_read(request, &read, r, ret_answer);
+}
+
+enum serve_outcome serve_plain(const struct request_message *read, struct request *request,
+	struct json_object **ret_answer)
+{
+	request->id = read->id;
+	request->notification = read->notification;
+	return serve_read(request, read, 0, ret_answer);
 }
 
 struct json_object *serve_unreadable(const char *why)

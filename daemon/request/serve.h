@@ -5,6 +5,7 @@
 #pragma once
 
 #include "daemon/request/request.h"
+#include "protocol/message.h"
 
 /* Requests in a batch, at most: so that their answers fit one packet, and one peer's packet is soon
  * done with. */
@@ -18,6 +19,10 @@ enum serve_outcome serve(
 
 /* The answer to a text that is no JSON, which is why. */
 struct json_object *serve_unreadable(const char *why);
+/* The same of one without parameters, whose message there is not: nothing that has none is
+ * postponed or carried out again. */
+enum serve_outcome serve_plain(const struct request_message *read, struct request *request,
+	struct json_object **ret_answer);
 
 /* Fills in the error for an answer that a batch has no room for. */
 int serve_too_long_for_batch(struct rpc_error *error);

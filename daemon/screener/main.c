@@ -11,7 +11,6 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,6 +19,7 @@
 #include "daemon/screener/protocol.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/host/passrights.h"
+#include "kernel/host/process.h"
 #include "kernel/host/process_start.h"
 
 /* More than the end of a gmemd takes that has much to close. */
@@ -37,7 +37,7 @@ static int tell_gmemd(enum screener_word word, int fd)
 }
 
 /* One that can't be given back ends with this process. */
-static void give_back(int connection)
+static int give_back(int connection)
 {
 	int r = tell_gmemd(SCREENER_HARMLESS, connection);
 
@@ -47,26 +47,28 @@ static void give_back(int connection)
 	}
 	if (r == 0)
 		fd_close(connection);
+	return r;
 }
 
 /* Until one comes that could not send files: after that all are gmemd's to accept. Nothing that may
- * have files is closed. */
+ * have files is closed; where gmemd is gone no more are accepted. */
 static void screen_listener(int listener)
 {
 	struct pollfd waiting = {.fd = listener, .events = POLLIN};
 	bool could = true;
+	int r = 0;
 
-	while (could && poll(&waiting, 1, 0) > 0) {
+	while (could && r != -EPIPE && r != -ECONNRESET && poll(&waiting, 1, 0) > 0) {
 		int connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (connection < 0)
 			return;
 		if (passrights_withdraw_from_peer(connection, &could) == 0)
-			give_back(connection);
+			r = give_back(connection);
 	}
 }
 
-/* *keeps: it has files that gmemd has as well. */
+/* *keeps: it has files that gmemd has as well, unless that has said that it is done. */
 static int serve_gmemd(bool *keeps)
 {
 	struct fd_packet packet;
@@ -75,6 +77,10 @@ static int serve_gmemd(bool *keeps)
 
 	if (r < 0)
 		return r;
+	if (word == SCREENER_FAREWELL) {
+		*keeps = false;
+		return -ECONNRESET;
+	}
 	if (packet.n_fds != 1)
 		return -EBADMSG;
 	if (word == SCREENER_LISTENER) {
@@ -91,21 +97,23 @@ static void outlive_gmemd(int gmemd)
 {
 	struct pollfd event = {.fd = gmemd, .events = POLLIN};
 
-	if (gmemd >= 0)
-		poll(&event, 1, GMEMD_ENDS_MS);
+	poll(&event, 1, GMEMD_ENDS_MS);
 }
 
 int main(void)
 {
 	int r = process_start(PROCESS_DAEMON);
-	int gmemd = pidfd_open(getppid(), 0);
+	struct process gmemd = {.pidfd = -1};
 	bool keeps = false;
 
+	/* By the socket: the parent may be another by now. */
+	if (r == 0)
+		r = process_of_socket(SCREENER_SOCKET, &gmemd);
 	if (r == 0)
 		r = capabilities_give_up();
 	while (r == 0)
 		r = serve_gmemd(&keeps);
 	if (keeps)
-		outlive_gmemd(gmemd);
+		outlive_gmemd(gmemd.pidfd);
 	_exit(r == -ECONNRESET || r == -EPIPE ? EXIT_SUCCESS : EXIT_FAILURE);
 }

@@ -12,6 +12,7 @@ enum screener_word {
 	/* gmemd's, each with a file; each is answered with SCREENER_DONE. */
 	SCREENER_LISTENER = 'l',   /* accept those who connected while files could be sent */
 	SCREENER_CONNECTION = 'c', /* has files in its queue: keep it */
+	SCREENER_FAREWELL = 'f',   /* without one: gmemd has closed all that it has handed over */
 	/* The screener's. */
 	SCREENER_HARMLESS = 'h', /* with a connection of the listener's that has no files */
 	SCREENER_DONE = 'd',

@@ -133,6 +133,7 @@ int call_recover(struct vm *vm, const struct call_record *record, struct call **
 		.count = record->count,
 		.settling = record->flags & RECORD_CALL_SETTLING,
 		.done = record->done,
+		.inherited = record->flags & RECORD_CALL_SETTLING,
 		.continued = record->flags & RECORD_CALL_CONTINUED,
 		.guest_memfd = record->guest_memfd};
 	r = fill(call, record);

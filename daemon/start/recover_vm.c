@@ -11,9 +11,9 @@
 #include "daemon/base/kill_step.h"
 #include "daemon/base/log.h"
 #include "daemon/fdstore/fdstore.h"
-#include "daemon/gate/call_outcome.h"
 #include "daemon/gate/gate_watch.h"
 #include "daemon/release/release.h"
+#include "daemon/release/settlement.h"
 #include "daemon/release/vm_watch.h"
 #include "daemon/request/peer_ledger.h"
 #include "daemon/start/recover_content.h"
@@ -70,7 +70,7 @@ static void finish_calls(struct gmemd *gmemd, struct vm *vm)
 
 	TAILQ_FOREACH_SAFE (call, &vm->calls, link, next) {
 		if (call->settling)
-			call_outcome_settle(&gmemd->events, call, call->done, &discarded);
+			settlement_begin(gmemd, call, call->done, &discarded);
 	}
 }
 
@@ -248,6 +248,8 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger, uint64_t nu
 	r = take_files(inherited, &recovery);
 	if (r == 0)
 		r = vm_recover(&gmemd->registry, &recovery, ret);
+	if (r == -EEXIST && record.vm.state == VM_RELEASED)
+		r = -ECANCELED;
 	if (r < 0) {
 		mailbox_free(recovery.mailbox);
 		fd_close(recovery.pidfd);
@@ -305,12 +307,16 @@ static void drop_vm(struct fdstore *fdstore, uint64_t number)
 		fdstore_drop(fdstore, kind, number, 0);
 }
 
+/*
+ * The youngest first: a process has one VM, and has closed all others before it has opened that, of
+ * which the keeper may not have been told yet.
+ */
 void recover_vms(struct gmemd *gmemd, struct inherited_fds *inherited)
 {
 	const struct keeper_id *id;
 	size_t position = 0;
 
-	while ((id = inherited_fds_next(inherited, FDSTORE_VM_LEDGER, &position))) {
+	while ((id = inherited_fds_previous(inherited, FDSTORE_VM_LEDGER, &position))) {
 		int fd = inherited_fds_take(inherited, FDSTORE_VM_LEDGER, id->owner, 0);
 		struct ledger *ledger = NULL;
 		int r;
@@ -322,7 +328,7 @@ void recover_vms(struct gmemd *gmemd, struct inherited_fds *inherited)
 			fd_close(fd);
 		else
 			r = recover_vm(gmemd, &ledger, id->owner, inherited, &gmemd->recovered);
-		/* Who asked for one that was not finished asks again. */
+		/* One that was not finished is asked for again, one that was closed is not. */
 		if (r < 0 && r != -ECANCELED)
 			log_warning("VM vm-%" PRIu64 " could not be taken over: %s", id->owner,
 				strerror(-r));

@@ -4,8 +4,6 @@
  */
 #include "daemon/vm/both_halves.h"
 
-#include "kernel/host/memory_file.h"
-
 /* What a slot has of a range of guest addresses. */
 struct part {
 	const struct slot *slot;
@@ -35,38 +33,37 @@ static bool has_two_halves(const struct slot *slot)
 	return slot->memory && (slot->shared_memory || !(slot->memory->flags & MEMORY_MMAP));
 }
 
-static uint64_t punch(const struct memory *memory, uint64_t offset, uint64_t size)
-{
-	uint64_t bytes;
-
-	if (memory_file_resident_range(memory->fd, offset, size, &bytes) < 0 || bytes == 0)
-		return 0;
-	return memory_file_punch(memory->fd, offset, size) < 0 ? 0 : bytes;
-}
-
-static uint64_t discard_part(const struct part *part, enum convert_to state)
+/* The part of the half that is not in use; false where gmemd has none. */
+static bool stale_half(const struct part *part, enum convert_to state, const struct memory **ret,
+	uint64_t *ret_offset)
 {
 	const struct slot *slot = part->slot;
 	uint64_t offset = part->guest_phys_addr - slot->guest_phys_addr;
 
 	if (slot->state != OBJECT_READY || !has_two_halves(slot))
-		return 0;
-	if (state == CONVERT_TO_SHARED)
-		return punch(slot->memory, slot->guest_memfd_offset + offset, part->size);
-	if (slot->shared_memory)
-		return punch(slot->shared_memory, slot->shared_offset + offset, part->size);
-	return 0;
+		return false;
+	*ret = state == CONVERT_TO_SHARED ? slot->memory : slot->shared_memory;
+	*ret_offset = offset +
+		      (state == CONVERT_TO_SHARED ? slot->guest_memfd_offset : slot->shared_offset);
+	return *ret && (*ret)->pages;
 }
 
-uint64_t both_halves_discard_stale(
-	struct vm *vm, enum convert_to state, uint64_t guest_phys_addr, uint64_t size)
+size_t both_halves_add_stale(
+	struct vm *vm, enum convert_to state, const struct guest_range *range, struct page_job *job)
 {
-	uint64_t at = guest_phys_addr, bytes = 0;
+	uint64_t at = range->guest_phys_addr, offset;
+	const struct memory *memory;
 	struct part part;
+	size_t count = 0;
 
-	while (next_part(vm, &at, guest_phys_addr + size, &part))
-		bytes += discard_part(&part, state);
-	return bytes;
+	while (next_part(vm, &at, range->guest_phys_addr + range->size, &part)) {
+		if (!stale_half(&part, state, &memory, &offset))
+			continue;
+		if (job)
+			page_job_add(job, PAGES_PUNCH, memory->pages, offset, part.size);
+		count++;
+	}
+	return count;
 }
 
 int both_halves_find(struct vm *vm, uint64_t guest_phys_addr, uint64_t size, struct ranges *ret)

@@ -9,13 +9,14 @@
  */
 #pragma once
 
+#include "daemon/pages/page_job.h"
 #include "daemon/vm/slot.h"
 #include "kernel/base/ranges.h"
 
-/* Frees the pages of the half that is stale where guest frames are as said. Returns how many bytes
- * that were. */
-uint64_t both_halves_discard_stale(
-	struct vm *vm, enum convert_to state, uint64_t guest_phys_addr, uint64_t size);
+/* Has the job give back the half that is stale where the range's guest frames are as said. Returns
+ * in how many parts; job may be NULL, to count them. */
+size_t both_halves_add_stale(struct vm *vm, enum convert_to state, const struct guest_range *range,
+	struct page_job *job);
 
 /* Adds the guest addresses of the range that have two halves in gmemd's hands. -ENOMEM. */
 int both_halves_find(struct vm *vm, uint64_t guest_phys_addr, uint64_t size, struct ranges *ret);

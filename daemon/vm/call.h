@@ -13,6 +13,8 @@ enum call_progress {
 	CALL_SUBMITTED,   /* the VMM must trigger it and report */
 };
 
+struct settlement;
+
 struct call {
 	TAILQ_ENTRY(call) link;
 	struct vm *vm;
@@ -24,6 +26,8 @@ struct call {
 	uint32_t record; /* in its VM's ledger; 0: none */
 	bool settling; /* it is known that so many have succeeded, and what follows is under way */
 	unsigned done;
+	bool inherited; /* that was reported to a predecessor, who did not settle it */
+	struct settlement *settlement; /* that does what follows; NULL: nothing is done about it */
 
 	bool continued;        /* the gate let this creation through */
 	struct memory *memory; /* of a creation */

@@ -20,6 +20,13 @@ struct asked {
 	size_t index;
 };
 
+/* Whether an earlier conversion there is not reported, or its stale half is not gone yet. */
+static bool is_under_way(const struct vm *vm, uint64_t guest_phys_addr, uint64_t size)
+{
+	return ranges_covered(&vm->converting, guest_phys_addr, size) > 0 ||
+	       ranges_covered(&vm->discarding, guest_phys_addr, size) > 0;
+}
+
 static enum conversion_fault check_bound(struct vm *vm, const struct guest_range *range)
 {
 	uint64_t end = range->guest_phys_addr + range->size;
@@ -34,9 +41,8 @@ static enum conversion_fault check_bound(struct vm *vm, const struct guest_range
 			return CONVERSION_BUSY;
 		at = slot->guest_phys_addr + slot->memory_size;
 	}
-	if (ranges_covered(&vm->converting, range->guest_phys_addr, range->size) > 0)
-		return CONVERSION_BUSY;
-	return CONVERSION_FITS;
+	return is_under_way(vm, range->guest_phys_addr, range->size) ? CONVERSION_BUSY
+								     : CONVERSION_FITS;
 }
 
 static int compare(const void *left, const void *right)
@@ -236,7 +242,7 @@ int conversion_plan_slot(const struct slot *slot, struct conversion_plan *ret)
 	struct guest_range *range;
 	int r;
 
-	if (ranges_covered(&vm->converting, slot->guest_phys_addr, slot->memory_size) > 0)
+	if (is_under_way(vm, slot->guest_phys_addr, slot->memory_size))
 		return CONVERSION_BUSY;
 	r = check_pieces(vm, adds_piece(&vm->private_ranges, CONVERT_TO_PRIVATE, &whole));
 	if (r != CONVERSION_FITS)
@@ -358,7 +364,6 @@ static int mark(struct vm *vm, const struct conversion *conversion)
 int conversion_begin(struct vm *vm, struct conversion *conversion,
 	const struct budget **ret_refused, uint64_t *ret_bytes)
 {
-	uint64_t none;
 	int r;
 
 	r = find_kept(vm, conversion);
@@ -369,7 +374,7 @@ int conversion_begin(struct vm *vm, struct conversion *conversion,
 		return -ENOSPC;
 	r = mark(vm, conversion);
 	if (r < 0)
-		conversion_end(vm, conversion, 0, conversion->count, 0, &none);
+		conversion_end(vm, conversion, 0, conversion->count, 0);
 	return r;
 }
 
@@ -392,8 +397,8 @@ int conversion_leave_slot(const struct slot *slot)
 	return leave_both(slot->vm, slot->guest_phys_addr, slot->memory_size);
 }
 
-static int note_done(struct vm *vm, const struct conversion *conversion,
-	const struct guest_range *range, uint64_t *discarded)
+static int note_done(
+	struct vm *vm, const struct conversion *conversion, const struct guest_range *range)
 {
 	int (*change)(struct ranges *, uint64_t, uint64_t) =
 		conversion->to == CONVERT_TO_PRIVATE ? ranges_add : ranges_remove;
@@ -403,8 +408,6 @@ static int note_done(struct vm *vm, const struct conversion *conversion,
 	outlive(vm, FRAMES_PRIVATE, &vm->private_ranges, range->guest_phys_addr, range->size);
 	if (r < 0 || !conversion->discard)
 		return r;
-	*discarded +=
-		both_halves_discard_stale(vm, conversion->to, range->guest_phys_addr, range->size);
 	return leave_both(vm, range->guest_phys_addr, range->size);
 }
 
@@ -425,36 +428,28 @@ static int note_not_done(
 }
 
 int conversion_end(struct vm *vm, const struct conversion *conversion, unsigned first,
-	unsigned count, unsigned done, uint64_t *ret_discarded)
+	unsigned count, unsigned done)
 {
-	uint64_t discarded = 0;
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < count; i++) {
 		const struct guest_range *range = &conversion->ranges[first + i];
 
-		r = i < done ? note_done(vm, conversion, range, &discarded)
+		r = i < done ? note_done(vm, conversion, range)
 			     : note_not_done(vm, conversion, range);
 		if (r == 0)
 			r = ranges_remove(&vm->converting, range->guest_phys_addr, range->size);
 	}
-	if (r == 0)
-		*ret_discarded = discarded;
 	return r;
 }
 
-uint64_t conversion_discard_settled(struct vm *vm, const struct conversion_plan *plan)
+int conversion_leave_both(struct vm *vm, const struct guest_range *ranges, size_t count)
 {
-	uint64_t discarded = 0;
+	int r = 0;
 
-	for (size_t i = 0; plan->discard && i < plan->n_settled; i++) {
-		const struct guest_range *range = &plan->settled[i];
-
-		discarded += both_halves_discard_stale(
-			vm, plan->to, range->guest_phys_addr, range->size);
-		leave_both(vm, range->guest_phys_addr, range->size);
-	}
-	return discarded;
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = leave_both(vm, ranges[i].guest_phys_addr, ranges[i].size);
+	return r;
 }
 
 static void remove_first(struct ranges *ranges, const struct conversion *conversion, unsigned count)

@@ -5,8 +5,8 @@
  * A conversion is checked and planned as a whole before anything is written. Ranges that touch are
  * one, across slots too, for the kernel's attributes belong to guest frames; what is already as
  * wanted at a range's ends is left out. Its frames are converting until it is known what came of
- * it, and no other conversion may touch them. Guest addresses are of address space 0: VM types with
- * private memory have no other.
+ * it, and their stale half is gone (daemon/release/settlement.h), and no other conversion may touch
+ * them. Guest addresses are of address space 0: VM types with private memory have no other.
  */
 #pragma once
 
@@ -28,7 +28,7 @@ enum conversion_fault {
 	CONVERSION_UNBOUND,  /* no bound slot with a memory holds the range's first address */
 	CONVERSION_LEAVES,   /* nor all of the range */
 	CONVERSION_REPEATED, /* it overlaps another */
-	CONVERSION_BUSY,     /* an earlier call there has not been reported */
+	CONVERSION_BUSY,     /* an earlier call there is not done with */
 	CONVERSION_TOO_MANY, /* the VM's private memory would be in too many pieces */
 };
 
@@ -66,16 +66,17 @@ int conversion_begin(struct vm *vm, struct conversion *conversion,
 	const struct budget **ret_refused, uint64_t *ret_bytes);
 /*
  * It is known of count ranges from first on that the first so many are converted (done) and the
- * others are not. Notes that, and gives stale halves back: *ret_discarded bytes of pages. -ENOMEM,
- * and then it can be said again.
+ * others are not, and the stale halves of the first are gone where they are to be discarded. Notes
+ * that. -ENOMEM, and then it can be said again.
  */
 int conversion_end(struct vm *vm, const struct conversion *conversion, unsigned first,
-	unsigned count, unsigned done, uint64_t *ret_discarded);
+	unsigned count, unsigned done);
 /* One that a predecessor had begun: its frames are converting. -EBADMSG where they can't be,
  * -ENOMEM. */
 int conversion_recover(struct vm *vm, const struct conversion_plan *plan, struct conversion **ret);
-/* Gives back the stale half of what was as wanted already. Returns how many bytes of pages. */
-uint64_t conversion_discard_settled(struct vm *vm, const struct conversion_plan *plan);
+/* The stale half of these guest frames is gone: they are in one alone. -ENOMEM, and then it can be
+ * said again. */
+int conversion_leave_both(struct vm *vm, const struct guest_range *ranges, size_t count);
 /* The slot will be no more: nothing is in both its halves then. -ENOMEM, and nothing has
  * changed. */
 int conversion_leave_slot(const struct slot *slot);

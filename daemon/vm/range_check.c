@@ -30,7 +30,7 @@ const char *guest_range_fault(
 	*ret_expected = "left out: the VM's type has no private memory";
 	if (!vm_has_private_memory(vm))
 		return "guest_phys_addr";
-	*ret_expected = "what there is from guest_phys_addr on, or less";
+	*ret_expected = "at most what guest-physical memory has from guest_phys_addr on";
 	if (range->guest_phys_addr >= FRAMES_END ||
 		range->size > FRAMES_END - range->guest_phys_addr)
 		return "size";

@@ -137,7 +137,7 @@ static int check_others(struct vm *vm, const struct slot_request *request, struc
 		return 0;
 	*fault = (struct slot_fault){.kind = SLOT_FAULT_CONFLICT,
 		.param = params[conflict],
-		.expected = "beside all other slots",
+		.expected = "a range that no other slot has",
 		.conflict = conflict,
 		.other = other};
 	return -EINVAL;

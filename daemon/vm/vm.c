@@ -459,6 +459,7 @@ void vm_stop(struct vm *vm)
 		slot_free(RB_MIN(slot_tree, &vm->slots));
 	ranges_clear(&vm->private_ranges);
 	ranges_clear(&vm->converting);
+	ranges_clear(&vm->discarding);
 	ranges_clear(&vm->in_both);
 	RB_FOREACH (memory, memory_tree, &vm->memories)
 		memory->state = OBJECT_CLOSING;

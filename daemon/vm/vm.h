@@ -150,7 +150,8 @@ struct vm {
 
 	/* Guest addresses */
 	struct ranges private_ranges;
-	struct ranges converting; /* by calls that are not reported */
+	struct ranges converting; /* by calls that are not done with */
+	struct ranges discarding; /* the page worker gives their stale half back */
 	struct ranges in_both;    /* not discarded from the half that went stale */
 	int frames; /* the first and the last of them in a file; -1: nothing of it outlives gmemd */
 

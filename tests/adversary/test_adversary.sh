@@ -32,6 +32,7 @@ relay() {
 
 # start_attack NAME: prints to $WORK_DIR/NAME.out; its pid is in $ATTACK_PID.
 start_attack() {
+	: >"$WORK_DIR/$1.out" # of an earlier one of that name
 	(
 		export ADVERSARY_MEETING="$WORK_DIR/scratch/meeting"
 		cd "$WORK_DIR/scratch" || exit 1

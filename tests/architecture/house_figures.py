@@ -115,11 +115,16 @@ def floors(arrows, all_knots):
     return max(floor.values(), default=0)
 
 
+def room_of(unit):
+    """Its folder; what is beside folders, as a main, is by itself."""
+    folder = unit.rpartition("/")[0]
+    return folder if "/" in folder else unit
+
+
 def rooms_of(arrows):
     rooms = collections.defaultdict(set)
     for unit, others in arrows.items():
-        room = unit.rpartition("/")[0]
-        rooms[room] |= {other.rpartition("/")[0] for other in others} - {room}
+        rooms[room_of(unit)] |= {room_of(other) for other in others} - {room_of(unit)}
     return rooms
 
 

@@ -14,6 +14,8 @@
 
 #include "daemon/budget/capacity_probe.h"
 #include "daemon/methods/methods.h"
+#include "daemon/owner/scheduler.h"
+#include "daemon/pages/page_worker.h"
 #include "daemon/pressure/watch.h"
 #include "kernel/base/uapi.h"
 #include "protocol/json.h"
@@ -55,7 +57,31 @@ static void gmemd_set_up(struct gmemd *gmemd, const struct backend *backend)
 	check(capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host));
 	registry_init(&gmemd->registry, backend, &gmemd->config, &gmemd->host, gmemd->owners,
 		&gmemd->capacity);
+	gmemd->base = event_base_new();
+	if (!gmemd->base || event_base_priority_init(gmemd->base, SCHEDULER_PRIORITIES) < 0)
+		abort();
 	check(pressure_watch_new(gmemd, &gmemd->pressure));
+	check(scheduler_new(gmemd->base, gmemd->owners, &gmemd->scheduler));
+	check(page_worker_new(gmemd->base, gmemd->scheduler, gmemd->owners, &gmemd->pages));
+	gmemd->registry.pages = gmemd->pages;
+}
+
+/* Of an answer that is deferred. */
+
+#define PRIVATE_VM_OF(member)                                                                      \
+	((struct private_vm *)((char *)(member)-offsetof(struct private_vm, caller)))
+
+static void take_answer(struct caller *caller, struct json_object *message,
+	struct fd_list *take_fds, struct later *take_later)
+{
+	(void)take_fds;
+	(void)take_later;
+	PRIVATE_VM_OF(caller)->answer = json_ref(message);
+}
+
+static void go_on(struct caller *caller)
+{
+	(void)caller;
 }
 
 void private_vm_init(struct private_vm *ret, const struct backend *backend)
@@ -69,7 +95,9 @@ void private_vm_init(struct private_vm *ret, const struct backend *backend)
 		.process = {.identity = 1,
 			.pid = getpid(),
 			.uid = getuid(),
-			.pidfd = pidfd_open(getpid(), 0)}};
+			.pidfd = pidfd_open(getpid(), 0)},
+		.send = take_answer,
+		.go_on = go_on};
 	ret->packet.length = 0;
 	check(owner_get(ret->gmemd.owners, &name, &ret->caller.owner));
 	request.opener = ret->caller.owner;
@@ -79,12 +107,18 @@ void private_vm_init(struct private_vm *ret, const struct backend *backend)
 
 void private_vm_end(struct private_vm *private_vm)
 {
+	struct gmemd *gmemd = &private_vm->gmemd;
+
+	page_worker_stop(gmemd->pages);
 	pressure_watch_free(private_vm->gmemd.pressure);
 	registry_clear(&private_vm->gmemd.registry);
 	capacity_clear(&private_vm->gmemd.capacity);
 	process_release(&private_vm->caller.process);
 	owner_unref(private_vm->caller.owner);
-	owners_free(private_vm->gmemd.owners);
+	page_worker_free(gmemd->pages);
+	scheduler_free(gmemd->scheduler);
+	owners_free(gmemd->owners);
+	event_base_free(gmemd->base);
 }
 
 struct memory *private_vm_memory(
@@ -124,7 +158,18 @@ static struct json_object *reread(struct json_object *take_answer)
 	return read;
 }
 
-static struct json_object *ask(struct private_vm *private_vm)
+struct json_object *private_vm_answer(struct private_vm *private_vm)
+{
+	struct json_object *answer;
+
+	while (private_vm->caller.held > 0)
+		event_base_loop(private_vm->gmemd.base, EVLOOP_ONCE);
+	answer = private_vm->answer;
+	private_vm->answer = NULL;
+	return reread(answer);
+}
+
+static struct json_object *dispatch(struct private_vm *private_vm)
 {
 	const struct packet_bytes packet = {
 		private_vm->packet.bytes, private_vm->packet.length, /* too_long= */ false};
@@ -134,6 +179,25 @@ static struct json_object *ask(struct private_vm *private_vm)
 
 	fd_list_close(&fds);
 	return reread(answer);
+}
+
+static struct json_object *ask(struct private_vm *private_vm)
+{
+	struct json_object *answer = dispatch(private_vm);
+
+	return answer ? answer : private_vm_answer(private_vm);
+}
+
+bool private_vm_begin(struct private_vm *private_vm, const char *format, ...)
+{
+	struct packet *packet = &private_vm->packet;
+	va_list arguments;
+
+	va_start(arguments, format);
+	packet->length = (size_t)vsnprintf(packet->bytes, sizeof packet->bytes, format, arguments);
+	va_end(arguments);
+	private_vm->answer = dispatch(private_vm);
+	return private_vm->caller.held > 0;
 }
 
 struct json_object *private_vm_ask(struct private_vm *private_vm, const char *format, ...)

@@ -15,8 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/fdstore/keeper_client.h"
 #include "kernel/host/memory_file.h"
+#include "tests/lib/keeper_waiting.h"
 
 #define FILES 100
 

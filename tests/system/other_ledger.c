@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "daemon/fdstore/fdstore.h"
-#include "daemon/fdstore/keeper_client.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/store/ledger.h"
+#include "tests/lib/keeper_waiting.h"
 
 struct other {
 	struct keeper_id id;

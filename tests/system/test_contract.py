@@ -13,9 +13,10 @@ from gmemtest.daemon import Daemon
 from gmemtest.linux import PAGE
 from gmemtest.tap import check, equal, need, note, test
 from gmemtest.vmm import Vmm
-from gmemtest.wire import Peer, close_all
+from gmemtest.wire import Peer, close_all, request
 
 RAM = 256 * PAGE
+LARGE = 16 << 20
 SLOTS = 150
 VMS = 120
 
@@ -119,6 +120,7 @@ def describe():
         equal(described["backend"], "kvm", "backend")
         equal(described["limits"]["packet_bytes"], 65536, "packet_bytes")
         equal(described["limits"]["packet_fds"], 16, "packet_fds")
+        equal(described["limits"]["takers_per_owner"], 4, "takers_per_owner")
         check(described["gate"]["available"] or described["gate"].get("reason"), "gate")
 
 
@@ -168,6 +170,24 @@ def create():
     expected = [result["memory"], "ram \u00e4", RAM, "guest_memfd", "ready", 0]
     names = ("memory", "name", "size", "backing", "state", "resident")
     equal([one[name] for name in names], expected, "the memory")
+
+
+@test("a memory is as it was when its file has been handed out late, to who read slowly")
+def handed_out_late():
+    memory, fd = new_memory(LARGE, flags=["mmap", "init_shared"])
+    linux.allocate(fd, 0, LARGE)
+    before = daemon.fds()
+    for number in range(4):
+        vmm.peer.send(request("memory.open", {"memory": memory}, number))
+    # An answer with files waits until those before it are read.
+    until = time.monotonic() + 60
+    while daemon.fds() <= before and time.monotonic() < until:
+        time.sleep(0.01)
+    for _ in range(4):
+        close_all(vmm.peer.receive_answer()[1])
+    daemon.fds_come_back(before)
+    equal(vmm.get()["resident"], LARGE, "resident")
+    equal(vmm.peer.call("memory.close", {"memory": memory})["released"], LARGE, "released")
 
 
 @test("what the host writes is resident, and given back when the memory is closed")

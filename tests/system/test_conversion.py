@@ -17,6 +17,7 @@ from gmemtest.vmm import Vmm
 from gmemtest.wire import PACKET_BYTES, close_all, encode, request
 
 PAGES = 64
+LARGE = 2 << 30
 PIECES = 60000  # of private memory
 MANY = 50000
 RANGES_MAX = 2048
@@ -111,6 +112,16 @@ def convert(vmm, to, *pages, **options):
     equal(sorted(result), ["calls", "discarded"], "the result's members")
     equal(result["calls"], None, "calls")
     return result["discarded"]
+
+
+def unbind(vmm, slot):
+    return {"vm": vmm.id, "slot": slot}
+
+
+def wait_for(what, holds):
+    until = time.monotonic() + 60
+    while not holds():
+        need(time.monotonic() < until, what)
 
 
 def private(vmm):
@@ -328,6 +339,61 @@ def several_slots():
         error = vmm.peer.error("memory.close", {"memory": shared})
         equal((error["code"], error["data"].get("with")), (-32004, "slot"), "closing what is used")
         apart.close()
+
+
+def resident(fd):
+    return os.stat(fd).st_blocks * 512
+
+
+@test("a quiet peer is served while gigabytes of a stale half are discarded")
+def quiet_meanwhile():
+    quiet = daemon.peer()
+    quiet.call("ping")
+    with opened() as vmm:
+        memory, fd = make(vmm, LARGE // PAGE)
+        shared, shared_fd = make(vmm, LARGE // PAGE, backing="memfd")
+        vmm.bind(0, 0, LARGE, memory, fd, shared_memory=shared)
+        os.posix_fallocate(shared_fd, 0, LARGE)
+        other = daemon.peer()
+        params = convert_params(vmm, "private", ranges_of((0, LARGE // PAGE)))
+        vmm.peer.send(request("memory.convert", params, 1))
+        wait_for("the first of it is gone", lambda: resident(shared_fd) < LARGE)
+        pings = 0
+        while resident(shared_fd) > 0:
+            quiet.call("ping")
+            pings += 1
+        check(pings > 2, "%d pings were answered meanwhile" % pings)
+        equal(vmm.peer.receive_answer()[0]["result"], {"calls": None, "discarded": LARGE}, "answer")
+        equal(private(vmm), [(0, LARGE // PAGE)], "private ranges")
+        # Of frames whose half is not gone yet, nothing else is done.
+        os.posix_fallocate(fd, 0, LARGE)
+        vmm.peer.send(request("memory.convert", dict(params, to="shared"), 1))
+        wait_for("the first of it is gone", lambda: resident(fd) < LARGE)
+        codes = [other.error("memory.convert", params), other.error("slot.unbind", unbind(vmm, 0))]
+        need(resident(fd) > 0, "these were asked in time")
+        equal([code and code["code"] for code in codes], [-32007, -32007], "busy")
+        equal(vmm.peer.receive_answer()[0]["result"]["discarded"], LARGE, "discarded")
+        vmm.unbind(0)
+        other.close()
+    quiet.close()
+
+
+@test("who closes the VM meanwhile does not wait for it, and all is given back")
+def closed_meanwhile():
+    with opened() as vmm:
+        memory, fd = make(vmm, LARGE // PAGE)
+        shared, shared_fd = make(vmm, LARGE // PAGE, backing="memfd")
+        vmm.bind(0, 0, LARGE, memory, fd, shared_memory=shared)
+        os.posix_fallocate(shared_fd, 0, LARGE)
+        params = convert_params(vmm, "private", ranges_of((0, LARGE // PAGE)))
+        vmm.peer.send(request("memory.convert", params, 1))
+        wait_for("the first of it is gone", lambda: resident(shared_fd) < LARGE)
+        operator.call("vm.close", {"vm": vmm.id})
+        answer = vmm.peer.receive_answer()[0]
+        codes = (answer.get("error") or {"code": 0})["code"]
+        check(codes in (-32008, 0), "the conversion's answer: %r" % answer)
+        equal(resident(shared_fd), 0, "what is left")
+        equal(operator.call("vm.get", {"vm": vmm.id})["committed"], 0, "committed")
 
 
 def bad_ranges():

@@ -337,13 +337,15 @@ static void test_own_errors(void)
 	CU_ASSERT_EQUAL(gmem_vm_open(gmem, &no_name, &other), -EINVAL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "name"));
 	CU_ASSERT_EQUAL(gmem_vm_open(gmem, &no_gate, &other), -EINVAL);
-	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "gate 7"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "not 7"));
 	CU_ASSERT_EQUAL(gmem_vm_open(gmem, &no_state, &other), -EINVAL);
-	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "state 2"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "not 2"));
 	CU_ASSERT_EQUAL(gmem_convertv(vm, GMEM_PRIVATE, NULL, 0, 0, NULL), -EINVAL);
-	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "range"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "count"));
 	CU_ASSERT_EQUAL(gmem_memory_map(shared, SIZE, PAGE, PROT_READ, &mapped), -EINVAL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "within the memory"));
+	CU_ASSERT_EQUAL(gmem_memory_map(shared, 0, PAGE, PROT_EXEC, &mapped), -EPERM);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "PROT_EXEC"));
 	CU_ASSERT_EQUAL(gmem_call(gmem, "ping", "[]", &text), -EINVAL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "JSON object"));
 	CU_ASSERT_EQUAL(gmem_next_event(gmem, 0, &text), -ETIMEDOUT);

@@ -297,6 +297,48 @@ def of_an_older_gmemd():
     host.stop()
 
 
+class Screener:
+    """A gmemd-screener of this process's, with a connection that brings a file."""
+
+    def __init__(self):
+        self.socket, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        program = os.path.join(os.environ["BUILD_DIR"], "daemon", "gmemd-screener")
+        self.process = subprocess.Popen([program], preexec_fn=lambda: os.dup2(its.fileno(), 3), close_fds=False)
+        its.close()
+        kept, self.peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.read, write = os.pipe()
+        socket.send_fds(self.peer, [b"{}"], [write])
+        os.close(write)
+        socket.send_fds(self.socket, [b"c"], [kept.fileno()])
+        equal(self.socket.recv(1), b"d", "what the screener says")
+        kept.close()
+
+    def ends(self, what):
+        equal(self.process.wait(WAIT), 0, "its end, " + what)
+        equal(os.read(self.read, 1), b"", "the file is gone, " + what)
+        for one in (self.socket, self.peer):
+            one.close()
+        os.close(self.read)
+
+
+@test("a screener whose gmemd needs it no more ends at once, and so does one whose gmemd is gone")
+def screener_ends():
+    # This process stands for gmemd; it does not end. One that is not told waits for that, some seconds.
+    waits, told = Screener(), Screener()
+    waits.socket.close()
+    told.socket.send(b"f")
+    told.ends("told so")
+    # Another does, which was not the parent any more when the screener looked.
+    child = Child(lambda channel: channel.say(Screener().process.pid))
+    pid = child.channel.hear()
+    child.end()
+    gone = lambda: not os.path.exists("/proc/%d" % pid) or open("/proc/%d/stat" % pid).read().split()[2] == "Z"
+    check(wait_until(gone, WAIT), "its gmemd is gone")
+    check(waits.process.poll() is None, "that took as long as to wait for a gmemd")
+    waits.process.kill()
+    waits.process.wait(WAIT)
+
+
 def late_attack(channel, path):
     peer = Peer(path, WAIT)
     peer.call("ping")

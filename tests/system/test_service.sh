@@ -179,7 +179,7 @@ test_activation() {
 	deactivate "passed in another order"
 	activate gmemd.sock:other:admin.sock gmemd.sock other admin.sock
 	serves "an unknown one among them does not matter"
-	logged 'closed what was passed as "other"'
+	logged 'the file that was passed as "other" is closed'
 	result $? "it is closed and logged" "$(cat "$GMEMD_LOG")"
 	! grep -q " $RUNTIME_DIR/other$" /proc/net/unix
 	result $? "nobody listens there any more"

@@ -7,7 +7,9 @@ What is checked of time is generous: a second, where a turn is a tenth of a mill
 
 import os
 import resource
+import select
 import signal
+import threading
 import time
 
 from gmemtest import linux, tap
@@ -16,6 +18,7 @@ from gmemtest.daemon import Daemon
 from gmemtest.flood import Flood, vmm_with
 from gmemtest.linux import PAGE
 from gmemtest.tap import check, equal, need, note, test
+from gmemtest.vmm import Vmm
 from gmemtest.wire import Peer, request
 
 # Nobody's, as far as this machine knows; nothing is written as them.
@@ -180,6 +183,41 @@ def release_of_the_dead():
         others_are_served(1)
     check(took < 5, "the release took %.2f s" % took)
     note("the release took %.3f s" % took)
+    listener.close()
+    daemon.fds_come_back(fds, 60)
+
+
+def keeper_of_its_file(channel):
+    """Writes to its memory what never comes, and asks for pages of it to be given back."""
+    channel.hear()
+    vmm = Vmm(daemon.peer(), "keeps its file")
+    memory, fd = vmm.create(64 * MIB, backing="memfd")
+    os.posix_fallocate(fd, 0, 64 * MIB)
+    faults, address = linux.missing_page()
+    threading.Thread(target=linux.write_from, args=(fd, address), daemon=True).start()
+    os.read(faults, 32)  # it holds the file now
+    params = {"memory": memory, "ranges": [{"offset": 0, "size": PAGE}]}
+    vmm.peer.send(request("memory.reclaim", params))
+    channel.say("asked")
+    while True:
+        channel.hear()
+        channel.say(bool(select.select([vmm.peer.socket], [], [], 0)[0]))
+
+
+@test("who keeps its own memory's file waits for it alone: others are served and released")
+def kept_file():
+    global listener
+    fds = daemon.fds()
+    listener = daemon.operator()
+    listener.call("event.subscribe")
+    with Child(keeper_of_its_file) as hostile:
+        hostile.ask("go")
+        for _ in range(3):
+            with Child(victim, VICTIM) as child:
+                child.ask("go")
+                released(child.pid)
+        others_are_served(1)
+        need(hostile.ask("answered?") is False, "it waits still")
     listener.close()
     daemon.fds_come_back(fds, 60)
 

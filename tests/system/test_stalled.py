@@ -22,6 +22,7 @@ AT_ONCE = 1  # second, in which others are to be served
 WAIT = 60
 PEER, MEMORY = 2, 21  # kinds of what the keeper holds
 BUSY = -32007
+VMS = 60  # that a process opens and closes: more than the keeper is told of at once
 MANY = 600  # memories: more than the keeper's queue takes
 CONFIG = "[limits]\nmemories-per-vm = %d\n" % (2 * MANY)
 GMEMCTL = os.path.join(os.environ["BUILD_DIR"], "client", "gmemctl")
@@ -164,6 +165,10 @@ def memories_held():
     return {one[2] for one in held() if one[0] == MEMORY}
 
 
+def peers_held():
+    return [one for one in held() if one[0] == PEER]
+
+
 def all_memories():
     return {one["memory"] for one in vmm.get()["memories"]}
 
@@ -198,7 +203,7 @@ def connections():
         for peer in [old, *crowd[1::2]]:
             equal(peer.call("ping"), {}, "afterwards")
         check(wait_until(is_held, WAIT), "the keeper has not caught up")
-        check(wait_until(lambda: len([one for one in held() if one[0] == PEER]) == 52, WAIT), "connections that are held")
+        check(wait_until(lambda: len(peers_held()) == 52, WAIT), "connections that are held")
     host.restart()
     for peer in [old, *crowd[1::2]]:
         equal(peer.call("ping"), {}, "by the next gmemd")
@@ -278,6 +283,27 @@ def notified():
         all_are_held()
 
 
+@test("a VM whose process has closed others before is there after a kill, though the keeper was not told that those are gone")
+def last_of_many():
+    params = {"name": "last of many", "gate": "none"}
+    with RemotePeer(host.socket_path("gmemd.sock")) as other:
+        with Stopped():
+            for _ in range(VMS):
+                other.call("vm.open", params)
+                other.call("vm.close", {"vm": own_vm(other)})
+            other.call("vm.open", params)
+            vm = own_vm(other)
+            host.kill()
+        host.start(alone=False)
+        equal(other.error("vm.get", {"vm": vm}), None, "the last one")
+        equal(own_vm(other), vm, "what it is shown")
+
+
+def own_vm(peer):
+    [vm] = peer.call("vm.list")["vms"]
+    return vm["vm"]
+
+
 @test("a keeper that is killed while it is stalled: the next one is given all")
 def killed_while_stalled():
     with Memories() as memories:
@@ -307,6 +333,8 @@ def killed_amid_putting():
             equal(peer.call("ping"), {}, "before")
         host.restart()  # what it has taken over is put again, too
         check(wait_until(is_held, WAIT), "it is not held")
+        # Who has asked for that is held as well, until gmemd has seen it go.
+        check(wait_until(lambda: len(peers_held()) == len(peers) + 1, WAIT), "connections that are held")
         before = held()
         pid = keeper_pid()
         for number in range(30):
@@ -326,7 +354,7 @@ def killed_amid_putting():
 def only_the_vmm_is_held():
     """The test's other connections are not held once they have ended."""
     ping_anew()
-    check(wait_until(lambda: len([one for one in held() if one[0] == PEER]) == 1, WAIT), "connections that are held")
+    check(wait_until(lambda: len(peers_held()) == 1, WAIT), "connections that are held")
 
 
 @test("a keeper that can't send what it has accepted: that is served as well, late, and others at once")

@@ -230,7 +230,7 @@ def _():
         waiting = fill_up(path)
         both = ended(ctl("--timeout=3", "ping", path=path), run("--timeout=3", path=path))
         for one, status in zip(both, (NO_DAEMON, 125)):
-            check_given_up(one, status, "nobody lets them in", 3)
+            check_given_up(one, status, "nobody accepts them", 3)
         for one in waiting:
             one.close()
 

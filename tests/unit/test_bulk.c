@@ -9,12 +9,15 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "kernel/base/cleanup.h"
 #include "kernel/host/memory_file.h"
+#include "tests/lib/held_file.h"
 #include "tests/lib/unit.h"
 
 #define MIB (1ull << 20)
@@ -119,15 +122,29 @@ static void test_small(void)
 	CU_ASSERT_EQUAL(job->parts[0].resident, MIB);
 	CU_ASSERT_EQUAL(page_job_released(job), 0);
 	page_job_free(job);
-	job = job_of(owner, file, PAGES_PUNCH, 2 * MIB, MIB);
+	job = job_of(owner, file, PAGES_PUNCH, 4 * MIB, MIB);
 	CU_ASSERT_TRUE(page_worker_do(pages, job));
-	CU_ASSERT_EQUAL(page_job_released(job), MIB);
-	CU_ASSERT_EQUAL(resident(page_file_fd(file)), MIB);
+	CU_ASSERT_EQUAL(page_job_released(job), 0);
 	page_job_free(job);
 	page_file_unref(file);
 	CU_ASSERT_PTR_NULL(page_job_free(NULL));
 	CU_ASSERT_PTR_NULL(page_file_unref(NULL));
 	CU_ASSERT_EQUAL(n_done, 0);
+}
+
+/* Be it one page: who else has the file may be allocating in it, and then a punch waits. */
+static void test_never_in_loop(void)
+{
+	struct page_file *file = new_file(32 * MIB, MIB, 4096);
+	struct page_job *job = job_of(owner, file, PAGES_PUNCH, MIB, 4096);
+
+	CU_ASSERT_FALSE(page_worker_do(pages, job));
+	wait_for(1);
+	CU_ASSERT_TRUE(page_job_is_done(job));
+	CU_ASSERT_EQUAL(page_job_released(job), 4096);
+	CU_ASSERT_EQUAL(resident(page_file_fd(file)), 0);
+	page_job_free(job);
+	page_file_unref(file);
 }
 
 /* Of few bytes and many ranges is not small: each takes two system calls. */
@@ -411,15 +428,132 @@ static void test_dispose(void)
 	CU_ASSERT_TRUE(fcntl(pipe_fds[0], F_GETFD) < 0);
 }
 
+/* Files that are kept */
+
+#define KEPT 12
+
+static struct held_file held[KEPT];
+
+static struct owner *get_of_vm(uid_t uid, const char *unit, uint64_t vm)
+{
+	struct owner_name name = {.uid = uid, .vm = vm};
+	struct owner *one = NULL;
+
+	strcpy(name.unit, unit);
+	CU_ASSERT_EQUAL_FATAL(owner_get(owners, &name, &one), 0);
+	return one;
+}
+
+/* A punch of the owner's that will wait for as long as the test wants. */
+static struct page_job *stuck_job(struct held_file *held_file, struct owner *whose)
+{
+	struct page_file *file = new_file(4 * MIB, 0, MIB);
+	struct page_job *job = job_of(whose, file, PAGES_PUNCH, 0, MIB);
+
+	CU_ASSERT_EQUAL_FATAL(held_file_begin(held_file, page_file_fd(file)), 0);
+	page_file_unref(file); /* the job has it */
+	page_worker_submit(pages, job);
+	return job;
+}
+
+static bool can_keep(void)
+{
+	struct page_file *file = new_file(4 * MIB, 0, 0);
+	struct held_file one;
+	int r = held_file_begin(&one, page_file_fd(file));
+
+	if (r == 0)
+		held_file_end(&one);
+	page_file_unref(file);
+	if (r < 0)
+		printf("# skipped: userfaultfd(2): %s\n", strerror(-r));
+	return r == 0;
+}
+
+static uint64_t punch_of(struct owner *whose)
+{
+	struct page_file *file = new_file(LARGE, 0, LARGE);
+	struct page_job *job = job_of(whose, file, PAGES_PUNCH, 0, LARGE);
+	uint64_t released;
+
+	page_worker_submit(pages, job);
+	while (!is_done(job))
+		event_base_dispatch(base);
+	released = page_job_released(job);
+	n_done = 0;
+	page_job_free(job);
+	page_file_unref(file);
+	return released;
+}
+
+/* Whose file is kept waits alone: another user, another unit, another VM of the unit are served. */
+static void test_kept(void)
+{
+	struct owner *stuck = get_of_vm(7, "one.scope", 1),
+		     *beside[] = {get_of_vm(8, "", 0), get_of_vm(7, "two.scope", 2),
+			     get_of_vm(7, "one.scope", 3)};
+	struct page_job *job, *next;
+
+	if (!can_keep())
+		return;
+	job = stuck_job(&held[0], stuck);
+	for (unsigned i = 0; i < 3; i++) {
+		CU_ASSERT_EQUAL(punch_of(beside[i]), LARGE);
+		owner_unref(beside[i]);
+	}
+	next = job_of(stuck, job->parts[0].file, PAGES_COUNT, 2 * MIB, 2 * MIB);
+	page_worker_submit(pages, next);
+	CU_ASSERT_EQUAL(punch_of(owner), LARGE);
+	CU_ASSERT_FALSE(is_done(next));
+	held_file_end(&held[0]);
+	wait_for(2);
+	CU_ASSERT_PTR_EQUAL(order[0], job);
+	CU_ASSERT_EQUAL(page_job_released(job), MIB);
+	page_job_free(job);
+	page_job_free(next);
+	owner_unref(stuck);
+}
+
+/* Nor do any number of a user's, nor those of a unit keep the user's other units waiting. */
+static void test_many_kept(void)
+{
+	struct owner *quiet = get_of_vm(7, "quiet.scope", 99);
+	struct page_job *jobs[KEPT];
+
+	if (!can_keep())
+		return;
+	for (unsigned i = 0; i < KEPT; i++) {
+		struct owner *one = get_of_vm(7, "hostile.scope", 1 + i);
+
+		jobs[i] = stuck_job(&held[i], one);
+		owner_unref(one);
+	}
+	for (unsigned i = 0; i < 8; i++) {
+		CU_ASSERT_EQUAL(punch_of(owner), LARGE);
+		CU_ASSERT_EQUAL(punch_of(quiet), LARGE);
+	}
+	for (unsigned i = 0; i < KEPT; i++)
+		held_file_end(&held[i]);
+	wait_for(KEPT);
+	for (unsigned i = 0; i < KEPT; i++) {
+		CU_ASSERT_EQUAL(page_job_released(jobs[i]), MIB);
+		page_job_free(jobs[i]);
+	}
+	owner_unref(quiet);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"small", test_small},
+		{"nothing is given back in the loop", test_never_in_loop},
 		{"many ranges", test_many_ranges},
 		{"large", test_large},
 		{"no descriptors to be had", test_no_descriptors},
 		{"in turns", test_turns},
 		{"short before long", test_short_before_long},
+		{"whose file is kept waits alone", test_kept},
+		{"many whose files are kept", test_many_kept},
 		{"ended at once", test_end_at_once},
 		{"a large file is closed", test_close},
 		{"a small one", test_close_small},

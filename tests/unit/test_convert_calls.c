@@ -8,7 +8,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "daemon/vm/call.h"
+#include "daemon/owner/scheduler.h"
+#include "daemon/pages/page_worker.h"
+#include "daemon/release/settlement.h"
+#include "daemon/request/deferred_answer.h"
 #include "kernel/base/uapi.h"
 #include "protocol/json.h"
 #include "tests/lib/private_vm.h"
@@ -322,6 +325,16 @@ static void test_never_reported(void)
 	CU_ASSERT_EQUAL(test.gmemd.capacity.host.committed, 0);
 }
 
+/* Settled later */
+
+static bool begin_report(uint64_t id, uint64_t done)
+{
+	return private_vm_begin(&test,
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"call.done\",\"params\":{\"vm\":\"%s\","
+		"\"call\":%" PRIu64 ",\"done\":%" PRIu64 "}}",
+		test.vm->id, id, done);
+}
+
 static struct json_object *unbind(void)
 {
 	return private_vm_ask(&test,
@@ -339,6 +352,102 @@ static void unbind_whole(void)
 	CU_ASSERT_EQUAL(code_and_free(report(number(call, "id"), 1, NULL)), 0);
 	CU_ASSERT_TRUE(RB_EMPTY(&test.vm->slots));
 	json_unref(answer);
+}
+
+/* One of the first pages, all of which are there. */
+static uint64_t convert_full(size_t count)
+{
+	for (uint64_t page = 0; page < 8; page++)
+		write_page(shared, page);
+	return one_call(convert(CONVERT_TO_PRIVATE, true, 0, count, 1));
+}
+
+/* Until its pages are gone a report is not answered, and what would make them live is refused. */
+static void test_answered_when_gone(void)
+{
+	uint64_t id = convert_full(3);
+	struct json_object *answer;
+
+	CU_ASSERT_TRUE_FATAL(begin_report(id, 3));
+	CU_ASSERT_EQUAL(test.vm->discarding.total, 3 * P);
+	CU_ASSERT_EQUAL(test.vm->private_ranges.total, 0);
+	test.caller.held = 0; /* another connection of the VMM's */
+	CU_ASSERT_EQUAL(code_and_free(convert(CONVERT_TO_SHARED, true, 2, 1, 1)), -32007);
+	CU_ASSERT_EQUAL(code_and_free(convert(CONVERT_TO_PRIVATE, true, 1, 1, 1)), 0);
+	CU_ASSERT_EQUAL(code_and_free(unbind()), -32007);
+	CU_ASSERT_EQUAL(code_and_free(report(id, 2, "EINVAL")), -32004);
+	test.caller.held = 1;
+	answer = private_vm_answer(&test);
+	CU_ASSERT_EQUAL(discarded_by(answer), 3 * P);
+	CU_ASSERT_EQUAL(resident(shared), 5 * P);
+	CU_ASSERT_EQUAL(test.vm->discarding.total, 0);
+	CU_ASSERT_EQUAL(test.vm->private_ranges.total, 3 * P);
+	CU_ASSERT_EQUAL(code_and_free(report(id, 3, NULL)), -32001);
+	unbind_whole();
+}
+
+/* Reported by two connections: both are answered then. */
+static void test_reported_twice(void)
+{
+	uint64_t id = convert_full(3);
+
+	CU_ASSERT_TRUE_FATAL(begin_report(id, 3));
+	CU_ASSERT_TRUE_FATAL(begin_report(id, 3));
+	CU_ASSERT_EQUAL(test.caller.held, 2);
+	CU_ASSERT_EQUAL(discarded_by(private_vm_answer(&test)), 3 * P);
+	CU_ASSERT_EQUAL(test.vm->private_ranges.total, 3 * P);
+}
+
+/* The other half is discarded before what is asked for is carried out, all of it once. */
+static void test_wanted_already(void)
+{
+	struct json_object *answer;
+
+	CU_ASSERT_EQUAL(code_and_free(report(convert_full(1), 1, NULL)), 0);
+	write_page(shared, 0);
+	answer = convert(CONVERT_TO_PRIVATE, true, 0, 1, 4);
+	CU_ASSERT_EQUAL(number(json_get(answer, "result"), "discarded"), P);
+	CU_ASSERT_EQUAL(json_length(calls_of(answer)), 1);
+	CU_ASSERT_EQUAL(test.vm->converting.total, 3 * P);
+	CU_ASSERT_EQUAL(test.vm->discarding.total, 0);
+	json_unref(answer);
+}
+
+/* Its VM is released meanwhile, by an operator say. */
+static void test_released_meanwhile(void)
+{
+	CU_ASSERT_TRUE_FATAL(begin_report(convert_full(3), 3));
+	vm_stop(test.vm);
+	CU_ASSERT_EQUAL(code_and_free(private_vm_answer(&test)), -32008);
+	CU_ASSERT_EQUAL(test.vm->discarding.total, 0);
+}
+
+/* A gmemd that ends amid it leaves the call as it is, and its successor begins again: who reports
+ * again is answered, whether that is before its end or after. */
+static void test_successor(void)
+{
+	uint64_t id = convert_full(3), discarded;
+	struct call *call = vm_call(test.vm, id);
+
+	CU_ASSERT_TRUE_FATAL(begin_report(id, 3));
+	page_worker_stop(test.gmemd.pages);
+	CU_ASSERT_EQUAL(code_and_free(private_vm_answer(&test)), -32008);
+	CU_ASSERT_TRUE(call->settling);
+	CU_ASSERT_EQUAL(call->done, 3);
+	CU_ASSERT_EQUAL(resident(shared), 8 * P);
+	page_worker_free(test.gmemd.pages);
+	CU_ASSERT_EQUAL_FATAL(page_worker_new(test.gmemd.base, test.gmemd.scheduler,
+				      test.gmemd.owners, &test.gmemd.pages),
+		0);
+	call->inherited = true;
+	ranges_clear(&test.vm->discarding);
+	CU_ASSERT_EQUAL(
+		settlement_begin(&test.gmemd, call, call->done, &discarded), REQUEST_DEFERRED);
+	CU_ASSERT_EQUAL(code_and_free(report(id, 2, "EINVAL")), -32004);
+	CU_ASSERT_EQUAL(discarded_by(report(id, 3, NULL)), 3 * P);
+	CU_ASSERT_EQUAL(resident(shared), 5 * P);
+	CU_ASSERT_EQUAL(code_and_free(report(id, 3, NULL)), 0);
+	CU_ASSERT_EQUAL(code_and_free(report(id, 2, "EINVAL")), -32001);
 }
 
 /* Attributes belong to guest frames: they outlive the slot. */
@@ -433,6 +542,11 @@ int main(void)
 		{"all entries used up", test_no_room},
 		{"reports that can't be", test_bad_reports},
 		{"attributes, then the punch", test_order},
+		{"answered when the pages are gone", test_answered_when_gone},
+		{"reported twice", test_reported_twice},
+		{"wanted already, in part", test_wanted_already},
+		{"released meanwhile", test_released_meanwhile},
+		{"begun again by a successor", test_successor},
 		{"never reported", test_never_reported},
 		{"a slot unbound meanwhile", test_unbound_meanwhile},
 		{"a slot unbound with both halves", test_kept_and_unbound},

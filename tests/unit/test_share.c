@@ -225,6 +225,35 @@ static void test_levels(void)
 		CU_ASSERT_EQUAL(served[i], 100);
 }
 
+/* No more of a node's leaves are served at once than may be, and the others go on. */
+static void test_held(void)
+{
+	set_up_tree();
+	users[0].held_max = 2;
+	for (int i = 0; i < LEAVES; i++) {
+		share_add(&leaves[i], &works[i]);
+		leaves[i].held_max = 1;
+	}
+	share_add(&leaves[N_LEAVES - 1], &works[10]); /* another user */
+	for (int i = 0; i < 2; i++) {
+		share_hold(&leaves[i]);
+		share_add(&leaves[i], &works[20 + i]);
+	}
+	for (int i = 0; i < 10; i++)
+		CU_ASSERT_PTR_EQUAL(share_take_turn(&root), &leaves[N_LEAVES - 1]);
+	share_let_go(&leaves[0]);
+	share_remove(&works[10]);
+	for (int i = 0; i < 4; i++)
+		CU_ASSERT_PTR_EQUAL(share_take_turn(&root), &leaves[i % 2 ? 0 : 2]);
+	share_remove(&works[0]);
+	share_remove(&works[2]);
+	share_remove(&works[20]);
+	CU_ASSERT_FALSE(share_waits(&root)); /* what is left is held */
+	share_let_go(&leaves[1]);
+	CU_ASSERT_PTR_EQUAL(share_take_turn(&root), &leaves[1]);
+	CU_ASSERT_EQUAL(users[0].held + units[0].held + leaves[1].held, 0);
+}
+
 static struct share_node roots[3], of_class[3];
 static struct share_class all[3];
 static struct share_classes classes = {.classes = all, .count = 3};
@@ -300,6 +329,7 @@ int main(void)
 	CU_TestInfo tests[] = {
 		{"a newcomer", test_newcomer},
 		{"levels", test_levels},
+		{"held", test_held},
 		{"random, beside a model", test_random},
 		{"classes by weight", test_weights},
 		{"classes without credit", test_no_credit},

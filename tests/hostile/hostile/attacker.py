@@ -5,6 +5,7 @@ import contextlib
 import os
 import select
 import signal
+import time
 
 from gmemtest import linux
 from gmemtest.child import Child
@@ -12,19 +13,21 @@ from gmemtest.linux import PAGE
 from gmemtest.host import wait_until
 from gmemtest.tap import Failed, check, equal, need
 from gmemtest.vmm import Vmm
-from gmemtest.wire import Peer, RpcError, close_all, encode, request
+from gmemtest.wire import Closed, Peer, RpcError, close_all, encode, request
 
 BUSY, NOT_FOUND, GONE, INVALID_PARAMS = -32007, -32001, -32008, -32602
 
 bodies = {}
 
 
-def misbehaviour(name):
-    """Registers what the row of that name in the table does."""
+def misbehaviour(name, of_several=False):
+    """Registers what the row of that name in the table does; that of several users is root's, and the quiet peer
+    is served only once it goes on."""
 
     def register(function):
         if name in bodies:
             raise Failed("two misbehaviours have the name " + name)
+        function.of_several = of_several
         bodies[name] = function
         return function
 
@@ -38,32 +41,35 @@ class Attacker:
         self.channel, self.path, self.admin_path = channel, stage.path, stage.admin_path
         self.on_model, self.victim = stage.on_model, stage.victim
         self.limits, self.note = stage.limits, ""
+        self.daemon = stage.daemon  # to look at, as root
         self.begun = self.ended = False
 
-    def goes_on(self):
-        """False once the quiet peer has been served often enough."""
+    def goes_on(self, idle=False):
+        """False once the quiet peer has been served often enough. idle: this one asks for nothing meanwhile."""
         if not self.begun:
             self.begun = True
-            self.channel.say(["begun"])
+            self.channel.say(["begun", idle])
         if not self.ended and select.select([self.channel.socket], [], [], 0)[0]:
             self.channel.hear()
             self.ended = True
         return not self.ended
 
     def stays(self):
-        """As it is now, until the quiet peer has been served."""
-        while self.goes_on():
+        """As it is now, until the quiet peer has been served; it has gmemd do nothing."""
+        while self.goes_on(idle=True):
             select.select([self.channel.socket], [], [], 60)
 
     def peer(self):
         return Peer(self.path)
 
     def peers(self, count):
-        """Connections that are let in, and not only accepted."""
-        peers = [self.peer() for _ in range(count)]
-        for peer in peers:
-            peer.call("ping")
-        return peers
+        """Connections that are let in, once there is room, and not only accepted."""
+        return [patiently(self.served_peer) for _ in range(count)]
+
+    def served_peer(self):
+        peer = self.peer()
+        peer.call("ping")
+        return peer
 
     def vmm(self, name="hostile", **options):
         """This process's one VM, of a type that has private memory where there is one."""
@@ -73,7 +79,7 @@ class Attacker:
 
     def vmm_with_memory(self, pages=16, **options):
         vmm = self.vmm(**options)
-        vmm.memory, vmm.file = vmm.create(pages * PAGE, name="ram")
+        vmm.memory, vmm.file = patiently(vmm.create, pages * PAGE)
         return vmm
 
     def is_released(self, pid, name="hostile"):
@@ -100,10 +106,23 @@ class Unsuitable(Exception):
     """It can't be done with this back end; says why."""
 
 
+def patiently(function, *arguments):
+    """What is closed counts until gmemd has closed it as well, a moment after it has said so."""
+    until = time.monotonic() + 60
+    while True:
+        try:
+            return function(*arguments)
+        except (Closed, ConnectionError):
+            need(time.monotonic() < until, "no connection is let in")
+        except RpcError as e:
+            if e.data.get("limit") != "memories-per-user" or time.monotonic() > until:
+                raise
+
+
 def memfd(vmm, pages=1, **options):
     """The id of a memory that is there at once, whatever the back end is; its file is closed."""
     params = dict({"vm": vmm.id, "size": pages * PAGE, "backing": "memfd"}, **options)
-    return vmm.peer.call("memory.create", params)["memory"]
+    return patiently(vmm.peer.call, "memory.create", params)["memory"]
 
 
 def ranges(*pages):

@@ -8,6 +8,7 @@ import time
 import traceback
 
 from gmemtest.child import Child
+from gmemtest.host import busy_passes
 from gmemtest.linux import PAGE
 from gmemtest.tap import Failed
 from gmemtest.vmm import Vmm
@@ -43,6 +44,13 @@ class Quiet:
         self.longest = max(self.longest, time.monotonic() - began)
         return result, fds
 
+    def preallocates(self):
+        """What is there already."""
+        params = {"memory": self.memory, "token": TOKEN}
+        result, _ = busy_passes(self.vmm.peer, "memory.preallocate", params)
+        if result["allocated"] != 0:
+            yield "its pages were not there any more: %r" % result
+
     def connects(self):
         began = time.monotonic()
         peer = Peer(self.path)
@@ -76,7 +84,7 @@ class Quiet:
 
     def round(self):
         self.longest = 0
-        wrong = list(self.asks()) + list(self.sees())
+        wrong = list(self.asks()) + list(self.preallocates()) + list(self.sees())
         self.connects()
         return {"longest": self.longest, "wrong": wrong}
 

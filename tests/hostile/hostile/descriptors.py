@@ -63,6 +63,21 @@ def looks_and_takes_nothing(attacker):
         equal((message["id"], len(fds)), (number, 1), "what is taken then")
 
 
+@misbehaviour("takes-files-one-by-one")
+def takes_one_by_one(attacker):
+    """As soon as each is there, and with many asked for: it gets all of them."""
+    vmm, count = attacker.vmm_with_memory(), 0
+    peers = attacker.peers(4)
+    for peer in peers:
+        asks_for_files(peer, vmm.memory)
+    while attacker.goes_on():
+        for peer in peers:
+            close_all(peer.receive_answer()[1])
+            asks_for_files(peer, vmm.memory, 1)
+            count += 1
+    attacker.note = "%d answers" % count
+
+
 @misbehaviour("asks-and-closes")
 def asks_and_closes(attacker):
     vmm = attacker.vmm_with_memory()

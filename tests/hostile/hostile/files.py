@@ -14,7 +14,7 @@ from gmemtest import linux
 from gmemtest.child import Child
 from gmemtest.tap import check, equal
 from gmemtest.wire import Peer, close_all, request
-from hostile.attacker import GONE, INVALID_PARAMS, NOT_FOUND, PAGE, code_of, eventually, hear, memfd, misbehaviour, process, refused, wait_for_death
+from hostile.attacker import GONE, INVALID_PARAMS, NOT_FOUND, PAGE, code_of, eventually, hear, memfd, misbehaviour, patiently, process, refused, wait_for_death
 
 CLONE_FILES = 0x400
 PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
@@ -53,7 +53,7 @@ def creation_changes_files(attacker):
     attacker.need_calls()
     vmm = attacker.vmm_with_memory()
     while attacker.goes_on():
-        created = vmm.peer.call("memory.create", {"vm": vmm.id, "size": PAGE})
+        created = patiently(vmm.peer.call, "memory.create", {"vm": vmm.id, "size": PAGE})
         _, right, _ = vmm.trigger(created["call"])
         number, enough = os.dup(right), threading.Event()
         thread = threading.Thread(target=flips, args=(number, [right, vmm.file], enough))

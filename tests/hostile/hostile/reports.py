@@ -5,14 +5,14 @@ import os
 
 from gmemtest.tap import check, equal
 from gmemtest.wire import close_all, request
-from hostile.attacker import GONE, INVALID_PARAMS, NOT_FOUND, PAGE, answers, code_of, misbehaviour, refused
+from hostile.attacker import GONE, INVALID_PARAMS, NOT_FOUND, PAGE, answers, code_of, misbehaviour, patiently, refused
 
 CONFLICT = -32004
 
 
 def created(vmm, size=PAGE):
     """A creation that was triggered and is not reported: (memory, what reports it, its file)"""
-    result = vmm.peer.call("memory.create", {"vm": vmm.id, "size": size})
+    result = patiently(vmm.peer.call, "memory.create", {"vm": vmm.id, "size": size})
     _, fd, _ = vmm.trigger(result["call"])
     return result["memory"], {"vm": vmm.id, "call": result["call"]["id"]}, fd
 

@@ -6,7 +6,7 @@ import time
 
 from gmemtest.tap import check, equal
 from gmemtest.wire import Peer, request
-from hostile.attacker import BUSY, GONE, INVALID_PARAMS, NOT_FOUND, PAGE, answers, guest_ranges, memfd, misbehaviour, refused
+from hostile.attacker import BUSY, GONE, INVALID_PARAMS, NOT_FOUND, PAGE, answers, guest_ranges, memfd, misbehaviour, patiently, refused
 from hostile.identity import requests_about
 
 CONFLICT = -32004
@@ -94,7 +94,7 @@ def out_of_order(attacker):
     """All at once on one connection, what needs the other before it."""
     vmm = attacker.vmm()
     while attacker.goes_on():
-        memory, file = vmm.create(4 * PAGE)
+        memory, file = patiently(vmm.create, 4 * PAGE)
         bind = vmm.bind_params(0, 0, 4 * PAGE, memory, file)
         wrong = [("slot.unbind", {"vm": vmm.id, "slot": 0}), ("memory.convert", converted(vmm))]
         for method, params in wrong:
@@ -120,7 +120,7 @@ def pending(attacker):
     attacker.need_calls()
     vmm = attacker.vmm()
     while attacker.goes_on():
-        result = vmm.peer.call("memory.create", {"vm": vmm.id, "size": PAGE})
+        result = patiently(vmm.peer.call, "memory.create", {"vm": vmm.id, "size": PAGE})
         memory, call = result["memory"], result["call"]
         for method in ("memory.open", "memory.preallocate", "memory.close"):
             refused(vmm.peer, method, {"memory": memory}, BUSY)

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Answers that nobody takes, and requests that wait for each other."""
 
+import contextlib
 import os
 import select
 import signal
+import threading
 
+from gmemtest.child import Child
 from gmemtest.tap import check, equal
 from gmemtest.wire import PACKET_BYTES, Peer, request
 from hostile.attacker import BUSY, GONE, NOT_FOUND, PAGE, answers, code_of, memfd, misbehaviour, process
 
 MIB = 1 << 20
+OTHERS = 54403  # users
 
 
 def fill(peer, packet):
@@ -132,6 +136,48 @@ def batch_answers(peer, count):
         [message] = answers(peer, 1)
         found += message if isinstance(message, list) else [message]
     return found
+
+
+def preallocates_for_ever(channel, attacker):
+    """As many as it may, on as many connections, until it is refused for its user or the host."""
+    vmm, peers, refused = attacker.vmm(), [], None
+    memory = memfd(vmm, 256 * MIB // PAGE)
+    while refused is None:
+        peers += attacker.peers(1)
+        peer = peers[-1]
+        peer.send(request("memory.preallocate", {"memory": memory, "threads": 1}))
+        if select.select([peer.socket], [], [], 0.1)[0]:
+            [answer] = answers(peer, 1)
+            refused = answer.get("error")
+    channel.say(refused["data"].get("limit"))
+    channel.hear()
+
+
+def stop_helpers(attacker, enough):
+    """As where there is no memory for them, which a cgroup's owner can see to."""
+    while not enough.is_set():
+        for pid in attacker.daemon.helpers("gmemd-allocator"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+
+
+@misbehaviour("preallocations-that-never-end", of_several=True)
+def endless_preallocations(attacker):
+    enough = threading.Event()
+    thread = threading.Thread(target=stop_helpers, args=(attacker, enough))
+    thread.start()
+    children, reached = [], []
+    for user in range(2):
+        for _ in range(2):
+            child = Child(lambda channel: preallocates_for_ever(channel, attacker), OTHERS + user)
+            children.append(child)
+            reached.append(child.channel.hear())
+    enough.set()
+    thread.join()
+    attacker.stays()
+    for child in children:
+        child.end()
+    attacker.note = "refused for %r" % reached
 
 
 @misbehaviour("never-reports")

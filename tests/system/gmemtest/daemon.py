@@ -193,6 +193,12 @@ class Daemon:
         used = {int(name) for name in os.listdir("/proc/%d/fd" % self.pid)}
         return min(set(range(len(used) + 1)) - used)
 
+    def number_of_free_fd(self, count):
+        """As a limit it leaves room for so many, whatever number those are that it has."""
+        used = {int(name) for name in os.listdir("/proc/%d/fd" % self.pid)}
+        free = (number for number in range(1 << 20) if number not in used)
+        return [next(free) for _ in range(count)][-1] + 1
+
     def cpu_seconds(self):
         with open("/proc/%d/stat" % self.pid, encoding="utf-8") as file:
             fields = file.read().rpartition(")")[2].split()

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import signal
+import struct
 
 from gmemtest.tap import Skip
 
@@ -32,6 +33,8 @@ NR_SOCKET_OPTIONS = {"x86_64": (54, 55), "aarch64": (208, 209)}  # setsockopt, g
 NR_PIDFD_GETFD = 438
 NR_MSEAL = 462
 NR_CACHESTAT = 451
+NR_USERFAULTFD = {"x86_64": 323, "aarch64": 282}
+UFFDIO_API, UFFDIO_REGISTER = 0xC018AA3F, 0xC020AA00
 F_ADD_SEALS = 1033
 F_GET_SEALS = 1034
 
@@ -69,6 +72,26 @@ def mmap(address, length, protection, flags, fd=-1):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return result
+
+
+def allocate(fd, offset, size):
+    """fallocate(2) with KEEP_SIZE, which a guest_memfd demands."""
+    long = ctypes.c_long
+    _checked(_libc.fallocate(fd, 1, long(offset), long(size)))
+
+
+def missing_page():
+    """A userfaultfd(2), and the address of a page whose reader waits for ever."""
+    fd = _checked(_libc.syscall(ctypes.c_long(NR_USERFAULTFD[os.uname().machine]), os.O_CLOEXEC))
+    api = struct.pack("=QQQ", 0xAA, 0, 0)
+    fcntl.ioctl(fd, UFFDIO_API, api)
+    address = mmap(None, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS)
+    fcntl.ioctl(fd, UFFDIO_REGISTER, struct.pack("=QQQQ", address, PAGE, 1, 0))
+    return fd, address
+
+
+def write_from(fd, address):
+    _libc.pwrite(fd, ctypes.c_void_p(address), ctypes.c_size_t(1), ctypes.c_long(0))
 
 
 def munmap(address, length):

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Suspensions. See suspension.h.
+ */
+#include "daemon/request/suspension.h"
+
+#include "daemon/request/deferred_answer.h"
+#include "protocol/json.h"
+
+int suspension_begin(struct suspension *suspension, struct request *request,
+	void (*gone)(void *context), void *context)
+{
+	struct deferred_answer *deferred =
+		request_defer(request, DEFERRED_ANSWER_IN_ORDER, gone, context);
+
+	if (!deferred)
+		return rpc_error_internal(&request->error, "no memory");
+	*suspension = (struct suspension){
+		.server = request->server,
+		.gmemd = request->gmemd,
+		.caller = request->caller,
+		.message = json_ref(request->message),
+		.batch = request->batch,
+		.numbered = request->numbered,
+		.deferred = deferred,
+	};
+	return REQUEST_DEFERRED;
+}
+
+struct request suspension_request(const struct suspension *suspension)
+{
+	return (struct request){
+		.server = suspension->server,
+		.gmemd = suspension->gmemd,
+		.caller = suspension->caller,
+		.message = suspension->message,
+		.batch = suspension->batch,
+		.numbered = suspension->numbered,
+	};
+}
+
+void suspension_caller_gone(struct suspension *suspension)
+{
+	struct rpc_error error = {.code = RPC_OK};
+
+	rpc_error_gone(&error, "process", "that connected");
+	deferred_answer_refuse(suspension->deferred, &error);
+	suspension->deferred = NULL;
+}
+
+void suspension_clear(struct suspension *suspension)
+{
+	json_unref(suspension->message);
+}

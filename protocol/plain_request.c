@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Plain requests. See plain_request.h.
+ */
+#include "protocol/plain_request.h"
+
+#include <string.h>
+
+#include "protocol/json.h"
+
+/* So many digits have room in 64 bits whatever they are. */
+#define DIGITS_MAX 18
+
+struct reader {
+	const char *at, *end;
+};
+
+static void skip_space(struct reader *reader)
+{
+	while (reader->at < reader->end && (*reader->at == ' ' || *reader->at == '\t' ||
+						   *reader->at == '\r' || *reader->at == '\n'))
+		reader->at++;
+}
+
+static bool next_is(struct reader *reader, char character)
+{
+	skip_space(reader);
+	if (reader->at == reader->end || *reader->at != character)
+		return false;
+	reader->at++;
+	return true;
+}
+
+/* One of small letters, digits, dots and underscores alone. */
+static bool read_word(struct reader *reader, char ret[static PLAIN_METHOD_SIZE])
+{
+	size_t length = 0;
+
+	if (!next_is(reader, '"'))
+		return false;
+	for (; reader->at < reader->end && *reader->at != '"'; reader->at++) {
+		char one = *reader->at;
+		bool plain = (one >= 'a' && one <= 'z') || (one >= '0' && one <= '9') ||
+			     one == '.' || one == '_';
+
+		if (!plain || length == PLAIN_METHOD_SIZE - 1)
+			return false;
+		ret[length++] = one;
+	}
+	ret[length] = '\0';
+	return next_is(reader, '"'); /* it is, or the text has ended */
+}
+
+/* Without zeroes before it. What follows it, or does not, is not looked at. */
+static bool read_number(struct reader *reader, uint64_t *ret)
+{
+	const char *first;
+	uint64_t number = 0;
+
+	skip_space(reader);
+	first = reader->at;
+	while (reader->at < reader->end && *reader->at >= '0' && *reader->at <= '9' &&
+		reader->at - first < DIGITS_MAX)
+		number = 10 * number + (uint64_t)(*reader->at++ - '0');
+	*ret = number;
+	return reader->at > first && (*first != '0' || reader->at == first + 1);
+}
+
+enum { HAS_VERSION = 1, HAS_ID = 2, HAS_METHOD = 4 };
+
+/* The bit of the member, 0 where that is not plain. */
+static unsigned read_member(struct reader *reader, char *method, uint64_t *id)
+{
+	char name[PLAIN_METHOD_SIZE], version[PLAIN_METHOD_SIZE];
+
+	if (!read_word(reader, name) || !next_is(reader, ':'))
+		return 0;
+	if (strcmp(name, "method") == 0)
+		return read_word(reader, method) ? HAS_METHOD : 0;
+	if (strcmp(name, "id") == 0)
+		return read_number(reader, id) ? HAS_ID : 0;
+	if (strcmp(name, "jsonrpc") == 0 && read_word(reader, version))
+		return strcmp(version, "2.0") == 0 ? HAS_VERSION : 0;
+	return 0;
+}
+
+/* The bits of all members, 0 where anything is not plain. */
+static unsigned read_members(struct reader *reader, char *method, uint64_t *id)
+{
+	unsigned all = 0, one;
+
+	if (!next_is(reader, '{'))
+		return 0;
+	do {
+		one = read_member(reader, method, id);
+		if (one == 0 || all & one)
+			return 0;
+		all |= one;
+	} while (next_is(reader, ','));
+	if (!next_is(reader, '}'))
+		return 0;
+	skip_space(reader);
+	return reader->at == reader->end ? all : 0;
+}
+
+bool plain_request_read(const char *text, size_t length, struct plain_request *ret)
+{
+	struct reader reader = {text, text + length};
+	uint64_t id = 0;
+	unsigned members = read_members(&reader, ret->method, &id);
+
+	if ((members & (HAS_VERSION | HAS_METHOD)) != (HAS_VERSION | HAS_METHOD))
+		return false;
+	ret->message = (struct request_message){
+		.notification = !(members & HAS_ID), .method = ret->method};
+	if (members & HAS_ID)
+		ret->message.id = json_new_uint(id);
+	return ret->message.notification || ret->message.id;
+}
