@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the whole daemon shares.
+ * What the whole daemon shares. It is set up and down by daemon/start/start.h.
  */
 #pragma once
 
@@ -72,12 +72,3 @@ struct gmemd {
 	dev_t kvm_device;            /* /dev/kvm's, to know it again in a VMM */
 	struct creations *creations; /* with KVM */
 };
-
-/*
- * Probes the host and makes what all else needs. Says in the log why it can't. -ENOTSUP where the
- * kernel has no guest_memfd.
- */
-int gmemd_init(
-	struct gmemd *gmemd, const struct config *config, const struct config_faults *faults);
-/* Its peers must be gone. VMs that run go on running. */
-void gmemd_clear(struct gmemd *gmemd);

@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Arrays and objects within each other. */
+#define JSON_DEPTH_MAX 16
+
 /*
  * What is wrong (a constant), NULL where nothing of that is; the structure is for json-c to check.
  * *ret_members is how many members all objects have, which a JSON parser may not keep all of where

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/pages/page_worker.h"
 #include "kernel/host/memory_file.h"
 
 /* What one step takes of a file, some milliseconds' work where all its pages are there. */

@@ -14,6 +14,9 @@
 #include "daemon/pages/page_file.h"
 #include "protocol/methods.h"
 
+/* Bytes of files whose pages are sooner counted than handed over. */
+#define PAGES_SMALL (2ull << 20)
+
 enum page_job_kind {
 	PAGES_COUNT, /* pages */
 	PAGES_PUNCH, /* count, and give back */

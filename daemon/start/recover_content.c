@@ -3,6 +3,7 @@
  * Recovery of what a VM has. See recover_content.h.
  */
 #include "daemon/start/recover_content.h"
+#include "daemon/pages/page_closer.h"
 
 #include <errno.h>
 #include <inttypes.h>

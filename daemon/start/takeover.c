@@ -10,7 +10,7 @@
 #include "daemon/base/log.h"
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/fdstore/inherited_fds.h"
-#include "daemon/pages/page_file.h"
+#include "daemon/pages/page_closer.h"
 #include "daemon/peer/listener.h"
 #include "daemon/request/peer_ledger.h"
 #include "daemon/start/recover_vm.h"

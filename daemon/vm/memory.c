@@ -3,6 +3,7 @@
  * Memories. See memory.h.
  */
 #include "daemon/vm/memory.h"
+#include "daemon/pages/page_closer.h"
 
 #include <assert.h>
 #include <errno.h>
