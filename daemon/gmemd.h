@@ -20,6 +20,7 @@ struct json_object;
 struct listeners;
 struct peer_ledger;
 struct pressure_watch;
+struct recounting;
 struct screening;
 struct scheduler;
 struct takings;
@@ -49,6 +50,7 @@ struct gmemd {
 	struct scheduler *scheduler;
 	struct page_worker *pages;
 	struct pressure_watch *pressure;
+	struct recounting *recounting;
 	struct preallocating_list preallocating;
 	struct preallocating_waits preallocating_waits;
 	struct owners *owners;

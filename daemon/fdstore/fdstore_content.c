@@ -20,8 +20,6 @@
 #define FILES_ON_THEIR_WAY_MAX   512
 #define FILES_ON_THEIR_WAY_SHARE 16
 
-static const struct timeval tick_interval = {.tv_sec = 1};
-
 static size_t files_on_their_way_max(void)
 {
 	struct rlimit limit = {.rlim_cur = 0};
@@ -39,11 +37,14 @@ static int set_up(struct fdstore *fdstore, const char *runtime_directory)
 	const struct keeper_search_events events = {
 		fdstore_keeper_found, fdstore_keeper_missed, fdstore};
 
-	fdstore->tick = event_new(fdstore->base, -1, EV_PERSIST, fdstore_tick, fdstore);
+	int r = timer_file_new(fdstore->base, fdstore_tick, fdstore, &fdstore->tick);
+
+	if (r < 0)
+		return r;
+	fdstore_tick(fdstore);
 	fdstore->retry = event_new(fdstore->base, -1, 0, fdstore_retry, fdstore);
 	fdstore->lateness = event_new(fdstore->base, -1, 0, fdstore_look_for_lateness, fdstore);
-	if (!fdstore->tick || !fdstore->retry || !fdstore->lateness ||
-		event_add(fdstore->tick, &tick_interval) < 0)
+	if (!fdstore->retry || !fdstore->lateness)
 		return -ENOMEM;
 	return keeper_search_new(fdstore->base, runtime_directory, &events, &fdstore->search);
 }
@@ -77,8 +78,7 @@ struct fdstore *fdstore_free(struct fdstore *fdstore)
 	fdstore_disconnect(fdstore);
 	keeper_search_free(fdstore->search);
 	fdstore_table_clear(&fdstore->table);
-	if (fdstore->tick)
-		event_free(fdstore->tick);
+	timer_file_free(fdstore->tick);
 	if (fdstore->retry)
 		event_free(fdstore->retry);
 	if (fdstore->lateness)

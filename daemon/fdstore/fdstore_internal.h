@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "daemon/base/timer_file.h"
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/fdstore/keeper_search.h"
 
@@ -28,7 +29,8 @@ struct fdstore {
 	struct fdstore_table table;
 	struct acceptance_list acceptances; /* those that are posted come first */
 	TAILQ_HEAD(, fdstore_waiter) waiters;
-	struct event *answered, *tick, *retry, *lateness;
+	struct timer_file *tick;
+	struct event *answered, *retry, *lateness;
 	struct keeper_report report; /* the last one's */
 	bool reported;
 	bool complete; /* all that was to be put when the keeper was found, is */
@@ -84,5 +86,5 @@ void fdstore_disconnect(struct fdstore *fdstore);
 /* The search's. */
 void fdstore_keeper_found(void *context, struct keeper_client *take_keeper);
 void fdstore_keeper_missed(void *context, int r);
-/* A timer's. */
-void fdstore_tick(evutil_socket_t fd, short what, void *context);
+/* A timer's, which it sets again. */
+void fdstore_tick(void *context);

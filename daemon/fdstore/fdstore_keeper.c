@@ -17,6 +17,8 @@
 /* Answers that are read before others get their turn. */
 #define ANSWERS_MAX 64
 
+#define TICK_MS 1000
+
 /* How long a keeper may take to answer until that is said. */
 #define SAYS_STALLED_MS 1000
 #define SAYS_SILENT_MS  5000 /* of one that has not answered yet: it is being started */
@@ -220,14 +222,13 @@ static void say_stalled(struct fdstore *fdstore)
 	fdstore->said_stalled = true;
 }
 
-void fdstore_tick(evutil_socket_t fd, short what, void *context)
+void fdstore_tick(void *context)
 {
 	struct fdstore *fdstore = context;
 	bool served = fdstore_serves(fdstore);
 	uint64_t serial;
 
-	(void)fd;
-	(void)what;
+	timer_file_set(fdstore->tick, TICK_MS * 1000);
 	if (!fdstore->said_stalled &&
 		fdstore_silence(fdstore) >= (served ? SAYS_STALLED_MS : SAYS_SILENT_MS))
 		say_stalled(fdstore);

@@ -116,7 +116,7 @@ static void make_room(struct request *request)
 
 	if (vm) {
 		watch_stop(vm);
-		vm_free(vm);
+		vm_end(vm);
 	}
 }
 

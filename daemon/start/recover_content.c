@@ -13,6 +13,7 @@
 #include "daemon/base/log.h"
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/vm/call.h"
+#include "daemon/vm/closed_memory.h"
 #include "daemon/vm/commitment.h"
 #include "daemon/vm/memory_check.h"
 #include "daemon/vm/slot_check.h"
@@ -25,6 +26,8 @@ static struct memory *memory_of(struct vm *vm, uint64_t id)
 {
 	struct memory *memory = id ? registry_memory(vm->registry, id) : NULL;
 
+	if (id && !memory)
+		memory = registry_closed_memory(vm->registry, id);
 	return memory && memory->vm == vm ? memory : NULL;
 }
 
@@ -59,7 +62,7 @@ static int check_memory(
 	if (!registry_has_had_id(vm->registry, record->id))
 		return memory_refused(
 			vm, record->id, "memory", "an id that was given, and that no other has");
-	if (record->state > OBJECT_CLOSING)
+	if (record->state > OBJECT_CLOSED)
 		return memory_refused(vm, record->id, "state", "one that a memory has");
 	if (memory_check_told(vm, &told, ret, &fault) < 0)
 		return memory_refused(vm, record->id, fault.param, fault.expected);
@@ -76,7 +79,9 @@ static int take_memory(
 
 	r = check_memory(vm, record, &request);
 	if (r == 0) {
-		r = memory_recover(vm, &request, consume_fd, ret);
+		r = record->state == OBJECT_CLOSED
+			    ? closed_memory_recover(vm, &request, record->resident, consume_fd, ret)
+			    : memory_recover(vm, &request, consume_fd, ret);
 		if (r < 0)
 			log_vm_warning(vm->id, "memory %" PRIu64 " could not be taken over: %s",
 				record->id, strerror(-r));
@@ -249,6 +254,8 @@ static void recover_memories(struct vm *vm, struct ledger *ledger, struct inheri
 	}
 	RB_FOREACH (memory, memory_tree, &vm->memories)
 		check_memory_name(memory, ledger);
+	RB_FOREACH (memory, memory_tree, &vm->closed)
+		check_memory_name(memory, ledger);
 }
 
 static void recover_slots(struct vm *vm, struct ledger *ledger)
@@ -281,6 +288,8 @@ void recovery_content(struct vm *vm, struct ledger *ledger, struct inherited_fds
 {
 	vm_ledger_read_minimum(vm, ledger);
 	recover_memories(vm, ledger, inherited);
+	if (vm->remains)
+		return;
 	recover_slots(vm, ledger);
 	recover_frames(vm);
 	recover_calls(vm, ledger);

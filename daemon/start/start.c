@@ -24,6 +24,7 @@
 #include "daemon/peerfd/taker_client.h"
 #include "daemon/prealloc/preallocations.h"
 #include "daemon/pressure/watch.h"
+#include "daemon/release/recount.h"
 #include "daemon/release/vm_watch.h"
 #include "daemon/start/core.h"
 #include "daemon/start/start_failure.h"
@@ -159,8 +160,25 @@ static int set_up(struct gmemd *gmemd)
 	r = pressure_watch_new(gmemd, &gmemd->pressure);
 	if (r < 0)
 		return start_failed("watching memory pressure", r);
+	r = recounting_new(gmemd, &gmemd->recounting);
+	if (r < 0)
+		return start_failed("counting closed memories", r);
 	r = takeover_take_over(gmemd);
 	return r < 0 ? start_failed("taking over from a predecessor", r) : 0;
+}
+
+/* One thread has it; and it looks at the clock for a timer that is set, not for each packet. */
+static struct event_base *new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (!config)
+		return NULL;
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_NO_CACHE_TIME);
+	base = event_base_new_with_config(config);
+	event_config_free(config);
+	return base;
 }
 
 int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct config_faults *faults)
@@ -181,7 +199,7 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct co
 		return start_failed("looking at the host", r);
 	}
 	errno = 0;
-	gmemd->base = event_base_new();
+	gmemd->base = new_base();
 	if (!gmemd->base || event_base_priority_init(gmemd->base, SCHEDULER_PRIORITIES) < 0)
 		return start_failed("making an event loop", errno ? -errno : -ENOMEM);
 	r = set_up(gmemd);
@@ -197,6 +215,7 @@ void gmemd_clear(struct gmemd *gmemd)
 	preallocating_stop_all(gmemd);
 	page_worker_stop(gmemd->pages);
 	pressure_watch_free(gmemd->pressure);
+	recounting_free(gmemd->recounting);
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
 		watch_stop(vm);
 	registry_clear(&gmemd->registry);

@@ -73,6 +73,8 @@ static uint32_t flags_of(const struct vm *vm)
 		flags |= RECORD_VM_BROKER;
 	if (vm->rebuilt)
 		flags |= RECORD_VM_REBUILT;
+	if (vm->remains)
+		flags |= RECORD_VM_REMAINS;
 	if (!vm->finished)
 		flags |= RECORD_VM_UNFINISHED;
 	if (vm->listener >= 0)
@@ -163,6 +165,7 @@ void vm_ledger_note_memory(struct memory *memory)
 		.id = memory->id,
 		.size = memory->size,
 		.flags = memory->flags,
+		.resident = memory->state == OBJECT_CLOSED ? memory->resident : 0,
 	};
 	bool first = memory->record == 0;
 

@@ -428,6 +428,7 @@ static void test_successor(void)
 {
 	uint64_t id = convert_full(3), discarded;
 	struct call *call = vm_call(test.vm, id);
+	struct page_worker *first = test.gmemd.pages; /* the memories' files refer to it */
 
 	CU_ASSERT_TRUE_FATAL(begin_report(id, 3));
 	page_worker_stop(test.gmemd.pages);
@@ -435,7 +436,6 @@ static void test_successor(void)
 	CU_ASSERT_TRUE(call->settling);
 	CU_ASSERT_EQUAL(call->done, 3);
 	CU_ASSERT_EQUAL(resident(shared), 8 * P);
-	page_worker_free(test.gmemd.pages);
 	CU_ASSERT_EQUAL_FATAL(page_worker_new(test.gmemd.base, test.gmemd.scheduler,
 				      test.gmemd.owners, &test.gmemd.pages),
 		0);
@@ -448,6 +448,8 @@ static void test_successor(void)
 	CU_ASSERT_EQUAL(resident(shared), 5 * P);
 	CU_ASSERT_EQUAL(code_and_free(report(id, 3, NULL)), 0);
 	CU_ASSERT_EQUAL(code_and_free(report(id, 2, "EINVAL")), -32001);
+	page_worker_free(test.gmemd.pages);
+	test.gmemd.pages = first;
 }
 
 /* Attributes belong to guest frames: they outlive the slot. */
