@@ -29,7 +29,7 @@ GROWTH_SANITIZED = 512 * MIB
 LIMITS = {
     "peers-per-user": 64,
     "vms-per-user": 48,
-    "memories-per-user": 160,
+    "memories-per-user": 400,
     "memories-per-vm": 64,
     "slots-per-vm": 256,
     "private-ranges-per-vm": 24000,

@@ -10,7 +10,7 @@ import threading
 from gmemtest.child import Child
 from gmemtest.tap import check, equal
 from gmemtest.wire import PACKET_BYTES, Peer, request
-from hostile.attacker import BUSY, GONE, NOT_FOUND, PAGE, answers, code_of, memfd, misbehaviour, process
+from hostile.attacker import BUSY, GONE, NOT_FOUND, PAGE, answers, code_of, memfd, misbehaviour, patiently, process
 
 MIB = 1 << 20
 OTHERS = 54403  # users
@@ -86,7 +86,7 @@ def ends_in_many_ways(attacker):
     while attacker.goes_on():
         vm = main.call("vm.open", {"name": "at once", "gate": "none"})["vm"]
         params = {"vm": vm, "size": 16 * MIB, "backing": "memfd"}
-        memory = main.call("memory.create", params)["memory"]
+        memory = patiently(main.call, "memory.create", params)["memory"]
         one, whole = {"memory": memory}, [{"offset": 0, "size": 16 * MIB}]
         packets = [request("memory.preallocate", one), request("memory.close", one)]
         packets += [request("memory.reclaim", dict(one, ranges=whole)), request("vm.close", {"vm": vm})]
