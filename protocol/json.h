@@ -15,10 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct json_object;
+#include "protocol/lexical.h"
 
-/* Arrays and objects within each other, at most. */
-#define JSON_DEPTH_MAX 16
+struct json_object;
 
 /*
  * Parses exactly one value: strict, valid UTF-8, at most JSON_DEPTH_MAX deep, nothing before or

@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#include "protocol/json.h"
 #include "protocol/text.h"
 
 bool lexical_is_utf8(const char *text, size_t length)

@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Arrays and objects within each other. */
+#define JSON_DEPTH_MAX 16
+
 /* What a text has, of which a parser may not keep all: where two members have one name, or where it
  * has no memory. */
 struct lexical_counts {
@@ -16,8 +19,7 @@ struct lexical_counts {
 	size_t values;  /* all of them, those within others too */
 };
 
-/* What is wrong (a constant), NULL where nothing of that is; the structure is for json-c to check.
- */
+/* What is wrong (a constant), NULL where nothing of that is. The structure is json-c's to check. */
 const char *lexical_fault(const char *text, size_t length, struct lexical_counts *ret_counts);
 
 /* The characters of numbers. */

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 
 #include "daemon/gmemd.h"
-#include "daemon/pages/page_file.h"
+#include "daemon/pages/page_closer.h"
 #include "protocol/json.h"
 
 /* Events that wait for a slow peer, at most; what comes then is dropped and shows as a gap in its

@@ -92,6 +92,20 @@ void events_memory(struct events *events, const struct memory *memory, enum even
 	publish_to_all(events, memory->vm, params);
 }
 
+void events_closed_memory(struct events *events, const struct memory *memory)
+{
+	struct json_object *params;
+
+	if (TAILQ_EMPTY(events))
+		return;
+	params = event_new(
+		memory->vm, memory->resident > 0 ? EVENT_MEMORY_REMAINS : EVENT_MEMORY_GONE);
+	json_add_uint(params, "memory", memory->id);
+	json_add_uint(params, "size", memory->size);
+	json_add_uint(params, "resident", memory->resident);
+	publish_to_all(events, memory->vm, params);
+}
+
 void events_slot(struct events *events, const struct slot *slot, enum event_kind kind)
 {
 	struct json_object *params;

@@ -75,7 +75,7 @@ static int carry_out(const struct request_message *message, struct request *requ
 	return r;
 }
 
-static struct json_object *answer(struct request *request, int r)
+static struct json_object *answer_of(struct request *request, int r)
 {
 	struct json_object *message;
 
@@ -92,13 +92,13 @@ static struct json_object *answer(struct request *request, int r)
 }
 
 /* Its answer, NULL where it is to have none; what it has changed is committed then. */
-static struct json_object *finish(struct request *request, int r)
+static struct json_object *finish_request(struct request *request, int r)
 {
 	struct registry *registry = &request->gmemd->registry;
 	struct json_object *message;
 
 	STEP("request: carried out");
-	message = answer(request, r);
+	message = answer_of(request, r);
 	if (!message && !request->notification)
 		delivery_fail(&request->caller->delivery);
 	if (!message)
@@ -146,7 +146,7 @@ static void serve_again(struct request *request, struct deferred_answer *take_de
 		deferred_answer_dissolve(take_deferred);
 		return;
 	}
-	message = finish(request, r);
+	message = finish_request(request, r);
 	deferred_answer_give_message(take_deferred, message, &request->answer_fds);
 }
 
@@ -168,7 +168,7 @@ static enum serve_outcome serve_read(struct request *request, const struct reque
 		begin_deferred(request);
 		return SERVE_DEFERRED;
 	}
-	*ret_answer = finish(request, r);
+	*ret_answer = finish_request(request, r);
 	return SERVE_ANSWERED;
 }
 

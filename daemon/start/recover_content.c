@@ -3,6 +3,7 @@
  * Recovery of what a VM has. See recover_content.h.
  */
 #include "daemon/start/recover_content.h"
+#include "daemon/pages/page_closer.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -12,6 +13,7 @@
 #include "daemon/base/log.h"
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/vm/call.h"
+#include "daemon/vm/closed_memory.h"
 #include "daemon/vm/commitment.h"
 #include "daemon/vm/memory_check.h"
 #include "daemon/vm/slot_check.h"
@@ -30,6 +32,8 @@ static struct memory *memory_of(struct vm *vm, uint64_t id)
 {
 	struct memory *memory = id ? registry_memory(vm->registry, id) : NULL;
 
+	if (id && !memory)
+		memory = registry_closed_memory(vm->registry, id);
 	return memory && memory->vm == vm ? memory : NULL;
 }
 
@@ -64,7 +68,7 @@ static int check_memory(
 	if (!registry_has_had_id(vm->registry, record->id))
 		return memory_refused(
 			vm, record->id, "memory", "an id that was given, and that no other has");
-	if (record->state > OBJECT_CLOSING)
+	if (record->state > OBJECT_CLOSED)
 		return memory_refused(vm, record->id, "state", "one that a memory has");
 	if (memory_check_told(vm, &told, ret, &fault) < 0)
 		return memory_refused(vm, record->id, fault.param, fault.expected);
@@ -81,7 +85,9 @@ static int take_memory(
 
 	r = check_memory(vm, record, &request);
 	if (r == 0) {
-		r = memory_recover(vm, &request, consume_fd, ret);
+		r = record->state == OBJECT_CLOSED
+			    ? closed_memory_recover(vm, &request, record->resident, consume_fd, ret)
+			    : memory_recover(vm, &request, consume_fd, ret);
 		if (r < 0)
 			log_vm_warning(vm->id, "memory %" PRIu64 " could not be taken over: %s",
 				record->id, strerror(-r));
@@ -293,6 +299,8 @@ static int recover_memories(struct vm *vm, struct ledger *ledger, struct inherit
 		return r;
 	RB_FOREACH (memory, memory_tree, &vm->memories)
 		check_memory_name(memory, ledger);
+	RB_FOREACH (memory, memory_tree, &vm->closed)
+		check_memory_name(memory, ledger);
 	return 0;
 }
 
@@ -332,6 +340,8 @@ int recovery_content(struct vm *vm, struct ledger *ledger, struct inherited_fds 
 
 	vm_ledger_read_minimum(vm, ledger);
 	r = recover_memories(vm, ledger, inherited);
+	if (r == 0 && vm->remains)
+		return 0;
 	if (r == 0)
 		r = recover_slots(vm, ledger);
 	if (r == 0)

@@ -18,6 +18,7 @@ from gmemtest.tap import Failed, check, note
 HELLO, PUT, DROP, TAKE, REFUSAL, ACCEPT = range(1, 7)
 STORE, MORE, LIFE = 1, 2, 4
 OWNED = 16  # kinds from here on end with a life
+LEDGER, FRAMES, MAILBOX, GATE, PROCESS, MEMORY = range(OWNED, OWNED + 6)  # gmemd's kinds of these
 BATCH = 16
 MAGIC, VERSION = 0x4B4D4547, 1
 HEADER = struct.Struct("=IHHIiIIQ")
@@ -208,3 +209,11 @@ class KeeperPeer:
 
     def __exit__(self, *_):
         self.close()
+
+
+def of_closed_memories(held, expected):
+    """Of what is held beside what is expected: files of closed memories, with the ledger and the process of a VM that is gone."""
+    more = set(held) - set(expected)
+    of_memories = {one for one in more if one[0] == MEMORY}
+    gone = {owner for _, owner, _ in of_memories} - {owner for _, owner, _ in expected}
+    return of_memories | {one for one in more if one[0] in (LEDGER, PROCESS) and one[1] in gone}
