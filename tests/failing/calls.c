@@ -125,6 +125,8 @@ static int error_of(const struct seccomp_data *call)
 		return 0;
 	if (call->nr == SYS_getsockopt && call->args[2] != SO_PEERPIDFD)
 		return 0;
+	if (call->nr == SYS_write && call->args[0] == STDERR_FILENO)
+		return 0; /* a log's line that is lost; the test reads it */
 	for (unsigned i = 0; i < CALLS; i++) {
 		if (calls[i].number == call->nr)
 			return calls[i].error;

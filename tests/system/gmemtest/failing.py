@@ -18,8 +18,8 @@ NEVER = 1 << 31
 
 # Points of each piece of work, at most, unless all are asked for.
 ALL = os.environ.get("FAILURES") == "all"
-SAMPLE = int(os.environ.get("FAILURES_SAMPLE", "8"))
-STARTS = 3 * SAMPLE  # a gmemd each
+SAMPLE = int(os.environ.get("FAILURES_SAMPLE", "16"))
+STARTS = 2 * SAMPLE  # a gmemd each
 
 
 def need_tools():
@@ -82,6 +82,8 @@ class FailingHost(Host):
     def __init__(self, kind, **options):
         self.kind = kind
         self.failure = None
+        # What is kept of closed memories is the same from the first on.
+        options.setdefault("config", "[limits]\nclosed-memories-per-vm = 1\n")
         super().__init__(before=lambda _: environment(kind, self.failure, "gmemd"), **options)
 
     def spawn(self):
