@@ -300,13 +300,6 @@ static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, uint64_t numb
 	return 0;
 }
 
-/* Its memories are dropped with all else that nobody has taken. */
-static void drop_vm(struct fdstore *fdstore, uint64_t number)
-{
-	for (uint64_t kind = FDSTORE_VM_LEDGER; kind <= FDSTORE_VM_PROCESS; kind++)
-		fdstore_drop(fdstore, kind, number, 0);
-}
-
 /*
  * The youngest first: a process has one VM, and has closed all others before it has opened that, of
  * which the keeper may not have been told yet.
@@ -333,7 +326,7 @@ void recover_vms(struct gmemd *gmemd, struct inherited_fds *inherited)
 			log_warning("VM vm-%" PRIu64 " could not be taken over: %s", id->owner,
 				strerror(-r));
 		if (r < 0)
-			drop_vm(gmemd->fdstore, id->owner);
+			vm_drop_held(gmemd->fdstore, id->owner);
 		ledger_free(ledger);
 	}
 }
