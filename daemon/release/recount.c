@@ -9,13 +9,14 @@
 #include <stdlib.h>
 
 #include "daemon/base/log.h"
+#include "daemon/base/timer_file.h"
 #include "daemon/pages/page_worker.h"
 #include "daemon/vm/closed_memory.h"
 #include "daemon/vm/vm_ledger.h"
 #include "kernel/host/process.h"
 
 /* How often it is looked whether any are due. */
-static const struct timeval interval = {.tv_usec = RECOUNT_FIRST};
+#define LOOK_INTERVAL RECOUNT_FIRST
 
 /* Of one round: files, and bytes of pages that they had when they were last counted. */
 #define ROUND_FILES 256
@@ -23,7 +24,7 @@ static const struct timeval interval = {.tv_usec = RECOUNT_FIRST};
 
 struct recounting {
 	struct gmemd *gmemd;
-	struct event *timer;
+	struct timer_file *timer;
 	bool counting;
 	size_t count;
 	uint64_t ids[ROUND_FILES]; /* of the round's memories, in the order of its job's parts */
@@ -74,6 +75,49 @@ static void note_recount(struct memory *memory, const struct page_part *part)
 			recounts, &memory->recount, was_filled != memory->recount.filled, now);
 }
 
+/* Giving back again what has been there for a while. Whoever has the file may keep who does that
+ * waiting, so it is a job for itself, in the turns of the memory's owner. */
+
+struct repunch {
+	struct gmemd *gmemd;
+	uint64_t memory;
+};
+
+static void punched_again(struct page_job *job)
+{
+	struct repunch *repunch = job->context;
+	struct registry *registry = &repunch->gmemd->registry;
+	struct memory *memory = registry_closed_memory(registry, repunch->memory);
+
+	if (memory)
+		note_recount(memory, &job->parts[0]);
+	vm_ledgers_commit(registry);
+	tell_all_changed(repunch->gmemd);
+	page_job_free(job);
+	free(repunch);
+}
+
+/* False without memory for it: then it is only counted. */
+static bool punch_again(struct gmemd *gmemd, struct memory *memory)
+{
+	struct page_job *job = page_job_new(memory->vm->owner, 1);
+	struct repunch *repunch = malloc(sizeof *repunch);
+
+	if (!job || !repunch) {
+		page_job_free(job);
+		free(repunch);
+		return false;
+	}
+	*repunch = (struct repunch){gmemd, memory->id};
+	page_job_add(job, PAGES_PUNCH, memory->pages, 0, memory->size);
+	job->done = punched_again;
+	job->context = repunch;
+	page_worker_submit(gmemd->pages, job);
+	return true;
+}
+
+/* Rounds of counts */
+
 /* Some may be gone by now. */
 static void round_over(struct page_job *job)
 {
@@ -94,37 +138,37 @@ static void round_over(struct page_job *job)
 	tell_all_changed(gmemd);
 }
 
+static struct memory *take_due(struct registry *registry, uint64_t now)
+{
+	struct recount *recount = recounts_take(&registry->recounts, now);
+
+	return recount ? MEMORY_OF(recount) : NULL;
+}
+
 static void fill_round(struct recounting *recounting, struct page_job *job)
 {
-	struct registry *registry = &recounting->gmemd->registry;
+	struct gmemd *gmemd = recounting->gmemd;
 	uint64_t now = closed_memory_clock(), bytes = 0;
-	struct recount *recount;
+	struct memory *memory;
 
 	recounting->count = 0;
-	while (recounting->count < ROUND_FILES && bytes < ROUND_BYTES &&
-		(recount = recounts_take(&registry->recounts, now))) {
-		struct memory *memory = MEMORY_OF(recount);
-		bool punch = recount_is_to_be_punched(recount, now);
-
-		page_job_add(
-			job, punch ? PAGES_PUNCH : PAGES_COUNT, memory->pages, 0, memory->size);
+	for (size_t i = 0; i < ROUND_FILES && bytes < ROUND_BYTES; i++) {
+		memory = take_due(&gmemd->registry, now);
+		if (!memory)
+			return;
+		if (recount_is_to_be_punched(&memory->recount, now) && punch_again(gmemd, memory))
+			continue;
+		page_job_add(job, PAGES_COUNT, memory->pages, 0, memory->size);
 		recounting->ids[recounting->count++] = memory->id;
 		bytes += memory->resident;
 	}
 }
 
-static void look_for_due(evutil_socket_t fd, short what, void *context)
+static void begin_round(struct recounting *recounting)
 {
-	struct recounting *recounting = context;
 	struct gmemd *gmemd = recounting->gmemd;
-	struct page_job *job;
+	struct page_job *job = page_job_new(gmemd->self, ROUND_FILES);
 
-	(void)fd;
-	(void)what;
-	tell_all_changed(gmemd);
-	if (recounting->counting || gmemd->registry.recounts.count == 0)
-		return;
-	job = page_job_new(gmemd->self, ROUND_FILES);
 	if (!job)
 		return; /* another look comes */
 	fill_round(recounting, job);
@@ -138,18 +182,30 @@ static void look_for_due(evutil_socket_t fd, short what, void *context)
 	page_worker_submit(gmemd->pages, job);
 }
 
+static void look_for_due(void *context)
+{
+	struct recounting *recounting = context;
+
+	tell_all_changed(recounting->gmemd);
+	if (!recounting->counting && recounting->gmemd->registry.recounts.count > 0)
+		begin_round(recounting);
+	timer_file_set(recounting->timer, LOOK_INTERVAL);
+}
+
 int recounting_new(struct gmemd *gmemd, struct recounting **ret)
 {
 	struct recounting *recounting = calloc(1, sizeof *recounting);
+	int r;
 
 	if (!recounting)
 		return -ENOMEM;
 	recounting->gmemd = gmemd;
-	recounting->timer = event_new(gmemd->base, -1, EV_PERSIST, look_for_due, recounting);
-	if (!recounting->timer || event_add(recounting->timer, &interval) < 0) {
+	r = timer_file_new(gmemd->base, look_for_due, recounting, &recounting->timer);
+	if (r < 0) {
 		recounting_free(recounting);
-		return -ENOMEM;
+		return r;
 	}
+	timer_file_set(recounting->timer, LOOK_INTERVAL);
 	*ret = recounting;
 	return 0;
 }
@@ -158,8 +214,7 @@ struct recounting *recounting_free(struct recounting *recounting)
 {
 	if (!recounting)
 		return NULL;
-	if (recounting->timer)
-		event_free(recounting->timer);
+	timer_file_free(recounting->timer);
 	free(recounting);
 	return NULL;
 }

@@ -12,7 +12,7 @@
 
 struct recounting;
 
-/* -ENOMEM. */
+/* -ENOMEM, -EMFILE. */
 int recounting_new(struct gmemd *gmemd, struct recounting **ret);
 /* Takes NULL, returns NULL. The page worker must have ended. */
 struct recounting *recounting_free(struct recounting *recounting);
