@@ -76,6 +76,7 @@ static void take_answer(struct caller *caller, struct json_object *message,
 {
 	(void)take_fds;
 	(void)take_later;
+	json_unref(PRIVATE_VM_OF(caller)->answer);
 	PRIVATE_VM_OF(caller)->answer = json_ref(message);
 }
 
