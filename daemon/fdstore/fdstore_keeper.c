@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The fd store's keeper: its answers, its end, another one, and what is said of it. See internal.h.
+ * The fd store's keeper: its answers, its end, another one, and what is said of it. See
+ * fdstore_internal.h.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "daemon/base/log.h"
-#include "daemon/fdstore/internal.h"
+#include "daemon/fdstore/fdstore_internal.h"
 #include "daemon/owner/file_reserve.h"
 #include "daemon/owner/scheduler.h"
 

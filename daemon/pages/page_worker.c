@@ -75,14 +75,17 @@ static void enqueue(struct page_job *job)
 /* False where it is done. */
 static bool work_on(struct page_job *job, uint64_t end)
 {
+	uint64_t began = now();
+	bool more;
+
 	do {
-		if (!page_job_step(job))
-			return false;
-	} while (now() < end);
-	return true;
+		more = page_job_step(job);
+	} while (more && now() < end);
+	job->spent += now() - began;
+	return more;
 }
 
-static void finish(struct page_worker *pages, struct page_job *job)
+static void finish_job(struct page_worker *pages, struct page_job *job)
 {
 	TAILQ_INSERT_TAIL(&pages->finished, &job->share, link);
 	eventfd_write(pages->finished_fd, 1);
@@ -105,7 +108,7 @@ static void serve_turn(struct page_worker *pages, struct share_node *leaf, const
 		if (more)
 			enqueue(job);
 		else
-			finish(pages, job);
+			finish_job(pages, job);
 	} while (!more && share_waits(leaf) && now() < end && pages->current == turn &&
 		 !pages->ending);
 }

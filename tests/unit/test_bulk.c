@@ -3,6 +3,7 @@
  * Bulk work: exact counts, whoever does it; turns between owners; files that are closed by the page
  * worker, and nothing left behind.
  */
+#include "daemon/pages/page_closer.h"
 #include "daemon/pages/page_worker.h"
 
 #include <errno.h>

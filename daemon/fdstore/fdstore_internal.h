@@ -3,9 +3,10 @@
  * What the fd store's own files share. Nobody else includes this.
  *
  * What is put and dropped waits in a table (fdstore_table.h) until it can be sent
- * (fdstore_queue.c), and so do the connections that the keeper is asked for (fdstore_acceptance.c).
- * Its answers and its end come as events (fdstore_keeper.c), and let those go on who have waited
- * (fdstore_waiting.c).
+ * (fdstore_queue.c), and so do the connections that the keeper is asked for (fdstore_acceptance.c);
+ * fdstore_sending.c sends what has room. Its answers and its end come as events (fdstore_keeper.c),
+ * and let those go on who have waited (fdstore_readiness.c). The start and the end of gmemd wait
+ * for them (fdstore_waiting.c).
  */
 #pragma once
 
@@ -51,6 +52,9 @@ int fdstore_post(struct fdstore *fdstore, enum keeper_operation operation, unsig
 	const struct keeper_id *ids, const int *fds, uint32_t count, uint64_t *ret_serial);
 /* r: why a request was not sent. It is tried again when there is an answer, or soon. */
 void fdstore_wait_for_room(struct fdstore *fdstore, int r);
+/* Both return 0 where all of it is sent. */
+int fdstore_send_urgent(struct fdstore *fdstore);
+int fdstore_send_rest(struct fdstore *fdstore);
 /* What waits and has room now. */
 void fdstore_send_all(struct fdstore *fdstore);
 /* A timer's. */

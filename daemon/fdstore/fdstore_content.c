@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The fd store. See fdstore.h.
+ * The fd store: what is put there and dropped, its beginning and its end. See fdstore.h.
  */
 #include "daemon/fdstore/fdstore.h"
 
@@ -11,7 +11,7 @@
 #include <sys/resource.h>
 
 #include "daemon/base/log.h"
-#include "daemon/fdstore/internal.h"
+#include "daemon/fdstore/fdstore_internal.h"
 #include "kernel/base/cleanup.h"
 
 #define FILES_SPARE 1024
@@ -89,7 +89,7 @@ struct fdstore *fdstore_free(struct fdstore *fdstore)
 
 /* Putting and dropping */
 
-static void put(struct fdstore *fdstore, const struct keeper_id *id, int fd, bool urgent)
+static void put_file(struct fdstore *fdstore, const struct keeper_id *id, int fd, bool urgent)
 {
 	if (fdstore_table_put(&fdstore->table, id, fd, urgent) < 0)
 		log_warning("no memory to have gmemd-keeper hold what is made now: it will not "
@@ -101,7 +101,7 @@ void fdstore_put(struct fdstore *fdstore, const struct keeper_id *ids, const int
 	if (!fdstore)
 		return;
 	for (size_t i = 0; i < count; i++)
-		put(fdstore, &ids[i], fds[i], fdstore_serves(fdstore));
+		put_file(fdstore, &ids[i], fds[i], fdstore_serves(fdstore));
 	fdstore_send_all(fdstore);
 }
 
@@ -116,7 +116,7 @@ void fdstore_put_later(
 {
 	if (!fdstore)
 		return;
-	put(fdstore, &(struct keeper_id){kind, owner, member}, fd, /* urgent= */ false);
+	put_file(fdstore, &(struct keeper_id){kind, owner, member}, fd, /* urgent= */ false);
 	fdstore_send_all(fdstore);
 }
 
