@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the whole daemon shares.
+ * What the whole daemon shares. It is set up and down by daemon/start/start.h.
  */
 #pragma once
 
@@ -20,6 +20,7 @@ struct json_object;
 struct listeners;
 struct peer_ledger;
 struct pressure_watch;
+struct recounting;
 struct screening;
 struct scheduler;
 struct takings;
@@ -49,6 +50,7 @@ struct gmemd {
 	struct scheduler *scheduler;
 	struct page_worker *pages;
 	struct pressure_watch *pressure;
+	struct recounting *recounting;
 	struct preallocating_list preallocating;
 	struct preallocating_waits preallocating_waits;
 	struct owners *owners;
@@ -70,12 +72,3 @@ struct gmemd {
 	dev_t kvm_device;            /* /dev/kvm's, to know it again in a VMM */
 	struct creations *creations; /* with KVM */
 };
-
-/*
- * Probes the host and makes what all else needs. Says in the log why it can't. -ENOTSUP where the
- * kernel has no guest_memfd.
- */
-int gmemd_init(
-	struct gmemd *gmemd, const struct config *config, const struct config_faults *faults);
-/* Its peers must be gone. VMs that run go on running. */
-void gmemd_clear(struct gmemd *gmemd);

@@ -14,6 +14,7 @@
 #include "daemon/start/recover_peers.h"
 #include "daemon/start/runtime_directory.h"
 #include "daemon/start/service.h"
+#include "daemon/start/start.h"
 #include "daemon/start/start_failure.h"
 #include "daemon/start/takeover.h"
 #include "kernel/host/process_start.h"

@@ -44,6 +44,13 @@ static const struct field memory_fields[] = {
 	END,
 };
 
+static const struct field closed_memory_fields[] = {
+	{"memory", FIELD_INTEGER, .summary = "The memory's id."},
+	{"size", FIELD_INTEGER, .summary = "Bytes."},
+	{"resident", FIELD_INTEGER, .summary = "Bytes of its pages, which are charged."},
+	END,
+};
+
 static const struct field slot_fields[] = {
 	{"slot", FIELD_INTEGER, .summary = "The memslot's number."},
 	{"guest_phys_addr", FIELD_INTEGER, .summary = "Bytes."},
@@ -96,7 +103,13 @@ const struct event_description event_descriptions[EVENT_KINDS] = {
 	[EVENT_MEMORY_FAILED] = {"memory_failed",
 		"The VMM has reported that its creation failed; its charge is gone.",
 		memory_fields},
-	[EVENT_MEMORY_CLOSED] = {"memory_closed", "Its charge is gone.", memory_fields},
+	[EVENT_MEMORY_CLOSED] = {"memory_closed",
+		"Its charge is gone, but for pages that memory_remains tells of.", memory_fields},
+	[EVENT_MEMORY_REMAINS] = {"memory_remains",
+		"A closed memory has pages still or again, which are charged.",
+		closed_memory_fields},
+	[EVENT_MEMORY_GONE] = {"memory_gone", "A closed memory that had pages has none any more.",
+		closed_memory_fields},
 	[EVENT_SLOT_BOUND] = {"slot_bound", "The VMM has reported a binding.", slot_fields},
 	[EVENT_SLOT_UNBOUND] = {"slot_unbound", "The VMM has reported a deletion.", slot_fields},
 	[EVENT_SLOT_FAILED] = {"slot_failed",

@@ -5,7 +5,9 @@
  */
 #pragma once
 
-#include "protocol/field.h"
+#include <stdbool.h>
+
+#include "protocol/field_types.h"
 
 /* Each of one value that is there. A string is to be printable UTF-8. */
 bool field_string_fits(const struct field *field, const char *string);

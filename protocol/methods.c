@@ -94,6 +94,9 @@ static const struct field limit_fields[] = {
 	{"peers_per_user", FIELD_INTEGER, .summary = "Connections of one user at most."},
 	{"vms_per_user", FIELD_INTEGER, .summary = "VMs of one user at most."},
 	{"memories_per_vm", FIELD_INTEGER, .summary = "Memories of one VM at most."},
+	{"closed_memories_per_vm", FIELD_INTEGER,
+		.summary = "Closed memories of one VM that are counted again, at most."},
+	{"closed_memories_per_user", FIELD_INTEGER, .summary = "The same of one user."},
 	{"slots_per_vm", FIELD_INTEGER, .summary = "Slots of one VM at most."},
 	{"private_ranges_per_vm", FIELD_INTEGER,
 		.summary = "Ranges that the private memory of one VM is in, at most."},
@@ -197,6 +200,9 @@ static const struct field mailbox_fields[] = {
 				"Bytes that no other VM can have: its commit limit; 0 where it "   \
 				"was opened without."},                                            \
 		{"resident", FIELD_INTEGER, .summary = "Bytes of pages allocated."},               \
+		{"closed_resident", FIELD_INTEGER,                                                 \
+			.summary = "Bytes of pages that closed memories have still or again, "     \
+				   "which are charged."},                                          \
 	{                                                                                          \
 		"private", FIELD_INTEGER, .summary = "Bytes of guest memory that are private."     \
 	}
@@ -213,6 +219,14 @@ static const struct field memory_fields[] = {
 	{"state", FIELD_ENUM, .names = memory_state_names,
 		.summary = "pending until its creation is reported."},
 	{"resident", FIELD_INTEGER, .summary = "Bytes of pages allocated."},
+	END,
+};
+
+static const struct field closed_memory_fields[] = {
+	{"memory", FIELD_INTEGER, .summary = "Its id, for memory.close."},
+	{"name", FIELD_STRING, FIELD_NULLABLE, .summary = "As it was created."},
+	{"size", FIELD_INTEGER, .summary = "Bytes."},
+	{"resident", FIELD_INTEGER, .summary = "Bytes of pages, which are charged."},
 	END,
 };
 
@@ -429,6 +443,8 @@ static const struct field vm_get_result[] = {
 	{"private_ranges", FIELD_ARRAY, .fields = range_fields,
 		.summary = "By address, merged; all else is shared."},
 	{"calls", FIELD_ARRAY, .fields = call_fields, .summary = "Not yet reported, by id."},
+	{"closed_memories", FIELD_ARRAY, .fields = closed_memory_fields,
+		.summary = "Those that have pages still or again, by id."},
 	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .summary = "Where there are more."},
 	END,
 };
@@ -657,7 +673,8 @@ const struct method methods[METHODS] = {
 		"Hands the memory's file out."},
 	[METHOD_MEMORY_CLOSE] = {"memory.close", ACCESS_VMM | ACCESS_OPERATOR, memory_parameters,
 		released_result, ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_BUSY, RPC_GONE),
-		"Frees a memory's pages and gives its charge back."},
+		"Frees a memory's pages and gives its charge back; again those of a closed one, "
+		"which has its id still."},
 	[METHOD_MEMORY_RECLAIM] = {"memory.reclaim", ACCESS_VMM | ACCESS_OPERATOR,
 		memory_reclaim_parameters, memory_reclaim_result,
 		ERRORS(RPC_NOT_FOUND, RPC_KERNEL, RPC_BUSY, RPC_GONE),

@@ -31,24 +31,42 @@ static bool next_is(struct reader *reader, char character)
 	return true;
 }
 
+static const bool of_word[256] = {
+	['a' ... 'z'] = true, ['0' ... '9'] = true, ['.'] = true, ['_'] = true};
+
 /* One of small letters, digits, dots and underscores alone. */
-static bool read_word(struct reader *reader, char ret[static PLAIN_METHOD_SIZE])
+static bool read_word(struct reader *reader, struct json_part *ret)
 {
-	size_t length = 0;
+	const char *first;
 
 	if (!next_is(reader, '"'))
 		return false;
-	for (; reader->at < reader->end && *reader->at != '"'; reader->at++) {
-		char one = *reader->at;
-		bool plain = (one >= 'a' && one <= 'z') || (one >= '0' && one <= '9') ||
-			     one == '.' || one == '_';
+	first = reader->at;
+	while (reader->at < reader->end && of_word[(unsigned char)*reader->at])
+		reader->at++;
+	*ret = (struct json_part){first, (size_t)(reader->at - first)};
+	if (reader->at == reader->end || *reader->at != '"')
+		return false;
+	reader->at++;
+	return true;
+}
 
-		if (!plain || length == PLAIN_METHOD_SIZE - 1)
-			return false;
-		ret[length++] = one;
-	}
-	ret[length] = '\0';
-	return next_is(reader, '"'); /* it is, or the text has ended */
+static bool is(const struct json_part *word, const char *text, size_t length)
+{
+	return word->length == length && memcmp(word->bytes, text, length) == 0;
+}
+
+#define IS(word, text) is(word, text, sizeof text - 1)
+
+static bool read_method(struct reader *reader, char ret[static PLAIN_METHOD_SIZE])
+{
+	struct json_part word;
+
+	if (!read_word(reader, &word) || word.length >= PLAIN_METHOD_SIZE)
+		return false;
+	memcpy(ret, word.bytes, word.length);
+	ret[word.length] = '\0';
+	return true;
 }
 
 /* Without zeroes before it. What follows it, or does not, is not looked at. */
@@ -71,16 +89,16 @@ enum { HAS_VERSION = 1, HAS_ID = 2, HAS_METHOD = 4 };
 /* The bit of the member, 0 where that is not plain. */
 static unsigned read_member(struct reader *reader, char *method, uint64_t *id)
 {
-	char name[PLAIN_METHOD_SIZE], version[PLAIN_METHOD_SIZE];
+	struct json_part name, version;
 
-	if (!read_word(reader, name) || !next_is(reader, ':'))
+	if (!read_word(reader, &name) || !next_is(reader, ':'))
 		return 0;
-	if (strcmp(name, "method") == 0)
-		return read_word(reader, method) ? HAS_METHOD : 0;
-	if (strcmp(name, "id") == 0)
+	if (IS(&name, "method"))
+		return read_method(reader, method) ? HAS_METHOD : 0;
+	if (IS(&name, "id"))
 		return read_number(reader, id) ? HAS_ID : 0;
-	if (strcmp(name, "jsonrpc") == 0 && read_word(reader, version))
-		return strcmp(version, "2.0") == 0 ? HAS_VERSION : 0;
+	if (IS(&name, "jsonrpc") && read_word(reader, &version))
+		return IS(&version, "2.0") ? HAS_VERSION : 0;
 	return 0;
 }
 

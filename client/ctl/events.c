@@ -32,7 +32,7 @@ static void end_following(int signal)
 static enum text_kind detail_kind(const char *name)
 {
 	static const char *const bytes[] = {
-		"size", "memory_size", "ask", "asked", "given", "available", "floor"};
+		"size", "memory_size", "resident", "ask", "asked", "given", "available", "floor"};
 
 	for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
 		if (strcmp(name, bytes[i]) == 0)

@@ -18,22 +18,24 @@ static const char *const states[] = {"opening", "running", "released"};
 
 struct totals {
 	uint64_t vms[STATES];
-	uint64_t committed, resident; /* bytes */
+	uint64_t committed, resident, closed; /* bytes; closed: resident in closed memories */
 };
 
 static void add_up(const struct json_object *vms, struct totals *totals)
 {
 	for (size_t i = 0; i < json_length(vms); i++) {
 		const struct json_object *vm = json_at(vms, i);
-		uint64_t committed = 0, resident = 0;
+		uint64_t committed = 0, resident = 0, closed = 0;
 
 		for (size_t state = 0; state < STATES; state++)
 			totals->vms[state] +=
 				strcmp(json_get_string(vm, "state"), states[state]) == 0;
 		json_get_uint(vm, "committed", &committed);
 		json_get_uint(vm, "resident", &resident);
+		json_get_uint(vm, "closed_resident", &closed);
 		totals->committed += committed;
 		totals->resident += resident;
+		totals->closed += closed;
 	}
 }
 
@@ -56,6 +58,7 @@ static void print_json_status(
 		json_add(value, "available", json_ref(json_get(commitment, "available")));
 	}
 	json_add_uint(value, "resident", totals->resident);
+	json_add_uint(value, "closed_resident", totals->closed);
 	print_value(ctl, value);
 	json_unref(value);
 }
@@ -162,13 +165,15 @@ static void print_commitment(const struct ctl *ctl, const struct json_object *co
 static void print_totals(const struct ctl *ctl, const struct json_object *host,
 	const struct json_object *vms, const struct totals *totals)
 {
-	char limit[TEXT_SIZE], committed[TEXT_SIZE], resident[TEXT_SIZE];
+	char limit[TEXT_SIZE], committed[TEXT_SIZE], resident[TEXT_SIZE], closed[TEXT_SIZE];
 	struct json_object *numbers = json_new_object();
 
 	json_add_uint(numbers, "committed", totals->committed);
 	json_add_uint(numbers, "resident", totals->resident);
+	json_add_uint(numbers, "closed", totals->closed);
 	text_of_value(ctl, TEXT_BYTES, json_get(numbers, "committed"), committed, TEXT_SIZE);
 	text_of_value(ctl, TEXT_BYTES, json_get(numbers, "resident"), resident, TEXT_SIZE);
+	text_of_value(ctl, TEXT_BYTES, json_get(numbers, "closed"), closed, TEXT_SIZE);
 	text_of_value(ctl, TEXT_BYTES, json_get(json_get(host, "limits"), "commit_bytes"), limit,
 		sizeof limit);
 	json_unref(numbers);
@@ -179,6 +184,9 @@ static void print_totals(const struct ctl *ctl, const struct json_object *host,
 	printf("\ncommitted  %s of %s\n", committed, limit);
 	print_commitment(ctl, json_get(host, "commitment"));
 	printf("resident   %s\n", resident);
+	if (totals->closed > 0)
+		printf("closed     %s are still or again in closed memories, and charged\n",
+			closed);
 }
 
 static void print_ask(const struct ctl *ctl, const struct json_object *ask)

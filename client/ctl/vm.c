@@ -3,6 +3,7 @@
  * gmemctl vms, show and slots: VMs and what they have.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "client/ctl/report.h"
 #include "client/ctl/request.h"
@@ -10,18 +11,21 @@
 #include "client/ctl/verb.h"
 #include "protocol/json.h"
 
-static const struct column vm_columns[] = {
-	{"vm", "ID", TEXT_PLAIN},
-	{"name", "NAME", TEXT_PLAIN},
-	{"tenant", "TENANT", TEXT_PLAIN},
-	{"pid", "PID", TEXT_NUMBER},
-	{"state", "STATE", TEXT_PLAIN},
-	{"gate", "GATE", TEXT_PLAIN},
-	{"committed", "COMMITTED", TEXT_BYTES},
-	{"promised", "PROMISED", TEXT_BYTES},
-	{"resident", "RESIDENT", TEXT_BYTES},
-	{.member = NULL},
-};
+#define CLOSED_MEMORIES "closed_memories" /* the member */
+
+#define VM_COLUMNS                                                                                 \
+	{"vm", "ID", TEXT_PLAIN}, {"name", "NAME", TEXT_PLAIN}, {"tenant", "TENANT", TEXT_PLAIN},  \
+		{"pid", "PID", TEXT_NUMBER}, {"state", "STATE", TEXT_PLAIN},                       \
+		{"gate", "GATE", TEXT_PLAIN}, {"committed", "COMMITTED", TEXT_BYTES},              \
+		{"promised", "PROMISED", TEXT_BYTES},                                              \
+	{                                                                                          \
+		"resident", "RESIDENT", TEXT_BYTES                                                 \
+	}
+
+static const struct column vm_columns[] = {VM_COLUMNS, {.member = NULL}};
+/* Where any has pages in closed memories. */
+static const struct column vm_columns_closed[] = {
+	VM_COLUMNS, {"closed_resident", "CLOSED", TEXT_BYTES}, {.member = NULL}};
 
 static const struct column vm_facts[] = {
 	{"vm", "id", TEXT_PLAIN},
@@ -37,6 +41,9 @@ static const struct column vm_facts[] = {
 	{.member = NULL},
 };
 
+static const struct column closed_facts[] = {
+	{"closed_resident", "closed", TEXT_BYTES}, {.member = NULL}};
+
 static const struct column memory_columns[] = {
 	{"memory", "ID", TEXT_NUMBER},
 	{"name", "NAME", TEXT_PLAIN},
@@ -44,6 +51,14 @@ static const struct column memory_columns[] = {
 	{"flags", "FLAGS", TEXT_NAMES},
 	{"node", "NODE", TEXT_NUMBER},
 	{"state", "STATE", TEXT_PLAIN},
+	{"size", "SIZE", TEXT_BYTES},
+	{"resident", "RESIDENT", TEXT_BYTES},
+	{.member = NULL},
+};
+
+static const struct column closed_memory_columns[] = {
+	{"memory", "ID", TEXT_NUMBER},
+	{"name", "NAME", TEXT_PLAIN},
 	{"size", "SIZE", TEXT_BYTES},
 	{"resident", "RESIDENT", TEXT_BYTES},
 	{.member = NULL},
@@ -77,7 +92,7 @@ static const struct column call_columns[] = {
 };
 
 const struct table vms_tables[] = {
-	{"VMs", vm_columns, METHOD_VM_LIST, "vms", NULL, NULL},
+	{"VMs", vm_columns_closed, METHOD_VM_LIST, "vms", NULL, NULL},
 	{.columns = NULL},
 };
 
@@ -86,6 +101,9 @@ const struct table show_tables[] = {
 	{"Slots", slot_columns, METHOD_VM_GET, "slots", NULL, NULL},
 	{"Private ranges", range_columns, METHOD_VM_GET, "private_ranges", NULL, NULL},
 	{"Pending calls", call_columns, METHOD_VM_GET, "calls", NULL, NULL},
+	/* Where there are any. */
+	{"Closed memories with pages", closed_memory_columns, METHOD_VM_GET, CLOSED_MEMORIES, NULL,
+		NULL},
 	{.columns = NULL},
 };
 
@@ -93,6 +111,24 @@ const struct table slots_tables[] = {
 	{"Slots", slot_columns, METHOD_VM_GET, "slots", NULL, NULL},
 	{.columns = NULL},
 };
+
+/* What a VM has closed and is charged for still. */
+static bool has_closed(const struct json_object *vm)
+{
+	uint64_t bytes = 0;
+
+	json_get_uint(vm, "closed_resident", &bytes);
+	return bytes > 0;
+}
+
+static const struct column *columns_for(const struct json_object *vms)
+{
+	for (size_t i = 0; i < json_length(vms); i++) {
+		if (has_closed(json_at(vms, i)))
+			return vm_columns_closed;
+	}
+	return vm_columns;
+}
 
 enum ctl_status ctl_vms(struct ctl *ctl, char **arguments)
 {
@@ -106,7 +142,8 @@ enum ctl_status ctl_vms(struct ctl *ctl, char **arguments)
 	if (ctl->json)
 		print_value(ctl, list);
 	else
-		status = print_table(ctl, vm_columns, json_get(list, "vms"));
+		status =
+			print_table(ctl, columns_for(json_get(list, "vms")), json_get(list, "vms"));
 	if (status == CTL_DONE)
 		report_own_view(ctl);
 	json_unref(list);
@@ -118,8 +155,12 @@ static enum ctl_status print_vm(const struct ctl *ctl, const struct json_object 
 	enum ctl_status status = CTL_DONE;
 
 	print_facts(ctl, vm_facts, vm);
+	if (has_closed(vm))
+		print_facts(ctl, closed_facts, vm);
 	for (const struct table *table = show_tables; status == CTL_DONE && table->columns;
 		table++) {
+		if (strcmp(table->array, CLOSED_MEMORIES) == 0 && !has_closed(vm))
+			continue;
 		printf("\n%s:\n", table->title);
 		status = print_table(ctl, table->columns, json_get(vm, table->array));
 	}

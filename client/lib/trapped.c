@@ -52,7 +52,7 @@ static void *carry_out(void *context)
 }
 
 /* Without signals, which are the program's to take. */
-static int start(struct trapped *trapped)
+static int start_watching(struct trapped *trapped)
 {
 	pthread_attr_t attributes;
 	sigset_t all, before;
@@ -125,7 +125,7 @@ int trapped_ioctl(struct gmem *gmem, int fd, unsigned long request, uint64_t arg
 	*ret_given_up = NULL;
 	if (r < 0)
 		return r;
-	r = start(trapped);
+	r = start_watching(trapped);
 	if (r < 0) {
 		trapped_free(trapped);
 		return last_error_own(r,

@@ -21,22 +21,52 @@ static bool has_room(const struct budget *level, uint64_t bytes)
 	return level->committed <= level->limit && bytes <= level->limit - level->committed;
 }
 
-const struct budget *budget_charge(struct budget *budget, uint64_t bytes)
+const struct budget *budget_refuses(const struct budget *budget, uint64_t bytes)
 {
 	for (const struct budget *level = budget; level; level = above(level)) {
 		if (!has_room(level, bytes))
 			return level;
 	}
+	return NULL;
+}
+
+const struct budget *budget_charge(struct budget *budget, uint64_t bytes)
+{
+	const struct budget *refused = budget_refuses(budget, bytes);
+
+	if (refused)
+		return refused;
 	for (struct budget *level = budget; level; level = above(level))
 		level->committed += bytes;
 	return NULL;
 }
 
+/* What the levels above have of it. */
+static uint64_t known_above(const struct budget *budget)
+{
+	if (budget->is_promised && budget->committed < budget->limit)
+		return budget->limit;
+	return budget->committed;
+}
+
+void budget_charge_anyway(struct budget *budget, uint64_t bytes)
+{
+	for (struct budget *level = budget; level && bytes > 0; level = level->within) {
+		uint64_t before = known_above(level);
+
+		level->committed += bytes;
+		bytes = known_above(level) - before;
+	}
+}
+
 void budget_give_back(struct budget *budget, uint64_t bytes)
 {
-	for (struct budget *level = budget; level; level = above(level)) {
+	for (struct budget *level = budget; level && bytes > 0; level = level->within) {
+		uint64_t before = known_above(level);
+
 		assert(level->committed >= bytes);
 		level->committed -= bytes;
+		bytes = before - known_above(level);
 	}
 }
 
@@ -63,11 +93,13 @@ static uint64_t promised_beside(const struct budget *budget)
 const struct budget *budget_promise(struct budget *budget)
 {
 	const struct budget *refused;
+	uint64_t unused;
 
 	assert(!budget->is_promised);
 	if (budget->limit == BUDGET_UNLIMITED || !budget->within)
 		return NULL;
-	refused = budget_charge(budget->within, budget->limit - budget->committed);
+	unused = budget->limit > budget->committed ? budget->limit - budget->committed : 0;
+	refused = budget_charge(budget->within, unused);
 	if (refused)
 		return refused;
 	for (struct budget *level = budget->within; level; level = above(level))
@@ -78,6 +110,8 @@ const struct budget *budget_promise(struct budget *budget)
 
 void budget_end_promise(struct budget *budget)
 {
+	uint64_t unused = known_above(budget) - budget->committed;
+
 	if (!budget->is_promised)
 		return;
 	budget->is_promised = false;
@@ -85,5 +119,5 @@ void budget_end_promise(struct budget *budget)
 		assert(level->promised >= promised_beside(budget));
 		level->promised -= promised_beside(budget);
 	}
-	budget_give_back(budget->within, budget->limit - budget->committed);
+	budget_give_back(budget->within, unused);
 }

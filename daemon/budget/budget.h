@@ -29,6 +29,11 @@ struct budget {
 /* NULL where all levels took the charge, else the level that refused; then nothing has changed. */
 const struct budget *budget_charge(struct budget *budget, uint64_t bytes);
 void budget_give_back(struct budget *budget, uint64_t bytes);
+/* What is there already, whatever the limits: what passes a promise counts for the larger ones,
+ * too. It is given back like any other. */
+void budget_charge_anyway(struct budget *budget, uint64_t bytes);
+/* The level that would refuse a charge, NULL for none. */
+const struct budget *budget_refuses(const struct budget *budget, uint64_t bytes);
 
 /* The same at this level alone, where the larger ones are charged for it by another way. */
 const struct budget *budget_charge_alone(struct budget *budget, uint64_t bytes);

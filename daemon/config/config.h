@@ -46,6 +46,8 @@ struct config {
 	uint64_t takers_per_user;
 	uint64_t takers_on_host;
 	uint64_t memories_per_vm;
+	uint64_t closed_memories_per_vm; /* whose files are kept, to count them again */
+	uint64_t closed_memories_per_user;
 	uint64_t slots_per_vm;
 	uint64_t private_ranges_per_vm;
 	uint64_t own_memory_per_vm; /* bytes */

@@ -19,20 +19,6 @@
 #include "daemon/fdstore/fdstore_table.h"
 #include "kernel/base/tree.h"
 
-/* What an id is of: its kind. */
-enum fdstore_kind {
-	FDSTORE_LISTENER = 1, /* owner: which; member: the inode of its path, 0: passed */
-	FDSTORE_PEER,         /* owner: the peer's number */
-	FDSTORE_PEERS,        /* what there is of all of them */
-	/* owner of this and those below: the VM's number, whose process's life they share */
-	FDSTORE_VM_LEDGER = KEEPER_OWNED_KINDS,
-	FDSTORE_VM_FRAMES,
-	FDSTORE_VM_MAILBOX,
-	FDSTORE_VM_GATE,
-	FDSTORE_VM_PROCESS,
-	FDSTORE_MEMORY, /* member: its id */
-};
-
 struct fdstore;
 
 /* Waits for a keeper that is there, and holds what is to be taken over. -ETIMEDOUT or -EBUSY where

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Connections that the keeper accepts for gmemd. See fdstore.h and internal.h.
+ * Connections that the keeper accepts for gmemd. See fdstore.h and fdstore_internal.h.
  */
 #include <errno.h>
 
-#include "daemon/fdstore/internal.h"
+#include "daemon/fdstore/fdstore_internal.h"
 
 /* What finding another keeper takes, mostly. */
 #define REPLACEMENT_MS 500
@@ -49,17 +49,6 @@ void fdstore_take_connection(struct fdstore *fdstore, struct keeper_packet *answ
 		answer->fds[0] = -1; /* handed over */
 	}
 	acceptance->accepted(acceptance, r, fd);
-}
-
-bool fdstore_accept(struct fdstore *fdstore, struct fdstore_acceptance *acceptance)
-{
-	if (!fdstore || fdstore->missing)
-		return false;
-	acceptance->serial = 0;
-	acceptance->asked = true;
-	TAILQ_INSERT_TAIL(&fdstore->acceptances, acceptance, link);
-	fdstore_send_all(fdstore);
-	return true;
 }
 
 void fdstore_accept_cancel(struct fdstore *fdstore, struct fdstore_acceptance *acceptance)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The fd store's keeper: its answers, its end, another one, and what is said of it. See internal.h.
+ * The fd store's keeper: its answers, its end, another one, and what is said of it. See
+ * fdstore_internal.h.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "daemon/base/log.h"
-#include "daemon/fdstore/internal.h"
+#include "daemon/fdstore/fdstore_internal.h"
 #include "daemon/owner/file_reserve.h"
 #include "daemon/owner/scheduler.h"
 
@@ -15,6 +16,8 @@
 
 /* Answers that are read before others get their turn. */
 #define ANSWERS_MAX 64
+
+#define TICK_MS 1000
 
 /* How long a keeper may take to answer until that is said. */
 #define SAYS_STALLED_MS 1000
@@ -219,14 +222,13 @@ static void say_stalled(struct fdstore *fdstore)
 	fdstore->said_stalled = true;
 }
 
-void fdstore_tick(evutil_socket_t fd, short what, void *context)
+void fdstore_tick(void *context)
 {
 	struct fdstore *fdstore = context;
 	bool served = fdstore_serves(fdstore);
 	uint64_t serial;
 
-	(void)fd;
-	(void)what;
+	timer_file_set(fdstore->tick, TICK_MS * 1000);
 	if (!fdstore->said_stalled &&
 		fdstore_silence(fdstore) >= (served ? SAYS_STALLED_MS : SAYS_SILENT_MS))
 		say_stalled(fdstore);

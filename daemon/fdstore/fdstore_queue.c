@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the fd store sends to the keeper. See internal.h.
+ * What the fd store sends to the keeper. See fdstore_internal.h.
  */
-#include "daemon/fdstore/internal.h"
+#include "daemon/fdstore/fdstore_internal.h"
 
 #include <errno.h>
 #include <time.h>
@@ -59,7 +59,7 @@ static int send_next(struct fdstore *fdstore, struct fdstore_queue *queue)
 	if (r == 0) {
 		fdstore_table_posted(&fdstore->table, queue, batch.count, serial);
 	} else if (r == -EBADF) {
-		log_error("a file was closed that gmemd-keeper was to hold still");
+		log_error("a file was closed that gmemd-keeper was still to hold");
 		fdstore_table_skip(&fdstore->table, queue, batch.count);
 		r = 0;
 	} else {
@@ -68,7 +68,7 @@ static int send_next(struct fdstore *fdstore, struct fdstore_queue *queue)
 	return r;
 }
 
-static int send_urgent(struct fdstore *fdstore)
+int fdstore_send_urgent(struct fdstore *fdstore)
 {
 	int r = 0;
 
@@ -77,7 +77,7 @@ static int send_urgent(struct fdstore *fdstore)
 	return r;
 }
 
-static int send_rest(struct fdstore *fdstore)
+int fdstore_send_rest(struct fdstore *fdstore)
 {
 	struct fdstore_table *table = &fdstore->table;
 	int r = 0;
@@ -89,19 +89,4 @@ static int send_rest(struct fdstore *fdstore)
 		r = send_next(fdstore, &table->rest);
 	}
 	return r;
-}
-
-void fdstore_send_all(struct fdstore *fdstore)
-{
-	if (!fdstore_serves(fdstore) || send_urgent(fdstore) < 0 || send_rest(fdstore) < 0)
-		return;
-	fdstore->complete = true;
-	fdstore_ask_for_connections(fdstore);
-}
-
-void fdstore_retry(evutil_socket_t fd, short what, void *context)
-{
-	(void)fd;
-	(void)what;
-	fdstore_send_all(context);
 }

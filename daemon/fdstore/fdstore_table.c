@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "daemon/fdstore/fdstore.h"
 #include "daemon/keeper/packet.h"
 
 static int fdstore_entry_compare(struct fdstore_entry *a, struct fdstore_entry *b)

@@ -17,6 +17,20 @@
 #include "daemon/keeper/protocol.h"
 #include "kernel/base/tree.h"
 
+/* What an id is of: its kind. */
+enum fdstore_kind {
+	FDSTORE_LISTENER = 1, /* owner: which; member: the inode of its path, 0: passed */
+	FDSTORE_PEER,         /* owner: the peer's number */
+	FDSTORE_PEERS,        /* what there is of all of them */
+	/* owner of this and those below: the VM's number, whose process's life they share */
+	FDSTORE_VM_LEDGER = KEEPER_OWNED_KINDS,
+	FDSTORE_VM_FRAMES,
+	FDSTORE_VM_MAILBOX,
+	FDSTORE_VM_GATE,
+	FDSTORE_VM_PROCESS,
+	FDSTORE_MEMORY, /* member: its id */
+};
+
 /* Closes files that the keeper doesn't hold any more. */
 struct fdstore_closer {
 	void (*close)(struct fdstore_closer *closer, int take_fd);

@@ -54,7 +54,7 @@ static int take_memory_file(struct request *request, const struct memory *memory
 	return request_take_file(request, memory->vm->owner, &wish, ret_fd);
 }
 
-static int adopt(struct request *request, const struct call *call)
+static int adopt_memory(struct request *request, const struct call *call)
 {
 	struct memory *memory = call->memory;
 	int fd = -1, r;
@@ -86,7 +86,7 @@ static void note_running(struct request *request, struct vm *vm)
 	events_vm(&request->gmemd->events, vm, EVENT_VM_RUNNING);
 }
 
-static int settle(struct request *request, struct call *call, unsigned done)
+static int finish_call(struct request *request, struct call *call, unsigned done)
 {
 	static const uint64_t nothing_else;
 	bool conversion = call->kind == CALL_CONVERT;
@@ -133,9 +133,9 @@ int handle_call_done(struct request *request)
 		return rpc_error_not_found_number(&request->error, "call", parameters->call);
 	r = check_report(request, call);
 	if (r == 0 && call->kind == CALL_CREATE && parameters->done == 1)
-		r = adopt(request, call);
+		r = adopt_memory(request, call);
 	if (r == 0)
-		r = settle(request, call, (unsigned)parameters->done);
+		r = finish_call(request, call, (unsigned)parameters->done);
 	if (r >= 0 && parameters->done > 0)
 		note_running(request, vm);
 	return r;

@@ -92,8 +92,8 @@ static int begin(struct request *request, struct vm *vm, struct conversion *conv
 	return r < 0 ? rpc_error_internal(&request->error, "no memory") : 0;
 }
 
-static int start(struct request *request, struct vm *vm, const struct conversion_plan *plan,
-	struct call_span *span)
+static int start_conversion(struct request *request, struct vm *vm,
+	const struct conversion_plan *plan, struct call_span *span)
 {
 	unsigned calls_max = request->batch ? CALLS_IN_BATCH_MAX : CALLS_MAX;
 	struct conversion *conversion;
@@ -122,7 +122,8 @@ static void answer_submitted(struct request *request, const struct call_span *sp
 }
 
 /* One that the back end has carried out, all of it, is settled at once; else it is the VMM's. */
-static int answer(struct request *request, const struct call_span *span, uint64_t discarded)
+static int answer_conversion(
+	struct request *request, const struct call_span *span, uint64_t discarded)
 {
 	uint64_t bytes = 0;
 	int r = 0;
@@ -163,8 +164,8 @@ static int carry_out(struct request *request, struct vm *vm, const struct conver
 	if (r == 0)
 		r = request_discard(request, vm, plan->to, plan->settled, count, &discarded);
 	if (r == 0 && plan->count > 0)
-		r = start(request, vm, plan, &span);
-	return r == 0 ? answer(request, &span, discarded) : r;
+		r = start_conversion(request, vm, plan, &span);
+	return r == 0 ? answer_conversion(request, &span, discarded) : r;
 }
 
 int handle_memory_convert(struct request *request)
@@ -199,7 +200,7 @@ int request_convert_slot(struct request *request, const struct slot *slot, struc
 	if (r != CONVERSION_FITS)
 		return fault_error(request, r, 0);
 	if (plan.count > 0)
-		r = start(request, slot->vm, &plan, &span);
+		r = start_conversion(request, slot->vm, &plan, &span);
 	if (r == 0 && span.count > 0)
 		*ret = span.calls[0];
 	conversion_plan_clear(&plan);

@@ -27,7 +27,8 @@ static struct json_object *description_text(void)
 	struct json_part part = {.bytes = NULL};
 	struct json_object *text = NULL;
 
-	part.bytes = json_print(document, &part.length);
+	if (document)
+		part.bytes = json_print(document, &part.length);
 	if (part.bytes)
 		text = json_new_text(&part, 1);
 	json_unref(document);
@@ -97,6 +98,8 @@ static void describe_limits(struct json_object *object, const struct gmemd *gmem
 	json_add_uint(object, "peers_per_user", config->peers_per_user);
 	json_add_uint(object, "vms_per_user", config->vms_per_user);
 	json_add_uint(object, "memories_per_vm", config->memories_per_vm);
+	json_add_uint(object, "closed_memories_per_vm", config->closed_memories_per_vm);
+	json_add_uint(object, "closed_memories_per_user", config->closed_memories_per_user);
 	json_add_uint(object, "slots_per_vm", config->slots_per_vm);
 	json_add_uint(object, "private_ranges_per_vm", config->private_ranges_per_vm);
 	json_add_uint(object, "own_memory_bytes_per_vm", config->own_memory_per_vm);

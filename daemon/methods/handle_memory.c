@@ -12,7 +12,9 @@
 #include "daemon/release/release.h"
 #include "daemon/request/answer_files.h"
 #include "daemon/request/request.h"
+#include "daemon/request/request_recount.h"
 #include "daemon/vm/call.h"
+#include "daemon/vm/closed_memory.h"
 #include "daemon/vm/memory_check.h"
 #include "kernel/base/uapi.h"
 #include "protocol/json.h"
@@ -102,6 +104,20 @@ static int check_create(struct request *request, struct vm *vm, struct memory_re
 	}
 }
 
+/* What was closed is counted first where it would not fit beside the next. */
+static int check_closed(struct request *request, struct vm *vm, uint64_t size)
+{
+	enum limit limit = closed_memories_limit(vm);
+	int r = request_recount(request, vm, size);
+
+	if (r != 0 || limit == LIMITS)
+		return r;
+	return request_limit_error(request, limit,
+		limit == LIMIT_CLOSED_MEMORIES_PER_VM
+			? "Too many of the VM's closed memories have pages again"
+			: "Too many of the user's closed memories have pages again");
+}
+
 int handle_memory_create(struct request *request)
 {
 	struct memory_request wanted;
@@ -116,7 +132,9 @@ int handle_memory_create(struct request *request)
 		r = check_gate(request, vm);
 	if (r == 0)
 		r = check_create(request, vm, &wanted);
-	if (r < 0)
+	if (r == 0)
+		r = check_closed(request, vm, wanted.size);
+	if (r != 0)
 		return r;
 	r = memory_new(vm, &wanted, &memory, &refused, &requested);
 	if (r < 0)
@@ -147,12 +165,32 @@ int handle_memory_open(struct request *request)
 	return 0;
 }
 
+/* NULL where it is no closed memory that has pages, or not one that the caller may know of. */
+static struct memory *filled_memory(struct request *request, uint64_t id)
+{
+	struct memory *memory = registry_closed_memory(&request->gmemd->registry, id);
+
+	if (!memory || memory->resident == 0 || !caller_sees_vm(request->caller, memory->vm))
+		return NULL;
+	return memory;
+}
+
+static int close_again(struct request *request, struct memory *memory)
+{
+	rpc_error_clear(&request->error);
+	return release_closed_memory(request, memory);
+}
+
 int handle_memory_close(struct request *request)
 {
-	struct memory *memory;
+	uint64_t id = request->parameters.memory.memory;
+	struct memory *memory, *closed;
 	int r;
 
-	r = request_memory(request, request->parameters.memory.memory, &memory);
+	r = request_memory(request, id, &memory);
+	closed = r < 0 ? filled_memory(request, id) : NULL;
+	if (closed)
+		return close_again(request, closed);
 	if (r < 0 && request_was_done(request))
 		return release_nothing(request);
 	if (r < 0)

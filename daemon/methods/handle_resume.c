@@ -31,7 +31,7 @@
 #include "daemon/vm/vm_ledger.h"
 #include "protocol/json.h"
 
-static int answer(struct request *request, const struct vm *vm)
+static int answer_resumed(struct request *request, const struct vm *vm)
 {
 	int r = request_answer_vm(request, vm);
 
@@ -64,7 +64,7 @@ static int resume_known(struct request *request, struct vm *vm)
 
 	if (r == 0)
 		r = resume_content(request, vm);
-	return r == 0 ? answer(request, vm) : r;
+	return r == 0 ? answer_resumed(request, vm) : r;
 }
 
 /* A VM that gmemd has lost */
@@ -84,7 +84,7 @@ static void log_promise(const struct vm *vm)
 			vm->budget.limit);
 }
 
-static void announce(struct gmemd *gmemd, struct vm *vm)
+static void announce_rebuilt(struct gmemd *gmemd, struct vm *vm)
 {
 	vm->finished = true;
 	mailbox_clear_free(vm->mailbox);
@@ -200,11 +200,11 @@ static int resume_lost(struct request *request)
 	r = resume_content(request, vm);
 	STEP("vm.resume: its content");
 	if (r == 0)
-		r = answer(request, vm);
+		r = answer_resumed(request, vm);
 	if (r < 0)
 		forget(vm);
 	else
-		announce(request->gmemd, vm);
+		announce_rebuilt(request->gmemd, vm);
 	return r;
 }
 

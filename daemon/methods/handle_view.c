@@ -10,6 +10,7 @@
 #include "daemon/methods/counted_answer.h"
 #include "daemon/methods/methods.h"
 #include "daemon/report/describe.h"
+#include "daemon/vm/closed_memory.h"
 #include "protocol/json.h"
 
 /* Bytes of an answer that its lists may take, and what an object of each takes at most. */
@@ -128,7 +129,14 @@ int handle_vm_list(struct request *request)
 }
 
 /* One answer's part of what there is to see of a VM: its lists one after the other. */
-enum view_list { VIEW_MEMORIES, VIEW_SLOTS, VIEW_PRIVATE_RANGES, VIEW_CALLS, VIEW_LISTS };
+enum view_list {
+	VIEW_MEMORIES,
+	VIEW_SLOTS,
+	VIEW_PRIVATE_RANGES,
+	VIEW_CALLS,
+	VIEW_CLOSED_MEMORIES,
+	VIEW_LISTS
+};
 
 struct view {
 	struct vm *vm;
@@ -206,6 +214,20 @@ static bool view_calls(struct view *view, struct json_object *list, uint64_t *ne
 	return true;
 }
 
+static bool view_closed_memories(struct view *view, struct json_object *list, uint64_t *next)
+{
+	struct memory *memory;
+
+	while ((memory = vm_filled_memory_from(view->vm, *next))) {
+		*next = memory->id;
+		if (!fits(view, MEMORY_BYTES))
+			return false;
+		describe_closed_memory(json_append_object(list), memory);
+		*next = memory->id + 1;
+	}
+	return true;
+}
+
 static const struct {
 	const char *member;
 	const char *word; /* in a cursor */
@@ -215,6 +237,7 @@ static const struct {
 	[VIEW_SLOTS] = {"slots", "slot", view_slots},
 	[VIEW_PRIVATE_RANGES] = {"private_ranges", "private", view_private_ranges},
 	[VIEW_CALLS] = {"calls", "call", view_calls},
+	[VIEW_CLOSED_MEMORIES] = {"closed_memories", "closed", view_closed_memories},
 };
 
 static bool view_read(const char *cursor, struct view *view)

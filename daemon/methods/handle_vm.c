@@ -25,7 +25,7 @@
 #include "kernel/kvm/gate.h"
 #include "protocol/json.h"
 
-static int unsupported(struct request *request, const char *capability)
+static int type_unsupported(struct request *request, const char *capability)
 {
 	return rpc_error_unsupported(
 		&request->error, capability, request->gmemd->host.kernel_release);
@@ -67,7 +67,7 @@ static int check_offer(struct request *request, unsigned *ret_type)
 		return r;
 	if (parameters->gate == GATE_WANTED_REQUIRED && gmemd->registry.backend->needs_gate &&
 		!gmemd->host.gate)
-		return unsupported(request, gmemd->host.gate_missing);
+		return type_unsupported(request, gmemd->host.gate_missing);
 	*ret_type = type;
 	return 0;
 }
@@ -116,7 +116,7 @@ static void make_room(struct request *request)
 
 	if (vm) {
 		watch_stop(vm);
-		vm_free(vm);
+		vm_end(vm);
 	}
 }
 
@@ -138,7 +138,7 @@ int request_vm_error(struct request *request, int r)
 	return rpc_error_kernel(&request->error, -r, "setting up what a VM needs");
 }
 
-static int start(struct request *request, struct vm *vm)
+static int start_vm(struct request *request, struct vm *vm)
 {
 	int r = request_answer_vm(request, vm);
 
@@ -147,7 +147,7 @@ static int start(struct request *request, struct vm *vm)
 	return r;
 }
 
-static void announce(struct request *request, struct vm *vm)
+static void announce_opened(struct request *request, struct vm *vm)
 {
 	vm->finished = true;
 	vm_ledger_note_vm(vm);
@@ -200,11 +200,11 @@ static int open_vm(struct request *request, unsigned type)
 	if (r < 0)
 		return request_vm_error(request, r);
 	set_minimum(vm, parameters->minimum);
-	r = start(request, vm);
+	r = start_vm(request, vm);
 	if (r < 0)
 		vm_free(vm);
 	else
-		announce(request, vm);
+		announce_opened(request, vm);
 	return r;
 }
 

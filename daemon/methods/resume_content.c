@@ -65,7 +65,7 @@ static int check_same_file(struct request *request, const struct memory *memory,
 	return wrong_file(request, index);
 }
 
-static int adopt(struct request *request, struct memory *memory, size_t index)
+static int adopt_file(struct request *request, struct memory *memory, size_t index)
 {
 	int r = memory_adopt(memory, memory_fd(request, index));
 
@@ -127,7 +127,7 @@ static int add_memory(
 	r = memory_new(vm, &wanted, &memory, &refused, &requested);
 	if (r < 0)
 		return request_memory_error(request, r, refused, requested);
-	return adopt(request, memory, index);
+	return adopt_file(request, memory, index);
 }
 
 static int resume_memories(struct request *request, struct vm *vm)

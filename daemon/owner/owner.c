@@ -311,6 +311,11 @@ int owner_charge_many(struct owner *owner, enum owner_resource resource, uint64_
 	return 0;
 }
 
+void owner_charge_anyway(struct owner *owner, enum owner_resource resource)
+{
+	charge_level(owner, resource, 1);
+}
+
 struct owner *owner_hand_over(struct owner *owner, enum owner_resource resource, struct owner *to)
 {
 	charge_level(to, resource, 1);

@@ -93,6 +93,8 @@ struct share_node *owner_node(struct owner *owner, enum owner_tree tree);
 int owner_charge(struct owner *owner, enum owner_resource resource);
 /* The same of several, all or none. */
 int owner_charge_many(struct owner *owner, enum owner_resource resource, uint64_t count);
+/* Charges one, whatever the limits. */
+void owner_charge_anyway(struct owner *owner, enum owner_resource resource);
 /* Has another be charged for it, whatever the limits. */
 struct owner *owner_hand_over(struct owner *owner, enum owner_resource resource, struct owner *to);
 /* Takes NULL, returns NULL. */

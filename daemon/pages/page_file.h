@@ -11,23 +11,26 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "daemon/owner/owner.h"
 
-struct page_worker;
-struct fdstore;
 struct fdstore_closer;
-struct keeper_id;
 
 struct page_file;
 
-/*
- * A file of the owner's, who is referred to. pages, which must outlive it, may be NULL: then it is
- * closed by whoever drops it. The fd is consumed on success. NULL without memory.
- */
-struct page_file *page_file_new(
-	struct page_worker *pages, struct owner *owner, int consume_fd, uint64_t size);
+/* Closes a file that may be large in the place of whoever drops the last reference, which is the
+ * closing's then, as the closing is its own. */
+struct page_file_closing {
+	void (*begin)(struct page_file_closing *take_closing, struct page_file *file, uint64_t size,
+		bool released);
+};
+
+/* A file of the owner's, who is referred to. The fd and the closing, which may be NULL, are taken
+ * on success. NULL without memory. See page_closer.h. */
+struct page_file *page_file_make(
+	struct owner *owner, int consume_fd, uint64_t size, struct page_file_closing *take_closing);
 struct page_file *page_file_ref(struct page_file *file);
 /* Takes NULL, returns NULL. */
 struct page_file *page_file_unref(struct page_file *file);
@@ -35,13 +38,6 @@ struct page_file *page_file_unref(struct page_file *file);
 void page_file_set_released(struct page_file *file);
 /* The owner's charge for the memory, which is no more, is the file's until it is closed. */
 void page_file_take_charge(struct page_file *file);
-
-/* Closes a file of any kind that gmemd may be the last to hold, and that may be large. It keeps its
- * pages for as long as anybody else has it. */
-void page_file_dispose(struct page_worker *pages, struct owner *owner, int take_fd);
-/* The same of one that the keeper holds, which drops it first. */
-void page_file_dispose_held(struct page_worker *pages, struct owner *owner, struct fdstore *fdstore,
-	const struct keeper_id *id, int take_fd);
 
 /* Drops a reference, the caller's, once the keeper doesn't hold the file any more. */
 struct fdstore_closer *page_file_closer(struct page_file *file);

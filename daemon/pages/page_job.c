@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/pages/page_worker.h"
 #include "kernel/host/memory_file.h"
 
 /* What one step takes of a file, some milliseconds' work where all its pages are there. */
@@ -85,6 +84,15 @@ uint64_t page_job_released(const struct page_job *job)
 	return released;
 }
 
+uint64_t page_job_left(const struct page_job *job, const struct page_file *file)
+{
+	for (size_t i = 0; i < job->count; i++) {
+		if (job->parts[i].file == file)
+			return job->parts[i].left;
+	}
+	return 0;
+}
+
 static const struct file_range *range_of(const struct page_part *part, size_t index)
 {
 	return part->many ? &part->many[index] : &part->one;
@@ -140,7 +148,8 @@ bool page_job_is_done(const struct page_job *job)
 	return job->part == job->count;
 }
 
-/* What was there when it was punched is gone; what comes back after that is new. */
+/* What was there when it was punched is gone; what comes back after that is new, and may be there
+ * by the time that it is counted again. */
 static void work(struct page_part *part, uint64_t offset, uint64_t size)
 {
 	int fd = page_file_fd(part->file);
@@ -148,8 +157,12 @@ static void work(struct page_part *part, uint64_t offset, uint64_t size)
 
 	memory_file_resident_range(fd, offset, size, &bytes);
 	part->resident += bytes;
-	if (part->kind != PAGES_COUNT && bytes > 0 && memory_file_punch(fd, offset, size) == 0)
+	if (part->kind == PAGES_COUNT || bytes == 0)
+		return;
+	if (memory_file_punch(fd, offset, size) == 0)
 		part->released += bytes;
+	memory_file_resident_range(fd, offset, size, &bytes);
+	part->left += bytes;
 }
 
 /* Once more over the file where it has pages again. False where it is closed. */

@@ -14,6 +14,9 @@
 #include "daemon/pages/page_file.h"
 #include "protocol/methods.h"
 
+/* Bytes of files whose pages are sooner counted than handed over. */
+#define PAGES_SMALL (2ull << 20)
+
 enum page_job_kind {
 	PAGES_COUNT, /* pages */
 	PAGES_PUNCH, /* count, and give back */
@@ -32,6 +35,7 @@ struct page_part {
 	/* What came of it, in bytes of pages. */
 	uint64_t resident; /* before */
 	uint64_t released;
+	uint64_t left; /* counted again after they were given back */
 };
 
 TAILQ_HEAD(page_job_list, page_job);
@@ -48,6 +52,7 @@ struct page_job {
 	size_t part, range;
 	uint64_t offset;
 	unsigned rounds; /* of a file that is emptied */
+	uint64_t spent;  /* on it by the page worker, nanoseconds */
 
 	void (*done)(struct page_job *job); /* in the loop; the job is its to free */
 	void *context;
@@ -68,6 +73,8 @@ int page_job_add_ranges(struct page_job *job, enum page_job_kind kind, struct pa
 	const struct file_range *ranges, size_t count);
 /* Takes NULL, returns NULL. Not one that waits. */
 struct page_job *page_job_free(struct page_job *job);
+/* What is left of a file that it has given back. */
+uint64_t page_job_left(const struct page_job *job, const struct page_file *file);
 /* Sums over its parts. */
 uint64_t page_job_released(const struct page_job *job);
 

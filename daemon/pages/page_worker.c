@@ -21,7 +21,6 @@
 static const struct timeval look_interval = {.tv_usec = 10 * 1000};
 
 #define THREADS_MAX 32
-#define STACK_BYTES (512 << 10)
 
 enum { CLASS_DEAD, CLASS_OPERATORS, CLASS_USERS, CLASSES };
 static const unsigned weights[CLASSES] = {
@@ -76,14 +75,17 @@ static void enqueue(struct page_job *job)
 /* False where it is done. */
 static bool work_on(struct page_job *job, uint64_t end)
 {
+	uint64_t began = now();
+	bool more;
+
 	do {
-		if (!page_job_step(job))
-			return false;
-	} while (now() < end);
-	return true;
+		more = page_job_step(job);
+	} while (more && now() < end);
+	job->spent += now() - began;
+	return more;
 }
 
-static void finish(struct page_worker *pages, struct page_job *job)
+static void finish_job(struct page_worker *pages, struct page_job *job)
 {
 	TAILQ_INSERT_TAIL(&pages->finished, &job->share, link);
 	eventfd_write(pages->finished_fd, 1);
@@ -106,7 +108,7 @@ static void serve_turn(struct page_worker *pages, struct share_node *leaf, const
 		if (more)
 			enqueue(job);
 		else
-			finish(pages, job);
+			finish_job(pages, job);
 	} while (!more && share_waits(leaf) && now() < end && pages->current == turn &&
 		 !pages->ending);
 }
@@ -190,15 +192,11 @@ static void finished_event(evutil_socket_t fd, short what, void *context)
 
 static int start_thread(struct page_worker *pages)
 {
-	pthread_attr_t attributes;
 	int r;
 
 	if (pages->n_threads == THREADS_MAX)
 		return -EAGAIN;
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	r = -pthread_create(&pages->threads[pages->n_threads], &attributes, run, pages);
-	pthread_attr_destroy(&attributes);
+	r = -pthread_create(&pages->threads[pages->n_threads], NULL, run, pages);
 	if (r == 0)
 		pages->n_threads++;
 	return r;

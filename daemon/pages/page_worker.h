@@ -16,9 +16,6 @@
 
 #include "daemon/pages/page_job.h"
 
-/* Bytes of files whose pages are sooner counted than handed over. */
-#define PAGES_SMALL (2ull << 20)
-
 struct page_worker;
 
 /* All must outlive it. -ENOMEM, -EMFILE, -EAGAIN. */

@@ -329,7 +329,7 @@ static bool has_worker_at_work(const struct owner_takers *owner)
 
 /* Serving */
 
-static void give(struct taking *taking, struct worker *worker)
+static void give_result(struct taking *taking, struct worker *worker)
 {
 	struct taking_result failure = {.result = 0};
 
@@ -380,7 +380,7 @@ static bool serve_taking(struct owner_takers *owner, struct taking *taking)
 	struct worker *worker = idle_worker(owner);
 
 	if (worker) {
-		give(taking, worker);
+		give_result(taking, worker);
 		return true;
 	}
 	if (owner->impatient || !has_worker_at_work(owner))

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "daemon/base/log.h"
+#include "daemon/base/timer_file.h"
 #include "daemon/budget/capacity_probe.h"
 #include "daemon/pressure/policy.h"
 #include "daemon/vm/page_count.h"
@@ -32,7 +33,8 @@ struct pressure_watch {
 	struct pressure_policy policy;
 	int meminfo;
 	struct pressure_trigger trigger; /* -1 in it where the kernel gives none */
-	struct event *timer, *stalled;
+	struct timer_file *timer;
+	struct event *stalled;
 	bool counting;   /* what VMs have, before a round */
 	bool unreadable; /* and the log says so */
 };
@@ -167,8 +169,7 @@ static void schedule_look(struct pressure_watch *watch)
 
 	if (wait > INTERVAL)
 		wait = INTERVAL;
-	event_add(watch->timer,
-		&(struct timeval){(time_t)(wait / 1000000), (suseconds_t)(wait % 1000000)});
+	timer_file_set(watch->timer, wait);
 }
 
 static void pages_counted(void *context)
@@ -259,10 +260,8 @@ static void look_at_host(struct pressure_watch *watch, bool stalled)
 	schedule_look(watch);
 }
 
-static void timer_event(evutil_socket_t fd, short what, void *context)
+static void timer_due(void *context)
 {
-	(void)fd;
-	(void)what;
 	look_at_host(context, /* stalled= */ false);
 }
 
@@ -301,9 +300,9 @@ static int set_up(struct pressure_watch *watch)
 		log_error("/proc/meminfo: %s", strerror(-r));
 	if (r < 0)
 		return r;
-	watch->timer = event_new(watch->gmemd->base, -1, 0, timer_event, watch);
-	if (!watch->timer)
-		return -ENOMEM;
+	r = timer_file_new(watch->gmemd->base, timer_due, watch, &watch->timer);
+	if (r < 0)
+		return r;
 	r = watch->policy.settings.floor > 0 ? watch_stalls(watch) : 0;
 	if (r == 0)
 		look_at_host(watch, /* stalled= */ false);
@@ -349,8 +348,7 @@ struct pressure_watch *pressure_watch_free(struct pressure_watch *watch)
 {
 	if (!watch)
 		return NULL;
-	if (watch->timer)
-		event_free(watch->timer);
+	timer_file_free(watch->timer);
 	if (watch->stalled)
 		event_free(watch->stalled);
 	pressure_trigger_close(&watch->trigger);

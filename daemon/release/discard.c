@@ -36,7 +36,7 @@ static void unmark(struct vm *vm, const struct discard *discard, size_t count)
 			discard->ranges[i].size);
 }
 
-static int mark(struct vm *vm, const struct discard *discard)
+static int mark_discarding(struct vm *vm, const struct discard *discard)
 {
 	int r = 0;
 
@@ -84,7 +84,7 @@ static int prepare(struct discard *discard, struct vm *vm, const struct guest_ra
 	memcpy(discard->ranges, ranges, count * sizeof *ranges);
 	job->done = punched;
 	job->context = discard;
-	return mark(vm, discard);
+	return mark_discarding(vm, discard);
 }
 
 int discard_begin(struct discard *discard, struct vm *vm, enum convert_to state,
@@ -113,7 +113,7 @@ struct first_discard {
 	struct suspension suspension;
 };
 
-static void discarded(struct discard *discard, struct vm *vm, uint64_t bytes)
+static void pages_discarded(struct discard *discard, struct vm *vm, uint64_t bytes)
 {
 	struct first_discard *first = (struct first_discard *)discard;
 	struct request request = suspension_request(&first->suspension);
@@ -148,7 +148,7 @@ int request_discard(struct request *request, struct vm *vm, enum convert_to stat
 	first = calloc(1, sizeof *first);
 	if (!first)
 		return rpc_error_internal(&request->error, "no memory");
-	first->discard = (struct discard){.gmemd = request->gmemd, .done = discarded};
+	first->discard = (struct discard){.gmemd = request->gmemd, .done = pages_discarded};
 	r = discard_begin(&first->discard, vm, state, ranges, count, ret_bytes);
 	/* It frees itself: without memory for the request nobody is answered when it is done. */
 	if (r == REQUEST_DEFERRED)

@@ -14,6 +14,7 @@
 #include "daemon/prealloc/preallocations.h"
 #include "daemon/pressure/watch.h"
 #include "daemon/request/deferred_answer.h"
+#include "daemon/vm/closed_memory.h"
 #include "daemon/vm/vm_ledger.h"
 #include "protocol/json.h"
 
@@ -106,10 +107,12 @@ static void add_whole(struct page_job *job, struct memory *memory)
 
 /* A memory */
 
-static void forget_memory(struct gmemd *gmemd, struct memory *memory)
+/* left: of its pages, counted again after they were given back. */
+static void forget_memory(struct gmemd *gmemd, struct memory *memory, uint64_t left)
 {
 	events_memory(&gmemd->events, memory, EVENT_MEMORY_CLOSED);
-	memory_free(memory);
+	memory->resident = left;
+	memory_close(memory);
 	STEP("memory.close: freed");
 	vm_ledgers_commit(&gmemd->registry);
 	STEP("memory.close: committed");
@@ -122,7 +125,7 @@ static void memory_released(struct page_job *job)
 	struct memory *memory = registry_memory(&release->gmemd->registry, release->memory);
 
 	if (memory && !memory->vm->releasing)
-		forget_memory(release->gmemd, memory);
+		forget_memory(release->gmemd, memory, page_job_left(job, memory->pages));
 	answer_released(release->deferred, count_released(release, job));
 	page_job_free(job);
 	free(release);
@@ -148,10 +151,41 @@ int release_memory(struct request *request, struct memory *memory)
 		return wait_for(request, release);
 	json_add_uint(request->result, "released", count_released(release, job));
 	STEP("memory.close: punched");
-	forget_memory(request->gmemd, memory);
+	forget_memory(request->gmemd, memory, page_job_left(job, memory->pages));
 	page_job_free(job);
 	free(release);
 	return 0;
+}
+
+/* A closed memory */
+
+static void closed_released(struct page_job *job)
+{
+	struct release *release = job->context;
+	struct gmemd *gmemd = release->gmemd;
+	struct memory *memory = registry_closed_memory(&gmemd->registry, release->memory);
+
+	if (memory)
+		closed_memory_count(memory, job->parts[0].left, /* given_back= */ true);
+	answer_released(release->deferred, count_released(release, job));
+	page_job_free(job);
+	free(release);
+}
+
+int release_closed_memory(struct request *request, struct memory *memory)
+{
+	struct page_job *job = page_job_new(request->caller->owner, 1);
+	struct release *release = new_release(request, job, closed_released);
+
+	if (!release) {
+		page_job_free(job);
+		return request->error.code;
+	}
+	release->memory = memory->id;
+	release->giver = giver_of(request, memory);
+	page_job_add(job, PAGES_PUNCH, memory->pages, 0, memory->size);
+	page_worker_submit(request->gmemd->pages, job);
+	return wait_for(request, release);
 }
 
 int release_nothing(struct request *request)
@@ -166,6 +200,7 @@ int release_nothing(struct request *request)
 static void add_reclaimed(
 	struct json_object *result, const struct release *release, const struct page_job *job)
 {
+	STEP("memory.reclaim: punched");
 	json_add_uint(result, "reclaimed", count_released(release, job));
 	json_add_uint(result, "resident", job->parts[job->count - 1].resident);
 }
@@ -209,7 +244,6 @@ int release_ranges(struct request *request, struct memory *memory, const struct 
 	release->giver = giver_of(request, memory);
 	if (!page_worker_do(request->gmemd->pages, job))
 		return wait_for(request, release);
-	STEP("memory.reclaim: punched");
 	add_reclaimed(request->result, release, job);
 	page_job_free(job);
 	free(release);
@@ -218,14 +252,30 @@ int release_ranges(struct request *request, struct memory *memory, const struct 
 
 /* A VM */
 
+/* Pages that a pipe or an io_uring has pinned are in no file any more, and in no count. */
 static void tell_released(struct gmemd *gmemd, struct vm *vm, bool ended, uint64_t released)
 {
+	static const char uncounted[] = "; what a pipe or an io_uring has pinned stays charged to "
+					"its memory cgroup, and shows in no count";
+
 	if (ended)
-		log_vm_info(vm->id, "process %d has ended; %" PRIu64 " bytes released",
-			vm->process.pid, released);
+		log_vm_info(vm->id, "process %d has ended; %" PRIu64 " bytes released%s",
+			vm->process.pid, released, uncounted);
 	else
-		log_vm_info(vm->id, "closed; %" PRIu64 " bytes released", released);
+		log_vm_info(vm->id, "closed; %" PRIu64 " bytes released%s", released, uncounted);
 	events_vm(&gmemd->events, vm, EVENT_VM_RELEASED);
+}
+
+/* What has come of them. */
+static void note_left(struct vm *vm, const struct page_job *job)
+{
+	struct memory *memory;
+
+	RB_FOREACH (memory, memory_tree, &vm->memories)
+		memory->resident = memory->pages ? page_job_left(job, memory->pages) : 0;
+	RB_FOREACH (memory, memory_tree, &vm->closed)
+		closed_memory_count(
+			memory, page_job_left(job, memory->pages), /* given_back= */ true);
 }
 
 static void vm_released(struct page_job *job)
@@ -235,10 +285,11 @@ static void vm_released(struct page_job *job)
 	uint64_t released = page_job_released(job);
 
 	vm->releasing = false;
+	note_left(vm, job);
 	vm_drop(vm);
 	tell_released(release->gmemd, vm, release->ended, released);
 	if (!vm->watch)
-		vm_free(vm); /* its process has ended, now or meanwhile */
+		vm_end(vm); /* its process has ended, now or meanwhile */
 	answer_released(release->deferred, released);
 	page_job_free(job);
 	free(release);
@@ -252,12 +303,16 @@ static void stop(struct gmemd *gmemd, struct vm *vm)
 
 static struct page_job *job_of_vm(struct vm *vm, struct owner *owner)
 {
-	struct page_job *job = page_job_new(owner, vm->n_memories);
+	struct page_job *job = page_job_new(owner, vm->n_memories + vm->closed_counts.all);
 	struct memory *memory;
 
 	RB_FOREACH (memory, memory_tree, &vm->memories) {
 		if (job && memory->pages)
 			add_whole(job, memory);
+	}
+	RB_FOREACH (memory, memory_tree, &vm->closed) {
+		if (job)
+			page_job_add(job, PAGES_PUNCH, memory->pages, 0, memory->size);
 	}
 	return job;
 }
@@ -278,6 +333,7 @@ int release_vm(struct request *request, struct vm *vm)
 	STEP("vm.close: punched");
 	if (vm->releasing)
 		return wait_for(request, release);
+	note_left(vm, job);
 	vm_drop(vm);
 	tell_released(request->gmemd, vm, /* ended= */ false, page_job_released(job));
 	json_add_uint(request->result, "released", page_job_released(job));
@@ -319,10 +375,12 @@ void release_ended_vm(struct gmemd *gmemd, struct vm *vm)
 	job = job_of_vm(vm, vm->owner);
 	if (release_later(gmemd, vm, job, /* ended= */ true))
 		return;
+	if (job)
+		note_left(vm, job);
 	vm_drop(vm);
 	if (!was_released)
 		tell_released(gmemd, vm, /* ended= */ true, job ? page_job_released(job) : 0);
-	vm_free(vm);
+	vm_end(vm);
 	page_job_free(job);
 }
 
@@ -333,6 +391,8 @@ void release_rest(struct gmemd *gmemd, struct vm *vm)
 	vm_stop(vm);
 	if (release_later(gmemd, vm, job, /* ended= */ false))
 		return;
+	if (job)
+		note_left(vm, job);
 	vm_drop(vm);
 	page_job_free(job);
 }
@@ -350,7 +410,7 @@ void release_closing_memory(struct gmemd *gmemd, struct memory *memory)
 		if (!page_worker_do(gmemd->pages, job))
 			return;
 	}
-	forget_memory(gmemd, memory);
+	forget_memory(gmemd, memory, job ? page_job_left(job, memory->pages) : 0);
 	page_job_free(job);
 	free(release);
 }

@@ -10,8 +10,10 @@
 
 #include "daemon/request/request.h"
 
-/* Adds "released" to the result. The memory is freed. */
+/* Adds "released" to the result. The memory is closed, and its file kept (closed_memory.h). */
 int release_memory(struct request *request, struct memory *memory);
+/* The same of one that is closed already, and has pages again. */
+int release_closed_memory(struct request *request, struct memory *memory);
 
 /* Adds "released" to the result. The VM stays listed. */
 int release_vm(struct request *request, struct vm *vm);
@@ -19,7 +21,7 @@ int release_vm(struct request *request, struct vm *vm);
 /* The same for what a predecessor has released already: it is 0. */
 int release_nothing(struct request *request);
 
-/* For nobody's request: the VM's process has ended. The VM is freed. */
+/* For nobody's request: the VM's process has ended. The VM is freed, or remains (vm_end()). */
 void release_ended_vm(struct gmemd *gmemd, struct vm *vm);
 
 /* What a predecessor was amid: of a released VM, which stays listed, and of a memory. */

@@ -32,7 +32,7 @@ struct settlement {
 	struct waiters waiters;
 };
 
-static void give(struct gmemd *gmemd, struct waiter *waiter, uint64_t discarded)
+static void give_answer(struct gmemd *gmemd, struct waiter *waiter, uint64_t discarded)
 {
 	if (waiter->tells)
 		json_add_uint(waiter->result, "discarded", waiter->discarded + discarded);
@@ -52,14 +52,14 @@ static void refuse(const struct settlement *settlement, struct waiter *waiter, i
 	deferred_answer_refuse(waiter->deferred, &error);
 }
 
-static void answer(struct settlement *settlement, int r, uint64_t discarded)
+static void answer_settled(struct settlement *settlement, int r, uint64_t discarded)
 {
 	struct waiter *waiter;
 
 	while ((waiter = STAILQ_FIRST(&settlement->waiters))) {
 		STAILQ_REMOVE_HEAD(&settlement->waiters, link);
 		if (r == 0)
-			give(settlement->discard.gmemd, waiter, discarded);
+			give_answer(settlement->discard.gmemd, waiter, discarded);
 		else
 			refuse(settlement, waiter, r);
 		json_unref(waiter->result);
@@ -68,7 +68,7 @@ static void answer(struct settlement *settlement, int r, uint64_t discarded)
 }
 
 /* Who has reported it to a predecessor, and was not answered, reports it again. */
-static int settle(struct gmemd *gmemd, struct call *take_call)
+static int settle_call(struct gmemd *gmemd, struct call *take_call)
 {
 	struct vm *vm = take_call->vm;
 	bool inherited = take_call->inherited;
@@ -79,7 +79,7 @@ static int settle(struct gmemd *gmemd, struct call *take_call)
 	return r;
 }
 
-static void discarded(struct discard *discard, struct vm *vm, uint64_t bytes)
+static void stale_discarded(struct discard *discard, struct vm *vm, uint64_t bytes)
 {
 	struct settlement *settlement = (struct settlement *)discard;
 	struct call *call = vm ? vm_call(vm, settlement->call) : NULL;
@@ -87,9 +87,9 @@ static void discarded(struct discard *discard, struct vm *vm, uint64_t bytes)
 
 	if (call) {
 		call->settlement = NULL;
-		r = settle(discard->gmemd, call);
+		r = settle_call(discard->gmemd, call);
 	}
-	answer(settlement, r, bytes);
+	answer_settled(settlement, r, bytes);
 	vm_ledgers_commit(&discard->gmemd->registry);
 	free(settlement);
 }
@@ -112,7 +112,7 @@ static int discard(struct gmemd *gmemd, struct call *call, uint64_t *ret_discard
 	if (!settlement)
 		return -ENOMEM;
 	*settlement = (struct settlement){
-		.discard = {.gmemd = gmemd, .done = discarded}, .call = call->id};
+		.discard = {.gmemd = gmemd, .done = stale_discarded}, .call = call->id};
 	STAILQ_INIT(&settlement->waiters);
 	r = discard_begin(&settlement->discard, call->vm, conversion->to,
 		&conversion->ranges[call->first], call->done, ret_discarded);
@@ -134,7 +134,7 @@ int settlement_begin(
 	note_settling(take_call, done);
 	if (take_call->conversion->discard && done > 0)
 		r = discard(gmemd, take_call, ret_discarded);
-	return r == 0 ? settle(gmemd, take_call) : r;
+	return r == 0 ? settle_call(gmemd, take_call) : r;
 }
 
 int settlement_await(struct request *request, struct call *call, const uint64_t *discarded)

@@ -45,6 +45,7 @@ static const char *object_state_name(enum object_state state, const char *ready)
 	case OBJECT_READY:
 		return ready;
 	case OBJECT_CLOSING:
+	case OBJECT_CLOSED:
 		break;
 	}
 	return "closing";
@@ -65,6 +66,7 @@ void describe_vm(struct json_object *object, const struct vm *vm)
 	json_add_uint(object, "committed", vm->budget.committed);
 	json_add_uint(object, "promised", vm->budget.is_promised ? vm->budget.limit : 0);
 	json_add_uint(object, "resident", vm_resident(vm));
+	json_add_uint(object, "closed_resident", vm->closed_resident);
 	json_add_uint(object, "private", vm->private_ranges.total);
 }
 
@@ -80,6 +82,14 @@ void describe_memory(struct json_object *object, const struct memory *memory)
 	else
 		json_add_uint(object, "node", (uint64_t)memory->node);
 	json_add_string(object, "state", object_state_name(memory->state, "ready"));
+	json_add_uint(object, "resident", memory->resident);
+}
+
+void describe_closed_memory(struct json_object *object, const struct memory *memory)
+{
+	json_add_uint(object, "memory", memory->id);
+	json_add_string(object, "name", memory->name);
+	json_add_uint(object, "size", memory->size);
 	json_add_uint(object, "resident", memory->resident);
 }
 

@@ -11,5 +11,6 @@ struct json_object;
 /* Each adds its members to an object. What is resident is as it was last counted. */
 void describe_vm(struct json_object *object, const struct vm *vm);
 void describe_memory(struct json_object *object, const struct memory *memory);
+void describe_closed_memory(struct json_object *object, const struct memory *memory);
 void describe_slot(struct json_object *object, const struct slot *slot);
 void describe_call(struct json_object *object, const struct call *call);

@@ -62,7 +62,8 @@ static void publish_to(struct events *events, enum audience audience, const stru
 		if (!is_meant(subscriber, audience, vm))
 			continue;
 		json_add_uint(take_params, "seq", ++subscriber->sequence);
-		subscriber->deliver(subscriber, take_params);
+		if (take_params)
+			subscriber->deliver(subscriber, take_params);
 	}
 	json_unref(take_params);
 }
@@ -88,6 +89,20 @@ void events_memory(struct events *events, const struct memory *memory, enum even
 	params = event_new(memory->vm, kind);
 	json_add_uint(params, "memory", memory->id);
 	json_add_uint(params, "size", memory->size);
+	publish_to_all(events, memory->vm, params);
+}
+
+void events_closed_memory(struct events *events, const struct memory *memory)
+{
+	struct json_object *params;
+
+	if (TAILQ_EMPTY(events))
+		return;
+	params = event_new(
+		memory->vm, memory->resident > 0 ? EVENT_MEMORY_REMAINS : EVENT_MEMORY_GONE);
+	json_add_uint(params, "memory", memory->id);
+	json_add_uint(params, "size", memory->size);
+	json_add_uint(params, "resident", memory->resident);
 	publish_to_all(events, memory->vm, params);
 }
 

@@ -34,6 +34,8 @@ void events_unsubscribe(struct events *events, struct subscriber *subscriber);
 
 void events_vm(struct events *events, const struct vm *vm, enum event_kind kind);
 void events_memory(struct events *events, const struct memory *memory, enum event_kind kind);
+/* Of a closed memory that has pages, or has none any more. */
+void events_closed_memory(struct events *events, const struct memory *memory);
 void events_slot(struct events *events, const struct slot *slot, enum event_kind kind);
 /* ioctl: its name; reason: a sentence's end. */
 void events_gate_refused(

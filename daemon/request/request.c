@@ -12,7 +12,7 @@
 bool caller_sees_vm(const struct caller *caller, const struct vm *vm)
 {
 	if (caller->access == ACCESS_OPERATOR)
-		return true;
+		return vm_is_seen(vm);
 	/* To look whether a process has ended takes system calls. */
 	if (vm->process.identity != caller->process.identity)
 		return false;

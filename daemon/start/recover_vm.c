@@ -76,16 +76,22 @@ static void finish_calls(struct gmemd *gmemd, struct vm *vm)
 
 /* The ledger */
 
+static void forget_memory_records(struct memory *memory)
+{
+	memory->record = 0;
+	memset(memory->name_records, 0, sizeof memory->name_records);
+}
+
 static void forget_records(struct vm *vm)
 {
 	struct memory *memory;
 	struct slot *slot;
 	struct call *call;
 
-	RB_FOREACH (memory, memory_tree, &vm->memories) {
-		memory->record = 0;
-		memset(memory->name_records, 0, sizeof memory->name_records);
-	}
+	RB_FOREACH (memory, memory_tree, &vm->memories)
+		forget_memory_records(memory);
+	RB_FOREACH (memory, memory_tree, &vm->closed)
+		forget_memory_records(memory);
 	RB_FOREACH (slot, slot_tree, &vm->slots)
 		slot->record = 0;
 	TAILQ_FOREACH (call, &vm->calls, link)
@@ -105,6 +111,8 @@ static int renew_ledger(struct vm *vm)
 	if (r < 0)
 		return r;
 	RB_FOREACH (memory, memory_tree, &vm->memories)
+		vm_ledger_note_memory(memory);
+	RB_FOREACH (memory, memory_tree, &vm->closed)
 		vm_ledger_note_memory(memory);
 	RB_FOREACH (slot, slot_tree, &vm->slots)
 		vm_ledger_note_slot(slot);
@@ -129,7 +137,7 @@ static int keep_ledger(struct vm *vm, struct ledger **ledger)
 
 static int watch(struct gmemd *gmemd, struct vm *vm)
 {
-	int r = watch_process(gmemd, vm);
+	int r = vm->remains ? 0 : watch_process(gmemd, vm);
 
 	return r < 0 || vm->listener < 0 ? r : gate_watch_new(gmemd, vm);
 }
@@ -155,6 +163,8 @@ static int take_files(struct inherited_fds *inherited, struct vm_recovery *recov
 	recovery->pidfd = inherited_fds_take(inherited, FDSTORE_VM_PROCESS, number, 0);
 	if (recovery->pidfd < 0)
 		return -ENOENT;
+	if (recovery->record->flags & RECORD_VM_REMAINS)
+		return 0;
 	r = open_mailbox(inherited, number, &recovery->mailbox);
 	if (r < 0)
 		return r;
@@ -181,6 +191,8 @@ static const char *record_fault(
 		return "state";
 	if (record->gate > VM_GATE_LOST)
 		return "gate";
+	if (record->flags & RECORD_VM_REMAINS && record->state != VM_RELEASED)
+		return "flags";
 	return record->generation == UINT32_MAX ? "generation" : NULL;
 }
 
@@ -245,7 +257,9 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger, uint64_t nu
 		fd_close(recovery.frames);
 		return r;
 	}
-	vm_fix_mailbox(*ret); /* as it is, unless its predecessor ended while it opened it again */
+	if ((*ret)->mailbox)
+		vm_fix_mailbox(
+			*ret); /* as it is, unless its predecessor ended while it opened it again */
 	return 0;
 }
 
@@ -260,13 +274,20 @@ static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, uint64_t numb
 	if (r < 0)
 		return r;
 	STEP("recovery of a VM: made");
-	recovery_content(vm, *ledger, inherited);
+	r = recovery_content(vm, *ledger, inherited);
 	STEP("recovery of a VM: its content");
-	recovered->vms++;
+	if (vm->remains && vm->closed_counts.all == 0) {
+		vm_free(vm); /* the last was being let go */
+		return -ECANCELED;
+	}
+	recovered->vms += !vm->remains;
 	recovered->memories += vm->n_memories;
-	r = keep_ledger(vm, ledger);
+	if (r == 0)
+		r = keep_ledger(vm, ledger);
 	if (r == 0)
 		r = watch(gmemd, vm);
+	if (recovery_lacks(r))
+		return r; /* it stays as it is until this gmemd ends */
 	if (r < 0) {
 		watch_stop(vm);
 		vm_free(vm);
@@ -289,57 +310,80 @@ static void drop_vm(struct fdstore *fdstore, uint64_t number)
 		fdstore_drop(fdstore, kind, number, 0);
 }
 
+static int take_over_vm(struct gmemd *gmemd, uint64_t number, struct inherited_fds *inherited)
+{
+	int fd = inherited_fds_take(inherited, FDSTORE_VM_LEDGER, number, 0);
+	struct ledger *ledger = NULL;
+	int r;
+
+	STEP("recovery of a VM: begun");
+
+	r = ledger_open(fd, &ledger);
+	if (r < 0)
+		fd_close(fd);
+	else
+		r = recover_vm(gmemd, &ledger, number, inherited, &gmemd->recovered);
+	/* One that was not finished is asked for again, one that was closed is not. */
+	if (r < 0 && r != -ECANCELED)
+		log_warning("VM vm-%" PRIu64 " could not be taken over: %s", number, strerror(-r));
+	ledger_free(ledger);
+	return r;
+}
+
 /*
  * The youngest first: a process has one VM, and has closed all others before it has opened that, of
  * which the keeper may not have been told yet.
  */
-void recover_vms(struct gmemd *gmemd, struct inherited_fds *inherited)
+int recover_vms(struct gmemd *gmemd, struct inherited_fds *inherited)
 {
 	const struct keeper_id *id;
 	size_t position = 0;
 
 	while ((id = inherited_fds_previous(inherited, FDSTORE_VM_LEDGER, &position))) {
-		int fd = inherited_fds_take(inherited, FDSTORE_VM_LEDGER, id->owner, 0);
-		struct ledger *ledger = NULL;
-		int r;
+		int r = take_over_vm(gmemd, id->owner, inherited);
 
-		STEP("recovery of a VM: begun");
-
-		r = ledger_open(fd, &ledger);
-		if (r < 0)
-			fd_close(fd);
-		else
-			r = recover_vm(gmemd, &ledger, id->owner, inherited, &gmemd->recovered);
-		/* One that was not finished is asked for again, one that was closed is not. */
-		if (r < 0 && r != -ECANCELED)
-			log_warning("VM vm-%" PRIu64 " could not be taken over: %s", id->owner,
-				strerror(-r));
+		if (recovery_lacks(r))
+			return r;
 		if (r < 0)
 			drop_vm(gmemd->fdstore, id->owner);
-		ledger_free(ledger);
+	}
+	return 0;
+}
+
+static void finish_vm(struct gmemd *gmemd, struct vm *vm)
+{
+	struct memory *memory, *next;
+
+	if (vm->remains) {
+		vm_stop(vm);
+		vm_drop(vm);
+		return;
+	}
+	if (process_ended(vm->process.pidfd)) {
+		gmemd->recovered.released++;
+		watch_stop(vm);
+		release_ended_vm(gmemd, vm);
+		return;
+	}
+	if (vm->state == VM_RELEASED) {
+		release_rest(gmemd, vm);
+		return;
+	}
+	RB_FOREACH_SAFE (memory, memory_tree, &vm->memories, next) {
+		if (memory->state == OBJECT_CLOSING)
+			release_closing_memory(gmemd, memory);
 	}
 }
 
 /* What the predecessor was amid: pages that were to go. */
 void recovery_finish(struct gmemd *gmemd)
 {
-	struct vm *vm, *next_vm;
-	struct memory *memory, *next;
+	struct vm *vm = registry_vm_from(&gmemd->registry, 0);
+	uint64_t number;
 
-	RB_FOREACH_SAFE (vm, vm_tree, &gmemd->registry.vms, next_vm) {
-		if (process_ended(vm->process.pidfd)) {
-			gmemd->recovered.released++;
-			watch_stop(vm);
-			release_ended_vm(gmemd, vm);
-			continue;
-		}
-		if (vm->state == VM_RELEASED) {
-			release_rest(gmemd, vm);
-			continue;
-		}
-		RB_FOREACH_SAFE (memory, memory_tree, &vm->memories, next) {
-			if (memory->state == OBJECT_CLOSING)
-				release_closing_memory(gmemd, memory);
-		}
+	/* What one releases may be another's end. */
+	for (; vm; vm = registry_vm_from(&gmemd->registry, number + 1)) {
+		number = vm->number;
+		finish_vm(gmemd, vm);
 	}
 }

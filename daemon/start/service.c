@@ -12,18 +12,21 @@
 
 #include "daemon/base/log.h"
 #include "daemon/base/notify.h"
+#include "daemon/base/timer_file.h"
 #include "daemon/config/config_fault.h"
 #include "daemon/owner/scheduler.h"
 #include "kernel/host/process_start.h"
 
 /* When what the service manager had no room for is told it again. */
-static const struct timeval retry = {.tv_usec = 100000};
+#define RETRY_US 100000
+
+static const struct timeval retry = {.tv_usec = RETRY_US};
 
 struct service {
 	struct gmemd *gmemd;
 	struct event *terminate, *interrupt, *hangup;
-	struct event *watchdog;
-	struct timeval watchdog_interval;
+	struct timer_file *watchdog;
+	uint64_t watchdog_interval; /* microseconds */
 	struct event *telling;
 	char state[CONFIG_FAULT_TEXT_MAX + 64]; /* that the service manager is told */
 };
@@ -56,30 +59,26 @@ static int watch_signal(struct service *service, int number,
 	return event_add(*ret, NULL) < 0 ? -ENOMEM : 0;
 }
 
-static void feed_watchdog(evutil_socket_t fd, short what, void *context)
+static void feed_watchdog(void *context)
 {
 	struct service *service = context;
 	bool told = notify_send("WATCHDOG=1") != -EAGAIN;
 
-	(void)fd;
-	(void)what;
-	event_add(service->watchdog, told ? &service->watchdog_interval : &retry);
+	timer_file_set(service->watchdog, told ? service->watchdog_interval : RETRY_US);
 }
 
 static int watchdog_start(struct service *service)
 {
 	uint64_t microseconds;
+	int r;
 
 	if (sd_watchdog_enabled(/* unset_environment= */ 0, &microseconds) <= 0)
 		return 0;
-	microseconds /= 2;
-	service->watchdog_interval = (struct timeval){
-		(time_t)(microseconds / 1000000), (suseconds_t)(microseconds % 1000000)};
-	service->watchdog = evtimer_new(service->gmemd->base, feed_watchdog, service);
-	if (!service->watchdog)
-		return -ENOMEM;
-	event_priority_set(service->watchdog, SCHEDULER_FIRST);
-	return event_add(service->watchdog, &service->watchdog_interval) < 0 ? -ENOMEM : 0;
+	service->watchdog_interval = microseconds / 2;
+	r = timer_file_new(service->gmemd->base, feed_watchdog, service, &service->watchdog);
+	if (r == 0)
+		timer_file_set(service->watchdog, service->watchdog_interval);
+	return r;
 }
 
 static void tell_manager(evutil_socket_t fd, short what, void *context)
@@ -164,7 +163,7 @@ struct service *service_free(struct service *service)
 	event_end(service->terminate);
 	event_end(service->interrupt);
 	event_end(service->hangup);
-	event_end(service->watchdog);
+	timer_file_free(service->watchdog);
 	event_end(service->telling);
 	free(service);
 	return NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Setting the daemon's shared state up and down. See gmemd.h.
+ * Setting the daemon's shared state up and down. See start.h.
  */
-#include "daemon/gmemd.h"
+#include "daemon/start/start.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,6 @@
 #include "daemon/base/log.h"
 #include "daemon/budget/capacity_probe.h"
 #include "daemon/gate/vm_creations.h"
-#include "daemon/methods/methods.h"
 #include "daemon/owner/file_reserve.h"
 #include "daemon/owner/scheduler.h"
 #include "daemon/pages/page_worker.h"
@@ -25,7 +24,9 @@
 #include "daemon/peerfd/taker_client.h"
 #include "daemon/prealloc/preallocations.h"
 #include "daemon/pressure/watch.h"
+#include "daemon/release/recount.h"
 #include "daemon/release/vm_watch.h"
+#include "daemon/start/core.h"
 #include "daemon/start/start_failure.h"
 #include "daemon/start/takeover.h"
 #include "daemon/vm/backend.h"
@@ -121,9 +122,7 @@ static int set_up_owners(struct gmemd *gmemd)
 	const struct owner_name self = {.kind = OWNER_IS_GMEMD};
 	int r;
 
-	r = owners_new(&gmemd->config, &gmemd->owners);
-	if (r == 0)
-		r = owner_get(gmemd->owners, &self, &gmemd->self);
+	r = owner_get(gmemd->owners, &self, &gmemd->self);
 	if (r == 0)
 		r = scheduler_new(gmemd->base, gmemd->owners, &gmemd->scheduler);
 	return r;
@@ -134,19 +133,16 @@ static int set_up(struct gmemd *gmemd)
 {
 	int r;
 
-	r = set_up_owners(gmemd);
+	r = core_set_up(
+		gmemd, gmemd->config.backend == BACKEND_MODEL ? &backend_model : &backend_kvm);
+	if (r == 0)
+		r = set_up_owners(gmemd);
 	if (r == 0)
 		r = in_flight_new(&gmemd->in_flight);
 	if (r == 0)
 		r = takings_new(gmemd->base, &gmemd->config, /* program= */ NULL, &gmemd->takings);
 	if (r < 0)
 		return start_failed("the ledger of users", r);
-	registry_init(&gmemd->registry,
-		gmemd->config.backend == BACKEND_MODEL ? &backend_model : &backend_kvm,
-		&gmemd->config, &gmemd->host, gmemd->owners, &gmemd->capacity);
-	r = capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host);
-	if (r < 0)
-		return start_failed("the host's capacity", r);
 	r = takeover_begin(gmemd);
 	if (r < 0)
 		return start_failed("having a keeper", r);
@@ -164,8 +160,25 @@ static int set_up(struct gmemd *gmemd)
 	r = pressure_watch_new(gmemd, &gmemd->pressure);
 	if (r < 0)
 		return start_failed("watching memory pressure", r);
+	r = recounting_new(gmemd, &gmemd->recounting);
+	if (r < 0)
+		return start_failed("counting closed memories", r);
 	r = takeover_take_over(gmemd);
 	return r < 0 ? start_failed("taking over from a predecessor", r) : 0;
+}
+
+/* One thread has it; and it looks at the clock for a timer that is set, not for each packet. */
+static struct event_base *new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (!config)
+		return NULL;
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_NO_CACHE_TIME);
+	base = event_base_new_with_config(config);
+	event_config_free(config);
+	return base;
 }
 
 int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct config_faults *faults)
@@ -173,15 +186,10 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct co
 	struct timespec now;
 	int r;
 
-	memset(gmemd, 0, sizeof *gmemd);
+	core_init(gmemd, config);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	gmemd->started = (uint64_t)now.tv_sec;
-	gmemd->config = *config;
-	gmemd->handlers = method_handlers;
 	gmemd->faults = faults;
-	TAILQ_INIT(&gmemd->events);
-	TAILQ_INIT(&gmemd->preallocating);
-	TAILQ_INIT(&gmemd->preallocating_waits);
 	r = file_reserve_set_up();
 	if (r < 0)
 		return start_failed("having files of its own", r);
@@ -191,7 +199,7 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct co
 		return start_failed("looking at the host", r);
 	}
 	errno = 0;
-	gmemd->base = event_base_new();
+	gmemd->base = new_base();
 	if (!gmemd->base || event_base_priority_init(gmemd->base, SCHEDULER_PRIORITIES) < 0)
 		return start_failed("making an event loop", errno ? -errno : -ENOMEM);
 	r = set_up(gmemd);
@@ -207,6 +215,7 @@ void gmemd_clear(struct gmemd *gmemd)
 	preallocating_stop_all(gmemd);
 	page_worker_stop(gmemd->pages);
 	pressure_watch_free(gmemd->pressure);
+	recounting_free(gmemd->recounting);
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
 		watch_stop(vm);
 	registry_clear(&gmemd->registry);

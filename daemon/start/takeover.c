@@ -10,10 +10,11 @@
 #include "daemon/base/log.h"
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/fdstore/inherited_fds.h"
-#include "daemon/pages/page_file.h"
+#include "daemon/pages/page_closer.h"
 #include "daemon/peer/listener.h"
 #include "daemon/request/peer_ledger.h"
 #include "daemon/start/recover_vm.h"
+#include "daemon/vm/closed_memory.h"
 
 /* What was granted stays so, whatever the limits are now. */
 static void lift_limits(struct gmemd *gmemd, bool lifted)
@@ -52,9 +53,9 @@ int takeover_take_over(struct gmemd *gmemd)
 		return r;
 	STEP("recovery: what was held taken");
 	lift_limits(gmemd, true);
-	recover_vms(gmemd, gmemd->inherited);
+	r = recover_vms(gmemd, gmemd->inherited);
 	STEP("recovery: VMs");
-	return 0;
+	return r;
 }
 
 /* The page worker closes what is large. */
@@ -91,8 +92,13 @@ void takeover_finish(struct gmemd *gmemd)
 /* One that could not begin to serve leaves what it has not taken over, too. */
 static bool anybody_would_miss_it(const struct gmemd *gmemd)
 {
-	return !RB_EMPTY(&gmemd->registry.vms) ||
-	       (gmemd->listeners && listeners_have_peers(gmemd->listeners)) ||
+	struct vm *vm;
+
+	RB_FOREACH (vm, vm_tree, (struct vm_tree *)&gmemd->registry.vms) {
+		if (vm_is_seen(vm))
+			return true;
+	}
+	return (gmemd->listeners && listeners_have_peers(gmemd->listeners)) ||
 	       (gmemd->inherited && !inherited_fds_is_empty(gmemd->inherited));
 }
 
@@ -100,8 +106,10 @@ void takeover_leave(struct gmemd *gmemd)
 {
 	if (!gmemd->fdstore)
 		return;
-	fdstore_await_sent(gmemd->fdstore, FDSTORE_SEND_MS);
 	gmemd->leaving = anybody_would_miss_it(gmemd);
+	if (!gmemd->leaving)
+		closed_memories_let_go_unseen(&gmemd->registry);
+	fdstore_await_sent(gmemd->fdstore, FDSTORE_SEND_MS);
 	if (gmemd->leaving)
 		peer_ledger_leave(gmemd->peer_ledger);
 	else

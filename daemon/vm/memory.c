@@ -3,6 +3,7 @@
  * Memories. See memory.h.
  */
 #include "daemon/vm/memory.h"
+#include "daemon/pages/page_closer.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include "daemon/budget/capacity.h"
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/owner/limit.h"
+#include "daemon/vm/closed_memory.h"
 #include "daemon/vm/commitment.h"
 #include "daemon/vm/vm_ledger.h"
 #include "kernel/base/cleanup.h"
@@ -139,7 +141,7 @@ static void memfd_name(const struct memory *memory, char ret[static 64])
 	snprintf(ret, 64, "gmemd-memory-%" PRIu64, memory->id);
 }
 
-/* Whether the file is one that this memory can have. */
+/* Whether the file is one that this memory can have. -ENOMEM where that can't be found out. */
 static int check_file(const struct memory *memory, int fd)
 {
 	char name[64];
@@ -147,8 +149,11 @@ static int check_file(const struct memory *memory, int fd)
 	bool is;
 
 	memfd_name(memory, name);
+	errno = 0;
 	is = memory->backing == BACKING_MEMFD ? memory_file_is_own_memfd(fd, name)
 					      : memory_file_is_guest_memfd(fd);
+	if (!is && errno == ENOMEM)
+		return -ENOMEM;
 	if (!is || memory_file_size(fd, &size) < 0 || size != memory->size)
 		return -EINVAL;
 	return 0;
@@ -163,7 +168,7 @@ static int memory_take_file(struct memory *memory, int consume_fd)
 		return r;
 	if (RB_FIND(memory_file_tree, &registry->memory_files, memory))
 		return -EEXIST;
-	memory->pages = page_file_new(registry->pages, memory->owner, consume_fd, memory->size);
+	memory->pages = page_file_new(registry->pages, memory->vm->owner, consume_fd, memory->size);
 	if (!memory->pages)
 		return -ENOMEM;
 	RB_INSERT(memory_file_tree, &registry->memory_files, memory);
@@ -187,15 +192,12 @@ static int memory_take_new_file(struct memory *memory, int consume_fd)
 	return r;
 }
 
-int memory_recover(
-	struct vm *vm, const struct memory_request *request, int consume_fd, struct memory **ret)
+static struct memory *allocate_recovered(struct vm *vm, const struct memory_request *request)
 {
 	struct memory *memory = calloc(1, sizeof *memory);
-	uint64_t none;
-	int r;
 
 	if (!memory)
-		return -ENOMEM;
+		return NULL;
 	*memory = (struct memory){.vm = vm,
 		.id = request->id,
 		.size = request->size,
@@ -204,6 +206,18 @@ int memory_recover(
 		.node = request->node,
 		.fd = -1};
 	memory->node_budget = node_budget_of(memory);
+	return memory;
+}
+
+int memory_recover(
+	struct vm *vm, const struct memory_request *request, int consume_fd, struct memory **ret)
+{
+	struct memory *memory = allocate_recovered(vm, request);
+	uint64_t none;
+	int r;
+
+	if (!memory)
+		return -ENOMEM;
 	r = consume_fd >= 0 ? check_file(memory, consume_fd) : 0;
 	if (r == 0)
 		r = memory_set_up(memory, /* name= */ NULL);
@@ -223,6 +237,64 @@ int memory_recover(
 	return r;
 }
 
+static void memory_enlist_closed(struct memory *memory)
+{
+	RB_INSERT(memory_tree, &memory->vm->closed, memory);
+	RB_INSERT(memory_id_tree, &memory->vm->registry->closed_memories, memory);
+}
+
+int memory_recover_closed(
+	struct vm *vm, const struct memory_request *request, int consume_fd, struct memory **ret)
+{
+	struct memory *memory = allocate_recovered(vm, request);
+	int r;
+
+	if (!memory)
+		return -ENOMEM;
+	r = check_file(memory, consume_fd);
+	if (r == 0)
+		r = memory_take_file(memory, consume_fd);
+	if (r < 0) {
+		memory_unset(memory);
+		return r;
+	}
+	page_file_set_released(memory->pages);
+	memory_enlist_closed(memory);
+	*ret = memory;
+	return 0;
+}
+
+static void memory_leave(struct memory *memory)
+{
+	struct vm *vm = memory->vm;
+
+	assert(memory->n_slots == 0);
+	RB_REMOVE(memory_tree, &vm->memories, memory);
+	RB_REMOVE(memory_id_tree, &vm->registry->memories, memory);
+	vm->n_memories--;
+	memory_give_back(memory);
+}
+
+void memory_to_closed(struct memory *memory)
+{
+	memory_leave(memory);
+	memory->owner = owner_give_back(memory->owner, OWNER_MEMORIES);
+	memory->model = model_memory_unref(memory->model);
+	memory_enlist_closed(memory);
+}
+
+/* Until its file is closed it counts as a memory again. */
+static void memory_leave_closed(struct memory *memory)
+{
+	struct vm *vm = memory->vm;
+
+	RB_REMOVE(memory_tree, &vm->closed, memory);
+	RB_REMOVE(memory_id_tree, &vm->registry->closed_memories, memory);
+	closed_memory_delist(memory);
+	owner_charge_anyway(vm->owner, OWNER_MEMORIES);
+	memory->owner = vm->owner;
+}
+
 /* Its charge goes with it. */
 static void memory_drop_file(struct memory *memory)
 {
@@ -237,20 +309,16 @@ static void memory_drop_file(struct memory *memory)
 
 struct memory *memory_free(struct memory *memory)
 {
-	struct vm *vm;
-
 	if (!memory)
 		return NULL;
-	assert(memory->n_slots == 0);
-	vm = memory->vm;
 	vm_ledger_forget_memory(memory);
-	RB_REMOVE(memory_tree, &vm->memories, memory);
-	RB_REMOVE(memory_id_tree, &vm->registry->memories, memory);
+	if (memory->state == OBJECT_CLOSED)
+		memory_leave_closed(memory);
+	else
+		memory_leave(memory);
 	if (memory->pages)
 		memory_drop_file(memory);
 	STEP("memory: dropped");
-	vm->n_memories--;
-	memory_give_back(memory);
 	memory_unset(memory);
 	return NULL;
 }
@@ -262,10 +330,13 @@ int memory_adopt(struct memory *memory, int consume_fd)
 	return r < 0 ? r : memory_take_new_file(memory, consume_fd);
 }
 
-void memory_take_model(struct memory *memory, struct model_memory *take_model, int take_fd)
+int memory_take_model(struct memory *memory, struct model_memory *consume_model, int consume_fd)
 {
-	memory->model = take_model;
-	memory_take_new_file(memory, take_fd);
+	int r = memory_take_new_file(memory, consume_fd);
+
+	if (r == 0)
+		memory->model = consume_model;
+	return r;
 }
 
 int memory_make_memfd(struct memory *memory)
@@ -290,6 +361,13 @@ struct memory *registry_memory(struct registry *registry, uint64_t id)
 	return RB_FIND(memory_id_tree, &registry->memories, &key);
 }
 
+struct memory *registry_closed_memory(struct registry *registry, uint64_t id)
+{
+	struct memory key = {.id = id};
+
+	return RB_FIND(memory_id_tree, &registry->closed_memories, &key);
+}
+
 struct memory *vm_memory_by_name(struct vm *vm, const char *name)
 {
 	struct memory *memory;
@@ -306,4 +384,11 @@ struct memory *vm_memory_from(struct vm *vm, uint64_t id)
 	struct memory key = {.id = id};
 
 	return RB_NFIND(memory_tree, &vm->memories, &key);
+}
+
+struct memory *vm_closed_memory_from(struct vm *vm, uint64_t id)
+{
+	struct memory key = {.id = id};
+
+	return RB_NFIND(memory_tree, &vm->closed, &key);
 }

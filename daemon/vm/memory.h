@@ -13,6 +13,7 @@
 
 #include "daemon/base/numa_node.h"
 #include "daemon/pages/page_file.h"
+#include "daemon/vm/recount_policy.h"
 #include "daemon/vm/vm.h"
 #include "daemon/vm/vm_record.h"
 #include "kernel/host/memory_file.h"
@@ -42,6 +43,11 @@ struct memory {
 	unsigned n_slots; /* that use it */
 	struct slot_offset_tree slots_by_offset;
 	struct slot_shared_tree slots_by_shared_offset; /* whose shared half it is */
+	/* Of a closed one, see closed_memory.h; of its pages, resident are charged. */
+	TAILQ_ENTRY(memory) in_vm_empty, in_user_empty;
+	struct recount recount;
+	TAILQ_ENTRY(memory) in_changed; /* where it is_changed: filled is not what was told */
+	bool is_changed, told_filled;
 };
 
 RB_PROTOTYPE(memory_tree, memory, in_vm, )
@@ -67,6 +73,11 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
  * errors, memory_new()'s. */
 int memory_recover(
 	struct vm *vm, const struct memory_request *request, int consume_fd, struct memory **ret);
+/* The same of a closed one, which is charged nothing yet, and is the VM's. */
+int memory_recover_closed(
+	struct vm *vm, const struct memory_request *request, int consume_fd, struct memory **ret);
+/* From its VM's memories to its closed ones; its whole charge is given back. */
+void memory_to_closed(struct memory *memory);
 /* Gives the charge back and closes the file. No slot may use it. Takes NULL, returns NULL. */
 struct memory *memory_free(struct memory *memory);
 
@@ -76,13 +87,14 @@ struct memory *memory_free(struct memory *memory);
  * this size, -EEXIST where gmemd has it already.
  */
 int memory_adopt(struct memory *memory, int consume_fd);
-/* The same for the model's file and its memory, which are the memory's now. */
-void memory_take_model(struct memory *memory, struct model_memory *take_model, int take_fd);
+/* The same for the model's file and its memory, which are the memory's on success. -ENOMEM. */
+int memory_take_model(struct memory *memory, struct model_memory *consume_model, int consume_fd);
 /* Makes a pending memfd ready. */
 int memory_make_memfd(struct memory *memory);
 
 struct memory *registry_memory(struct registry *registry, uint64_t id);
 /* The VM's memory of that name, or NULL. */
 struct memory *vm_memory_by_name(struct vm *vm, const char *name);
-/* The VM's first memory with an id of at least that, or NULL. */
+/* The VM's first memory with an id of at least that, or NULL; the same of its closed ones. */
 struct memory *vm_memory_from(struct vm *vm, uint64_t id);
+struct memory *vm_closed_memory_from(struct vm *vm, uint64_t id);

@@ -9,7 +9,7 @@
 #include "daemon/budget/capacity.h"
 #include "protocol/field_check.h"
 
-static int wrong(struct memory_fault *fault, enum memory_fault_kind kind, const char *param,
+static int wrong_param(struct memory_fault *fault, enum memory_fault_kind kind, const char *param,
 	const char *expected)
 {
 	*fault = (struct memory_fault){kind, param, expected};
@@ -27,7 +27,8 @@ static int check_values(const struct vm *vm, const struct memory_create_paramete
 	field = fields_fault(methods[METHOD_MEMORY_CREATE].parameters, &whole);
 	if (!field)
 		return 0;
-	return wrong(fault, MEMORY_FAULT_PARAM, field->name, "what memory.create takes for it");
+	return wrong_param(
+		fault, MEMORY_FAULT_PARAM, field->name, "what memory.create takes for it");
 }
 
 static int check_flags(const struct vm *vm, const struct memory_create_parameters *told,
@@ -37,10 +38,10 @@ static int check_flags(const struct vm *vm, const struct memory_create_parameter
 	bool unset = told->flags == FIELD_UNSET;
 
 	if (told->backing == BACKING_MEMFD && !unset)
-		return wrong(
+		return wrong_param(
 			fault, MEMORY_FAULT_PARAM, "flags", "left out for a memfd, which has none");
 	if (!unset && told->flags & ~offered)
-		return wrong(fault, MEMORY_FAULT_FLAGS, "flags", "what VMs of its type have");
+		return wrong_param(fault, MEMORY_FAULT_FLAGS, "flags", "what VMs of its type have");
 	*ret_flags = told->backing == BACKING_MEMFD ? 0 : unset ? offered : told->flags;
 	return 0;
 }
@@ -68,10 +69,10 @@ int memory_check_told(struct vm *vm, const struct memory_create_parameters *told
 	if (r < 0)
 		return r;
 	if (request.node != NODE_ANY && !has_node(vm, (unsigned)request.node))
-		return wrong(ret_fault, MEMORY_FAULT_PARAM, "node",
+		return wrong_param(ret_fault, MEMORY_FAULT_PARAM, "node",
 			"a NUMA node of this host that has memory");
 	if (told->name && vm_memory_by_name(vm, told->name))
-		return wrong(ret_fault, MEMORY_FAULT_NAME, "name", "no other memory's name");
+		return wrong_param(ret_fault, MEMORY_FAULT_NAME, "name", "no other memory's name");
 	r = check_flags(vm, told, &request.flags, ret_fault);
 	if (r == 0)
 		*ret = request;

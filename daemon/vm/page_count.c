@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "daemon/pages/page_worker.h"
-#include "daemon/vm/memory.h"
+#include "daemon/vm/closed_memory.h"
 
 struct page_count {
 	struct registry *registry;
@@ -63,15 +63,15 @@ static int make_room(struct page_count *count, size_t more)
 	return 0;
 }
 
-int page_count_add(struct page_count *count, const struct vm *vm)
+static int add_all(struct page_count *count, const struct memory_tree *memories, size_t n_memories)
 {
 	struct memory *memory;
 	int r;
 
-	r = make_room(count, vm->n_memories);
+	r = make_room(count, n_memories);
 	if (r < 0)
 		return r;
-	RB_FOREACH (memory, memory_tree, (struct memory_tree *)&vm->memories) {
+	RB_FOREACH (memory, memory_tree, (struct memory_tree *)memories) {
 		if (!memory->pages)
 			continue;
 		count->ids[count->job->count] = memory->id;
@@ -80,17 +80,38 @@ int page_count_add(struct page_count *count, const struct vm *vm)
 	return 0;
 }
 
-/* A memory may be gone by now. */
+int page_count_add_closed(struct page_count *count, const struct vm *vm)
+{
+	return add_all(count, &vm->closed, vm->closed_counts.all);
+}
+
+int page_count_add(struct page_count *count, const struct vm *vm)
+{
+	int r = add_all(count, &vm->memories, vm->n_memories);
+
+	return r == 0 ? page_count_add_closed(count, vm) : r;
+}
+
+/* A memory may be closed by now, or gone. */
+static void write_count(struct registry *registry, uint64_t id, uint64_t resident)
+{
+	struct memory *memory = registry_memory(registry, id);
+
+	if (memory) {
+		memory->resident = resident;
+		return;
+	}
+	memory = registry_closed_memory(registry, id);
+	if (memory)
+		closed_memory_count(memory, resident, /* given_back= */ false);
+}
+
 static void write_counts(const struct page_count *count)
 {
 	const struct page_job *job = count->job;
 
-	for (size_t i = 0; i < job->count; i++) {
-		struct memory *memory = registry_memory(count->registry, count->ids[i]);
-
-		if (memory)
-			memory->resident = job->parts[i].resident;
-	}
+	for (size_t i = 0; i < job->count; i++)
+		write_count(count->registry, count->ids[i], job->parts[i].resident);
 }
 
 static void job_counted(struct page_job *job)

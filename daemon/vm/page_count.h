@@ -16,8 +16,10 @@ struct page_count *page_count_new(struct registry *registry, struct owner *owner
 /* Takes NULL, returns NULL. */
 struct page_count *page_count_free(struct page_count *count);
 
-/* Adds the VM's memories to those that are to be counted. -ENOMEM. */
+/* Adds the VM's memories to those that are to be counted, and its closed ones. -ENOMEM. */
 int page_count_add(struct page_count *count, const struct vm *vm);
+/* Its closed ones alone. -ENOMEM. */
+int page_count_add_closed(struct page_count *count, const struct vm *vm);
 
 /* Counts, then calls done: at once where all of them are small. */
 void page_count_run(struct page_count *take_count, void (*done)(void *context), void *context);

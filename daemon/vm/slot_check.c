@@ -11,7 +11,7 @@
 /* Bits 0 to 15 of a memslot's number are the slot's own, 16 to 31 its address space's. */
 #define SLOT_SPACE_SHIFT 16
 
-static int wrong(struct slot_fault *fault, const char *param, const char *expected)
+static int wrong_value(struct slot_fault *fault, const char *param, const char *expected)
 {
 	*fault =
 		(struct slot_fault){.kind = SLOT_FAULT_PARAM, .param = param, .expected = expected};
@@ -27,7 +27,7 @@ static int check_values(
 
 	whole.vm = vm->id;
 	field = fields_fault(methods[METHOD_SLOT_BIND].parameters, &whole);
-	return field ? wrong(fault, field->name, "what slot.bind takes for it") : 0;
+	return field ? wrong_value(fault, field->name, "what slot.bind takes for it") : 0;
 }
 
 static int check_number(
@@ -38,7 +38,7 @@ static int check_number(
 	if ((told->slot & 0xffff) < offer->memslots &&
 		told->slot >> SLOT_SPACE_SHIFT < offer->address_spaces)
 		return 0;
-	return wrong(fault, "slot",
+	return wrong_value(fault, "slot",
 		"a memslot's number below KVM_CAP_NR_MEMSLOTS, in an address space that the VM "
 		"has");
 }
@@ -49,16 +49,16 @@ static int check_combination(const struct slot_bind_parameters *told, struct slo
 	bool own = told->memory == FIELD_UNSET;
 
 	if (own && told->shared_memory != FIELD_UNSET)
-		return wrong(fault, "shared_memory",
+		return wrong_value(fault, "shared_memory",
 			"left out without a memory, whose other half it is");
 	if (told->shared_memory == FIELD_UNSET && told->shared_offset != 0)
-		return wrong(fault, "shared_offset", "0 or left out without a shared_memory");
+		return wrong_value(fault, "shared_offset", "0 or left out without a shared_memory");
 	if (own && told->guest_memfd_offset != 0)
-		return wrong(fault, "guest_memfd_offset", "0 or left out without a memory");
+		return wrong_value(fault, "guest_memfd_offset", "0 or left out without a memory");
 	if (own && told->userspace_addr == 0)
-		return wrong(fault, "userspace_addr", "the address of the VMM's own memory");
+		return wrong_value(fault, "userspace_addr", "the address of the VMM's own memory");
 	if (!own && told->flags != 0)
-		return wrong(fault, "flags",
+		return wrong_value(fault, "flags",
 			"empty with a memory: the kernel has neither flag for a guest_memfd");
 	return 0;
 }
@@ -100,11 +100,11 @@ static int check_part(struct vm *vm, const struct part *part, uint64_t id, uint6
 	if (memory->state == OBJECT_CLOSING)
 		return wrong_memory(fault, SLOT_FAULT_MEMORY_CLOSING, part, id);
 	if (memory->backing != part->backing)
-		return wrong(fault, part->memory, part->backed);
+		return wrong_value(fault, part->memory, part->backed);
 	if (offset >= memory->size)
-		return wrong(fault, part->offset, part->begins);
+		return wrong_value(fault, part->offset, part->begins);
 	if (size > memory->size - offset)
-		return wrong(fault, "memory_size", part->holds);
+		return wrong_value(fault, "memory_size", part->holds);
 	*ret = memory;
 	return 0;
 }

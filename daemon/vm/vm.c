@@ -19,8 +19,8 @@
 #include "daemon/budget/capacity.h"
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/vm/backend.h"
+#include "daemon/vm/closed_memory.h"
 #include "daemon/vm/mailbox_label.h"
-#include "daemon/vm/memory.h"
 #include "daemon/vm/vm_ledger.h"
 #include "daemon/vm/vm_record.h"
 #include "kernel/base/cleanup.h"
@@ -71,6 +71,8 @@ void registry_init(struct registry *registry, const struct backend *backend,
 	};
 	registry->first_id = registry->last_id;
 	TAILQ_INIT(&registry->noted);
+	recounts_init(&registry->recounts);
+	TAILQ_INIT(&registry->closed_changed);
 }
 
 void registry_clear(struct registry *registry)
@@ -95,6 +97,13 @@ struct vm *registry_vm_by_number(struct registry *registry, uint64_t number)
 	struct vm key = {.number = number};
 
 	return RB_FIND(vm_tree, &registry->vms, &key);
+}
+
+struct vm *registry_vm_from(struct registry *registry, uint64_t number)
+{
+	struct vm key = {.number = number};
+
+	return RB_NFIND(vm_tree, &registry->vms, &key);
 }
 
 struct vm *registry_vm_by_id(struct registry *registry, const char *id)
@@ -174,7 +183,9 @@ static int vm_set_up_again(
 
 	owner_write_unit(name.unit, recovery->unit);
 	r = owner_get(vm->registry->owners, &name, &owner);
-	if (r == 0)
+	if (r == 0 && vm->remains)
+		vm->owner = owner;
+	else if (r == 0)
 		r = vm_charge(vm, owner);
 	return r < 0 ? r : vm_set_up(vm, process, recovery->name);
 }
@@ -200,6 +211,7 @@ static struct vm *vm_allocate(
 	vm->frames = -1;
 	vm->budget = budget_of_vm(registry, commit_limit);
 	TAILQ_INIT(&vm->calls);
+	TAILQ_INIT(&vm->closed_empty);
 	return vm;
 }
 
@@ -209,7 +221,8 @@ static void vm_enlist(struct vm *vm)
 	vm->listed = true;
 	vm->registry->n_made++;
 	RB_INSERT(vm_tree, &vm->registry->vms, vm);
-	RB_INSERT(vm_process_tree, &vm->registry->vms_by_process, vm);
+	if (!vm->remains)
+		RB_INSERT(vm_process_tree, &vm->registry->vms_by_process, vm);
 }
 
 /* Makes what is put to the keeper. */
@@ -285,7 +298,7 @@ static void restore(struct vm *vm, const struct vm_record *record)
 	snprintf(vm->uuid, sizeof vm->uuid, SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(uuid));
 	vm->state = record->state;
 	vm->gate = record->gate;
-	if (vm->gate == VM_GATE_ACTIVE && vm->listener < 0)
+	if (vm->gate == VM_GATE_ACTIVE && vm->listener < 0 && !vm->remains)
 		vm->gate = VM_GATE_LOST;
 	vm->initially_private = record->flags & RECORD_VM_INITIALLY_PRIVATE;
 	vm->charge = record->flags & RECORD_VM_BROKER ? CHARGE_BROKER : CHARGE_VM;
@@ -319,11 +332,13 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 
 	if (!vm)
 		return -ENOMEM;
+	vm->remains = record->flags & RECORD_VM_REMAINS;
 	r = process_of_recovery(recovery, &process);
+	if (r == 0 && !vm->remains && process_has_vm(registry, &process))
+		r = -EEXIST;
 	if (r == 0)
-		r = process_has_vm(registry, &process) ? -EEXIST
-						       : vm_set_up_again(vm, &process, recovery);
-	if (r == 0 && budget_promise(&vm->budget))
+		r = vm_set_up_again(vm, &process, recovery);
+	if (r == 0 && !vm->remains && budget_promise(&vm->budget))
 		r = -ENOSPC;
 	if (r < 0) {
 		vm_free(vm);
@@ -389,7 +404,8 @@ bool registry_has_had_id(const struct registry *registry, uint64_t id)
 
 	return id > 0 && id <= registry->first_id &&
 	       !RB_FIND(vm_tree, (struct vm_tree *)&registry->vms, &key) &&
-	       !registry_memory((struct registry *)registry, id);
+	       !registry_memory((struct registry *)registry, id) &&
+	       !registry_closed_memory((struct registry *)registry, id);
 }
 
 void vm_fix_mailbox(const struct vm *vm)
@@ -455,11 +471,58 @@ void vm_stop(struct vm *vm)
 void vm_drop(struct vm *vm)
 {
 	while (!RB_EMPTY(&vm->memories))
-		memory_free(RB_MIN(memory_tree, &vm->memories));
+		memory_close(RB_MIN(memory_tree, &vm->memories));
 	STEP("VM's end: memories dropped");
-	vm_ledger_commit(vm);
+	vm_ledgers_commit(vm->registry); /* of those, too, that it has made let something go */
 	STEP("VM's end: their end committed");
 	budget_end_promise(&vm->budget);
+}
+
+bool vm_is_seen(const struct vm *vm)
+{
+	return !vm->remains || vm->closed_resident > 0;
+}
+
+static void vm_close_files(struct vm *vm)
+{
+	vm->registry->backend->close(vm);
+	vm->frames = fd_close(vm->frames);
+	vm->listener = fd_close(vm->listener);
+}
+
+/* Its ledger and its process stay, by which a successor finds its closed memories. */
+static void vm_remain(struct vm *vm)
+{
+	static const enum fdstore_kind kinds[] = {
+		FDSTORE_VM_FRAMES, FDSTORE_VM_MAILBOX, FDSTORE_VM_GATE};
+
+	vm->remains = true;
+	RB_REMOVE(vm_process_tree, &vm->registry->vms_by_process, vm);
+	owner_ref(vm->owner);
+	owner_give_back(vm->owner, OWNER_VMS);
+	vm_ledger_note_vm(vm);
+	vm_ledger_commit(vm);
+	STEP("VM's end: it remains");
+	for (size_t i = 0; vm->ledger && i < sizeof kinds / sizeof *kinds; i++)
+		fdstore_drop(vm->registry->fdstore, kinds[i], vm->number, 0);
+	vm_close_files(vm);
+}
+
+void vm_end(struct vm *vm)
+{
+	assert(!vm->watch);
+	vm_stop(vm);
+	vm_drop(vm);
+	if (vm->closed_counts.all > 0)
+		vm_remain(vm);
+	else
+		vm_free(vm);
+}
+
+static void vm_free_memories(struct memory_tree *memories)
+{
+	while (!RB_EMPTY(memories))
+		memory_free(RB_MIN(memory_tree, memories));
 }
 
 struct vm *vm_free(struct vm *vm)
@@ -468,19 +531,23 @@ struct vm *vm_free(struct vm *vm)
 		return NULL;
 	assert(!vm->watch);
 	vm_stop(vm);
-	vm_drop(vm);
-	if (vm->listed) {
+	vm_free_memories(&vm->memories);
+	vm_free_memories(&vm->closed);
+	vm_ledger_commit(vm);
+	budget_end_promise(&vm->budget);
+	if (vm->listed)
 		RB_REMOVE(vm_tree, &vm->registry->vms, vm);
+	if (vm->listed && !vm->remains)
 		RB_REMOVE(vm_process_tree, &vm->registry->vms_by_process, vm);
-	}
 	vm_unput(vm);
 	STEP("VM's end: dropped");
-	vm->registry->backend->close(vm);
+	vm_close_files(vm);
 	vm_ledger_close(vm);
-	fd_close(vm->frames);
-	fd_close(vm->listener);
 	process_release(&vm->process);
-	owner_give_back(vm->owner, OWNER_VMS);
+	if (vm->remains)
+		owner_unref(vm->owner);
+	else
+		owner_give_back(vm->owner, OWNER_VMS);
 	free(vm->name);
 	free(vm);
 	return NULL;

@@ -17,6 +17,7 @@
 
 #include "daemon/budget/budget.h"
 #include "daemon/owner/owner.h"
+#include "daemon/vm/recount_policy.h"
 #include "kernel/base/ranges.h"
 #include "kernel/base/tree.h"
 #include "kernel/host/process.h"
@@ -42,6 +43,8 @@ enum object_state {
 	OBJECT_READY,   /* a slot: bound */
 	/* a slot whose end is not reported yet, a memory whose pages are not gone */
 	OBJECT_CLOSING,
+	/* a memory that is one no more, and whose file is kept */
+	OBJECT_CLOSED,
 };
 
 struct backend;
@@ -65,6 +68,13 @@ struct commitment {
 	uint64_t in_both;      /* of guest frames that are in both halves */
 };
 
+/* Of closed memories: see closed_memory.h. */
+struct closed_counts {
+	uint64_t all, filled; /* those that have pages */
+};
+
+TAILQ_HEAD(closed_list, memory);
+RB_HEAD(closed_user_tree, closed_of_user);
 RB_HEAD(memory_tree, memory);
 RB_HEAD(slot_tree, slot);
 RB_HEAD(slot_address_tree, slot);
@@ -120,6 +130,13 @@ struct vm {
 
 	struct memory_tree memories;
 	unsigned n_memories;
+	struct memory_tree closed;
+	struct closed_counts closed_counts;
+	struct closed_list closed_empty; /* the one that has been so for longest is the first */
+	uint64_t closed_size, closed_resident; /* bytes, in all; of pages, which are charged */
+	bool remains;                          /* it is gone, but for its closed memories */
+	uint64_t remains_since; /* when its process was found to have ended then; 0: it was not */
+	bool said_filled, said_let_go; /* in the log */
 	struct slot_tree slots;
 	struct slot_address_tree slots_by_address;
 	unsigned n_slots;
@@ -166,8 +183,11 @@ struct registry {
 	struct vm_tree vms;
 	uint64_t n_made; /* that were ever there */
 	struct vm_process_tree vms_by_process;
-	struct memory_id_tree memories;
-	struct memory_file_tree memory_files;
+	struct memory_id_tree memories, closed_memories;
+	struct memory_file_tree memory_files; /* of both */
+	struct closed_user_tree closed_users;
+	struct closed_list closed_changed; /* that are to be told of */
+	struct recounts recounts;
 };
 
 RB_PROTOTYPE(vm_tree, vm, by_id, )
@@ -188,6 +208,8 @@ bool registry_has_had_id(const struct registry *registry, uint64_t id);
 /* NULL where there is none. */
 struct vm *registry_vm_by_id(struct registry *registry, const char *id);
 struct vm *registry_vm_by_number(struct registry *registry, uint64_t number);
+/* The first with a number of at least that. */
+struct vm *registry_vm_from(struct registry *registry, uint64_t number);
 struct vm *registry_vm_of_process(struct registry *registry, const struct process *process);
 
 struct vm_request {
@@ -247,9 +269,14 @@ struct vm *vm_free(struct vm *vm);
 /* It is released from now on: its slots, calls and private ranges are gone. Its memories are still
  * charged. */
 void vm_stop(struct vm *vm);
-/* Frees the memories of one that was stopped, and with them its charge and what it was promised.
- * Their pages should be gone. */
+/* Closes the memories of one that was stopped, and ends its charge and what it was promised. Their
+ * pages should be gone; memory->resident says what is left of them. */
 void vm_drop(struct vm *vm);
+/* In the place of vm_free() once its process has ended, or has made room for another VM: it remains
+ * for as long as files of closed memories are kept. */
+void vm_end(struct vm *vm);
+/* Whether it is to be seen: it is there, or pages of its closed memories are. */
+bool vm_is_seen(const struct vm *vm);
 
 /* What a VM of its type offers. */
 const struct vm_type_offer *vm_offer(const struct vm *vm);

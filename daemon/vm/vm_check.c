@@ -11,13 +11,13 @@
 #include "kernel/base/uapi.h"
 #include "protocol/field_check.h"
 
-static int wrong(struct vm_fault *fault, const char *param, const char *expected)
+static int wrong_setting(struct vm_fault *fault, const char *param, const char *expected)
 {
 	*fault = (struct vm_fault){.kind = VM_FAULT_PARAM, .param = param, .expected = expected};
 	return -EINVAL;
 }
 
-static int unsupported(struct vm_fault *fault, const char *param, const char *capability)
+static int not_offered(struct vm_fault *fault, const char *param, const char *capability)
 {
 	*fault = (struct vm_fault){.kind = VM_FAULT_UNSUPPORTED,
 		.param = param,
@@ -32,11 +32,11 @@ static int check_type(
 	const struct vm_type_offer *offer = &registry->host->vm_types[type];
 
 	if (!offer->offered)
-		return unsupported(fault, "type", "KVM_CAP_VM_TYPES");
+		return not_offered(fault, "type", "KVM_CAP_VM_TYPES");
 	if (!offer->guest_memfd)
-		return unsupported(fault, "type", "KVM_CAP_GUEST_MEMFD");
+		return not_offered(fault, "type", "KVM_CAP_GUEST_MEMFD");
 	if (private && !(offer->memory_attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE))
-		return unsupported(fault, "initial_state", "KVM_CAP_MEMORY_ATTRIBUTES");
+		return not_offered(fault, "initial_state", "KVM_CAP_MEMORY_ATTRIBUTES");
 	return 0;
 }
 
@@ -46,9 +46,9 @@ int vm_check_told(const struct registry *registry, const struct vm_open_paramete
 	const struct field *field = fields_fault(methods[METHOD_VM_OPEN].parameters, told);
 
 	if (field)
-		return wrong(ret_fault, field->name, "what vm.open takes for it");
+		return wrong_setting(ret_fault, field->name, "what vm.open takes for it");
 	if (type >= VM_TYPES_MAX)
-		return wrong(ret_fault, "type", "that of a VM");
+		return wrong_setting(ret_fault, "type", "that of a VM");
 	return check_type(registry, type, told->initial_state == INITIAL_STATE_PRIVATE, ret_fault);
 }
 

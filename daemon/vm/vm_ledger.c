@@ -13,7 +13,7 @@
 #include "daemon/vm/vm_record.h"
 #include "kernel/store/ledger.h"
 
-static void mark(struct vm *vm)
+static void mark_changed(struct vm *vm)
 {
 	if (!vm->noted)
 		TAILQ_INSERT_TAIL(&vm->registry->noted, vm, noted_link);
@@ -22,13 +22,13 @@ static void mark(struct vm *vm)
 
 /* A VM that has no room for another record goes on without it, and says so: there are more records
  * than a VM may have objects. */
-static void put(struct vm *vm, uint32_t *index, const void *record, size_t length)
+static void put_record(struct vm *vm, uint32_t *index, const void *record, size_t length)
 {
 	int r = 0;
 
 	if (!vm->ledger)
 		return;
-	mark(vm);
+	mark_changed(vm);
 	if (*index == 0)
 		r = ledger_free_index(vm->ledger, index);
 	if (r == 0)
@@ -37,10 +37,10 @@ static void put(struct vm *vm, uint32_t *index, const void *record, size_t lengt
 		log_vm_warning(vm->id, "its ledger has no room: %s", strerror(-r));
 }
 
-static void delete (struct vm *vm, uint32_t *index)
+static void delete_record(struct vm *vm, uint32_t *index)
 {
 	if (vm->ledger && *index > 0) {
-		mark(vm);
+		mark_changed(vm);
 		ledger_delete(vm->ledger, *index);
 	}
 	*index = 0;
@@ -57,7 +57,7 @@ static void note_name(
 
 		memcpy(record.bytes, name, size);
 		record.length = (uint16_t)size;
-		put(vm, &indexes[part], &record, sizeof record);
+		put_record(vm, &indexes[part], &record, sizeof record);
 		name += size;
 		length -= size;
 	}
@@ -73,6 +73,8 @@ static uint32_t flags_of(const struct vm *vm)
 		flags |= RECORD_VM_BROKER;
 	if (vm->rebuilt)
 		flags |= RECORD_VM_REBUILT;
+	if (vm->remains)
+		flags |= RECORD_VM_REMAINS;
 	if (!vm->finished)
 		flags |= RECORD_VM_UNFINISHED;
 	if (vm->listener >= 0)
@@ -104,7 +106,7 @@ void vm_ledger_note_vm(struct vm *vm)
 
 	if (!vm->ledger)
 		return;
-	mark(vm);
+	mark_changed(vm);
 	if (sd_id128_from_string(vm->uuid, &uuid) == 0)
 		memcpy(record.uuid, &uuid, sizeof record.uuid);
 	ledger_put(vm->ledger, 0, &record, sizeof record);
@@ -115,9 +117,9 @@ void vm_ledger_note_minimum(struct vm *vm)
 	const struct minimum_record record = {.kind = RECORD_MINIMUM, .bytes = vm->minimum};
 
 	if (vm->minimum > 0)
-		put(vm, &vm->minimum_record, &record, sizeof record);
+		put_record(vm, &vm->minimum_record, &record, sizeof record);
 	else
-		delete (vm, &vm->minimum_record);
+		delete_record(vm, &vm->minimum_record);
 }
 
 void vm_ledger_read_minimum(struct vm *vm, const struct ledger *ledger)
@@ -163,19 +165,20 @@ void vm_ledger_note_memory(struct memory *memory)
 		.id = memory->id,
 		.size = memory->size,
 		.flags = memory->flags,
+		.resident = memory->state == OBJECT_CLOSED ? memory->resident : 0,
 	};
 	bool first = memory->record == 0;
 
-	put(memory->vm, &memory->record, &record, sizeof record);
+	put_record(memory->vm, &memory->record, &record, sizeof record);
 	if (first)
 		note_name(memory->vm, RECORD_NAME, memory->id, memory->name, memory->name_records);
 }
 
 void vm_ledger_forget_memory(struct memory *memory)
 {
-	delete (memory->vm, &memory->record);
+	delete_record(memory->vm, &memory->record);
 	for (size_t part = 0; part < NAME_RECORDS; part++)
-		delete (memory->vm, &memory->name_records[part]);
+		delete_record(memory->vm, &memory->name_records[part]);
 }
 
 void vm_ledger_note_slot(struct slot *slot)
@@ -194,12 +197,12 @@ void vm_ledger_note_slot(struct slot *slot)
 		.shared_offset = slot->shared_offset,
 	};
 
-	put(slot->vm, &slot->record, &record, sizeof record);
+	put_record(slot->vm, &slot->record, &record, sizeof record);
 }
 
 void vm_ledger_forget_slot(struct slot *slot)
 {
-	delete (slot->vm, &slot->record);
+	delete_record(slot->vm, &slot->record);
 }
 
 static uint8_t call_flags(const struct call *call)
@@ -233,12 +236,12 @@ void vm_ledger_note_call(struct call *call)
 		.memory = call->memory ? call->memory->id : 0,
 	};
 
-	put(call->vm, &call->record, &record, sizeof record);
+	put_record(call->vm, &call->record, &record, sizeof record);
 }
 
 void vm_ledger_forget_call(struct call *call)
 {
-	delete (call->vm, &call->record);
+	delete_record(call->vm, &call->record);
 }
 
 void vm_ledger_commit(struct vm *vm)

@@ -33,6 +33,7 @@ enum record_vm_flags {
 	RECORD_VM_REBUILT = 1 << 1,
 	RECORD_VM_UNFINISHED = 1 << 2, /* the request that makes it is not done */
 	RECORD_VM_LISTENER = 1 << 3,   /* it has been handed over */
+	RECORD_VM_REMAINS = 1 << 4,    /* it is gone, but for closed memories */
 };
 
 struct vm_record {
@@ -80,6 +81,7 @@ struct memory_record {
 	uint64_t id;
 	uint64_t size;
 	uint64_t flags;
+	uint64_t resident; /* of a closed one: bytes of pages that are charged */
 };
 
 struct slot_record {

@@ -24,8 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LEDGER_RECORD_SIZE_MAX 4096
-#define LEDGER_CAPACITY_MAX    (1u << 19)
+#include "kernel/store/ledger_limits.h"
 
 struct ledger;
 

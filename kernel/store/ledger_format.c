@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "kernel/host/memory_file.h"
-#include "kernel/store/ledger.h"
+#include "kernel/store/ledger_limits.h"
 
 #define LEDGER_MAGIC   0x72656764656c6d67ull /* "gmledger" */
 #define LEDGER_VERSION 2

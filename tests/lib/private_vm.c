@@ -12,11 +12,11 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
-#include "daemon/budget/capacity_probe.h"
-#include "daemon/methods/methods.h"
+#include "daemon/base/container_of.h"
 #include "daemon/owner/scheduler.h"
 #include "daemon/pages/page_worker.h"
 #include "daemon/pressure/watch.h"
+#include "daemon/start/core.h"
 #include "kernel/base/uapi.h"
 #include "protocol/json.h"
 
@@ -30,8 +30,7 @@ static void check(int r)
 
 static void gmemd_set_up(struct gmemd *gmemd, const struct backend *backend)
 {
-	memset(gmemd, 0, sizeof *gmemd);
-	gmemd->config = (struct config){
+	const struct config config = {
 		.gate_policy = GATE_POLICY_PREFERRED,
 		.peers_per_user = 8,
 		.vms_per_user = 8,
@@ -41,6 +40,8 @@ static void gmemd_set_up(struct gmemd *gmemd, const struct backend *backend)
 		.private_ranges_per_vm = 2u << 20,
 		.own_memory_per_vm = 1u << 20,
 	};
+
+	core_init(gmemd, &config);
 	gmemd->host.page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 	gmemd->host.memory_total = (uint64_t)1 << 50;
 	strcpy(gmemd->host.kernel_release, "made up");
@@ -51,12 +52,7 @@ static void gmemd_set_up(struct gmemd *gmemd, const struct backend *backend)
 		.memslots = 1000,
 		.address_spaces = 1,
 	};
-	gmemd->handlers = method_handlers;
-	TAILQ_INIT(&gmemd->events);
-	check(owners_new(&gmemd->config, &gmemd->owners));
-	check(capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host));
-	registry_init(&gmemd->registry, backend, &gmemd->config, &gmemd->host, gmemd->owners,
-		&gmemd->capacity);
+	check(core_set_up(gmemd, backend));
 	gmemd->base = event_base_new();
 	if (!gmemd->base || event_base_priority_init(gmemd->base, SCHEDULER_PRIORITIES) < 0)
 		abort();
@@ -68,15 +64,12 @@ static void gmemd_set_up(struct gmemd *gmemd, const struct backend *backend)
 
 /* Of an answer that is deferred. */
 
-#define PRIVATE_VM_OF(member)                                                                      \
-	((struct private_vm *)((char *)(member)-offsetof(struct private_vm, caller)))
-
 static void take_answer(struct caller *caller, struct json_object *message,
 	struct fd_list *take_fds, struct later *take_later)
 {
 	(void)take_fds;
 	(void)take_later;
-	PRIVATE_VM_OF(caller)->answer = json_ref(message);
+	CONTAINER_OF(caller, struct private_vm, caller)->answer = json_ref(message);
 }
 
 static void go_on(struct caller *caller)

@@ -148,6 +148,12 @@ remember_idle_gmemd() {
 	IDLE_FDS=$(sed 's/.*fds=\([0-9]*\).*/\1/' <<<"$seen")
 }
 
+# start_gmemd_that_keeps_none [OPTION...]: no file of a closed memory, so that what is released can be seen from its files.
+start_gmemd_that_keeps_none() {
+	printf '[limits]\nclosed-memories-per-vm = 0\n' >"$WORK_DIR/keeps-none.conf"
+	start_gmemd --config="$WORK_DIR/keeps-none.conf" "$@"
+}
+
 # released DESCRIPTION [OPTION...]: gmemd is as it was when it was idle.
 released() {
 	local description=$1 seen status

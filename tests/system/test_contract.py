@@ -419,12 +419,15 @@ def events():
 @test("vm.close: all is gone, for an operator as for the peer")
 def closing():
     memory, fd = new_memory(2 * PAGE)
+    before = vmm.get()["closed_resident"]  # of memories that were closed and looked at again
     with mmap.mmap(fd, 2 * PAGE) as mapped:
         mapped[0] = 1
-        equal(vmm.peer.call("vm.close", {"vm": vmm.id}), {"released": PAGE}, "released")
+        equal(vmm.peer.call("vm.close", {"vm": vmm.id}), {"released": before + PAGE}, "released")
+        page = operator.call("vm.get", {"vm": vmm.id})
+        equal((page["state"], page["committed"], page["resident"]), ("released", 0, 0), "what is left")
         equal(mapped[0], 0, "the page is gone")
     page = operator.call("vm.get", {"vm": vmm.id})
-    equal((page["state"], page["committed"], page["resident"]), ("released", 0, 0), "what is left")
+    equal((page["committed"], page["closed_resident"]), (PAGE, PAGE), "what looking at it has brought back")
     equal(operator.error("memory.open", {"memory": memory})["code"], -32001, "its memory")
     equal(vmm.peer.events[-1]["kind"], "vm_released", "the event of it")
 

@@ -28,7 +28,7 @@ daemon = operator = None
 def set_up():
     global daemon, operator
     config = "[limits]\nprivate-ranges-per-vm = %d\n" % PIECES
-    daemon = Daemon(backend="model", gate="required", config=config)
+    daemon = Daemon(backend="model", gate="required", config=config, keep_closed=False)
     operator = daemon.operator()
     # A closed VM is listed until this process's next: from now on there always is one.
     peer = daemon.peer()

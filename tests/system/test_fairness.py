@@ -34,7 +34,7 @@ def set_up():
     global daemon, quiet
     linux.require_guest_memfd()
     linux.require_root()
-    daemon = Daemon(config=CONFIG)
+    daemon = Daemon(config=CONFIG, keep_closed=False)
     quiet = RemotePeer(daemon.socket_path("gmemd.sock"), QUIET)
     quiet.call("ping")
 

@@ -464,7 +464,7 @@ gmemd_ends() {
 	rc=$?
 	check "events ends with 3 with gmemd" [ $rc -eq 3 ]
 	check "and says who does not answer" grep -q "admin.sock: no answer in 2 s" "$tmp/last.err"
-	exits 3 "ping after gmemd" ping
+	exits 3 "ping after gmemd" --timeout=1 ping
 }
 
 have_kvm=0

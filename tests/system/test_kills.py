@@ -19,7 +19,7 @@ import time
 from gmemtest import linux
 from gmemtest.daemon import SANITIZERS
 from gmemtest.host import Host, wait_until
-from gmemtest.keeper import KeeperPeer, is_sanitized
+from gmemtest.keeper import FRAMES, GATE, LEDGER, MAILBOX, MEMORY, PROCESS, KeeperPeer, is_sanitized, of_closed_memories
 from gmemtest.load import Counters, Process
 from gmemtest.tap import Failed, Skip, check, equal, main, need, note, test
 from gmemtest.wire import Closed, close_all
@@ -35,10 +35,10 @@ LOSING = 5
 # How long anything may take that is no more than a few milliseconds' work.
 LIMIT = 60 if SANITIZED else 20
 
+CLOSED_PER_VM = 64  # whose files are kept, at most
+
 GATES = ("required", "required", "required", "none")
 
-# The kinds of what the keeper holds.
-LEDGER, FRAMES, MAILBOX, GATE, PROCESS, MEMORY = range(16, 22)
 WRONG_IN_LOG = SANITIZERS + ("could not be taken over", "can hold no more")
 
 host = None
@@ -373,9 +373,17 @@ def files_held():
     return held, frames
 
 
+def held_beside_closed(expected):
+    held = files_held()[0]
+    closed = of_closed_memories(held, expected)
+    most = max(collections.Counter(owner for kind, owner, _ in closed if kind == MEMORY).values(), default=0)
+    check(most <= CLOSED_PER_VM, "%d closed memories of one VM" % most)
+    return {id_: file for id_, file in held.items() if id_ not in closed}
+
+
 def check_keeper(expected):
-    if not wait_until(lambda: files_held()[0] == expected, LIMIT):
-        held = files_held()[0]
+    if not wait_until(lambda: held_beside_closed(expected) == expected, LIMIT):
+        held = held_beside_closed(expected)
         check(
             False,
             "the keeper holds %r too much, lacks %r, has others of %r"
@@ -393,7 +401,7 @@ def check_fds():
 
     def own():
         held, frames = files_held()
-        vms = sum(1 for kind, _, _ in held if kind == LEDGER)
+        vms = sum(1 for kind, _, _ in held if kind == MAILBOX)
         return host.fds() - len(held) - frames - of_a_vm * vms
 
     def soon():

@@ -176,7 +176,7 @@ ROWS = (
     ("name.2", "length", 0, "has lost its name", lost_name),
     ("memory.0", "backing", 2, "backing must be", MEMORY),
     ("memory.0", "backing", 1, "could not be taken over", MEMORY),
-    ("memory.1", "state", 3, "state must be", MEMORY),
+    ("memory.1", "state", 4, "state must be", MEMORY),
     ("memory.1", "node", 1000, "node must be", MEMORY),
     ("memory.1", "node", (1 << 32) - 7, "node must be", MEMORY),
     ("memory.1", "size", 0, "size must be", MEMORY),

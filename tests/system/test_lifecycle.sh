@@ -161,7 +161,7 @@ lack=$(host_lack)
 [ -x "$BUILD_DIR/client/gmem-example-vmm" ] || skip_all "the example VMM is for x86-64"
 echo "TAP version 13"
 set_up "$BUILD_DIR/client/gmem-run" "$BUILD_DIR/client/gmem-example-vmm"
-start_gmemd
+start_gmemd_that_keeps_none
 remember_idle_gmemd
 for how in run alone; do
 	end_by_itself "$how"

@@ -38,7 +38,7 @@ memory = memory_fd = None
 def set_up():
     global daemon, vmm, watched, memory, memory_fd
     linux.require_guest_memfd()
-    daemon = Daemon(config=CONFIG)
+    daemon = Daemon(config=CONFIG, keep_closed=False)
     vmm = Vmm(daemon.peer(), "refused", commit_limit=COMMIT_LIMIT)
     memory, memory_fd = vmm.create(RAM, name="ram")
     vmm.bind(0, 0, PAGE, memory, memory_fd)

@@ -240,7 +240,7 @@ EXAMPLE=
 [ ! -e "$BUILD_DIR/client/gmem-example-vmm" ] || EXAMPLE=$BUILD_DIR/client/gmem-example-vmm
 # shellcheck disable=SC2086
 set_up "$BUILD_DIR/client/gmem-run" "$BUILD_DIR/client/gmemctl" "$BUILD_DIR/tests/system/sandboxed" $EXAMPLE
-start_gmemd
+start_gmemd_that_keeps_none
 remember_idle_gmemd
 for part in usage no_daemon refusals names default_names obstacles execution status inheritance node sandbox; do
 	"test_$part"

@@ -39,7 +39,7 @@ def set_up():
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < FILES:
         raise tap.Skip("RLIMIT_NOFILE is below %d" % FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
-    daemon = Daemon(files=FILES)
+    daemon = Daemon(files=FILES, keep_closed=False)
     quiet = RemotePeer(daemon.socket_path("gmemd.sock"), QUIET)
     operator = daemon.operator()
     for peer in (quiet, operator):

@@ -38,7 +38,7 @@ def set_up():
     linux.require_guest_memfd()
     linux.require_root()
     require_fuse()
-    daemon = Host()
+    daemon = Host(keep_closed=False)
     # Before this process has mapped a mailbox, which then stays mapped in all that it forks.
     others.extend(Child(be_other) for _ in range(OTHERS))
     vmm = Vmm(daemon.peer(), "honest")

@@ -219,8 +219,10 @@ static void random_host_init(struct random_host *host)
 		};
 }
 
-/* What a level above should hold: promises whole, and what VMs without one have committed. */
-static void check_level(const struct random_host *host, const struct budget *level, unsigned seed)
+/* What a level above should hold: promises whole, and what VMs without one, or beyond one, have
+ * committed. */
+static void check_level(
+	const struct random_host *host, const struct budget *level, bool anyway, unsigned seed)
 {
 	uint64_t committed = 0, promised = 0;
 
@@ -229,32 +231,36 @@ static void check_level(const struct random_host *host, const struct budget *lev
 
 		if (vm->within != level && vm->within->within != level)
 			continue;
-		committed += vm->is_promised ? vm->limit : vm->committed;
+		committed +=
+			vm->is_promised && vm->committed < vm->limit ? vm->limit : vm->committed;
 		promised += vm->is_promised ? vm->limit : 0;
 	}
 	UNIT_ASSERT_ROW(level->committed == committed && level->promised == promised &&
-				committed <= level->limit,
+				(anyway || committed <= level->limit),
 		"seed %u: a %s has %llu and promised %llu, expected %llu and %llu", seed,
 		level->scope, (unsigned long long)level->committed,
 		(unsigned long long)level->promised, (unsigned long long)committed,
 		(unsigned long long)promised);
 }
 
-static void check_host(const struct random_host *host, unsigned seed)
+static void check_host(const struct random_host *host, bool anyway, unsigned seed)
 {
-	check_level(host, &host->host, seed);
-	check_level(host, &host->nodes[0], seed);
-	check_level(host, &host->nodes[1], seed);
+	check_level(host, &host->host, anyway, seed);
+	check_level(host, &host->nodes[0], anyway, seed);
+	check_level(host, &host->nodes[1], anyway, seed);
 	for (int i = 0; i < RANDOM_VMS; i++)
-		CU_ASSERT_TRUE(host->vms[i].committed <= host->vms[i].limit);
+		CU_ASSERT_TRUE(anyway || host->vms[i].committed <= host->vms[i].limit);
 }
 
 /* Returns whether it was refused. */
-static bool random_step(struct budget *vm)
+static bool random_step(struct budget *vm, bool anyway)
 {
 	uint64_t bytes = (uint64_t)random() % 200;
 
-	switch (random() % 4) {
+	switch (random() % (anyway ? 5 : 4)) {
+	case 4:
+		budget_charge_anyway(vm, bytes);
+		return false;
 	case 0:
 		return !vm->is_promised && budget_promise(vm);
 	case 1:
@@ -268,7 +274,7 @@ static bool random_step(struct budget *vm)
 	}
 }
 
-static void run_random(unsigned seed)
+static void run_random(unsigned seed, bool anyway)
 {
 	struct random_host host, before;
 	unsigned refusals = 0;
@@ -277,11 +283,11 @@ static void run_random(unsigned seed)
 	random_host_init(&host);
 	for (int i = 0; i < 2000; i++) {
 		before = host;
-		if (random_step(&host.vms[random() % RANDOM_VMS])) {
+		if (random_step(&host.vms[random() % RANDOM_VMS], anyway)) {
 			refusals++;
 			CU_ASSERT_EQUAL(memcmp(&host, &before, sizeof host), 0);
 		}
-		check_host(&host, seed);
+		check_host(&host, anyway, seed);
 	}
 	CU_ASSERT_TRUE(refusals > 0);
 	for (int i = 0; i < RANDOM_VMS; i++) {
@@ -289,13 +295,42 @@ static void run_random(unsigned seed)
 		budget_end_promise(&host.vms[i]);
 	}
 	CU_ASSERT_EQUAL(host.host.committed + host.host.promised, 0);
-	check_host(&host, seed);
+	check_host(&host, anyway, seed);
 }
 
 static void test_random(void)
 {
-	for (unsigned seed = 1; seed <= 20; seed++)
-		run_random(seed);
+	for (unsigned seed = 1; seed <= 20; seed++) {
+		run_random(seed, /* anyway= */ false);
+		run_random(seed, /* anyway= */ true);
+	}
+}
+
+/* What is there whatever the limits: beyond a promise the levels above have more of it. */
+static void test_anyway(void)
+{
+	struct levels levels;
+
+	levels_init(&levels, 200, 150, 100);
+	CU_ASSERT_PTR_NULL(budget_promise(&levels.vm));
+	CU_ASSERT_PTR_NULL(budget_charge(&levels.vm, 70));
+	budget_charge_anyway(&levels.vm, 60);
+	CU_ASSERT_EQUAL(levels.vm.committed, 130);
+	CU_ASSERT_EQUAL(levels.host.committed, 130);
+	CU_ASSERT_PTR_EQUAL(budget_refuses(&levels.vm, 0), &levels.vm);
+	CU_ASSERT_PTR_EQUAL(budget_charge(&levels.vm, 1), &levels.vm);
+	budget_charge_anyway(&levels.vm, 100);
+	CU_ASSERT_EQUAL(levels.node.committed, 230);
+	CU_ASSERT_PTR_EQUAL(budget_charge(&levels.host, 1), &levels.host);
+	budget_give_back(&levels.vm, 160);
+	CU_ASSERT_EQUAL(levels.vm.committed, 70);
+	CU_ASSERT_EQUAL(levels.host.committed, 100);
+	budget_charge_anyway(&levels.vm, 50);
+	budget_end_promise(&levels.vm);
+	check_committed(&levels, 120);
+	CU_ASSERT_EQUAL(levels.host.promised, 0);
+	budget_give_back(&levels.vm, 120);
+	check_committed(&levels, 0);
 }
 
 int main(void)
@@ -309,6 +344,7 @@ int main(void)
 		{"promises refused", test_promise_refused},
 		{"promises around charges", test_promise_around_charges},
 		{"promises within promises", test_promises_nested},
+		{"what is there whatever the limits", test_anyway},
 		{"charges and promises at random", test_random},
 		CU_TEST_INFO_NULL,
 	};

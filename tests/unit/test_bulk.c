@@ -3,6 +3,7 @@
  * Bulk work: exact counts, whoever does it; turns between owners; files that are closed by the page
  * worker, and nothing left behind.
  */
+#include "daemon/pages/page_closer.h"
 #include "daemon/pages/page_worker.h"
 
 #include <errno.h>
@@ -304,6 +305,7 @@ static void test_end_at_once(void)
 	flood();
 	page_worker_stop(pages);
 	CU_ASSERT_EQUAL(n_done, FLOOD);
+	CU_ASSERT_FALSE(page_job_is_done(flood_jobs[FLOOD - 1]));
 	end_flood();
 	page_worker_stop(NULL);
 	CU_ASSERT_PTR_NULL(page_worker_free(NULL));

@@ -53,7 +53,7 @@ class Stage:
         linux.require_root()
         if backend != "model":
             linux.require_guest_memfd()
-        self.daemon = Host(config=configuration(), backend=backend)
+        self.daemon = Host(config=configuration(), backend=backend, keep_closed=False)
         self.path = self.daemon.socket_path("gmemd.sock")
         self.admin_path = self.daemon.socket_path("admin.sock")
         self.operator = self.daemon.operator()

@@ -78,9 +78,10 @@ class Daemon:
     """Runs until stop(), at most as long as the test; with KEEPER=no in the environment, alone."""
 
     def __init__(
-        self, gate="preferred", config="", files=None, backend="auto", before=None, stderr=None
+        self, gate="preferred", config="", files=None, backend="auto", before=None, stderr=None, keep_closed=True
     ):
-        """before(daemon): what its process does before it becomes gmemd; stderr: an fd for its log."""
+        """before(daemon): what its process does before it becomes gmemd; stderr: an fd for its log; keep_closed:
+        whether it goes on holding files of closed memories, for a minute after their VM's end."""
         self.directory = tempfile.mkdtemp(prefix="gmemd-test-")
         atexit.register(_remove, self.directory, os.getpid())
         os.chmod(self.directory, 0o755)
@@ -88,6 +89,8 @@ class Daemon:
         config_path = os.path.join(self.directory, "gmemd.conf")
         if os.environ.get("KEEPER") == "no":
             config += "\n[keeper]\nuse = no\n"
+        if not keep_closed:
+            config += "\n[limits]\nclosed-memories-per-vm = 0\n"
         with open(config_path, "w", encoding="utf-8") as file:
             file.write(config)
         self.log_path = os.path.join(self.directory, "log")

@@ -18,6 +18,7 @@ from gmemtest.tap import Failed, check, note
 HELLO, PUT, DROP, TAKE, REFUSAL, ACCEPT = range(1, 7)
 STORE, MORE, LIFE = 1, 2, 4
 OWNED = 16  # kinds from here on end with a life
+LEDGER, FRAMES, MAILBOX, GATE, PROCESS, MEMORY = range(OWNED, OWNED + 6)  # gmemd's kinds of these
 BATCH = 16
 MAGIC, VERSION = 0x4B4D4547, 1
 HEADER = struct.Struct("=IHHIiIIQ")
@@ -47,7 +48,8 @@ def pass_listener(listener):
 class Keeper:
     """Runs until stop(), at most as long as the test."""
 
-    def __init__(self, *arguments, files=None, directory=None, listener=None):
+    def __init__(self, *arguments, files=None, directory=None, listener=None, first=(), before=None):
+        """first: what executes it; before(): what its process does before that."""
         self.directory = directory or tempfile.mkdtemp(prefix="gmemd-test-")
         self.path = os.path.join(self.directory, "run")
         self.log_path = os.path.join(self.directory, "log")
@@ -58,10 +60,12 @@ class Keeper:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
             if listener is not None:
                 pass_listener(listener)
+            if before is not None:
+                before()
 
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [program(), "--runtime-directory=" + self.path, *arguments],
+                [*first, program(), "--runtime-directory=" + self.path, *arguments],
                 stdin=subprocess.DEVNULL,
                 stderr=log,
                 close_fds=False,
@@ -205,3 +209,11 @@ class KeeperPeer:
 
     def __exit__(self, *_):
         self.close()
+
+
+def of_closed_memories(held, expected):
+    """Of what is held beside what is expected: files of closed memories, with the ledger and the process of a VM that is gone."""
+    more = set(held) - set(expected)
+    of_memories = {one for one in more if one[0] == MEMORY}
+    gone = {owner for _, owner, _ in of_memories} - {owner for _, owner, _ in expected}
+    return of_memories | {one for one in more if one[0] in (LEDGER, PROCESS) and one[1] in gone}

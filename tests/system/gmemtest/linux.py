@@ -117,6 +117,10 @@ def mseal(address, length):
     return True
 
 
+def fallocate(fd, mode, offset, size):
+    _checked(_libc.fallocate(ctypes.c_int(fd), ctypes.c_int(mode), ctypes.c_long(offset), ctypes.c_long(size)))
+
+
 def resident(fd, size):
     """Bytes of the file's pages that are allocated."""
     range_, counts = (ctypes.c_uint64 * 2)(0, size), (ctypes.c_uint64 * 5)()

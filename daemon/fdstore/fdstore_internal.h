@@ -3,12 +3,14 @@
  * What the fd store's own files share. Nobody else includes this.
  *
  * What is put and dropped waits in a table (fdstore_table.h) until it can be sent
- * (fdstore_queue.c), and so do the connections that the keeper is asked for (fdstore_acceptance.c).
- * Its answers and its end come as events (fdstore_keeper.c), and let those go on who have waited
- * (fdstore_waiting.c).
+ * (fdstore_queue.c), and so do the connections that the keeper is asked for (fdstore_acceptance.c);
+ * fdstore_sending.c sends what has room. Its answers and its end come as events (fdstore_keeper.c),
+ * and let those go on who have waited (fdstore_readiness.c). The start and the end of gmemd wait
+ * for them (fdstore_waiting.c).
  */
 #pragma once
 
+#include "daemon/base/timer_file.h"
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/fdstore/keeper_search.h"
 
@@ -27,7 +29,8 @@ struct fdstore {
 	struct fdstore_table table;
 	struct acceptance_list acceptances; /* those that are posted come first */
 	TAILQ_HEAD(, fdstore_waiter) waiters;
-	struct event *answered, *tick, *retry, *lateness;
+	struct timer_file *tick;
+	struct event *answered, *retry, *lateness;
 	struct keeper_report report; /* the last one's */
 	bool reported;
 	bool complete; /* all that was to be put when the keeper was found, is */
@@ -49,6 +52,9 @@ int fdstore_post(struct fdstore *fdstore, enum keeper_operation operation, unsig
 	const struct keeper_id *ids, const int *fds, uint32_t count, uint64_t *ret_serial);
 /* r: why a request was not sent. It is tried again when there is an answer, or soon. */
 void fdstore_wait_for_room(struct fdstore *fdstore, int r);
+/* Both return 0 where all of it is sent. */
+int fdstore_send_urgent(struct fdstore *fdstore);
+int fdstore_send_rest(struct fdstore *fdstore);
 /* What waits and has room now. */
 void fdstore_send_all(struct fdstore *fdstore);
 /* A timer's. */
@@ -80,5 +86,5 @@ void fdstore_disconnect(struct fdstore *fdstore);
 /* The search's. */
 void fdstore_keeper_found(void *context, struct keeper_client *take_keeper);
 void fdstore_keeper_missed(void *context, int r);
-/* A timer's. */
-void fdstore_tick(evutil_socket_t fd, short what, void *context);
+/* A timer's, which it sets again. */
+void fdstore_tick(void *context);

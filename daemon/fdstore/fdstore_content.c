@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The fd store. See fdstore.h.
+ * The fd store: what is put there and dropped, its beginning and its end. See fdstore.h.
  */
 #include "daemon/fdstore/fdstore.h"
 
@@ -11,7 +11,7 @@
 #include <sys/resource.h>
 
 #include "daemon/base/log.h"
-#include "daemon/fdstore/internal.h"
+#include "daemon/fdstore/fdstore_internal.h"
 #include "kernel/base/cleanup.h"
 
 #define FILES_SPARE 1024
@@ -19,8 +19,6 @@
 /* Files that are put are on their way until the keeper has them, and count with those of peers. */
 #define FILES_ON_THEIR_WAY_MAX   512
 #define FILES_ON_THEIR_WAY_SHARE 16
-
-static const struct timeval tick_interval = {.tv_sec = 1};
 
 static size_t files_on_their_way_max(void)
 {
@@ -39,11 +37,14 @@ static int set_up(struct fdstore *fdstore, const char *runtime_directory)
 	const struct keeper_search_events events = {
 		fdstore_keeper_found, fdstore_keeper_missed, fdstore};
 
-	fdstore->tick = event_new(fdstore->base, -1, EV_PERSIST, fdstore_tick, fdstore);
+	int r = timer_file_new(fdstore->base, fdstore_tick, fdstore, &fdstore->tick);
+
+	if (r < 0)
+		return r;
+	fdstore_tick(fdstore);
 	fdstore->retry = event_new(fdstore->base, -1, 0, fdstore_retry, fdstore);
 	fdstore->lateness = event_new(fdstore->base, -1, 0, fdstore_look_for_lateness, fdstore);
-	if (!fdstore->tick || !fdstore->retry || !fdstore->lateness ||
-		event_add(fdstore->tick, &tick_interval) < 0)
+	if (!fdstore->retry || !fdstore->lateness)
 		return -ENOMEM;
 	return keeper_search_new(fdstore->base, runtime_directory, &events, &fdstore->search);
 }
@@ -77,8 +78,7 @@ struct fdstore *fdstore_free(struct fdstore *fdstore)
 	fdstore_disconnect(fdstore);
 	keeper_search_free(fdstore->search);
 	fdstore_table_clear(&fdstore->table);
-	if (fdstore->tick)
-		event_free(fdstore->tick);
+	timer_file_free(fdstore->tick);
 	if (fdstore->retry)
 		event_free(fdstore->retry);
 	if (fdstore->lateness)
@@ -89,7 +89,7 @@ struct fdstore *fdstore_free(struct fdstore *fdstore)
 
 /* Putting and dropping */
 
-static void put(struct fdstore *fdstore, const struct keeper_id *id, int fd, bool urgent)
+static void put_file(struct fdstore *fdstore, const struct keeper_id *id, int fd, bool urgent)
 {
 	if (fdstore_table_put(&fdstore->table, id, fd, urgent) < 0)
 		log_warning("no memory to have gmemd-keeper hold what is made now: it will not "
@@ -101,7 +101,7 @@ void fdstore_put(struct fdstore *fdstore, const struct keeper_id *ids, const int
 	if (!fdstore)
 		return;
 	for (size_t i = 0; i < count; i++)
-		put(fdstore, &ids[i], fds[i], fdstore_serves(fdstore));
+		put_file(fdstore, &ids[i], fds[i], fdstore_serves(fdstore));
 	fdstore_send_all(fdstore);
 }
 
@@ -116,7 +116,7 @@ void fdstore_put_later(
 {
 	if (!fdstore)
 		return;
-	put(fdstore, &(struct keeper_id){kind, owner, member}, fd, /* urgent= */ false);
+	put_file(fdstore, &(struct keeper_id){kind, owner, member}, fd, /* urgent= */ false);
 	fdstore_send_all(fdstore);
 }
 

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The core. See core.h.
+ */
+#include "daemon/start/core.h"
+
+#include <string.h>
+
+#include "daemon/budget/capacity_probe.h"
+#include "daemon/methods/methods.h"
+#include "daemon/owner/owner.h"
+#include "daemon/start/start_failure.h"
+
+void core_init(struct gmemd *gmemd, const struct config *config)
+{
+	memset(gmemd, 0, sizeof *gmemd);
+	gmemd->config = *config;
+	gmemd->handlers = method_handlers;
+	TAILQ_INIT(&gmemd->events);
+	TAILQ_INIT(&gmemd->preallocating);
+	TAILQ_INIT(&gmemd->preallocating_waits);
+}
+
+int core_set_up(struct gmemd *gmemd, const struct backend *backend)
+{
+	int r = owners_new(&gmemd->config, &gmemd->owners);
+
+	if (r < 0)
+		return start_failed("the ledger of users", r);
+	registry_init(&gmemd->registry, backend, &gmemd->config, &gmemd->host, gmemd->owners,
+		&gmemd->capacity);
+	r = capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host);
+	return r < 0 ? start_failed("the host's capacity", r) : 0;
+}

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Closed memories. See closed_memory.h.
+ */
+#include "daemon/vm/closed_memory.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "daemon/base/kill_step.h"
+#include "daemon/base/log.h"
+#include "daemon/vm/vm_ledger.h"
+
+/* Of gmemd's files, those that are kept of one user's at most. */
+#define FILES_SHARE 8
+
+/* What there is of one user's. */
+struct closed_of_user {
+	RB_ENTRY(closed_of_user) link;
+	uid_t uid;
+	struct closed_counts counts;
+	struct closed_list empty; /* the one that has been so for longest is the first */
+};
+
+static int compare_users(struct closed_of_user *a, struct closed_of_user *b)
+{
+	return a->uid < b->uid ? -1 : a->uid > b->uid;
+}
+
+RB_GENERATE_LOCAL(closed_user_tree, closed_of_user, link, compare_users)
+
+uint64_t closed_memory_clock(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * RECOUNT_SECOND + (uint64_t)time.tv_nsec / 1000;
+}
+
+/* Users */
+
+static struct closed_of_user *closed_user_of(const struct vm *vm)
+{
+	struct closed_of_user key = {.uid = vm->process.uid};
+
+	return RB_FIND(closed_user_tree, &vm->registry->closed_users, &key);
+}
+
+/* NULL without memory. */
+static struct closed_of_user *get_closed_user(const struct vm *vm)
+{
+	struct closed_of_user *user = closed_user_of(vm);
+
+	if (user)
+		return user;
+	user = calloc(1, sizeof *user);
+	if (!user)
+		return NULL;
+	user->uid = vm->process.uid;
+	TAILQ_INIT(&user->empty);
+	RB_INSERT(closed_user_tree, &vm->registry->closed_users, user);
+	return user;
+}
+
+static void put_closed_user(struct registry *registry, struct closed_of_user *user)
+{
+	if (user->counts.all > 0)
+		return;
+	RB_REMOVE(closed_user_tree, &registry->closed_users, user);
+	free(user);
+}
+
+/* Which are empty, and which are not */
+
+static void list_as_counted(struct memory *memory, struct closed_of_user *user)
+{
+	struct vm *vm = memory->vm;
+
+	if (memory->resident > 0) {
+		vm->closed_counts.filled++;
+		user->counts.filled++;
+		return;
+	}
+	TAILQ_INSERT_TAIL(&vm->closed_empty, memory, in_vm_empty);
+	TAILQ_INSERT_TAIL(&user->empty, memory, in_user_empty);
+}
+
+static void unlist_as_counted(struct memory *memory, struct closed_of_user *user)
+{
+	struct vm *vm = memory->vm;
+
+	if (memory->resident > 0) {
+		vm->closed_counts.filled--;
+		user->counts.filled--;
+		return;
+	}
+	TAILQ_REMOVE(&vm->closed_empty, memory, in_vm_empty);
+	TAILQ_REMOVE(&user->empty, memory, in_user_empty);
+}
+
+/* Charges */
+
+static void charge_closed(struct memory *memory, uint64_t bytes)
+{
+	memory->vm->closed_resident += bytes;
+	budget_charge_anyway(&memory->vm->budget, bytes);
+	if (memory->node_budget)
+		memory->node_budget->committed += bytes;
+}
+
+static void give_back_closed(struct memory *memory, uint64_t bytes)
+{
+	memory->vm->closed_resident -= bytes;
+	budget_give_back(&memory->vm->budget, bytes);
+	if (memory->node_budget)
+		budget_give_back_alone(memory->node_budget, bytes);
+}
+
+static void set_closed_changed(struct memory *memory, bool changed)
+{
+	struct closed_list *list = &memory->vm->registry->closed_changed;
+
+	if (changed && !memory->is_changed)
+		TAILQ_INSERT_TAIL(list, memory, in_changed);
+	if (!changed && memory->is_changed)
+		TAILQ_REMOVE(list, memory, in_changed);
+	memory->is_changed = changed;
+}
+
+struct memory *closed_memory_take_changed(struct registry *registry)
+{
+	struct memory *memory = TAILQ_FIRST(&registry->closed_changed);
+
+	if (memory) {
+		set_closed_changed(memory, false);
+		memory->told_filled = memory->resident > 0;
+	}
+	return memory;
+}
+
+/* Its place among the empty ones is by how long it has been one. */
+static void set_closed_resident(struct memory *memory, uint64_t resident)
+{
+	bool moves = (resident > 0) != (memory->resident > 0);
+	struct closed_of_user *user = moves ? closed_user_of(memory->vm) : NULL;
+
+	if (moves)
+		unlist_as_counted(memory, user);
+	if (resident > memory->resident)
+		charge_closed(memory, resident - memory->resident);
+	else
+		give_back_closed(memory, memory->resident - resident);
+	memory->resident = resident;
+	if (moves)
+		list_as_counted(memory, user);
+	set_closed_changed(memory, (resident > 0) != memory->told_filled);
+	vm_ledger_note_memory(memory);
+	vm_ledger_commit(memory->vm);
+}
+
+bool closed_memory_count(struct memory *memory, uint64_t resident, bool given_back)
+{
+	if (resident != memory->resident)
+		set_closed_resident(memory, resident);
+	return recounts_note(&memory->recount, resident > 0, given_back, closed_memory_clock());
+}
+
+/* Beginning and end */
+
+static void enlist_closed(struct memory *memory, struct closed_of_user *user)
+{
+	struct vm *vm = memory->vm;
+	uint64_t resident = memory->resident;
+
+	memory->state = OBJECT_CLOSED;
+	vm_ledger_note_memory(memory);
+	vm->closed_counts.all++;
+	vm->closed_size += memory->size;
+	user->counts.all++;
+	charge_closed(memory, resident);
+	list_as_counted(memory, user);
+	recounts_add(
+		&vm->registry->recounts, &memory->recount, resident > 0, closed_memory_clock());
+	set_closed_changed(memory, (resident > 0) != memory->told_filled);
+}
+
+void closed_memory_delist(struct memory *memory)
+{
+	struct vm *vm = memory->vm;
+	struct closed_of_user *user = closed_user_of(vm);
+
+	recounts_remove(&vm->registry->recounts, &memory->recount);
+	set_closed_changed(memory, false);
+	unlist_as_counted(memory, user);
+	give_back_closed(memory, memory->resident);
+	vm->closed_counts.all--;
+	vm->closed_size -= memory->size;
+	user->counts.all--;
+	put_closed_user(vm->registry, user);
+}
+
+static uint64_t limit_of_vm(const struct vm *vm)
+{
+	return limit_value(vm->registry->config, LIMIT_CLOSED_MEMORIES_PER_VM);
+}
+
+/* A gmemd that may have few files keeps few. */
+static uint64_t limit_of_user(const struct vm *vm)
+{
+	uint64_t limit = limit_value(vm->registry->config, LIMIT_CLOSED_MEMORIES_PER_USER);
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur / FILES_SHARE < limit)
+		limit = files.rlim_cur / FILES_SHARE;
+	return limit;
+}
+
+static bool may_keep_closed(const struct vm *vm)
+{
+	return limit_of_vm(vm) > 0 && limit_of_user(vm) > 0;
+}
+
+static void let_go_for_room(struct memory *memory)
+{
+	struct vm *vm = memory->vm;
+
+	if (!vm->remains && !vm->said_let_go)
+		log_vm_info(vm->id,
+			"it closes more memories than gmemd watches: memory %" PRIu64
+			" is the first that is let go before the VM's end, and what is put into "
+			"its file from now on is charged to its memory cgroup alone",
+			memory->id);
+	vm->said_let_go = true;
+	closed_memory_let_go(memory);
+}
+
+/* The last of its user's may go, and then there is none. */
+static void make_room_for_closed(struct vm *vm)
+{
+	const struct closed_of_user *user;
+	struct memory *oldest;
+
+	while (vm->closed_counts.all > limit_of_vm(vm) && (oldest = TAILQ_FIRST(&vm->closed_empty)))
+		let_go_for_room(oldest);
+	while ((user = closed_user_of(vm)) && user->counts.all > limit_of_user(vm) &&
+		(oldest = TAILQ_FIRST(&user->empty)))
+		let_go_for_room(oldest);
+}
+
+void memory_close(struct memory *memory)
+{
+	struct vm *vm = memory->vm;
+	struct closed_of_user *user =
+		memory->pages && may_keep_closed(vm) ? get_closed_user(vm) : NULL;
+
+	if (!user) {
+		memory_free(memory);
+		return;
+	}
+	memory_to_closed(memory);
+	enlist_closed(memory, user);
+	STEP("memory: kept");
+	make_room_for_closed(vm);
+}
+
+int closed_memory_recover(struct vm *vm, const struct memory_request *request, uint64_t resident,
+	int consume_fd, struct memory **ret)
+{
+	struct closed_of_user *user = get_closed_user(vm);
+	int r;
+
+	if (!user)
+		return -ENOMEM;
+	r = memory_recover_closed(vm, request, consume_fd, ret);
+	if (r == 0) {
+		(*ret)->resident = resident < request->size ? resident : request->size;
+		(*ret)->told_filled = resident > 0;
+		enlist_closed(*ret, user);
+	}
+	put_closed_user(vm->registry, user);
+	return r;
+}
+
+void closed_memory_let_go(struct memory *memory)
+{
+	struct vm *vm = memory->vm;
+
+	memory_free(memory);
+	if (vm->remains && vm->closed_counts.all == 0)
+		vm_free(vm);
+}
+
+void closed_memories_let_go_unseen(struct registry *registry)
+{
+	struct vm *vm, *next;
+
+	RB_FOREACH_SAFE (vm, vm_tree, &registry->vms, next) {
+		if (!vm_is_seen(vm))
+			vm_free(vm);
+	}
+}
+
+/* Looking */
+
+enum limit closed_memories_limit(const struct vm *vm)
+{
+	const struct closed_of_user *user = closed_user_of(vm);
+
+	if (!user || !may_keep_closed(vm))
+		return LIMITS;
+	if (vm->closed_counts.filled >= limit_of_vm(vm))
+		return LIMIT_CLOSED_MEMORIES_PER_VM;
+	return user->counts.filled >= limit_of_user(vm) ? LIMIT_CLOSED_MEMORIES_PER_USER : LIMITS;
+}
+
+struct memory *vm_filled_memory_from(struct vm *vm, uint64_t id)
+{
+	struct memory *memory = vm_closed_memory_from(vm, id);
+
+	while (memory && memory->resident == 0)
+		memory = RB_NEXT(memory_tree, _, memory);
+	return memory;
+}
