@@ -7,13 +7,12 @@ import select
 import signal
 import time
 
-from gmemtest import linux
 from gmemtest.child import Child
 from gmemtest.linux import PAGE
 from gmemtest.host import busy_passes, wait_until
-from gmemtest.tap import Failed, check, equal, need
+from gmemtest.tap import Failed, check, need
 from gmemtest.vmm import Vmm
-from gmemtest.wire import Closed, Peer, RpcError, close_all, encode, request
+from gmemtest.wire import Closed, Peer, RpcError, request
 
 BUSY, NOT_FOUND, GONE, INVALID_PARAMS = -32007, -32001, -32008, -32602
 
