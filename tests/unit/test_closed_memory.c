@@ -71,8 +71,10 @@ static void test_charged_for_what_is_there(void)
 	CU_ASSERT_PTR_EQUAL(vm_filled_memory_from(vm, 0), memory);
 	CU_ASSERT_PTR_NULL(vm_filled_memory_from(vm, id + 1));
 	/* Whatever the limit, and beyond the promise the host has more of it. */
+	CU_ASSERT_TRUE(closed_memory_count(memory, 0, false));
 	held_memory(vm, SIZE, NULL);
-	closed(vm, SIZE);
+	held_memory(vm, SIZE, NULL);
+	CU_ASSERT_TRUE(closed_memory_count(memory, SIZE, false));
 	CU_ASSERT_EQUAL(vm->budget.committed, 3 * SIZE);
 	CU_ASSERT_EQUAL(held.capacity.host.committed, 3 * SIZE);
 	CU_ASSERT_PTR_NOT_NULL(budget_refuses(&vm->budget, 1));
