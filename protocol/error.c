@@ -291,6 +291,8 @@ struct json_object *rpc_error_value(const struct rpc_error *error)
 
 	json_add_int(value, "code", rpc_code_sent(error->code));
 	json_add_string(value, "message", error->message);
+	if (!error->data)
+		return json_unref(value);
 	json_add(value, "data", json_ref(error->data));
 	return value;
 }

@@ -4,6 +4,7 @@
  */
 #include "protocol/json.h"
 
+#include <errno.h>
 #include <json-c/json.h>
 #include <json-c/printbuf.h>
 #include <stdatomic.h>
@@ -77,58 +78,76 @@ static void tokener_put(struct json_tokener *tokener)
 		json_tokener_free(tokener);
 }
 
-/* Of all objects in it. JSON_DEPTH_MAX bounds how deep that is. */
-static size_t count_members(const struct json_object *value)
+static void count(const struct json_object *value, struct lexical_counts *counts)
 {
-	size_t count = 0;
-
+	counts->values++;
 	if (json_object_is_type(value, json_type_array)) {
 		for (size_t i = 0; i < json_object_array_length(value); i++)
-			count += count_members(json_object_array_get_idx(value, i));
+			count(json_object_array_get_idx(value, i), counts);
 	} else if (json_object_is_type(value, json_type_object)) {
-		count = (size_t)json_object_object_length(value);
+		counts->members += (size_t)json_object_object_length(value);
 		json_object_object_foreach((struct json_object *)value, name, member)
 		{
 			(void)name;
-			count += count_members(member);
+			count(member, counts);
 		}
 	}
-	return count;
 }
 
-/* json-c keeps the last member of a name, others keep the first: who checks must see what who acts
- * sees. */
-static const char *structure_fault(
-	const struct json_object *value, size_t n_members, const char *rest, size_t length)
+/*
+ * json-c keeps the last member of a name, others keep the first: who checks must see what who acts
+ * sees. And it leaves out what it has no memory for. JSON_DEPTH_MAX bounds how deep count() goes.
+ */
+static const char *structure_fault(const struct json_object *value,
+	const struct lexical_counts *expected, const char *rest, size_t length)
 {
+	struct lexical_counts counts = {0, 0};
+
 	if (!only_space(rest, length))
 		return "something follows the value";
-	if (count_members(value) != n_members)
+	count(value, &counts);
+	if (counts.members != expected->members)
 		return "an object has two members of one name";
-	return NULL;
+	return counts.values == expected->values ? NULL : json_no_memory;
 }
 
-struct json_object *json_parse(const char *text, size_t length, const char **ret_why)
-{
-	struct json_tokener *tokener;
-	struct json_object *value;
-	size_t end, n_members;
+const char json_no_memory[] = "out of memory";
 
-	*ret_why = lexical_fault(text, length, &n_members);
-	if (*ret_why)
+static struct json_object *parse(
+	const char *text, size_t length, const struct lexical_counts *counts, const char **ret_why)
+{
+	struct json_tokener *tokener = tokener_get();
+	struct json_object *value;
+	size_t end;
+
+	*ret_why = json_no_memory;
+	if (!tokener)
 		return NULL;
-	tokener = tokener_get();
-	if (!tokener) {
-		*ret_why = "out of memory";
-		return NULL;
-	}
 	*ret_why = "the value is null";
+	errno = 0;
 	value = tokenize(tokener, text, length, &end, ret_why);
 	tokener_put(tokener);
-	if (!value)
+	if (value) {
+		*ret_why = structure_fault(value, counts, text + end, length - end);
+		if (!*ret_why)
+			return value;
+	}
+	if (errno == ENOMEM)
+		*ret_why = json_no_memory;
+	return json_unref(value);
+}
+
+/* json-c tells nobody that it had no memory. What is wrong twice is wrong. */
+struct json_object *json_parse(const char *text, size_t length, const char **ret_why)
+{
+	struct lexical_counts counts;
+	struct json_object *value;
+
+	*ret_why = lexical_fault(text, length, &counts);
+	if (*ret_why)
 		return NULL;
-	*ret_why = structure_fault(value, n_members, text + end, length - end);
-	return *ret_why ? json_unref(value) : value;
+	value = parse(text, length, &counts, ret_why);
+	return value ? value : parse(text, length, &counts, ret_why);
 }
 
 struct json_object *json_ref(struct json_object *value)
@@ -193,13 +212,17 @@ struct json_object *json_new_text(const struct json_part *parts, size_t count)
 const char *json_print(struct json_object *value, size_t *ret_length)
 {
 	const struct text *text = text_of(value);
+	const char *bytes;
 
 	if (text) {
 		*ret_length = text->length;
 		return text->bytes;
 	}
-	return json_object_to_json_string_length(
+	/* What it has no memory for json-c leaves out. */
+	errno = 0;
+	bytes = json_object_to_json_string_length(
 		value, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, ret_length);
+	return errno == ENOMEM ? NULL : bytes;
 }
 
 const char *json_print_pretty(struct json_object *value)
@@ -276,6 +299,22 @@ struct json_object *json_make_printable(struct json_object *take_value)
 	return copy;
 }
 
+static int print_nothing(struct json_object *value, struct printbuf *buffer, int level, int flags)
+{
+	(void)value;
+	(void)buffer;
+	(void)level;
+	(void)flags;
+	return -1;
+}
+
+/* Something of it is missing: it can't be printed from now on, nor what it is in. */
+static void spoil(struct json_object *whole)
+{
+	if (whole)
+		json_object_set_serializer(whole, print_nothing, NULL, NULL);
+}
+
 struct json_object *json_new_object(void)
 {
 	return json_object_new_object();
@@ -291,70 +330,98 @@ struct json_object *json_new_array(void)
 	return json_object_new_array();
 }
 
+/* Takes the value, which may be null; NULL where it is gone. */
+static struct json_object *add(
+	struct json_object *object, const char *name, struct json_object *take_value)
+{
+	if (object && json_object_object_add(object, name, take_value) == 0)
+		return take_value;
+	spoil(object);
+	json_object_put(take_value);
+	return NULL;
+}
+
+/* The same of one that can't be null, and is NULL without memory. */
+static struct json_object *add_made(
+	struct json_object *object, const char *name, struct json_object *take_made)
+{
+	if (!take_made)
+		spoil(object);
+	return take_made ? add(object, name, take_made) : NULL;
+}
+
+static struct json_object *append(struct json_object *array, struct json_object *take_value)
+{
+	if (array && json_object_array_add(array, take_value) == 0)
+		return take_value;
+	spoil(array);
+	json_object_put(take_value);
+	return NULL;
+}
+
+static struct json_object *append_made(struct json_object *array, struct json_object *take_made)
+{
+	if (!take_made)
+		spoil(array);
+	return take_made ? append(array, take_made) : NULL;
+}
+
 void json_add(struct json_object *object, const char *name, struct json_object *take_value)
 {
-	if (json_object_object_add(object, name, take_value) < 0)
-		json_object_put(take_value);
+	add(object, name, take_value);
 }
 
 void json_add_string(struct json_object *object, const char *name, const char *string)
 {
-	json_add(object, name, string ? json_object_new_string(string) : NULL);
+	if (string)
+		add_made(object, name, json_object_new_string(string));
+	else
+		add(object, name, NULL);
 }
 
 void json_add_uint(struct json_object *object, const char *name, uint64_t number)
 {
-	json_add(object, name, json_object_new_uint64(number));
+	add_made(object, name, json_object_new_uint64(number));
 }
 
 void json_add_int(struct json_object *object, const char *name, int64_t number)
 {
-	json_add(object, name, json_object_new_int64(number));
+	add_made(object, name, json_object_new_int64(number));
 }
 
 void json_add_bool(struct json_object *object, const char *name, bool value)
 {
-	json_add(object, name, json_object_new_boolean(value));
+	add_made(object, name, json_object_new_boolean(value));
 }
 
 void json_add_null(struct json_object *object, const char *name)
 {
-	json_add(object, name, NULL);
+	add(object, name, NULL);
 }
 
 struct json_object *json_add_object(struct json_object *object, const char *name)
 {
-	struct json_object *child = json_object_new_object();
-
-	json_add(object, name, child);
-	return child;
+	return add_made(object, name, json_object_new_object());
 }
 
 struct json_object *json_add_array(struct json_object *object, const char *name)
 {
-	struct json_object *child = json_object_new_array();
-
-	json_add(object, name, child);
-	return child;
+	return add_made(object, name, json_object_new_array());
 }
 
 void json_append(struct json_object *array, struct json_object *take_value)
 {
-	if (json_object_array_add(array, take_value) < 0)
-		json_object_put(take_value);
+	append(array, take_value);
 }
 
 struct json_object *json_append_object(struct json_object *array)
 {
-	struct json_object *child = json_object_new_object();
-
-	json_append(array, child);
-	return child;
+	return append_made(array, json_object_new_object());
 }
 
 void json_append_string(struct json_object *array, const char *string)
 {
-	json_append(array, json_object_new_string(string));
+	append_made(array, json_object_new_string(string));
 }
 
 bool json_is_object(const struct json_object *value)

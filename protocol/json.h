@@ -3,8 +3,9 @@
  * JSON values, so that nothing outside this folder needs to know json-c.
  *
  * A value is json-c's reference-counted object. json_add_… and json_append_… give the child to its
- * parent; a child that they return is borrowed from it. Without memory they add null, and
- * json_print() of the whole then fails: what builds an answer need not check each step. Integers
+ * parent; a child that they return is borrowed from it. What lacks something for want of memory
+ * can't be printed, nor can the whole that it is part of, and to NULL nothing is added: so what
+ * builds an answer need not check each step, but for the whole itself. Integers
  * are exact over the whole of int64_t and uint64_t; one that is read and lies beyond becomes the
  * nearest of theirs.
  */
@@ -24,12 +25,14 @@ struct json_object;
  * wrong in *ret_why (a constant). The caller owns it.
  */
 struct json_object *json_parse(const char *text, size_t length, const char **ret_why);
+/* What is wrong there where nothing is wrong with the text. */
+extern const char json_no_memory[];
 struct json_object *json_ref(struct json_object *value);
 /* Takes NULL, returns NULL. */
 struct json_object *json_unref(struct json_object *value);
 
 /* The value as one line, or indented for people. Lives as long as the value and until it is printed
- * again. */
+ * again. NULL without memory. */
 const char *json_print(struct json_object *value, size_t *ret_length);
 const char *json_print_pretty(struct json_object *value);
 

@@ -101,15 +101,28 @@ static const bool outside_strings[256] = {['{'] = true,
 	['\r'] = true,
 	['\n'] = true};
 
-const char *lexical_fault(const char *text, size_t length, size_t *ret_members)
+/* A value begins there, or a member's name; of true, false and null with the letter that no other
+ * of them has. */
+static const bool begins[256] = {['{'] = true,
+	['['] = true,
+	['"'] = true,
+	['0' ... '9'] = true,
+	['-'] = true,
+	['r'] = true,
+	['f'] = true,
+	['n'] = true};
+
+const char *lexical_fault(const char *text, size_t length, struct lexical_counts *ret_counts)
 {
 	const char *end = text + length, *why;
+	struct lexical_counts counts = {0, 0};
 	unsigned depth = 0;
 
-	*ret_members = 0;
 	for (const char *at = text; at < end; at++) {
 		if (!outside_strings[(unsigned char)*at])
 			return "unexpected character";
+		counts.values += begins[(unsigned char)*at];
+		counts.members += *at == ':';
 		if (*at == '"' && !(at = skip_string(at + 1, end, &why)))
 			return why;
 		if (*at == '-' || (*at >= '0' && *at <= '9')) {
@@ -118,11 +131,12 @@ const char *lexical_fault(const char *text, size_t length, size_t *ret_members)
 				return "a malformed number";
 			at--;
 		}
-		*ret_members += *at == ':';
 		if ((*at == '[' || *at == '{') && ++depth > JSON_DEPTH_MAX)
 			return "nested too deep";
 		if ((*at == ']' || *at == '}') && depth-- == 0)
 			return "unexpected character";
 	}
+	counts.values -= counts.values < counts.members ? counts.values : counts.members;
+	*ret_counts = counts;
 	return NULL;
 }

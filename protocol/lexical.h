@@ -12,12 +12,15 @@
 /* Arrays and objects within each other. */
 #define JSON_DEPTH_MAX 16
 
-/*
- * What is wrong (a constant), NULL where nothing of that is; the structure is for json-c to check.
- * *ret_members is how many members all objects have, which a JSON parser may not keep all of where
- * two have one name.
- */
-const char *lexical_fault(const char *text, size_t length, size_t *ret_members);
+/* What a text has, of which a parser may not keep all: where two members have one name, or where it
+ * has no memory. */
+struct lexical_counts {
+	size_t members; /* of all objects */
+	size_t values;  /* all of them, those within others too */
+};
+
+/* What is wrong (a constant), NULL where nothing of that is. The structure is json-c's to check. */
+const char *lexical_fault(const char *text, size_t length, struct lexical_counts *ret_counts);
 
 /* The characters of numbers. */
 extern const bool lexical_of_number[256];

@@ -141,7 +141,8 @@ static struct json_object *answer_text(
 	const struct json_part parts[] = {part_of("{\"jsonrpc\":\"2.0\",\"id\":"),
 		printed_id(id, digits), part_of(member), value, part_of("}")};
 
-	return value.bytes ? json_new_text(parts, sizeof parts / sizeof *parts) : NULL;
+	return parts[1].bytes && value.bytes ? json_new_text(parts, sizeof parts / sizeof *parts)
+					     : NULL;
 }
 
 struct json_object *message_result(struct json_object *id, struct json_object *take_result)
@@ -155,7 +156,8 @@ struct json_object *message_result(struct json_object *id, struct json_object *t
 struct json_object *message_error(struct json_object *id, const struct rpc_error *error)
 {
 	struct json_object *value = rpc_error_value(error);
-	struct json_object *answer = answer_text(id, ",\"error\":", printed(value, "null"));
+	struct json_object *answer =
+		value ? answer_text(id, ",\"error\":", printed(value, "null")) : NULL;
 
 	json_unref(value);
 	return answer;

@@ -158,9 +158,10 @@ bool json_split(const char *text, size_t length, struct json_part *parts, size_t
 	size_t *ret_count, const char **ret_why)
 {
 	struct reader reader = {text, text + length};
-	size_t count = 0, n_members; /* each part's are counted where it is parsed */
+	struct lexical_counts counts; /* each part's are compared where it is parsed */
+	size_t count = 0;
 
-	*ret_why = lexical_fault(text, length, &n_members);
+	*ret_why = lexical_fault(text, length, &counts);
 	if (*ret_why)
 		return false;
 	skip_space(&reader);

@@ -16,14 +16,30 @@
 struct gate_watch {
 	struct gmemd *gmemd;
 	struct vm *vm;
-	struct event *listener;
+	struct event *listener, *rested;
 	struct work work; /* in a turn of the VM's owner */
 };
+
+/* How long it rests where the listener can't be watched, for want of memory. */
+static const struct timeval rest = {.tv_usec = 100 * 1000};
+
+static void watch_listener(struct gate_watch *watch)
+{
+	if (event_add(watch->listener, NULL) < 0)
+		event_add(watch->rested, &rest);
+}
+
+static void rested(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	watch_listener(context);
+}
 
 /* What was trapped last has been decided: the next is looked at. */
 static void look_on(struct vm *vm)
 {
-	event_add(vm->gate_watch->listener, NULL);
+	watch_listener(vm->gate_watch);
 }
 
 /* A listener hangs up when the last process behind its filter is gone. */
@@ -46,7 +62,7 @@ static void serve_trap(struct work *work)
 	if (r == -EINTR || vm->trap.inquiry || (r < 0 && hung_up(vm->listener)))
 		event_del(watch->listener);
 	else
-		event_add(watch->listener, NULL);
+		watch_listener(watch);
 }
 
 /* Where it is found readable again before its turn has come, there is no use in looking on. */
@@ -62,6 +78,15 @@ static void listener_event(evutil_socket_t listener, short what, void *context)
 		scheduler_ready(watch->gmemd->scheduler, &watch->work);
 }
 
+static void gate_watch_free(struct gate_watch *watch)
+{
+	if (watch->listener)
+		event_free(watch->listener);
+	if (watch->rested)
+		event_free(watch->rested);
+	free(watch);
+}
+
 int gate_watch_new(struct gmemd *gmemd, struct vm *vm)
 {
 	struct gate_watch *watch = calloc(1, sizeof *watch);
@@ -72,10 +97,9 @@ int gate_watch_new(struct gmemd *gmemd, struct vm *vm)
 		.gmemd = gmemd, .vm = vm, .work = {.owner = vm->owner, .run = serve_trap}};
 	watch->listener =
 		event_new(gmemd->base, vm->listener, EV_READ | EV_PERSIST, listener_event, watch);
-	if (!watch->listener || event_add(watch->listener, NULL) < 0) {
-		if (watch->listener)
-			event_free(watch->listener);
-		free(watch);
+	watch->rested = event_new(gmemd->base, -1, 0, rested, watch);
+	if (!watch->listener || !watch->rested || event_add(watch->listener, NULL) < 0) {
+		gate_watch_free(watch);
 		return -ENOMEM;
 	}
 	vm->gate_watch = watch;
@@ -91,6 +115,5 @@ void gate_watch_stop(struct vm *vm)
 		return;
 	vm->gate_watch = NULL;
 	scheduler_forget(&watch->work);
-	event_free(watch->listener);
-	free(watch);
+	gate_watch_free(watch);
 }

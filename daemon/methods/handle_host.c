@@ -27,7 +27,8 @@ static struct json_object *description_text(void)
 	struct json_part part = {.bytes = NULL};
 	struct json_object *text = NULL;
 
-	part.bytes = json_print(document, &part.length);
+	if (document)
+		part.bytes = json_print(document, &part.length);
 	if (part.bytes)
 		text = json_new_text(&part, 1);
 	json_unref(document);

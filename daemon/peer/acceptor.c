@@ -70,6 +70,13 @@ static bool out_of_resources(int r)
 	return r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
 }
 
+/* After a rest where it can't be watched now. */
+static void watch_socket(struct acceptor *acceptor)
+{
+	if (event_add(acceptor->readable, NULL) < 0)
+		event_add(acceptor->rested, &rest);
+}
+
 static void take_rest(struct acceptor *acceptor, int r)
 {
 	warn_of_failure(acceptor, "rests", strerror(-r));
@@ -83,7 +90,7 @@ static void pause_ended(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	event_add(acceptor->readable, NULL);
+	watch_socket(acceptor);
 }
 
 /* For the connection and its process: the keeper could not put it back where nobody can hold it. */
@@ -199,7 +206,7 @@ static void accept_next(struct acceptor *acceptor)
 {
 	int r;
 
-	event_add(acceptor->readable, NULL);
+	watch_socket(acceptor);
 	if (ask_for_next(acceptor, &r))
 		wait_for_keeper(acceptor);
 	else if (out_of_resources(r))
@@ -261,7 +268,7 @@ static void keeper_too_slow(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	event_add(acceptor->readable, NULL);
+	watch_socket(acceptor);
 }
 
 static void ask_again(evutil_socket_t fd, short what, void *context)
@@ -289,7 +296,7 @@ static void keeper_accepted(struct fdstore_acceptance *acceptance, int result, i
 		if (!screening_takes(acceptor->gmemd->screening, &acceptor->entry, take_fd))
 			admit_peer(acceptor, &acceptor->entry, take_fd);
 	}
-	event_add(acceptor->readable, NULL);
+	watch_socket(acceptor);
 	if (result < 0 && result != -EAGAIN)
 		accept_some(acceptor);
 }
@@ -303,7 +310,7 @@ static void screened_one(struct screening_listener *screened, int take_fd)
 
 static void screened_all(struct screening_listener *screened)
 {
-	event_add(CONTAINER_OF(screened, struct acceptor, screened)->readable, NULL);
+	watch_socket(CONTAINER_OF(screened, struct acceptor, screened));
 }
 
 static int begin_accepting(struct acceptor *acceptor)

@@ -42,15 +42,14 @@ struct peer {
 };
 
 /* What of it would outlive gmemd goes with it. */
-static void forget_lasting(struct peer *peer)
+static void forget_entry(struct gmemd *gmemd, const struct peer_entry *entry)
 {
-	struct gmemd *gmemd = peer->gmemd;
+	struct peer_entry forgotten = *entry;
 
-	delivery_clear(&peer->caller.delivery);
 	if (!gmemd->peer_ledger || gmemd->leaving)
 		return;
-	fdstore_drop(gmemd->fdstore, FDSTORE_PEER, peer->entry.number, 0);
-	peer_ledger_forget(gmemd->peer_ledger, &peer->entry);
+	fdstore_drop(gmemd->fdstore, FDSTORE_PEER, entry->number, 0);
+	peer_ledger_forget(gmemd->peer_ledger, &forgotten);
 }
 
 static void peer_free(struct peer *peer)
@@ -61,7 +60,8 @@ static void peer_free(struct peer *peer)
 	if (peer->subscribed)
 		events_unsubscribe(&peer->gmemd->events, &peer->subscriber);
 	send_queue_clear(&peer->send_queue);
-	forget_lasting(peer);
+	delivery_clear(&peer->caller.delivery);
+	forget_entry(peer->gmemd, &peer->entry);
 	if (peer->readable)
 		event_free(peer->readable);
 	process_release(&peer->caller.process);
@@ -176,10 +176,12 @@ static void watch_connection(struct peer *peer, bool watched)
 	if (peer->watched == watched)
 		return;
 	peer->watched = watched;
-	if (watched)
-		event_add(peer->readable, NULL);
-	else
+	if (!watched) {
 		event_del(peer->readable);
+	} else if (event_add(peer->readable, NULL) < 0) {
+		peer->watched = false;
+		send_queue_rest(&peer->send_queue);
+	}
 }
 
 /* A predecessor's packet is in no queue that could be polled. */
@@ -218,10 +220,11 @@ static void send_later_answer(struct caller *caller, struct json_object *message
 {
 	struct send_queue *send_queue = &CONTAINER_OF(caller, struct peer, caller)->send_queue;
 
-	if (take_later)
-		send_queue_answer_later(send_queue, message, take_fds, take_later);
-	else
-		send_queue_answer(send_queue, message, take_fds);
+	int r = take_later ? send_queue_answer_later(send_queue, message, take_fds, take_later)
+			   : send_queue_answer(send_queue, message, take_fds);
+
+	if (r < 0)
+		delivery_fail(&caller->delivery);
 }
 
 static void notify_peer(struct caller *caller, struct json_object *message)
@@ -417,6 +420,7 @@ static int peer_make(struct gmemd *gmemd, struct peer_list *list, const struct p
 	int r;
 
 	if (!peer) {
+		forget_entry(gmemd, entry);
 		fd_close(consume_fd);
 		return -ENOMEM;
 	}

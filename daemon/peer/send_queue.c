@@ -89,6 +89,11 @@ static int send_now(struct send_queue *send_queue, enum packet_kind kind, const 
 
 /* Waiting */
 
+void send_queue_rest(struct send_queue *send_queue)
+{
+	event_add(send_queue->rested, &rest);
+}
+
 /* What can be sent some time. */
 static bool is_passing(int r)
 {
@@ -99,12 +104,10 @@ static bool is_passing(int r)
 static void wait_to_send(struct send_queue *send_queue, int r)
 {
 	send_queue->blocked(send_queue);
-	if (r == -EAGAIN) {
-		event_add(send_queue->writable, NULL);
-	} else {
-		event_del(send_queue->writable);
-		event_add(send_queue->rested, &rest);
-	}
+	if (r == -EAGAIN && event_add(send_queue->writable, NULL) == 0)
+		return;
+	event_del(send_queue->writable);
+	send_queue_rest(send_queue);
 }
 
 /* Takes the files and what is later on success. */
@@ -147,7 +150,7 @@ static int post_message(struct send_queue *send_queue, enum packet_kind kind,
 	struct json_object *message, struct fd_list *take_fds, struct later *take_later)
 {
 	size_t length;
-	const char *bytes = json_print(message, &length);
+	const char *bytes = message ? json_print(message, &length) : NULL;
 	int r = bytes ? post_packet(send_queue, kind, bytes, length, take_fds, take_later)
 		      : -ENOMEM;
 

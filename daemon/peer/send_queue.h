@@ -43,6 +43,9 @@ struct send_queue {
 /* Sets up what the caller has not: gmemd, turn, uid and the calls are set before. fd stays the
  * caller's. -ENOMEM; it is to be cleared then, too. */
 int send_queue_init(struct send_queue *send_queue, int fd);
+/* ready is called after a while: where what is watched could not be, for want of memory. */
+void send_queue_rest(struct send_queue *send_queue);
+
 /* Sends what waits, as far as that goes. */
 void send_queue_go_on(struct send_queue *send_queue);
 /* Forgets what waits. */

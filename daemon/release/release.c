@@ -200,6 +200,7 @@ int release_nothing(struct request *request)
 static void add_reclaimed(
 	struct json_object *result, const struct release *release, const struct page_job *job)
 {
+	STEP("memory.reclaim: punched");
 	json_add_uint(result, "reclaimed", count_released(release, job));
 	json_add_uint(result, "resident", job->parts[job->count - 1].resident);
 }
@@ -243,7 +244,6 @@ int release_ranges(struct request *request, struct memory *memory, const struct 
 	release->giver = giver_of(request, memory);
 	if (!page_worker_do(request->gmemd->pages, job))
 		return wait_for(request, release);
-	STEP("memory.reclaim: punched");
 	add_reclaimed(request->result, release, job);
 	page_job_free(job);
 	free(release);

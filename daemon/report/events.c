@@ -62,7 +62,8 @@ static void publish_to(struct events *events, enum audience audience, const stru
 		if (!is_meant(subscriber, audience, vm))
 			continue;
 		json_add_uint(take_params, "seq", ++subscriber->sequence);
-		subscriber->deliver(subscriber, take_params);
+		if (take_params)
+			subscriber->deliver(subscriber, take_params);
 	}
 	json_unref(take_params);
 }

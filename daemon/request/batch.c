@@ -89,7 +89,7 @@ static enum serve_outcome serve_next(struct running *running)
 	if (message)
 		outcome = serve(message, &request, &answer);
 	else
-		answer = serve_unreadable(why);
+		answer = serve_unreadable(running->caller, why);
 	json_unref(message);
 	if (outcome == SERVE_ANSWERED)
 		add_answer(running, answer);
@@ -160,12 +160,15 @@ static struct running *running_new(const struct json_part *messages, size_t coun
 	const struct json_part *last = &messages[count - 1];
 	size_t length = (size_t)(last->bytes + last->length - messages[0].bytes);
 	struct running *running = malloc(sizeof *running + length);
+	struct json_object *answers = json_new_array();
 
-	if (!running)
+	if (!running || !answers) {
+		free(running);
+		json_unref(answers);
 		return NULL;
-	*running = (struct running){.batch = {go_on, resume_batch, running_free},
-		.answers = json_new_array(),
-		.count = count};
+	}
+	*running = (struct running){
+		.batch = {go_on, resume_batch, running_free}, .answers = answers, .count = count};
 	memcpy(running->text, messages[0].bytes, length);
 	for (size_t i = 0; i < count; i++)
 		running->messages[i] =

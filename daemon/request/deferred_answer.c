@@ -93,6 +93,8 @@ static void deliver(
 	LIST_REMOVE(deferred, link);
 	if (deferred->notification)
 		take_answer = json_unref(take_answer);
+	else if (!take_answer)
+		delivery_fail(&caller->delivery);
 	if (deferred->batch) {
 		deferred->batch->go_on(deferred->batch, take_answer);
 	} else if (take_answer) {
@@ -122,8 +124,8 @@ void deferred_answer_give(struct deferred_answer *take_deferred, struct json_obj
 {
 	struct fd_list none = {.count = 0};
 
-	deferred_answer_give_message(
-		take_deferred, message_result(take_deferred->id, take_result), &none);
+	deferred_answer_give_message(take_deferred,
+		take_result ? message_result(take_deferred->id, take_result) : NULL, &none);
 }
 
 void deferred_answer_give_committed(

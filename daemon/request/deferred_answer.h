@@ -34,11 +34,12 @@ const struct caller *deferred_answer_caller(const struct deferred_answer *deferr
 /* A notification to the caller, before the answer. */
 void deferred_answer_notify(
 	struct deferred_answer *deferred, const char *method, struct json_object *take_params);
+/* NULL without memory: then its connection ends. */
 void deferred_answer_give(struct deferred_answer *take_deferred, struct json_object *take_result);
 /* The same of one that has changed something now, which is committed with its answer. */
 void deferred_answer_give_committed(struct deferred_answer *take_deferred, struct gmemd *gmemd,
 	struct json_object *take_result);
-/* With the whole message, NULL for none, and its files. */
+/* With the whole message, NULL for none or without memory, and its files. */
 void deferred_answer_give_message(struct deferred_answer *take_deferred,
 	struct json_object *take_message, struct fd_list *take_fds);
 /* The error is cleared. */

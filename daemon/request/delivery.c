@@ -284,6 +284,11 @@ int delivery_send(struct delivery *delivery, struct later *later, const char *by
 		delivery->fd, MSG_DONTWAIT, bytes, length, fds->fds, fds->count, &mark->call);
 }
 
+void delivery_fail(const struct delivery *delivery)
+{
+	shutdown(delivery->fd, SHUT_RDWR);
+}
+
 void delivery_end(struct delivery *delivery)
 {
 	if (delivery->number == 0)

@@ -92,6 +92,9 @@ void delivery_suspend(struct delivery *delivery);
  * caller's. */
 int delivery_send(struct delivery *delivery, struct later *later, const char *bytes, size_t length,
 	const struct fd_list *fds);
+/* An answer can't be given: whoever waits for it must not wait for ever, and is not told what isn't
+ * so. The connection ends, as soon as it is read or written. */
+void delivery_fail(const struct delivery *delivery);
 /* The answer is sent, or there is none to send. */
 void delivery_end(struct delivery *delivery);
 

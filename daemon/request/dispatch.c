@@ -8,11 +8,13 @@
 #include "protocol/message.h"
 #include "protocol/plain_request.h"
 
-static struct json_object *refuse_packet(struct rpc_error *error)
+static struct json_object *refuse_packet(struct request *request)
 {
-	struct json_object *answer = message_error(NULL, error);
+	struct json_object *answer = message_error(NULL, &request->error);
 
-	rpc_error_clear(error);
+	rpc_error_clear(&request->error);
+	if (!answer)
+		delivery_fail(&request->caller->delivery);
 	return answer;
 }
 
@@ -23,7 +25,7 @@ static struct json_object *serve_batch(const struct packet_bytes *packet, struct
 	size_t count;
 
 	if (!json_split(packet->bytes, packet->length, messages, BATCH_REQUESTS_MAX, &count, &why))
-		return serve_unreadable(why);
+		return serve_unreadable(request->caller, why);
 	if (count == 0)
 		rpc_error_invalid_request(&request->error, "the batch is empty");
 	else if (count > BATCH_REQUESTS_MAX)
@@ -31,7 +33,7 @@ static struct json_object *serve_batch(const struct packet_bytes *packet, struct
 			&request->error, "The batch has too many requests", BATCH_REQUESTS_MAX);
 	else
 		return batch_serve(request->gmemd, request->caller, messages, count);
-	return refuse_packet(&request->error);
+	return refuse_packet(request);
 }
 
 static struct json_object *serve_plain_one(struct plain_request *plain, struct request *request)
@@ -54,7 +56,7 @@ static struct json_object *serve_one(const struct packet_bytes *packet, struct r
 		return serve_plain_one(&plain, request);
 	message = json_parse(packet->bytes, packet->length, &why);
 	if (!message)
-		return serve_unreadable(why);
+		return serve_unreadable(request->caller, why);
 	if (serve(message, request, &answer) == SERVE_DEFERRED)
 		answer = NULL;
 	json_unref(message);
@@ -66,7 +68,7 @@ static struct json_object *serve_packet(const struct packet_bytes *packet, struc
 	if (packet->too_long) {
 		rpc_error_too_large(
 			&request->error, "The packet has too many bytes", PACKET_BYTES_MAX);
-		return refuse_packet(&request->error);
+		return refuse_packet(request);
 	}
 	if (json_begins_array(packet->bytes, packet->length))
 		return serve_batch(packet, request);

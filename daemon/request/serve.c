@@ -65,7 +65,10 @@ static int carry_out(const struct request_message *message, struct request *requ
 	if (r < 0)
 		return r;
 	request->result = method->result->name ? json_new_object() : NULL;
-	r = outliving_check(request, (enum method_number)(method - methods));
+	if (method->result->name && !request->result)
+		r = rpc_error_internal(&request->error, "no memory");
+	if (r == 0)
+		r = outliving_check(request, (enum method_number)(method - methods));
 	if (r == 0)
 		r = request->gmemd->handlers[method - methods](request);
 	fields_release(method->parameters, &request->parameters);
@@ -85,10 +88,7 @@ static struct json_object *answer_of(struct request *request, int r)
 	}
 	rpc_error_clear(&request->error);
 	request->result = NULL;
-	if (!request->notification)
-		return message;
-	fd_list_close(&request->answer_fds);
-	return json_unref(message);
+	return request->notification ? json_unref(message) : message;
 }
 
 /* Its answer, NULL where it is to have none; what it has changed is committed then. */
@@ -99,6 +99,10 @@ static struct json_object *finish_request(struct request *request, int r)
 
 	STEP("request: carried out");
 	message = answer_of(request, r);
+	if (!message && !request->notification)
+		delivery_fail(&request->caller->delivery);
+	if (!message)
+		fd_list_close(&request->answer_fds);
 	if (!TAILQ_EMPTY(&registry->noted))
 		delivery_owe(&request->caller->delivery, &request->numbered, message);
 	STEP("request: answer owed");
@@ -187,14 +191,19 @@ enum serve_outcome serve_plain(const struct request_message *read, struct reques
 	return serve_read(request, read, 0, ret_answer);
 }
 
-struct json_object *serve_unreadable(const char *why)
+struct json_object *serve_unreadable(struct caller *caller, const char *why)
 {
 	struct rpc_error error = {.code = RPC_OK};
 	struct json_object *answer;
 
-	rpc_error_parse(&error, why);
+	if (why == json_no_memory)
+		rpc_error_internal(&error, "no memory");
+	else
+		rpc_error_parse(&error, why);
 	answer = message_error(NULL, &error);
 	rpc_error_clear(&error);
+	if (!answer)
+		delivery_fail(&caller->delivery);
 	return answer;
 }
 

@@ -18,7 +18,7 @@ enum serve_outcome serve(
 	struct json_object *message, struct request *request, struct json_object **ret_answer);
 
 /* The answer to a text that is no JSON, which is why. */
-struct json_object *serve_unreadable(const char *why);
+struct json_object *serve_unreadable(struct caller *caller, const char *why);
 /* The same of one without parameters, whose message there is not: nothing that has none is
  * postponed or carried out again. */
 enum serve_outcome serve_plain(const struct request_message *read, struct request *request,

@@ -22,6 +22,12 @@
 #include "kernel/base/cleanup.h"
 #include "kernel/store/frames.h"
 
+bool recovery_lacks(int r)
+{
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -EAGAIN ||
+	       r == -EIO;
+}
+
 static struct memory *memory_of(struct vm *vm, uint64_t id)
 {
 	struct memory *memory = id ? registry_memory(vm->registry, id) : NULL;
@@ -86,7 +92,9 @@ static int take_memory(
 			log_vm_warning(vm->id, "memory %" PRIu64 " could not be taken over: %s",
 				record->id, strerror(-r));
 	}
-	if (r < 0 && consume_fd >= 0)
+	if (recovery_lacks(r))
+		fd_close(consume_fd); /* the keeper has it still */
+	else if (r < 0 && consume_fd >= 0)
 		discard_call(vm, record, consume_fd);
 	return r;
 }
@@ -218,81 +226,132 @@ static void frames_lost(const struct vm *vm, int r)
 	log_vm_warning(vm->id, "its private frames could not be taken over: %s", strerror(-r));
 }
 
-static void recover_frames(struct vm *vm)
+static int recover_private_ranges(struct vm *vm)
 {
-	uint64_t none;
-	int r;
+	int r = frames_read(vm->frames, FRAMES_PRIVATE, &vm->private_ranges);
 
-	if (vm->frames < 0 || !vm_has_private_memory(vm))
-		return;
-	r = frames_read(vm->frames, FRAMES_PRIVATE, &vm->private_ranges);
 	if (r < 0)
 		frames_lost(vm, r);
-	r = frames_read(vm->frames, FRAMES_IN_BOTH, &vm->in_both);
+	return r;
+}
+
+static int recover_in_both(struct vm *vm)
+{
+	uint64_t none;
+	int r = frames_read(vm->frames, FRAMES_IN_BOTH, &vm->in_both);
+
 	if (r == 0 && commitment_keep(vm, vm->in_both.total, &none))
 		r = -ENOSPC;
 	if (r == 0)
-		return;
+		return 0;
 	frames_lost(vm, r);
 	ranges_clear(&vm->in_both);
+	return r;
 }
 
-static void recover_memories(struct vm *vm, struct ledger *ledger, struct inherited_fds *inherited)
+static int recover_frames(struct vm *vm)
+{
+	int r;
+
+	if (vm->frames < 0 || !vm_has_private_memory(vm))
+		return 0;
+	r = recover_private_ranges(vm);
+	return recovery_lacks(r) ? r : recover_in_both(vm);
+}
+
+/* What was taken over of the record at index: a record that nothing has come of is deleted. Returns
+ * what recovery_lacks(). */
+static int note_recovered(struct ledger *ledger, uint32_t index, int r)
+{
+	if (r < 0 && !recovery_lacks(r))
+		ledger_delete(ledger, index);
+	return recovery_lacks(r) ? r : 0;
+}
+
+static int recover_names(struct vm *vm, struct ledger *ledger)
+{
+	union record record;
+	int r = 0;
+
+	EACH_RECORD (ledger, index, RECORD_NAME, &record) {
+		if (r == 0 && record.name.owner > 0)
+			r = note_recovered(
+				ledger, index, recover_memory_name(vm, &record.name, index));
+	}
+	return r;
+}
+
+static int recover_memories(struct vm *vm, struct ledger *ledger, struct inherited_fds *inherited)
 {
 	struct memory *memory;
 	union record record;
+	int recovered, r = 0;
 
 	EACH_RECORD (ledger, index, RECORD_MEMORY, &record) {
-		if (recover_memory(vm, &record.memory, inherited, &memory) == 0)
+		recovered = r < 0 ? r : recover_memory(vm, &record.memory, inherited, &memory);
+		if (recovered == 0)
 			memory->record = index;
-		else
-			ledger_delete(ledger, index);
+		r = note_recovered(ledger, index, recovered);
 	}
-	EACH_RECORD (ledger, index, RECORD_NAME, &record) {
-		if (record.name.owner > 0 && recover_memory_name(vm, &record.name, index) < 0)
-			ledger_delete(ledger, index);
-	}
+	if (r == 0)
+		r = recover_names(vm, ledger);
+	if (r < 0)
+		return r;
 	RB_FOREACH (memory, memory_tree, &vm->memories)
 		check_memory_name(memory, ledger);
 	RB_FOREACH (memory, memory_tree, &vm->closed)
 		check_memory_name(memory, ledger);
+	return 0;
 }
 
-static void recover_slots(struct vm *vm, struct ledger *ledger)
+static int recover_slots(struct vm *vm, struct ledger *ledger)
 {
 	union record record;
 	struct slot *slot;
+	int recovered, r = 0;
 
 	EACH_RECORD (ledger, index, RECORD_SLOT, &record) {
-		if (recover_slot(vm, &record.slot, &slot) == 0)
+		recovered = r < 0 ? r : recover_slot(vm, &record.slot, &slot);
+		if (recovered == 0)
 			slot->record = index;
-		else
-			ledger_delete(ledger, index);
+		r = note_recovered(ledger, index, recovered);
 	}
+	return r;
 }
 
-static void recover_calls(struct vm *vm, struct ledger *ledger)
+static int recover_calls(struct vm *vm, struct ledger *ledger)
 {
 	union record record;
 	struct call *call;
+	int recovered, r = 0;
 
 	EACH_RECORD (ledger, index, RECORD_CALL, &record) {
-		if (recover_call(vm, &record.call, &call) == 0)
+		recovered = r < 0 ? r : recover_call(vm, &record.call, &call);
+		if (recovered == 0)
 			call->record = index;
-		else
-			ledger_delete(ledger, index);
+		r = note_recovered(ledger, index, recovered);
 	}
+	return r;
 }
 
-void recovery_content(struct vm *vm, struct ledger *ledger, struct inherited_fds *inherited)
+int recovery_content(struct vm *vm, struct ledger *ledger, struct inherited_fds *inherited)
 {
+	int r;
+
 	vm_ledger_read_minimum(vm, ledger);
-	recover_memories(vm, ledger, inherited);
-	if (vm->remains)
-		return;
-	recover_slots(vm, ledger);
-	recover_frames(vm);
-	recover_calls(vm, ledger);
+	r = recover_memories(vm, ledger, inherited);
+	if (r == 0 && vm->remains)
+		return 0;
+	if (r == 0)
+		r = recover_slots(vm, ledger);
+	if (r == 0)
+		r = recover_frames(vm);
+	if (recovery_lacks(r))
+		return r;
+	r = recover_calls(vm, ledger);
+	if (r < 0)
+		return r;
 	finish_slots_without_call(vm);
 	mailbox_clear_free(vm->mailbox);
+	return 0;
 }

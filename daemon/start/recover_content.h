@@ -9,6 +9,10 @@
 #include "daemon/vm/vm.h"
 #include "kernel/store/ledger.h"
 
+/* Whether something was to be had too little of, and nothing is wrong with what was left: another
+ * start may take it over. */
+bool recovery_lacks(int r);
+
 /* What can't be taken over is told in the log and deleted from the ledger, when that is committed
- * next. */
-void recovery_content(struct vm *vm, struct ledger *ledger, struct inherited_fds *inherited);
+ * next. 0, or what recovery_lacks(): then nothing is to be committed, and nothing dropped. */
+int recovery_content(struct vm *vm, struct ledger *ledger, struct inherited_fds *inherited);

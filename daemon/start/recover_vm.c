@@ -274,7 +274,7 @@ static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, uint64_t numb
 	if (r < 0)
 		return r;
 	STEP("recovery of a VM: made");
-	recovery_content(vm, *ledger, inherited);
+	r = recovery_content(vm, *ledger, inherited);
 	STEP("recovery of a VM: its content");
 	if (vm->remains && vm->closed_counts.all == 0) {
 		vm_free(vm); /* the last was being let go */
@@ -282,9 +282,12 @@ static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, uint64_t numb
 	}
 	recovered->vms += !vm->remains;
 	recovered->memories += vm->n_memories;
-	r = keep_ledger(vm, ledger);
+	if (r == 0)
+		r = keep_ledger(vm, ledger);
 	if (r == 0)
 		r = watch(gmemd, vm);
+	if (recovery_lacks(r))
+		return r; /* it stays as it is until this gmemd ends */
 	if (r < 0) {
 		watch_stop(vm);
 		vm_free(vm);
@@ -307,35 +310,44 @@ static void drop_vm(struct fdstore *fdstore, uint64_t number)
 		fdstore_drop(fdstore, kind, number, 0);
 }
 
+static int take_over_vm(struct gmemd *gmemd, uint64_t number, struct inherited_fds *inherited)
+{
+	int fd = inherited_fds_take(inherited, FDSTORE_VM_LEDGER, number, 0);
+	struct ledger *ledger = NULL;
+	int r;
+
+	STEP("recovery of a VM: begun");
+
+	r = ledger_open(fd, &ledger);
+	if (r < 0)
+		fd_close(fd);
+	else
+		r = recover_vm(gmemd, &ledger, number, inherited, &gmemd->recovered);
+	/* One that was not finished is asked for again, one that was closed is not. */
+	if (r < 0 && r != -ECANCELED)
+		log_warning("VM vm-%" PRIu64 " could not be taken over: %s", number, strerror(-r));
+	ledger_free(ledger);
+	return r;
+}
+
 /*
  * The youngest first: a process has one VM, and has closed all others before it has opened that, of
  * which the keeper may not have been told yet.
  */
-void recover_vms(struct gmemd *gmemd, struct inherited_fds *inherited)
+int recover_vms(struct gmemd *gmemd, struct inherited_fds *inherited)
 {
 	const struct keeper_id *id;
 	size_t position = 0;
 
 	while ((id = inherited_fds_previous(inherited, FDSTORE_VM_LEDGER, &position))) {
-		int fd = inherited_fds_take(inherited, FDSTORE_VM_LEDGER, id->owner, 0);
-		struct ledger *ledger = NULL;
-		int r;
+		int r = take_over_vm(gmemd, id->owner, inherited);
 
-		STEP("recovery of a VM: begun");
-
-		r = ledger_open(fd, &ledger);
-		if (r < 0)
-			fd_close(fd);
-		else
-			r = recover_vm(gmemd, &ledger, id->owner, inherited, &gmemd->recovered);
-		/* One that was not finished is asked for again, one that was closed is not. */
-		if (r < 0 && r != -ECANCELED)
-			log_warning("VM vm-%" PRIu64 " could not be taken over: %s", id->owner,
-				strerror(-r));
+		if (recovery_lacks(r))
+			return r;
 		if (r < 0)
 			drop_vm(gmemd->fdstore, id->owner);
-		ledger_free(ledger);
 	}
+	return 0;
 }
 
 static void finish_vm(struct gmemd *gmemd, struct vm *vm)

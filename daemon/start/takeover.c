@@ -53,9 +53,9 @@ int takeover_take_over(struct gmemd *gmemd)
 		return r;
 	STEP("recovery: what was held taken");
 	lift_limits(gmemd, true);
-	recover_vms(gmemd, gmemd->inherited);
+	r = recover_vms(gmemd, gmemd->inherited);
 	STEP("recovery: VMs");
-	return 0;
+	return r;
 }
 
 /* The page worker closes what is large. */

@@ -7,6 +7,7 @@
 
 #include "daemon/vm/backend.h"
 #include "daemon/vm/memory.h"
+#include "kernel/base/cleanup.h"
 #include "kernel/model/model.h"
 
 static int model_open(struct vm *vm)
@@ -38,13 +39,12 @@ static int model_create(struct memory *memory, const struct kvm_create_guest_mem
 	if (r < 0)
 		return r;
 	fd = fcntl(model_memory_fd(model), F_DUPFD_CLOEXEC, 3);
-	if (fd < 0) {
-		r = -errno;
+	r = fd < 0 ? -errno : memory_take_model(memory, model, fd);
+	if (r < 0) {
+		fd_close(fd);
 		model_memory_unref(model);
-		return r;
 	}
-	memory_take_model(memory, model, fd);
-	return 0;
+	return r;
 }
 
 static int model_convert(const struct call *call)

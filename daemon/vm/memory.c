@@ -141,7 +141,7 @@ static void memfd_name(const struct memory *memory, char ret[static 64])
 	snprintf(ret, 64, "gmemd-memory-%" PRIu64, memory->id);
 }
 
-/* Whether the file is one that this memory can have. */
+/* Whether the file is one that this memory can have. -ENOMEM where that can't be found out. */
 static int check_file(const struct memory *memory, int fd)
 {
 	char name[64];
@@ -149,8 +149,11 @@ static int check_file(const struct memory *memory, int fd)
 	bool is;
 
 	memfd_name(memory, name);
+	errno = 0;
 	is = memory->backing == BACKING_MEMFD ? memory_file_is_own_memfd(fd, name)
 					      : memory_file_is_guest_memfd(fd);
+	if (!is && errno == ENOMEM)
+		return -ENOMEM;
 	if (!is || memory_file_size(fd, &size) < 0 || size != memory->size)
 		return -EINVAL;
 	return 0;
@@ -327,10 +330,13 @@ int memory_adopt(struct memory *memory, int consume_fd)
 	return r < 0 ? r : memory_take_new_file(memory, consume_fd);
 }
 
-void memory_take_model(struct memory *memory, struct model_memory *take_model, int take_fd)
+int memory_take_model(struct memory *memory, struct model_memory *consume_model, int consume_fd)
 {
-	memory->model = take_model;
-	memory_take_new_file(memory, take_fd);
+	int r = memory_take_new_file(memory, consume_fd);
+
+	if (r == 0)
+		memory->model = consume_model;
+	return r;
 }
 
 int memory_make_memfd(struct memory *memory)

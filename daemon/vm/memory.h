@@ -87,8 +87,8 @@ struct memory *memory_free(struct memory *memory);
  * this size, -EEXIST where gmemd has it already.
  */
 int memory_adopt(struct memory *memory, int consume_fd);
-/* The same for the model's file and its memory, which are the memory's now. */
-void memory_take_model(struct memory *memory, struct model_memory *take_model, int take_fd);
+/* The same for the model's file and its memory, which are the memory's on success. -ENOMEM. */
+int memory_take_model(struct memory *memory, struct model_memory *consume_model, int consume_fd);
 /* Makes a pending memfd ready. */
 int memory_make_memfd(struct memory *memory);
 

@@ -3,7 +3,8 @@
  * Which call of a program is to fail: shared memory between a test and what is in or around the
  * program, so that no call of the program's own is needed to say it.
  *
- * FAILURE_FILE in the environment is its path. The test writes nth last.
+ * FAILURE_FILE in the environment is its path. The test writes nth last. Nothing fails before the
+ * program is loaded, which it has no part in.
  */
 #pragma once
 
@@ -13,13 +14,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+enum failure_kind { FAILURE_ALLOCATION, FAILURE_CALL };
+
 struct failure {
 	uint32_t nth;     /* the one that fails, from 1; 0: none */
 	uint32_t count;   /* since then */
 	uint32_t failed;  /* whether it has */
 	uint32_t number;  /* of a system call: which has failed */
 	int64_t live;     /* allocations that are not freed */
-	uint32_t process; /* a pid, once its calls are counted */
+	uint32_t process; /* a pid, once it is loaded */
+	uint32_t kind;
 };
 
 /* NULL where there is no such file. */
@@ -36,12 +40,13 @@ static inline struct failure *failure_map(void)
 	return mapped == MAP_FAILED ? NULL : mapped;
 }
 
-/* Whether this one is to fail. */
-static inline int failure_is_due(struct failure *failure)
+/* Whether this one, of that kind, is to fail. */
+static inline int failure_is_due(struct failure *failure, enum failure_kind kind)
 {
 	uint32_t nth = __atomic_load_n(&failure->nth, __ATOMIC_SEQ_CST);
 
-	if (nth == 0 || __atomic_add_fetch(&failure->count, 1, __ATOMIC_SEQ_CST) != nth)
+	if (nth == 0 || failure->kind != kind ||
+		__atomic_add_fetch(&failure->count, 1, __ATOMIC_SEQ_CST) != nth)
 		return 0;
 	__atomic_store_n(&failure->failed, 1, __ATOMIC_SEQ_CST);
 	return 1;

@@ -73,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	private_vm.gmemd.registry.last_id = private_vm.gmemd.registry.first_id = LAST_ID;
 	ledger = read_ledger(&input);
 	inherited.ledger = ledger;
-	recovery_content(private_vm.vm, ledger, &inherited);
+	FUZZ_CHECK(recovery_content(private_vm.vm, ledger, &inherited) == 0);
 	ledger_commit(ledger);
 	check_vm(private_vm.vm);
 	vm_stop(private_vm.vm);

@@ -9,16 +9,18 @@
 
 #include "tests/lib/unit.h"
 
-void held_init(struct held *held)
+const struct config held_config = {.vms_per_user = HELD_VMS,
+	.memories_per_user = HELD_VMS * HELD_MEMORIES,
+	.memories_per_vm = HELD_MEMORIES,
+	.slots_per_vm = HELD_SLOTS,
+	.private_ranges_per_vm = HELD_PRIVATE_RANGES};
+
+void held_init_with(struct held *held, const struct config *config)
 {
 	const struct capacity_request capacity = {.total = HELD_HOST};
 
 	*held = (struct held){
-		.config = {.vms_per_user = HELD_VMS,
-			.memories_per_user = HELD_VMS * HELD_MEMORIES,
-			.memories_per_vm = HELD_MEMORIES,
-			.slots_per_vm = HELD_SLOTS,
-			.private_ranges_per_vm = HELD_PRIVATE_RANGES},
+		.config = *config,
 		.host = {.page_size = HELD_PAGE},
 		.fds = unit_open_fds(),
 	};
@@ -26,6 +28,11 @@ void held_init(struct held *held)
 	CU_ASSERT_EQUAL_FATAL(capacity_init(&held->capacity, &capacity, NULL, 0), 0);
 	registry_init(&held->registry, &backend_kvm, &held->config, &held->host, held->owners,
 		&held->capacity);
+}
+
+void held_init(struct held *held)
+{
+	held_init_with(held, &held_config);
 }
 
 void held_end(struct held *held)

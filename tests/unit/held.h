@@ -24,7 +24,12 @@ struct held {
 	size_t fds; /* that were open before */
 };
 
+/* The limits above. */
+extern const struct config held_config;
+
 void held_init(struct held *held);
+/* With other limits, which hold from the beginning. */
+void held_init_with(struct held *held, const struct config *config);
 /* All must have been given back: charges, users, fds. */
 void held_end(struct held *held);
 

@@ -305,6 +305,7 @@ static void test_end_at_once(void)
 	flood();
 	page_worker_stop(pages);
 	CU_ASSERT_EQUAL(n_done, FLOOD);
+	CU_ASSERT_FALSE(page_job_is_done(flood_jobs[FLOOD - 1]));
 	end_flood();
 	page_worker_stop(NULL);
 	CU_ASSERT_PTR_NULL(page_worker_free(NULL));

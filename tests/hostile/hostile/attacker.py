@@ -59,6 +59,11 @@ class Attacker:
         while self.goes_on(idle=True):
             select.select([self.channel.socket], [], [], 60)
 
+    def lasts(self):
+        """The same, while gmemd has something to do for it."""
+        while self.goes_on():
+            select.select([self.channel.socket], [], [], 60)
+
     def peer(self):
         return Peer(self.path)
 

@@ -2,6 +2,7 @@
 """Files that gmemd has sent, and connections, in whatever state somebody can leave them."""
 
 import array
+import contextlib
 import os
 import socket
 
@@ -84,7 +85,8 @@ def asks_and_closes(attacker):
     count = 0
     while attacker.goes_on():
         peer = attacker.peer()
-        asks_for_files(peer, vmm.memory)
+        with contextlib.suppress(ConnectionError):  # where it is one too many for now
+            asks_for_files(peer, vmm.memory)
         peer.close()
         count += 1
     attacker.note = "%d connections" % count
@@ -110,7 +112,7 @@ def many_files_of_many_memories(attacker):
     """Memories that are closed while their files are on their way."""
     vmm = attacker.vmm()
     while attacker.goes_on():
-        peer = attacker.peer()
+        [peer] = attacker.peers(1)
         memories = [memfd(vmm) for _ in range(8)]
         for number, memory in enumerate(memories):
             peer.send(request("memory.open", {"memory": memory}, number))

@@ -349,7 +349,7 @@ def forked_connection(attacker):
 
     with process(parent) as child:
         child.channel.hear()
-        attacker.stays()
+        attacker.lasts()
         pid = child.pid
     check(attacker.is_released(pid, "parent"), "its VM is not released")
 

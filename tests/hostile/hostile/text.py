@@ -3,7 +3,7 @@
 
 from gmemtest.tap import check, equal
 from gmemtest.wire import encode, request
-from hostile.attacker import INVALID_PARAMS, NOT_FOUND, PAGE, answers, code_of, memfd, misbehaviour, refused
+from hostile.attacker import INVALID_PARAMS, NOT_FOUND, PAGE, answers, code_of, memfd, misbehaviour, patiently, refused
 
 FORMATS = ["%n%n%n%n", "%s" * 60, "%1$*2147483647$d", "{}{0}", "$(reboot)", "`x`", "../../..", "\\x00\\u0000"]
 
@@ -14,7 +14,7 @@ def formats(attacker):
     while attacker.goes_on():
         for text in FORMATS:
             vm = peer.call("vm.open", {"name": text, "gate": "none"})["vm"]
-            memory = peer.call("memory.create", {"vm": vm, "size": PAGE, "backing": "memfd", "name": text})
+            memory = patiently(peer.call, "memory.create", {"vm": vm, "size": PAGE, "backing": "memfd", "name": text})
             view = peer.call("vm.get", {"vm": vm})
             equal((view["name"], view["memories"][0]["name"]), (text, text), "the name")
             again = {"vm": vm, "size": PAGE, "backing": "memfd", "name": text}
@@ -33,7 +33,7 @@ def names_of_others(attacker):
     peer, victim = attacker.peer(), attacker.victim
     options = {"uuid": victim["uuid"], "gate": "none"}
     vm = peer.call("vm.open", dict(options, name=victim["vm"]))["vm"]
-    memory = peer.call("memory.create", {"vm": vm, "size": PAGE, "backing": "memfd", "name": "ram"})
+    memory = patiently(peer.call, "memory.create", {"vm": vm, "size": PAGE, "backing": "memfd", "name": "ram"})
     attacker.stays()
     refused(peer, "vm.get", {"vm": victim["vm"]}, NOT_FOUND)
     refused(peer, "memory.open", {"memory": victim["memory"]}, NOT_FOUND)

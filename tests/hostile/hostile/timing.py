@@ -81,7 +81,7 @@ def after_closing(attacker):
     peer = attacker.peer()
     while attacker.goes_on():
         vm = peer.call("vm.open", {"name": "late", "gate": "none"})["vm"]
-        memory = peer.call("memory.create", {"vm": vm, "size": PAGE, "backing": "memfd"})["memory"]
+        memory = patiently(peer.call, "memory.create", {"vm": vm, "size": PAGE, "backing": "memfd"})["memory"]
         peer.call("vm.close", {"vm": vm})
         for method, params in requests_about(vm, memory):
             if method not in ("vm.get", "vm.close", "vm.resume", "vm.set"):

@@ -10,7 +10,7 @@ import threading
 from gmemtest.child import Child
 from gmemtest.tap import check, equal
 from gmemtest.wire import PACKET_BYTES, Peer, request
-from hostile.attacker import BUSY, GONE, NOT_FOUND, PAGE, answers, code_of, memfd, misbehaviour, process
+from hostile.attacker import BUSY, GONE, NOT_FOUND, PAGE, answers, code_of, memfd, misbehaviour, patiently, process
 
 MIB = 1 << 20
 OTHERS = 54403  # users
@@ -38,7 +38,7 @@ def progress_unread(attacker):
     memory = memfd(vmm, 64 * MIB // PAGE)
     deaf.send(request("memory.preallocate", {"memory": memory, "token": "deaf"}, "long"))
     sent = fill(deaf, request("host.describe"))
-    attacker.stays()
+    attacker.lasts()
     found = [answer["id"] for answer in answers(deaf, sent + 1)]
     equal(found.count("long"), 1, "answers to the long one")
 
@@ -50,7 +50,7 @@ def behind_a_close(attacker):
     vmm.peer.call("memory.preallocate", {"memory": memory})
     vmm.peer.send(request("memory.close", {"memory": memory}, "close"))
     sent = fill(vmm.peer, request("ping"))
-    attacker.stays()
+    attacker.lasts()
     found = answers(vmm.peer, sent + 1)
     equal([answer["id"] for answer in found], ["close"] + [1] * sent, "in their order")
     equal(found[0]["result"], {"released": 256 * MIB}, "released")
@@ -86,7 +86,7 @@ def ends_in_many_ways(attacker):
     while attacker.goes_on():
         vm = main.call("vm.open", {"name": "at once", "gate": "none"})["vm"]
         params = {"vm": vm, "size": 16 * MIB, "backing": "memfd"}
-        memory = main.call("memory.create", params)["memory"]
+        memory = patiently(main.call, "memory.create", params)["memory"]
         one, whole = {"memory": memory}, [{"offset": 0, "size": 16 * MIB}]
         packets = [request("memory.preallocate", one), request("memory.close", one)]
         packets += [request("memory.reclaim", dict(one, ranges=whole)), request("vm.close", {"vm": vm})]
@@ -153,30 +153,48 @@ def preallocates_for_ever(channel, attacker):
     channel.hear()
 
 
-def stop_helpers(attacker, enough):
-    """As where there is no memory for them, which a cgroup's owner can see to."""
-    while not enough.is_set():
-        for pid in attacker.daemon.helpers("gmemd-allocator"):
+class StoppedHelpers:
+    """As where there is no memory for them, which a cgroup's owner can see to: all that are started until enough is set."""
+
+    def __init__(self, daemon):
+        self.daemon, self.enough, self.stopped = daemon, threading.Event(), {}
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        while not self.enough.is_set():
+            for pid in self.daemon.helpers("gmemd-allocator"):
+                if pid not in self.stopped:
+                    self.stop(pid)
+
+    def stop(self, pid):
+        with contextlib.suppress(ProcessLookupError):
+            self.stopped[pid] = os.pidfd_open(pid)
+            signal.pidfd_send_signal(self.stopped[pid], signal.SIGSTOP)
+
+    def kill(self):
+        """One that was stopped before it could ask to end with gmemd, whose gmemd was killed, would stay."""
+        for fd in self.stopped.values():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+            os.close(fd)
 
 
 @misbehaviour("preallocations-that-never-end", of_several=True)
 def endless_preallocations(attacker):
-    enough = threading.Event()
-    thread = threading.Thread(target=stop_helpers, args=(attacker, enough))
-    thread.start()
+    helpers = StoppedHelpers(attacker.daemon)
     children, reached = [], []
     for user in range(2):
         for _ in range(2):
             child = Child(lambda channel: preallocates_for_ever(channel, attacker), OTHERS + user)
             children.append(child)
             reached.append(child.channel.hear())
-    enough.set()
-    thread.join()
+    helpers.enough.set()
+    helpers.thread.join()
     attacker.stays()
     for child in children:
         child.end()
+    helpers.kill()
     attacker.note = "refused for %r" % reached
 
 

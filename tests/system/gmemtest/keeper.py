@@ -48,7 +48,8 @@ def pass_listener(listener):
 class Keeper:
     """Runs until stop(), at most as long as the test."""
 
-    def __init__(self, *arguments, files=None, directory=None, listener=None):
+    def __init__(self, *arguments, files=None, directory=None, listener=None, first=(), before=None):
+        """first: what executes it; before(): what its process does before that."""
         self.directory = directory or tempfile.mkdtemp(prefix="gmemd-test-")
         self.path = os.path.join(self.directory, "run")
         self.log_path = os.path.join(self.directory, "log")
@@ -59,10 +60,12 @@ class Keeper:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
             if listener is not None:
                 pass_listener(listener)
+            if before is not None:
+                before()
 
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [program(), "--runtime-directory=" + self.path, *arguments],
+                [*first, program(), "--runtime-directory=" + self.path, *arguments],
                 stdin=subprocess.DEVNULL,
                 stderr=log,
                 close_fds=False,

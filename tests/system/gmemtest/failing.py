@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A gmemd, or a keeper, whose Nth allocation or system call fails; see tests/failing."""
+
+import mmap
+import os
+import struct
+import tempfile
+
+from gmemtest.host import Host
+from gmemtest.keeper import Keeper
+from gmemtest.tap import Skip
+from gmemtest.wire import Closed, close_all, request
+
+ALLOCATIONS, CALLS = "allocation", "call"
+FOLDER = os.path.join(os.environ["BUILD_DIR"], "tests", "failing")
+FIELDS = struct.Struct("=IIIIqII")
+NEVER = 1 << 31
+
+# Points of each piece of work, at most, unless all are asked for.
+ALL = os.environ.get("FAILURES") == "all"
+SAMPLE = int(os.environ.get("FAILURES_SAMPLE", "8"))
+STARTS = 3 * SAMPLE  # a gmemd each
+
+
+def need_tools():
+    for name in ("failing_calls", "failing_allocations.so"):
+        if not os.path.exists(os.path.join(FOLDER, name)):
+            raise Skip("there is no %s for this architecture" % name)
+
+
+# Where one has run.
+paths = []
+
+
+class Failure:
+    """What is shared with the program; see failure.h."""
+
+    def __init__(self, path):
+        self.path = path
+        with open(path, "wb") as file:
+            file.truncate(mmap.PAGESIZE)
+        with open(path, "r+b") as file:
+            self.mapped = mmap.mmap(file.fileno(), mmap.PAGESIZE)
+
+    def set_kind(self, kind):
+        """Of a program that is to be loaded."""
+        struct.pack_into("=II", self.mapped, 24, 0, int(kind == CALLS))
+
+    def _read(self):
+        return FIELDS.unpack_from(self.mapped)
+
+    def arm(self, nth):
+        """From now on. Nothing fails where there are fewer."""
+        struct.pack_into("=IIII", self.mapped, 0, 0, 0, 0, 0)
+        struct.pack_into("=I", self.mapped, 0, nth)
+
+    def disarm(self):
+        """How many there were; whether one has failed."""
+        struct.pack_into("=I", self.mapped, 0, 0)
+        _, count, failed = self._read()[:3]
+        return count, bool(failed)
+
+    def call(self):
+        """The number of the system call that has failed."""
+        return self._read()[3]
+
+    def live(self):
+        """Allocations that are not freed."""
+        return self._read()[4]
+
+
+def environment(kind, failure, program):
+    failure.set_kind(kind)
+    os.environ["FAILURE_FILE"] = failure.path
+    os.environ["FAILURE_PROGRAM"] = program
+    os.environ["LD_PRELOAD"] = os.path.join(FOLDER, "failing_allocations.so")
+    # What is wanted is what a sanitizer says of it, though this comes first.
+    os.environ["ASAN_OPTIONS"] = "verify_asan_link_order=0"
+
+
+class FailingHost(Host):
+    def __init__(self, kind, **options):
+        self.kind = kind
+        self.failure = None
+        super().__init__(before=lambda _: environment(kind, self.failure, "gmemd"), **options)
+
+    def spawn(self):
+        if self.failure is None:
+            self.failure = Failure(os.path.join(self.directory, "failure"))
+            paths.append(self.path)
+            if self.kind == CALLS:
+                self.arguments.insert(0, os.path.join(FOLDER, "failing_calls"))
+        super().spawn()
+
+
+    def stop_alone(self):
+        """gmemd and its keeper, without the directory."""
+        self.end()
+        self.kill_keepers()
+
+
+class FailingKeeper(Keeper):
+    def __init__(self, kind):
+        self.kind = kind
+        directory = tempfile.mkdtemp(prefix="gmemd-test-")
+        self.failure = Failure(os.path.join(directory, "failure"))
+        first = [os.path.join(FOLDER, "failing_calls")] if kind == CALLS else []
+        before = lambda: environment(kind, self.failure, "gmemd-keeper")  # noqa: E731
+        super().__init__(directory=directory, first=first, before=before)
+
+
+def outcome(peer, method, params=None):
+    """(what, value): done with its result, whose fds are closed; error; closed; or silent."""
+    peer.number += 1
+    try:
+        peer.send(request(method, params, peer.number))
+        answer, fds = peer.receive_answer()
+    except (Closed, ConnectionError):
+        return "closed", None
+    except TimeoutError:
+        return "silent", None
+    close_all(fds)
+    # A packet that could not be read has no id.
+    if answer.get("id") != peer.number and not (answer.get("id") is None and "error" in answer):
+        raise AssertionError("not the answer to %d: %r" % (peer.number, answer))
+    return ("error", answer["error"]) if "error" in answer else ("done", answer["result"])
+
+
+def points(total, most=SAMPLE):
+    """From 1 to total; without FAILURES=all some, always the same of them."""
+    stride = 1 if ALL else max(1, -(-total // most))
+    return range(1 + stride // 2, total + 1, stride)
+

@@ -1,0 +1,651 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The Nth allocation or system call fails, for each N: of each method, of a start, of taking over, and of the keeper.
+
+Each time what is asked for is answered once, by what was asked for or by one error, or the connection ends; then all is as
+it was before, and the next request is served. Here are some of all N; FAILURES=all has each.
+"""
+
+import os
+import sys
+
+from gmemtest import linux
+from gmemtest.child import Child
+from gmemtest.daemon import processes
+from gmemtest.failing import ALLOCATIONS, CALLS, FailingHost, need_tools, outcome, points
+from gmemtest.failing import NEVER, STARTS, FailingKeeper, paths
+from gmemtest.host import wait_until
+from gmemtest.keeper import DROP, HELLO, OWNED, PUT, TAKE, KeeperPeer, request
+from gmemtest.owner import OwnerProcess
+from gmemtest.tap import Failed, Skip, check, failures, main, need, note, test
+from gmemtest.vmm import PAGE, Vmm
+from gmemtest.wire import Peer, close_all
+
+SIZE = 8 * PAGE
+SECONDS = 6
+LIBRARY_LEAKS = 1
+SERVING, REFUSING = "serves, kernel", "refuses all requests"
+CODES = (-32603, -32001, -32002, -32003, -32004, -32005, -32006, -32007, -32008, -32602)
+
+backends = []
+
+
+def set_up():
+    linux.require_root()
+    need_tools()
+    try:
+        linux.require_guest_memfd()
+        backends.append("kvm")
+    except Skip as reason:
+        note("on the model alone: %s" % reason)
+    backends.append("model")
+
+
+def tear_down():
+    for path in paths:
+        argument = "--runtime-directory=" + path
+        check(not processes("gmemd", argument), "a gmemd is left in " + path)
+        check(not processes("gmemd-keeper", argument), "a keeper is left in " + path)
+
+
+# Pieces of work: what is before it, the one request that is amid a failure, and what takes it back.
+
+
+class Base:
+    """This process's VM, with a memory, that a slot shows, and a memfd."""
+
+    def __init__(self, host):
+        self.host = host
+        self.vmm = Vmm(Peer(host.socket_path("gmemd.sock"), SECONDS), "failures")
+        self.memory, self.fd = self.vmm.create(SIZE, name="ram")
+        self.vmm.bind(0, 0, SIZE, self.memory, self.fd)
+        params = {"vm": self.vmm.id, "size": SIZE, "backing": "memfd"}
+        self.shared = self.vmm.peer.call("memory.create", params)["memory"]
+
+    def reconnect(self):
+        self.vmm.peer.close()
+        self.vmm.peer = Peer(self.host.socket_path("gmemd.sock"), SECONDS)
+
+    def end(self):
+        self.vmm.peer.call("vm.close", {"vm": self.vmm.id})
+        self.vmm.peer.close()
+        self.vmm.close_files()
+        os.close(self.fd)
+
+
+class Work:
+    on = ("kvm", "model")
+
+    def __init__(self, host, base):
+        self.host, self.base, self.vmm = host, base, base.vmm
+        self.memory, self.shared = base.memory, base.shared
+
+    @property
+    def peer(self):
+        return self.vmm.peer
+
+    def vm(self, **params):
+        return dict({"vm": self.vmm.id}, **params)
+
+    def sized(self):
+        return self.vm(size=SIZE)
+
+    def reconnect(self):
+        self.base.reconnect()
+
+    def prepare(self):
+        pass
+
+    def ask(self):
+        """The outcome of the one request."""
+        raise NotImplementedError
+
+    def request(self, method, **params):
+        return outcome(self.peer, method, params)
+
+    def restore(self):
+        """All that it can have made is as it was before."""
+        for call in self.vmm.get()["calls"]:
+            self.vmm.report(call, 0, "ECANCELED")
+        for slot in self.vmm.get()["slots"]:
+            if slot["slot"] != 0:
+                self.vmm.unbind(slot["slot"])
+        for memory in self.vmm.get()["memories"]:
+            if memory["memory"] not in (self.memory, self.shared):
+                self.peer.call("memory.close", {"memory": memory["memory"]})
+        for one in self.vmm.get()["private_ranges"]:
+            self.convert("shared", [one])
+
+    def convert(self, to, ranges):
+        self.peer.call("memory.convert", self.vm(to=to, ranges=ranges))
+
+    def view(self):
+        view = self.vmm.get()
+        for memory in view["memories"]:
+            memory.pop("resident")
+        view.pop("resident")
+        return view
+
+    def end(self):
+        pass
+
+
+def simple(name, method, make_params=lambda work: {}, on=("kvm", "model")):
+    """Work that is one request that changes nothing, or what restore() knows."""
+
+    def ask(self):
+        return self.request(method, **make_params(self))
+
+    return type(name, (Work,), {"ask": ask, "on": on, "name": name})
+
+
+def one_range(work):
+    return {"memory": work.memory, "ranges": [{"offset": 0, "size": PAGE}]}
+
+
+def convert_params(_):
+    return {"to": "private", "ranges": [{"guest_phys_addr": 0, "size": PAGE}]}
+
+
+class Reported(Work):
+    """What its VMM has triggered, reported."""
+
+    on = ("kvm",)
+
+    def prepare(self):
+        self.made = -1
+        self.call = self.submit()
+        self.done, self.made, _ = self.vmm.trigger(self.call)
+
+    def ask(self):
+        params = self.vm(call=self.call["id"], done=self.done)
+        if self.creates:
+            params["fd"] = self.made
+        return outcome(self.peer, "call.done", params)
+
+    def restore(self):
+        if any(call["id"] == self.call["id"] for call in self.vmm.get()["calls"]):
+            self.vmm.report(self.call, self.done, fd=self.made if self.creates else None)
+        super().restore()
+        if self.creates:
+            os.close(self.made)
+
+
+class Created(Reported):
+    name, creates = "call.done of memory.create", True
+
+    def submit(self):
+        return self.peer.call("memory.create", self.sized())["call"]
+
+
+class Bound(Reported):
+    name, creates = "call.done of slot.bind", False
+
+    def prepare(self):
+        self.extra, self.extra_fd = self.vmm.create(SIZE)
+        super().prepare()
+
+    def submit(self):
+        params = self.vmm.bind_params(1, SIZE, SIZE, self.extra, self.extra_fd)
+        return self.peer.call("slot.bind", params)["call"]
+
+    def restore(self):
+        super().restore()
+        os.close(self.extra_fd)
+
+
+class Binding(Work):
+    name = "slot.bind"
+
+    def prepare(self):
+        self.extra, self.extra_fd = self.vmm.create(SIZE)
+
+    def ask(self):
+        params = self.vmm.bind_params(1, SIZE, SIZE, self.extra, self.extra_fd)
+        return outcome(self.peer, "slot.bind", params)
+
+    def restore(self):
+        super().restore()
+        os.close(self.extra_fd)
+
+
+class Unbinding(Binding):
+    name = "slot.unbind"
+
+    def prepare(self):
+        super().prepare()
+        self.vmm.bind(1, SIZE, SIZE, self.extra, self.extra_fd)
+
+    def ask(self):
+        return self.request("slot.unbind", **self.vm(slot=1))
+
+
+class Closing(Binding):
+    name = "memory.close"
+
+    def ask(self):
+        return self.request("memory.close", memory=self.extra)
+
+
+class Setting(Work):
+    name = "vm.set"
+
+    def ask(self):
+        return self.request("vm.set", **self.vm(minimum=PAGE))
+
+    def restore(self):
+        self.peer.call("vm.set", self.vm(minimum=0))
+
+
+class Preallocating(Work):
+    name = "memory.preallocate"
+    on = ("kvm",)
+
+    def ask(self):
+        return self.request("memory.preallocate", memory=self.memory)
+
+    def restore(self):
+        self.peer.call("memory.reclaim", {"memory": self.memory, "ranges": [{"offset": 0, "size": SIZE}]})
+
+
+class Opening(Work):
+    """In processes of their own: a VM that is opened may keep its process for ever."""
+
+    name = "vm.open"
+    operations = ()
+    on = ("kvm", "model")
+
+    def __init__(self, host, base):
+        super().__init__(host, base)
+        self.operator = host.operator()
+        self.others = len(self.operator.call("vm.list")["vms"])
+
+    def prepare(self):
+        path = self.host.socket_path("gmemd.sock")
+        self.child = Child(lambda channel: serve_opener(channel, path, self.host.backend))
+        for operation in self.operations:
+            kind, value = self.child.ask(operation)
+            need(kind == "done", "%s: %r" % (operation, value))
+
+    def ask(self):
+        return tuple(self.child.ask("open"))
+
+    def restore(self):
+        self.child.end()
+        need(wait_until(lambda: len(self.view()) == self.others, SECONDS), "a VM is left")
+
+    def view(self):
+        return self.operator.call("vm.list")["vms"]
+
+    def reconnect(self):
+        pass
+
+    def end(self):
+        self.operator.close()
+
+
+class Gating(Opening):
+    name = "vm.gate"
+    operations = ("open_gated", "filter")
+    on = ("kvm",)
+
+    def ask(self):
+        return tuple(self.child.ask("gate"))
+
+
+class Ending(Opening):
+    name = "vm.close"
+    operations = ("open",)
+
+    def ask(self):
+        return tuple(self.child.ask("close"))
+
+
+class Resuming(Opening):
+    name = "vm.resume"
+    operations = ("open",)
+
+    def ask(self):
+        return tuple(self.child.ask("resume"))
+
+
+def serve_opener(channel, path, backend):
+    peer, vm, listener = Peer(path, SECONDS), None, -1
+    gates = {"open": "none", "open_gated": "required"}
+    while True:
+        operation = channel.hear()[0]
+        if operation in gates:
+            result = outcome(peer, "vm.open", {"name": "opened", "gate": gates[operation]})
+            vm = result[1].get("vm") if result[0] == "done" else None
+        elif operation == "filter":
+            listener, result = linux.seccomp_listener(), ("done", {})
+        elif operation == "gate":
+            result = outcome(peer, "vm.gate", {"vm": vm, "listener": listener})
+        else:
+            result = outcome(peer, "vm." + operation, {"vm": vm})
+        channel.say(result)
+
+
+WORKS = [
+    simple("ping", "ping"),
+    simple("host.describe", "host.describe"),
+    simple("vm.list", "vm.list"),
+    simple("vm.get", "vm.get", lambda work: work.vm()),
+    simple("memory.open", "memory.open", lambda work: {"memory": work.memory}),
+    simple("memory.create", "memory.create", Work.sized),
+    simple("memory.create of a memfd", "memory.create", lambda work: work.vm(size=SIZE, backing="memfd")),
+    simple("memory.reclaim", "memory.reclaim", one_range),
+    simple("memory.cancel", "memory.cancel", lambda work: {"token": "none"}),
+    simple("memory.convert", "memory.convert", lambda work: work.vm(**convert_params(work)), ("model",)),
+    simple("event.subscribe", "event.subscribe"),
+    simple("a wrong parameter", "vm.get", lambda work: {"what": "?"}),
+    Created,
+    Bound,
+    Binding,
+    Unbinding,
+    Closing,
+    Setting,
+    Preallocating,
+    Opening,
+    Gating,
+    Ending,
+    Resuming,
+]
+
+
+# All of it
+
+
+def check_outcome(what, result, failed):
+    kind, value = result
+    check(kind != "silent", "%s: no answer" % what)
+    if kind == "error":
+        good = value.get("code") in CODES and value.get("message") and value.get("data", {}).get("reason")
+        expected = failed or value["code"] in (-32602, -32001, -32005)
+        check(good and expected, "%s: the error: %r" % (what, value))
+
+
+def fail_once(host, work, nth, before, what):
+    """Whether there was an Nth."""
+    work.prepare()
+    host.failure.arm(nth)
+    result = work.ask()
+    _, failed = host.failure.disarm()
+    need(host.alive(), "gmemd has ended, %s: %s" % (what, host.log()[-2000:]))
+    check_outcome(what, result, failed)
+    if result[0] in ("closed", "silent"):
+        work.reconnect()
+    try:
+        work.restore()
+    except ConnectionError:  # what else was to be sent could not be
+        work.reconnect()
+        work.restore()
+    view = work.view()
+    check(view == before, "%s: %r, before %r" % (what, view, before))
+    return failed
+
+
+def count_points(host, work):
+    """What there is without a failure, once all that is made once is made."""
+    for _ in range(3):
+        work.prepare()
+        host.failure.arm(NEVER)
+        result = work.ask()
+        count, _ = host.failure.disarm()
+        work.restore()
+    return count, result
+
+
+class Held:
+    """What it has open and allocated."""
+
+    def __init__(self, host):
+        self.host = host
+        self.fds, self.live, self.takers = host.fds(), host.failure.live(), host.takers()
+
+    def more(self):
+        """How much more by now, but for what json-c 0.16 leaves where it has no memory. Takers come and go by themselves."""
+        live = self.host.failure.live() - self.live - LIBRARY_LEAKS
+        live = 0 if set(self.host.takers()) - set(self.takers) else live
+        return max(self.host.fds() - self.fds, 0), max(live, 0)
+
+    def is_back(self):
+        return self.more() == (0, 0)
+
+
+def try_work(host, base, kind):
+    work = kind(host, base)
+    total, _ = count_points(host, work)
+    before, tried = work.view(), 0
+    for nth in points(total):
+        what = "%s, %s %d of %d" % (work.name, host.kind, nth, total)
+        held = Held(host)
+        tried += fail_once(host, work, nth, before, what)
+        check(
+            wait_until(held.is_back, SECONDS),
+            "%s: %d files and %d allocations more than before" % (what, *held.more()),
+        )
+    note("%s: %d of %d" % (work.name, tried, total))
+    work.end()
+
+
+def try_works(channel, backend, kind):
+    host = FailingHost(kind, backend=backend)
+    host.backend = backend
+    base = Base(host)
+    for work in WORKS:
+        if backend in work.on:
+            try_work(host, base, work)
+            sys.stdout.flush()
+    base.end()
+    host.stop()
+    channel.say(failures())
+
+
+def in_child(backend, kind):
+    """A process has one VM, where it is once."""
+    if backend not in backends:
+        raise Skip("this host has no guest_memfd")
+    sys.stdout.flush()
+    with Child(lambda channel: try_works(channel, backend, kind)) as child:
+        child.channel.socket.settimeout(None)
+        for failure in child.channel.hear():
+            check(False, failure)
+
+
+# Starts
+
+
+class Start:
+    """A gmemd, with what is before it and what must be after it."""
+
+    def __init__(self, kind):
+        self.host = FailingHost(kind, backend=backends[0])
+
+    def prepare(self):
+        self.host.stop_alone()
+
+    def check(self, what):
+        """Of one that serves, or of the next one."""
+        peer = self.host.operator()
+        check(peer.call("vm.list")["vms"] == [], what + ": VMs")
+        peer.close()
+
+    def end(self):
+        self.host.stop()
+
+
+class Takeover(Start):
+    """Of a VM, from a gmemd that was killed."""
+
+    def __init__(self, kind):
+        super().__init__(kind)
+        self.owner = OwnerProcess(self.host.socket_path("gmemd.sock"))
+        self.owner.do("all")
+        self.before = self.owner.do("note")
+
+    def prepare(self):
+        self.host.kill()
+
+    def check(self, what):
+        view = self.owner.do("look")
+        check(view == self.before, "%s: the VM: %r, before %r" % (what, view, self.before))
+
+    def end(self):
+        self.owner.do("look")
+        self.owner.do("close")
+        self.owner.end()
+        super().end()
+
+
+def start_once(start, nth):
+    """Whether there was an Nth, and how many there are."""
+    host = start.host
+    start.prepare()
+    host.failure.arm(nth)
+    logged = len(host.log())
+    host.spawn()
+    wait_until(lambda: any(word in host.log()[logged:] for word in (SERVING, REFUSING)) or not host.alive(), 60)
+    count, failed = host.failure.disarm()
+    what = "%s %d" % (host.kind, nth)
+    if not host.alive():
+        text = host.log()[logged:]
+        check(host.process.wait() > 0 and text.strip(), "%s: ends with %d: %s" % (what, host.process.wait(), text))
+        check(failed, "%s: gmemd has ended: %s" % (what, text))
+        host.start(alone=False)
+    elif REFUSING in host.log()[logged:]:  # it could not read its configuration
+        host.kill()
+        host.start(alone=False)
+    start.check(what)
+    return failed, count
+
+
+def try_starts(kind, start):
+    start = start(kind)
+    _, total = start_once(start, NEVER)
+    tried = sum(start_once(start, nth)[0] for nth in points(total, STARTS))
+    note("%d of %d" % (tried, total))
+    start.end()
+
+
+def need_kvm():
+    if backends[0] != "kvm":
+        raise Skip("this host has no guest_memfd")
+
+
+@test("an allocation of a start")
+def allocations_of_start():
+    try_starts(ALLOCATIONS, Start)
+
+
+@test("a system call of a start")
+def calls_of_start():
+    try_starts(CALLS, Start)
+
+
+@test("an allocation while it takes over")
+def allocations_of_takeover():
+    need_kvm()
+    try_starts(ALLOCATIONS, Takeover)
+
+
+@test("a system call while it takes over")
+def calls_of_takeover():
+    need_kvm()
+    try_starts(CALLS, Takeover)
+
+
+# The keeper
+
+
+IDS = [(OWNED, 7, i) for i in range(3)]
+OTHER = (OWNED, 8, 0)
+
+
+def keeper_held(keeper):
+    with KeeperPeer(keeper.path) as peer:
+        taken = peer.take_all()
+    close_all(taken.values())
+    return sorted(taken)
+
+
+def ask_keeper(keeper, operation, ids, files):
+    """Its result; None where it has ended the connection."""
+    try:
+        with KeeperPeer(keeper.path) as peer:
+            peer.send(request(operation, ids, serial=1), files)
+            answer = peer.receive()
+    except ConnectionError:
+        return None
+    close_all(answer.fds if answer else [])
+    return answer.result if answer else None
+
+
+def fail_keeper_once(keeper, operation, ids, file, nth):
+    files = [file] * len(ids) if operation == PUT else []
+    before = keeper_held(keeper)
+    keeper.failure.arm(nth)
+    result = ask_keeper(keeper, operation, ids, files)
+    count, failed = keeper.failure.disarm()
+    what = "operation %d, %s %d of %d: " % (operation, keeper.kind, nth, count)
+    need(keeper.process.poll() is None, what + "it has ended: " + keeper.log())
+    held = keeper_held(keeper)
+    done = sorted(set(before) | set(ids)) if operation == PUT else sorted(set(before) - set(ids))
+    if operation not in (PUT, DROP):
+        done = before
+    check(held in (before, done), "%sholds %r, before %r" % (what, held, before))
+    check(result != 0 or held == done, what + "says that it is done")
+    check(failed or result == 0, "%s%r" % (what, result))
+    with KeeperPeer(keeper.path) as peer:
+        peer.ask(DROP, IDS)
+        peer.ask(PUT, [OTHER], [file])
+    return failed
+
+
+def try_keeper(kind):
+    keeper, file = FailingKeeper(kind), os.memfd_create("test")
+    for operation, ids in ((HELLO, ()), (PUT, IDS), (TAKE, ()), (DROP, [OTHER])):
+        nth = 1
+        while fail_keeper_once(keeper, operation, ids, file, nth):
+            nth += 1
+        note("operation %d: %d" % (operation, nth - 1))
+    fds = keeper.fds()
+    for _ in range(3):
+        keeper_held(keeper)
+    check(keeper.fds() <= fds, "%d files, %d before" % (keeper.fds(), fds))
+    keeper.stop()
+    os.close(file)
+
+
+@test("an allocation of the keeper")
+def allocations_of_keeper():
+    try_keeper(ALLOCATIONS)
+
+
+@test("a system call of the keeper")
+def calls_of_keeper():
+    try_keeper(CALLS)
+
+
+@test("an allocation of each method")
+def allocations():
+    in_child("kvm", ALLOCATIONS)
+
+
+@test("a system call of each method")
+def calls():
+    in_child("kvm", CALLS)
+
+
+@test("an allocation of each method, on the model")
+def allocations_of_model():
+    in_child("model", ALLOCATIONS)
+
+
+@test("a system call of each method, on the model")
+def calls_of_model():
+    in_child("model", CALLS)
+
+
+if __name__ == "__main__":
+    main(set_up, tear_down)
