@@ -34,7 +34,7 @@ def set_up():
     global host, vmm
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         raise Skip("no /dev/kvm")
-    host = Host(config=CONFIG)
+    host = Host(config=CONFIG, keep_closed=False)
     vmm = Vmm(connect())
 
 
