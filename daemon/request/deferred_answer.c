@@ -131,7 +131,8 @@ void deferred_answer_give(struct deferred_answer *take_deferred, struct json_obj
 void deferred_answer_give_committed(
 	struct deferred_answer *take_deferred, struct gmemd *gmemd, struct json_object *take_result)
 {
-	struct json_object *message = message_result(take_deferred->id, take_result);
+	struct json_object *message =
+		take_result ? message_result(take_deferred->id, take_result) : NULL;
 	struct fd_list none = {.count = 0};
 
 	if (take_deferred->caller && !TAILQ_EMPTY(&gmemd->registry.noted))
