@@ -612,7 +612,8 @@ def try_keeper(kind):
     fds = keeper.fds()
     for _ in range(3):
         keeper_held(keeper)
-    check(keeper.fds() <= fds, "%d files, %d before" % (keeper.fds(), fds))
+    # It may not have seen yet that the last one has left.
+    check(wait_until(lambda: keeper.fds() <= fds), "%d files, %d before" % (keeper.fds(), fds))
     keeper.stop()
     os.close(file)
 
