@@ -113,7 +113,7 @@ static const char *structure_fault(const struct json_object *value,
 
 const char json_no_memory[] = "out of memory";
 
-static struct json_object *parse(
+static struct json_object *parse_text(
 	const char *text, size_t length, const struct lexical_counts *counts, const char **ret_why)
 {
 	struct json_tokener *tokener = tokener_get();
@@ -146,8 +146,8 @@ struct json_object *json_parse(const char *text, size_t length, const char **ret
 	*ret_why = lexical_fault(text, length, &counts);
 	if (*ret_why)
 		return NULL;
-	value = parse(text, length, &counts, ret_why);
-	return value ? value : parse(text, length, &counts, ret_why);
+	value = parse_text(text, length, &counts, ret_why);
+	return value ? value : parse_text(text, length, &counts, ret_why);
 }
 
 struct json_object *json_ref(struct json_object *value)
@@ -350,7 +350,7 @@ static struct json_object *add_made(
 	return take_made ? add(object, name, take_made) : NULL;
 }
 
-static struct json_object *append(struct json_object *array, struct json_object *take_value)
+static struct json_object *append_child(struct json_object *array, struct json_object *take_value)
 {
 	if (array && json_object_array_add(array, take_value) == 0)
 		return take_value;
@@ -363,7 +363,7 @@ static struct json_object *append_made(struct json_object *array, struct json_ob
 {
 	if (!take_made)
 		spoil(array);
-	return take_made ? append(array, take_made) : NULL;
+	return take_made ? append_child(array, take_made) : NULL;
 }
 
 void json_add(struct json_object *object, const char *name, struct json_object *take_value)
@@ -411,7 +411,7 @@ struct json_object *json_add_array(struct json_object *object, const char *name)
 
 void json_append(struct json_object *array, struct json_object *take_value)
 {
-	append(array, take_value);
+	append_child(array, take_value);
 }
 
 struct json_object *json_append_object(struct json_object *array)

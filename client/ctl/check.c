@@ -20,7 +20,7 @@
 #define SO_PASSRIGHTS 83
 #endif
 
-static void append(char *text, size_t size, const char *word)
+static void append_check(char *text, size_t size, const char *word)
 {
 	size_t used = strlen(text);
 
@@ -38,7 +38,8 @@ static bool any_type(const struct checked_host *host,
 
 		snprintf(number, sizeof number, "type %u", type);
 		if (offer->offered && has(offer))
-			append(ret_detail, size, vm_type_name(type) ? vm_type_name(type) : number);
+			append_check(
+				ret_detail, size, vm_type_name(type) ? vm_type_name(type) : number);
 	}
 	if (ret_detail[0])
 		return true;
@@ -77,11 +78,11 @@ static bool guest_memfd_flags(const struct checked_host *host, char *ret_detail,
 
 	ret_detail[0] = '\0';
 	if (flags & GUEST_MEMFD_FLAG_MMAP)
-		append(ret_detail, size, "mmap");
+		append_check(ret_detail, size, "mmap");
 	if (flags & GUEST_MEMFD_FLAG_INIT_SHARED)
-		append(ret_detail, size, "init_shared");
+		append_check(ret_detail, size, "init_shared");
 	if (!ret_detail[0])
-		append(ret_detail, size, "none");
+		append_check(ret_detail, size, "none");
 	return flags & GUEST_MEMFD_FLAG_MMAP && flags & GUEST_MEMFD_FLAG_INIT_SHARED;
 }
 

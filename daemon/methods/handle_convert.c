@@ -121,7 +121,7 @@ static void answer_submitted(struct request *request, const struct call_span *sp
 		describe_call(json_append_object(calls), span->calls[i]);
 }
 
-/* One that the back end has carried out, all of it, is settled at once; else it is the VMM's. */
+/* One that the back end has carried out, all of it, is finished at once; else it is the VMM's. */
 static int answer_conversion(
 	struct request *request, const struct call_span *span, uint64_t discarded)
 {
@@ -155,14 +155,14 @@ static int check_room(
 
 static int carry_out(struct request *request, struct vm *vm, const struct conversion_plan *plan)
 {
-	size_t count = plan->discard ? plan->n_settled : 0;
+	size_t count = plan->discard ? plan->n_unchanged : 0;
 	struct call_span span = {.count = 0};
 	uint64_t discarded;
 	int r;
 
 	r = check_room(request, vm, plan);
 	if (r == 0)
-		r = request_discard(request, vm, plan->to, plan->settled, count, &discarded);
+		r = request_discard(request, vm, plan->to, plan->unchanged, count, &discarded);
 	if (r == 0 && plan->count > 0)
 		r = start_conversion(request, vm, plan, &span);
 	return r == 0 ? answer_conversion(request, &span, discarded) : r;

@@ -303,13 +303,6 @@ static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, uint64_t numb
 	return 0;
 }
 
-/* Its memories are dropped with all else that nobody has taken. */
-static void drop_vm(struct fdstore *fdstore, uint64_t number)
-{
-	for (uint64_t kind = FDSTORE_VM_LEDGER; kind <= FDSTORE_VM_PROCESS; kind++)
-		fdstore_drop(fdstore, kind, number, 0);
-}
-
 static int take_over_vm(struct gmemd *gmemd, uint64_t number, struct inherited_fds *inherited)
 {
 	int fd = inherited_fds_take(inherited, FDSTORE_VM_LEDGER, number, 0);
@@ -345,7 +338,7 @@ int recover_vms(struct gmemd *gmemd, struct inherited_fds *inherited)
 		if (recovery_lacks(r))
 			return r;
 		if (r < 0)
-			drop_vm(gmemd->fdstore, id->owner);
+			vm_drop_held(gmemd->fdstore, id->owner);
 	}
 	return 0;
 }

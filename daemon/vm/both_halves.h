@@ -6,6 +6,29 @@
  * A slot's shared half is the memfd that it was bound with; without one it is the guest_memfd
  * itself where that can be mapped, and then there is but one half, or else the VMM's own memory,
  * which gmemd can't free.
+ *
+ * A conversion frees the half that went stale, so that a confidential VM of size S costs S and not
+ * 2S. Nothing is punched before the kernel has the attributes: until then the guest may still use
+ * that half, and whatever it touches afterwards is zeroed. The order, and what each kill leaves:
+ *
+ *  1. memory.convert: what is to be in both halves is charged, the frames are converting, and the
+ *     call is in the VM's ledger, its ranges in the mailbox. No other conversion may touch them.
+ *  2. The VMM triggers the ioctls and reports how many have succeeded (call.done). The ledger says
+ *     so, committed: the call is being settled.
+ *  3. The page worker gives the stale halves of those back (daemon/release/settlement.h).
+ *  4. The frames are written to the VM's file of frames, as private or shared.
+ *  5. The call's record is deleted, and its report noted as settled, in one commit; then its
+ *     entries are free, and who has reported it is answered.
+ *
+ *  | killed after | a successor finds                    | and                                  |
+ *  | 1            | the call, not reported               | waits for its report                 |
+ *  | 2, 3         | the call, with how many succeeded    | punches what is stale again, which   |
+ *  |              |                                      | does no harm: no guest frame uses it |
+ *  | 4            | the same                             | does it all once more                |
+ *  | 5            | no call                              | answers a report of it as settled    |
+ *
+ * A frame is counted once, in whichever half; what is kept in both (discard false) is charged twice
+ * until it is discarded or its slot goes (commitment.h).
  */
 #pragma once
 

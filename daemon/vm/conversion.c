@@ -143,7 +143,7 @@ static struct asked narrow(
 static void settle(struct conversion_plan *plan, uint64_t start, uint64_t end)
 {
 	if (start < end)
-		plan->settled[plan->n_settled++] = (struct guest_range){start, end - start};
+		plan->unchanged[plan->n_unchanged++] = (struct guest_range){start, end - start};
 }
 
 /* Whether there is one piece more then: private where nothing that touches it is, or shared in the
@@ -189,8 +189,8 @@ static int plan_all(struct vm *vm, struct asked *asked, size_t count, struct con
 
 	count = merge(asked, count);
 	plan->ranges = calloc(count, sizeof *plan->ranges);
-	plan->settled = calloc(2 * count, sizeof *plan->settled);
-	if (!plan->ranges || !plan->settled)
+	plan->unchanged = calloc(2 * count, sizeof *plan->unchanged);
+	if (!plan->ranges || !plan->unchanged)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
 		added += plan_range(plan, vm, &asked[i]);
@@ -259,7 +259,7 @@ int conversion_plan_slot(const struct slot *slot, struct conversion_plan *ret)
 void conversion_plan_clear(struct conversion_plan *plan)
 {
 	free(plan->ranges);
-	free(plan->settled);
+	free(plan->unchanged);
 }
 
 int conversion_new(const struct conversion_plan *plan, struct conversion **ret)

@@ -36,9 +36,9 @@ enum conversion_fault {
 struct conversion_plan {
 	enum convert_to to;
 	bool discard;
-	size_t count, n_settled;
-	struct guest_range *ranges;  /* to be converted */
-	struct guest_range *settled; /* as wanted already, at the ends of ranges or whole ones */
+	size_t count, n_unchanged;
+	struct guest_range *ranges;    /* to be converted */
+	struct guest_range *unchanged; /* as wanted already, at the ends of ranges or whole ones */
 };
 
 /*

@@ -417,34 +417,58 @@ void vm_fix_mailbox(const struct vm *vm)
 	privileges_lower();
 }
 
-/* What its ledger describes: put at once, so that a successor has all of it or nothing. */
+/* All that is held for a VM, but for its memories. What its ledger describes is put at once, so
+ * that a successor has all of it or nothing. */
+static const enum fdstore_kind held_kinds[] = {
+	FDSTORE_VM_LEDGER,
+	FDSTORE_VM_FRAMES,
+	FDSTORE_VM_MAILBOX,
+	FDSTORE_VM_GATE,
+	FDSTORE_VM_PROCESS,
+};
+
+#define HELD_KINDS (sizeof held_kinds / sizeof *held_kinds)
+
+/* -1: the VM has none. */
+static int held_fd(const struct vm *vm, enum fdstore_kind kind)
+{
+	switch (kind) {
+	case FDSTORE_VM_LEDGER:
+		return ledger_fd(vm->ledger);
+	case FDSTORE_VM_FRAMES:
+		return vm->frames;
+	case FDSTORE_VM_MAILBOX:
+		return vm->mailbox ? mailbox_write_fd(vm->mailbox) : -1;
+	case FDSTORE_VM_GATE:
+		return vm->listener;
+	default:
+		return -1;
+	}
+}
+
 void vm_put(struct vm *vm)
 {
-	const int fds[] = {vm->ledger ? ledger_fd(vm->ledger) : -1, vm->frames,
-		vm->mailbox ? mailbox_write_fd(vm->mailbox) : -1, vm->listener};
-	struct keeper_id ids[4];
-	int there[4];
+	struct keeper_id ids[HELD_KINDS];
+	int fds[HELD_KINDS];
 	size_t count = 0;
 
 	if (!vm->ledger)
 		return;
 	fdstore_put_one(
 		vm->registry->fdstore, FDSTORE_VM_PROCESS, vm->number, 0, vm->process.pidfd);
-	for (unsigned i = 0; i < 4; i++) {
-		if (fds[i] < 0)
+	for (size_t i = 0; i < HELD_KINDS; i++) {
+		fds[count] = held_fd(vm, held_kinds[i]);
+		if (fds[count] < 0)
 			continue;
-		ids[count] = (struct keeper_id){FDSTORE_VM_LEDGER + i, vm->number, 0};
-		there[count++] = fds[i];
+		ids[count++] = (struct keeper_id){held_kinds[i], vm->number, 0};
 	}
-	fdstore_put(vm->registry->fdstore, ids, there, count);
+	fdstore_put(vm->registry->fdstore, ids, fds, count);
 }
 
-static void vm_unput(struct vm *vm)
+void vm_drop_held(struct fdstore *fdstore, uint64_t number)
 {
-	for (uint64_t kind = FDSTORE_VM_LEDGER; kind <= FDSTORE_VM_PROCESS; kind++) {
-		if (vm->ledger)
-			fdstore_drop(vm->registry->fdstore, kind, vm->number, 0);
-	}
+	for (size_t i = 0; i < HELD_KINDS; i++)
+		fdstore_drop(fdstore, held_kinds[i], number, 0);
 }
 
 void vm_stop(struct vm *vm)
@@ -539,7 +563,8 @@ struct vm *vm_free(struct vm *vm)
 		RB_REMOVE(vm_tree, &vm->registry->vms, vm);
 	if (vm->listed && !vm->remains)
 		RB_REMOVE(vm_process_tree, &vm->registry->vms_by_process, vm);
-	vm_unput(vm);
+	if (vm->ledger)
+		vm_drop_held(vm->registry->fdstore, vm->number);
 	STEP("VM's end: dropped");
 	vm_close_files(vm);
 	vm_ledger_close(vm);

@@ -260,6 +260,8 @@ int vm_resume(struct registry *registry, const struct process *process, struct o
 void vm_fix_mailbox(const struct vm *vm);
 /* Puts what is held for it, but for its memories, to the keeper. */
 void vm_put(struct vm *vm);
+/* Has the keeper drop what it holds for the VM of that number, but for its memories. */
+void vm_drop_held(struct fdstore *fdstore, uint64_t number);
 /*
  * Forgets it and closes what is held for it. Memory that was not released stays as it is for as
  * long as somebody else holds it. Takes NULL, returns NULL.

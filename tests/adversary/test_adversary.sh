@@ -176,7 +176,7 @@ lack=$(host_lack)
 [ -z "$lack" ] || skip_all "$lack"
 echo "TAP version 13"
 set_up "$BUILD_DIR/client/gmem-run" "$BUILD_DIR/tests/adversary/adversary"
-start_gmemd
+start_gmemd_that_keeps_none
 remember_idle_gmemd
 AS="setpriv --reuid=$UNPRIVILEGED --regid=$UNPRIVILEGED --clear-groups --"
 if [ $# -gt 0 ]; then

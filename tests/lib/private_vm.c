@@ -67,9 +67,12 @@ static void gmemd_set_up(struct gmemd *gmemd, const struct backend *backend)
 static void take_answer(struct caller *caller, struct json_object *message,
 	struct fd_list *take_fds, struct later *take_later)
 {
+	struct private_vm *private_vm = CONTAINER_OF(caller, struct private_vm, caller);
+
 	(void)take_fds;
 	(void)take_later;
-	CONTAINER_OF(caller, struct private_vm, caller)->answer = json_ref(message);
+	json_unref(private_vm->answer);
+	private_vm->answer = json_ref(message);
 }
 
 static void go_on(struct caller *caller)

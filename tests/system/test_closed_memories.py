@@ -227,6 +227,7 @@ def limit_of_the_host():
         vmm.do("fill", vmm.closed())
         equal(vmm.error("create", SIZE).get("data", {}).get("scope"), "host", "what refuses")
         equal(operator.call("host.describe")["commitment"]["available"], 0, "what is available")
+    check(wait_until(lambda: operator.call("vm.list")["vms"] == [], 60), "both are gone, and what they had")
 
 
 @test("memory.close gives it back again")

@@ -621,6 +621,7 @@ def try_keeper(kind):
     fds = keeper.fds()
     for _ in range(3):
         keeper_held(keeper)
+    # It may not have seen yet that the last one has left.
     check(wait_until(lambda: keeper.fds() <= fds), "%d files, %d before" % (keeper.fds(), fds))
     keeper.stop()
     os.close(file)

@@ -24,7 +24,7 @@ PEER, MEMORY = 2, 21  # kinds of what the keeper holds
 BUSY = -32007
 VMS = 60  # that a process opens and closes: more than the keeper is told of at once
 MANY = 600  # memories: more than the keeper's queue takes
-CONFIG = "[limits]\nmemories-per-vm = %d\n" % (2 * MANY)
+CONFIG = "[limits]\nclosed-memories-per-vm = 0\nmemories-per-vm = %d\n" % (2 * MANY)
 GMEMCTL = os.path.join(os.environ["BUILD_DIR"], "client", "gmemctl")
 
 host = vmm = None
@@ -34,7 +34,7 @@ def set_up():
     global host, vmm
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         raise Skip("no /dev/kvm")
-    host = Host(config=CONFIG)
+    host = Host(config=CONFIG, keep_closed=False)
     vmm = Vmm(connect())
 
 
@@ -287,6 +287,7 @@ def notified():
 def last_of_many():
     params = {"name": "last of many", "gate": "none"}
     with RemotePeer(host.socket_path("gmemd.sock")) as other:
+        other.call("ping")  # the keeper has its connection
         with Stopped():
             for _ in range(VMS):
                 other.call("vm.open", params)

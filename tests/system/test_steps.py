@@ -315,6 +315,16 @@ def closed():
     each_step(Closing)
 
 
+@test("a VM closed, of which nothing is kept")
+def closed_for_good():
+    host.change_config("[limits]\nclosed-memories-per-vm = 0\n")
+    host.restart()
+    each_step(Work)
+    each_step(Closing)
+    host.change_config("")
+    host.restart()
+
+
 @test("the end of a VM's process")
 def died():
     each_step(Dying)

@@ -143,7 +143,7 @@ static void test_plans(void)
 			"plan %zu", i);
 		UNIT_ASSERT_ROW(
 			same(planned.ranges, planned.count, plans[i].planned), "plan %zu", i);
-		UNIT_ASSERT_ROW(same(planned.settled, planned.n_settled, plans[i].settled),
+		UNIT_ASSERT_ROW(same(planned.unchanged, planned.n_unchanged, plans[i].settled),
 			"plan %zu: settled", i);
 		conversion_plan_clear(&planned);
 	}
@@ -444,10 +444,10 @@ static void test_settled(void)
 	for (unsigned again = 0; again < 2; again++) {
 		CU_ASSERT_EQUAL_FATAL(plan(CONVERT_TO_PRIVATE, true, asked, &planned, &index), 0);
 		CU_ASSERT_EQUAL(planned.count, 0);
-		CU_ASSERT_EQUAL(discard(CONVERT_TO_PRIVATE, planned.settled, planned.n_settled),
+		CU_ASSERT_EQUAL(discard(CONVERT_TO_PRIVATE, planned.unchanged, planned.n_unchanged),
 			again ? 0 : 6 * P);
 		CU_ASSERT_EQUAL(
-			conversion_leave_both(test.vm, planned.settled, planned.n_settled), 0);
+			conversion_leave_both(test.vm, planned.unchanged, planned.n_unchanged), 0);
 		conversion_plan_clear(&planned);
 	}
 	CU_ASSERT_TRUE(lacks(shared[0], 5, 3));

@@ -48,7 +48,7 @@ def child(attacker):
     vmm = attacker.vmm_with_memory()
 
     def body(channel):
-        peer = Peer(attacker.path)
+        peer = attacker.peer()
         codes = [code_of(peer, method, params) for method, params in requests_about(vmm.id, vmm.memory, vmm.file)]
         channel.say(codes)
         channel.hear()

@@ -6,7 +6,7 @@ import os
 from gmemtest import linux
 from gmemtest.child import Child
 from gmemtest.tap import check, equal
-from gmemtest.wire import PACKET_BYTES, Closed, Peer, encode, request
+from gmemtest.wire import PACKET_BYTES, Closed, encode, request
 from hostile.attacker import BUSY, INVALID_PARAMS, PAGE, answers, code_of, eventually, guest_ranges, hear, memfd, misbehaviour, process, ranges
 
 BUDGET_EXCEEDED, INVALID_REQUEST = -32003, -32600
@@ -35,7 +35,7 @@ def connections(attacker):
     count = attacker.limits["peers-per-user"]
     peers = attacker.peers(count - 1)
     peers += attacker.peers(1)
-    one_more = Peer(attacker.path)
+    one_more = attacker.peer()
     try:
         one_more.call("ping")
         check(False, "one more is served")

@@ -5,7 +5,7 @@ import os
 import time
 
 from gmemtest.tap import check, equal
-from gmemtest.wire import Peer, request
+from gmemtest.wire import request
 from hostile.attacker import BUSY, GONE, INVALID_PARAMS, NOT_FOUND, PAGE, answers, guest_ranges, memfd, misbehaviour, patiently, refused
 from hostile.identity import requests_about
 
@@ -150,7 +150,7 @@ def resumes(attacker):
     vmm = attacker.vmm_with_memory()
     first = vmm.peer
     while attacker.goes_on():
-        peer = Peer(attacker.path)
+        peer = attacker.peer()
         for _ in range(4):
             peer.call("vm.resume", {"vm": vmm.id})
         equal(peer.call("vm.get", {"vm": vmm.id})["vm"], vmm.id, "on the last")

@@ -9,7 +9,7 @@ import threading
 
 from gmemtest.child import Child
 from gmemtest.tap import check, equal
-from gmemtest.wire import PACKET_BYTES, Peer, request
+from gmemtest.wire import PACKET_BYTES, request
 from hostile.attacker import BUSY, GONE, NOT_FOUND, PAGE, answers, code_of, memfd, misbehaviour, patiently, process
 
 MIB = 1 << 20
@@ -59,7 +59,7 @@ def behind_a_close(attacker):
 @misbehaviour("subscribed-everywhere")
 def subscribed_everywhere(attacker):
     vmm = attacker.vmm()
-    deaf = [Peer(attacker.path) for _ in range(attacker.limits["peers-per-user"] - 2)]
+    deaf = [attacker.peer() for _ in range(attacker.limits["peers-per-user"] - 2)]
     for peer in deaf:
         peer.call("event.subscribe")
     vmm.peer.call("event.subscribe")

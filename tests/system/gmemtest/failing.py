@@ -78,13 +78,15 @@ def environment(kind, failure, program):
     os.environ["ASAN_OPTIONS"] = "verify_asan_link_order=0"
 
 
+# Files and memory are compared with before, so that nothing of closed memories is to be kept.
+CONFIG = "[limits]\nclosed-memories-per-vm = 0\n"
+
+
 class FailingHost(Host):
-    def __init__(self, kind, **options):
+    def __init__(self, kind, config=CONFIG, **options):
         self.kind = kind
         self.failure = None
-        # What is kept of closed memories is the same from the first on.
-        options.setdefault("config", "[limits]\nclosed-memories-per-vm = 1\n")
-        super().__init__(before=lambda _: environment(kind, self.failure, "gmemd"), **options)
+        super().__init__(config=config, before=lambda _: environment(kind, self.failure, "gmemd"), **options)
 
     def spawn(self):
         if self.failure is None:
@@ -93,7 +95,6 @@ class FailingHost(Host):
             if self.kind == CALLS:
                 self.arguments.insert(0, os.path.join(FOLDER, "failing_calls"))
         super().spawn()
-
 
     def stop_alone(self):
         """gmemd and its keeper, without the directory."""
