@@ -261,6 +261,7 @@ void attack_hidden(struct world *world)
 
 #define POLLS   256
 #define POLL_NS 100000
+#define SECONDS 60
 
 /* A ring of this thread's that waits for each of the files. */
 static int wait_by_uring(const int *files)
@@ -303,6 +304,7 @@ static void start_timers(const int *files)
 
 void attack_io_uring(struct world *world)
 {
+	time_t began = time(NULL);
 	unsigned tries = 0;
 	int files[POLLS], fd = -1, r;
 
@@ -315,7 +317,7 @@ void attack_io_uring(struct world *world)
 	}
 	world_map(world);
 	start_timers(files);
-	for (; fd < 0 && tries < TRIES; tries++) {
+	for (; fd < 0 && time(NULL) - began < SECONDS; tries++) {
 		fd = create_vm(world);
 		require(fd >= 0 || errno == EINTR, "KVM_CREATE_VM fails with EINTR alone");
 	}
