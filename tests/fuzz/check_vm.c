@@ -35,7 +35,13 @@ static void check_memories(struct vm *vm)
 		sizes += memory->size;
 		count++;
 	}
-	FUZZ_CHECK(count == vm->n_memories && vm->budget.committed <= sizes);
+	FUZZ_CHECK(count == vm->n_memories);
+	RB_FOREACH (memory, memory_tree, &vm->closed) {
+		FUZZ_CHECK(memory->fd >= 0 && memory->state == OBJECT_CLOSED);
+		FUZZ_CHECK(!registry_memory(vm->registry, memory->id));
+		sizes += memory->size;
+	}
+	FUZZ_CHECK(vm->budget.committed <= sizes);
 }
 
 /* All are in one address space. */

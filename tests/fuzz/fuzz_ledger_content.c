@@ -78,7 +78,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	check_vm(private_vm.vm);
 	vm_stop(private_vm.vm);
 	vm_drop(private_vm.vm);
-	FUZZ_CHECK(private_vm.vm->budget.committed == 0 && private_vm.vm->n_slots == 0);
+	FUZZ_CHECK(private_vm.vm->budget.committed == private_vm.vm->closed_resident);
+	FUZZ_CHECK(private_vm.vm->n_slots == 0 && private_vm.vm->n_memories == 0);
 	private_vm_end(&private_vm);
 	ledger_free(ledger);
 	FUZZ_CHECK(fuzz_free_fd() == fd);
