@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
+#include "daemon/base/container_of.h"
 #include "kernel/base/cleanup.h"
 
 /* Nanoseconds. A turn is over at the end of the step during which its time has passed. */
@@ -52,8 +53,7 @@ struct turn {
 	uint64_t began;
 };
 
-#define JOB_OF(member)      ((struct page_job *)((char *)(member)-offsetof(struct page_job, share)))
-#define JOB_OF_WORK(member) ((struct page_job *)((char *)(member)-offsetof(struct page_job, work)))
+#define JOB_OF(member) CONTAINER_OF(member, struct page_job, share)
 
 static uint64_t now(void)
 {
@@ -157,7 +157,7 @@ static void end_job(struct page_worker *pages, struct page_job *job)
 
 static void run_done(struct work *work)
 {
-	struct page_job *job = JOB_OF_WORK(work);
+	struct page_job *job = CONTAINER_OF(work, struct page_job, work);
 
 	end_job(job->pages, job);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/container_of.h"
 #include "daemon/pages/page_worker.h"
 #include "daemon/request/deferred_answer.h"
 #include "daemon/request/suspension.h"
@@ -109,22 +110,19 @@ int discard_begin(struct discard *discard, struct vm *vm, enum convert_to state,
 /* Before a request */
 
 struct first_discard {
-	struct discard discard; /* the first member */
+	struct discard discard;
 	struct suspension suspension;
 };
 
 static void pages_discarded(struct discard *discard, struct vm *vm, uint64_t bytes)
 {
-	struct first_discard *first = (struct first_discard *)discard;
+	struct first_discard *first = CONTAINER_OF(discard, struct first_discard, discard);
 	struct request request = suspension_request(&first->suspension);
 
 	if (vm)
 		conversion_leave_both(vm, discard->ranges, discard->count);
 	request.discarded = &bytes;
-	if (first->suspension.deferred) {
-		deferred_answer_ending(first->suspension.deferred);
-		request.server->serve_again(&request, first->suspension.deferred);
-	}
+	suspension_serve(&first->suspension, &request);
 	suspension_clear(&first->suspension);
 	free(first);
 }

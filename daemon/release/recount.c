@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "daemon/base/container_of.h"
 #include "daemon/base/log.h"
 #include "daemon/base/timer_file.h"
 #include "daemon/pages/page_worker.h"
@@ -29,8 +30,6 @@ struct recounting {
 	size_t count;
 	uint64_t ids[ROUND_FILES]; /* of the round's memories, in the order of its job's parts */
 };
-
-#define MEMORY_OF(pointer) ((struct memory *)((char *)(pointer)-offsetof(struct memory, recount)))
 
 static void tell_changed(struct gmemd *gmemd, const struct memory *memory)
 {
@@ -142,7 +141,7 @@ static struct memory *take_due(struct registry *registry, uint64_t now)
 {
 	struct recount *recount = recounts_take(&registry->recounts, now);
 
-	return recount ? MEMORY_OF(recount) : NULL;
+	return recount ? CONTAINER_OF(recount, struct memory, recount) : NULL;
 }
 
 static void fill_round(struct recounting *recounting, struct page_job *job)

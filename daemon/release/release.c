@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "daemon/base/container_of.h"
 #include "daemon/base/kill_step.h"
 #include "daemon/base/log.h"
 #include "daemon/pages/page_worker.h"
@@ -20,7 +21,7 @@
 
 /* What is to be done once the pages are gone, and for whom. */
 struct release {
-	struct preallocating_wait wait; /* the first member */
+	struct preallocating_wait wait;
 	struct page_job *job;
 	struct gmemd *gmemd;
 	struct deferred_answer *deferred; /* NULL: nobody waits */
@@ -37,7 +38,7 @@ static int no_memory(struct request *request)
 
 static void helpers_ended(struct preallocating_wait *wait)
 {
-	struct release *release = (struct release *)wait;
+	struct release *release = CONTAINER_OF(wait, struct release, wait);
 
 	page_worker_submit(release->gmemd->pages, release->job);
 }

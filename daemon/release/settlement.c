@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "daemon/base/container_of.h"
 #include "daemon/gate/call_outcome.h"
 #include "daemon/release/discard.h"
 #include "daemon/request/deferred_answer.h"
@@ -27,8 +28,8 @@ struct waiter {
 STAILQ_HEAD(waiters, waiter);
 
 struct settlement {
-	struct discard discard; /* the first member */
-	uint64_t call;          /* its id */
+	struct discard discard;
+	uint64_t call; /* its id */
 	struct waiters waiters;
 };
 
@@ -81,7 +82,7 @@ static int settle_call(struct gmemd *gmemd, struct call *take_call)
 
 static void stale_discarded(struct discard *discard, struct vm *vm, uint64_t bytes)
 {
-	struct settlement *settlement = (struct settlement *)discard;
+	struct settlement *settlement = CONTAINER_OF(discard, struct settlement, discard);
 	struct call *call = vm ? vm_call(vm, settlement->call) : NULL;
 	int r = -ESRCH;
 

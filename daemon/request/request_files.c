@@ -72,21 +72,19 @@ static void serve_suspended(struct file_wait *wait, const struct taking_result *
 	struct request request = suspension_request(&wait->suspension);
 
 	request.files = &files;
-	request.server->serve_again(&request, wait->suspension.deferred);
+	suspension_serve(&wait->suspension, &request);
 }
 
 static void files_taken(void *context, struct taking_result *result)
 {
 	struct file_wait *wait = context;
-	struct deferred_answer *deferred = wait->suspension.deferred;
 	struct rpc_error error = {.code = RPC_OK};
 
-	deferred_answer_ending(deferred);
 	if (result->result == 0) {
 		serve_suspended(wait, result);
 	} else {
 		fill_error(wait, result, &error);
-		deferred_answer_refuse(deferred, &error);
+		deferred_answer_refuse(wait->suspension.deferred, &error);
 	}
 	file_wait_free(wait);
 }

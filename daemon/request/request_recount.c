@@ -6,49 +6,30 @@
 
 #include <stdlib.h>
 
-#include "daemon/request/deferred_answer.h"
+#include "daemon/request/suspension.h"
 #include "daemon/vm/page_count.h"
-#include "protocol/json.h"
 
 /* A request while its VM's closed memories are counted. */
 struct recount_wait {
-	const struct server *server;
-	struct gmemd *gmemd;
-	struct caller *caller; /* there, unless the deferred answer's is gone */
-	struct json_object *message;
-	struct batch *batch;
-	struct numbered_request numbered;
+	struct suspension suspension;
 	bool is_counted;
 	bool is_awaited; /* the request has not gone on at once */
-	struct deferred_answer *deferred;
 };
 
-static void serve_counted(const struct recount_wait *wait)
+static void caller_gone(void *context)
 {
-	struct request request = {
-		.server = wait->server,
-		.gmemd = wait->gmemd,
-		.caller = wait->caller,
-		.message = wait->message,
-		.batch = wait->batch,
-		.numbered = wait->numbered,
-		.recounted = true,
-	};
+	struct recount_wait *wait = context;
 
-	wait->server->serve_again(&request, wait->deferred);
+	suspension_caller_gone(&wait->suspension);
 }
 
-static void end_recount_wait(struct recount_wait *wait)
+static void serve_counted(struct recount_wait *wait)
 {
-	struct rpc_error error = {.code = RPC_OK};
+	struct request request = suspension_request(&wait->suspension);
 
-	if (wait->deferred && deferred_answer_caller(wait->deferred)) {
-		serve_counted(wait);
-	} else if (wait->deferred) {
-		rpc_error_gone(&error, "process", "that connected");
-		deferred_answer_refuse(wait->deferred, &error);
-	}
-	json_unref(wait->message);
+	request.recounted = true;
+	suspension_serve(&wait->suspension, &request);
+	suspension_clear(&wait->suspension);
 	free(wait);
 }
 
@@ -59,7 +40,7 @@ static void closed_counted(void *context)
 
 	wait->is_counted = true;
 	if (wait->is_awaited)
-		end_recount_wait(wait);
+		serve_counted(wait);
 }
 
 static int wait_for_count(struct request *request, struct page_count *take_count)
@@ -70,20 +51,14 @@ static int wait_for_count(struct request *request, struct page_count *take_count
 		page_count_free(take_count);
 		return rpc_error_internal(&request->error, "no memory");
 	}
-	*wait = (struct recount_wait){.server = request->server,
-		.gmemd = request->gmemd,
-		.caller = request->caller,
-		.batch = request->batch,
-		.numbered = request->numbered};
 	page_count_run(take_count, closed_counted, wait);
 	if (wait->is_counted) {
 		free(wait);
 		return 0;
 	}
+	/* It frees itself: without memory for the request nobody is answered when it is done. */
 	wait->is_awaited = true;
-	wait->message = json_ref(request->message);
-	wait->deferred = request_defer(request, DEFERRED_ANSWER_IN_ORDER, NULL, NULL);
-	return wait->deferred ? REQUEST_DEFERRED : rpc_error_internal(&request->error, "no memory");
+	return suspension_begin(&wait->suspension, request, caller_gone, wait);
 }
 
 /* Whether it depends on what is there of what was closed. */

@@ -39,6 +39,14 @@ struct request suspension_request(const struct suspension *suspension)
 	};
 }
 
+void suspension_serve(struct suspension *suspension, struct request *request)
+{
+	if (!suspension->deferred)
+		return;
+	deferred_answer_ending(suspension->deferred);
+	request->server->serve_again(request, suspension->deferred);
+}
+
 void suspension_caller_gone(struct suspension *suspension)
 {
 	struct rpc_error error = {.code = RPC_OK};

@@ -20,8 +20,10 @@ struct suspension {
 /* REQUEST_DEFERRED, or the code of the error that it filled in. gone: as of request_defer(). */
 int suspension_begin(struct suspension *suspension, struct request *request,
 	void (*gone)(void *context), void *context);
-/* To be given to its server's serve_again() with the deferred answer. */
+/* The request, to be filled in with what it has waited for, and served then. */
 struct request suspension_request(const struct suspension *suspension);
+/* Carries it out, unless the caller is gone. The suspension is to be cleared then. */
+void suspension_serve(struct suspension *suspension, struct request *request);
 /* The caller is gone: the deferred answer is answered so. */
 void suspension_caller_gone(struct suspension *suspension);
 /* Once it is answered. One that was not begun may be all zeroes. */
