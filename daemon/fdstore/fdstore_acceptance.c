@@ -31,6 +31,7 @@ void fdstore_take_connection(struct fdstore *fdstore, struct keeper_packet *answ
 {
 	const struct keeper_header *header = &answer->message.header;
 	struct fdstore_acceptance *acceptance;
+	int *came = &answer->came.fds[0];
 	int fd = -1, r = header->result;
 
 	TAILQ_FOREACH (acceptance, &fdstore->acceptances, link) {
@@ -41,12 +42,11 @@ void fdstore_take_connection(struct fdstore *fdstore, struct keeper_packet *answ
 		return; /* cancelled */
 	TAILQ_REMOVE(&fdstore->acceptances, acceptance, link);
 	acceptance->asked = false;
-	if (r == 0 &&
-		fdstore_table_adopt(&fdstore->table, &acceptance->connection, answer->fds[0]) < 0)
+	if (r == 0 && fdstore_table_adopt(&fdstore->table, &acceptance->connection, *came) < 0)
 		r = -EMFILE;
 	if (r == 0) {
-		fd = answer->fds[0];
-		answer->fds[0] = -1; /* handed over */
+		fd = *came;
+		*came = -1; /* handed over */
 	}
 	acceptance->accepted(acceptance, r, fd);
 }

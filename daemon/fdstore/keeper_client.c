@@ -237,10 +237,10 @@ static int hand_over(struct keeper_packet *answer,
 {
 	int r = 0;
 
-	for (unsigned i = 0; r == 0 && i < answer->n_fds; i++) {
-		int fd = answer->fds[i];
+	for (unsigned i = 0; r == 0 && i < answer->came.n_fds; i++) {
+		int fd = answer->came.fds[i];
 
-		answer->fds[i] = -1; /* taken */
+		answer->came.fds[i] = -1; /* taken */
 		r = take(&answer->message.ids[i], fd, context);
 	}
 	keeper_packet_clear(answer);

@@ -10,14 +10,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "daemon/base/fd_packet.h"
 #include "daemon/keeper/protocol.h"
 
 struct keeper_packet {
 	struct keeper_message message;
-	size_t length;         /* of the message; more than its size where the packet was longer */
-	int fds[KEEPER_BATCH]; /* owned; -1 where taken */
-	unsigned n_fds;
-	bool fds_lost; /* there were more than it can have, or than this process can hold */
+	struct fd_packet came; /* its length and fds */
 };
 
 int keeper_id_compare(const struct keeper_id *a, const struct keeper_id *b);

@@ -92,7 +92,7 @@ static void carry_out(
 		break;
 	case KEEPER_PUT:
 		answer->message.header.result = held_fds_put(
-			server->holding, ids, request->fds, header->count, header->flags);
+			server->holding, ids, request->came.fds, header->count, header->flags);
 		break;
 	case KEEPER_DROP:
 		for (uint32_t i = 0; i < header->count; i++)

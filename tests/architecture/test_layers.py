@@ -210,7 +210,8 @@ def wrong_helper(program, shared, libraries):
 
 
 def wrong_keeper():
-    shared = {"daemon/base/call_filter.h", "daemon/base/capabilities.h", "daemon/config/config.h", "daemon/base/notify.h"}
+    shared = {"daemon/base/%s.h" % name for name in ("call_filter", "capabilities", "fd_packet", "notify")}
+    shared.add("daemon/config/config.h")
     return wrong_helper("gmemd-keeper", shared, "cap-ng|systemd|seccomp")
 
 

@@ -74,7 +74,7 @@ static void try_answer(const struct sent *sent)
 	send_packet(sockets[0], sent);
 	r = keeper_packet_receive(sockets[1], &packet);
 	if (r == 0 && keeper_answer_check(&packet, &request) == 0)
-		FUZZ_CHECK(packet.n_fds == packet.message.header.count &&
+		FUZZ_CHECK(packet.came.n_fds == packet.message.header.count &&
 			   packet.message.header.result <= 0);
 	if (r == 0)
 		keeper_packet_clear(&packet);

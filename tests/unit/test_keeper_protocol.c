@@ -22,8 +22,7 @@ static struct keeper_packet packet_of(uint16_t operation, uint32_t count, unsign
 			.operation = operation,
 			.count = count,
 			.serial = 7},
-		.length = keeper_message_length(count),
-		.n_fds = n_fds,
+		.came = {.length = keeper_message_length(count), .n_fds = n_fds},
 	};
 
 	return packet;
@@ -71,9 +70,9 @@ static void test_requests(void)
 		packet.message.header.flags = rows[i].flags;
 		r = keeper_request_check(&packet);
 		UNIT_ASSERT_ROW(r == rows[i].r, "row %zu: %d", i, r);
-		packet.length++;
+		packet.came.length++;
 		CU_ASSERT_EQUAL(keeper_request_check(&packet), -EBADMSG);
-		packet.length -= 2;
+		packet.came.length -= 2;
 		CU_ASSERT_EQUAL(keeper_request_check(&packet), -EBADMSG);
 	}
 }
@@ -94,10 +93,10 @@ static void test_headers(void)
 	packet.message.header.reserved = 1;
 	CU_ASSERT_EQUAL(keeper_request_check(&packet), -EBADMSG);
 	packet = packet_of(KEEPER_PUT, 2, 1);
-	packet.fds_lost = true;
+	packet.came.fds_lost = true;
 	CU_ASSERT_EQUAL(keeper_request_check(&packet), -EMFILE);
 	packet = packet_of(KEEPER_PUT, KEEPER_BATCH, KEEPER_BATCH);
-	packet.fds_lost = true;
+	packet.came.fds_lost = true;
 	CU_ASSERT_EQUAL(keeper_request_check(&packet), -EBADMSG);
 }
 
@@ -128,10 +127,10 @@ static void test_answers(void)
 	struct keeper_packet packet = packet_of(KEEPER_TAKE, 3, 3);
 
 	check_answer(&packet, 0, "three");
-	packet.n_fds = 2;
+	packet.came.n_fds = 2;
 	check_answer(&packet, -EBADMSG, "a fd less");
 	packet = packet_of(KEEPER_TAKE, 3, 3);
-	packet.length--;
+	packet.came.length--;
 	check_answer(&packet, -EBADMSG, "shorter");
 	packet = packet_of(KEEPER_TAKE, KEEPER_BATCH + 1, KEEPER_BATCH);
 	check_answer(&packet, -EBADMSG, "too many");
@@ -149,7 +148,7 @@ static void test_answers(void)
 	packet.message.header.result = -EPERM;
 	check_answer(&packet, -EPERM, "a refusal");
 	packet = packet_of(KEEPER_TAKE, 3, 2);
-	packet.fds_lost = true;
+	packet.came.fds_lost = true;
 	check_answer(&packet, -EMFILE, "fds that this process can't hold");
 }
 
