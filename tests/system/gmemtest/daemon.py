@@ -11,7 +11,7 @@ import tempfile
 import time
 
 from gmemtest import linux, sock_diag
-from gmemtest.tap import Failed, check, note
+from gmemtest.tap import Failed, check, need, note
 from gmemtest.wire import Peer
 
 SECONDS_TO_START = 60
@@ -205,10 +205,17 @@ class Daemon:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def limit_files(self, number):
-        """Its RLIMIT_NOFILE from now on; returns what it was."""
-        old = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (number, max(number, old[1])))
-        return old[0]
+        """Its RLIMIT_NOFILE from now on; returns what it was, but for moments in which it has its reserve open.
+
+        What is set back in such a moment to what the reserve makes of it would be undone at its end.
+        """
+        until = time.monotonic() + 60
+        soft, hard = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
+        while soft == hard and time.monotonic() < until:
+            soft, hard = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
+        need(soft < hard, "gmemd has no reserve of files")
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (number, max(number, hard)))
+        return soft
 
     def fds_come_back(self, to, seconds=60):
         """Whether it has no more open than that within the time."""
