@@ -169,19 +169,13 @@ class _Owner:
 
 def _serve(channel, path, name, options):
     owner = None
-    while True:
-        operation, *arguments = channel.hear()
-        try:
-            owner = owner or _Owner(path, name, options)
-            channel.say(["result", getattr(owner, operation)(*arguments)])
-        except RpcError as e:
-            channel.say(["error", e.error])
-        except EOFError:
-            raise
-        except Exception as e:  # noqa: B902
-            import traceback
 
-            channel.say(["failed", traceback.format_exc()])
+    def carry_out(operation, *arguments):
+        nonlocal owner
+        owner = owner or _Owner(path, name, options)
+        return getattr(owner, operation)(*arguments)
+
+    channel.serve(carry_out)
 
 
 def vms():

@@ -2,12 +2,11 @@
 """A VMM in a process of its own, that does what it is told, and says what came of it."""
 
 import os
-import traceback
 
 from gmemtest.child import Child
 from gmemtest.tap import Failed
 from gmemtest.vmm import Vmm
-from gmemtest.wire import Peer, RpcError
+from gmemtest.wire import Peer
 
 
 class _Machine:
@@ -54,16 +53,7 @@ class _Machine:
 def _serve(channel, path):
     machine = _Machine(path)
     channel.say("ready")
-    while True:
-        operation, params = channel.hear()
-        try:
-            channel.say(["result", getattr(machine, operation)(params)])
-        except RpcError as e:
-            channel.say(["error", e.error])
-        except EOFError:
-            raise
-        except Exception:
-            channel.say(["failed", traceback.format_exc()])
+    channel.serve(lambda operation, params: getattr(machine, operation)(params))
 
 
 class Machine(Child):

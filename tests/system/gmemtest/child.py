@@ -75,6 +75,19 @@ class Channel:
     def close(self):
         self.socket.close()
 
+    def serve(self, carry_out):
+        """Answers each question by what carry_out(*question) returns or raises, until nobody asks any more."""
+        while True:
+            question = self.hear()
+            try:
+                self.say(["result", carry_out(*question)])
+            except RpcError as e:
+                self.say(["error", e.error])
+            except EOFError:
+                raise
+            except Exception:
+                self.say(["failed", traceback.format_exc()])
+
 
 class RemotePeer(Child):
     """A peer in a process of its own, that forwards calls. Keeps the fds that it is sent."""
@@ -114,16 +127,7 @@ class RemotePeer(Child):
 
 def _serve(channel, path):
     peer = Peer(path)
-    while True:
-        operation, name, params = channel.hear()
-        try:
-            channel.say(["result", _carry_out(peer, operation, name, params)])
-        except RpcError as e:
-            channel.say(["error", e.error])
-        except EOFError:
-            raise
-        except Exception:
-            channel.say(["failed", traceback.format_exc()])
+    channel.serve(lambda operation, name, params: _carry_out(peer, operation, name, params))
 
 
 def _carry_out(peer, operation, name, params):
