@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/base/log.h"
@@ -26,6 +27,10 @@
 
 #define LISTENERS 2
 #define BACKLOG   128
+
+/* What a killed gmemd was starting has all of its files for a moment: until it is executed. */
+#define REMNANT_TRIES    100
+#define REMNANT_PAUSE_MS 20
 
 struct listener {
 	const char *name;
@@ -51,7 +56,8 @@ static uint64_t number_of(const struct listener *listener)
 }
 
 /* A socket that nobody answers at is what a killed gmemd has left. Connecting to what is no socket
- * is refused, too; that is somebody's file. */
+ * is refused, too; that is somebody's file. -EBUSY where whoever listened has ended, and another
+ * has the socket. */
 static int remove_stale(struct listener *listener)
 {
 	const struct sockaddr_un *address = &listener->address;
@@ -62,10 +68,8 @@ static int remove_stale(struct listener *listener)
 		return -errno;
 	if (lstat(address->sun_path, &status) == 0 && !S_ISSOCK(status.st_mode))
 		return -ENOTSOCK;
-	if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0) {
-		rival_describe(fd, listener->rival);
-		return -EADDRINUSE;
-	}
+	if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0)
+		return rival_describe(fd, listener->rival) ? -EADDRINUSE : -EBUSY;
 	if (errno == EAGAIN) {
 		strcpy(listener->rival,
 			"its queue of connections is full, and nobody accepts them");
@@ -76,6 +80,18 @@ static int remove_stale(struct listener *listener)
 	if (unlink(address->sun_path) < 0 && errno != ENOENT)
 		return -errno;
 	return 0;
+}
+
+static int clear_path(struct listener *listener)
+{
+	const struct timespec pause = {.tv_nsec = REMNANT_PAUSE_MS * 1000000L};
+	int r = remove_stale(listener);
+
+	for (unsigned i = 0; r == -EBUSY && i < REMNANT_TRIES; i++) {
+		nanosleep(&pause, NULL);
+		r = remove_stale(listener);
+	}
+	return r == -EBUSY ? -EADDRINUSE : r;
 }
 
 /* Whether those who have connected before could send files: see passrights.h. The model does
@@ -99,7 +115,7 @@ static int listener_bind(struct listener *listener, mode_t mode)
 	const struct sockaddr *address = (const struct sockaddr *)&listener->address;
 	int r;
 
-	r = remove_stale(listener);
+	r = clear_path(listener);
 	if (r < 0)
 		return r;
 	listener->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -39,17 +39,20 @@ static int find_listener(int connection, char *ret_name, int size, pid_t *ret_pi
 
 /* The credentials of a connection are those of who has called listen(2) last. A socket may be held
  * by others than that, and be of nobody's use. */
-void rival_describe(int connection, char ret[static RIVAL_TEXT_SIZE])
+bool rival_describe(int connection, char ret[static RIVAL_TEXT_SIZE])
 {
 	char name[64];
 	pid_t pid;
 
-	if (find_listener(connection, name, sizeof name, &pid) < 0)
+	if (find_listener(connection, name, sizeof name, &pid) < 0) {
 		snprintf(ret, RIVAL_TEXT_SIZE,
 			"no gmemd serves there, but gmemd-keeper, or another, holds the socket of "
 			"one that has ended");
-	else if (strcmp(name, "gmemd") == 0)
+		return false;
+	}
+	if (strcmp(name, "gmemd") == 0)
 		snprintf(ret, RIVAL_TEXT_SIZE, "another gmemd serves there");
 	else
 		snprintf(ret, RIVAL_TEXT_SIZE, "process %d, %s, listens there", pid, name);
+	return true;
 }

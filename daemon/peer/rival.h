@@ -4,7 +4,10 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #define RIVAL_TEXT_SIZE 160
 
-/* Says it by a connection to it, as the end of a line of the log. */
-void rival_describe(int connection, char ret[static RIVAL_TEXT_SIZE]);
+/* Says it by a connection to it, as the end of a line of the log. False where whoever listened has
+ * ended, and somebody else has the socket. */
+bool rival_describe(int connection, char ret[static RIVAL_TEXT_SIZE]);

@@ -51,19 +51,11 @@ class Target(Host):
     def _wait_until_it_serves(self, alone):
         pass
 
-    def start_again(self):
-        """What a killed one was starting may have its socket until it is executed."""
-        log = self.log()
-        if not log.endswith(": another gmemd serves there\n"):
-            raise Failed("gmemd has ended: " + log[-8000:])
-        field.kinds["started too early"] += 1
-        self.start()
-
     def serves(self):
         until = time.monotonic() + LIMIT
         while time.monotonic() < until:
             if not self.alive():
-                self.start_again()
+                raise Failed("gmemd has ended: " + self.log()[-8000:])
             try:
                 peer = self.operator()
                 peer.call("ping")

@@ -332,6 +332,39 @@ def held_by_keeper():
     alone.stop()
 
 
+def leave_socket(path):
+    """Of one that has ended; another has it until somebody connects."""
+    ready, write_ready = os.pipe()
+    ended = os.fork()
+    if ended == 0:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(path)
+        listener.listen()
+        if os.fork() == 0:
+            signal.alarm(60)
+            os.write(write_ready, b"1")
+            listener.accept()
+        os._exit(0)
+    os.waitpid(ended, 0)
+    os.read(ready, 1)
+    close_all([ready, write_ready])
+
+
+@test("gmemd waits for what a killed one was starting, which has its socket until it is executed")
+def held_for_a_moment():
+    alone = Host()
+    alone.kill()
+    alone.kill_keepers()
+    path = alone.socket_path("gmemd.sock")
+    os.unlink(path)
+    leave_socket(path)
+    alone.start(alone=False)
+    peer = Peer(path)
+    equal(peer.call("ping"), {}, "it serves")
+    peer.close()
+    alone.stop()
+
+
 @test("a path that leads to another socket by now is made anew")
 def other_path():
     path = host.socket_path("gmemd.sock")
