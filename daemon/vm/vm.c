@@ -79,7 +79,7 @@ void registry_clear(struct registry *registry)
 {
 	struct vm *vm;
 
-	registry->leaving = true;
+	registry->forgetting = true;
 	registry->fdstore = NULL;
 	RB_FOREACH (vm, vm_tree, &registry->vms)
 		vm_ledger_close(vm);

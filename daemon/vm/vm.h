@@ -165,7 +165,7 @@ struct registry {
 	struct page_worker *pages; /* NULL: files are closed as they are */
 	struct fdstore *fdstore;   /* NULL: nothing outlives gmemd */
 	struct noted_list noted;   /* VMs whose ledgers are to be committed */
-	bool leaving;              /* a successor is to find all as it is */
+	bool forgetting;           /* its VMs, which go on running on what they have */
 	struct capacity *capacity; /* the host's */
 	uint64_t last_id;          /* of VMs and memories */
 	uint64_t first_id;         /* up to here they were an earlier gmemd's */

@@ -24,12 +24,18 @@
 #include <stdbool.h>
 
 enum vm_state {
-	VM_MAKING,   /* by a request that is not done: a successor finds no VM */
-	VM_OPENING,  /* its KVM_CREATE_VM is to come */
-	VM_RUNNING,  /* it was made, as far as gmemd can know */
-	VM_RELEASED, /* it has no memory, slot or call; while its process lives, its gate refuses */
-	VM_RELEASING, /* the same, and pages of its memories are still being given back */
-	VM_REMAINING, /* its process has ended, or has another VM: its closed memories are watched */
+	/* By a request that is not done: a successor finds no VM. */
+	VM_MAKING,
+	/* Its KVM_CREATE_VM is to come. */
+	VM_OPENING,
+	/* It was made, as far as gmemd can know. */
+	VM_RUNNING,
+	/* It has no memory, slot or call. While its process lives, its gate refuses. */
+	VM_RELEASED,
+	/* The same, and pages of its memories are still being given back. */
+	VM_RELEASING,
+	/* Its process has ended, or has another VM. Its closed memories are watched. */
+	VM_REMAINING,
 	VM_STATES,
 };
 
