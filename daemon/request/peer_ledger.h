@@ -38,17 +38,6 @@ struct syscall_marks *peer_ledger_marks(const struct peer_ledger *ledger);
 /* For a peer or a request: one that nothing had since the host booted. */
 uint64_t peer_ledger_next_number(struct peer_ledger *ledger);
 
-/* What there is of a peer. */
-struct peer_entry {
-	uint64_t number;
-	uint8_t access;
-	bool subscribed;
-	uint64_t sequence;
-	uint32_t record; /* 0: not noted yet */
-	bool owned;      /* it is of this unit: see owner_name */
-	char unit[OWNER_UNIT_BYTES_MAX + 1];
-};
-
 /* As it is now, anew or again. */
 void peer_ledger_note(struct peer_ledger *ledger, struct peer_entry *entry);
 void peer_ledger_forget(struct peer_ledger *ledger, struct peer_entry *entry);

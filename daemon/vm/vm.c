@@ -289,30 +289,16 @@ int vm_new(struct registry *registry, const struct process *process,
 	return 0;
 }
 
-/* What its predecessor knew of it. Its calls are of another generation. */
-static void restore(struct vm *vm, const struct vm_record *record)
+/* Of what its predecessor knew of it, what is another's now: its calls are of another generation,
+ * and a gate without its listener is lost. */
+static void succeed(struct vm *vm)
 {
-	sd_id128_t uuid;
-
-	memcpy(&uuid, record->uuid, sizeof uuid);
-	snprintf(vm->uuid, sizeof vm->uuid, SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(uuid));
-	vm->state = record->state;
-	vm->gate = record->gate;
 	if (vm->gate == VM_GATE_ACTIVE && vm->listener < 0 && !vm->remains)
 		vm->gate = VM_GATE_LOST;
-	vm->initially_private = record->flags & RECORD_VM_INITIALLY_PRIVATE;
-	vm->charge = record->flags & RECORD_VM_BROKER ? CHARGE_BROKER : CHARGE_VM;
-	vm->rebuilt = record->flags & RECORD_VM_REBUILT;
-	vm->generation = record->generation + 1;
+	vm->generation++;
 	vm->last_call = (uint64_t)vm->generation << 32;
-	vm->request = record->request;
-	vm->finished = true;
-	vm->inherited.call = record->settled_call;
-	vm->inherited.done = record->settled_done;
-	vm->settled = vm->inherited;
-	vm->trap.id = record->trap;
-	vm->trap.answer = record->answer;
-	vm->trap.verifying = record->verifying;
+	vm->inherited.call = vm->settled.call;
+	vm->inherited.done = vm->settled.done;
 }
 
 /* The pid that the record has is for people, where the process has ended. */
@@ -332,7 +318,7 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 
 	if (!vm)
 		return -ENOMEM;
-	vm->remains = record->flags & RECORD_VM_REMAINS;
+	record_read_vm(record, vm);
 	r = process_of_recovery(recovery, &process);
 	if (r == 0 && !vm->remains && process_has_vm(registry, &process))
 		r = -EEXIST;
@@ -348,7 +334,7 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	vm->mailbox = recovery->mailbox;
 	vm->listener = recovery->listener;
 	vm->frames = recovery->frames;
-	restore(vm, record);
+	succeed(vm);
 	vm_enlist(vm);
 	*ret = vm;
 	return 0;

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "tests/lib/unit.h"
-#include "tests/unit/held.h"
+#include "tests/unit/vm/held.h"
 
 #define SIZE    (10 * HELD_PAGE)
 #define PER_VM  3
