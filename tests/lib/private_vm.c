@@ -58,7 +58,7 @@ static void gmemd_set_up(struct gmemd *gmemd, const struct backend *backend)
 		abort();
 	check(pressure_watch_new(gmemd, &gmemd->pressure));
 	check(scheduler_new(gmemd->base, gmemd->owners, &gmemd->scheduler));
-	check(page_worker_new(gmemd->base, gmemd->scheduler, gmemd->owners, &gmemd->pages));
+	check(page_worker_new(gmemd->base, gmemd->scheduler, gmemd->owners, NULL, &gmemd->pages));
 	gmemd->registry.pages = gmemd->pages;
 }
 
