@@ -12,7 +12,7 @@
 
 #include <event2/event.h>
 
-#include "daemon/vm/vm.h"
+#include "daemon/vm/registry.h"
 #include "kernel/kvm/gate.h"
 
 struct creations;

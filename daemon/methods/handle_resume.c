@@ -28,7 +28,10 @@
 #include "daemon/request/request_files.h"
 #include "daemon/vm/backend.h"
 #include "daemon/vm/mailbox_label.h"
+#include "daemon/vm/vm_end.h"
+#include "daemon/vm/vm_held.h"
 #include "daemon/vm/vm_ledger.h"
+#include "daemon/vm/vm_new.h"
 #include "protocol/json.h"
 
 static int answer_resumed(struct request *request, const struct vm *vm)

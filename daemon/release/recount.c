@@ -13,6 +13,7 @@
 #include "daemon/base/timer_file.h"
 #include "daemon/pages/page_worker.h"
 #include "daemon/vm/closed_memory.h"
+#include "daemon/vm/vm_end.h"
 #include "daemon/vm/vm_ledger.h"
 #include "kernel/host/process.h"
 

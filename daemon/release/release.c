@@ -16,6 +16,7 @@
 #include "daemon/pressure/watch.h"
 #include "daemon/request/deferred_answer.h"
 #include "daemon/vm/closed_memory.h"
+#include "daemon/vm/vm_end.h"
 #include "daemon/vm/vm_ledger.h"
 #include "protocol/json.h"
 

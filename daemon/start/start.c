@@ -30,6 +30,7 @@
 #include "daemon/start/start_failure.h"
 #include "daemon/start/takeover.h"
 #include "daemon/vm/backend.h"
+#include "daemon/vm/vm_end.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/host/passrights.h"
 #include "protocol/json.h"
@@ -218,7 +219,7 @@ void gmemd_clear(struct gmemd *gmemd)
 	recounting_free(gmemd->recounting);
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
 		watch_stop(vm);
-	registry_clear(&gmemd->registry);
+	vms_free(&gmemd->registry);
 	capacity_clear(&gmemd->capacity);
 	json_unref(gmemd->description);
 	takeover_clear(gmemd);
