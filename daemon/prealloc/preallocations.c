@@ -141,8 +141,7 @@ static void preallocation_end(struct preallocating *one, const struct preallocat
 		job->done = pages_counted;
 		job->context = ending;
 		preallocation_forget(one);
-		if (page_worker_do(gmemd->pages, job))
-			pages_counted(job);
+		page_worker_do(gmemd->pages, job);
 		return;
 	}
 	preallocation_forget(one);
