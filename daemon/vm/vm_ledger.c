@@ -181,6 +181,17 @@ void vm_ledger_forget_memory(struct memory *memory)
 		delete_record(memory->vm, &memory->name_records[part]);
 }
 
+static const struct memory *memory_of_slot(const struct slot *slot)
+{
+	return slot->memory ? slot->memory : slot->shown;
+}
+
+static uint32_t how_of(const struct slot *slot)
+{
+	return (slot->shown ? RECORD_SLOT_SHOWING : 0u) | (slot->astray ? RECORD_SLOT_ASTRAY : 0u) |
+	       (slot->leaving ? RECORD_SLOT_LEAVING : 0u);
+}
+
 void vm_ledger_note_slot(struct slot *slot)
 {
 	const struct slot_record record = {
@@ -191,10 +202,11 @@ void vm_ledger_note_slot(struct slot *slot)
 		.guest_phys_addr = slot->guest_phys_addr,
 		.memory_size = slot->memory_size,
 		.userspace_addr = slot->userspace_addr,
-		.memory = slot->memory ? slot->memory->id : 0,
+		.memory = memory_of_slot(slot) ? memory_of_slot(slot)->id : 0,
 		.guest_memfd_offset = slot->guest_memfd_offset,
 		.shared_memory = slot->shared_memory ? slot->shared_memory->id : 0,
 		.shared_offset = slot->shared_offset,
+		.how = how_of(slot),
 	};
 
 	put_record(slot->vm, &slot->record, &record, sizeof record);
