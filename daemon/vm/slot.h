@@ -5,10 +5,10 @@
  * A slot holds its number, its guest addresses and its range of the memory from the moment that its
  * binding is written, so that nothing else is written that would collide with it.
  *
- * A plain slot is on userspace_addr alone. What the VMM has mapped there is its own memory, or shown
- * memory: one of gmemd's, which it has mapped. Shown ranges may overlap with one another, and with
- * ranges that are bound. A slot whose mapping was found to show something else is astray, and on its
- * process's own memory from then on.
+ * A plain slot is on userspace_addr alone. What the VMM has mapped there is its own memory, or is
+ * shown memory: one of gmemd's, which it has mapped. Shown ranges may overlap with one another, and
+ * with ranges that are bound. A slot whose mapping was found to show something else is astray, and
+ * on its process's own memory from then on.
  *
  * Where several slots are changed at once (slot_change.h), those that are there already are what
  * the VM is to have; what they replace is leaving, until that is reported. A leaving slot is in no
