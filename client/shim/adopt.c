@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/mempolicy.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -158,22 +157,12 @@ static bool take_place(const struct candidate *candidate, struct ram *ram)
 	return replaced;
 }
 
-/* Numbered in the order in which they come, which is all that is known of them. */
-static void name_ram(char *ret, size_t size)
-{
-	static unsigned last;
-
-	snprintf(ret, size, "ram-%u", ++last);
-}
-
 static int adopt_candidate(const struct candidate *candidate)
 {
 	struct ram *ram;
-	char name[32];
 	int r;
 
-	name_ram(name, sizeof name);
-	r = ram_create(name, candidate->size, /* anonymous= */ true, &ram);
+	r = ram_create("ram", candidate->size, /* anonymous= */ true, &ram);
 	if (r < 0)
 		return r;
 	if (take_place(candidate, ram) && candidate->allocated)

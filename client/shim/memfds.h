@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * memfds that VMMs have their guests' RAM in: when one gets its size, a guest_memfd of gmemd's takes
- * its place, under the very number that the VMM knows, so that whoever it hands that to has the
- * guest's memory, too. What a guest_memfd can't do that a memfd can is answered for it.
+ * memfds that VMMs have their guests' RAM in: when one gets its size, a guest_memfd of gmemd's
+ * takes its place, under the very number that the VMM knows, so that whoever it hands that to has
+ * the guest's memory, too. What a guest_memfd can't do that a memfd can is answered for it.
  *
- * Which they are is known by their names alone: others have other uses. One that the VMM then maps
- * privately, or that is of huge pages, is a memfd as before. Functions return what the call does, or
- * a negative errno.
+ * Which they are is known by their names alone: others have other uses. One that the VMM then
+ * maps privately, or that is of huge pages, is a memfd as before. Functions return what the call
+ * does, or a negative errno.
  */
 #pragma once
 

@@ -24,7 +24,15 @@ static int make(void *context)
 	return gmem_memory_create(broker_vm(), ram->size, &options, &ram->memory);
 }
 
-int ram_create(const char *name, uint64_t size, bool anonymous, struct ram **ret)
+/* Numbered in the order in which they come: gmemd has no two of a name in a VM. */
+static void name_ram(struct ram *ram, const char *kind)
+{
+	static _Atomic unsigned last;
+
+	snprintf(ram->name, sizeof ram->name, "%s-%u", kind, ++last);
+}
+
+int ram_create(const char *kind, uint64_t size, bool anonymous, struct ram **ret)
 {
 	struct ram *ram = book_allocate(sizeof *ram);
 	struct job job = {.run = make, .context = ram, .patience_ms = PATIENCE_MS};
@@ -33,7 +41,7 @@ int ram_create(const char *name, uint64_t size, bool anonymous, struct ram **ret
 
 	ram->size = size;
 	ram->anonymous = anonymous;
-	snprintf(ram->name, sizeof ram->name, "%s", name);
+	name_ram(ram, kind);
 	snprintf(what, sizeof what, "%s of %" PRIu64 " bytes", ram->name, size);
 	job.what = what;
 	r = broker_do(&job);
