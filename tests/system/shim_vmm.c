@@ -2,7 +2,8 @@
 /*
  * A VMM that knows nothing of gmemd and does what QEMU doesn't, for test_shim_vmm.py.
  *
- *   shim_vmm PART     does it, and says each thing that came out as "name value"; after "look" it waits for a line
+ *   shim_vmm PART     does it, and says what came of it as "name value"; after "look" it waits
+ *                     for a line
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -96,7 +96,7 @@ def anonymous():
 def memfd():
     with running(*MEMFD, *SANDBOX) as vmm:
         vmm.goes_on()
-        brokered(view(), "memory-backend-memfd")
+        brokered(view(), "memory-backend-memfd-1")
 
 
 def boots(*options):
@@ -104,7 +104,7 @@ def boots(*options):
         began = time.monotonic()
         vmm.shows("No bootable device.")
         note("Debian's firmware is through after %.1f s" % (time.monotonic() - began))
-        brokered(view(), "ram-1|memory-backend-memfd")
+        brokered(view(), "ram-1|memory-backend-memfd-1")
 
 
 @test("Debian's firmware, pc")

@@ -176,7 +176,9 @@ def no_vmm():
 def environment():
     other = "/usr/lib/x86_64-linux-gnu/libm.so.6"
     need(os.path.exists(other), "no " + other)
-    forged = {"LD_PRELOAD": other, "GMEM_FD": "0", "GMEM_VM": "vm-1", "GMEM_SHIM": "/nonexistent", "GMEM_GATE": "none"}
+    # gmem-run may be built with sanitizers, which want to be first.
+    forged = {"LD_PRELOAD": other, "ASAN_OPTIONS": "verify_asan_link_order=0", "GMEM_FD": "0", "GMEM_VM": "vm-1", "GMEM_SHIM": "/nonexistent"}
+    forged["GMEM_GATE"] = "none"
     ended = run("/bin/sh", "-c", "echo $LD_PRELOAD; echo $GMEM_FD$GMEM_VM$GMEM_GATE.", environment=forged)
     equal(ended.stdout.split(), ["%s:%s" % (programs.path("libgmem-shim.so"), other), "."], "what the VMM has")
     ended = run(programs.path("shim_vmm"), "misuse", environment=forged)
