@@ -15,12 +15,20 @@ attacker() { # order
 	[ "$answer" = ok ] || { echo "attacker: $1: $answer" >"$work/output"; return 1; }
 }
 
-# Far less than the time after which systemd would kill what is left.
-takes_less_than_two_seconds() { # command...
+# Two seconds, far less than the time after which systemd would kill what is left; more on a machine where a restart that
+# nobody stands in the way of takes long, too.
+limit=2000000
+measure_restart() {
+	local begun=${EPOCHREALTIME/./}
+	container_run systemctl restart gmemd.service && container_run gmemctl ping >/dev/null || return 1
+	[ $(((${EPOCHREALTIME/./} - begun) * 4)) -lt "$limit" ] || limit=$(((${EPOCHREALTIME/./} - begun) * 4))
+	container_run systemctl stop gmemd.service
+}
+takes_no_longer() { # command...
 	local begun=${EPOCHREALTIME/./}
 	"$@" >"$work/output" 2>&1 || return 1
-	echo "it took $(((${EPOCHREALTIME/./} - begun) / 1000)) ms" >>"$work/output"
-	[ $((${EPOCHREALTIME/./} - begun)) -lt 2000000 ]
+	echo "it took $(((${EPOCHREALTIME/./} - begun) / 1000)) of $((limit / 1000)) ms" >>"$work/output"
+	[ $((${EPOCHREALTIME/./} - begun)) -lt "$limit" ]
 }
 
 waits() { # helper
@@ -34,14 +42,14 @@ nobody_waits() { # helper
 }
 
 restarts_in_time() { # while what
-	takes_less_than_two_seconds container_run systemctl restart gmemd.service && attacker next && attacker goes_on
+	takes_no_longer container_run systemctl restart gmemd.service && attacker another && attacker goes_on
 	report $? "$1: systemctl restart: in time, and all goes on"
 	pid=$(main_pid gmemd.service) && container_run kill -KILL "$pid"
-	takes_less_than_two_seconds attacker next && attacker goes_on
+	takes_no_longer attacker another && attacker goes_on
 	report $? "$1: SIGKILL: its successor serves in time"
-	takes_less_than_two_seconds container_run systemctl restart gmemd-keeper.service && attacker next && attacker goes_on
+	takes_no_longer container_run systemctl restart gmemd-keeper.service && attacker another && attacker goes_on
 	report $? "$1: a restart of the keeper: in time"
-	takes_less_than_two_seconds container_run systemctl stop gmemd.service && attacker next && attacker goes_on
+	takes_no_longer container_run systemctl stop gmemd.service && attacker another && attacker goes_on
 	report $? "$1: systemctl stop: in time, and the next connection starts it again"
 }
 
@@ -50,7 +58,8 @@ report $? "the installation goes in"
 
 drop_in gmemd.service Environment=ASAN_OPTIONS=detect_leaks=0 WatchdogSec=2
 container_run systemctl enable --now gmemd.socket gmemd-admin.socket >"$work/output" 2>&1
-report $? "the sockets start"
+measure_restart >"$work/output" 2>&1
+report $? "the sockets start, and gmemd"
 
 container_run sh -c 'echo "[gate]\npolicy = preferred" >/etc/gmemd/gmemd.conf'
 coproc ATTACKER { run_python /usr/local/lib/gmemd-test/unit_attacker.py 2>>"$work/output"; }
