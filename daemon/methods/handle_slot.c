@@ -165,8 +165,8 @@ int handle_slot_unbind(struct request *request)
 		return rpc_error_not_found_number(&request->error, "slot", parameters->slot);
 	if (slot->memory &&
 		ranges_covered(&vm->discarding, slot->guest_phys_addr, slot->memory_size) > 0)
-		return rpc_error_busy(
-			&request->error, "A conversion's stale pages are being discarded there", 0);
+		return rpc_error_busy(&request->error,
+			"Pages that a conversion has left there are still being given back", 0);
 	if (slot->state != OBJECT_READY)
 		return rpc_error_busy(&request->error,
 			"An earlier change of the slot has not been reported yet", 0);
