@@ -19,7 +19,7 @@ struct fd_packet {
 	bool fds_lost; /* there were more than it can have, or than this process can hold */
 };
 
-/* Receives one. -ECONNRESET at the connection's end, for which an empty packet is taken, too;
+/* Receives one. -ECONNRESET where the connection has ended; an empty packet counts as its end.
  * -EAGAIN where there is none, on a socket that doesn't wait. */
 int fd_packet_receive(int socket, void *bytes, size_t size, struct fd_packet *ret);
 /* Closes the fds that it still owns. */

@@ -147,7 +147,7 @@ static int set_up(struct gmemd *gmemd)
 		return start_failed("the ledger of users", r);
 	r = takeover_begin(gmemd);
 	if (r < 0)
-		return start_failed("having a keeper", r);
+		return start_failed("finding gmemd-keeper", r);
 	r = screening_new(gmemd, &gmemd->screening);
 	if (r < 0)
 		return start_failed("screening connections", r);
@@ -159,7 +159,7 @@ static int set_up(struct gmemd *gmemd)
 	gmemd->registry.takings = gmemd->takings;
 	r = gmemd->creations ? creations_watch(gmemd->creations, gmemd->base, &gmemd->registry) : 0;
 	if (r < 0)
-		return start_failed("hearing of VMs", r);
+		return start_failed("listening for KVM's uevents", r);
 	r = pressure_watch_new(gmemd, &gmemd->pressure);
 	if (r < 0)
 		return start_failed("watching memory pressure", r);
@@ -195,11 +195,11 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct co
 	gmemd->faults = faults;
 	r = file_reserve_set_up();
 	if (r < 0)
-		return start_failed("having files of its own", r);
+		return start_failed("reserving files for operators", r);
 	r = probe(gmemd);
 	if (r < 0) {
 		creations_free(gmemd->creations);
-		return start_failed("looking at the host", r);
+		return start_failed("probing the host", r);
 	}
 	errno = 0;
 	gmemd->base = new_base();

@@ -4,10 +4,10 @@
  *
  * Whoever else holds the file, a child of the VMM or a memslot whose end was reported and never
  * triggered, can fill it again. The kernel tells nobody; so gmemd keeps the file to count its
- * pages, and charges the VM for those that are still or again there, whatever the limits. There is
- * no telling whether anybody else holds a file. So those of a VM stay until its process has ended
- * and a minute after that (recount_policy.h), or until there are too many of the VM's or its
- * user's: then the one that has been empty for longest is let go (vm_end.h).
+ * pages, and charges the VM for those that are there, whatever the limits. There is no telling
+ * whether anybody else holds a file. So those of a VM stay until its process has ended and a minute
+ * after that (recount_policy.h), or until there are too many of the VM's or its user's: then the
+ * one that has been empty for longest is let go (vm_end.h).
  *
  * A VM whose process has ended remains for as long as a file of it is kept; nobody sees it unless
  * one has pages.

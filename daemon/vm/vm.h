@@ -137,7 +137,8 @@ struct vm {
 	struct views_look *look;  /* at what slots show; NULL: none is under way */
 	struct call_list calls;
 	uint64_t last_call;
-	/* The last that was reported, and as what: to this gmemd, and to one before it. */
+	/* The call that was reported last, and how many of its ioctls had succeeded: to this gmemd,
+	 * and to the one before it. */
 	struct {
 		uint64_t call;
 		unsigned done;

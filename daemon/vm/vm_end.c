@@ -35,9 +35,9 @@ static void let_go_for_room(struct memory *memory)
 
 	if (vm->state != VM_REMAINING && !vm->said_let_go)
 		log_vm_info(vm->id,
-			"it closes more memories than gmemd watches: memory %" PRIu64
-			" is the first that is let go before the VM's end, and what is put into "
-			"its file from now on is charged to its memory cgroup alone",
+			"it has closed more memories than gmemd watches: gmemd watches memory "
+			"%" PRIu64 " no more, nor the next ones. Pages that somebody puts into "
+			"such a file from now on are charged to its memory cgroup alone",
 			memory->id);
 	vm->said_let_go = true;
 	closed_memory_let_go(memory);
