@@ -43,7 +43,8 @@ static void test_parse(void)
 
 static void test_parse_bad(void)
 {
-	static const char *const texts[] = {"", "\n", "some", SOME, FULL, FULL SOME, SOME SOME,
+	static const char *const texts[] = {"", "\n", "some", SOME, FULL,
+		"some avg10=0.00 avg60=0.00 avg300=0.00 total=1", FULL SOME, SOME SOME,
 		SOME "full avg10=0.00 avg60=0.00 avg300=0.00\n",
 		"some avg10=x avg60=0.00 avg300=0.00 total=1\n" FULL,
 		"some avg60=0.00 avg10=0.00 avg300=0.00 total=1\n" FULL,
