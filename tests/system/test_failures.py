@@ -15,7 +15,7 @@ from gmemtest import linux, wire
 from gmemtest.child import Child
 from gmemtest.daemon import processes
 from gmemtest.failing import ALL, ALLOCATIONS, CALLS, FailingHost, need_allocations, need_tools, outcome, points
-from gmemtest.failing import NEVER, STARTS, FailingKeeper, FailingPassing, paths
+from gmemtest.failing import NEVER, SAMPLE, STARTS, FailingKeeper, FailingPassing, paths
 from gmemtest.host import wait_until
 from gmemtest.keeper import DROP, HELLO, OWNED, PUT, TAKE, KeeperPeer, request
 from gmemtest.owner import OwnerProcess
@@ -608,7 +608,7 @@ def calls_of_takeover():
 
 
 RECVMSG, SENDMSG, SOCKET = 47, 46, 41
-FIRST = 5  # calls
+FIRST = min(SAMPLE, 5)  # calls
 SOCKETS = [(RECVMSG, errno.ENOMEM), (RECVMSG, errno.ECONNRESET), (SENDMSG, errno.ENOBUFS), (SENDMSG, errno.ECONNRESET)]
 
 
