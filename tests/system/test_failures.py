@@ -348,6 +348,8 @@ def serve_opener(channel, path, backend):
         channel.say(result)
 
 
+Reclaiming = simple("memory.reclaim", "memory.reclaim", one_range)
+
 WORKS = [
     Connecting,
     simple("ping", "ping"),
@@ -357,7 +359,7 @@ WORKS = [
     simple("memory.open", "memory.open", lambda work: {"memory": work.memory}),
     simple("memory.create", "memory.create", Work.sized),
     simple("memory.create of a memfd", "memory.create", lambda work: work.vm(size=SIZE, backing="memfd")),
-    simple("memory.reclaim", "memory.reclaim", one_range),
+    Reclaiming,
     simple("memory.cancel", "memory.cancel", lambda work: {"token": "none"}),
     simple("memory.convert", "memory.convert", lambda work: work.vm(**convert_params(work)), ("model",)),
     simple("event.subscribe", "event.subscribe"),
@@ -695,6 +697,11 @@ def calls_of_taker():
 @test("a system call of an allocator")
 def calls_of_allocator():
     in_child("kvm", CALLS, [Preallocating], {"program": "gmemd-allocator"})
+
+
+@test("a system call of a puncher, of each method that gives pages back")
+def calls_of_puncher():
+    in_child("kvm", CALLS, [Reclaiming, Closing, Ending], {"program": "gmemd-puncher"})
 
 
 @test("a system call of a keeper, of each method that puts something there")
