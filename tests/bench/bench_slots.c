@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bench_slots: deleting slots and making them again, as a VMM exchanges them, through libgmem behind
- * the gate, against the same ioctls issued by a process that has /dev/kvm to itself: one slot, eight
- * at once, and one by a request for each of both.
+ * bench_slots: deleting slots and making them again, as a VMM exchanges them, through libgmem
+ * behind the gate, against the same ioctls issued by a process that has /dev/kvm to itself: one
+ * slot, eight at once, and one by a request for each of both.
  */
 #include <errno.h>
 #include <fcntl.h>
