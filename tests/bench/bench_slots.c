@@ -162,7 +162,7 @@ int main(int argc, char **argv)
 		.n_subjects = sizeof subjects / sizeof *subjects,
 		.n_kept = 1,
 		.gate = true,
-		.rounds = 10,
+		.rounds = 20,
 		.samples = 10,
 		.batch = 1,
 		.target = "one at most 2.2 times, eight at most 1.3 times",
