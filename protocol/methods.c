@@ -32,6 +32,7 @@ static const char *const backend_names[] = {"kvm", "model", NULL};
 const char *const backing_names[] = {"guest_memfd", "memfd", NULL};
 const char *const memory_flag_names[] = {"mmap", "init_shared", NULL};
 const char *const slot_flag_names[] = {"readonly", "log_dirty_pages", NULL};
+const char *const slot_through_names[] = {"guest_memfd", "mapping", NULL};
 const char *const pressure_level_names[] = {"none", "low", "medium", "critical", NULL};
 const char *const keeper_state_names[] = {"held", "stalled", "gone", NULL};
 const char *const convert_to_names[] = {"shared", "private", NULL};
@@ -240,8 +241,18 @@ static const struct field slot_fields[] = {
 	{"shared_memory", FIELD_INTEGER, FIELD_OPTIONAL, .summary = "What backs the shared half."},
 	{"shared_offset", FIELD_INTEGER, FIELD_OPTIONAL, .summary = "Bytes into it."},
 	{"flags", FIELD_FLAGS, .names = slot_flag_names, .summary = "As it was bound."},
+	{"through", FIELD_ENUM, FIELD_OPTIONAL, .names = slot_through_names,
+		.summary =
+			"Of one with a memory: whether it is bound to the guest_memfd itself, or "
+			"to the VMM's mapping of the memory at userspace_addr."},
+	{"astray", FIELD_BOOLEAN, FIELD_OPTIONAL,
+		.summary =
+			"true where the mapping was found not to show the memory any more: since "
+			"then the slot counts as the VMM's own memory."},
 	{"state", FIELD_ENUM, .names = slot_state_names,
-		.summary = "pending or closing until its change is reported."},
+		.summary = "pending or closing until its change is reported. Where several are "
+			   "changed at once, a number may be there twice: as what it was, and as "
+			   "what it is to be."},
 	END,
 };
 
@@ -367,10 +378,18 @@ static const struct field vm_gate_parameters[] = {
 				   "second."},                                                     \
 		{"shared_offset", FIELD_INTEGER, FIELD_PAGES | FIELD_OPTIONAL, .max = BYTES_MAX,   \
 			AT(slot_bind_parameters, shared_offset), .summary = "Bytes into it."},     \
+		{"flags", FIELD_FLAGS, FIELD_OPTIONAL, .names = slot_flag_names,                   \
+			AT(slot_bind_parameters, flags),                                           \
+			.summary = "Only without a memory, or through a mapping. Of a slot that "  \
+				   "is bound so, and told of again with nothing else changed, "    \
+				   "they are changed in place; readonly can't be."},               \
 	{                                                                                          \
-		"flags", FIELD_FLAGS, FIELD_OPTIONAL, .names = slot_flag_names,                    \
-						      AT(slot_bind_parameters, flags),             \
-						      .summary = "Only without a memory."          \
+		"through", FIELD_ENUM, FIELD_OPTIONAL,                                             \
+			.names = slot_through_names, AT(slot_bind_parameters, through),            \
+			.summary = "mapping: a slot on userspace_addr alone, where the VMM has "   \
+				   "that memory mapped, shared, from guest_memfd_offset on. It "   \
+				   "is charged as that memory, and may overlap with the memory's " \
+				   "other slots."                                                  \
 	}
 
 static const struct field resumed_memory_fields[] = {
@@ -568,7 +587,44 @@ static const struct field slot_bind_parameters[] = {
 	{"guest_memfd", FIELD_INTEGER, FIELD_OPTIONAL | FIELD_NULLABLE, .max = FD_NUMBER_MAX,
 		.default_value = FIELD_UNSET, AT(slot_bind_parameters, guest_memfd),
 		.summary = "The memory's fd, by its number in the VMM. Required with a memory, "
-			   "ignored without."},
+			   "ignored without, and through a mapping."},
+	END,
+};
+
+/* As slot.bind's, without the VM. */
+static const struct field changed_slot_fields[] = {
+	SLOT_PARAMETERS,
+	{"guest_memfd", FIELD_INTEGER, FIELD_OPTIONAL | FIELD_NULLABLE, .max = FD_NUMBER_MAX,
+		.default_value = FIELD_UNSET, AT(slot_bind_parameters, guest_memfd),
+		.summary = "As of slot.bind."},
+	END,
+};
+
+static const struct field slot_change_fields[] = {
+	{"unbind", FIELD_INTEGER, FIELD_OPTIONAL, .max = UINT32_MAX, .default_value = FIELD_UNSET,
+		AT(slot_change_item, unbind),
+		.summary = "The number of a memslot that is bound, which is to be deleted."},
+	{"bind", FIELD_OBJECT, FIELD_OPTIONAL, .fields = changed_slot_fields,
+		.item_size = sizeof(struct slot_bind_parameters), AT(slot_change_item, bind),
+		.summary = "In the place of that: a memslot to be bound, as by slot.bind."},
+	END,
+};
+
+static const struct field slot_change_parameters[] = {
+	VM_PARAMETER(slot_change_parameters),
+	{"changes", FIELD_ARRAY, .fields = slot_change_fields,
+		.item_size = sizeof(struct slot_change_item), .min = 1, .max = SLOT_CHANGES_MAX,
+		AT(slot_change_parameters, changes),
+		.summary = "What is to be done, in this order. Each slot once, or deleted and then "
+			   "bound."},
+	END,
+};
+
+static const struct field slot_change_result[] = {
+	{"calls", FIELD_ARRAY, FIELD_NULLABLE, .fields = call_fields,
+		.summary = "What the VMM must trigger and report, in this order: one call with an "
+			   "entry for each change, and what makes newly bound memory private in a "
+			   "VM where it is so from the start; null where the work is done."},
 	END,
 };
 
@@ -690,11 +746,17 @@ const struct method methods[METHODS] = {
 		"Ends a memory.preallocate, which then answers with what is allocated."},
 	[METHOD_SLOT_BIND] = {"slot.bind", ACCESS_VMM, slot_bind_parameters, slot_bind_result,
 		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,
-			RPC_UNSUPPORTED, RPC_BUSY, RPC_LIMIT, RPC_GONE),
-		"Writes the arguments that bind a memslot."},
+			RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY, RPC_LIMIT, RPC_GONE),
+		"Writes the arguments that bind a memslot, or change the flags of one."},
 	[METHOD_SLOT_UNBIND] = {"slot.unbind", ACCESS_VMM, slot_unbind_parameters, call_result,
 		ERRORS(RPC_NOT_FOUND, RPC_BUSY, RPC_LIMIT, RPC_GONE),
 		"Writes the arguments that delete a memslot."},
+	[METHOD_SLOT_CHANGE] = {"slot.change", ACCESS_VMM, slot_change_parameters,
+		slot_change_result,
+		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,
+			RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY, RPC_LIMIT, RPC_GONE),
+		"Writes the arguments of several deletions and bindings, all or none. What is "
+		"charged is what there is when all are done."},
 	[METHOD_MEMORY_CONVERT] = {"memory.convert", ACCESS_VMM, memory_convert_parameters,
 		memory_convert_result,
 		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_UNSUPPORTED,

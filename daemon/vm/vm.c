@@ -21,6 +21,7 @@
 #include "daemon/vm/backend.h"
 #include "daemon/vm/closed_memory.h"
 #include "daemon/vm/mailbox_label.h"
+#include "daemon/vm/slot_views.h"
 #include "daemon/vm/vm_ledger.h"
 #include "daemon/vm/vm_record.h"
 #include "kernel/base/cleanup.h"
@@ -210,6 +211,7 @@ static struct vm *vm_allocate(
 	vm->listener = -1;
 	vm->frames = -1;
 	vm->budget = budget_of_vm(registry, commit_limit);
+	TAILQ_INIT(&vm->leaving);
 	TAILQ_INIT(&vm->calls);
 	TAILQ_INIT(&vm->closed_empty);
 	return vm;
@@ -478,6 +480,9 @@ void vm_stop(struct vm *vm)
 		call_free(TAILQ_FIRST(&vm->calls));
 	while (!RB_EMPTY(&vm->slots))
 		slot_free(RB_MIN(slot_tree, &vm->slots));
+	while (!TAILQ_EMPTY(&vm->leaving))
+		slot_free(TAILQ_FIRST(&vm->leaving));
+	views_forget(vm);
 	ranges_clear(&vm->private_ranges);
 	ranges_clear(&vm->converting);
 	ranges_clear(&vm->discarding);

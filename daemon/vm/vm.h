@@ -51,6 +51,8 @@ struct ledger;
 struct memory;
 struct model_vm;
 struct slot;
+struct takings;
+struct views_look;
 struct vm_record;
 struct watch;
 
@@ -72,6 +74,7 @@ RB_HEAD(slot_tree, slot);
 RB_HEAD(slot_address_tree, slot);
 RB_HEAD(slot_offset_tree, slot);
 RB_HEAD(slot_shared_tree, slot);
+TAILQ_HEAD(slot_list, slot);
 TAILQ_HEAD(call_list, call);
 TAILQ_HEAD(noted_list, vm);
 
@@ -130,6 +133,9 @@ struct vm {
 	struct slot_tree slots;
 	struct slot_address_tree slots_by_address;
 	unsigned n_slots;
+	struct slot_list leaving; /* in none of these trees */
+	unsigned n_showing;       /* slots through a mapping, leaving or not */
+	struct views_look *look;  /* at what slots show; NULL: none is under way */
 	struct call_list calls;
 	uint64_t last_call;
 	/* The last that was reported, and as what: to this gmemd, and to one before it. */
@@ -163,6 +169,7 @@ struct registry {
 	const struct host_offer *host;
 	struct owners *owners;
 	struct page_worker *pages; /* NULL: files are closed as they are */
+	struct takings *takings;   /* NULL: nobody looks at what slots show */
 	struct fdstore *fdstore;   /* NULL: nothing outlives gmemd */
 	struct noted_list noted;   /* VMs whose ledgers are to be committed */
 	bool forgetting;           /* its VMs, which go on running on what they have */
@@ -177,6 +184,7 @@ struct registry {
 	struct closed_user_tree closed_users;
 	struct closed_list closed_changed; /* that are to be told of */
 	struct recounts recounts;
+	LIST_HEAD(, views_look) looks; /* at what slots show */
 };
 
 RB_PROTOTYPE(vm_tree, vm, by_id, )
