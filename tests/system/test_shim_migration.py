@@ -37,8 +37,8 @@ def tear_down():
     host.stop()
 
 
-def views():
-    return [operator.call("vm.get", {"vm": vm["vm"]}) for vm in operator.call("vm.list")["vms"]]
+def vms():
+    return operator.call("vm.list")["vms"]
 
 
 @contextlib.contextmanager
@@ -50,17 +50,17 @@ def running(*options):
     finally:
         if not vmm.ended():
             vmm.kill()
-    wait_until(lambda: vmm.pid not in [view["pid"] for view in views()], "the VM's end")
+    wait_until(lambda: vmm.pid not in [vm["pid"] for vm in vms()], "the VM's end")
 
 
 def charged_once():
-    for view in views():
-        equal(view["committed"], RAM, "what is charged")
+    for vm in vms():
+        equal(vm["committed"], RAM, "what is charged")
 
 
 def through(vmm):
     """How its RAM is bound."""
-    view = next(view for view in views() if view["pid"] == vmm.pid)
+    view = operator.call("vm.get", {"vm": next(vm["vm"] for vm in vms() if vm["pid"] == vmm.pid)})
     charged_once()
     return {slot["through"] for slot in view["slots"] if slot["memory"] is not None}
 
