@@ -43,14 +43,22 @@ def tear_down():
     host.stop()
 
 
-def view():
-    """The one VM; None where there is none."""
+def asked(method, params=None):
+    """Of the gmemd that there is now."""
     operator = host.operator()
     try:
-        vms = operator.call("vm.list")["vms"]
-        return operator.call("vm.get", {"vm": vms[0]["vm"]}) if vms else None
+        return operator.call(method, params)
     finally:
         operator.close()
+
+
+def vms():
+    return asked("vm.list")["vms"]
+
+
+def view():
+    """The one VM."""
+    return asked("vm.get", {"vm": vms()[0]["vm"]})
 
 
 @contextlib.contextmanager
@@ -63,7 +71,7 @@ def running(*options):
     finally:
         if not vmm.ended():
             vmm.kill()
-    wait_until(lambda: not view(), "the VM's end")
+    wait_until(lambda: not vms(), "the VM's end")
 
 
 class Work:
