@@ -194,26 +194,26 @@ static struct json_object *changes_params(const struct changes *changes)
 	return params;
 }
 
-static void note_done(struct changes *changes, size_t done)
+static void note_next(void *context)
 {
-	for (; changes->done < done; changes->done++) {
-		const struct gmem_slot_change *one = &changes->changes[changes->done];
-		const struct change change = {
-			.vm = changes->vm, .bound = one->bind, .number = one->unbind};
+	struct changes *changes = context;
+	const struct gmem_slot_change *next = &changes->changes[changes->done++];
+	const struct change change = {
+		.vm = changes->vm, .bound = next->bind, .number = next->unbind};
 
-		note_change(&change);
-	}
+	note_change(&change);
 }
 
-static int trigger_held(struct changes *changes, struct json_object *call, uint64_t *ret_done)
+static int trigger_held(struct changes *changes, struct json_object *call)
 {
+	const struct trigger_notes notes = {note_next, changes};
 	const struct gmem_slot_hold *hold = changes->hold;
 	uint64_t id;
 	int r;
 
 	if (hold)
 		hold->begin(hold->context);
-	r = vm_trigger_each(changes->vm, call, &id, ret_done);
+	r = vm_trigger_each(changes->vm, call, &notes, &id);
 	if (hold)
 		hold->end(hold->context);
 	return r;
@@ -251,10 +251,12 @@ static void report_rest_untouched(struct changes *changes, struct json_object *c
 static int carry_out_changes(struct changes *changes, struct json_object *calls)
 {
 	struct json_object *call = json_at(calls, 0);
-	uint64_t done = 0;
-	int r = trigger_held(changes, call, &done);
+	uint64_t count;
+	int r;
 
-	note_done(changes, done < changes->count ? done : changes->count);
+	if (!json_get_uint(call, "count", &count) || count != changes->count)
+		return last_error_own(-EPROTO, "gmemd has not an entry for each change");
+	r = trigger_held(changes, call);
 	if (r == 0)
 		r = vm_report(changes->vm, call, NULL);
 	if (r == 0)
@@ -274,8 +276,8 @@ static int change_slots(struct changes *changes)
 	calls = json_get(result, "calls");
 	if (json_length(calls) > 0)
 		r = carry_out_changes(changes, calls);
-	else
-		note_done(changes, changes->count);
+	while (json_length(calls) == 0 && changes->done < changes->count)
+		note_next(changes);
 	json_unref(result);
 	return r;
 }

@@ -166,13 +166,12 @@ static void fail_call(struct gmem_vm *vm, uint64_t call, uint64_t done, int r)
 	last_error_restore(error);
 }
 
-int vm_trigger_each(
-	struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id, uint64_t *ret_done)
+int vm_trigger_each(struct gmem_vm *vm, struct json_object *call, const struct trigger_notes *notes,
+	uint64_t *ret_id)
 {
 	uint64_t id, request, address, stride, count;
 	int r = 0;
 
-	*ret_done = 0;
 	if (!json_get_uint(call, "id", &id) || !json_get_uint(call, "request", &request) ||
 		!json_get_uint(call, "address", &address) ||
 		!json_get_uint(call, "stride", &stride) || !json_get_uint(call, "count", &count))
@@ -187,7 +186,8 @@ int vm_trigger_each(
 			fail_call(vm, id, i, r);
 		if (r < 0)
 			return r;
-		++*ret_done;
+		if (notes)
+			notes->done(notes->context);
 	}
 	*ret_id = id;
 	return r;
@@ -195,9 +195,7 @@ int vm_trigger_each(
 
 int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id)
 {
-	uint64_t done;
-
-	return vm_trigger_each(vm, call, ret_id, &done);
+	return vm_trigger_each(vm, call, NULL, ret_id);
 }
 
 int vm_report(struct gmem_vm *vm, struct json_object *call, uint64_t *discarded)

@@ -330,6 +330,7 @@ int handle_vm_get(struct request *request)
 		page_count_free(count);
 		return rpc_error_internal(&request->error, "no memory");
 	}
-	page_count_await_views(count, vm);
+	if (!parameters->cursor)
+		page_count_await_views(count, vm);
 	return request_answer_counted(request, count, fill_view, &context, sizeof context);
 }

@@ -269,7 +269,7 @@ bool slot_return(struct slot *slot)
 
 void slot_go_astray(struct slot *slot)
 {
-	if (slot_is_own(slot))
+	if (!slot->shown || slot->astray)
 		return;
 	slot->astray = true;
 	if (!slot->leaving)

@@ -4,12 +4,16 @@
  */
 #include "daemon/vm/slot_views.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
+#include <time.h>
 
 #include "daemon/base/log.h"
 #include "daemon/peerfd/taker_client.h"
 #include "daemon/vm/vm_ledger.h"
+
+/* From one look that nobody waits for to the next, in milliseconds. */
+#define PAUSE 5000
 
 LIST_HEAD(waiters, views_waiter);
 
@@ -26,6 +30,15 @@ struct views_look {
 	uint32_t numbers[TAKER_VIEWS_MAX];
 	struct file_view views[TAKER_VIEWS_MAX];
 };
+
+/* CLOCK_MONOTONIC, milliseconds. */
+static uint64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
+}
 
 struct file_view slot_request_view(const struct slot_request *request)
 {
@@ -45,9 +58,10 @@ static struct file_view view_of(const struct slot *slot)
 	return slot_request_view(&request);
 }
 
+/* Whatever has been reported of it: the kernel may have it. */
 static bool is_to_be_looked_at(const struct slot *slot)
 {
-	return slot->shown && !slot->astray && slot->state == OBJECT_READY;
+	return slot->shown && !slot->astray;
 }
 
 static bool is_same_view(const struct file_view *a, const struct file_view *b)
@@ -72,10 +86,12 @@ static void fill(struct views_look *look, uint64_t from)
 
 static void note_astray(struct slot *slot)
 {
-	log_vm_warning(slot->vm->id,
-		"slot %u shows memory %llu no more: its %llu bytes count as the VMM's own",
-		slot->number, (unsigned long long)slot->shown->id,
-		(unsigned long long)slot->memory_size);
+	if (!slot->vm->said_astray)
+		log_vm_warning(slot->vm->id,
+			"slot %u shows memory %" PRIu64 " no more: its %" PRIu64
+			" bytes count as the VMM's own (further ones are not logged)",
+			slot->number, slot->shown->id, slot->memory_size);
+	slot->vm->said_astray = true;
 	slot_go_astray(slot);
 }
 
@@ -185,6 +201,7 @@ static bool begin(struct vm *vm)
 	}
 	LIST_INSERT_HEAD(&vm->registry->looks, look, link);
 	vm->look = look;
+	vm->looked = now();
 	return true;
 }
 
@@ -201,24 +218,22 @@ static bool has_any(struct vm *vm)
 	return false;
 }
 
-bool views_look(struct vm *vm)
+void views_look(struct vm *vm)
 {
-	if (!vm->look)
-		return has_any(vm) && begin(vm);
-	vm->look->again = true;
-	return true;
+	if (!vm->look && (vm->looked == 0 || now() - vm->looked >= PAUSE) && has_any(vm))
+		begin(vm);
 }
 
 bool views_await(struct vm *vm, struct views_waiter *waiter)
 {
-	bool next = vm->look;
-
-	if (!views_look(vm))
-		return false;
-	if (next)
+	if (vm->look) {
+		vm->look->again = true;
 		LIST_INSERT_HEAD(&vm->look->waiters_for_next, waiter, link);
-	else
-		LIST_INSERT_HEAD(&vm->look->waiters, waiter, link);
+		return true;
+	}
+	if (!has_any(vm) || !begin(vm))
+		return false;
+	LIST_INSERT_HEAD(&vm->look->waiters, waiter, link);
 	return true;
 }
 

@@ -6,7 +6,8 @@
  * then. There is one before such a slot is bound, and another of all that a VM has whenever its
  * pages are counted: a slot that shows something else by then goes astray (slot.h). A taker looks
  * (daemon/peerfd/taker_client.h), for that may take as long as the VMM likes; where it can't look
- * in time, what was known stays known.
+ * in time, what was known stays known. Who asks for one VM alone waits for the look; of lists of
+ * them a VM is looked at now and then.
  */
 #pragma once
 
@@ -22,10 +23,10 @@ struct views_waiter {
 	void (*done)(struct views_waiter *waiter); /* from the loop, or by views_stop() */
 };
 
-/* Begins a look at the VM's slots; where one is under way already, another follows it. False where
- * there is nothing to look at, or no look can begin. */
-bool views_look(struct vm *vm);
-/* The same. The waiter is called once, when it is over, unless this returns false. */
+/* Begins a look at the VM's slots, unless there was one just now. */
+void views_look(struct vm *vm);
+/* Begins one in any case; where one is under way already, another follows it. The waiter is called
+ * once, when it is over; false where there is nothing to look at, or no look can begin. */
 bool views_await(struct vm *vm, struct views_waiter *waiter);
 /* It waits no more. */
 void views_await_no_more(struct views_waiter *waiter);

@@ -128,13 +128,14 @@ struct vm {
 	uint64_t closed_size, closed_resident; /* bytes, in all; of pages, which are charged */
 	/* Of a remaining one: when its process was found to have ended; 0: it was not. */
 	uint64_t remains_since;
-	bool said_filled, said_let_go; /* in the log */
+	bool said_filled, said_let_go, said_astray; /* in the log */
 	struct slot_tree slots;
 	struct slot_address_tree slots_by_address;
 	unsigned n_slots;
 	struct slot_list leaving; /* in none of these trees */
 	unsigned n_showing;       /* slots through a mapping, leaving or not */
 	struct views_look *look;  /* at what slots show; NULL: none is under way */
+	uint64_t looked;          /* when the last began; 0: there was none */
 	struct call_list calls;
 	uint64_t last_call;
 	/* The call that was reported last, and how many of its ioctls had succeeded: to this gmemd,

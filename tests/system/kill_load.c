@@ -316,11 +316,30 @@ static void unbind_slot(struct worker *worker, int index)
 	worker->bound[index] = false;
 }
 
+/* From the memory to its mapping, or back, and nowhere else if it was the process's own. */
+static void exchange_slot(struct worker *worker, int index)
+{
+	struct gmem_slot slot =
+		index < 0 ? (struct gmem_slot){.memory = NULL} : worker->slots[index];
+	const struct gmem_slot_change changes[] = {{.unbind = slot.slot}, {.bind = &slot}};
+
+	if (index < 0)
+		return;
+	if (slot.memory && slot.flags == 0)
+		slot.flags = GMEM_SLOT_THROUGH_MAPPING | GMEM_SLOT_LOG_DIRTY_PAGES;
+	else if (slot.memory)
+		slot.flags = 0;
+	peer_doing(worker->thread, "exchanging slot %u", slot.slot);
+	need(gmem_slot_change(vm, changes, 2, NULL, NULL), "exchanging a slot");
+	peer_done(worker->thread);
+	worker->slots[index] = slot;
+}
+
 /* All of it */
 
 static void step(struct worker *worker)
 {
-	switch (chance_of(worker, 12)) {
+	switch (chance_of(worker, 13)) {
 	case 0 ... 2:
 		return create(worker);
 	case 3 ... 5:
@@ -333,6 +352,8 @@ static void step(struct worker *worker)
 		return touch(worker);
 	case 10:
 		return preallocate(worker);
+	case 11:
+		return exchange_slot(worker, some_slot(worker, /* bound= */ true));
 	default:
 		return reclaim(worker);
 	}

@@ -294,6 +294,12 @@ def in_pages(operator, method, params, *members):
 
 MEMBERS = ("memories", "slots", "private_ranges", "calls")
 SLOT_FLAGS = {"readonly": 1, "log_dirty_pages": 2}
+THROUGH_MAPPING = 1 << 31
+
+
+def slot_flags(slot):
+    through = THROUGH_MAPPING if slot.get("through") == "mapping" else 0
+    return sum(SLOT_FLAGS[flag] for flag in slot["flags"]) + through
 
 
 def as_told(view):
@@ -303,7 +309,7 @@ def as_told(view):
     ]
     slots = [
         [s["slot"], s["guest_phys_addr"], s["memory_size"], s["userspace_addr"], s["memory"]]
-        + [s["guest_memfd_offset"] or 0, sum(SLOT_FLAGS[f] for f in s["flags"]), s["state"]]
+        + [s["guest_memfd_offset"] or 0, slot_flags(s), s["state"]]
         for s in view["slots"]
     ]
     return {

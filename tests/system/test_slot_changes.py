@@ -17,6 +17,7 @@ RAM = 64 * PAGE
 OWN = 8 * PAGE  # of the VMM's own memory, at most
 SLOTS = 8
 CHANGES = 16
+SLOTS_MAX = 40
 
 # What it loads, at the reset vector: mov byte [0x3000], 0x5a; hlt; jmp to the first.
 CODE = b"\xc6\x06\x00\x30\x5a\xf4\xeb\xf8"
@@ -30,7 +31,8 @@ memory = fd = mapped = None
 def set_up():
     global host, vmm, memory, fd, mapped
     linux.require_guest_memfd()
-    host = Host(config="[limits]\nown-memory-per-vm = %d\n" % OWN, keep_closed=False)
+    config = "[limits]\nown-memory-per-vm = %d\nslots-per-vm = %d\n" % (OWN, SLOTS_MAX)
+    host = Host(config=config + "closed-memories-per-vm = 0\n")
     vmm = Vmm(host.peer(), "changing")
     memory, fd = vmm.create(RAM)
     mapped = vmm.map(fd, RAM)
@@ -329,6 +331,7 @@ def exchanged():
     equal(seen, expected, "what was and what is to be")
     equal(vmm.trigger(call), (CHANGES, 0, None), "all of it")
     vmm.report(call, CHANGES)
+    equal(vmm.trigger(call)[2], "EINVAL", "its entries once it is done with")
     equal({s["through"] for s in slots().values()}, {"mapping"}, "all through the mapping")
     changes = []
     for i in range(SLOTS):
@@ -425,6 +428,19 @@ def own_in_the_end():
     vmm.change([{"bind": other}, {"unbind": 40}])
     vmm.change([{"unbind": 41}, {"bind": plain}])
     equal(sorted(slots()), [40], "slots")
+    clear()
+
+
+@test("there may be as many slots as there may be in the end")
+def slots_in_the_end():
+    binds = [shown(i, i << 30, PAGE, memory, mapped) for i in range(SLOTS_MAX + 1)]
+    for i in range(0, SLOTS_MAX, 10):
+        vmm.change(binds[i : i + 10])
+    error = change_error([binds[SLOTS_MAX]])
+    told = (error["data"]["reason"], error["data"]["limit"], error["data"]["value"])
+    equal(told, ("limit", "slots-per-vm", SLOTS_MAX), "one more")
+    vmm.change([binds[SLOTS_MAX], {"unbind": 0}])
+    equal(sorted(slots()), list(range(1, SLOTS_MAX + 1)), "slots")
     clear()
 
 

@@ -526,6 +526,40 @@ def slow_maps():
     check(eventually(lambda: not daemon.takers()), "all takers end")
 
 
+def show_unreadable(channel, directory):
+    files = SlowFiles(UID, directory, {fuse.READ})
+    channel.say(files.server)
+    shower = Vmm(Peer(path(), SECONDS_MAX), "unreadable")
+    memory, fd = shower.create(PAGE)
+    mapped = shower.map(fd, PAGE)
+    shower.bind_mapping(0, 0, PAGE, memory, mapped)
+    channel.say("ready")
+    channel.hear()
+    hold_memory_map(files)
+    params = dict(shower.mapping_params(1, 1 << 30, PAGE, memory, mapped), vm=shower.id)
+    error = shower.peer.error("slot.bind", params)
+    channel.say(error["data"]["reason"] if error else "bound")
+    slots = shower.get()["slots"]
+    channel.say([[slot["slot"], slot.get("astray", False)] for slot in slots])
+    channel.hear()
+
+
+@test("a memory map that is held for ever, of who binds a slot through a mapping, keeps nobody else waiting")
+def slow_views():
+    with other(honest_of_same_user) as neighbour, Attacker(show_unreadable) as attacker:
+        equal(attacker.channel.hear(), "ready", "the attacker")
+        attacker.channel.say("go")
+        check_served(neighbour, "while one hangs")
+        # Since Linux 6.17 it can be read all the same.
+        binding = attacker.channel.hear()
+        check(binding in ("bound", "busy"), "its binding: " + binding)
+        expected = [[0, False]] + [[1, False]] * (binding == "bound")
+        equal(attacker.channel.hear(), expected, "what was known of it stays known")
+        check_served(neighbour, "while it hangs on")
+        attacker.end_files()
+    check(eventually(lambda: not daemon.takers()), "all takers end")
+
+
 @test("where nobody may attach to a process, gmemd says so at its start")
 def nobody_attaches():
     def forbid(_):

@@ -56,6 +56,12 @@ _ROWS = {
             "fairness",
             "test_takers.py",
         ),
+        (
+            "a memory map that is held for ever, of who binds a slot through a mapping, keeps nobody else waiting",
+            "gmemd hangs in maps",
+            "fairness",
+            "test_takers.py",
+        ),
         ("a process that is killed while its taker hangs leaves nothing", "its VM stays", "release", "test_takers.py"),
         (
             "files that were sent before gmemd is started: others are served at once, with all that they have sent, in order",
@@ -190,6 +196,18 @@ _ROWS = {
         ("untriggered", "what was only reported is taken for done", "authorship", "adversary"),
         ("stale-entries", "an entry that is done with is triggered again", "authorship", "adversary"),
         ("replayed-entries", "an entry is triggered twice", "authorship", "adversary"),
+        (
+            "what does not show the memory is refused by its address, and nothing has changed",
+            "its own memory passes for gmemd's",
+            "budget",
+            "test_slot_changes.py",
+        ),
+        (
+            "a slot whose mapping shows something else later counts as the VMM's own, by its name, for good",
+            "its own memory passes for gmemd's",
+            "budget",
+            "test_slot_changes.py",
+        ),
         ("a report that does not fit its call is refused, and the call waits on", "it ends the call", "clarity", "test_bad_input.py"),
         ("a guest_memfd that gmemd has is no new one", "a memory counts twice", "budget", "test_bad_input.py"),
         ("call.done: what is no new guest_memfd of that size is refused", "a memory is something else", "authorship", "test_takers.py"),

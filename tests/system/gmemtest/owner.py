@@ -4,6 +4,7 @@
 import os
 import traceback
 
+from gmemtest import linux
 from gmemtest.child import Child
 from gmemtest.host import busy_passes
 from gmemtest.tap import Failed, equal
@@ -48,6 +49,25 @@ class Owner:
         self.vmm.peer.send(request("slot.unbind", {"vm": self.vmm.id, "slot": 77}, 5))
         equal(self.vmm.peer.receive_answer()[0]["error"]["code"], -32001, "no such slot")
 
+    def exchanged(self, memory, fd):
+        """Its slot goes to a mapping whose writes are logged, and back; once the second step fails."""
+        mapped = self.vmm.map(fd, SIZE)
+        shown = {"bind": self.vmm.mapping_params(0, 0, SIZE, memory, mapped, flags=["log_dirty_pages"])}
+        self.vmm.change([{"unbind": 0}, shown])
+        self.vmm.bind_mapping(0, 0, SIZE, memory, mapped)  # its flags alone
+        back = self.vmm.bind_params(0, 0, SIZE, memory, fd)
+        del back["vm"]
+        wrong = [{"unbind": 0}, {"bind": dict(back, guest_memfd=99999)}, {"bind": dict(back, slot=1)}]
+        wrong[2]["bind"].update(guest_phys_addr=SIZE, memory=memory, guest_memfd_offset=0, memory_size=PAGE)
+        wrong[1]["bind"].update(guest_memfd_offset=PAGE, memory_size=SIZE - PAGE)
+        call = self.vmm.peer.call("slot.change", {"vm": self.vmm.id, "changes": wrong})["calls"][0]
+        done, _, name = self.vmm.trigger(call)
+        equal((done, name), (1, "EBADF"), "the second has failed")
+        self.vmm.report(call, done, name)
+        equal(self.vmm.get()["slots"], [], "slots")
+        self.vmm.change([{"bind": back}])
+        linux.munmap(mapped, SIZE)
+
     def closed_later(self):
         """What is so large that the answer waits, and what is asked after it too."""
         params = {"vm": self.vmm.id, "size": LARGE, "backing": "memfd"}
@@ -61,6 +81,7 @@ class Owner:
         memory, fd, shared = self.memories()
         self.refused()
         self.closed_later()
+        self.exchanged(memory, fd)
         self.vmm.unbind(0)
         batch = [
             request("memory.close", {"memory": shared}, 1),

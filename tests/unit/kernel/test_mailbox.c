@@ -157,6 +157,30 @@ static void test_runs(void)
 	}
 }
 
+/* A run or none: what is free elsewhere does not matter. */
+static void test_whole_runs(void)
+{
+	unsigned count = count_of(MAILBOX_SLOT), entry = 99, hole;
+
+	CU_ASSERT_EQUAL(mailbox_take_all(mailbox, MAILBOX_SLOT, count + 1, &entry), -ENOSPC);
+	CU_ASSERT_EQUAL_FATAL(mailbox_take_all(mailbox, MAILBOX_SLOT, count, &entry), 0);
+	CU_ASSERT_EQUAL(entry, 0);
+	CU_ASSERT_EQUAL(mailbox_free_entries(mailbox, MAILBOX_SLOT), 0);
+	CU_ASSERT_EQUAL(mailbox_take_all(mailbox, MAILBOX_SLOT, 1, &hole), -ENOSPC);
+	mailbox_put(mailbox, MAILBOX_SLOT, 0, count);
+	CU_ASSERT_EQUAL_FATAL(mailbox_take(mailbox, MAILBOX_SLOT, 5, &entry), 5);
+	CU_ASSERT_EQUAL_FATAL(mailbox_take_all(mailbox, MAILBOX_SLOT, count - 5, &hole), 0);
+	CU_ASSERT_EQUAL(hole, 5);
+	mailbox_put(mailbox, MAILBOX_SLOT, 1, 2);
+	mailbox_put(mailbox, MAILBOX_SLOT, 6, 3);
+	CU_ASSERT_EQUAL(mailbox_take_all(mailbox, MAILBOX_SLOT, 4, &hole), -ENOSPC);
+	CU_ASSERT_EQUAL_FATAL(mailbox_take_all(mailbox, MAILBOX_SLOT, 3, &hole), 0);
+	CU_ASSERT_EQUAL(hole, 6);
+	CU_ASSERT_EQUAL_FATAL(mailbox_take_all(mailbox, MAILBOX_SLOT, 2, &hole), 0);
+	CU_ASSERT_EQUAL(hole, 1);
+	mailbox_put(mailbox, MAILBOX_SLOT, 0, count);
+}
+
 /* What is in them */
 
 static void test_written(void)
@@ -174,6 +198,7 @@ static void test_written(void)
 		.size = 0x2000,
 		.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
 		.flags = 77};
+	struct kvm_userspace_memory_region2 read;
 	unsigned entries[MAILBOX_COMMANDS];
 
 	for (unsigned i = 0; i < MAILBOX_COMMANDS; i++)
@@ -186,6 +211,8 @@ static void test_written(void)
 		0);
 	CU_ASSERT_EQUAL(
 		memcmp(entry_view(MAILBOX_SLOT, entries[MAILBOX_SLOT]), &slot, sizeof slot), 0);
+	mailbox_read_slot(mailbox, entries[MAILBOX_SLOT], &read);
+	CU_ASSERT_EQUAL(memcmp(&read, &slot, sizeof slot), 0);
 	CU_ASSERT_EQUAL(memcmp(entry_view(MAILBOX_ATTRIBUTES, entries[MAILBOX_ATTRIBUTES]),
 				&attributes, sizeof attributes),
 		0);
@@ -513,6 +540,7 @@ int main(void)
 		{"all taken", test_all_taken},
 		{"reused in turn", test_reused_in_turn},
 		{"runs of entries", test_runs},
+		{"whole runs of entries", test_whole_runs},
 		{"what is written", test_written},
 		{"free ones are refused by the kernel", test_free_entries_are_refused},
 		{"given back ones are refused by the kernel", test_entries_given_back_are_refused},

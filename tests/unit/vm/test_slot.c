@@ -2,7 +2,7 @@
 /*
  * Slots: what collides, at each edge, in each address space, in each memory.
  */
-#include "daemon/vm/slot.h"
+#include "daemon/vm/slot_change.h"
 
 #include <errno.h>
 
@@ -148,6 +148,122 @@ static void test_counts(void)
 	held_end(&held);
 }
 
+/* What is shown overlaps with what is bound, and with itself; it is the VMM's own once astray. */
+static void test_shown(void)
+{
+	struct slot_request request = {
+		.number = 1, .guest_phys_addr = 1000 * P, .memory_size = 4 * P};
+	struct slot *bound, *shown = NULL, *again = NULL, *other;
+	struct held held;
+	struct vm *vm;
+
+	held_init(&held);
+	vm = held_vm(&held, 1, BUDGET_UNLIMITED);
+	request.shown = held_memory(vm, 100 * P, NULL);
+	bound = held_slot(vm, 0, 0, 100 * P, request.shown, 0);
+	CU_ASSERT_EQUAL(slot_check(vm, &request, &other), SLOT_FITS);
+	CU_ASSERT_EQUAL(slot_new(vm, &request, &shown), 0);
+	request.number = 2;
+	CU_ASSERT_EQUAL(slot_check(vm, &request, &other), SLOT_ADDRESS_TAKEN);
+	request.guest_phys_addr = 2000 * P;
+	CU_ASSERT_EQUAL(slot_new(vm, &request, &again), 0);
+	CU_ASSERT_EQUAL(request.shown->n_slots, 3);
+	CU_ASSERT_EQUAL(vm->n_showing, 2);
+	CU_ASSERT_EQUAL(vm->own_memory, 0);
+	slot_go_astray(shown);
+	slot_go_astray(shown);
+	slot_go_astray(bound);
+	CU_ASSERT_EQUAL(vm->own_memory, 4 * P);
+	CU_ASSERT_TRUE(slot_is_own(shown));
+	slot_free(bound);
+	slot_free(shown);
+	CU_ASSERT_EQUAL(vm->own_memory, 0);
+	CU_ASSERT_PTR_EQUAL(memory_first_slot(request.shown), again);
+	held_end(&held);
+}
+
+static struct slot_request request_for(uint32_t number, uint64_t address, struct memory *memory)
+{
+	return (struct slot_request){
+		.number = number, .guest_phys_addr = address, .memory_size = P, .memory = memory};
+}
+
+/* A leaving slot is in no tree, in the way of all but its own change, and can come back. */
+static void test_leaving(void)
+{
+	struct slot_request number, address, offset, apart;
+	struct slot *slot, *in_place;
+	struct slot_change *change;
+	struct memory *memory;
+	struct held held;
+	struct vm *vm;
+
+	held_init(&held);
+	vm = held_vm(&held, 1, BUDGET_UNLIMITED);
+	memory = held_memory(vm, 100 * P, NULL);
+	slot = held_slot(vm, 5, 10 * P, 4 * P, memory, 0);
+	slot->state = OBJECT_READY;
+	change = slot_change_new(vm);
+	slot_change_unbind(change, slot);
+	CU_ASSERT_PTR_NULL(vm_slot(vm, 5));
+	CU_ASSERT_EQUAL(memory->n_slots, 1);
+	CU_ASSERT_EQUAL(vm->n_slots, 0);
+	CU_ASSERT_PTR_EQUAL(memory_first_slot(memory), slot);
+	number = request_for(5, 500 * P, NULL);
+	address = request_for(6, 13 * P, NULL);
+	offset = request_for(6, 500 * P, memory);
+	apart = request_for(6, 14 * P, NULL);
+	CU_ASSERT_PTR_EQUAL(slot_leaving_in_way(vm, &number, NULL), slot);
+	CU_ASSERT_PTR_EQUAL(slot_leaving_in_way(vm, &address, NULL), slot);
+	CU_ASSERT_PTR_EQUAL(slot_leaving_in_way(vm, &offset, NULL), slot);
+	CU_ASSERT_PTR_NULL(slot_leaving_in_way(vm, &offset, change));
+	CU_ASSERT_PTR_NULL(slot_leaving_in_way(vm, &apart, NULL));
+	CU_ASSERT_EQUAL(slot_change_bind(change, &address, 0), 0);
+	in_place = vm_slot(vm, 6);
+	CU_ASSERT_FALSE(slot_return(slot));
+	CU_ASSERT_PTR_NULL(slot_change_undo(change));
+	CU_ASSERT_PTR_NOT_NULL(in_place);
+	CU_ASSERT_PTR_NULL(vm_slot(vm, 6));
+	CU_ASSERT_PTR_EQUAL(vm_slot(vm, 5), slot);
+	CU_ASSERT_EQUAL(slot->state, OBJECT_READY);
+	CU_ASSERT_PTR_NULL(slot->change);
+	CU_ASSERT_TRUE(TAILQ_EMPTY(&vm->leaving));
+	held_end(&held);
+}
+
+/* What a successor finds in the mailbox is one of the steps, or none. */
+static void test_recovered_steps(void)
+{
+	struct slot_step step = {.kind = SLOT_STEP_FLAGS, .flags = SLOT_LOG_DIRTY_PAGES};
+	struct kvm_userspace_memory_region2 arguments;
+	struct slot_change *change;
+	struct held held;
+	struct vm *vm;
+
+	held_init(&held);
+	vm = held_vm(&held, 1, BUDGET_UNLIMITED);
+	step.slot = held_slot(vm, 5, 10 * P, 4 * P, NULL, 0);
+	step.slot->state = OBJECT_READY;
+	change = slot_change_new(vm);
+	slot_step_arguments(&step, &arguments);
+	CU_ASSERT_EQUAL(arguments.flags, KVM_MEM_LOG_DIRTY_PAGES);
+	arguments.memory_size += P;
+	CU_ASSERT_EQUAL(slot_change_recover(change, &arguments), -EBADMSG);
+	arguments.memory_size -= P;
+	arguments.slot = 6;
+	CU_ASSERT_EQUAL(slot_change_recover(change, &arguments), -EBADMSG);
+	arguments.slot = 5;
+	CU_ASSERT_EQUAL(slot_change_recover(change, &arguments), 0);
+	CU_ASSERT_EQUAL(slot_change_recover(change, &arguments), -EBADMSG);
+	CU_ASSERT_EQUAL(change->steps[0].kind, SLOT_STEP_FLAGS);
+	slot_step_finish(&change->steps[0]);
+	CU_ASSERT_EQUAL(step.slot->flags, SLOT_LOG_DIRTY_PAGES);
+	arguments = (struct kvm_userspace_memory_region2){.slot = 5};
+	CU_ASSERT_EQUAL(slot_change_recover(change, &arguments), -EBADMSG); /* it isn't leaving */
+	slot_change_free(change);
+	held_end(&held);
+}
+
 static void test_found(void)
 {
 	struct held held;
@@ -178,6 +294,9 @@ int main(void)
 		{"ranges of a memory", test_offsets},
 		{"among many", test_among_many},
 		{"counts", test_counts},
+		{"shown", test_shown},
+		{"leaving", test_leaving},
+		{"steps of a change, recovered", test_recovered_steps},
 		{"found", test_found},
 		CU_TEST_INFO_NULL,
 	};
