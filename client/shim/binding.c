@@ -14,20 +14,36 @@
 #include "client/shim/say.h"
 #include "client/shim/vcpus.h"
 
-struct change {
-	const struct gmem_slot *unbound, *bound; /* NULL: none */
-};
-
-static int carry_out(void *context)
+static int bind_one(void *slot)
 {
-	const struct change *change = context;
-	int r = 0;
+	return gmem_slot_bind(broker_vm(), slot);
+}
 
-	if (change->unbound)
-		r = gmem_slot_unbind(broker_vm(), change->unbound->slot);
-	if (r == 0 && change->bound)
-		r = gmem_slot_bind(broker_vm(), change->bound);
-	return r;
+static int unbind_one(void *slot)
+{
+	return gmem_slot_unbind(broker_vm(), ((const struct gmem_slot *)slot)->slot);
+}
+
+static void hold(void *unused)
+{
+	(void)unused;
+	vcpus_hold();
+}
+
+static void release(void *unused)
+{
+	(void)unused;
+	vcpus_release();
+}
+
+/* gmemd is not waited for between the two, nor while vCPUs are held. */
+static int exchange_one(void *context)
+{
+	const struct gmem_slot *slot = context;
+	const struct gmem_slot_change changes[] = {{.unbind = slot->slot}, {.bind = slot}};
+	const struct gmem_slot_hold held = {.begin = hold, .end = release};
+
+	return gmem_slot_change(broker_vm(), changes, 2, &held, NULL);
 }
 
 /* What can be done about it is the user's to do: so it names what they have written. */
@@ -35,7 +51,7 @@ static void say_refusal(const struct job *job, const struct gmem_slot *slot)
 {
 	char name[256];
 
-	if (slot && !slot->memory && strcmp(job->reason, "budget_exceeded") == 0) {
+	if (!slot->memory && strcmp(job->reason, "budget_exceeded") == 0) {
 		mapped_name(slot->userspace_addr, name, sizeof name);
 		say("%s: gmemd refused: %s The memory there is the VMM's own: %s", job->what,
 			job->message, name);
@@ -52,10 +68,9 @@ static int refused(const struct job *job, const struct gmem_slot *slot)
 	return strcmp(job->reason, "budget_exceeded") == 0 ? -ENOMEM : -EINVAL;
 }
 
-static int change_slot(const struct change *change)
+static int change_slot(int (*change)(void *slot), const struct gmem_slot *slot)
 {
-	const struct gmem_slot *slot = change->bound ? change->bound : change->unbound;
-	struct job job = {.run = carry_out, .context = (void *)change};
+	struct job job = {.run = change, .context = (void *)slot};
 	char what[128];
 	int r;
 
@@ -64,31 +79,20 @@ static int change_slot(const struct change *change)
 		slot->memory_size, slot->guest_phys_addr);
 	job.what = what;
 	r = broker_do(&job);
-	return r == -EREMOTEIO ? refused(&job, change->bound) : r;
+	return r == -EREMOTEIO ? refused(&job, slot) : r;
 }
 
 int binding_bind(const struct gmem_slot *slot)
 {
-	const struct change change = {.bound = slot};
-
-	return change_slot(&change);
+	return change_slot(bind_one, slot);
 }
 
-int binding_unbind(uint32_t number)
+int binding_unbind(const struct gmem_slot *slot)
 {
-	const struct gmem_slot slot = {.slot = number};
-	const struct change change = {.unbound = &slot};
-
-	return change_slot(&change);
+	return change_slot(unbind_one, slot);
 }
 
-int binding_exchange(const struct gmem_slot *before, const struct gmem_slot *after)
+int binding_exchange(const struct gmem_slot *slot)
 {
-	const struct change change = {.unbound = before, .bound = after};
-	int r;
-
-	vcpus_hold();
-	r = change_slot(&change);
-	vcpus_release();
-	return r;
+	return change_slot(exchange_one, slot);
 }

@@ -11,7 +11,8 @@
 
 struct gmem_slot;
 
+/* Also of one that is bound already, where only the flags of a plain slot change. */
 int binding_bind(const struct gmem_slot *slot);
-int binding_unbind(uint32_t number);
-/* From the one to the other, which are the same number's, with vCPUs held. */
-int binding_exchange(const struct gmem_slot *before, const struct gmem_slot *after);
+int binding_unbind(const struct gmem_slot *slot);
+/* Deletes the slot of that number and binds it as this, while no vCPU is in the guest. */
+int binding_exchange(const struct gmem_slot *slot);

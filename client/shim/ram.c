@@ -13,7 +13,8 @@
 #include "client/shim/broker.h"
 #include "client/shim/say.h"
 
-/* A VMM survives that it can have no more memory: it is not to wait for long. */
+/* A VMM survives that it can have no more memory where it makes the file: it is not to wait for
+ * long. One that binds what it has ends where that is refused. */
 #define PATIENCE_MS 5000
 
 static int make(void *context)
@@ -35,7 +36,9 @@ static void name_ram(struct ram *ram, const char *kind)
 int ram_create(const char *kind, uint64_t size, bool anonymous, struct ram **ret)
 {
 	struct ram *ram = book_allocate(sizeof *ram);
-	struct job job = {.run = make, .context = ram, .patience_ms = PATIENCE_MS};
+	struct job job = {.run = make,
+		.context = ram,
+		.patience_ms = anonymous ? BROKER_FOR_EVER : PATIENCE_MS};
 	char what[128];
 	int r;
 

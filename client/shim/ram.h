@@ -21,8 +21,8 @@ struct ram {
 
 /*
  * Has gmemd make one, named after its kind and a number. What it refuses, or can't do within the
- * time, is said on stderr, and is -ENOMEM. The first ram_join() is the caller's to do. To be called
- * without the books.
+ * time where it need not be waited for, is said on stderr, and is -ENOMEM. The first ram_join() is
+ * the caller's to do. To be called without the books.
  */
 int ram_create(const char *kind, uint64_t size, bool anonymous, struct ram **ret);
 

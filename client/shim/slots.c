@@ -18,10 +18,6 @@
 #include "client/shim/ram.h"
 #include "kernel/base/uapi.h"
 
-#define GMEM_FLAGS(flags)                                                                          \
-	(((flags)&KVM_MEM_READONLY ? GMEM_SLOT_READONLY : 0) |                                     \
-		((flags)&KVM_MEM_LOG_DIRTY_PAGES ? GMEM_SLOT_LOG_DIRTY_PAGES : 0))
-
 struct slot {
 	LIST_ENTRY(slot) link;
 	struct kvm_userspace_memory_region region; /* as the VMM has set it */
@@ -103,18 +99,31 @@ static int plan(const struct kvm_userspace_memory_region *region, struct slot *r
 	return 0;
 }
 
+static unsigned flags_of(const struct slot *slot)
+{
+	unsigned flags = 0;
+
+	if (slot->region.flags & KVM_MEM_READONLY)
+		flags |= GMEM_SLOT_READONLY;
+	if (slot->region.flags & KVM_MEM_LOG_DIRTY_PAGES)
+		flags |= GMEM_SLOT_LOG_DIRTY_PAGES;
+	if (slot->ram && !slot->direct)
+		flags |= GMEM_SLOT_THROUGH_MAPPING;
+	return flags;
+}
+
 /* As gmemd is told. */
 static struct gmem_slot describe(const struct slot *slot)
 {
 	const struct kvm_userspace_memory_region *region = &slot->region;
 
 	return (struct gmem_slot){.slot = region->slot,
-		.flags = GMEM_FLAGS(region->flags),
+		.flags = flags_of(slot),
 		.guest_phys_addr = region->guest_phys_addr,
 		.memory_size = region->memory_size,
 		.userspace_addr = region->userspace_addr,
-		.memory = slot->direct ? slot->ram->memory : NULL,
-		.guest_memfd_offset = slot->direct ? slot->offset : 0};
+		.memory = slot->ram ? slot->ram->memory : NULL,
+		.guest_memfd_offset = slot->offset};
 }
 
 static int create(const struct kvm_userspace_memory_region *region)
@@ -139,7 +148,8 @@ static int create(const struct kvm_userspace_memory_region *region)
 
 static int delete (struct slot *slot)
 {
-	int r = binding_unbind(slot->region.slot);
+	const struct gmem_slot described = describe(slot);
+	int r = binding_unbind(&described);
 
 	if (r < 0)
 		return r;
@@ -149,17 +159,20 @@ static int delete (struct slot *slot)
 	return 0;
 }
 
-/* Where it is in the guest, and its flags. */
+/* Where it is in the guest, and its flags. KVM changes those of a plain one in place. */
 static int change(struct slot *slot, const struct kvm_userspace_memory_region *region)
 {
 	struct slot wanted = *slot;
-	struct gmem_slot before = describe(slot), after;
+	struct gmem_slot described;
+	bool in_place;
 	int r;
 
 	wanted.region = *region;
 	decide(&wanted);
-	after = describe(&wanted);
-	r = binding_exchange(&before, &after);
+	described = describe(&wanted);
+	in_place = !slot->direct && !wanted.direct &&
+		   region->guest_phys_addr == slot->region.guest_phys_addr;
+	r = in_place ? binding_bind(&described) : binding_exchange(&described);
 	if (r < 0)
 		return r;
 	slot->region = wanted.region;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -21,6 +22,8 @@
 
 /* Until those that are still in KVM_RUN are sent the signal again. */
 #define AGAIN_NS 500000
+
+#define SPINS 1000
 
 struct vcpu_thread {
 	LIST_ENTRY(vcpu_thread) link;
@@ -39,6 +42,14 @@ static struct {
 } vcpus = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static __thread struct vcpu_thread own;
+
+/* What is waited for here takes less than falling asleep and being woken, mostly: until a word is
+ * not that value any more, or for some ten microseconds. */
+static void spin_while(const _Atomic uint32_t *word, uint32_t value)
+{
+	for (unsigned i = 0; i < SPINS && *word == value; i++)
+		__builtin_ia32_pause();
+}
 
 static int futex(_Atomic uint32_t *word, int operation, uint32_t value, long nanoseconds)
 {
@@ -79,10 +90,18 @@ bool vcpus_have_this_thread(void)
 
 /* Running */
 
+/* Whether they are held: what was noted before is seen by who holds them, who has each processor
+ * finish its stores, so that a vCPU's thread need not. */
+static bool note_running(uint32_t running)
+{
+	atomic_store_explicit(&own.running, running, memory_order_release);
+	atomic_signal_fence(memory_order_seq_cst);
+	return atomic_load_explicit(&vcpus.held, memory_order_acquire) != 0;
+}
+
 static void leave(void)
 {
-	own.running = 0;
-	if (vcpus.held == 0)
+	if (!note_running(0))
 		return;
 	vcpus.left++;
 	futex(&vcpus.left, FUTEX_WAKE_PRIVATE, INT_MAX, 0);
@@ -91,12 +110,12 @@ static void leave(void)
 /* -EINTR: the VMM has sent it a signal of its own meanwhile. */
 static int enter(void)
 {
-	own.running = 1;
-	while (vcpus.held != 0) {
+	while (note_running(1)) {
 		leave();
-		if (futex(&vcpus.held, FUTEX_WAIT_PRIVATE, 1, 0) < 0 && errno == EINTR)
+		spin_while(&vcpus.held, 1);
+		if (vcpus.held != 0 && futex(&vcpus.held, FUTEX_WAIT_PRIVATE, 1, 0) < 0 &&
+			errno == EINTR)
 			return -EINTR;
-		own.running = 1;
 	}
 	return 0;
 }
@@ -139,9 +158,12 @@ int vcpus_begin(void)
 		return 0;
 	while (signal > SIGRTMIN && !is_free(signal))
 		signal--;
-	if (pthread_key_create(&vcpus.end_of_thread, forget_thread) != 0 ||
-		sigaction(signal, &action, NULL) < 0)
+	if (pthread_key_create(&vcpus.end_of_thread, forget_thread) != 0)
 		return -ENOMEM;
+	if (sigaction(signal, &action, NULL) < 0 ||
+		real_calls()->syscall(
+			SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) < 0)
+		return -errno;
 	vcpus.signal = signal;
 	return 0;
 }
@@ -168,8 +190,11 @@ void vcpus_hold(void)
 	uint32_t left;
 
 	vcpus.held = 1;
-	for (left = vcpus.left; interrupt_all(); left = vcpus.left)
+	real_calls()->syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+	for (left = vcpus.left; interrupt_all(); left = vcpus.left) {
+		spin_while(&vcpus.left, left);
 		futex(&vcpus.left, FUTEX_WAIT_PRIVATE, left, AGAIN_NS);
+	}
 }
 
 void vcpus_release(void)

@@ -5,13 +5,12 @@
  * It copies itself into RAM, so that what it executes is a memslot's that may be exchanged, and from there reads and
  * writes a word in every 64 KiB from 1 MiB on to the end of its memory, as the CMOS tells it: each pass expects what the
  * pass before has left, and leaves another. Through QEMU's debug console (port 0x402) it says "S" when it begins, "." for
- * each pass and "X" where a word is wrong, after which it halts. Its count of passes is at 0x6000; while the byte at
- * 0x6004 isn't 0, it waits and says "z", once.
+ * each pass and "X" where a word is wrong, after which it halts.
  */
 	.set code, 0x7000
-	.set count, 0x6000
-	.set pause, 0x6004
 	.set console, 0x402
+	.set dimm_selector, 0xa00
+	.set dimm_control, 0xa14
 	.set step, 0x10000
 	.set first, 0x100000
 
@@ -58,8 +57,6 @@ in_ram:
 	orl	%eax, %ebx
 	shll	$16, %ebx
 	addl	$0x1000000, %ebx
-	movl	$0, count
-	movl	$0, pause
 	/* The first pass leaves what the second expects. */
 	movl	$first, %edi
 fill:
@@ -82,17 +79,20 @@ check:
 	cmpl	%ebx, %edi
 	jb	check
 	incl	%ebp
-	movl	%ebp, count
 	movb	$'.', %al
 	movw	$console, %dx
 	outb	%al, %dx
-	cmpb	$0, pause
-	je	pass
-	movb	$'z', %al
+	/* The first memory device that can be plugged: what is asked back is ejected. */
+	movw	$dimm_selector, %dx
+	xorl	%eax, %eax
+	outl	%eax, %dx
+	movw	$dimm_control, %dx
+	inb	%dx, %al
+	andb	$4, %al
+	jz	pass
 	outb	%al, %dx
-wait:
-	cmpb	$0, pause
-	jne	wait
+	movb	$8, %al
+	outb	%al, %dx
 	jmp	pass
 
 wrong:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A VMM that knows nothing of gmemd and does what QEMU doesn't, for test_shim_vmm.py.
+ * A VMM that knows nothing of gmemd and does what QEMU doesn't, for test_shim_vmm.py; and what is
+ * measured of it, for bench_shim.py.
  *
  *   shim_vmm PART     does it, and says what came of it as "name value"; after "look" it waits
  *                     for a line
@@ -10,6 +11,8 @@
 #include <inttypes.h>
 #include <linux/kvm.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,12 +21,14 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MIB         (1ull << 20)
 #define HIGH        (4ull << 30)
 #define ROUNDS      100
 #define GUEST_BYTES 0x1000
+#define EXITS       200000
 
 static void say(const char *name, uint64_t value)
 {
@@ -79,20 +84,29 @@ static int set_slot(int vm, uint32_t slot, uint64_t address, uint64_t size, cons
 }
 
 /* Adds one to the word at 0x8000 and halts. */
-static const uint8_t guest[] = {0xff, 0x06, 0x00, 0x80, 0xf4};
+static const uint8_t counting[] = {0xff, 0x06, 0x00, 0x80, 0xf4};
+/* Writes to a port, without end. */
+static const uint8_t writing[] = {0xe6, 0xe9, 0xeb, 0xfc};
 
-static void run_guest(int kvm_vm, char *memory)
+static int make_vcpu(int vm, char *memory, const uint8_t *guest, size_t size)
 {
-	int vcpu = opened(ioctl(kvm_vm, KVM_CREATE_VCPU, 0), "KVM_CREATE_VCPU");
+	int vcpu = opened(ioctl(vm, KVM_CREATE_VCPU, 0), "KVM_CREATE_VCPU");
 	struct kvm_sregs segments;
 	struct kvm_regs registers = {.rip = GUEST_BYTES, .rflags = 2};
 
-	memcpy(memory + GUEST_BYTES, guest, sizeof guest);
+	memcpy(memory + GUEST_BYTES, guest, size);
 	ioctl(vcpu, KVM_GET_SREGS, &segments);
 	segments.cs.base = segments.cs.selector = 0;
 	segments.ds.base = segments.ds.selector = 0;
 	ioctl(vcpu, KVM_SET_SREGS, &segments);
 	ioctl(vcpu, KVM_SET_REGS, &registers);
+	return vcpu;
+}
+
+static void run_guest(int vm, char *memory)
+{
+	int vcpu = make_vcpu(vm, memory, counting, sizeof counting);
+
 	say("run", (uint64_t)(ioctl(vcpu, KVM_RUN, 0) < 0 ? errno : 0));
 	say("counted", (uint8_t)memory[0x8000]);
 	close(vcpu);
@@ -236,13 +250,97 @@ static void written_before(void)
 	look();
 }
 
+/* For a benchmark */
+
+static uint64_t now_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* What a slot's flags are is said of it again. */
+static int set_flags(int vm, char *memory, uint32_t flags)
+{
+	const struct kvm_userspace_memory_region region = {
+		.flags = flags, .memory_size = 16 * MIB, .userspace_addr = (uintptr_t)memory};
+
+	return ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? errno : 0;
+}
+
+/* The processor time of a number of exits. */
+static void exits(void)
+{
+	int vm = create_vm(), vcpu;
+	char *memory = map(16 * MIB);
+	uint64_t began;
+
+	say("slot", (uint64_t)set_flags(vm, memory, 0));
+	vcpu = make_vcpu(vm, memory, writing, sizeof writing);
+	for (unsigned i = 0; i < EXITS / 10; i++)
+		ioctl(vcpu, KVM_RUN, 0);
+	began = now_ns(CLOCK_THREAD_CPUTIME_ID);
+	for (unsigned i = 0; i < EXITS; i++)
+		ioctl(vcpu, KVM_RUN, 0);
+	say("nanoseconds", (now_ns(CLOCK_THREAD_CPUTIME_ID) - began) / EXITS);
+}
+
+struct runner {
+	int vcpu;
+	_Atomic bool over;
+	_Atomic uint64_t longest; /* nanoseconds from one exit to the next, since it was 0 */
+};
+
+static void *run_on(void *context)
+{
+	struct runner *runner = context;
+	uint64_t before = now_ns(CLOCK_MONOTONIC);
+
+	while (!runner->over) {
+		uint64_t now;
+
+		ioctl(runner->vcpu, KVM_RUN, 0);
+		now = now_ns(CLOCK_MONOTONIC);
+		if (now - before > runner->longest)
+			runner->longest = now - before;
+		before = now;
+	}
+	return NULL;
+}
+
+/* How long each change of a slot's flags takes, and how long the guest does not run meanwhile. */
+static void exchanges(void)
+{
+	struct runner runner = {.longest = 0};
+	int vm = create_vm();
+	char *memory = map(16 * MIB);
+	pthread_t thread;
+
+	say("slot", (uint64_t)set_flags(vm, memory, 0));
+	runner.vcpu = make_vcpu(vm, memory, writing, sizeof writing);
+	pthread_create(&thread, NULL, run_on, &runner);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		uint64_t began = now_ns(CLOCK_MONOTONIC);
+
+		runner.longest = 0;
+		if (set_flags(vm, memory, i % 2 ? 0 : KVM_MEM_LOG_DIRTY_PAGES) != 0)
+			say("failed", i);
+		say("changed", now_ns(CLOCK_MONOTONIC) - began);
+		usleep(2000);
+		say("gap", runner.longest);
+	}
+	runner.over = true;
+	pthread_join(thread, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*run)(void);
 	} parts[] = {{"hole", area_with_hole}, {"threads", threads}, {"misuse", misuse},
-		{"written", written_before}};
+		{"written", written_before}, {"exits", exits}, {"exchanges", exchanges}};
 
 	for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
 		if (argc == 2 && strcmp(argv[1], parts[i].name) == 0) {

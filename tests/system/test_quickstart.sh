@@ -82,5 +82,10 @@ else
 	quickstart "with KVM" env
 	shows "the same" "with KVM: a guest runs"
 	shows "took over from a predecessor: VMs 1" "with KVM: gmemd is killed under one, and another takes over"
+	if command -v qemu-system-x86_64 >/dev/null; then
+		shows "ram-1 *guest_memfd" "with KVM: an unmodified QEMU's memory is gmemd's"
+	else
+		skip "with KVM: an unmodified QEMU's memory is gmemd's" "no qemu-system-x86_64"
+	fi
 fi
 finish

@@ -6,13 +6,16 @@ Its guest is a firmware that checks its memory all the while, or Debian's as far
 """
 
 import contextlib
+import os
 import re
+import signal
 import time
 
-from gmemtest import qemu, tap
+from gmemtest import linux, qemu, tap
 from gmemtest.host import Host
+from gmemtest.keeper import is_sanitized
 from gmemtest.qemu import Programs, Qemu, wait_until
-from gmemtest.tap import check, equal, note, test
+from gmemtest.tap import Skip, check, equal, note, test
 
 MIB = 1 << 20
 RAM = 320 * MIB
@@ -20,7 +23,7 @@ PC = ("-M", "pc", "-m", "320")
 MEMFD = ("-M", "q35,memory-backend=ram", "-m", "320", "-object", "memory-backend-memfd,id=ram,size=320M")
 SANDBOX = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
 RELEASE_MS = 300
-STARTS = 20
+STARTS = 4 if is_sanitized() else 20
 
 host = programs = operator = None
 
@@ -37,6 +40,12 @@ def set_up():
 def tear_down():
     operator.close()
     host.stop()
+
+
+def reconnect():
+    global operator
+    operator.close()
+    operator = host.operator()
 
 
 def vms():
@@ -100,6 +109,8 @@ def memfd():
 
 
 def boots(*options):
+    if is_sanitized():
+        raise Skip("it takes long, and nothing of it is sanitized")
     with running(*options, "-m", "320", bios=False) as vmm:
         began = time.monotonic()
         vmm.shows("No bootable device.")
@@ -122,6 +133,36 @@ def starts():
     for _ in range(STARTS):
         with running(*PC, "-S") as vmm:
             equal(vmm.qmp("query-kvm")["enabled"], True, "KVM")
+
+
+@test("QEMU daemonises: the VM is the child's")
+def daemonised():
+    vmm = Qemu(programs, *PC, "-daemonize")
+    equal(vmm.process.wait(60), 0, "the parent's status; " + vmm.said())
+    vmm.connect()
+    pid = view()["pid"]
+    try:
+        check(pid != vmm.pid, "it is another process")
+        wait_until(lambda: vmm.passes() > 2, "the guest goes on")
+        brokered(view(), "ram-1")
+        vmm.qmp("quit")
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        raise
+    wait_until(lambda: not vms(), "the VM's end")
+
+
+@test("QEMU becomes another user once it has its VM")
+def run_as():
+    with running(*PC, "-runas", "nobody", user=linux.die_with_parent) as vmm:
+        vmm.goes_on()
+        brokered(view(), "ram-1")
+        with open("/proc/%d/status" % vmm.pid, encoding="ascii") as file:
+            check(re.search(r"^Uid:\s+65534", file.read(), re.MULTILINE), "its user")
+        host.restart()
+        reconnect()
+        vmm.goes_on()
+        brokered(view(), "ram-1")
 
 
 @test("QEMU is killed: its VM is gone within %d ms" % RELEASE_MS)
