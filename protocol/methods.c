@@ -405,6 +405,12 @@ static const struct field vm_resume_parameters[] = {
 		.item_size = sizeof(struct guest_range), .max = RANGES_MAX,
 		AT(vm_resume_parameters, private_ranges),
 		.summary = "What is private, of a VM that is rebuilt; else they don't matter."},
+	{"uncertain_ranges", FIELD_ARRAY, FIELD_OPTIONAL, .fields = range_fields,
+		.item_size = sizeof(struct guest_range), .max = RANGES_MAX,
+		AT(vm_resume_parameters, uncertain_ranges),
+		.summary = "What may be either, of a VM that is rebuilt, for the process was amid "
+			   "its conversion: the next memory.convert there has it set anew, "
+			   "whatever private_ranges says."},
 	END,
 };
 
@@ -442,6 +448,8 @@ static const struct field vm_get_result[] = {
 	{"slots", FIELD_ARRAY, .fields = slot_fields, .summary = "By number."},
 	{"private_ranges", FIELD_ARRAY, .fields = range_fields,
 		.summary = "By address, merged; all else is shared."},
+	{"uncertain_ranges", FIELD_ARRAY, .fields = range_fields,
+		.summary = "As vm.resume told them, until they are converted."},
 	{"calls", FIELD_ARRAY, .fields = call_fields, .summary = "Not yet reported, by id."},
 	{"closed_memories", FIELD_ARRAY, .fields = closed_memory_fields,
 		.summary = "Those that have pages still or again, by id."},

@@ -354,10 +354,17 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	return 0;
 }
 
-/* Calls of the earlier ones are not known: they must not be taken for this one's. */
+/* Calls of the earlier ones are not known: they must not be taken for this one's, however often
+ * gmemd and its keeper have died since. Generations begin anew after two years, so that calls'
+ * ids stay positive. */
+#define GENERATIONS_PER_SECOND 32
+#define GENERATIONS_END        (1u << 31)
+
 static uint32_t late_generation(const struct registry *registry)
 {
-	return (uint32_t)(registry->first_id / IDS_PER_SECOND) + 1;
+	uint64_t time = registry->first_id / (IDS_PER_SECOND / GENERATIONS_PER_SECOND);
+
+	return (uint32_t)(time % GENERATIONS_END) + 1;
 }
 
 int vm_resume(struct registry *registry, const struct process *process, struct owner *opener,
@@ -485,6 +492,7 @@ void vm_stop(struct vm *vm)
 	ranges_clear(&vm->converting);
 	ranges_clear(&vm->discarding);
 	ranges_clear(&vm->in_both);
+	ranges_clear(&vm->uncertain);
 	RB_FOREACH (memory, memory_tree, &vm->memories)
 		memory->state = OBJECT_CLOSING;
 	STEP("VM's end: noted");

@@ -149,6 +149,43 @@ static void test_plans(void)
 	}
 }
 
+/* What may be either is converted whatever it is noted as, until the kernel has set it. */
+static void test_uncertain(void)
+{
+	static const struct part asked[] = {{0, 8}, {0}}, planned[] = {{2, 4}, {0}}, none[] = {{0}};
+	struct conversion_plan first, again, later;
+	struct conversion *conversion;
+	const struct budget *refused;
+	uint64_t bytes;
+	size_t index;
+
+	set_private((const struct part[]){{2, 2}, {0}});
+	ranges_add(&test.vm->uncertain, 2 * P, P);
+	ranges_add(&test.vm->uncertain, 5 * P, P);
+	CU_ASSERT_EQUAL(plan(CONVERT_TO_SHARED, true, asked, &first, &index), 0);
+	CU_ASSERT_TRUE(same(first.ranges, first.count, planned));
+	CU_ASSERT_EQUAL_FATAL(conversion_new(&first, &conversion), 0);
+	CU_ASSERT_EQUAL(conversion_begin(test.vm, conversion, &refused, &bytes), 0);
+	CU_ASSERT_EQUAL(conversion_end(test.vm, conversion, 0, 1, 0), 0);
+	CU_ASSERT_EQUAL(test.vm->uncertain.total, 2 * P); /* the kernel has set nothing */
+	CU_ASSERT_EQUAL(conversion_begin(test.vm, conversion, &refused, &bytes), 0);
+	CU_ASSERT_EQUAL(conversion_end(test.vm, conversion, 0, 1, 1), 0);
+	CU_ASSERT_EQUAL(test.vm->uncertain.total, 0);
+	CU_ASSERT_EQUAL(test.vm->private_ranges.total, 0);
+	CU_ASSERT_EQUAL(plan(CONVERT_TO_SHARED, true, asked, &later, &index), 0);
+	CU_ASSERT_TRUE(same(later.ranges, later.count, none));
+	conversion_unref(conversion);
+	conversion_plan_clear(&later);
+	conversion_plan_clear(&first);
+	/* Private and uncertain: private again. */
+	set_private((const struct part[]){{0, 8}, {0}});
+	ranges_add(&test.vm->uncertain, 2 * P, 4 * P);
+	CU_ASSERT_EQUAL(plan(CONVERT_TO_PRIVATE, true, asked, &again, &index), 0);
+	CU_ASSERT_TRUE(same(again.ranges, again.count, planned));
+	conversion_plan_clear(&again);
+	ranges_clear(&test.vm->uncertain);
+}
+
 static const struct {
 	struct part asked[PART_MAX];
 	enum conversion_fault fault;
@@ -484,6 +521,7 @@ int main(void)
 {
 	CU_TestInfo planned[] = {
 		{"what is left to do", test_plans},
+		{"what may be either", test_uncertain},
 		{"each fault and which range has it", test_faults},
 		{"as many pieces as there may be", test_pieces},
 		CU_TEST_INFO_NULL,
