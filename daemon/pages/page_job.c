@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/pages/puncher.h"
+#include "daemon/puncher/protocol.h"
 #include "kernel/host/memory_file.h"
 
 /* What one step takes of a file, some milliseconds' work where all its pages are there. */
@@ -148,21 +150,59 @@ bool page_job_is_done(const struct page_job *job)
 	return job->part == job->count;
 }
 
-/* What was there when it was punched is gone; what comes back after that is new, and may be there
- * by the time that it is counted again. */
-static void work(struct page_part *part, uint64_t offset, uint64_t size)
+/* What comes next of the part, up to a step's work. */
+static size_t next_ranges(struct page_job *job, struct punch_range *ret)
 {
-	int fd = page_file_fd(part->file);
-	uint64_t bytes = 0;
+	const struct page_part *part = &job->parts[job->part];
+	uint64_t left = piece[part->kind];
+	size_t count = 0;
 
-	memory_file_resident_range(fd, offset, size, &bytes);
-	part->resident += bytes;
-	if (part->kind == PAGES_COUNT || bytes == 0)
-		return;
-	if (memory_file_punch(fd, offset, size) == 0)
-		part->released += bytes;
-	memory_file_resident_range(fd, offset, size, &bytes);
-	part->left += bytes;
+	while (job->range < part->count && left > 0 && count < PUNCHER_RANGES_MAX) {
+		const struct file_range *range = range_of(part, job->range);
+		uint64_t size = range->size - job->offset;
+
+		if (size > left)
+			size = left;
+		ret[count++] = (struct punch_range){range->offset + job->offset, size};
+		left -= size;
+		job->offset += size;
+		if (job->offset == range->size) {
+			job->offset = 0;
+			job->range++;
+		}
+	}
+	return count;
+}
+
+static uint64_t count_pages(int fd, const struct punch_range *ranges, size_t count)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t bytes = 0;
+
+		memory_file_resident_range(fd, ranges[i].offset, ranges[i].size, &bytes);
+		sum += bytes;
+	}
+	return sum;
+}
+
+static void work(struct page_job *job, struct puncher *puncher)
+{
+	struct page_part *part = &job->parts[job->part];
+	struct punch_range ranges[PUNCHER_RANGES_MAX];
+	struct punched punched = {.resident = 0};
+	size_t count = next_ranges(job, ranges);
+	int fd = page_file_fd(part->file);
+
+	if (part->kind != PAGES_COUNT && puncher)
+		puncher_punch(puncher, fd, ranges, count, &punched);
+	else
+		punched.resident = punched.left = count_pages(fd, ranges, count);
+	part->resident += punched.resident;
+	part->released += punched.released;
+	if (part->kind != PAGES_COUNT)
+		part->left += punched.left;
 }
 
 /* Once more over the file where it has pages again. False where it is closed. */
@@ -171,40 +211,32 @@ static bool close_or_repeat(struct page_job *job, struct page_part *part)
 	uint64_t bytes = 0;
 
 	memory_file_resident_range(page_file_fd(part->file), 0, part->one.size, &bytes);
-	if (bytes > PAGES_SMALL && ++job->rounds < ROUNDS_MAX)
+	if (bytes > PAGES_SMALL && ++job->rounds < ROUNDS_MAX) {
+		job->range = 0;
 		return true;
+	}
 	page_file_close(part->file);
 	return false;
 }
 
-/* The range is done with. False where that was the job's last. */
-static bool next_range(struct page_job *job)
+/* The part is done with. False where that was the job's last. */
+static bool end_part(struct page_job *job)
 {
 	struct page_part *part = &job->parts[job->part];
 
-	job->offset = 0;
 	if (part->kind == PAGES_EMPTY && close_or_repeat(job, part))
 		return true;
-	if (++job->range == part->count) {
-		job->range = 0;
-		job->part++;
-	}
-	return job->part < job->count;
+	if (part->kind == PAGES_CLOSE)
+		page_file_close(part->file);
+	job->range = 0;
+	return ++job->part < job->count;
 }
 
-bool page_job_step(struct page_job *job)
+bool page_job_step(struct page_job *job, struct puncher *puncher)
 {
-	struct page_part *part = &job->parts[job->part];
-	const struct file_range *range = range_of(part, job->range);
-	uint64_t size = range->size - job->offset;
+	const struct page_part *part = &job->parts[job->part];
 
-	if (part->kind == PAGES_CLOSE) {
-		page_file_close(part->file);
-		return next_range(job);
-	}
-	if (size > piece[part->kind])
-		size = piece[part->kind];
-	work(part, range->offset + job->offset, size);
-	job->offset += size;
-	return job->offset < range->size || next_range(job);
+	if (part->kind != PAGES_CLOSE)
+		work(job, puncher);
+	return (part->kind != PAGES_CLOSE && job->range < part->count) || end_part(job);
 }

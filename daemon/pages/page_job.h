@@ -14,6 +14,8 @@
 #include "daemon/pages/page_file.h"
 #include "protocol/methods.h"
 
+struct puncher;
+
 /* Bytes of files whose pages are sooner counted than handed over. */
 #define PAGES_SMALL (2ull << 20)
 
@@ -83,7 +85,8 @@ uint64_t page_job_released(const struct page_job *job);
  * file can allocate in it, and keeps all who punch it waiting meanwhile: as long as it likes.
  */
 bool page_job_is_for_loop(const struct page_job *job);
-/* One step of it. False where that was the last. */
-bool page_job_step(struct page_job *job);
+/* One step of it. Without a puncher, as in the loop, pages are counted and none is given back.
+ * False where that was the last. */
+bool page_job_step(struct page_job *job, struct puncher *puncher);
 /* False of one that ended with the page worker. */
 bool page_job_is_done(const struct page_job *job);

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "daemon/base/container_of.h"
+#include "daemon/pages/puncher.h"
 #include "kernel/base/cleanup.h"
 
 /* Nanoseconds. A turn is over at the end of the step during which its time has passed. */
@@ -23,9 +24,18 @@ static const struct timeval look_interval = {.tv_usec = 10 * 1000};
 
 #define THREADS_MAX 32
 
+/* After which a thread's puncher leaves, but for the first one's: seconds. */
+#define IDLE_SECONDS 10
+
 enum { CLASS_DEAD, CLASS_OPERATORS, CLASS_USERS, CLASSES };
 static const unsigned weights[CLASSES] = {
 	[CLASS_DEAD] = 16, [CLASS_OPERATORS] = 8, [CLASS_USERS] = 1};
+
+struct page_thread {
+	pthread_t id;
+	struct page_worker *pages;
+	struct puncher puncher;
+};
 
 struct page_worker {
 	struct scheduler *scheduler;
@@ -40,7 +50,8 @@ struct page_worker {
 	bool ending;
 
 	/* The loop's. */
-	pthread_t threads[THREADS_MAX];
+	const char *puncher; /* the program */
+	struct page_thread threads[THREADS_MAX];
 	unsigned n_threads;
 	struct event *look;
 	bool looking;
@@ -73,13 +84,13 @@ static void enqueue(struct page_job *job)
 /* The threads */
 
 /* False where it is done. */
-static bool work_on(struct page_job *job, uint64_t end)
+static bool work_on(struct page_job *job, uint64_t end, struct puncher *puncher)
 {
 	uint64_t began = now();
 	bool more;
 
 	do {
-		more = page_job_step(job);
+		more = page_job_step(job, puncher);
 	} while (more && now() < end);
 	job->spent += now() - began;
 	return more;
@@ -92,8 +103,9 @@ static void finish_job(struct page_worker *pages, struct page_job *job)
 }
 
 /* Its owner is there for as long as the leaf has jobs, or the lock is held. */
-static void serve_turn(struct page_worker *pages, struct share_node *leaf, const struct turn *turn)
+static void serve_turn(struct page_thread *thread, struct share_node *leaf, const struct turn *turn)
 {
+	struct page_worker *pages = thread->pages;
 	uint64_t end = turn->began + TURN_TIME;
 	bool more;
 
@@ -102,7 +114,7 @@ static void serve_turn(struct page_worker *pages, struct share_node *leaf, const
 
 		share_hold(leaf);
 		pthread_mutex_unlock(&pages->lock);
-		more = work_on(job, end);
+		more = work_on(job, end, &thread->puncher);
 		pthread_mutex_lock(&pages->lock);
 		share_let_go(leaf);
 		if (more)
@@ -114,34 +126,55 @@ static void serve_turn(struct page_worker *pages, struct share_node *leaf, const
 }
 
 /* One that was late has lost it to another thread, and the time since then is not its class's. */
-static void take_turn(struct page_worker *pages, struct share_class *class)
+static void take_turn(struct page_thread *thread, struct share_class *class)
 {
+	struct page_worker *pages = thread->pages;
 	struct turn turn = {.began = now()};
 	uint64_t time;
 
 	pages->current = &turn;
-	serve_turn(pages, share_take_turn(class->root), &turn);
+	serve_turn(thread, share_take_turn(class->root), &turn);
 	time = now() - turn.began;
 	share_class_spend(class, pages->current == &turn || time < LATE_TIME ? time : LATE_TIME);
 	if (pages->current == &turn)
 		pages->current = NULL;
 }
 
+/* Under the lock. There is always one puncher that needs not be started first. */
+static void await_more(struct page_thread *thread)
+{
+	struct page_worker *pages = thread->pages;
+	struct timespec until;
+	int r = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += IDLE_SECONDS;
+	pages->n_free++;
+	if (thread == &pages->threads[0])
+		pthread_cond_wait(&pages->more, &pages->lock);
+	else
+		r = pthread_cond_clockwait(&pages->more, &pages->lock, CLOCK_MONOTONIC, &until);
+	pages->n_free--;
+	if (r == ETIMEDOUT) {
+		pthread_mutex_unlock(&pages->lock);
+		puncher_leave(&thread->puncher);
+		pthread_mutex_lock(&pages->lock);
+	}
+}
+
 static void *run(void *context)
 {
-	struct page_worker *pages = context;
+	struct page_thread *thread = context;
+	struct page_worker *pages = thread->pages;
 	struct share_class *class;
 
 	pthread_mutex_lock(&pages->lock);
 	while (!pages->ending) {
 		class = pages->current ? NULL : share_class_next(&pages->classes);
-		if (class) {
-			take_turn(pages, class);
-			continue;
-		}
-		pages->n_free++;
-		pthread_cond_wait(&pages->more, &pages->lock);
-		pages->n_free--;
+		if (class)
+			take_turn(thread, class);
+		else
+			await_more(thread);
 	}
 	pthread_mutex_unlock(&pages->lock);
 	return NULL;
@@ -192,13 +225,20 @@ static void finished_event(evutil_socket_t fd, short what, void *context)
 
 static int start_thread(struct page_worker *pages)
 {
+	struct page_thread *thread = &pages->threads[pages->n_threads];
 	int r;
 
 	if (pages->n_threads == THREADS_MAX)
 		return -EAGAIN;
-	r = -pthread_create(&pages->threads[pages->n_threads], NULL, run, pages);
+	thread->pages = pages;
+	puncher_init(&thread->puncher, pages->puncher);
+	if (pages->n_threads == 0)
+		puncher_ready(&thread->puncher);
+	r = -pthread_create(&thread->id, NULL, run, thread);
 	if (r == 0)
 		pages->n_threads++;
+	else
+		puncher_clear(&thread->puncher);
 	return r;
 }
 
@@ -281,7 +321,7 @@ static void set_up_classes(struct page_worker *pages, struct owners *owners)
 }
 
 int page_worker_new(struct event_base *base, struct scheduler *scheduler, struct owners *owners,
-	struct page_worker **ret)
+	const char *puncher, struct page_worker **ret)
 {
 	struct page_worker *pages = calloc(1, sizeof *pages);
 	int r;
@@ -289,6 +329,7 @@ int page_worker_new(struct event_base *base, struct scheduler *scheduler, struct
 	if (!pages)
 		return -ENOMEM;
 	pages->scheduler = scheduler;
+	pages->puncher = puncher;
 	pthread_mutex_init(&pages->lock, NULL);
 	pthread_cond_init(&pages->more, NULL);
 	set_up_classes(pages, owners);
@@ -312,7 +353,11 @@ static void stop_threads(struct page_worker *pages)
 	pthread_cond_broadcast(&pages->more);
 	pthread_mutex_unlock(&pages->lock);
 	for (unsigned i = 0; i < pages->n_threads; i++)
-		pthread_join(pages->threads[i], NULL);
+		puncher_stop(&pages->threads[i].puncher);
+	for (unsigned i = 0; i < pages->n_threads; i++) {
+		pthread_join(pages->threads[i].id, NULL);
+		puncher_clear(&pages->threads[i].puncher);
+	}
 }
 
 /* The end of one may bring about another, which closes a file. */
@@ -361,6 +406,6 @@ bool page_worker_do(struct page_worker *pages, struct page_job *job)
 		return false;
 	}
 	while (job->part < job->count)
-		page_job_step(job);
+		page_job_step(job, NULL);
 	return true;
 }

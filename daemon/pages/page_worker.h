@@ -11,6 +11,7 @@
  * allocating in it, for as long as it likes. A thread that is late for that lets another take the
  * turns meanwhile: of threads there are as many as have been late at once, up to a limit, and few
  * of them at one owner's work (share_hold()), so it waits alone. They touch nothing but the jobs.
+ * Each has a gmemd-puncher, which waits in its place (puncher.h), so gmemd can end at any time.
  */
 #pragma once
 
@@ -18,11 +19,12 @@
 
 struct page_worker;
 
-/* All must outlive it. -ENOMEM, -EMFILE, -EAGAIN. */
+/* All must outlive it. puncher: the program, NULL for the one that is beside gmemd, or installed.
+ * -ENOMEM, -EMFILE, -EAGAIN. */
 int page_worker_new(struct event_base *base, struct scheduler *scheduler, struct owners *owners,
-	struct page_worker **ret);
-/* Ends the threads after their step. Jobs that are not finished, and those that come then, are done
- * as they are. Takes NULL. */
+	const char *puncher, struct page_worker **ret);
+/* Ends the threads, which wait for nobody. Jobs that are not finished, and those that come then,
+ * are done as they are. Takes NULL. */
 void page_worker_stop(struct page_worker *pages);
 /* Takes NULL, returns NULL. Nobody may refer to any page file of it any more. */
 struct page_worker *page_worker_free(struct page_worker *pages);

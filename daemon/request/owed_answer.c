@@ -59,14 +59,9 @@ struct inherited_answer *inherited_answer_new(const struct owed_answer *owed)
 static struct inherited_answer *answer_of(
 	struct inherited_answer_tree *tree, const struct owed_record *record)
 {
-	struct inherited_answer *answer, key = {.owed = {.peer = record->peer,
-							.turn = record->turn,
-							.request = record->request,
-							.order = record->order,
-							.when = record->when,
-							.files = record->files,
-							.object = record->object}};
+	struct inherited_answer *answer, key = {.text = NULL};
 
+	owed_record_read(record, &key.owed);
 	answer = RB_FIND(inherited_answer_tree, tree, &key);
 	if (answer)
 		return answer;
@@ -83,7 +78,7 @@ int inherited_answer_add(
 	struct inherited_answer_tree *tree, const struct owed_record *record, uint32_t index)
 {
 	struct inherited_answer *answer = answer_of(tree, record);
-	size_t at = record->part * sizeof record->bytes, end = at + record->length;
+	size_t at = owed_record_start(record), end = at + record->length;
 	char *text;
 
 	if (!answer || owed_place_add(&answer->place, index) < 0)

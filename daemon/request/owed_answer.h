@@ -11,18 +11,6 @@
 #include "daemon/request/peer_record.h"
 #include "kernel/base/tree.h"
 
-struct owed_answer {
-	uint64_t peer;
-	uint64_t turn;    /* the packet's */
-	uint64_t request; /* its own number */
-	unsigned order;   /* in the packet */
-	enum owed_when when;
-	enum owed_files files;
-	uint64_t object; /* the VM's number, the memory's id */
-	const char *text;
-	size_t length;
-};
-
 /* Where it is in the ledger. Its records are freed with free(). */
 struct owed_place {
 	uint32_t *records;

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "daemon/base/log.h"
+#include "daemon/fdstore/fdstore.h"
 #include "daemon/owner/limit.h"
 #include "daemon/request/peer_record.h"
 #include "kernel/base/cleanup.h"
@@ -28,7 +29,6 @@ struct peer_ledger {
 	struct inherited_answer_tree inherited;
 	uint32_t last_owed; /* its first record, while it is not known to be committed; 0: none */
 	time_t warned;
-	bool left;
 };
 
 /* As members of the one id that all of it has. */
@@ -54,7 +54,7 @@ static int write_record(
 {
 	int r = 0;
 
-	if (ledger->left)
+	if (fdstore_is_left(ledger->fdstore))
 		return 0;
 	if (*index == 0)
 		r = ledger_free_index(ledger->ledger, index);
@@ -66,14 +66,13 @@ static int write_record(
 }
 
 /* NULL where there is another, or none. */
-static const void *record_at(
-	const struct ledger *ledger, uint32_t index, enum peer_record_kind kind, size_t size)
+static const void *peer_record_at(const struct peer_ledger *ledger, uint32_t index,
+	enum peer_record_kind kind, size_t *ret_length)
 {
 	const void *bytes;
-	size_t length;
 	uint16_t found;
 
-	if (ledger_get(ledger, index, &bytes, &length) < 0 || length < size)
+	if (ledger_get(ledger->ledger, index, &bytes, ret_length) < 0 || *ret_length < sizeof found)
 		return NULL;
 	memcpy(&found, bytes, sizeof found);
 	return found == kind ? bytes : NULL;
@@ -81,10 +80,18 @@ static const void *record_at(
 
 static const struct owed_record *owed_at(const struct peer_ledger *ledger, uint32_t index)
 {
-	const struct owed_record *record =
-		record_at(ledger->ledger, index, RECORD_OWED, sizeof *record);
+	size_t length;
+	const struct owed_record *record = peer_record_at(ledger, index, RECORD_OWED, &length);
 
-	return record && owed_record_fits(record) ? record : NULL;
+	return record && length >= sizeof *record && owed_record_fits(record) ? record : NULL;
+}
+
+static bool peer_at(const struct peer_ledger *ledger, uint32_t index, struct peer_entry *ret)
+{
+	size_t length;
+	const void *bytes = peer_record_at(ledger, index, RECORD_PEER, &length);
+
+	return bytes && peer_record_read(bytes, length, ret);
 }
 
 /* What a predecessor owed */
@@ -102,39 +109,17 @@ static int inherit_answers(struct peer_ledger *ledger)
 	return r;
 }
 
-/* What an older gmemd did not write is zero. */
-static bool read_peer(const struct peer_ledger *ledger, uint32_t index, struct peer_record *ret)
-{
-	size_t least = offsetof(struct peer_record, owned), length;
-	const void *bytes = record_at(ledger->ledger, index, RECORD_PEER, least);
-
-	if (!bytes || ledger_get(ledger->ledger, index, &bytes, &length) < 0)
-		return false;
-	memset(ret, 0, sizeof *ret);
-	memcpy(ret, bytes, length < sizeof *ret ? length : sizeof *ret);
-	return true;
-}
-
 bool peer_ledger_next_peer(
 	const struct peer_ledger *ledger, uint32_t *position, struct peer_entry *ret)
 {
-	struct peer_record record;
-	uint32_t index;
+	uint32_t end = ledger_end(ledger->ledger), index = *position;
 
-	for (index = *position; index < ledger_end(ledger->ledger); index++) {
-		if (read_peer(ledger, index, &record) && peer_record_fits(&record))
-			break;
-	}
+	while (index < end && !peer_at(ledger, index, ret))
+		index++;
 	*position = index + 1;
-	if (index >= ledger_end(ledger->ledger))
+	if (index >= end)
 		return false;
-	*ret = (struct peer_entry){.number = record.number,
-		.access = record.access,
-		.subscribed = record.subscribed,
-		.sequence = record.sequence,
-		.record = index,
-		.owned = record.owned};
-	memcpy(ret->unit, record.unit, sizeof ret->unit - 1);
+	ret->record = index;
 	return true;
 }
 
@@ -287,11 +272,6 @@ void peer_ledger_drop(const struct peer_ledger *ledger)
 	fdstore_drop(ledger->fdstore, FDSTORE_PEERS, 0, MEMBER_MARKS);
 }
 
-void peer_ledger_leave(struct peer_ledger *ledger)
-{
-	ledger->left = true;
-}
-
 struct syscall_marks *peer_ledger_marks(const struct peer_ledger *ledger)
 {
 	return ledger->marks;
@@ -306,21 +286,16 @@ uint64_t peer_ledger_next_number(struct peer_ledger *ledger)
 
 void peer_ledger_note(struct peer_ledger *ledger, struct peer_entry *entry)
 {
-	struct peer_record record = {.kind = RECORD_PEER,
-		.access = entry->access,
-		.subscribed = entry->subscribed,
-		.number = entry->number,
-		.sequence = entry->sequence,
-		.owned = entry->owned};
+	struct peer_record record;
 
-	memcpy(record.unit, entry->unit, sizeof record.unit);
+	peer_record_write(entry, &record);
 	write_record(ledger, &entry->record, &record, sizeof record);
 	ledger_commit(ledger->ledger);
 }
 
 void peer_ledger_forget(struct peer_ledger *ledger, struct peer_entry *entry)
 {
-	if (entry->record > 0 && !ledger->left)
+	if (entry->record > 0 && !fdstore_is_left(ledger->fdstore))
 		ledger_delete(ledger->ledger, entry->record);
 	ledger_commit(ledger->ledger);
 	entry->record = 0;
@@ -331,21 +306,11 @@ void peer_ledger_forget(struct peer_ledger *ledger, struct peer_entry *entry)
 static int owe_part(struct peer_ledger *ledger, const struct owed_answer *owed, uint16_t part,
 	struct owed_place *place)
 {
-	struct owed_record record = {.kind = RECORD_OWED,
-		.when = (uint8_t)owed->when,
-		.files = (uint8_t)owed->files,
-		.order = (uint16_t)owed->order,
-		.part = part,
-		.peer = owed->peer,
-		.turn = owed->turn,
-		.request = owed->request,
-		.object = owed->object};
-	size_t at = part * sizeof record.bytes, left = owed->length - at;
+	struct owed_record record;
 	uint32_t index = 0;
 	int r;
 
-	record.length = (uint32_t)(left < sizeof record.bytes ? left : sizeof record.bytes);
-	memcpy(record.bytes, owed->text + at, record.length);
+	owed_record_write(owed, part, &record);
 	r = write_record(ledger, &index, &record, sizeof record);
 	return r < 0 ? r : owed_place_add(place, index);
 }
@@ -387,8 +352,7 @@ static int charge_place(struct owed_place *place, struct owner *owner, size_t pa
 void peer_ledger_owe(struct peer_ledger *ledger, const struct owed_answer *owed,
 	struct owner *owner, struct owed_place *place)
 {
-	const size_t part_size = sizeof((struct owed_record *)0)->bytes;
-	size_t parts = owed->length / part_size + 1, before = place->count;
+	size_t parts = owed_record_parts(owed->length), before = place->count;
 	int r;
 
 	confirm_last(ledger);
@@ -424,7 +388,7 @@ void peer_ledger_delete_owed(struct peer_ledger *ledger, struct owed_place *plac
 	for (size_t i = 0; i < place->count; i++) {
 		if (place->records[i] == ledger->last_owed)
 			ledger->last_owed = 0;
-		if (!ledger->left)
+		if (!fdstore_is_left(ledger->fdstore))
 			ledger_delete(ledger->ledger, place->records[i]);
 	}
 	if (place->count > 0)

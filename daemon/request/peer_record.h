@@ -2,11 +2,13 @@
 /*
  * Records of peers: what of their connections outlives gmemd, as it is in the ledger of peers.
  *
- * Members are never moved and never change their meaning; new ones are added at a record's end.
+ * Members are never moved and never change their meaning; new ones are added at a record's end, and
+ * read as zero from an older gmemd's ledger. Each kind's writer and reader stand side by side.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "daemon/owner/owner.h"
@@ -64,6 +66,40 @@ struct owed_record {
 _Static_assert(sizeof(struct peer_record) <= PEER_RECORD_SIZE, "record");
 _Static_assert(sizeof(struct owed_record) == PEER_RECORD_SIZE, "record");
 
-/* Whether a gmemd can have written it: of one that has not, nothing is believed. */
-bool peer_record_fits(const struct peer_record *record);
+/* What there is of a peer. */
+struct peer_entry {
+	uint64_t number;
+	uint8_t access;
+	bool subscribed;
+	uint64_t sequence;
+	uint32_t record; /* 0: not noted yet */
+	bool owned;      /* it is of this unit: see owner_name */
+	char unit[OWNER_UNIT_BYTES_MAX + 1];
+};
+
+void peer_record_write(const struct peer_entry *entry, struct peer_record *ret);
+/* Of a record of any gmemd's, which may be shorter. False where none can have written it: then
+ * nothing of it is believed. entry->record is for who knows it. */
+bool peer_record_read(const void *bytes, size_t length, struct peer_entry *ret);
+
+struct owed_answer {
+	uint64_t peer;
+	uint64_t turn;    /* the packet's */
+	uint64_t request; /* its own number */
+	unsigned order;   /* in the packet */
+	enum owed_when when;
+	enum owed_files files;
+	uint64_t object; /* the VM's number, the memory's id */
+	const char *text;
+	size_t length;
+};
+
+/* The part of the answer's text with that number, with all that is not its text. */
+void owed_record_write(const struct owed_answer *owed, uint16_t part, struct owed_record *ret);
+/* The answer, without its text. */
+void owed_record_read(const struct owed_record *record, struct owed_answer *ret);
+/* In how many parts an answer of that length is; where a part's text begins in it. */
+size_t owed_record_parts(size_t length);
+size_t owed_record_start(const struct owed_record *record);
+/* Whether a gmemd can have written it. */
 bool owed_record_fits(const struct owed_record *record);

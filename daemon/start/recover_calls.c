@@ -30,14 +30,11 @@ static int read_ranges(
 static int recover_conversion(struct call *call, const struct call_record *record)
 {
 	struct guest_range *ranges = calloc(record->count, sizeof *ranges);
-	struct conversion_plan plan = {
-		.to = record->flags & RECORD_CALL_PRIVATE ? CONVERT_TO_PRIVATE : CONVERT_TO_SHARED,
-		.discard = record->flags & RECORD_CALL_DISCARD,
-		.count = record->count,
-		.ranges = ranges,
-	};
+	struct conversion_plan plan;
 	int r = ranges ? read_ranges(call->vm, record, ranges) : -ENOMEM;
 
+	record_read_conversion(record, &plan);
+	plan.ranges = ranges;
 	if (r == 0)
 		r = conversion_recover(call->vm, &plan, &call->conversion);
 	free(ranges);
@@ -125,17 +122,8 @@ int call_recover(struct vm *vm, const struct call_record *record, struct call **
 	call = calloc(1, sizeof *call);
 	if (!call)
 		return -ENOMEM;
-	*call = (struct call){.vm = vm,
-		.id = record->id,
-		.kind = record->call,
-		.progress = CALL_SUBMITTED,
-		.entry = record->entry,
-		.count = record->count,
-		.settling = record->flags & RECORD_CALL_SETTLING,
-		.done = record->done,
-		.inherited = record->flags & RECORD_CALL_SETTLING,
-		.continued = record->flags & RECORD_CALL_CONTINUED,
-		.guest_memfd = record->guest_memfd};
+	record_read_call(record, call);
+	call->vm = vm;
 	r = fill(call, record);
 	if (r < 0) {
 		free(call);

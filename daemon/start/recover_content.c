@@ -56,13 +56,7 @@ static int memory_refused(const struct vm *vm, uint64_t id, const char *what, co
 static int check_memory(
 	struct vm *vm, const struct memory_record *record, struct memory_request *ret)
 {
-	const struct memory_create_parameters told = {
-		.size = record->size,
-		.backing = record->backing,
-		.flags = record->backing == BACKING_MEMFD && record->flags == 0 ? FIELD_UNSET
-										: record->flags,
-		.node = record->node == NODE_ANY ? FIELD_UNSET : (uint64_t)record->node,
-	};
+	struct memory_create_parameters told;
 	struct memory_fault fault;
 
 	if (!registry_has_had_id(vm->registry, record->id))
@@ -70,6 +64,7 @@ static int check_memory(
 			vm, record->id, "memory", "an id that was given, and that no other has");
 	if (record->state > OBJECT_CLOSED)
 		return memory_refused(vm, record->id, "state", "one that a memory has");
+	record_read_memory(record, &told);
 	if (memory_check_told(vm, &told, ret, &fault) < 0)
 		return memory_refused(vm, record->id, fault.param, fault.expected);
 	ret->id = record->id;
@@ -118,18 +113,15 @@ static int recover_memory(struct vm *vm, const struct memory_record *record,
 
 static int recover_memory_name(struct vm *vm, const struct name_record *record, uint32_t index)
 {
-	const size_t part_size = sizeof record->bytes;
 	struct memory *memory = memory_of(vm, record->owner);
 
-	if (!memory || record->part >= NAME_RECORDS || memory->name_records[record->part] > 0 ||
-		record->length > part_size ||
-		record->part * part_size + record->length > NAME_BYTES_MAX)
+	if (!memory || !record_is_name_part(record) || memory->name_records[record->part] > 0)
 		return -EBADMSG;
 	if (!memory->name)
 		memory->name = calloc(1, NAME_BYTES_MAX + 1);
 	if (!memory->name)
 		return -ENOMEM;
-	memcpy(memory->name + record->part * part_size, record->bytes, record->length);
+	record_read_name_part(record, memory->name);
 	memory->name_records[record->part] = index;
 	return 0;
 }
@@ -161,29 +153,14 @@ static void check_memory_name(struct memory *memory, struct ledger *ledger)
 	free(name);
 }
 
-/* An id in the way that parameters have it. */
-static uint64_t id_or_unset(uint64_t id)
-{
-	return id ? id : FIELD_UNSET;
-}
-
 static int recover_slot(struct vm *vm, const struct slot_record *record, struct slot **ret)
 {
-	const struct slot_bind_parameters told = {
-		.slot = record->number,
-		.guest_phys_addr = record->guest_phys_addr,
-		.memory_size = record->memory_size,
-		.userspace_addr = record->userspace_addr,
-		.memory = id_or_unset(record->memory),
-		.guest_memfd_offset = record->guest_memfd_offset,
-		.shared_memory = id_or_unset(record->shared_memory),
-		.shared_offset = record->shared_offset,
-		.flags = record->flags,
-	};
+	struct slot_bind_parameters told;
 	struct slot_fault fault = {.param = "state", .expected = "one that a slot has"};
 	struct slot_request request;
 	int r = record->state <= OBJECT_CLOSING ? 0 : -EBADMSG;
 
+	record_read_slot(record, &told);
 	if (r == 0)
 		r = slot_check_told(vm, &told, &request, &fault);
 	if (r < 0) {
@@ -351,7 +328,7 @@ int recovery_content(struct vm *vm, struct ledger *ledger, struct inherited_fds 
 
 	vm_ledger_read_minimum(vm, ledger);
 	r = recover_memories(vm, ledger, inherited);
-	if (r == 0 && vm->remains)
+	if (r == 0 && vm->state == VM_REMAINING)
 		return 0;
 	if (r == 0)
 		r = recover_slots(vm, ledger);

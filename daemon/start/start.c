@@ -150,7 +150,7 @@ static int set_up(struct gmemd *gmemd)
 	if (r < 0)
 		return start_failed("screening connections", r);
 	/* The first that has threads. */
-	r = page_worker_new(gmemd->base, gmemd->scheduler, gmemd->owners, &gmemd->pages);
+	r = page_worker_new(gmemd->base, gmemd->scheduler, gmemd->owners, NULL, &gmemd->pages);
 	if (r < 0)
 		return start_failed("starting a thread", r);
 	gmemd->registry.pages = gmemd->pages;

@@ -79,7 +79,7 @@ void registry_clear(struct registry *registry)
 {
 	struct vm *vm;
 
-	registry->leaving = true;
+	registry->forgetting = true;
 	registry->fdstore = NULL;
 	RB_FOREACH (vm, vm_tree, &registry->vms)
 		vm_ledger_close(vm);
@@ -183,7 +183,7 @@ static int vm_set_up_again(
 
 	owner_write_unit(name.unit, recovery->unit);
 	r = owner_get(vm->registry->owners, &name, &owner);
-	if (r == 0 && vm->remains)
+	if (r == 0 && vm->state == VM_REMAINING)
 		vm->owner = owner;
 	else if (r == 0)
 		r = vm_charge(vm, owner);
@@ -218,11 +218,22 @@ static struct vm *vm_allocate(
 static void vm_enlist(struct vm *vm)
 {
 	snprintf(vm->id, sizeof vm->id, "vm-%" PRIu64, vm->number);
-	vm->listed = true;
 	vm->registry->n_made++;
 	RB_INSERT(vm_tree, &vm->registry->vms, vm);
-	if (!vm->remains)
+	if (vm->state != VM_REMAINING)
 		RB_INSERT(vm_process_tree, &vm->registry->vms_by_process, vm);
+}
+
+/* One that nobody has ever found is in no tree. */
+static void vm_delist(struct vm *vm)
+{
+	struct registry *registry = vm->registry;
+
+	if (registry_vm_by_number(registry, vm->number) != vm)
+		return;
+	RB_REMOVE(vm_tree, &registry->vms, vm);
+	if (vm->state != VM_REMAINING)
+		RB_REMOVE(vm_process_tree, &registry->vms_by_process, vm);
 }
 
 /* Makes what is put to the keeper. */
@@ -289,30 +300,16 @@ int vm_new(struct registry *registry, const struct process *process,
 	return 0;
 }
 
-/* What its predecessor knew of it. Its calls are of another generation. */
-static void restore(struct vm *vm, const struct vm_record *record)
+/* Of what its predecessor knew of it, what is another's now: its calls are of another generation,
+ * and a gate without its listener is lost. */
+static void succeed(struct vm *vm)
 {
-	sd_id128_t uuid;
-
-	memcpy(&uuid, record->uuid, sizeof uuid);
-	snprintf(vm->uuid, sizeof vm->uuid, SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(uuid));
-	vm->state = record->state;
-	vm->gate = record->gate;
-	if (vm->gate == VM_GATE_ACTIVE && vm->listener < 0 && !vm->remains)
-		vm->gate = VM_GATE_LOST;
-	vm->initially_private = record->flags & RECORD_VM_INITIALLY_PRIVATE;
-	vm->charge = record->flags & RECORD_VM_BROKER ? CHARGE_BROKER : CHARGE_VM;
-	vm->rebuilt = record->flags & RECORD_VM_REBUILT;
-	vm->generation = record->generation + 1;
+	if (vm->gate == VM_GATE_ACTIVE && vm->listener < 0 && vm->state != VM_REMAINING)
+		vm_gate_state_change(&vm->gate, VM_GATE_LOST);
+	vm->generation++;
 	vm->last_call = (uint64_t)vm->generation << 32;
-	vm->request = record->request;
-	vm->finished = true;
-	vm->inherited.call = record->settled_call;
-	vm->inherited.done = record->settled_done;
-	vm->settled = vm->inherited;
-	vm->trap.id = record->trap;
-	vm->trap.answer = record->answer;
-	vm->trap.verifying = record->verifying;
+	vm->inherited.call = vm->settled.call;
+	vm->inherited.done = vm->settled.done;
 }
 
 /* The pid that the record has is for people, where the process has ended. */
@@ -332,13 +329,13 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 
 	if (!vm)
 		return -ENOMEM;
-	vm->remains = record->flags & RECORD_VM_REMAINS;
+	record_read_vm(record, vm);
 	r = process_of_recovery(recovery, &process);
-	if (r == 0 && !vm->remains && process_has_vm(registry, &process))
+	if (r == 0 && vm->state != VM_REMAINING && process_has_vm(registry, &process))
 		r = -EEXIST;
 	if (r == 0)
 		r = vm_set_up_again(vm, &process, recovery);
-	if (r == 0 && !vm->remains && budget_promise(&vm->budget))
+	if (r == 0 && vm->state != VM_REMAINING && budget_promise(&vm->budget))
 		r = -ENOSPC;
 	if (r < 0) {
 		vm_free(vm);
@@ -348,7 +345,7 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	vm->mailbox = recovery->mailbox;
 	vm->listener = recovery->listener;
 	vm->frames = recovery->frames;
-	restore(vm, record);
+	succeed(vm);
 	vm_enlist(vm);
 	*ret = vm;
 	return 0;
@@ -380,7 +377,6 @@ int vm_resume(struct registry *registry, const struct process *process, struct o
 	if (!vm)
 		return -ENOMEM;
 	vm_set_uuid(vm, label->uuid);
-	vm->state = VM_RUNNING;
 	vm->gate = label->gate ? VM_GATE_LOST : VM_GATE_NONE;
 	vm->initially_private = label->initially_private;
 	vm->rebuilt = true;
@@ -482,7 +478,8 @@ void vm_stop(struct vm *vm)
 {
 	struct memory *memory;
 
-	vm->state = VM_RELEASED;
+	if (!vm_is_released(vm))
+		vm_state_change(&vm->state, VM_RELEASED);
 	vm_ledger_note_vm(vm);
 	while (!TAILQ_EMPTY(&vm->calls))
 		call_free(TAILQ_FIRST(&vm->calls));
@@ -510,9 +507,14 @@ void vm_drop(struct vm *vm)
 	budget_end_promise(&vm->budget);
 }
 
+bool vm_is_released(const struct vm *vm)
+{
+	return vm->state >= VM_RELEASED;
+}
+
 bool vm_is_seen(const struct vm *vm)
 {
-	return !vm->remains || vm->closed_resident > 0;
+	return vm->state != VM_REMAINING || vm->closed_resident > 0;
 }
 
 static void vm_close_files(struct vm *vm)
@@ -528,7 +530,7 @@ static void vm_remain(struct vm *vm)
 	static const enum fdstore_kind kinds[] = {
 		FDSTORE_VM_FRAMES, FDSTORE_VM_MAILBOX, FDSTORE_VM_GATE};
 
-	vm->remains = true;
+	vm_state_change(&vm->state, VM_REMAINING);
 	RB_REMOVE(vm_process_tree, &vm->registry->vms_by_process, vm);
 	owner_ref(vm->owner);
 	owner_give_back(vm->owner, OWNER_VMS);
@@ -567,17 +569,14 @@ struct vm *vm_free(struct vm *vm)
 	vm_free_memories(&vm->closed);
 	vm_ledger_commit(vm);
 	budget_end_promise(&vm->budget);
-	if (vm->listed)
-		RB_REMOVE(vm_tree, &vm->registry->vms, vm);
-	if (vm->listed && !vm->remains)
-		RB_REMOVE(vm_process_tree, &vm->registry->vms_by_process, vm);
+	vm_delist(vm);
 	if (vm->ledger)
 		vm_drop_held(vm->registry->fdstore, vm->number);
 	STEP("VM's end: dropped");
 	vm_close_files(vm);
 	vm_ledger_close(vm);
 	process_release(&vm->process);
-	if (vm->remains)
+	if (vm->state == VM_REMAINING)
 		owner_unref(vm->owner);
 	else
 		owner_give_back(vm->owner, OWNER_VMS);

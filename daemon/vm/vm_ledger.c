@@ -4,12 +4,9 @@
  */
 #include "daemon/vm/vm_ledger.h"
 
-#include <errno.h>
 #include <string.h>
-#include <systemd/sd-id128.h>
 
 #include "daemon/base/log.h"
-#include "daemon/vm/conversion.h"
 #include "daemon/vm/vm_record.h"
 #include "kernel/store/ledger.h"
 
@@ -49,66 +46,22 @@ static void delete_record(struct vm *vm, uint32_t *index)
 static void note_name(
 	struct vm *vm, uint16_t kind, uint64_t owner, const char *name, uint32_t *indexes)
 {
-	size_t length = name ? strlen(name) : 0;
+	struct name_record record;
 
-	for (uint16_t part = 0; part < NAME_RECORDS && length > 0; part++) {
-		struct name_record record = {.kind = kind, .owner = owner, .part = part};
-		size_t size = length < sizeof record.bytes ? length : sizeof record.bytes;
-
-		memcpy(record.bytes, name, size);
-		record.length = (uint16_t)size;
-		put_record(vm, &indexes[part], &record, sizeof record);
-		name += size;
-		length -= size;
+	for (uint16_t part = 0; part < NAME_RECORDS; part++) {
+		if (record_write_name(kind, owner, part, name, &record))
+			put_record(vm, &indexes[part], &record, sizeof record);
 	}
-}
-
-static uint32_t flags_of(const struct vm *vm)
-{
-	uint32_t flags = 0;
-
-	if (vm->initially_private)
-		flags |= RECORD_VM_INITIALLY_PRIVATE;
-	if (vm->charge == CHARGE_BROKER)
-		flags |= RECORD_VM_BROKER;
-	if (vm->rebuilt)
-		flags |= RECORD_VM_REBUILT;
-	if (vm->remains)
-		flags |= RECORD_VM_REMAINS;
-	if (!vm->finished)
-		flags |= RECORD_VM_UNFINISHED;
-	if (vm->listener >= 0)
-		flags |= RECORD_VM_LISTENER;
-	return flags;
 }
 
 void vm_ledger_note_vm(struct vm *vm)
 {
-	struct vm_record record = {
-		.kind = RECORD_VM,
-		.state = (uint8_t)vm->state,
-		.gate = (uint8_t)vm->gate,
-		.type = vm->type,
-		.flags = flags_of(vm),
-		.uid = vm->process.uid,
-		.pid = vm->process.pid,
-		.generation = vm->generation,
-		.number = vm->number,
-		.commit_limit = vm->budget.limit,
-		.trap = vm->trap.id,
-		.verifying = vm->trap.verifying,
-		.answer = vm->trap.answer,
-		.settled_done = vm->settled.done,
-		.settled_call = vm->settled.call,
-		.request = vm->request,
-	};
-	sd_id128_t uuid;
+	struct vm_record record;
 
 	if (!vm->ledger)
 		return;
 	mark_changed(vm);
-	if (sd_id128_from_string(vm->uuid, &uuid) == 0)
-		memcpy(record.uuid, &uuid, sizeof record.uuid);
+	record_write_vm(vm, &record);
 	ledger_put(vm->ledger, 0, &record, sizeof record);
 }
 
@@ -157,18 +110,10 @@ void vm_ledger_close(struct vm *vm)
 
 void vm_ledger_note_memory(struct memory *memory)
 {
-	const struct memory_record record = {
-		.kind = RECORD_MEMORY,
-		.backing = (uint8_t)memory->backing,
-		.state = (uint8_t)memory->state,
-		.node = memory->node,
-		.id = memory->id,
-		.size = memory->size,
-		.flags = memory->flags,
-		.resident = memory->state == OBJECT_CLOSED ? memory->resident : 0,
-	};
+	struct memory_record record;
 	bool first = memory->record == 0;
 
+	record_write_memory(memory, &record);
 	put_record(memory->vm, &memory->record, &record, sizeof record);
 	if (first)
 		note_name(memory->vm, RECORD_NAME, memory->id, memory->name, memory->name_records);
@@ -183,20 +128,9 @@ void vm_ledger_forget_memory(struct memory *memory)
 
 void vm_ledger_note_slot(struct slot *slot)
 {
-	const struct slot_record record = {
-		.kind = RECORD_SLOT,
-		.state = (uint8_t)slot->state,
-		.flags = (uint8_t)slot->flags,
-		.number = slot->number,
-		.guest_phys_addr = slot->guest_phys_addr,
-		.memory_size = slot->memory_size,
-		.userspace_addr = slot->userspace_addr,
-		.memory = slot->memory ? slot->memory->id : 0,
-		.guest_memfd_offset = slot->guest_memfd_offset,
-		.shared_memory = slot->shared_memory ? slot->shared_memory->id : 0,
-		.shared_offset = slot->shared_offset,
-	};
+	struct slot_record record;
 
+	record_write_slot(slot, &record);
 	put_record(slot->vm, &slot->record, &record, sizeof record);
 }
 
@@ -205,37 +139,11 @@ void vm_ledger_forget_slot(struct slot *slot)
 	delete_record(slot->vm, &slot->record);
 }
 
-static uint8_t call_flags(const struct call *call)
-{
-	uint8_t flags = 0;
-
-	if (call->continued)
-		flags |= RECORD_CALL_CONTINUED;
-	if (call->settling)
-		flags |= RECORD_CALL_SETTLING;
-	if (call->conversion && call->conversion->to == CONVERT_TO_PRIVATE)
-		flags |= RECORD_CALL_PRIVATE;
-	if (call->conversion && call->conversion->discard)
-		flags |= RECORD_CALL_DISCARD;
-	return flags;
-}
-
-/* The ranges of a conversion are in the mailbox. */
 void vm_ledger_note_call(struct call *call)
 {
-	const struct call_record record = {
-		.kind = RECORD_CALL,
-		.call = (uint8_t)call->kind,
-		.flags = call_flags(call),
-		.entry = call->entry,
-		.count = call->count,
-		.done = call->done,
-		.guest_memfd = call->guest_memfd,
-		.slot = call->slot ? call->slot->number : 0,
-		.id = call->id,
-		.memory = call->memory ? call->memory->id : 0,
-	};
+	struct call_record record;
 
+	record_write_call(call, &record);
 	put_record(call->vm, &call->record, &record, sizeof record);
 }
 

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reading records. See vm_record.h.
+ * Writing and reading records. See vm_record.h.
  */
 #include "daemon/vm/vm_record.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <systemd/sd-id128.h>
+
+#include "daemon/vm/call.h"
+#include "daemon/vm/conversion.h"
 
 const void *record_at(
 	const struct ledger *ledger, uint32_t index, enum record_kind kind, union record *ret)
@@ -21,30 +26,280 @@ const void *record_at(
 	return found == kind ? ret : NULL;
 }
 
-static void read_name(const struct ledger *ledger, enum record_kind kind, uint64_t owner,
+/* A VM */
+
+/* A successor begins again with what was being given back. */
+static const struct {
+	uint8_t state;
+	uint32_t flags;
+} vm_states[VM_STATES] = {
+	[VM_MAKING] = {RECORD_VM_OPENING, RECORD_VM_UNFINISHED},
+	[VM_OPENING] = {RECORD_VM_OPENING, 0},
+	[VM_RUNNING] = {RECORD_VM_RUNNING, 0},
+	[VM_RELEASED] = {RECORD_VM_RELEASED, 0},
+	[VM_RELEASING] = {RECORD_VM_RELEASED, 0},
+	[VM_REMAINING] = {RECORD_VM_RELEASED, RECORD_VM_REMAINS},
+};
+
+enum vm_state record_vm_state(const struct vm_record *record)
+{
+	uint32_t flags = record->flags & (RECORD_VM_UNFINISHED | RECORD_VM_REMAINS);
+	enum vm_state state = 0;
+
+	while (state < VM_STATES &&
+		(vm_states[state].state != record->state || vm_states[state].flags != flags))
+		state++;
+	return state;
+}
+
+static uint32_t vm_flags(const struct vm *vm)
+{
+	uint32_t flags = vm_states[vm->state].flags;
+
+	if (vm->initially_private)
+		flags |= RECORD_VM_INITIALLY_PRIVATE;
+	if (vm->charge == CHARGE_BROKER)
+		flags |= RECORD_VM_BROKER;
+	if (vm->rebuilt)
+		flags |= RECORD_VM_REBUILT;
+	if (vm->listener >= 0)
+		flags |= RECORD_VM_LISTENER;
+	return flags;
+}
+
+static void write_uuid(const struct vm *vm, uint8_t ret[static sizeof(sd_id128_t)])
+{
+	sd_id128_t uuid;
+
+	if (sd_id128_from_string(vm->uuid, &uuid) == 0)
+		memcpy(ret, &uuid, sizeof uuid);
+}
+
+static void read_uuid(const uint8_t bytes[static sizeof(sd_id128_t)], struct vm *ret)
+{
+	sd_id128_t uuid;
+
+	memcpy(&uuid, bytes, sizeof uuid);
+	snprintf(ret->uuid, sizeof ret->uuid, SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(uuid));
+}
+
+void record_write_vm(const struct vm *vm, struct vm_record *ret)
+{
+	*ret = (struct vm_record){
+		.kind = RECORD_VM,
+		.state = vm_states[vm->state].state,
+		.gate = (uint8_t)vm->gate,
+		.type = vm->type,
+		.flags = vm_flags(vm),
+		.uid = vm->process.uid,
+		.pid = vm->process.pid,
+		.generation = vm->generation,
+		.number = vm->number,
+		.commit_limit = vm->budget.limit,
+		.trap = vm->trap.id,
+		.verifying = vm->trap.verifying,
+		.answer = vm->trap.answer,
+		.settled_done = vm->settled.done,
+		.settled_call = vm->settled.call,
+		.request = vm->request,
+	};
+	write_uuid(vm, ret->uuid);
+}
+
+void record_read_vm(const struct vm_record *record, struct vm *ret)
+{
+	ret->state = record_vm_state(record);
+	ret->gate = record->gate;
+	ret->type = record->type;
+	ret->initially_private = record->flags & RECORD_VM_INITIALLY_PRIVATE;
+	ret->charge = record->flags & RECORD_VM_BROKER ? CHARGE_BROKER : CHARGE_VM;
+	ret->rebuilt = record->flags & RECORD_VM_REBUILT;
+	ret->process.uid = record->uid;
+	ret->process.pid = record->pid;
+	ret->generation = record->generation;
+	ret->number = record->number;
+	ret->budget.limit = record->commit_limit;
+	ret->trap.id = record->trap;
+	ret->trap.verifying = record->verifying;
+	ret->trap.answer = record->answer;
+	ret->settled.done = record->settled_done;
+	ret->settled.call = record->settled_call;
+	ret->request = record->request;
+	read_uuid(record->uuid, ret);
+}
+
+/* Names */
+
+bool record_write_name(
+	uint16_t kind, uint64_t owner, uint16_t part, const char *name, struct name_record *ret)
+{
+	size_t length = name ? strlen(name) : 0, at = part * sizeof ret->bytes, left;
+
+	if (at >= length)
+		return false;
+	left = length - at;
+	*ret = (struct name_record){.kind = kind, .owner = owner, .part = part};
+	ret->length = (uint32_t)(left < sizeof ret->bytes ? left : sizeof ret->bytes);
+	memcpy(ret->bytes, name + at, ret->length);
+	return true;
+}
+
+bool record_is_name_part(const struct name_record *record)
+{
+	return record->part < NAME_RECORDS && record->length <= sizeof record->bytes &&
+	       record->part * sizeof record->bytes + record->length <= NAME_BYTES_MAX;
+}
+
+void record_read_name_part(const struct name_record *record, char name[static NAME_BYTES_MAX + 1])
+{
+	memcpy(name + record->part * sizeof record->bytes, record->bytes, record->length);
+}
+
+static void read_whole_name(const struct ledger *ledger, enum record_kind kind, uint64_t owner,
 	char ret[static NAME_BYTES_MAX + 1])
 {
-	const size_t part_size = sizeof((struct name_record *)0)->bytes;
 	union record record;
 
 	memset(ret, 0, NAME_BYTES_MAX + 1);
 	EACH_RECORD (ledger, index, kind, &record) {
-		const struct name_record *name = &record.name;
-		size_t at = name->part * part_size;
-
-		if (name->owner == owner && name->part < NAME_RECORDS &&
-			name->length <= part_size && at + name->length <= NAME_BYTES_MAX)
-			memcpy(ret + at, name->bytes, name->length);
+		if (record.name.owner == owner && record_is_name_part(&record.name))
+			record_read_name_part(&record.name, ret);
 	}
 }
 
 void record_read_name(
 	const struct ledger *ledger, uint64_t owner, char ret[static NAME_BYTES_MAX + 1])
 {
-	read_name(ledger, RECORD_NAME, owner, ret);
+	read_whole_name(ledger, RECORD_NAME, owner, ret);
 }
 
 void record_read_unit(const struct ledger *ledger, char ret[static NAME_BYTES_MAX + 1])
 {
-	read_name(ledger, RECORD_UNIT, 0, ret);
+	read_whole_name(ledger, RECORD_UNIT, 0, ret);
+}
+
+/* Memories */
+
+void record_write_memory(const struct memory *memory, struct memory_record *ret)
+{
+	*ret = (struct memory_record){
+		.kind = RECORD_MEMORY,
+		.backing = (uint8_t)memory->backing,
+		.state = (uint8_t)memory->state,
+		.node = memory->node,
+		.id = memory->id,
+		.size = memory->size,
+		.flags = memory->flags,
+		.resident = memory->state == OBJECT_CLOSED ? memory->resident : 0,
+	};
+}
+
+void record_read_memory(const struct memory_record *record, struct memory_create_parameters *ret)
+{
+	bool no_flags = record->backing == BACKING_MEMFD && record->flags == 0;
+
+	*ret = (struct memory_create_parameters){
+		.size = record->size,
+		.backing = record->backing,
+		.flags = no_flags ? FIELD_UNSET : record->flags,
+		.node = record->node == NODE_ANY ? FIELD_UNSET : (uint64_t)record->node,
+	};
+}
+
+/* Slots */
+
+void record_write_slot(const struct slot *slot, struct slot_record *ret)
+{
+	*ret = (struct slot_record){
+		.kind = RECORD_SLOT,
+		.state = (uint8_t)slot->state,
+		.flags = (uint8_t)slot->flags,
+		.number = slot->number,
+		.guest_phys_addr = slot->guest_phys_addr,
+		.memory_size = slot->memory_size,
+		.userspace_addr = slot->userspace_addr,
+		.memory = slot->memory ? slot->memory->id : 0,
+		.guest_memfd_offset = slot->guest_memfd_offset,
+		.shared_memory = slot->shared_memory ? slot->shared_memory->id : 0,
+		.shared_offset = slot->shared_offset,
+	};
+}
+
+/* An id in the way that parameters have it. */
+static uint64_t id_or_unset(uint64_t id)
+{
+	return id ? id : FIELD_UNSET;
+}
+
+void record_read_slot(const struct slot_record *record, struct slot_bind_parameters *ret)
+{
+	*ret = (struct slot_bind_parameters){
+		.slot = record->number,
+		.guest_phys_addr = record->guest_phys_addr,
+		.memory_size = record->memory_size,
+		.userspace_addr = record->userspace_addr,
+		.memory = id_or_unset(record->memory),
+		.guest_memfd_offset = record->guest_memfd_offset,
+		.shared_memory = id_or_unset(record->shared_memory),
+		.shared_offset = record->shared_offset,
+		.flags = record->flags,
+	};
+}
+
+/* Calls */
+
+static uint8_t call_flags(const struct call *call)
+{
+	uint8_t flags = 0;
+
+	if (call->continued)
+		flags |= RECORD_CALL_CONTINUED;
+	if (call->settling)
+		flags |= RECORD_CALL_SETTLING;
+	if (call->conversion && call->conversion->to == CONVERT_TO_PRIVATE)
+		flags |= RECORD_CALL_PRIVATE;
+	if (call->conversion && call->conversion->discard)
+		flags |= RECORD_CALL_DISCARD;
+	return flags;
+}
+
+void record_write_call(const struct call *call, struct call_record *ret)
+{
+	*ret = (struct call_record){
+		.kind = RECORD_CALL,
+		.call = (uint8_t)call->kind,
+		.flags = call_flags(call),
+		.entry = call->entry,
+		.count = call->count,
+		.done = call->done,
+		.guest_memfd = call->guest_memfd,
+		.slot = call->slot ? call->slot->number : 0,
+		.id = call->id,
+		.memory = call->memory ? call->memory->id : 0,
+	};
+}
+
+void record_read_call(const struct call_record *record, struct call *ret)
+{
+	*ret = (struct call){
+		.id = record->id,
+		.kind = record->call,
+		.progress = CALL_SUBMITTED,
+		.entry = record->entry,
+		.count = record->count,
+		.settling = record->flags & RECORD_CALL_SETTLING,
+		.done = record->done,
+		.inherited = record->flags & RECORD_CALL_SETTLING,
+		.continued = record->flags & RECORD_CALL_CONTINUED,
+		.guest_memfd = record->guest_memfd,
+	};
+}
+
+void record_read_conversion(const struct call_record *record, struct conversion_plan *ret)
+{
+	*ret = (struct conversion_plan){
+		.to = record->flags & RECORD_CALL_PRIVATE ? CONVERT_TO_PRIVATE : CONVERT_TO_SHARED,
+		.discard = record->flags & RECORD_CALL_DISCARD,
+		.count = record->count,
+	};
 }

@@ -3,14 +3,23 @@
  * Records: a VM and what it has, as they are in its ledger.
  *
  * Members are never moved and never change their meaning; new ones are added at a record's end, and
- * read as zero from an older gmemd's ledger.
+ * read as zero from an older gmemd's ledger. Who adds one has it written and read by the pair of
+ * functions for its kind, which stand side by side below and in vm_record.c.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/vm/vm_state.h"
 #include "kernel/store/ledger.h"
 #include "protocol/methods.h"
+
+struct call;
+struct conversion_plan;
+struct memory;
+struct slot;
+struct vm;
 
 /* The largest of those below. */
 #define RECORD_SIZE 96
@@ -27,6 +36,13 @@ enum record_kind {
 	RECORD_MINIMUM, /* of a VM, where it has told one */
 };
 
+/* With RECORD_VM_REMAINS and RECORD_VM_UNFINISHED: where in its life a VM is. */
+enum record_vm_state {
+	RECORD_VM_OPENING,
+	RECORD_VM_RUNNING,
+	RECORD_VM_RELEASED,
+};
+
 enum record_vm_flags {
 	RECORD_VM_INITIALLY_PRIVATE = 1 << 0,
 	RECORD_VM_BROKER = 1 << 7, /* what gmemd allocates for it is charged to gmemd */
@@ -38,7 +54,7 @@ enum record_vm_flags {
 
 struct vm_record {
 	uint16_t kind;
-	uint8_t state;
+	uint8_t state; /* enum record_vm_state */
 	uint8_t gate;
 	uint32_t flags;
 	uint32_t type;
@@ -143,7 +159,39 @@ const void *record_at(
 	for (uint32_t index = 0; index < ledger_end(ledger); index++)                              \
 		if (record_at(ledger, index, kind, record))
 
+/*
+ * Writers, each with its reader. A reader hands on what the record says, as the parameters of the
+ * method that would have told it where there is one: whether that can be is for who has read it.
+ * Ids of other objects, states, and numbers that a record alone has are read as its members.
+ */
+
+/* VM_STATES where no gmemd can have written it. */
+enum vm_state record_vm_state(const struct vm_record *record);
+
+void record_write_vm(const struct vm *vm, struct vm_record *ret);
+void record_read_vm(const struct vm_record *record, struct vm *ret);
+
+/* A part of a name of that kind. False where the name is not so long. */
+bool record_write_name(
+	uint16_t kind, uint64_t owner, uint16_t part, const char *name, struct name_record *ret);
+/* Whether it can be a part of a name. */
+bool record_is_name_part(const struct name_record *record);
+/* Puts one that can be where it belongs in the name, which is zero elsewhere. */
+void record_read_name_part(const struct name_record *record, char name[static NAME_BYTES_MAX + 1]);
 /* The name of a memory, or of the VM for 0; "" where there is none. */
 void record_read_name(
 	const struct ledger *ledger, uint64_t owner, char ret[static NAME_BYTES_MAX + 1]);
 void record_read_unit(const struct ledger *ledger, char ret[static NAME_BYTES_MAX + 1]);
+
+void record_write_memory(const struct memory *memory, struct memory_record *ret);
+void record_read_memory(const struct memory_record *record, struct memory_create_parameters *ret);
+
+void record_write_slot(const struct slot *slot, struct slot_record *ret);
+void record_read_slot(const struct slot_record *record, struct slot_bind_parameters *ret);
+
+/* The ranges of a conversion are in the mailbox. */
+void record_write_call(const struct call *call, struct call_record *ret);
+/* All but what it is about. */
+void record_read_call(const struct call_record *record, struct call *ret);
+/* Of a conversion, all but its ranges. */
+void record_read_conversion(const struct call_record *record, struct conversion_plan *ret);

@@ -58,7 +58,7 @@ static void gmemd_set_up(struct gmemd *gmemd, const struct backend *backend)
 		abort();
 	check(pressure_watch_new(gmemd, &gmemd->pressure));
 	check(scheduler_new(gmemd->base, gmemd->owners, &gmemd->scheduler));
-	check(page_worker_new(gmemd->base, gmemd->scheduler, gmemd->owners, &gmemd->pages));
+	check(page_worker_new(gmemd->base, gmemd->scheduler, gmemd->owners, NULL, &gmemd->pages));
 	gmemd->registry.pages = gmemd->pages;
 }
 
@@ -98,7 +98,7 @@ void private_vm_init(struct private_vm *ret, const struct backend *backend)
 	check(owner_get(ret->gmemd.owners, &name, &ret->caller.owner));
 	request.opener = ret->caller.owner;
 	check(vm_new(&ret->gmemd.registry, &ret->caller.process, &request, &ret->vm));
-	ret->vm->state = VM_RUNNING;
+	vm_state_change(&ret->vm->state, VM_RUNNING);
 }
 
 void private_vm_end(struct private_vm *private_vm)

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Under a real systemd, files of a peer's that whoever drops them waits for, sent before gmemd is started by that very
-# connection: others are served, and gmemd is restarted and stopped as ever.
+# connection, and the file of a memory that its VMM holds: others are served, and gmemd is restarted and stopped as ever.
 set -u
-plan=13
+plan=19
 . "$(dirname "$0")/units.sh"
 set_up
 
@@ -23,10 +23,26 @@ takes_less_than_two_seconds() { # command...
 	[ $((${EPOCHREALTIME/./} - begun)) -lt 2000000 ]
 }
 
-screener_waits() {
+waits() { # helper
 	container_run sh -c 'for one in /proc/[0-9]*; do
-			[ "$(cat "$one/comm" 2>/dev/null)" = gmemd-screener ] && grep "^State:.*D" "$one/status" && exit
-		done; exit 1'
+			[ "$(cat "$one/comm" 2>/dev/null)" = "$0" ] && grep "^State:.*D" "$one/status" && exit
+		done; exit 1' "$1"
+}
+
+nobody_waits() { # helper
+	! waits "$1"
+}
+
+restarts_in_time() { # while what
+	takes_less_than_two_seconds container_run systemctl restart gmemd.service && attacker next && attacker goes_on
+	report $? "$1: systemctl restart: in time, and all goes on"
+	pid=$(main_pid gmemd.service) && container_run kill -KILL "$pid"
+	takes_less_than_two_seconds attacker next && attacker goes_on
+	report $? "$1: SIGKILL: its successor serves in time"
+	takes_less_than_two_seconds container_run systemctl restart gmemd-keeper.service && attacker next && attacker goes_on
+	report $? "$1: a restart of the keeper: in time"
+	takes_less_than_two_seconds container_run systemctl stop gmemd.service && attacker next && attacker goes_on
+	report $? "$1: systemctl stop: in time, and the next connection starts it again"
 }
 
 install_project && install_python "$here/unit_attacker.py"
@@ -36,6 +52,7 @@ drop_in gmemd.service Environment=ASAN_OPTIONS=detect_leaks=0 WatchdogSec=2
 container_run systemctl enable --now gmemd.socket gmemd-admin.socket >"$work/output" 2>&1
 report $? "the sockets start"
 
+container_run sh -c 'echo "[gate]\npolicy = preferred" >/etc/gmemd/gmemd.conf'
 coproc ATTACKER { run_python /usr/local/lib/gmemd-test/unit_attacker.py 2>>"$work/output"; }
 attacker_pid=$ATTACKER_PID
 
@@ -48,19 +65,18 @@ attacker answered
 report $? "who had asked before, and sent no file, is answered"
 attacker refused
 report $? "nobody can send a file any more"
-eventually screener_waits
+eventually waits gmemd-screener
 report $? "one process waits for the file, and it is none of the two daemons"
 
-takes_less_than_two_seconds container_run systemctl restart gmemd.service && attacker next && attacker goes_on
-report $? "systemctl restart: in time, and all goes on"
-pid=$(main_pid gmemd.service) && container_run kill -KILL "$pid"
-takes_less_than_two_seconds attacker next && attacker goes_on
-report $? "SIGKILL: its successor serves in time"
-takes_less_than_two_seconds container_run systemctl restart gmemd-keeper.service && attacker next && attacker goes_on
-report $? "a restart of the keeper: in time"
-takes_less_than_two_seconds container_run systemctl stop gmemd.service && attacker next && attacker goes_on
-report $? "systemctl stop: in time, and the next connection starts it again"
-[ "$(property gmemd.service NRestarts)" -le 1 ]
+restarts_in_time "a file that is never dropped"
+
+attacker hold && eventually waits gmemd-puncher
+report $? "one holds its memory's file, and one process waits for it that is none of the two daemons"
+restarts_in_time "a file that is held"
+attacker let_go && eventually nobody_waits gmemd-puncher
+report $? "nobody waits once its holder is gone"
+
+[ "$(property gmemd.service NRestarts)" -le 2 ]
 report $? "the watchdog had nothing to do"
 
 attacker end

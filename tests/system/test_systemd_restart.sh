@@ -64,7 +64,7 @@ complaints() { # pattern of what is expected, and must be there
 		logged SYSLOG_IDENTIFIER=gmemd-keeper
 		logged -p warning _PID=1 UNIT=gmemd.service UNIT=gmemd-keeper.service \
 			UNIT=gmemd.socket UNIT=gmemd-admin.socket UNIT=gmemd-keeper.socket |
-			grep -v "process [0-9]* (gmemd-taker)\|usually indicates unclean termination" # it ends by itself: KillMode=process
+			grep -v "process [0-9]* (gmemd-\(taker\|puncher\))\|usually indicates unclean termination" # they end by themselves: KillMode=process
 	} >"$work/journal"
 	grep -vE "${1:-^$}" "$work/journal" >"$work/output" && return 1
 	[ -z "${1-}" ] || grep -qE "$1" "$work/journal"

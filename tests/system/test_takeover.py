@@ -6,8 +6,8 @@ import os
 import subprocess
 from subprocess import DEVNULL
 
-from gmemtest.host import Host
-from gmemtest.tap import Skip, check, equal, main, test
+from gmemtest.host import Host, wait_until
+from gmemtest.tap import Skip, check, equal, main, need, test
 from gmemtest.vmm import PAGE, Vmm
 from gmemtest.wire import RpcError
 
@@ -61,6 +61,7 @@ def _():
         options = {} if name is None else {"name": name}
         memories.append(vmm.create(SIZE, **options))
         vmm.bind(i, i * SIZE, SIZE, *memories[i])
+    need(wait_until(held), "the keeper has read of no ledger yet")
     before, ledgers = described(), held()
     for _ in range(3):
         restart()

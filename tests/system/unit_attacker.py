@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A member of gmem's group that sends, to the socket that systemd has made, files that whoever drops them last waits for; and
-one that has only asked. On orders from stdin; each gets one line: "ok", or what is wrong.
+"""A member of gmem's group that sends, to the socket that systemd has made, files that whoever drops them last waits for;
+one that holds the file of its own memory, so that whoever gives back its pages waits; and one that has only asked. On orders from stdin; each gets one line: "ok", or what is wrong.
 """
 
 import grp
 import os
 import socket
 import sys
+import threading
 import time
 
+from gmemtest import linux
 from gmemtest.child import Child
 from gmemtest.fuse_writeback import StuckFile
+from gmemtest.vmm import PAGE, Vmm
 from gmemtest.wire import Peer, encode, request
 
 PATH = "/run/gmemd/gmemd.sock"
@@ -33,9 +36,23 @@ def attack(channel):
     channel.hear()
 
 
+def hold(channel):
+    """Writes to its memory what never comes, and asks for pages of it to be given back."""
+    vmm = Vmm(Peer(PATH, 60), "holds its file")
+    memory, fd = vmm.create(16 * PAGE, backing="memfd")
+    os.posix_fallocate(fd, 0, 16 * PAGE)
+    faults, address = linux.missing_page()
+    threading.Thread(target=linux.write_from, args=(fd, address), daemon=True).start()
+    os.read(faults, 32)  # it holds the file now
+    vmm.peer.send(request("memory.reclaim", {"memory": memory, "ranges": [{"offset": 0, "size": PAGE}]}))
+    channel.say("asked")
+    channel.hear()
+
+
 class Orders:
     def __init__(self):
         self.child = None
+        self.holder = None
         self.honest = None
 
     def attack(self):
@@ -72,6 +89,13 @@ class Orders:
         except PermissionError:
             return peer.close()
         raise AssertionError("a file can be sent")
+
+    def hold(self):
+        self.holder = Child(hold)
+        assert self.holder.channel.hear() == "asked"
+
+    def let_go(self):
+        self.holder.end()
 
     def end(self):
         assert self.child.ask() == "ended"

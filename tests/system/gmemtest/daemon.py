@@ -172,23 +172,26 @@ class Daemon:
         return self.process.poll() is None
 
     def helpers(self, name):
-        """The programs of that name that it has started and that have not ended."""
+        """The programs of that name that its threads have started and that have not ended."""
+        found = []
         try:
-            with open("/proc/%d/task/%d/children" % (self.pid, self.pid), encoding="ascii") as file:
-                return [int(pid) for pid in file.read().split() if _comm(int(pid)) == name]
+            for task in os.listdir("/proc/%d/task" % self.pid):
+                with open("/proc/%d/task/%s/children" % (self.pid, task), encoding="ascii") as file:
+                    found += [int(pid) for pid in file.read().split() if _comm(int(pid)) == name]
         except OSError:
-            return []
+            pass
+        return found
 
     def takers(self):
         """They come and go by themselves."""
         return self.helpers("gmemd-taker")
 
     def fds(self):
-        """How many it has open, but for those that it has for its takers, which come and go."""
-        takers = self.takers()
-        theirs = sock_diag.sockets_of(takers)
+        """How many it has open, but for those that it has for its helpers that come and go."""
+        helpers = self.takers() + self.helpers("gmemd-puncher")
+        theirs = sock_diag.sockets_of(helpers)
         peers = {"socket:[%d]" % one for one, peer in sock_diag.unix_peers().items() if peer in theirs}
-        return sum(1 for fd in self._links() if not fd.is_of(takers, peers))
+        return sum(1 for fd in self._links() if not fd.is_of(helpers, peers))
 
     def _links(self):
         return [_Fd(self.pid, fd) for fd in os.listdir("/proc/%d/fd" % self.pid)]

@@ -50,7 +50,7 @@ static struct owner *get(enum owner_kind kind, uid_t uid)
 	return one;
 }
 
-static void set_up(void)
+static void set_up_with(const char *puncher)
 {
 	fds = unit_open_fds();
 	base = event_base_new();
@@ -58,9 +58,14 @@ static void set_up(void)
 	event_base_priority_init(base, SCHEDULER_PRIORITIES);
 	CU_ASSERT_EQUAL_FATAL(owners_new(&config, &owners), 0);
 	CU_ASSERT_EQUAL_FATAL(scheduler_new(base, owners, &scheduler), 0);
-	CU_ASSERT_EQUAL_FATAL(page_worker_new(base, scheduler, owners, &pages), 0);
+	CU_ASSERT_EQUAL_FATAL(page_worker_new(base, scheduler, owners, puncher, &pages), 0);
 	owner = get(OWNER_IS_USER, 1);
 	n_done = 0;
+}
+
+static void set_up(void)
+{
+	set_up_with(getenv("PUNCHER"));
 }
 
 static void tear_down(void)
@@ -544,6 +549,41 @@ static void test_many_kept(void)
 	owner_unref(quiet);
 }
 
+/* Invariant: nobody can keep gmemd from ending. */
+static void test_end_while_kept(void)
+{
+	struct page_job *jobs[2];
+
+	if (!can_keep())
+		return;
+	for (unsigned i = 0; i < 2; i++) {
+		struct owner *one = get_of_vm(7, "hostile.scope", 1 + i);
+
+		jobs[i] = stuck_job(&held[i], one);
+		CU_ASSERT_EQUAL(punch_of(owner), LARGE);
+		owner_unref(one);
+	}
+	page_worker_stop(pages);
+	for (unsigned i = 0; i < 2; i++) {
+		CU_ASSERT_TRUE(is_done(jobs[i]));
+		CU_ASSERT_EQUAL(page_job_released(jobs[i]), 0);
+		page_job_free(jobs[i]);
+		held_file_end(&held[i]);
+	}
+}
+
+/* A puncher that can't be had, or ends at once, is done without. */
+static void test_no_puncher(void)
+{
+	static const char *const programs[] = {"/nonexistent", "/bin/true"};
+
+	for (unsigned i = 0; i < 2; i++) {
+		tear_down();
+		set_up_with(programs[i]);
+		CU_ASSERT_EQUAL(punch_of(owner), LARGE);
+	}
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -557,6 +597,8 @@ int main(void)
 		{"whose file is kept waits alone", test_kept},
 		{"many whose files are kept", test_many_kept},
 		{"ended at once", test_end_at_once},
+		{"ended while files are kept", test_end_while_kept},
+		{"no puncher", test_no_puncher},
 		{"a large file is closed", test_close},
 		{"a small one", test_close_small},
 		{"one that is filled again", test_close_refilled},

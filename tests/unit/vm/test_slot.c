@@ -7,7 +7,7 @@
 #include <errno.h>
 
 #include "tests/lib/unit.h"
-#include "tests/unit/held.h"
+#include "tests/unit/vm/held.h"
 
 #define P        HELD_PAGE
 #define SPACE(n) ((uint32_t)(n) << 16)

@@ -2,7 +2,7 @@
 /*
  * A registry of VMs for tests. See held.h.
  */
-#include "tests/unit/held.h"
+#include "tests/unit/vm/held.h"
 
 #include <sys/pidfd.h>
 #include <unistd.h>

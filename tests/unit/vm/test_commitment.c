@@ -6,7 +6,7 @@
 
 #include "kernel/base/uapi.h"
 #include "tests/lib/unit.h"
-#include "tests/unit/held.h"
+#include "tests/unit/vm/held.h"
 
 #define P HELD_PAGE
 

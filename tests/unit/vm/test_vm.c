@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "tests/lib/unit.h"
-#include "tests/unit/held.h"
+#include "tests/unit/vm/held.h"
 
 static void check_no_vm(
 	struct registry *registry, const char *before, uint64_t number, const char *behind)

@@ -10,7 +10,7 @@
 
 #include "kernel/base/uapi.h"
 #include "tests/lib/unit.h"
-#include "tests/unit/held.h"
+#include "tests/unit/vm/held.h"
 
 /* The mailbox as the VMM maps it, elsewhere. */
 static const char *map(const struct vm *vm)

@@ -14,7 +14,7 @@
 #include "kernel/base/cleanup.h"
 #include "tests/lib/unit.h"
 #include "tests/lib/vm.h"
-#include "tests/unit/held.h"
+#include "tests/unit/vm/held.h"
 
 static int new_memory(struct vm *vm, uint64_t size, const char **ret_scope)
 {
