@@ -222,10 +222,11 @@ enum gmem_backing {
 	GMEM_BACKING_MEMFD,
 };
 
-#define GMEM_MEMORY_DEFAULT_FLAGS UINT64_MAX   /* what VMs of this type offer; so is 0 */
-#define GMEM_MEMORY_MMAP          (1u << 0)    /* can be mapped */
-#define GMEM_MEMORY_INIT_SHARED   (1u << 1)    /* is the host's to touch from the start */
-#define GMEM_MEMORY_NO_FLAGS      (1ull << 63) /* none of these: the guest's alone */
+#define GMEM_MEMORY_DEFAULT_FLAGS UINT64_MAX /* what VMs of this type offer; so is 0 */
+#define GMEM_MEMORY_MMAP          (1u << 0)  /* can be mapped */
+#define GMEM_MEMORY_INIT_SHARED   (1u << 1)  /* is the host's to touch from the start */
+#define GMEM_MEMORY_NO_FLAGS                                                                       \
+	(1ull << 63) /* none of these: the guest's alone, of VM types with private memory */
 
 #define GMEM_RANGES_MAX 1000 /* of one gmem_memory_reclaimv() or gmem_convertv() */
 
@@ -301,6 +302,7 @@ struct gmem_slot {
 	/*
 	 * What is mapped at userspace_addr and backs the slot while it is shared, where private
 	 * memory needs a second backing: a memory of GMEM_BACKING_MEMFD. NULL: none of gmemd's.
+	 * Only beside a memory with GMEM_MEMORY_NO_FLAGS: one that can be mapped is both halves.
 	 */
 	struct gmem_memory *shared_memory;
 	uint64_t shared_offset;
@@ -323,14 +325,14 @@ struct gmem_range {
 	(1u << 0) /* leave the pages of the half that goes stale, and pay for both */
 
 /*
- * Makes guest frames private or shared (KVM_SET_MEMORY_ATTRIBUTES, Linux 6.8). Ranges must be
- * bound, with a memory, and not overlap; gmemd checks all before any is converted. Those that are
- * as asked for already stay so. The pages of the half that goes stale are given back to the host,
- * whose bytes are *ret_discarded; with NULL that may be so only shortly after the call has
- * returned. vCPUs may run meanwhile. Other threads that convert some of these frames are waited
- * for, and so is gmemd, while it gives back what an earlier conversion there has left. A gmemd that
- * has lost the VM meanwhile, with its keeper, is asked anew, until the kernel, gmemd and this
- * library agree.
+ * Makes guest frames private or shared (KVM_SET_MEMORY_ATTRIBUTES, Linux 6.8). Ranges must not
+ * overlap, and be bound with a memory where they are to be private; gmemd checks all before any is
+ * converted. Those that are as asked for already stay so. The pages of the half that goes stale are
+ * given back to the host, whose bytes are *ret_discarded; with NULL that may be so only shortly
+ * after the call has returned. vCPUs may run meanwhile. Other threads that convert some of these
+ * frames are waited for, and so is gmemd, while it gives back what an earlier conversion there has
+ * left. A gmemd that has lost the VM meanwhile, with its keeper, is asked anew, until the kernel,
+ * gmemd and this library agree.
  *
  * -EREMOTEIO: gmemd refused, and nothing is converted by this call; reason unsupported where the
  * kernel or the VM's type has no private memory. -E2BIG: more than GMEM_RANGES_MAX. -EINVAL: none,

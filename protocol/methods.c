@@ -603,7 +603,8 @@ static const struct field memory_convert_parameters[] = {
 		.summary = "What the guest frames are to be."},
 	{"ranges", FIELD_ARRAY, .fields = range_fields, .item_size = sizeof(struct guest_range),
 		.min = 1, .max = RANGES_MAX, AT(memory_convert_parameters, ranges),
-		.summary = "Guest addresses that slots with a memory hold; none twice."},
+		.summary =
+			"Guest addresses, none twice; to private: that slots with a memory hold."},
 	{"discard", FIELD_BOOLEAN, FIELD_OPTIONAL, .default_value = 1,
 		AT(memory_convert_parameters, discard),
 		.summary = "Whether the half that goes stale is given back to the host."},

@@ -8,6 +8,7 @@
 #include "daemon/methods/handle_convert.h"
 #include "daemon/methods/methods.h"
 #include "daemon/request/request.h"
+#include "daemon/vm/both_halves.h"
 #include "daemon/vm/call.h"
 #include "daemon/vm/slot_check.h"
 #include "daemon/vm/vm_ledger.h"
@@ -73,6 +74,9 @@ static int check_bind(struct request *request, struct vm *vm, struct slot_reques
 	if (slot_check_told(vm, parameters, ret, &fault) < 0 ||
 		slot_check_limits(vm, ret, &fault) < 0)
 		return fault_error(request, vm, &fault);
+	if (ret->shared_memory && !both_halves_possible(ret->memory))
+		return rpc_error_invalid_param(&request->error, "shared_memory",
+			"left out, or a memory made with flags []");
 	if (ret->memory && parameters->guest_memfd == FIELD_UNSET)
 		return rpc_error_invalid_param(
 			&request->error, "guest_memfd", "the memory's fd by its number in the VMM");

@@ -27,6 +27,7 @@ static bool is_under_way(const struct vm *vm, uint64_t guest_phys_addr, uint64_t
 	       ranges_covered(&vm->discarding, guest_phys_addr, size) > 0;
 }
 
+/* What is private must come from a memory. */
 static enum conversion_fault check_bound(struct vm *vm, const struct guest_range *range)
 {
 	uint64_t end = range->guest_phys_addr + range->size;
@@ -37,12 +38,36 @@ static enum conversion_fault check_bound(struct vm *vm, const struct guest_range
 		if (!slot || slot->guest_phys_addr > at || !slot->memory)
 			return at == range->guest_phys_addr ? CONVERSION_UNBOUND
 							    : CONVERSION_LEAVES;
-		if (slot->state != OBJECT_READY)
-			return CONVERSION_BUSY;
 		at = slot->guest_phys_addr + slot->memory_size;
 	}
-	return is_under_way(vm, range->guest_phys_addr, range->size) ? CONVERSION_BUSY
-								     : CONVERSION_FITS;
+	return CONVERSION_FITS;
+}
+
+/* Whether some of it is under way, of slots too. */
+static bool is_busy(struct vm *vm, const struct guest_range *range)
+{
+	uint64_t end = range->guest_phys_addr + range->size, at = range->guest_phys_addr;
+	const struct slot *slot = vm_slot_at_or_after(vm, at);
+
+	for (; slot && slot->guest_phys_addr < end; slot = vm_slot_at_or_after(vm, at)) {
+		if (slot->memory && slot->state != OBJECT_READY)
+			return true;
+		at = slot->guest_phys_addr + slot->memory_size;
+	}
+	return is_under_way(vm, range->guest_phys_addr, range->size);
+}
+
+/* Frames that were left private when their slot went can be shared again, whatever is there. */
+static enum conversion_fault check_range(
+	struct vm *vm, enum convert_to to, const struct guest_range *range)
+{
+	enum conversion_fault fault = CONVERSION_FITS;
+
+	if (to == CONVERT_TO_PRIVATE)
+		fault = check_bound(vm, range);
+	if (fault == CONVERSION_FITS && is_busy(vm, range))
+		fault = CONVERSION_BUSY;
+	return fault;
 }
 
 static int compare(const void *left, const void *right)
@@ -206,12 +231,15 @@ static int plan_all(struct vm *vm, struct asked *asked, size_t count, struct con
 	return check_pieces(vm, added);
 }
 
-static int check_all(struct vm *vm, const struct guest_range *ranges, size_t count,
+static int check_all(struct vm *vm, const struct memory_convert_parameters *parameters,
 	struct asked *asked, size_t *ret_index)
 {
+	const struct guest_range *ranges = parameters->ranges.items;
+	size_t count = parameters->ranges.count;
+
 	for (size_t i = 0; i < count; i++) {
 		const struct guest_range *range = &ranges[i];
-		enum conversion_fault fault = check_bound(vm, range);
+		enum conversion_fault fault = check_range(vm, parameters->to, range);
 
 		asked[i] = (struct asked){
 			range->guest_phys_addr, range->guest_phys_addr + range->size, i};
@@ -232,7 +260,7 @@ int conversion_plan(struct vm *vm, const struct memory_convert_parameters *param
 	int r = -ENOMEM;
 
 	if (asked)
-		r = check_all(vm, parameters->ranges.items, count, asked, ret_index);
+		r = check_all(vm, parameters, asked, ret_index);
 	if (r == CONVERSION_FITS)
 		r = plan_all(vm, asked, count, &plan);
 	free(asked);

@@ -211,18 +211,45 @@ static const struct {
 	{{{3, 1}, {3, 1}, {16, 1}}, CONVERSION_UNBOUND, 2},
 };
 
+/* Whatever is there can be shared. */
+static bool is_of_binding(enum conversion_fault fault)
+{
+	return fault == CONVERSION_UNBOUND || fault == CONVERSION_LEAVES;
+}
+
 static void test_faults(void)
 {
 	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
 		for (unsigned to = 0; to < 2; to++) {
 			struct conversion_plan planned;
 			size_t index = 99;
-			int r = plan(to, true, faults[i].asked, &planned, &index);
+			int r;
+
+			if (to == CONVERT_TO_SHARED && is_of_binding(faults[i].fault))
+				continue;
+			r = plan(to, true, faults[i].asked, &planned, &index);
 
 			UNIT_ASSERT_ROW(r == (int)faults[i].fault && index == faults[i].index,
 				"fault %zu: %d at %zu", i, r, index);
 		}
 	}
+}
+
+/* What was left private, and has no slot or the VMM's own memory by now. */
+static void test_left_private(void)
+{
+	static const struct part left[] = {{14, 8}, {40, 2}, {0}},
+				 shared_again[] = {{14, 8}, {40, 1}, {0}};
+	struct conversion_plan planned;
+	size_t index;
+
+	set_private(left);
+	CU_ASSERT_EQUAL_FATAL(plan(CONVERT_TO_SHARED, true, (struct part[]){{12, 12}, {40, 1}, {0}},
+				      &planned, &index),
+		0);
+	CU_ASSERT_TRUE(same(planned.ranges, planned.count, shared_again));
+	conversion_plan_clear(&planned);
+	set_private((const struct part[]){{0}});
 }
 
 static int plan_and_clear(enum convert_to to, const struct part *asked)
@@ -522,6 +549,7 @@ int main(void)
 	CU_TestInfo planned[] = {
 		{"what is left to do", test_plans},
 		{"what may be either", test_uncertain},
+		{"what was left private", test_left_private},
 		{"each fault and which range has it", test_faults},
 		{"as many pieces as there may be", test_pieces},
 		CU_TEST_INFO_NULL,
