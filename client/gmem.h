@@ -362,9 +362,10 @@ enum gmem_fault {
  *
  * With EFAULT and GMEM_FAULT_WISHED the frames are converted to what the guest takes them for,
  * rounded outwards to whole pages, unless they are so already: another vCPU was first. With
- * GMEM_FAULT_FOUND nothing is ever converted: an exit that contradicts what is so was late, or of
- * what had been there before (Linux 6.18 and 7.3 exit so once for a hole that the guest has touched
- * before a slot was bound there and made private), and is over.
+ * GMEM_FAULT_FOUND nothing is ever converted: an exit that contradicts what is so was late, and is
+ * over when KVM_RUN is called again. If it is not, -EFAULT: Linux 6.18 and 7.3 go on exiting so for
+ * a hole that the guest has touched before a slot was bound there and made private, until it is
+ * shared again and touched.
  *
  * Else the guest can't go on, and gmem_last_message() says why: -error where the page can't be had,
  * which is -ENOMEM (the VMM's memory cgroup is full), -EHWPOISON, or -EFAULT where there is none:

@@ -707,7 +707,7 @@ const struct method methods[METHODS] = {
 	[METHOD_MEMORY_CONVERT] = {"memory.convert", ACCESS_VMM, memory_convert_parameters,
 		memory_convert_result,
 		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_UNSUPPORTED,
-			RPC_KERNEL, RPC_BUSY, RPC_LIMIT, RPC_GONE),
+			RPC_KERNEL, RPC_BUSY, RPC_LIMIT, RPC_PINNED, RPC_GONE),
 		"Writes the arguments that make guest frames private or shared."},
 	[METHOD_CALL_DONE] = {"call.done", ACCESS_VMM, call_done_parameters, call_done_result,
 		ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_BUSY, RPC_LIMIT, RPC_GONE),

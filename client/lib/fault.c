@@ -111,7 +111,8 @@ static int explain(struct gmem_vm *vm, const struct kvm_run *run, enum gmem_stat
 			"no slot has it, or its memory's file is closed; and the guest has wished "
 			"for no conversion");
 	return run_again(vm, run, range,
-		"KVM takes it for what it is not, again, and nothing has been converted since");
+		"KVM takes it for what it is not, again, and nothing has been converted since: the "
+		"guest may have touched it before there was a slot");
 }
 
 int gmem_memory_fault(

@@ -35,7 +35,7 @@ struct model_rules {
 	uint64_t guest_phys_end; /* the first guest address that no slot can have */
 	uint64_t userspace_end;  /* the first userspace address that no slot can have */
 	int overlapping_offsets; /* EINVAL up to Linux 7.1, EEXIST from 7.2 */
-	/* Whether guest addresses are held to guest_phys_end before the memory's offsets are looked
+	/* Whether guest addresses are held to guest_phys_end before other slots' offsets are looked
 	 * at: from Linux 7.3. */
 	bool guest_end_first;
 	/*

@@ -158,6 +158,8 @@ static int check_memory(
 		return -EINVAL;
 	if ((int64_t)offset < 0 || offset + slot->memory_size > memory->size)
 		return -EINVAL;
+	if (vm->rules.guest_end_first && check_guest_end(vm, slot) < 0)
+		return -EINVAL;
 	return RB_FIND(model_offset_tree, (struct model_offset_tree *)&memory->slots, slot)
 		       ? -vm->rules.overlapping_offsets
 		       : 0;
@@ -187,8 +189,6 @@ static int slot_create(struct model_vm *vm, struct model_slot *asked, struct mod
 {
 	int r = check_guest_address(vm, asked);
 
-	if (r == 0 && vm->rules.guest_end_first)
-		r = check_guest_end(vm, asked);
 	if (r == 0 && asked->flags & KVM_MEM_GUEST_MEMFD)
 		r = check_memory(vm, asked, memory);
 	if (r == 0)

@@ -70,12 +70,13 @@ static enum model_access hole_access(struct model_vm *vm, uint64_t page, bool pr
 							      : MODEL_ACCESS_MMIO;
 }
 
-/* Whether it is remembered as MMIO, from before; and no more then. */
-static bool was_mmio(struct model_vm *vm, uint64_t page)
+/* Whether it is remembered as MMIO, from before: until it is touched while it is shared. */
+static bool was_mmio(struct model_vm *vm, uint64_t page, bool private)
 {
 	if (!ranges_contain(&vm->mmio_stale, page))
 		return false;
-	ranges_remove(&vm->mmio_stale, page, vm->page_size);
+	if (!private)
+		ranges_remove(&vm->mmio_stale, page, vm->page_size);
 	return true;
 }
 
@@ -92,7 +93,7 @@ static enum model_access page_access(struct model_vm *vm, unsigned address_space
 	offset = guest_phys_addr - slot->guest_phys_addr;
 	if (vm->rules.emulated_guest)
 		return emulated_access(vm, slot, offset, bytes, size, write);
-	if (was_mmio(vm, page) && private)
+	if (was_mmio(vm, page, private) && private)
 		return MODEL_ACCESS_MEMORY_FAULT;
 	if (private || slot->guest_memfd_only) {
 		if (!slot->memory)

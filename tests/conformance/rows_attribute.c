@@ -210,9 +210,16 @@ static void a_slot_in_a_hole_that_was_touched(struct trial *trial)
 	EXPECT(trial, guest_read(trial, BASE), INSTEAD + MODEL_ACCESS_MMIO, "a hole");
 	start(trial, 4 * PAGE);
 	EXPECT(trial, to_private(trial, BASE, 4 * PAGE), 0, "to private");
-	EXPECT(trial, guest_read(trial, BASE), INSTEAD + MODEL_ACCESS_MEMORY_FAULT, "once");
-	EXPECT(trial, guest_read(trial, BASE), 0, "then it is there");
+	for (unsigned time = 0; time < 4; time++)
+		EXPECT(trial, guest_read(trial, BASE), INSTEAD + MODEL_ACCESS_MEMORY_FAULT,
+			"time %u", time);
 	EXPECT(trial, guest_read(trial, BASE + PAGE), 0, "not touched before");
+	EXPECT(trial, to_private(trial, BASE, PAGE), 0, "once more");
+	EXPECT(trial, guest_read(trial, BASE), INSTEAD + MODEL_ACCESS_MEMORY_FAULT, "after that");
+	EXPECT(trial, to_shared(trial, BASE, PAGE), 0, "to shared");
+	EXPECT(trial, guest_write(trial, BASE, 1), 0, "touched while shared");
+	EXPECT(trial, to_private(trial, BASE, PAGE), 0, "to private");
+	EXPECT(trial, guest_read(trial, BASE), 0, "then it is there");
 }
 
 static void attributes_outlive_slots(struct trial *trial)

@@ -154,7 +154,7 @@ static void test_convertv(void)
 	CU_ASSERT_EQUAL(
 		gmem_convertv(vm, GMEM_SHARED, ranges, GMEM_RANGES_MAX + 1, 0, NULL), -E2BIG);
 	ranges[15].guest_phys_addr = 0;
-	CU_ASSERT_EQUAL(gmem_convertv(vm, GMEM_SHARED, ranges, 16, 0, NULL), -EREMOTEIO);
+	CU_ASSERT_EQUAL(gmem_convertv(vm, GMEM_PRIVATE, ranges, 16, 0, NULL), -EREMOTEIO);
 	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_error(), "ranges[15].guest_phys_addr"));
 	check_private(
 		"0+1 4+1 8+1 12+1 16+1 20+1 24+1 28+1 32+1 36+1 40+1 44+1 48+1 52+1 56+1 60+1");
@@ -170,7 +170,7 @@ static void test_largest_batch(void)
 	for (size_t i = 0; i < GMEM_RANGES_MAX; i++)
 		ranges[i] = (struct gmem_range){(1ull << 52) + 2 * i * PAGE, PAGE << 40};
 	CU_ASSERT_EQUAL(
-		gmem_convertv(vm, GMEM_SHARED, ranges, GMEM_RANGES_MAX, 0, NULL), -EREMOTEIO);
+		gmem_convertv(vm, GMEM_PRIVATE, ranges, GMEM_RANGES_MAX, 0, NULL), -EREMOTEIO);
 	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_error(), "ranges[0].guest_phys_addr"));
 	close_vm();
 }
