@@ -182,11 +182,13 @@ static void fail_call(struct gmem_vm *vm, uint64_t call, uint64_t done, int r)
 	last_error_restore(error);
 }
 
-static int trigger_of(struct gmem_vm *vm, struct json_object *call, uint64_t told, uint64_t *ret_id)
+static int trigger_of(struct gmem_vm *vm, struct json_object *call, uint64_t told, uint64_t *ret_id,
+	uint64_t *ret_done)
 {
 	uint64_t id, request, address, stride, count;
 	int r = 0;
 
+	*ret_done = 0;
 	if (!json_get_uint(call, "id", &id) || !json_get_uint(call, "request", &request) ||
 		!json_get_uint(call, "address", &address) ||
 		!json_get_uint(call, "stride", &stride) || !json_get_uint(call, "count", &count))
@@ -201,14 +203,23 @@ static int trigger_of(struct gmem_vm *vm, struct json_object *call, uint64_t tol
 			fail_call(vm, id, i, r);
 		if (r < 0)
 			return r;
+		++*ret_done;
 	}
 	*ret_id = id;
 	return r;
 }
 
+int vm_trigger_each(
+	struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id, uint64_t *ret_done)
+{
+	return trigger_of(vm, call, conversions_told(&vm->conversions), ret_id, ret_done);
+}
+
 int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id)
 {
-	return trigger_of(vm, call, conversions_told(&vm->conversions), ret_id);
+	uint64_t done;
+
+	return vm_trigger_each(vm, call, ret_id, &done);
 }
 
 int vm_report(struct gmem_vm *vm, struct json_object *call, uint64_t *discarded)
@@ -234,8 +245,8 @@ int vm_carry_out(struct gmem_vm *vm, struct json_object *call, uint64_t *discard
 int vm_carry_out_conversion(
 	struct gmem_vm *vm, struct json_object *call, uint64_t told, uint64_t *discarded)
 {
-	uint64_t id;
-	int r = trigger_of(vm, call, told, &id);
+	uint64_t id, done;
+	int r = trigger_of(vm, call, told, &id, &done);
 
 	if (r == 0)
 		r = vm_report(vm, call, discarded);

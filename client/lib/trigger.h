@@ -13,6 +13,9 @@
  * the call's id where it succeeded, for the report.
  */
 int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id);
+/* The same, and in *ret_done how many of its ioctls have succeeded, also on failure. */
+int vm_trigger_each(
+	struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id, uint64_t *ret_done);
 /* The same of a part of a conversion, whose call a gmemd has made that was told of the VM so
  * often. -ESTALE where gmemd has lost the VM since, and nothing more of it is triggered, or
  * knows nothing of the call: it is to be asked anew. */
