@@ -222,10 +222,11 @@ enum gmem_backing {
 	GMEM_BACKING_MEMFD,
 };
 
-#define GMEM_MEMORY_DEFAULT_FLAGS UINT64_MAX   /* what VMs of this type offer; so is 0 */
-#define GMEM_MEMORY_MMAP          (1u << 0)    /* can be mapped */
-#define GMEM_MEMORY_INIT_SHARED   (1u << 1)    /* is the host's to touch from the start */
-#define GMEM_MEMORY_NO_FLAGS      (1ull << 63) /* none of these: the guest's alone */
+#define GMEM_MEMORY_DEFAULT_FLAGS UINT64_MAX /* what VMs of this type offer; so is 0 */
+#define GMEM_MEMORY_MMAP          (1u << 0)  /* can be mapped */
+#define GMEM_MEMORY_INIT_SHARED   (1u << 1)  /* is the host's to touch from the start */
+#define GMEM_MEMORY_NO_FLAGS                                                                       \
+	(1ull << 63) /* none of these: the guest's alone, of VM types with private memory */
 
 #define GMEM_RANGES_MAX 1000 /* of one gmem_memory_reclaimv() or gmem_convertv() */
 
@@ -312,6 +313,7 @@ struct gmem_slot {
 	/*
 	 * What is mapped at userspace_addr and backs the slot while it is shared, where private
 	 * memory needs a second backing: a memory of GMEM_BACKING_MEMFD. NULL: none of gmemd's.
+	 * Only beside a memory with GMEM_MEMORY_NO_FLAGS: one that can be mapped is both halves.
 	 */
 	struct gmem_memory *shared_memory;
 	uint64_t shared_offset;
@@ -371,14 +373,19 @@ struct gmem_range {
 	(1u << 0) /* leave the pages of the half that goes stale, and pay for both */
 
 /*
- * Makes guest frames private or shared (KVM_SET_MEMORY_ATTRIBUTES, Linux 6.8). Ranges must be
- * bound, with a memory, and not overlap; gmemd checks all before any is converted. Those that are
- * as asked for already stay so. The pages of the half that goes stale are given back to the host,
- * whose bytes are *ret_discarded, which may be NULL. vCPUs may run meanwhile.
+ * Makes guest frames private or shared (KVM_SET_MEMORY_ATTRIBUTES, Linux 6.8). Ranges must not
+ * overlap, and be bound with a memory where they are to be private; gmemd checks all before any is
+ * converted. Those that are as asked for already stay so. The pages of the half that goes stale are
+ * given back to the host, whose bytes are *ret_discarded; with NULL that may be so only shortly
+ * after the call has returned. vCPUs may run meanwhile. Other threads that convert some of these
+ * frames are waited for, and so is gmemd, while it gives back what an earlier conversion there has
+ * left. A gmemd that has lost the VM meanwhile, with its keeper, is asked anew, until the kernel,
+ * gmemd and this library agree.
  *
- * -EREMOTEIO: gmemd refused, and nothing is converted; reason unsupported where the kernel or the
- * VM's type has no private memory. -E2BIG: more than GMEM_RANGES_MAX. -EINVAL: none, or flags that
- * don't exist. Else what the ioctl failed with; the ranges before that one are converted.
+ * -EREMOTEIO: gmemd refused, and nothing is converted by this call; reason unsupported where the
+ * kernel or the VM's type has no private memory. -E2BIG: more than GMEM_RANGES_MAX. -EINVAL: none,
+ * or flags that don't exist. Else what the ioctl failed with; the ranges before that one are
+ * converted.
  */
 int gmem_convert(struct gmem_vm *vm, enum gmem_state to, uint64_t guest_phys_addr, uint64_t size,
 	unsigned flags, uint64_t *ret_discarded);
@@ -387,13 +394,35 @@ int gmem_convertv(struct gmem_vm *vm, enum gmem_state to, const struct gmem_rang
 
 struct kvm_run;
 
+/* What KVM_EXIT_MEMORY_FAULT tells, which only the VMM knows. */
+enum gmem_fault {
+	/* What KVM has found the frame to be: of a guest that can't say what it takes it for, as
+	 * of GMEM_TYPE_SW_PROTECTED. Such a guest asks for conversions by hypercalls:
+	 * gmem_convert(). */
+	GMEM_FAULT_FOUND,
+	/* What the guest takes it for, by its own page tables: GMEM_TYPE_SNP, GMEM_TYPE_TDX. */
+	GMEM_FAULT_WISHED,
+};
+
 /*
- * What to do when KVM_RUN exits with KVM_EXIT_MEMORY_FAULT (KVM_RUN then fails with EFAULT):
- * converts what the guest has touched to what it took it for, rounded outwards to whole pages; then
- * KVM_RUN again. Another vCPU may have had it converted meanwhile: that is no error. -EINVAL where
- * it is not that exit, or one with a flag that this library does not know. Else as gmem_convert().
+ * What to do when KVM_RUN fails and its exit is KVM_EXIT_MEMORY_FAULT; error is its errno. 0:
+ * KVM_RUN again.
+ *
+ * With EFAULT and GMEM_FAULT_WISHED the frames are converted to what the guest takes them for,
+ * rounded outwards to whole pages, unless they are so already: another vCPU was first. With
+ * GMEM_FAULT_FOUND nothing is ever converted: an exit that contradicts what is so was late, and is
+ * over when KVM_RUN is called again. If it is not, -EFAULT: Linux 6.18 and 7.3 go on exiting so for
+ * a hole that the guest has touched before a slot was bound there and made private, until it is
+ * shared again and touched.
+ *
+ * Else the guest can't go on, and gmem_last_message() says why: -error where the page can't be had,
+ * which is -ENOMEM (the VMM's memory cgroup is full), -EHWPOISON, or -EFAULT where there is none:
+ * the memory's file is closed, no slot has it, or KVM contradicts what is so again though nothing
+ * has changed. -EINVAL where it is not that exit, or one with a flag that this library does not
+ * know. Else as gmem_convert().
  */
-int gmem_memory_fault(struct gmem_vm *vm, const struct kvm_run *run);
+int gmem_memory_fault(
+	struct gmem_vm *vm, const struct kvm_run *run, int error, enum gmem_fault means);
 
 #pragma GCC visibility pop
 

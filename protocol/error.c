@@ -48,6 +48,8 @@ const char *rpc_reason(enum rpc_code code)
 		return "limit";
 	case RPC_CONFIGURATION:
 		return "configuration";
+	case RPC_PINNED:
+		return "pinned";
 	case RPC_OK:
 		break;
 	}
@@ -56,7 +58,9 @@ const char *rpc_reason(enum rpc_code code)
 
 int rpc_code_sent(enum rpc_code code)
 {
-	return code == RPC_LIMIT || code == RPC_CONFIGURATION ? RPC_BUSY : code;
+	bool is_busy = code == RPC_LIMIT || code == RPC_CONFIGURATION || code == RPC_PINNED;
+
+	return is_busy ? RPC_BUSY : code;
 }
 
 void rpc_error_clear(struct rpc_error *error)
@@ -266,6 +270,17 @@ int rpc_error_configuration(struct rpc_error *error, const char *file, uint64_t 
 		rpc_error_detail_uint(error, "line", line);
 	if (setting[0])
 		rpc_error_detail_string(error, "setting", setting);
+	return error->code;
+}
+
+int rpc_error_pinned(struct rpc_error *error, uint64_t memory, uint64_t offset)
+{
+	fill(error, RPC_PINNED,
+		"Somebody holds the page at %" PRIu64 " of memory %" PRIu64
+		", which can't be converted meanwhile.",
+		offset, memory);
+	rpc_error_detail_uint(error, "memory", memory);
+	rpc_error_detail_uint(error, "offset", offset);
 	return error->code;
 }
 

@@ -30,6 +30,7 @@ enum rpc_code {
 	/* Are sent as RPC_BUSY, with reasons of their own. */
 	RPC_LIMIT = -32107,
 	RPC_CONFIGURATION = -32207,
+	RPC_PINNED = -32307,
 };
 
 struct rpc_error {
@@ -79,6 +80,8 @@ int rpc_error_busy(struct rpc_error *error, const char *why, uint64_t retry_afte
  */
 int rpc_error_limit(struct rpc_error *error, const char *why, const char *name, uint64_t value,
 	const char *scope);
+/* A page of the memory is held by somebody, a vhost-user back end say, and can't be converted. */
+int rpc_error_pinned(struct rpc_error *error, uint64_t memory, uint64_t offset);
 /* gmemd can't serve with it. line: 0 where it is the file as a whole; setting: "" for none; told:
  * all of it in one text. */
 int rpc_error_configuration(struct rpc_error *error, const char *file, uint64_t line,

@@ -424,6 +424,12 @@ static const struct field vm_resume_parameters[] = {
 		.item_size = sizeof(struct guest_range), .max = RANGES_MAX,
 		AT(vm_resume_parameters, private_ranges),
 		.summary = "What is private. It matters for a VM that is rebuilt alone."},
+	{"uncertain_ranges", FIELD_ARRAY, FIELD_OPTIONAL, .fields = range_fields,
+		.item_size = sizeof(struct guest_range), .max = RANGES_MAX,
+		AT(vm_resume_parameters, uncertain_ranges),
+		.summary = "What may be either, of a VM that is rebuilt, for the process was amid "
+			   "its conversion: the next memory.convert there has it set anew, "
+			   "whatever private_ranges says."},
 	END,
 };
 
@@ -462,6 +468,8 @@ static const struct field vm_get_result[] = {
 	{"slots", FIELD_ARRAY, .fields = slot_fields, .summary = "By number."},
 	{"private_ranges", FIELD_ARRAY, .fields = range_fields,
 		.summary = "By address, merged; all else is shared."},
+	{"uncertain_ranges", FIELD_ARRAY, .fields = range_fields,
+		.summary = "As vm.resume told them, until they are converted."},
 	{"calls", FIELD_ARRAY, .fields = call_fields, .summary = "Not yet reported, by id."},
 	{"closed_memories", FIELD_ARRAY, .fields = closed_memory_fields,
 		.summary = "Those that have pages, by id: somebody still has their files."},
@@ -653,7 +661,8 @@ static const struct field memory_convert_parameters[] = {
 		.summary = "What the guest frames are to be."},
 	{"ranges", FIELD_ARRAY, .fields = range_fields, .item_size = sizeof(struct guest_range),
 		.min = 1, .max = RANGES_MAX, AT(memory_convert_parameters, ranges),
-		.summary = "Guest addresses that slots with a memory hold; none twice."},
+		.summary =
+			"Guest addresses, none twice; to private: that slots with a memory hold."},
 	{"discard", FIELD_BOOLEAN, FIELD_OPTIONAL, .default_value = 1,
 		AT(memory_convert_parameters, discard),
 		.summary = "Whether the half that goes stale is given back to the host."},
@@ -762,7 +771,7 @@ const struct method methods[METHODS] = {
 	[METHOD_MEMORY_CONVERT] = {"memory.convert", ACCESS_VMM, memory_convert_parameters,
 		memory_convert_result,
 		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_UNSUPPORTED,
-			RPC_KERNEL, RPC_BUSY, RPC_LIMIT, RPC_GONE),
+			RPC_KERNEL, RPC_BUSY, RPC_LIMIT, RPC_PINNED, RPC_GONE),
 		"Writes the arguments that make guest frames private or shared."},
 	[METHOD_CALL_DONE] = {"call.done", ACCESS_VMM, call_done_parameters, call_done_result,
 		ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_BUSY, RPC_LIMIT, RPC_GONE),

@@ -117,6 +117,7 @@ struct vm_resume_parameters {
 	struct field_array memories;       /* of struct resumed_memory */
 	struct field_array slots;          /* of struct slot_bind_parameters */
 	struct field_array private_ranges; /* of struct guest_range */
+	struct field_array uncertain_ranges;
 };
 
 struct vm_list_parameters {

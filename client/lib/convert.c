@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Conversion of guest frames, and what a VMM does with KVM_EXIT_MEMORY_FAULT. See gmem.h.
+ * Conversion of guest frames. See gmem.h.
  */
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "client/lib/connection.h"
 #include "client/lib/last_error.h"
 #include "client/lib/trigger.h"
-#include "kernel/base/uapi.h"
 #include "protocol/json.h"
 #include "protocol/methods.h"
 
-_Static_assert(GMEM_EXIT_MEMORY_FAULT == KVM_EXIT_MEMORY_FAULT, "kernel ABI");
+/* While gmemd says that it is busy. */
+#define FIRST_PAUSE_US 500
+#define LAST_PAUSE_US  50000
+
 _Static_assert(GMEM_SHARED == (unsigned)CONVERT_TO_SHARED, "state");
 _Static_assert(GMEM_PRIVATE == (unsigned)CONVERT_TO_PRIVATE, "state");
 
@@ -35,7 +38,8 @@ static struct json_object *convert_params(const struct gmem_vm *vm, enum gmem_st
 }
 
 /* Those after one that failed are reported, too: as not done. */
-static int trigger_all(struct gmem_vm *vm, struct json_object *calls, uint64_t *discarded)
+static int trigger_all(
+	struct gmem_vm *vm, struct json_object *calls, uint64_t told, uint64_t *discarded)
 {
 	int r = 0;
 
@@ -45,7 +49,7 @@ static int trigger_all(struct gmem_vm *vm, struct json_object *calls, uint64_t *
 		if (r < 0)
 			vm_report_untouched(vm, call);
 		else
-			r = vm_carry_out(vm, call, discarded);
+			r = vm_carry_out_conversion(vm, call, told, discarded);
 	}
 	return r;
 }
@@ -60,23 +64,83 @@ static int check_arguments(enum gmem_state to, size_t count, unsigned flags)
 	return vm_check_range_count(count);
 }
 
+/* In one turn, to know what the gmemd that has answered was told. */
+static int ask(struct gmem_vm *vm, struct json_object *take_params, uint64_t *ret_told,
+	struct json_object **ret_result)
+{
+	int r = connection_take_turn(vm->gmem);
+
+	if (r < 0) {
+		json_unref(take_params);
+		return r;
+	}
+	r = connection_request(vm->gmem, "memory.convert", take_params, NULL, ret_result);
+	*ret_told = conversions_told(&vm->conversions);
+	connection_leave_turn(vm->gmem);
+	return r;
+}
+
+/* -ESTALE where gmemd has lost the VM meanwhile. */
+static int convert_once(struct gmem_vm *vm, enum gmem_state to, const struct gmem_range *ranges,
+	size_t count, unsigned flags, uint64_t *discarded)
+{
+	struct json_object *result;
+	uint64_t bytes = 0, told;
+	int r;
+
+	r = ask(vm, convert_params(vm, to, ranges, count, flags), &told, &result);
+	if (r < 0)
+		return r;
+	json_get_uint(result, "discarded", &bytes);
+	r = trigger_all(vm, json_get(result, "calls"), told, discarded);
+	json_unref(result);
+	if (discarded)
+		*discarded += bytes;
+	return r == -ECONNRESET || conversions_told(&vm->conversions) == told ? r : -ESTALE;
+}
+
+/* What gmemd is still amid: it discards the half of an earlier conversion that went stale. */
+static bool is_busy(int r)
+{
+	return r == -EREMOTEIO && strcmp(last_error_details()->reason, "busy") == 0;
+}
+
+/* Where gmemd has lost the VM meanwhile, it knows nothing of the calls, and was told that these
+ * frames may be either: it is asked anew, until nothing has come between. */
+static int convert_until_known(struct gmem_vm *vm, enum gmem_state to,
+	const struct gmem_range *ranges, size_t count, unsigned flags, uint64_t *discarded)
+{
+	int64_t until = connection_now_ms() + connection_patience(vm->gmem);
+	useconds_t pause = FIRST_PAUSE_US;
+	int r;
+
+	for (;;) {
+		r = convert_once(vm, to, ranges, count, flags, discarded);
+		if (connection_now_ms() > until)
+			return r == -ESTALE ? -ECONNRESET : r;
+		if (r == -ESTALE)
+			continue;
+		if (!is_busy(r))
+			return r;
+		usleep(pause);
+		pause = pause < LAST_PAUSE_US ? 2 * pause : pause;
+	}
+}
+
 static int convert_ranges(struct gmem_vm *vm, enum gmem_state to, const struct gmem_range *ranges,
 	size_t count, unsigned flags, uint64_t *ret_discarded)
 {
-	struct json_object *result;
 	uint64_t discarded = 0;
 	int r = check_arguments(to, count, flags);
 
 	if (r == 0)
-		r = connection_request(vm->gmem, "memory.convert",
-			convert_params(vm, to, ranges, count, flags), NULL, &result);
+		r = conversions_begin(&vm->conversions, ranges, count);
 	if (r < 0)
 		return r;
-	json_get_uint(result, "discarded", &discarded);
-	r = trigger_all(vm, json_get(result, "calls"), ret_discarded ? &discarded : NULL);
-	json_unref(result);
+	r = convert_until_known(vm, to, ranges, count, flags, ret_discarded ? &discarded : NULL);
 	if (r == 0)
-		vm_note_converted(vm, to, ranges, count);
+		conversions_note(&vm->conversions, to, ranges, count);
+	conversions_end(&vm->conversions, ranges, count);
 	if (r == 0 && ret_discarded)
 		*ret_discarded = discarded;
 	return r;
@@ -98,45 +162,4 @@ int gmem_convert(struct gmem_vm *vm, enum gmem_state to, uint64_t guest_phys_add
 	struct gmem_range range = {guest_phys_addr, size};
 
 	return gmem_convertv(vm, to, &range, 1, flags, ret_discarded);
-}
-
-/* The exit's part of struct kvm_run, which Debian 12's header lacks. */
-struct memory_fault {
-	uint64_t flags;
-	uint64_t guest_phys_addr;
-	uint64_t size;
-};
-
-static int round_to_pages(const struct memory_fault *fault, struct gmem_range *ret)
-{
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t start = fault->guest_phys_addr & ~(page - 1), end;
-
-	if (fault->size == 0 ||
-		__builtin_add_overflow(fault->guest_phys_addr, fault->size + page - 1, &end))
-		return last_error_own(
-			-EINVAL, "the exit's range is empty, or passes the end of all addresses");
-	*ret = (struct gmem_range){start, (end & ~(page - 1)) - start};
-	return 0;
-}
-
-int gmem_memory_fault(struct gmem_vm *vm, const struct kvm_run *run)
-{
-	const struct memory_fault *fault = (const void *)&run->hw;
-	enum gmem_state to;
-	struct gmem_range range;
-	int r = connection_enter(vm->gmem);
-
-	if (r < 0)
-		return r;
-	if (run->exit_reason != KVM_EXIT_MEMORY_FAULT)
-		return last_error_own(
-			-EINVAL, "the exit is not KVM_EXIT_MEMORY_FAULT, but %u", run->exit_reason);
-	if (fault->flags & ~(uint64_t)KVM_MEMORY_EXIT_FLAG_PRIVATE)
-		return last_error_own(-EINVAL,
-			"the exit has a flag that this library does not know: 0x%llx",
-			(unsigned long long)fault->flags);
-	to = fault->flags & KVM_MEMORY_EXIT_FLAG_PRIVATE ? GMEM_PRIVATE : GMEM_SHARED;
-	r = round_to_pages(fault, &range);
-	return r < 0 ? r : gmem_convertv(vm, to, &range, 1, 0, NULL);
 }

@@ -17,7 +17,7 @@ struct telling {
 	struct gmem_vm *vm;
 	const struct gmem_memory *memory;
 	const struct bound_slot *slot;
-	uint64_t range;
+	uint64_t told_to[CONVERSIONS_SETS]; /* of each set's ranges */
 	bool ranges_left;
 };
 
@@ -50,19 +50,23 @@ static void tell_slots(struct telling *telling, struct json_object *params)
 	}
 }
 
-static void tell_private_ranges(struct telling *telling, struct json_object *params)
+/* Nothing where there is none: an older gmemd does not know of all sets. */
+static void tell_ranges(struct telling *telling, enum conversions_set set, const char *name,
+	struct json_object *params)
 {
-	struct json_object *list = json_add_array(params, "private_ranges");
-	const struct range *range = ranges_from(&telling->vm->private_ranges, telling->range);
+	struct gmem_range ranges[RANGES_TOLD];
+	size_t count = conversions_copy(
+		&telling->vm->conversions, set, telling->told_to[set], ranges, RANGES_TOLD);
+	struct json_object *list = count > 0 ? json_add_array(params, name) : NULL;
 
-	for (size_t i = 0; range && i < RANGES_TOLD; i++, range = ranges_next(range)) {
+	for (size_t i = 0; i < count; i++) {
 		struct json_object *object = json_append_object(list);
 
-		json_add_uint(object, "guest_phys_addr", range->start);
-		json_add_uint(object, "size", range->end - range->start);
-		telling->range = range->end;
+		json_add_uint(object, "guest_phys_addr", ranges[i].guest_phys_addr);
+		json_add_uint(object, "size", ranges[i].size);
+		telling->told_to[set] = ranges[i].guest_phys_addr + ranges[i].size;
 	}
-	telling->ranges_left = range;
+	telling->ranges_left |= count == RANGES_TOLD;
 }
 
 static int tell_packet(struct telling *telling, bool *ret_rebuilt)
@@ -75,7 +79,9 @@ static int tell_packet(struct telling *telling, bool *ret_rebuilt)
 		json_add_uint(params, "mailbox", (uint64_t)telling->vm->opening.mailbox_fd);
 	tell_memories(telling, params);
 	tell_slots(telling, params);
-	tell_private_ranges(telling, params);
+	telling->ranges_left = false;
+	tell_ranges(telling, CONVERSIONS_PRIVATE, "private_ranges", params);
+	tell_ranges(telling, CONVERSIONS_UNCERTAIN, "uncertain_ranges", params);
 	r = connection_exchange(telling->vm->gmem, "vm.resume", params, &exchange, &result);
 	if (r < 0)
 		return r;
@@ -94,5 +100,7 @@ int resume_tell(struct gmem_vm *vm, bool *ret_rebuilt)
 	do
 		r = tell_packet(&telling, ret_rebuilt);
 	while (r == 0 && *ret_rebuilt && (telling.memory || telling.slot || telling.ranges_left));
+	if (r == 0 && *ret_rebuilt)
+		conversions_note_told(&vm->conversions);
 	return r;
 }

@@ -62,6 +62,7 @@ struct change {
 
 static void note_change(const struct change *change)
 {
+	conversions_note_change(&change->vm->conversions);
 	if (change->bound)
 		note_bound(change->vm, change->bound);
 	else
@@ -73,7 +74,7 @@ static void note_private(const struct change *change)
 	const struct gmem_range range = {
 		change->bound->guest_phys_addr, change->bound->memory_size};
 
-	vm_note_converted(change->vm, GMEM_PRIVATE, &range, 1);
+	conversions_note(&change->vm->conversions, GMEM_PRIVATE, &range, 1);
 }
 
 /* call may be NULL: then there is nothing to trigger. It is noted before it is reported: a gmemd

@@ -109,12 +109,28 @@ static int trigger_untrapped(int vm_fd, unsigned long request, uint64_t address)
 	return r < 0 ? -errno : r;
 }
 
-static int trigger_one(
-	struct gmem_vm *vm, unsigned long request, uint64_t address, struct trapped **ret_given_up)
+/* What it does is noted, whatever is known of the VM elsewhere. */
+static int trigger_conversion(
+	struct gmem_vm *vm, unsigned long request, uint64_t address, uint64_t told)
+{
+	struct conversion_issue issue;
+	int r = conversions_issue(&vm->conversions, (void *)(uintptr_t)address, told, &issue);
+
+	if (r < 0)
+		return r;
+	r = trigger_untrapped(vm->fd, request, address);
+	conversions_issued(&vm->conversions, &issue, r);
+	return r;
+}
+
+static int trigger_one(struct gmem_vm *vm, unsigned long request, uint64_t address, uint64_t told,
+	struct trapped **ret_given_up)
 {
 	*ret_given_up = NULL;
 	if (vm->opening.gated && request == KVM_CREATE_GUEST_MEMFD)
 		return trapped_ioctl(vm->gmem, vm->fd, request, address, ret_given_up);
+	if (request == KVM_SET_MEMORY_ATTRIBUTES)
+		return trigger_conversion(vm, request, address, told);
 	return trigger_untrapped(vm->fd, request, address);
 }
 
@@ -166,8 +182,8 @@ static void fail_call(struct gmem_vm *vm, uint64_t call, uint64_t done, int r)
 	last_error_restore(error);
 }
 
-int vm_trigger_each(struct gmem_vm *vm, struct json_object *call, const struct trigger_notes *notes,
-	uint64_t *ret_id)
+static int trigger_of(struct gmem_vm *vm, struct json_object *call, uint64_t told,
+	const struct trigger_notes *notes, uint64_t *ret_id)
 {
 	uint64_t id, request, address, stride, count;
 	int r = 0;
@@ -179,10 +195,10 @@ int vm_trigger_each(struct gmem_vm *vm, struct json_object *call, const struct t
 	for (uint64_t i = 0; i < count; i++) {
 		struct trapped *given_up;
 
-		r = trigger_one(vm, request, address + i * stride, &given_up);
+		r = trigger_one(vm, request, address + i * stride, told, &given_up);
 		if (given_up)
 			note_given_up(vm, given_up, id);
-		else if (r < 0)
+		else if (r < 0 && r != -ESTALE)
 			fail_call(vm, id, i, r);
 		if (r < 0)
 			return r;
@@ -191,6 +207,12 @@ int vm_trigger_each(struct gmem_vm *vm, struct json_object *call, const struct t
 	}
 	*ret_id = id;
 	return r;
+}
+
+int vm_trigger_each(struct gmem_vm *vm, struct json_object *call, const struct trigger_notes *notes,
+	uint64_t *ret_id)
+{
+	return trigger_of(vm, call, conversions_told(&vm->conversions), notes, ret_id);
 }
 
 int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id)
@@ -216,4 +238,15 @@ int vm_carry_out(struct gmem_vm *vm, struct json_object *call, uint64_t *discard
 		return 0;
 	r = vm_trigger(vm, call, &id);
 	return r < 0 ? r : vm_report(vm, call, discarded);
+}
+
+int vm_carry_out_conversion(
+	struct gmem_vm *vm, struct json_object *call, uint64_t told, uint64_t *discarded)
+{
+	uint64_t id;
+	int r = trigger_of(vm, call, told, NULL, &id);
+
+	if (r == 0)
+		r = vm_report(vm, call, discarded);
+	return r == -EREMOTEIO && is_unknown_call() ? -ESTALE : r;
 }

@@ -21,6 +21,11 @@ struct trigger_notes {
 /* The same, with notes, which may be NULL. */
 int vm_trigger_each(struct gmem_vm *vm, struct json_object *call, const struct trigger_notes *notes,
 	uint64_t *ret_id);
+/* The same of a part of a conversion, whose call a gmemd has made that was told of the VM so
+ * often. -ESTALE where gmemd has lost the VM since, and nothing more of it is triggered, or
+ * knows nothing of the call: it is to be asked anew. */
+int vm_carry_out_conversion(
+	struct gmem_vm *vm, struct json_object *call, uint64_t told, uint64_t *discarded);
 /* Tells gmemd of what vm_trigger() has given up and is over: that nothing was made. */
 void vm_settle_given_up(struct gmem_vm *vm);
 /*

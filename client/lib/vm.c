@@ -34,8 +34,8 @@ static void forget_vm(struct gmem_vm *vm)
 		LIST_REMOVE(trapped, link);
 		trapped_free(trapped);
 	}
-	ranges_clear(&vm->private_ranges);
 	connection_leave_turn(vm->gmem);
+	conversions_clear(&vm->conversions);
 }
 
 static void vm_drop(struct gmem_vm *vm)
@@ -146,6 +146,7 @@ static struct gmem_vm *vm_new(struct gmem *gmem)
 		return NULL;
 	vm->gmem = gmem;
 	vm->fd = -1;
+	conversions_init(&vm->conversions);
 	vm->opening = (struct opening){.kvm_fd = -1, .mailbox_fd = -1};
 	connection_take_turn_anyway(gmem);
 	gmem->n_vms++;

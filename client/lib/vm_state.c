@@ -41,21 +41,6 @@ void slot_describe(struct json_object *object, const struct gmem_slot *slot)
 		json_add_string(object, "through", slot_through_names[THROUGH_MAPPING]);
 }
 
-/* Without memory for it a gmemd that loses the VM takes them for shared. */
-void vm_note_converted(
-	struct gmem_vm *vm, enum gmem_state to, const struct gmem_range *ranges, size_t count)
-{
-	connection_take_turn_anyway(vm->gmem);
-	for (size_t i = 0; i < count; i++) {
-		if (to == GMEM_PRIVATE)
-			ranges_add(&vm->private_ranges, ranges[i].guest_phys_addr, ranges[i].size);
-		else
-			ranges_remove(
-				&vm->private_ranges, ranges[i].guest_phys_addr, ranges[i].size);
-	}
-	connection_leave_turn(vm->gmem);
-}
-
 int vm_check_range_count(size_t count)
 {
 	if (count == 0)

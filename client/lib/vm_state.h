@@ -5,9 +5,9 @@
  */
 #pragma once
 
+#include "client/lib/conversions.h"
 #include "client/lib/transport.h"
 #include "client/lib/trapped.h"
-#include "kernel/base/ranges.h"
 
 struct opening {
 	char id[64];
@@ -44,7 +44,7 @@ struct gmem_vm {
 	unsigned n_memories; /* that have not been freed */
 	LIST_HEAD(, gmem_memory) memories;
 	LIST_HEAD(, bound_slot) slots;
-	struct ranges private_ranges;
+	struct conversions conversions;
 	struct trapped_list given_up; /* creations that gmemd has not been told the end of */
 };
 
@@ -53,8 +53,5 @@ struct json_object *vm_params(const struct gmem_vm *vm);
 
 /* A slot's members, as slot.bind has them. */
 void slot_describe(struct json_object *object, const struct gmem_slot *slot);
-/* Notes what was converted. */
-void vm_note_converted(
-	struct gmem_vm *vm, enum gmem_state to, const struct gmem_range *ranges, size_t count);
 /* How many a call may have. -EINVAL, -E2BIG, and the last error says why. */
 int vm_check_range_count(size_t count);

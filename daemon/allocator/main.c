@@ -21,6 +21,7 @@
 #include "daemon/base/capabilities.h"
 #include "daemon/base/numa_node.h"
 #include "kernel/base/cleanup.h"
+#include "kernel/host/memory_file.h"
 #include "kernel/host/process_start.h"
 
 #define NICENESS 10
@@ -59,6 +60,18 @@ static enum allocation_end fail_start(struct allocation *allocation, int r)
 	return ALLOCATION_FAILED;
 }
 
+/* This process's pages; and those of the memory, whose own policy goes before that from Linux 6.19
+ * on, and may have been changed by whoever has mapped it. */
+static int bind_all(int node)
+{
+	uint64_t size;
+	int r = node_bind(node);
+
+	if (r == 0)
+		r = memory_file_size(ALLOCATION_MEMORY, &size);
+	return r == 0 ? node_bind_file(ALLOCATION_MEMORY, size, node) : r;
+}
+
 static enum allocation_end allocate_all(struct allocation *allocation)
 {
 	int r = be_first_to_be_killed();
@@ -75,7 +88,7 @@ static enum allocation_end allocate_all(struct allocation *allocation)
 	if (r == -ENODEV)
 		return ALLOCATION_CGROUP_GONE;
 	if (r == 0)
-		r = node_bind(allocation->node);
+		r = bind_all(allocation->node);
 	return r < 0 ? fail_start(allocation, r) : allocator_work(allocation, ALLOCATION_MEMORY);
 }
 

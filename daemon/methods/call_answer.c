@@ -48,6 +48,8 @@ int request_call_error(
 			"The mailbox's free entries lie too far apart for one answer: report some "
 			"calls first",
 			0);
+	if (r == -EAGAIN)
+		return rpc_error_pinned(&request->error, vm->pinned.memory, vm->pinned.offset);
 	if (r == -ENOMEM)
 		return rpc_error_internal(&request->error, "no memory");
 	return rpc_error_kernel(&request->error, -r, commands[command].ioctl);

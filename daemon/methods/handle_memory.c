@@ -84,13 +84,26 @@ static int create_guest_memfd(struct request *request, struct memory *memory)
 	return request_answer_call(request, "call", call);
 }
 
+/* Of a guest_memfd that can't be mapped a VM uses what is private alone, and its userspace_addr for
+ * all else (Linux 6.18, 7.3): where nothing can be private nobody would ever use it. */
+static bool is_never_seen(const struct vm *vm, const struct memory_request *wanted)
+{
+	return wanted->backing == BACKING_GUEST_MEMFD && !(wanted->flags & MEMORY_MMAP) &&
+	       !vm_has_private_memory(vm);
+}
+
 static int check_create(struct request *request, struct vm *vm, struct memory_request *ret)
 {
 	const struct memory_create_parameters *parameters = &request->parameters.memory_create;
 	struct memory_fault fault;
 
-	if (memory_check_told(vm, parameters, ret, &fault) == 0)
-		return 0;
+	if (memory_check_told(vm, parameters, ret, &fault) == 0) {
+		if (!is_never_seen(vm, ret))
+			return 0;
+		return rpc_error_invalid_param(&request->error, "flags",
+			"with \"mmap\": this VM's type has no private memory, and a guest sees "
+			"nothing else of a guest_memfd that can't be mapped");
+	}
 	switch (fault.kind) {
 	case MEMORY_FAULT_FLAGS:
 		return request_type_lacks(

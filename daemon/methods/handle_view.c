@@ -138,6 +138,7 @@ enum view_list {
 	VIEW_MEMORIES,
 	VIEW_SLOTS,
 	VIEW_PRIVATE_RANGES,
+	VIEW_UNCERTAIN_RANGES,
 	VIEW_CALLS,
 	VIEW_CLOSED_MEMORIES,
 	VIEW_LISTS
@@ -203,9 +204,10 @@ static bool view_slots(struct view *view, struct json_object *list, uint64_t *ne
 	return view_leaving_slots(view, list, next);
 }
 
-static bool view_private_ranges(struct view *view, struct json_object *list, uint64_t *next)
+static bool view_ranges(
+	struct view *view, const struct ranges *of, struct json_object *list, uint64_t *next)
 {
-	const struct range *range = ranges_from(&view->vm->private_ranges, *next);
+	const struct range *range = ranges_from(of, *next);
 
 	for (; range; range = ranges_next(range)) {
 		struct json_object *object;
@@ -218,6 +220,16 @@ static bool view_private_ranges(struct view *view, struct json_object *list, uin
 		json_add_uint(object, "size", range->end - range->start);
 	}
 	return true;
+}
+
+static bool view_private_ranges(struct view *view, struct json_object *list, uint64_t *next)
+{
+	return view_ranges(view, &view->vm->private_ranges, list, next);
+}
+
+static bool view_uncertain_ranges(struct view *view, struct json_object *list, uint64_t *next)
+{
+	return view_ranges(view, &view->vm->uncertain, list, next);
 }
 
 static bool view_calls(struct view *view, struct json_object *list, uint64_t *next)
@@ -257,6 +269,7 @@ static const struct {
 	[VIEW_MEMORIES] = {"memories", "memory", view_memories},
 	[VIEW_SLOTS] = {"slots", "slot", view_slots},
 	[VIEW_PRIVATE_RANGES] = {"private_ranges", "private", view_private_ranges},
+	[VIEW_UNCERTAIN_RANGES] = {"uncertain_ranges", "uncertain", view_uncertain_ranges},
 	[VIEW_CALLS] = {"calls", "call", view_calls},
 	[VIEW_CLOSED_MEMORIES] = {"closed_memories", "closed", view_closed_memories},
 };

@@ -210,34 +210,52 @@ static int resume_slots(struct request *request, struct vm *vm)
 	return r;
 }
 
-static int add_private_range(struct request *request, struct vm *vm, size_t index)
+/* What a VM has so many of, and what keeps them. */
+struct told_ranges {
+	const char *param;
+	const struct field_array *told;
+	enum frames_set set;
+	struct ranges *ranges;
+};
+
+static int add_range(
+	struct request *request, struct vm *vm, const struct told_ranges *of, size_t index)
 {
-	const struct guest_range *told =
-		(const struct guest_range *)request->parameters.vm_resume.private_ranges.items +
-		index;
-	struct ranges *ranges = &vm->private_ranges;
+	const struct guest_range *told = (const struct guest_range *)of->told->items + index;
 	const char *expected, *fault = guest_range_fault(vm, told, &expected);
 	int r;
 
 	if (fault)
-		return item_error(request, "private_ranges", index, fault, expected);
-	if (ranges->count >= vm->registry->config->private_ranges_per_vm)
+		return item_error(request, of->param, index, fault, expected);
+	if (of->ranges->count >= vm->registry->config->private_ranges_per_vm)
 		return request_limit_error(request, LIMIT_PRIVATE_RANGES_PER_VM,
 			"The VM has as many ranges of private memory as it may have");
-	r = ranges_add(ranges, told->guest_phys_addr, told->size);
+	r = ranges_add(of->ranges, told->guest_phys_addr, told->size);
 	if (r == 0 && vm->frames >= 0)
 		r = frames_write(
-			vm->frames, FRAMES_PRIVATE, ranges, told->guest_phys_addr, told->size);
+			vm->frames, of->set, of->ranges, told->guest_phys_addr, told->size);
 	return r < 0 ? rpc_error_kernel(&request->error, -r, "noting what is private") : 0;
 }
 
-static int resume_private_ranges(struct request *request, struct vm *vm)
+static int add_ranges(struct request *request, struct vm *vm, const struct told_ranges *of)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < request->parameters.vm_resume.private_ranges.count; i++)
-		r = add_private_range(request, vm, i);
+	for (size_t i = 0; r == 0 && i < of->told->count; i++)
+		r = add_range(request, vm, of, i);
 	return r;
+}
+
+static int resume_ranges(struct request *request, struct vm *vm)
+{
+	const struct vm_resume_parameters *parameters = &request->parameters.vm_resume;
+	const struct told_ranges private = {
+		"private_ranges", &parameters->private_ranges, FRAMES_PRIVATE, &vm->private_ranges};
+	const struct told_ranges uncertain = {"uncertain_ranges", &parameters->uncertain_ranges,
+		FRAMES_UNCERTAIN, &vm->uncertain};
+	int r = add_ranges(request, vm, &private);
+
+	return r == 0 ? add_ranges(request, vm, &uncertain) : r;
 }
 
 int resume_content(struct request *request, struct vm *vm)
@@ -247,6 +265,6 @@ int resume_content(struct request *request, struct vm *vm)
 	if (r == 0 && vm->rebuilt)
 		r = resume_slots(request, vm);
 	if (r == 0 && vm->rebuilt)
-		r = resume_private_ranges(request, vm);
+		r = resume_ranges(request, vm);
 	return r;
 }

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#include "daemon/vm/both_halves.h"
+
 int request_slot_param(struct request *request, int change, const char *param, const char *expected)
 {
 	char path[96];
@@ -103,6 +105,9 @@ int request_slot_not_shown(struct request *request, int change)
 int request_slot_has_file(struct request *request, const struct slot_bind_parameters *told,
 	const struct slot_request *wanted, int change)
 {
+	if (wanted->shared_memory && !both_halves_possible(wanted->memory))
+		return request_slot_param(request, change, "shared_memory",
+			"left out, or a memory made with flags []");
 	if (!wanted->memory || told->guest_memfd != FIELD_UNSET)
 		return 0;
 	return request_slot_param(

@@ -111,6 +111,22 @@ static void say(struct request *request, const struct capability *capability, co
 			type, meaning, where, proof);
 }
 
+/* Private memory is there, but gmemd does not know the way. */
+static int in_place(struct request *request, const char *type)
+{
+	const char *release = request->gmemd->host.kernel_release;
+	struct rpc_error *error = &request->error;
+
+	rpc_error_unsupported(error, "KVM_SET_MEMORY_ATTRIBUTES2", release);
+	rpc_error_describe(error,
+		"Private memory of VMs of type %s is converted in place on this host, by "
+		"KVM_SET_MEMORY_ATTRIBUTES2 on the guest_memfd, which this gmemd does not do yet "
+		"(kernel %s).",
+		type, release);
+	rpc_error_detail_string(error, "type", type);
+	return error->code;
+}
+
 int request_type_lacks(
 	struct request *request, unsigned type, const char *capability, uint64_t flags)
 {
@@ -121,6 +137,10 @@ int request_type_lacks(
 	struct json_object *names = json_new_array();
 
 	name_type(type, name);
+	if (found->has == has_private_memory && host->vm_types[type].converts_in_place) {
+		json_unref(names);
+		return in_place(request, name);
+	}
 	list_types(host, found, flags, types, names);
 	rpc_error_unsupported(error, capability, host->kernel_release);
 	say(request, found, name, types);

@@ -241,6 +241,15 @@ static int recover_private_ranges(struct vm *vm)
 	return r;
 }
 
+static int recover_uncertain(struct vm *vm)
+{
+	int r = frames_read(vm->frames, FRAMES_UNCERTAIN, &vm->uncertain);
+
+	if (r < 0)
+		frames_lost(vm, r);
+	return r;
+}
+
 static int recover_in_both(struct vm *vm)
 {
 	uint64_t none;
@@ -262,6 +271,8 @@ static int recover_frames(struct vm *vm)
 	if (vm->frames < 0 || !vm_has_private_memory(vm))
 		return 0;
 	r = recover_private_ranges(vm);
+	if (!recovery_lacks(r))
+		r = recover_uncertain(vm);
 	return recovery_lacks(r) ? r : recover_in_both(vm);
 }
 

@@ -4,7 +4,9 @@
  *
  * With KVM the VMM must trigger what is written into its mailbox, and report it; the model does it
  * at once. Whoever asks for a call handles both: a kernel that lets gmemd itself do what a VMM does
- * today is one more way to answer "done".
+ * today is one more way to answer "done". Conversion in place, by an ioctl on the guest_memfd, will
+ * be that. It fails with EAGAIN, and tells the offset, while somebody else holds a page there: who
+ * submits such a call tries it again for a bounded time, and then says so.
  */
 #pragma once
 
@@ -30,7 +32,8 @@ struct backend {
 	 * CALL_SUBMITTED where the VMM must trigger it, CALL_CARRIED_OUT where that is done. Of a
 	 * conversion it may take the first ranges alone, and sets call->count to how many; there is
 	 * room for the others then. -EBUSY where too many wait to be reported, -E2BIG where there
-	 * is room for a change, but not in one place; else what the ioctl fails with.
+	 * is room for a change, but not in one place, -EAGAIN where a page is held, which
+	 * vm->pinned tells; else what the ioctl fails with.
 	 */
 	int (*submit)(struct call *call);
 	/* The call is over, or will not be. */

@@ -28,9 +28,14 @@ static bool next_part(struct vm *vm, uint64_t *at, uint64_t end, struct part *re
 	return true;
 }
 
+bool both_halves_possible(const struct memory *memory)
+{
+	return !(memory->flags & MEMORY_MMAP);
+}
+
 static bool has_two_halves(const struct slot *slot)
 {
-	return slot->memory && (slot->shared_memory || !(slot->memory->flags & MEMORY_MMAP));
+	return slot->memory && both_halves_possible(slot->memory);
 }
 
 /* The part of the half that is not in use; false where gmemd has none. */
@@ -73,7 +78,7 @@ int both_halves_find(struct vm *vm, uint64_t guest_phys_addr, uint64_t size, str
 	int r = 0;
 
 	while (r == 0 && next_part(vm, &at, guest_phys_addr + size, &part)) {
-		if (part.slot->memory && part.slot->shared_memory)
+		if (has_two_halves(part.slot) && part.slot->shared_memory)
 			r = ranges_add(ret, part.guest_phys_addr, part.size);
 	}
 	return r;

@@ -3,9 +3,10 @@
  * Both halves: guest frames that are private come from one file, those that are shared from
  * another, and only one of the two is in use.
  *
- * A slot's shared half is the memfd that it was bound with; without one it is the guest_memfd
- * itself where that can be mapped, and then there is but one half, or else the VMM's own memory,
- * which gmemd can't free.
+ * A slot's shared half is the memfd that it was bound with, or without one the VMM's own memory,
+ * which gmemd can't free. A guest_memfd that can be mapped is both: with GUEST_MEMFD_FLAG_MMAP the
+ * kernel takes shared frames from it as well (Linux 6.18), so that there is but one half, and a
+ * memfd beside it would never be seen by the guest.
  *
  * A conversion frees the half that went stale, so that a confidential VM of size S costs S and not
  * 2S. Nothing is punched before the kernel has the attributes: until then the guest may still use
@@ -35,6 +36,9 @@
 #include "daemon/pages/page_job.h"
 #include "daemon/vm/slot.h"
 #include "kernel/base/ranges.h"
+
+/* Whether such a memory can have another half. */
+bool both_halves_possible(const struct memory *memory);
 
 /* Has the job give back the half that is stale where the range's guest frames are as said. Returns
  * in how many parts; job may be NULL, to count them. */

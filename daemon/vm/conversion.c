@@ -27,6 +27,7 @@ static bool is_under_way(const struct vm *vm, uint64_t guest_phys_addr, uint64_t
 	       ranges_covered(&vm->discarding, guest_phys_addr, size) > 0;
 }
 
+/* What is private must come from a memory. */
 static enum conversion_fault check_bound(struct vm *vm, const struct guest_range *range)
 {
 	uint64_t end = range->guest_phys_addr + range->size;
@@ -37,12 +38,36 @@ static enum conversion_fault check_bound(struct vm *vm, const struct guest_range
 		if (!slot || slot->guest_phys_addr > at || !slot->memory)
 			return at == range->guest_phys_addr ? CONVERSION_UNBOUND
 							    : CONVERSION_LEAVES;
-		if (slot->state != OBJECT_READY)
-			return CONVERSION_BUSY;
 		at = slot->guest_phys_addr + slot->memory_size;
 	}
-	return is_under_way(vm, range->guest_phys_addr, range->size) ? CONVERSION_BUSY
-								     : CONVERSION_FITS;
+	return CONVERSION_FITS;
+}
+
+/* Whether some of it is under way, of slots too. */
+static bool is_busy(struct vm *vm, const struct guest_range *range)
+{
+	uint64_t end = range->guest_phys_addr + range->size, at = range->guest_phys_addr;
+	const struct slot *slot = vm_slot_at_or_after(vm, at);
+
+	for (; slot && slot->guest_phys_addr < end; slot = vm_slot_at_or_after(vm, at)) {
+		if (slot->memory && slot->state != OBJECT_READY)
+			return true;
+		at = slot->guest_phys_addr + slot->memory_size;
+	}
+	return is_under_way(vm, range->guest_phys_addr, range->size);
+}
+
+/* Frames that were left private when their slot went can be shared again, whatever is there. */
+static enum conversion_fault check_range(
+	struct vm *vm, enum convert_to to, const struct guest_range *range)
+{
+	enum conversion_fault fault = CONVERSION_FITS;
+
+	if (to == CONVERT_TO_PRIVATE)
+		fault = check_bound(vm, range);
+	if (fault == CONVERSION_FITS && is_busy(vm, range))
+		fault = CONVERSION_BUSY;
+	return fault;
 }
 
 static int compare(const void *left, const void *right)
@@ -90,10 +115,10 @@ static size_t merge(struct asked *asked, size_t count)
 	return last + 1;
 }
 
-/* The first private piece of [at, end). False where there is none. */
-static bool next_private(const struct ranges *private, uint64_t at, uint64_t end, struct asked *ret)
+/* The first piece of [at, end) that is in the set. False where there is none. */
+static bool next_in(const struct ranges *ranges, uint64_t at, uint64_t end, struct asked *ret)
 {
-	const struct range *range = ranges_from(private, at);
+	const struct range *range = ranges_from(ranges, at);
 
 	if (at >= end || !range || range->start >= end)
 		return false;
@@ -102,10 +127,10 @@ static bool next_private(const struct ranges *private, uint64_t at, uint64_t end
 	return true;
 }
 
-/* The same of what is shared. */
-static bool next_shared(const struct ranges *private, uint64_t at, uint64_t end, struct asked *ret)
+/* The same of what is not in the set. */
+static bool next_out(const struct ranges *ranges, uint64_t at, uint64_t end, struct asked *ret)
 {
-	const struct range *range = ranges_from(private, at);
+	const struct range *range = ranges_from(ranges, at);
 
 	if (range && range->start <= at) {
 		at = range->end;
@@ -118,21 +143,30 @@ static bool next_shared(const struct ranges *private, uint64_t at, uint64_t end,
 	return true;
 }
 
-/* The same of what is not as wanted. */
-static bool next_other(const struct ranges *private, enum convert_to to, uint64_t at, uint64_t end,
-	struct asked *ret)
+/* The same of what is not as wanted, or may not be. */
+static bool next_other(
+	const struct vm *vm, enum convert_to to, uint64_t at, uint64_t end, struct asked *ret)
 {
-	return to == CONVERT_TO_PRIVATE ? next_shared(private, at, end, ret)
-					: next_private(private, at, end, ret);
+	struct asked other, uncertain;
+	bool is_other = to == CONVERT_TO_PRIVATE ? next_out(&vm->private_ranges, at, end, &other)
+						 : next_in(&vm->private_ranges, at, end, &other);
+
+	if (next_in(&vm->uncertain, at, end, &uncertain) &&
+		(!is_other || uncertain.start < other.start)) {
+		*ret = uncertain;
+		return true;
+	}
+	if (is_other)
+		*ret = other;
+	return is_other;
 }
 
 /* The smallest part that has all of what is not as wanted yet; empty where all is. */
-static struct asked narrow(
-	const struct ranges *private, enum convert_to to, const struct asked *whole)
+static struct asked narrow(const struct vm *vm, enum convert_to to, const struct asked *whole)
 {
 	struct asked found = {.end = 0}, piece = {.end = whole->start};
 
-	while (next_other(private, to, piece.end, whole->end, &piece)) {
+	while (next_other(vm, to, piece.end, whole->end, &piece)) {
 		if (found.end == 0)
 			found.start = piece.start;
 		found.end = piece.end;
@@ -154,14 +188,14 @@ static bool adds_piece(const struct ranges *private, enum convert_to to, const s
 
 	if (to == CONVERT_TO_PRIVATE)
 		return !range || range->start > part->end;
-	return range->start < part->start && range->end > part->end;
+	return range && range->start < part->start && range->end > part->end;
 }
 
 /* Returns how many pieces there are more then. */
 static size_t plan_range(
 	struct conversion_plan *plan, const struct vm *vm, const struct asked *whole)
 {
-	struct asked part = narrow(&vm->private_ranges, plan->to, whole);
+	struct asked part = narrow(vm, plan->to, whole);
 
 	if (part.end == 0) {
 		settle(plan, whole->start, whole->end);
@@ -197,12 +231,15 @@ static int plan_all(struct vm *vm, struct asked *asked, size_t count, struct con
 	return check_pieces(vm, added);
 }
 
-static int check_all(struct vm *vm, const struct guest_range *ranges, size_t count,
+static int check_all(struct vm *vm, const struct memory_convert_parameters *parameters,
 	struct asked *asked, size_t *ret_index)
 {
+	const struct guest_range *ranges = parameters->ranges.items;
+	size_t count = parameters->ranges.count;
+
 	for (size_t i = 0; i < count; i++) {
 		const struct guest_range *range = &ranges[i];
-		enum conversion_fault fault = check_bound(vm, range);
+		enum conversion_fault fault = check_range(vm, parameters->to, range);
 
 		asked[i] = (struct asked){
 			range->guest_phys_addr, range->guest_phys_addr + range->size, i};
@@ -223,7 +260,7 @@ int conversion_plan(struct vm *vm, const struct memory_convert_parameters *param
 	int r = -ENOMEM;
 
 	if (asked)
-		r = check_all(vm, parameters->ranges.items, count, asked, ret_index);
+		r = check_all(vm, parameters, asked, ret_index);
 	if (r == CONVERSION_FITS)
 		r = plan_all(vm, asked, count, &plan);
 	free(asked);
@@ -314,7 +351,7 @@ static int find_kept_in(
 	struct asked piece = {.end = within->guest_phys_addr};
 	int r = 0;
 
-	while (r == 0 && next_other(&vm->private_ranges, to, piece.end, end, &piece))
+	while (r == 0 && next_other(vm, to, piece.end, end, &piece))
 		r = both_halves_find(vm, piece.start, piece.end - piece.start, ret);
 	return r;
 }
@@ -397,6 +434,18 @@ int conversion_leave_slot(const struct slot *slot)
 	return leave_both(slot->vm, slot->guest_phys_addr, slot->memory_size);
 }
 
+/* The kernel has set them. */
+static int make_certain(struct vm *vm, const struct guest_range *range)
+{
+	int r;
+
+	if (ranges_covered(&vm->uncertain, range->guest_phys_addr, range->size) == 0)
+		return 0;
+	r = ranges_remove(&vm->uncertain, range->guest_phys_addr, range->size);
+	outlive(vm, FRAMES_UNCERTAIN, &vm->uncertain, range->guest_phys_addr, range->size);
+	return r;
+}
+
 static int note_done(
 	struct vm *vm, const struct conversion *conversion, const struct guest_range *range)
 {
@@ -406,6 +455,8 @@ static int note_done(
 
 	r = change(&vm->private_ranges, range->guest_phys_addr, range->size);
 	outlive(vm, FRAMES_PRIVATE, &vm->private_ranges, range->guest_phys_addr, range->size);
+	if (r == 0)
+		r = make_certain(vm, range);
 	if (r < 0 || !conversion->discard)
 		return r;
 	return leave_both(vm, range->guest_phys_addr, range->size);

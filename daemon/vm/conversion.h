@@ -7,6 +7,10 @@
  * wanted at a range's ends is left out. Its frames are converting until it is known what came of
  * it, and their stale half is gone (daemon/release/settlement.h), and no other conversion may touch
  * them. Guest addresses are of address space 0: VM types with private memory have no other.
+ *
+ * Of a VM that gmemd has lost its process tells what is private, and which frames may be either,
+ * for it was amid their conversion: these are uncertain. They count as what they are not wanted to
+ * be, so that the next conversion there, which that process asks for, has the kernel set them anew.
  */
 #pragma once
 

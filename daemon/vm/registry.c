@@ -125,9 +125,16 @@ void registry_remove(struct vm *vm)
 		RB_REMOVE(vm_process_tree, &registry->vms_by_process, vm);
 }
 
+/* However often gmemd and its keeper die. Generations begin anew after two years, so that calls'
+ * ids stay positive. */
+#define GENERATIONS_PER_SECOND 32
+#define GENERATIONS_END        (1u << 31)
+
 uint32_t registry_late_generation(const struct registry *registry)
 {
-	return (uint32_t)(registry->first_id / IDS_PER_SECOND) + 1;
+	uint64_t time = registry->first_id / (IDS_PER_SECOND / GENERATIONS_PER_SECOND);
+
+	return (uint32_t)(time % GENERATIONS_END) + 1;
 }
 
 const struct vm_type_offer *vm_offer(const struct vm *vm)

@@ -150,7 +150,13 @@ struct vm {
 	struct ranges converting; /* by calls that are not done with */
 	struct ranges discarding; /* the page worker gives their stale half back */
 	struct ranges in_both;    /* not discarded from the half that went stale */
-	int frames; /* the first and the last of them in a file; -1: nothing of it outlives gmemd */
+	/* The page that somebody holds, for which the last conversion was not done; by the back
+	 * end. */
+	struct {
+		uint64_t memory, offset;
+	} pinned;
+	struct ranges uncertain; /* may be private or not: see conversion.h */
+	int frames; /* all but what is under way, in a file; -1: nothing outlives gmemd */
 
 	bool rebuilt; /* from what its process has told, who may tell the rest later */
 

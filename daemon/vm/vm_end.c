@@ -77,6 +77,7 @@ void vm_stop(struct vm *vm)
 	ranges_clear(&vm->converting);
 	ranges_clear(&vm->discarding);
 	ranges_clear(&vm->in_both);
+	ranges_clear(&vm->uncertain);
 	RB_FOREACH (memory, memory_tree, &vm->memories)
 		memory->state = OBJECT_CLOSING;
 	STEP("VM's end: noted");

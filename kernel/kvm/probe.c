@@ -85,6 +85,8 @@ static int probe_vm_type(int kvm_fd, unsigned long type, struct vm_type_offer *r
 		.address_spaces = extension(vm_fd, KVM_CAP_MULTI_ADDRESS_SPACE),
 		.pre_fault_memory = extension(vm_fd, KVM_CAP_PRE_FAULT_MEMORY) > 0,
 	};
+	/* All types but the default one are there for what is private. */
+	offer.converts_in_place = type != 0 && offer.guest_memfd && offer.memory_attributes == 0;
 	if (offer.memslots == 0)
 		offer.memslots = 32; /* what api.rst promises of a kernel that doesn't say */
 	if (offer.address_spaces == 0)

@@ -47,6 +47,12 @@ struct model_vm {
 	struct model_address_tree slots_by_address;
 	struct model_memory_list memories;
 	struct ranges private_ranges;
+	/*
+	 * Holes that the guest has touched, which KVM remembers as MMIO: until slots change, and
+	 * then as something that it has to look at anew. Conversions pass them by, for they only
+	 * reach what slots have. Where frames can be private, a slot's end leaves them, too.
+	 */
+	struct ranges mmio, mmio_stale;
 	uint64_t page_size;
 };
 

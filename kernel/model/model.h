@@ -35,6 +35,9 @@ struct model_rules {
 	uint64_t guest_phys_end; /* the first guest address that no slot can have */
 	uint64_t userspace_end;  /* the first userspace address that no slot can have */
 	int overlapping_offsets; /* EINVAL up to Linux 7.1, EEXIST from 7.2 */
+	/* Whether guest addresses are held to guest_phys_end before other slots' offsets are looked
+	 * at: from Linux 7.3. */
+	bool guest_end_first;
 	/*
 	 * KVM emulates the guest's instructions (real mode without VMX and SVM). The emulator knows
 	 * no guest_memfd: it uses every slot's userspace address, and takes one where nothing is
@@ -49,6 +52,9 @@ struct model_rules {
  * KVM_CREATE_VM has it.
  */
 int model_rules_of_type(unsigned long type, struct model_rules *ret);
+/* Has them be as of another kernel, by the beginning of its release: "7.3". One between those that
+ * differ is as the one before. -EINVAL where that is none. */
+int model_rules_of_kernel(const char *release, struct model_rules *rules);
 
 /*
  * How the model reaches a slot's userspace address, where shared memory without a guest_memfd of

@@ -158,6 +158,8 @@ static int check_memory(
 		return -EINVAL;
 	if ((int64_t)offset < 0 || offset + slot->memory_size > memory->size)
 		return -EINVAL;
+	if (vm->rules.guest_end_first && check_guest_end(vm, slot) < 0)
+		return -EINVAL;
 	return RB_FIND(model_offset_tree, (struct model_offset_tree *)&memory->slots, slot)
 		       ? -vm->rules.overlapping_offsets
 		       : 0;
@@ -217,7 +219,19 @@ static int slot_change(struct model_vm *vm, struct model_slot *slot, struct mode
 	return r;
 }
 
-int model_vm_set_region(struct model_vm *vm, enum model_region_call call,
+/* What is remembered of holes is of before. */
+static int forget_mmio(struct model_vm *vm)
+{
+	const struct range *range;
+	int r = 0;
+
+	for (range = ranges_from(&vm->mmio, 0); r == 0 && range; range = ranges_next(range))
+		r = ranges_add(&vm->mmio_stale, range->start, range->end - range->start);
+	ranges_clear(&vm->mmio);
+	return r;
+}
+
+static int set_region(struct model_vm *vm, enum model_region_call call,
 	const struct kvm_userspace_memory_region2 *arguments, struct model_memory *memory)
 {
 	struct model_slot *slot, asked;
@@ -242,4 +256,12 @@ int model_vm_set_region(struct model_vm *vm, enum model_region_call call,
 		return 0;
 	}
 	return slot ? slot_change(vm, slot, &asked) : slot_create(vm, &asked, memory);
+}
+
+int model_vm_set_region(struct model_vm *vm, enum model_region_call call,
+	const struct kvm_userspace_memory_region2 *arguments, struct model_memory *memory)
+{
+	int r = set_region(vm, call, arguments, memory);
+
+	return r == 0 ? forget_mmio(vm) : r;
 }

@@ -5,7 +5,10 @@
  *
  * A private frame is backed by its slot's guest_memfd. A shared one is, too, where that file has
  * GUEST_MEMFD_FLAG_MMAP (KVM_MEMSLOT_GMEM_ONLY, Linux 6.18), and by the slot's userspace address
- * where not. Private comes before everything: such a frame without a slot is no MMIO.
+ * where not. Private comes before everything: such a frame without a slot is no MMIO, but where the
+ * guest has touched it while it was shared: KVM remembers that it is MMIO. Of a frame that is
+ * remembered so from before slots changed it takes an access for one to shared memory, whatever it
+ * is by now: once, where it is private.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -55,20 +58,43 @@ static enum model_access emulated_access(const struct model_vm *vm, const struct
 		       : MODEL_ACCESS_DONE;
 }
 
+static enum model_access hole_access(struct model_vm *vm, uint64_t page, bool private)
+{
+	if (vm->rules.emulated_guest)
+		return MODEL_ACCESS_MMIO;
+	if (private)
+		return ranges_contain(&vm->mmio, page) ? MODEL_ACCESS_MMIO
+						       : MODEL_ACCESS_MEMORY_FAULT;
+	ranges_remove(&vm->mmio_stale, page, vm->page_size);
+	return ranges_add(&vm->mmio, page, vm->page_size) < 0 ? MODEL_ACCESS_FAULT
+							      : MODEL_ACCESS_MMIO;
+}
+
+/* Whether it is remembered as MMIO, from before: until it is touched while it is shared. */
+static bool was_mmio(struct model_vm *vm, uint64_t page, bool private)
+{
+	if (!ranges_contain(&vm->mmio_stale, page))
+		return false;
+	if (!private)
+		ranges_remove(&vm->mmio_stale, page, vm->page_size);
+	return true;
+}
+
 /* Within one page. */
 static enum model_access page_access(struct model_vm *vm, unsigned address_space,
 	uint64_t guest_phys_addr, void *bytes, size_t size, bool write)
 {
 	struct model_slot *slot = model_slot_at(vm, address_space, guest_phys_addr);
 	bool private = ranges_contain(&vm->private_ranges, guest_phys_addr);
-	uint64_t offset;
+	uint64_t page = guest_phys_addr & ~(vm->page_size - 1), offset;
 
 	if (!slot)
-		return private && !vm->rules.emulated_guest ? MODEL_ACCESS_MEMORY_FAULT
-							    : MODEL_ACCESS_MMIO;
+		return hole_access(vm, page, private);
 	offset = guest_phys_addr - slot->guest_phys_addr;
 	if (vm->rules.emulated_guest)
 		return emulated_access(vm, slot, offset, bytes, size, write);
+	if (was_mmio(vm, page, private) && private)
+		return MODEL_ACCESS_MEMORY_FAULT;
 	if (private || slot->guest_memfd_only) {
 		if (!slot->memory)
 			return MODEL_ACCESS_MEMORY_FAULT;

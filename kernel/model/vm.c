@@ -32,8 +32,7 @@ int model_rules_of_type(unsigned long type, struct model_rules *ret)
 	ret->guest_phys_end = 1ULL << 52;
 	/* User addresses end one page before the middle of the 47 bits' sign extension. */
 	ret->userspace_end = (1ULL << 47) - (uint64_t)sysconf(_SC_PAGESIZE);
-	ret->overlapping_offsets = EINVAL;
-	return 0;
+	return model_rules_of_kernel("6.18", ret);
 }
 
 int model_vm_new(const struct model_rules *rules, const struct model_userspace *userspace,
@@ -64,6 +63,8 @@ struct model_vm *model_vm_free(struct model_vm *vm)
 		memory->vm = NULL;
 	}
 	ranges_clear(&vm->private_ranges);
+	ranges_clear(&vm->mmio);
+	ranges_clear(&vm->mmio_stale);
 	free(vm);
 	return NULL;
 }

@@ -112,8 +112,10 @@ int frames_read(int fd, enum frames_set set, struct ranges *ret)
 	off_t data = (off_t)base, hole;
 	int r = 0;
 
-	if (memory_file_size(fd, &size) < 0 || size != FRAMES_SETS * set_bytes())
+	if (memory_file_size(fd, &size) < 0 || size == 0 || size % set_bytes() != 0)
 		return -EBADMSG;
+	if (size < end)
+		return 0;
 	while (r == 0) {
 		data = lseek(fd, data, SEEK_DATA);
 		if (data < 0)

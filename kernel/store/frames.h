@@ -14,7 +14,8 @@
 /* Where guest-physical memory ends. */
 #define FRAMES_END (1ull << 52)
 
-enum frames_set { FRAMES_PRIVATE, FRAMES_IN_BOTH, FRAMES_SETS };
+/* In the order of their places in the file; an older gmemd's has the first ones alone. */
+enum frames_set { FRAMES_PRIVATE, FRAMES_IN_BOTH, FRAMES_UNCERTAIN, FRAMES_SETS };
 
 /* A file in which no frame is in a set. The caller owns the fd, which has FD_CLOEXEC. */
 int frames_new(int *ret_fd);
@@ -23,5 +24,6 @@ int frames_new(int *ret_fd);
 int frames_write(
 	int fd, enum frames_set set, const struct ranges *ranges, uint64_t start, uint64_t size);
 
-/* Adds what is in the file's set. -EBADMSG where the fd is no such file. */
+/* Adds what is in the file's set, nothing where the file has no such set. -EBADMSG where the fd
+ * is no such file. */
 int frames_read(int fd, enum frames_set set, struct ranges *ret);

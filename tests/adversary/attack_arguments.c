@@ -163,11 +163,15 @@ static void try_unwritten(struct world *world, unsigned command, int expected)
 		names[command], count);
 }
 
-/* Whether this kernel converts memory at all: else there is no errno of an entry's own. */
+/* A kernel that converts no memory at all has no errno of an entry's own. That a VM's type has no
+ * private memory says nothing of that. */
 static int attributes_errno(const struct world *world)
 {
-	return ioctl(world->vm.fd, KVM_CHECK_EXTENSION, KVM_CAP_MEMORY_ATTRIBUTES) > 0 ? EINVAL
-										       : ENOTTY;
+	int r = ioctl(
+		world->vm.fd, KVM_SET_MEMORY_ATTRIBUTES, entry_of(world, MAILBOX_ATTRIBUTES, 0));
+	bool known = ioctl(world->vm.fd, KVM_CHECK_EXTENSION, KVM_CAP_MEMORY_ATTRIBUTES) > 0;
+
+	return r < 0 && errno == ENOTTY && !known ? ENOTTY : EINVAL;
 }
 
 void attack_unwritten(struct world *world)

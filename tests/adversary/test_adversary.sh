@@ -6,6 +6,8 @@
 # nothing committed.
 #
 #     BUILD_DIR=build tests/adversary/test_adversary.sh [ATTACK...]
+#
+# ADVERSARY_TYPE in the environment: of VM, "sw_protected" say.
 
 HERE=$(dirname "$0")
 # shellcheck source=tests/system/tap.sh
@@ -39,7 +41,8 @@ start_attack() {
 		export ADVERSARY_SOCKET="$RUNTIME_DIR/gmemd.sock"
 		case $1 in
 		steal) set -- "$WORK_DIR/bin/adversary" "$1" ;;
-		*) set -- "$WORK_DIR/bin/gmem-run" --socket="$ADVERSARY_SOCKET" --name="$1" -- \
+		*) set -- "$WORK_DIR/bin/gmem-run" --socket="$ADVERSARY_SOCKET" --name="$1" \
+			--type="${ADVERSARY_TYPE:-default}" -- \
 			"$WORK_DIR/bin/adversary" "$1" ;;
 		esac
 		$AS timeout --foreground "$ATTACK_SECONDS_MAX" "$@" 2>&1

@@ -17,7 +17,8 @@ static const struct row *const tables[] = {memory_rows, slot_rows, guest_rows, a
 struct options {
 	bool model, list;
 	unsigned long vm_type;
-	char **rows; /* ends with NULL; all where empty */
+	const char *kernel; /* that the model plays */
+	char **rows;        /* ends with NULL; all where empty */
 };
 
 static bool is_wanted(const struct options *options, const char *name)
@@ -111,7 +112,8 @@ static int list_rows(void)
 static int usage(void)
 {
 	fprintf(stderr,
-		"Usage: conformance [--backend=kvm|model] [--vm-type=N] [--list] [ROW...]\n");
+		"Usage: conformance [--backend=kvm|model] [--kernel=6.18|7.2|7.3] [--vm-type=N] "
+		"[--list] [ROW...]\n");
 	return 2;
 }
 
@@ -119,6 +121,7 @@ static bool parse(int argc, char **argv, struct options *ret)
 {
 	static const struct option known[] = {
 		{"backend", required_argument, NULL, 'b'},
+		{"kernel", required_argument, NULL, 'k'},
 		{"vm-type", required_argument, NULL, 't'},
 		{"list", no_argument, NULL, 'l'},
 		{0},
@@ -128,6 +131,8 @@ static bool parse(int argc, char **argv, struct options *ret)
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
 		if (option == 'l')
 			ret->list = true;
+		else if (option == 'k')
+			ret->kernel = optarg;
 		else if (option == 't')
 			ret->vm_type = strtoul(optarg, NULL, 0);
 		else if (option == 'b' && strcmp(optarg, "model") == 0)
@@ -141,7 +146,7 @@ static bool parse(int argc, char **argv, struct options *ret)
 
 int main(int argc, char **argv)
 {
-	struct options options = {0};
+	struct options options = {.kernel = "6.18"};
 	const char *reason = NULL;
 	struct subject *subject;
 	int status;
@@ -150,7 +155,7 @@ int main(int argc, char **argv)
 		return usage();
 	if (options.list)
 		return list_rows();
-	subject = options.model ? subject_new_model_type(options.vm_type, &reason)
+	subject = options.model ? subject_new_model_type(options.vm_type, options.kernel, &reason)
 				: subject_new_kvm(options.vm_type, &reason);
 	if (!subject) {
 		printf("1..0 # SKIP %s\n", reason);

@@ -17,6 +17,7 @@
 struct options {
 	uint64_t seed, calls;
 	unsigned long vm_type;
+	const char *kernel; /* that the model plays beside itself */
 	bool model, self_test;
 };
 
@@ -107,8 +108,9 @@ static int compare(struct subject *other, const struct options *options)
 static int run(const struct options *options)
 {
 	const char *reason = NULL;
-	struct subject *other = options->model ? subject_new_model_type(options->vm_type, &reason)
-					       : subject_new_kvm(options->vm_type, &reason);
+	struct subject *other =
+		options->model ? subject_new_model_type(options->vm_type, options->kernel, &reason)
+			       : subject_new_kvm(options->vm_type, &reason);
 	int status;
 
 	if (!other) {
@@ -153,6 +155,7 @@ static bool parse(int argc, char **argv, struct options *ret)
 		{"seed", required_argument, NULL, 's'},
 		{"calls", required_argument, NULL, 'c'},
 		{"backend", required_argument, NULL, 'b'},
+		{"kernel", required_argument, NULL, 'k'},
 		{"vm-type", required_argument, NULL, 't'},
 		{"self-test", no_argument, NULL, 'x'},
 		{0},
@@ -160,7 +163,9 @@ static bool parse(int argc, char **argv, struct options *ret)
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		if (option == 's')
+		if (option == 'k')
+			ret->kernel = optarg;
+		else if (option == 's')
 			ret->seed = strtoull(optarg, NULL, 0);
 		else if (option == 'c')
 			ret->calls = strtoull(optarg, NULL, 0);
@@ -178,12 +183,11 @@ static bool parse(int argc, char **argv, struct options *ret)
 
 int main(int argc, char **argv)
 {
-	struct options options = {.seed = 1, .calls = 200000};
+	struct options options = {.seed = 1, .calls = 200000, .kernel = "6.18"};
 
 	if (!parse(argc, argv, &options)) {
-		fprintf(stderr,
-			"Usage: differential [--backend=kvm|model] [--vm-type=N] [--seed=N] "
-			"[--calls=N] [--self-test]\n");
+		fprintf(stderr, "Usage: differential [--backend=kvm|model] [--kernel=6.18|7.2|7.3] "
+				"[--vm-type=N] [--seed=N] [--calls=N] [--self-test]\n");
 		return 2;
 	}
 	return options.self_test ? self_test(&options) : run(&options);

@@ -191,6 +191,37 @@ static void private_without_memory(struct trial *trial)
 	EXPECT(trial, guest_read(trial, BASE + PAGE), 0, "the plain slot");
 }
 
+/* What KVM remembers of a hole passes conversions by, and is of no use once slots change. */
+static void a_hole_touched_while_shared(struct trial *trial)
+{
+	EXPECT(trial, guest_read(trial, BASE), INSTEAD + MODEL_ACCESS_MMIO, "a hole");
+	EXPECT(trial, to_private(trial, BASE, 4 * PAGE), 0, "to private");
+	EXPECT(trial, guest_read(trial, BASE), INSTEAD + MODEL_ACCESS_MMIO, "touched before");
+	EXPECT(trial, guest_read(trial, BASE + PAGE), INSTEAD + MODEL_ACCESS_MEMORY_FAULT,
+		"not touched before");
+	EXPECT(trial, set(trial, plain(trial, 2, 2 * BASE, PAGE)), 0, "a slot elsewhere");
+	EXPECT(trial, guest_read(trial, BASE), INSTEAD + MODEL_ACCESS_MEMORY_FAULT,
+		"after slots have changed");
+}
+
+/* The exit says that the frame is shared, which it is not. */
+static void a_slot_in_a_hole_that_was_touched(struct trial *trial)
+{
+	EXPECT(trial, guest_read(trial, BASE), INSTEAD + MODEL_ACCESS_MMIO, "a hole");
+	start(trial, 4 * PAGE);
+	EXPECT(trial, to_private(trial, BASE, 4 * PAGE), 0, "to private");
+	for (unsigned time = 0; time < 4; time++)
+		EXPECT(trial, guest_read(trial, BASE), INSTEAD + MODEL_ACCESS_MEMORY_FAULT,
+			"time %u", time);
+	EXPECT(trial, guest_read(trial, BASE + PAGE), 0, "not touched before");
+	EXPECT(trial, to_private(trial, BASE, PAGE), 0, "once more");
+	EXPECT(trial, guest_read(trial, BASE), INSTEAD + MODEL_ACCESS_MEMORY_FAULT, "after that");
+	EXPECT(trial, to_shared(trial, BASE, PAGE), 0, "to shared");
+	EXPECT(trial, guest_write(trial, BASE, 1), 0, "touched while shared");
+	EXPECT(trial, to_private(trial, BASE, PAGE), 0, "to private");
+	EXPECT(trial, guest_read(trial, BASE), 0, "then it is there");
+}
+
 static void attributes_outlive_slots(struct trial *trial)
 {
 	start(trial, 4 * PAGE);
@@ -250,6 +281,9 @@ const struct row attribute_rows[] = {
 	{"conversions that straddle slots", CONVERTS, straddling_slots},
 	{"shared islands inside private ranges", CONVERTS, shared_islands},
 	{"private without a memory", CONVERTS, private_without_memory},
+	{"a hole that was touched while shared", CONVERTS, a_hole_touched_while_shared},
+	{"a slot in a hole that was touched while shared", CONVERTS,
+		a_slot_in_a_hole_that_was_touched},
 	{"attributes outlive slots", CONVERTS, attributes_outlive_slots},
 	{"a private slot whose memory was closed", CONVERTS,
 		a_private_slot_whose_memory_was_closed},

@@ -95,6 +95,21 @@ static void nothing_is_there(struct trial *trial)
 		"read behind it");
 }
 
+/* Without the mmap flag a guest_memfd is for what is private alone: the guest runs on the userspace
+ * address, and where nothing can be private nobody ever uses the file. */
+static void a_memory_that_is_never_seen(struct trial *trial)
+{
+	uint8_t *bytes = trial->subject->arenas[0] + BASE % SUBJECT_ARENA;
+
+	EXPECT(trial, create(trial, 0, 2 * PAGE, 0), 0, "create without flags");
+	EXPECT(trial, set(trial, bound(trial, 1, BASE, 2 * PAGE, 0, 0)), 0, "bind");
+	bytes[3] = 0x33;
+	EXPECT(trial, guest_read(trial, BASE + 3), 0x33, "read");
+	EXPECT(trial, guest_write(trial, BASE + PAGE, 0x44), 0, "write");
+	EXPECT(trial, bytes[PAGE], 0x44, "what the guest wrote");
+	EXPECT(trial, resident(trial, 0), 0, "pages of the file");
+}
+
 static void plain_slots(struct trial *trial)
 {
 	struct kvm_userspace_memory_region2 region = plain(trial, 1, BASE, 2 * PAGE);
@@ -204,6 +219,7 @@ const struct row guest_rows[] = {
 	{"a slot bound anew", NEEDS_VCPU | NEEDS_MMAP | NEEDS_REACH, a_rebound_slot},
 	{"a page fault finds the guest_memfd", NEEDS_VCPU | NEEDS_MMAP | NEEDS_PAGE_FAULTS,
 		page_faults},
+	{"a memory that is never seen", NEEDS_VCPU | NEEDS_NO_PRIVATE, a_memory_that_is_never_seen},
 	{"an emulated access finds the userspace address", NEEDS_VCPU | NEEDS_EMULATION, emulation},
 	{"a slot whose memory was closed", NEEDS_VCPU | NEEDS_MMAP | NEEDS_PAGE_FAULTS,
 		a_closed_memory},

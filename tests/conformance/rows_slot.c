@@ -132,6 +132,20 @@ static void overlapping_offsets(struct trial *trial)
 	EXPECT(trial, set(trial, bound(trial, 2, 2 * BASE, PAGE, 0, 8 * PAGE)), 0, "no overlap");
 }
 
+/* Both at once: which is looked at first. */
+static void overlapping_offsets_past_the_end(struct trial *trial)
+{
+	uint64_t end = trial->subject->rules.guest_phys_end;
+	int first = trial->subject->rules.guest_end_first
+			    ? EINVAL
+			    : trial->subject->rules.overlapping_offsets;
+
+	start(trial);
+	EXPECT(trial, bind_pages(trial, 1, 4, 4), 0, "bind");
+	EXPECT(trial, set(trial, bound(trial, 2, end, PAGE, 0, 5 * PAGE)), -first, "both");
+	EXPECT(trial, set(trial, bound(trial, 2, end, PAGE, 0, 0)), -EINVAL, "past the end");
+}
+
 static void overlapping_addresses(struct trial *trial)
 {
 	start(trial);
@@ -355,6 +369,8 @@ const struct row slot_rows[] = {
 	{"every flag beside GUEST_MEMFD", 0, flags_beside_guest_memfd},
 	{"adjacent offsets", 0, adjacent_offsets},
 	{"overlapping offsets front and back", 0, overlapping_offsets},
+	{"overlapping offsets past the end of guest addresses", 0,
+		overlapping_offsets_past_the_end},
 	{"overlapping guest addresses", 0, overlapping_addresses},
 	{"addresses: unaligned, past the end, wrapping", 0, addresses_that_do_not_fit},
 	{"userspace addresses are not looked at", 0, userspace_addresses_are_not_looked_at},

@@ -5,7 +5,6 @@
 #include "tests/conformance/subject.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <unistd.h>
 
 struct subject *subject_free(struct subject *subject)
@@ -74,27 +73,4 @@ int64_t subject_resident(struct subject *subject, unsigned memory, uint64_t offs
 	if (syscall(__NR_cachestat, fd, &range, &counts, 0) < 0)
 		return -errno;
 	return (int64_t)counts.nr_cache;
-}
-
-/* Where kernels differ: what a version says, until a later row says otherwise. */
-static const struct {
-	unsigned major, minor;
-	int overlapping_offsets;
-} kernels[] = {
-	{0, 0, EINVAL},
-	{7, 2, EEXIST},
-};
-
-int subject_overlapping_offsets(const char *release)
-{
-	unsigned major = 0, minor = 0;
-	int result = EINVAL;
-
-	sscanf(release, "%u.%u", &major, &minor);
-	for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
-		if (major > kernels[i].major ||
-			(major == kernels[i].major && minor >= kernels[i].minor))
-			result = kernels[i].overlapping_offsets;
-	}
-	return result;
 }

@@ -81,8 +81,9 @@ struct subject {
 struct subject *subject_new_kvm(unsigned long type, const char **ret_reason);
 /* The model with the rules of another subject. */
 struct subject *subject_new_model(const struct model_rules *rules);
-/* The model with the rules of a VM type. */
-struct subject *subject_new_model_type(unsigned long type, const char **ret_reason);
+/* The model with the rules of a VM type of that kernel, "7.3". */
+struct subject *subject_new_model_type(
+	unsigned long type, const char *kernel, const char **ret_reason);
 /* Closes all that it has. Takes NULL, returns NULL. */
 struct subject *subject_free(struct subject *subject);
 
@@ -99,6 +100,3 @@ void subject_let_go(struct subject *subject);
 /* Pages allocated in [offset, offset + length); length 0 is to the end. A negative errno. */
 int64_t subject_resident(
 	struct subject *subject, unsigned memory, uint64_t offset, uint64_t length);
-
-/* What binding overlapping offsets says on a kernel of this release ("6.18.1"). */
-int subject_overlapping_offsets(const char *release);

@@ -264,7 +264,7 @@ static void probe_rules(struct kvm_subject *kvm, const struct host_offer *host)
 	rules->attributes_call = attributes_known(vm);
 	rules->memslots = offer->memslots;
 	rules->address_spaces = offer->address_spaces;
-	rules->overlapping_offsets = subject_overlapping_offsets(host->kernel_release);
+	model_rules_of_kernel(host->kernel_release, rules);
 	probe_addresses(vm, rules);
 	/* Others keep their vCPUs' registers and memory from us. */
 	kvm->base.has_vcpu = kvm->type <= 1;

@@ -196,12 +196,17 @@ struct subject *subject_new_model(const struct model_rules *rules)
 	return &model->base;
 }
 
-struct subject *subject_new_model_type(unsigned long type, const char **ret_reason)
+struct subject *subject_new_model_type(
+	unsigned long type, const char *kernel, const char **ret_reason)
 {
 	struct model_rules rules;
 
 	if (model_rules_of_type(type, &rules) < 0) {
 		*ret_reason = "the model has no VMs of this type";
+		return NULL;
+	}
+	if (model_rules_of_kernel(kernel, &rules) < 0) {
+		*ret_reason = "the model knows no such kernel";
 		return NULL;
 	}
 	return subject_new_model(&rules);

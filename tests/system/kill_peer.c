@@ -290,5 +290,7 @@ int main(int argc, char **argv)
 		return peer_main(&guest_role);
 	if (strcmp(argv[1], "operator") == 0)
 		return peer_main(&operator_role);
+	if (strcmp(argv[1], "convert") == 0)
+		return peer_main(&convert_role);
 	return peer_main(&load_role);
 }

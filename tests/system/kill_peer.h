@@ -61,4 +61,4 @@ uint64_t peer_random(uint64_t *state, uint64_t below);
 /* Any number, always the same for these. */
 uint64_t peer_mix(uint64_t number);
 
-extern const struct peer_role load_role, guest_role, operator_role;
+extern const struct peer_role load_role, guest_role, operator_role, convert_role;

@@ -154,7 +154,7 @@ static void test_convertv(void)
 	CU_ASSERT_EQUAL(
 		gmem_convertv(vm, GMEM_SHARED, ranges, GMEM_RANGES_MAX + 1, 0, NULL), -E2BIG);
 	ranges[15].guest_phys_addr = 0;
-	CU_ASSERT_EQUAL(gmem_convertv(vm, GMEM_SHARED, ranges, 16, 0, NULL), -EREMOTEIO);
+	CU_ASSERT_EQUAL(gmem_convertv(vm, GMEM_PRIVATE, ranges, 16, 0, NULL), -EREMOTEIO);
 	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_error(), "ranges[15].guest_phys_addr"));
 	check_private(
 		"0+1 4+1 8+1 12+1 16+1 20+1 24+1 28+1 32+1 36+1 40+1 44+1 48+1 52+1 56+1 60+1");
@@ -170,7 +170,7 @@ static void test_largest_batch(void)
 	for (size_t i = 0; i < GMEM_RANGES_MAX; i++)
 		ranges[i] = (struct gmem_range){(1ull << 52) + 2 * i * PAGE, PAGE << 40};
 	CU_ASSERT_EQUAL(
-		gmem_convertv(vm, GMEM_SHARED, ranges, GMEM_RANGES_MAX, 0, NULL), -EREMOTEIO);
+		gmem_convertv(vm, GMEM_PRIVATE, ranges, GMEM_RANGES_MAX, 0, NULL), -EREMOTEIO);
 	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_error(), "ranges[0].guest_phys_addr"));
 	close_vm();
 }
@@ -199,35 +199,68 @@ static void test_initially_private(void)
 	close_vm();
 }
 
+static int fault(
+	uint64_t flags, uint64_t guest_phys_addr, uint64_t size, int error, enum gmem_fault means)
+{
+	static struct kvm_run run; /* the vCPU's */
+	const struct {
+		uint64_t flags, guest_phys_addr, size;
+	} exit = {flags, guest_phys_addr, size};
+
+	run.exit_reason = KVM_EXIT_MEMORY_FAULT;
+	memcpy(&run.hw, &exit, sizeof exit);
+	return gmem_memory_fault(vm, &run, error, means);
+}
+
+static int wish(uint64_t flags, uint64_t guest_phys_addr, uint64_t size)
+{
+	return fault(flags, guest_phys_addr, size, EFAULT, GMEM_FAULT_WISHED);
+}
+
 static void test_memory_fault(void)
 {
-	struct kvm_run run = {.exit_reason = KVM_EXIT_MEMORY_FAULT};
-	struct {
-		uint64_t flags, guest_phys_addr, size;
-	} *fault = (void *)&run.hw;
+	struct kvm_run run = {.exit_reason = KVM_EXIT_MMIO};
 
 	open_vm(GMEM_SHARED);
-	*fault = (typeof(*fault)){KVM_MEMORY_EXIT_FLAG_PRIVATE, BASE + 5 * PAGE, PAGE};
-	CU_ASSERT_EQUAL(gmem_memory_fault(vm, &run), 0);
+	CU_ASSERT_EQUAL(wish(KVM_MEMORY_EXIT_FLAG_PRIVATE, BASE + 5 * PAGE, PAGE), 0);
 	check_private("5+1");
-	CU_ASSERT_EQUAL(gmem_memory_fault(vm, &run), 0); /* another vCPU was first */
-	*fault = (typeof(*fault)){KVM_MEMORY_EXIT_FLAG_PRIVATE, BASE + 8 * PAGE + 7, PAGE};
-	CU_ASSERT_EQUAL(gmem_memory_fault(vm, &run), 0);
+	/* another vCPU was first */
+	CU_ASSERT_EQUAL(wish(KVM_MEMORY_EXIT_FLAG_PRIVATE, BASE + 5 * PAGE, PAGE), 0);
+	CU_ASSERT_EQUAL(wish(KVM_MEMORY_EXIT_FLAG_PRIVATE, BASE + 8 * PAGE + 7, PAGE), 0);
 	check_private("5+1 8+2");
-	*fault = (typeof(*fault)){0, BASE + 9 * PAGE - 1, 1};
-	CU_ASSERT_EQUAL(gmem_memory_fault(vm, &run), 0);
+	CU_ASSERT_EQUAL(wish(0, BASE + 9 * PAGE - 1, 1), 0);
 	check_private("5+1 9+1");
-	*fault = (typeof(*fault)){1, BASE, PAGE};
-	CU_ASSERT_EQUAL(gmem_memory_fault(vm, &run), -EINVAL);
-	*fault = (typeof(*fault)){0, BASE, 0};
-	CU_ASSERT_EQUAL(gmem_memory_fault(vm, &run), -EINVAL);
-	*fault = (typeof(*fault)){0, UINT64_MAX - 1, PAGE};
-	CU_ASSERT_EQUAL(gmem_memory_fault(vm, &run), -EINVAL);
-	*fault = (typeof(*fault)){0, BASE + SIZE, PAGE};
-	CU_ASSERT_EQUAL(gmem_memory_fault(vm, &run), -EREMOTEIO);
-	run.exit_reason = KVM_EXIT_MMIO;
-	CU_ASSERT_EQUAL(gmem_memory_fault(vm, &run), -EINVAL);
+	CU_ASSERT_EQUAL(wish(1, BASE, PAGE), -EINVAL);
+	CU_ASSERT_EQUAL(wish(0, BASE, 0), -EINVAL);
+	CU_ASSERT_EQUAL(wish(0, UINT64_MAX - 1, PAGE), -EINVAL);
+	CU_ASSERT_EQUAL(wish(KVM_MEMORY_EXIT_FLAG_PRIVATE, BASE + SIZE, PAGE), -EREMOTEIO);
+	CU_ASSERT_EQUAL(gmem_memory_fault(vm, &run, EFAULT, GMEM_FAULT_WISHED), -EINVAL);
+	CU_ASSERT_EQUAL(fault(0, BASE, PAGE, 0, GMEM_FAULT_WISHED), -EINVAL);
 	check_private("5+1 9+1");
+	close_vm();
+}
+
+/* What KVM_RUN fails with, and what KVM has found: nothing of it is a wish. */
+static void test_memory_fault_without_wish(void)
+{
+	const uint64_t found = KVM_MEMORY_EXIT_FLAG_PRIVATE;
+
+	open_vm(GMEM_SHARED);
+	CU_ASSERT_EQUAL(fault(found, BASE, PAGE, ENOMEM, GMEM_FAULT_WISHED), -ENOMEM);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "cgroup"));
+	CU_ASSERT_EQUAL(fault(found, BASE, PAGE, EHWPOISON, GMEM_FAULT_FOUND), -EHWPOISON);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "poisoned"));
+	/* It is as found: then its page is missing. */
+	CU_ASSERT_EQUAL(fault(0, BASE, PAGE, EFAULT, GMEM_FAULT_FOUND), -EFAULT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_message(), "closed"));
+	/* It is not as found: once, until anything has changed. */
+	CU_ASSERT_EQUAL(fault(found, BASE, PAGE, EFAULT, GMEM_FAULT_FOUND), 0);
+	CU_ASSERT_EQUAL(fault(found, BASE, PAGE, EFAULT, GMEM_FAULT_FOUND), -EFAULT);
+	CU_ASSERT_EQUAL(fault(found, BASE, PAGE, EFAULT, GMEM_FAULT_FOUND), 0);
+	CU_ASSERT_EQUAL(fault(found, BASE + PAGE, PAGE, EFAULT, GMEM_FAULT_FOUND), 0);
+	CU_ASSERT_EQUAL(gmem_convert(vm, GMEM_PRIVATE, BASE + 3 * PAGE, PAGE, 0, NULL), 0);
+	CU_ASSERT_EQUAL(fault(found, BASE + PAGE, PAGE, EFAULT, GMEM_FAULT_FOUND), 0);
+	check_private("3+1");
 	close_vm();
 }
 
@@ -450,7 +483,7 @@ static int call_all_as_child(void)
 		gmem_slot_bind(vm, &slot),
 		gmem_slot_unbind(vm, 0),
 		gmem_convert(vm, GMEM_PRIVATE, BASE, PAGE, 0, NULL),
-		gmem_memory_fault(vm, &run),
+		gmem_memory_fault(vm, &run, EFAULT, GMEM_FAULT_FOUND),
 		gmem_memory_close(shared),
 		gmem_vm_close(vm),
 	};
@@ -514,6 +547,7 @@ int main(int argc, char **argv)
 		{"keeping what goes stale", test_keep},
 		{"private from the start", test_initially_private},
 		{"KVM_EXIT_MEMORY_FAULT", test_memory_fault},
+		{"KVM_EXIT_MEMORY_FAULT that is no wish", test_memory_fault_without_wish},
 		{"giving pages back", test_reclaim},
 		{"dispatching events", test_dispatch},
 		{"several slots at once", test_slot_change},

@@ -78,10 +78,12 @@ class Daemon:
     """Runs until stop(), at most as long as the test; with KEEPER=no in the environment, alone."""
 
     def __init__(
-        self, gate="preferred", config="", files=None, backend="auto", before=None, stderr=None, keep_closed=True
+        self, gate="preferred", config="", files=None, backend="auto", before=None, stderr=None, keep_closed=True,
+        environment=None,
     ):
         """before(daemon): what its process does before it becomes gmemd; stderr: an fd for its log; keep_closed:
-        whether it goes on holding files of closed memories, for a minute after their VM's end."""
+        whether it goes on holding files of closed memories, for a minute after their VM's end; environment: what it has
+        beside this process's."""
         self.directory = tempfile.mkdtemp(prefix="gmemd-test-")
         atexit.register(_remove, self.directory, os.getpid())
         os.chmod(self.directory, 0o755)
@@ -105,6 +107,7 @@ class Daemon:
         self.files = files
         self.before = before
         self.stderr = stderr
+        self.environment = environment or {}
         self.start()
 
     def change_config(self, config):
@@ -132,6 +135,7 @@ class Daemon:
                 self.arguments,
                 stdin=subprocess.DEVNULL,
                 stderr=log if self.stderr is None else self.stderr,
+                env=dict(os.environ, **self.environment),
                 preexec_fn=self.before_exec,
                 close_fds=self.close_fds,
             )

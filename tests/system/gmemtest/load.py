@@ -37,7 +37,7 @@ class Counters:
 class Process:
     """One kill_load; see kill_peer.h."""
 
-    def __init__(self, socket, counters, limit, role, name, gate, seed):
+    def __init__(self, socket, counters, limit, role, name, gate, seed, environment=None):
         self.role, self.name, self.gate = role, name, gate
         self.limit, self.counters = limit, counters
         self.index = counters.take()
@@ -50,6 +50,7 @@ class Process:
             + [counters.path, str(self.index)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            env=dict(os.environ, **(environment or {})),
             preexec_fn=linux.die_with_parent,
         )
 

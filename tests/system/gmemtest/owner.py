@@ -102,6 +102,36 @@ class Owner:
         self.kept = fd
         return True
 
+    def half(self, size):
+        """A memfd: (its id, its file)."""
+        params = {"vm": self.vmm.id, "size": size, "backing": "memfd"}
+        answer, fds = self.vmm.peer.call_with_fds("memory.create", params)
+        return answer["memory"], fds[0]
+
+    def converted(self, to, pages, stale):
+        """Their stale half has pages, which go: this process claims that the kernel has done its part."""
+        linux.fallocate(stale, 1, 0, SIZE)
+        ranges = [{"guest_phys_addr": page * PAGE, "size": PAGE} for page in pages]
+        params = {"vm": self.vmm.id, "to": to, "ranges": ranges}
+        for call in self.vmm.peer.call("memory.convert", params)["calls"]:
+            self.vmm.report(call, call["count"])
+
+    def convert(self):
+        memory, fd = self.vmm.create(SIZE, flags=[])
+        shared, shared_fd = self.half(SIZE)
+        self.vmm.bind(1, SIZE, SIZE, memory, fd, shared_memory=shared)
+        first = SIZE // PAGE
+        self.converted("private", [first, first + 2], shared_fd)
+        self.converted("private", [first + 1], shared_fd)
+        self.converted("shared", [first + 2], fd)
+        view = self.vmm.get()
+        equal(view["private_ranges"], [{"guest_phys_addr": SIZE, "size": 2 * PAGE}], "private")
+        equal((view["calls"], view["uncertain_ranges"]), ([], []), "calls, what is uncertain")
+        resident = {one["memory"]: one["resident"] for one in view["memories"]}
+        equal((resident[memory], resident[shared]), (SIZE - PAGE, SIZE - 2 * PAGE), "what is stale")
+        close_all([fd, shared_fd])
+        return True
+
     def preallocate(self):
         memory = self.kept_view["memories"][0]["memory"]
         params = {"memory": memory, "token": "t"}

@@ -155,6 +155,11 @@ static void test_long_accesses(void)
 	CU_ASSERT_EQUAL(done, 4 * PAGE);
 	CU_ASSERT_TRUE(bytes[99] == 0 && bytes[100] == 0x5a && bytes[4 * PAGE - 1] == 0x5a);
 	CU_ASSERT_EQUAL(model_vm_set_attributes(vm, &private), 0);
+	/* It is remembered as MMIO until slots change. */
+	CU_ASSERT_EQUAL(
+		model_vm_access(vm, 0, ADDRESS, bytes, 6 * PAGE, false, &done), MODEL_ACCESS_MMIO);
+	CU_ASSERT_EQUAL(bind_at(vm, 2, 0, 0, memory, 0), 0);
+	CU_ASSERT_EQUAL(bind_at(vm, 2, ADDRESS + 2 * PAGE, 2 * PAGE, memory, 0), 0);
 	CU_ASSERT_EQUAL(model_vm_access(vm, 0, ADDRESS, bytes, 6 * PAGE, false, &done),
 		MODEL_ACCESS_MEMORY_FAULT);
 	CU_ASSERT_EQUAL(done, 4 * PAGE);

@@ -75,6 +75,8 @@ static void test_contract_codes(void)
 					      "number.");
 	check(rpc_error_configuration(&error, "/x", 0, "", "/x: Permission denied"),
 		RPC_CONFIGURATION, "{\"reason\":\"configuration\",\"file\":\"/x\"}");
+	check(rpc_error_pinned(&error, 7, 8192), RPC_PINNED,
+		"{\"reason\":\"pinned\",\"memory\":7,\"offset\":8192}");
 	check(rpc_error_gone(&error, "vm", "v1"), -32008,
 		"{\"reason\":\"gone\",\"what\":\"vm\",\"id\":\"v1\"}");
 }
@@ -82,7 +84,7 @@ static void test_contract_codes(void)
 static void test_reasons(void)
 {
 	static const int codes[] = {-32700, -32600, -32601, -32602, -32603, -32001, -32002, -32003,
-		-32004, -32005, -32006, -32007, -32008, RPC_LIMIT, RPC_CONFIGURATION};
+		-32004, -32005, -32006, -32007, -32008, RPC_LIMIT, RPC_CONFIGURATION, RPC_PINNED};
 	const size_t count = sizeof codes / sizeof *codes;
 
 	for (size_t i = 0; i < count; i++) {

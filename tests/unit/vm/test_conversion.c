@@ -149,6 +149,43 @@ static void test_plans(void)
 	}
 }
 
+/* What may be either is converted whatever it is noted as, until the kernel has set it. */
+static void test_uncertain(void)
+{
+	static const struct part asked[] = {{0, 8}, {0}}, planned[] = {{2, 4}, {0}}, none[] = {{0}};
+	struct conversion_plan first, again, later;
+	struct conversion *conversion;
+	const struct budget *refused;
+	uint64_t bytes;
+	size_t index;
+
+	set_private((const struct part[]){{2, 2}, {0}});
+	ranges_add(&test.vm->uncertain, 2 * P, P);
+	ranges_add(&test.vm->uncertain, 5 * P, P);
+	CU_ASSERT_EQUAL(plan(CONVERT_TO_SHARED, true, asked, &first, &index), 0);
+	CU_ASSERT_TRUE(same(first.ranges, first.count, planned));
+	CU_ASSERT_EQUAL_FATAL(conversion_new(&first, &conversion), 0);
+	CU_ASSERT_EQUAL(conversion_begin(test.vm, conversion, &refused, &bytes), 0);
+	CU_ASSERT_EQUAL(conversion_end(test.vm, conversion, 0, 1, 0), 0);
+	CU_ASSERT_EQUAL(test.vm->uncertain.total, 2 * P); /* the kernel has set nothing */
+	CU_ASSERT_EQUAL(conversion_begin(test.vm, conversion, &refused, &bytes), 0);
+	CU_ASSERT_EQUAL(conversion_end(test.vm, conversion, 0, 1, 1), 0);
+	CU_ASSERT_EQUAL(test.vm->uncertain.total, 0);
+	CU_ASSERT_EQUAL(test.vm->private_ranges.total, 0);
+	CU_ASSERT_EQUAL(plan(CONVERT_TO_SHARED, true, asked, &later, &index), 0);
+	CU_ASSERT_TRUE(same(later.ranges, later.count, none));
+	conversion_unref(conversion);
+	conversion_plan_clear(&later);
+	conversion_plan_clear(&first);
+	/* Private and uncertain: private again. */
+	set_private((const struct part[]){{0, 8}, {0}});
+	ranges_add(&test.vm->uncertain, 2 * P, 4 * P);
+	CU_ASSERT_EQUAL(plan(CONVERT_TO_PRIVATE, true, asked, &again, &index), 0);
+	CU_ASSERT_TRUE(same(again.ranges, again.count, planned));
+	conversion_plan_clear(&again);
+	ranges_clear(&test.vm->uncertain);
+}
+
 static const struct {
 	struct part asked[PART_MAX];
 	enum conversion_fault fault;
@@ -174,18 +211,45 @@ static const struct {
 	{{{3, 1}, {3, 1}, {16, 1}}, CONVERSION_UNBOUND, 2},
 };
 
+/* Whatever is there can be shared. */
+static bool is_of_binding(enum conversion_fault fault)
+{
+	return fault == CONVERSION_UNBOUND || fault == CONVERSION_LEAVES;
+}
+
 static void test_faults(void)
 {
 	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
 		for (unsigned to = 0; to < 2; to++) {
 			struct conversion_plan planned;
 			size_t index = 99;
-			int r = plan(to, true, faults[i].asked, &planned, &index);
+			int r;
+
+			if (to == CONVERT_TO_SHARED && is_of_binding(faults[i].fault))
+				continue;
+			r = plan(to, true, faults[i].asked, &planned, &index);
 
 			UNIT_ASSERT_ROW(r == (int)faults[i].fault && index == faults[i].index,
 				"fault %zu: %d at %zu", i, r, index);
 		}
 	}
+}
+
+/* What was left private, and has no slot or the VMM's own memory by now. */
+static void test_left_private(void)
+{
+	static const struct part left[] = {{14, 8}, {40, 2}, {0}},
+				 shared_again[] = {{14, 8}, {40, 1}, {0}};
+	struct conversion_plan planned;
+	size_t index;
+
+	set_private(left);
+	CU_ASSERT_EQUAL_FATAL(plan(CONVERT_TO_SHARED, true, (struct part[]){{12, 12}, {40, 1}, {0}},
+				      &planned, &index),
+		0);
+	CU_ASSERT_TRUE(same(planned.ranges, planned.count, shared_again));
+	conversion_plan_clear(&planned);
+	set_private((const struct part[]){{0}});
 }
 
 static int plan_and_clear(enum convert_to to, const struct part *asked)
@@ -484,6 +548,8 @@ int main(void)
 {
 	CU_TestInfo planned[] = {
 		{"what is left to do", test_plans},
+		{"what may be either", test_uncertain},
+		{"what was left private", test_left_private},
 		{"each fault and which range has it", test_faults},
 		{"as many pieces as there may be", test_pieces},
 		CU_TEST_INFO_NULL,

@@ -3,6 +3,7 @@
  * memory.convert with KVM, up to what the VMM triggers: what it reads in its mailbox, the calls
  * that it is told, and what its reports come to.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -454,7 +455,7 @@ static void test_unbound_meanwhile(void)
 	CU_ASSERT_EQUAL(test.vm->private_ranges.total, 3 * P);
 	CU_ASSERT_EQUAL(test.vm->converting.total, 0);
 	CU_ASSERT_EQUAL(resident(shared), P);
-	CU_ASSERT_EQUAL(code_and_free(convert(CONVERT_TO_SHARED, true, 0, 3, 1)), -32602);
+	CU_ASSERT_EQUAL(code_and_free(convert(CONVERT_TO_PRIVATE, true, 0, 3, 1)), -32602);
 	bind_slot();
 	/* As wanted already; the stale page goes now. */
 	CU_ASSERT_EQUAL(discarded_by(convert(CONVERT_TO_PRIVATE, true, 0, 3, 1)), P);
@@ -523,6 +524,49 @@ static void test_initially_private_refused(void)
 	CU_ASSERT_EQUAL(code_and_free(bind_second(second)), 0);
 }
 
+static int submit_pinned(struct call *call)
+{
+	call->vm->pinned.memory = memory->id;
+	call->vm->pinned.offset = 3 * P;
+	return -EAGAIN;
+}
+
+/* A back end that converts by itself, and finds a page that somebody holds. */
+static void test_pinned(void)
+{
+	struct backend converting = backend_kvm;
+	struct json_object *answer;
+
+	converting.submit = submit_pinned;
+	test.gmemd.registry.backend = &converting;
+	answer = convert(CONVERT_TO_PRIVATE, true, 2, 1, 2);
+	test.gmemd.registry.backend = &backend_kvm;
+	CU_ASSERT_EQUAL(code_of(answer), -32007);
+	CU_ASSERT_STRING_EQUAL(
+		json_get_string(json_get(json_get(answer, "error"), "data"), "reason"), "pinned");
+	CU_ASSERT_EQUAL(number(json_get(json_get(answer, "error"), "data"), "offset"), 3 * P);
+	CU_ASSERT_EQUAL(test.vm->converting.total, 0);
+	json_unref(answer);
+}
+
+/* A host whose private memory has another way. */
+static void test_in_place(void)
+{
+	struct vm_type_offer *offer = &test.gmemd.host.vm_types[test.vm->type];
+	struct vm_type_offer before = *offer;
+	struct json_object *answer;
+
+	offer->memory_attributes = 0;
+	offer->converts_in_place = true;
+	answer = convert(CONVERT_TO_PRIVATE, true, 2, 1, 2);
+	CU_ASSERT_EQUAL(code_of(answer), -32005);
+	CU_ASSERT_STRING_EQUAL(
+		json_get_string(json_get(json_get(answer, "error"), "data"), "capability"),
+		"KVM_SET_MEMORY_ATTRIBUTES2");
+	json_unref(answer);
+	*offer = before;
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -542,6 +586,8 @@ int main(void)
 		{"never reported", test_never_reported},
 		{"a slot unbound meanwhile", test_unbound_meanwhile},
 		{"a slot unbound with both halves", test_kept_and_unbound},
+		{"a page that somebody holds", test_pinned},
+		{"a host that converts in place", test_in_place},
 		{"private from the start", test_initially_private},
 		{"private from the start, and no room", test_initially_private_refused},
 		CU_TEST_INFO_NULL,
