@@ -206,3 +206,9 @@ int request_convert_slot(struct request *request, const struct slot *slot, struc
 	conversion_plan_clear(&plan);
 	return r;
 }
+
+void request_undo_convert(struct call *take_call)
+{
+	conversion_end(take_call->vm, take_call->conversion, take_call->first, take_call->count, 0);
+	call_free(take_call);
+}

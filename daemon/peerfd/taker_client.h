@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Takings: gmemd needs files of peers' processes, and has to look at how a process has mapped one.
+ * Takings: gmemd needs files of peers' processes, and has to look at how a process has mapped some.
  *
  * Both can wait for ever, so processes of their own do them (gmemd-taker), which an owner has while
  * it needs them. An owner's takings are done in their order; where its processes are slow, it has
@@ -14,6 +14,7 @@
 
 #include "daemon/owner/limit.h"
 #include "daemon/taker/protocol.h"
+#include "kernel/host/file_view.h"
 #include "kernel/host/process.h"
 #include "kernel/kvm/mapping.h"
 
@@ -30,6 +31,10 @@ struct taking_request {
 	bool of_file;
 	pid_t thread; /* whose; 0: any of the process's */
 	struct mapping_expected mapping;
+	/* In the place of all that: which of these views of files the process has. 0: it is no
+	 * look. The views stay the caller's. */
+	size_t n_views;
+	const struct file_view *views;
 };
 
 struct taking_result {
@@ -47,6 +52,7 @@ struct taking_result {
 	/* mapping_verify()'s result and reason. */
 	int mapping;
 	const char *reason;
+	uint64_t shown; /* of a look: bit N is the Nth view's */
 };
 
 typedef void taking_done(void *context, struct taking_result *result);

@@ -56,8 +56,8 @@ struct taking_process {
 int taking_process_start(struct event_base *base, const char *program,
 	const struct taking_process_events *events, void *context, struct taking_process **ret);
 
-/* Asks an idle one for a TAKE, whose header's operation and serial this fills in. The pidfd stays
- * the caller's. Where it can't be asked, it is left. */
+/* Asks an idle one for a TAKE or a LOOK, whose serial this fills in. The pidfd stays the caller's.
+ * Where it can't be asked, it is left. */
 int taking_process_ask(
 	struct taking_process *process, const struct taker_message *request, int pidfd);
 

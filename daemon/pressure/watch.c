@@ -15,6 +15,7 @@
 #include "daemon/budget/capacity_probe.h"
 #include "daemon/pressure/policy.h"
 #include "daemon/vm/page_count.h"
+#include "daemon/vm/slot_views.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/host/meminfo.h"
 #include "kernel/host/pressure.h"
@@ -191,6 +192,7 @@ static void count_pages(struct pressure_watch *watch)
 	RB_FOREACH (vm, vm_tree, &watch->gmemd->registry.vms) {
 		if (r == 0 && !vm_is_released(vm))
 			r = page_count_add(count, vm);
+		views_look(vm);
 	}
 	if (r < 0) {
 		page_count_free(count);

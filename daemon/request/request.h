@@ -73,10 +73,12 @@ struct request {
 	struct json_object *message; /* borrowed */
 	union method_parameters parameters;
 	struct request_files *files; /* that the parameters name, once they were taken */
-	const uint64_t *discarded;   /* by request_discard(), before it is carried out again */
-	bool recounted;              /* what its VM has closed was, for it */
-	struct json_object *result;  /* an object */
-	struct fd_list answer_fds;   /* go with the answer, then are closed */
+	size_t looked;  /* at how many views the parameters tell of: see request_views.h */
+	uint64_t shown; /* which of them the caller has */
+	const uint64_t *discarded;  /* by request_discard(), before it is carried out again */
+	bool recounted;             /* what its VM has closed was, for it */
+	struct json_object *result; /* an object */
+	struct fd_list answer_fds;  /* go with the answer, then are closed */
 	struct rpc_error error;
 };
 

@@ -14,8 +14,11 @@
 
 #include "daemon/taker/protocol.h"
 
+struct config;
 struct owner;
 struct request;
+struct rpc_error;
+struct taking_result;
 
 /* One that is needed. */
 struct file_wish {
@@ -51,5 +54,9 @@ int request_take_files(
 /* The same for one file. *ret_fd stays the request's until it is taken over. */
 int request_take_file(
 	struct request *request, struct owner *owner, const struct file_wish *wish, int *ret_fd);
+/* Why a taker could not be asked, or could not do what it was: not about a single file. what: what
+ * it was to do. */
+void request_taking_error(struct rpc_error *error, const struct config *config,
+	const struct taking_result *result, const char *what);
 /* Takes over the file of that wish. */
 int request_take_over(struct request *request, size_t index);

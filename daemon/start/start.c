@@ -30,6 +30,7 @@
 #include "daemon/start/start_failure.h"
 #include "daemon/start/takeover.h"
 #include "daemon/vm/backend.h"
+#include "daemon/vm/slot_views.h"
 #include "daemon/vm/vm_end.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/host/passrights.h"
@@ -155,6 +156,7 @@ static int set_up(struct gmemd *gmemd)
 	if (r < 0)
 		return start_failed("starting a thread", r);
 	gmemd->registry.pages = gmemd->pages;
+	gmemd->registry.takings = gmemd->takings;
 	r = gmemd->creations ? creations_watch(gmemd->creations, gmemd->base, &gmemd->registry) : 0;
 	if (r < 0)
 		return start_failed("listening for KVM's uevents", r);
@@ -215,6 +217,7 @@ void gmemd_clear(struct gmemd *gmemd)
 
 	preallocating_stop_all(gmemd);
 	page_worker_stop(gmemd->pages);
+	views_stop(&gmemd->registry);
 	pressure_watch_free(gmemd->pressure);
 	recounting_free(gmemd->recounting);
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)

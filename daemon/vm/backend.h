@@ -29,8 +29,8 @@ struct backend {
 	/*
 	 * CALL_SUBMITTED where the VMM must trigger it, CALL_CARRIED_OUT where that is done. Of a
 	 * conversion it may take the first ranges alone, and sets call->count to how many; there is
-	 * room for the others then. -EBUSY where too many wait to be reported; else what the ioctl
-	 * fails with.
+	 * room for the others then. -EBUSY where too many wait to be reported, -E2BIG where there
+	 * is room for a change, but not in one place; else what the ioctl fails with.
 	 */
 	int (*submit)(struct call *call);
 	/* The call is over, or will not be. */

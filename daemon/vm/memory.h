@@ -43,6 +43,7 @@ struct memory {
 	unsigned n_slots; /* that use it */
 	struct slot_offset_tree slots_by_offset;
 	struct slot_shared_tree slots_by_shared_offset; /* whose shared half it is */
+	LIST_HEAD(, slot) slots_showing;                /* through the VMM's mapping of it */
 	/* Of a closed one, see closed_memory.h; of its pages, resident are charged. */
 	TAILQ_ENTRY(memory) in_vm_empty, in_user_empty;
 	struct recount recount;

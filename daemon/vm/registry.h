@@ -14,6 +14,8 @@ struct backend;
 struct capacity;
 struct fdstore;
 struct page_worker;
+struct takings;
+struct views_look;
 
 RB_HEAD(vm_tree, vm);
 RB_HEAD(vm_process_tree, vm);
@@ -26,6 +28,7 @@ struct registry {
 	const struct host_offer *host;
 	struct owners *owners;
 	struct page_worker *pages; /* NULL: files are closed as they are */
+	struct takings *takings;   /* NULL: nobody looks at what slots show */
 	struct fdstore *fdstore;   /* NULL: nothing outlives gmemd */
 	struct noted_list noted;   /* VMs whose ledgers are to be committed */
 	bool forgetting;           /* its VMs, which go on running on what they have */
@@ -40,6 +43,7 @@ struct registry {
 	struct closed_user_tree closed_users;
 	struct closed_list closed_changed; /* that are to be told of */
 	struct recounts recounts;
+	LIST_HEAD(, views_look) looks; /* at what slots show */
 };
 
 RB_PROTOTYPE(vm_tree, vm, by_id, )

@@ -51,6 +51,7 @@ struct ledger;
 struct memory;
 struct model_vm;
 struct slot;
+struct views_look;
 struct vm_record;
 struct watch;
 
@@ -72,6 +73,7 @@ RB_HEAD(slot_tree, slot);
 RB_HEAD(slot_address_tree, slot);
 RB_HEAD(slot_offset_tree, slot);
 RB_HEAD(slot_shared_tree, slot);
+TAILQ_HEAD(slot_list, slot);
 TAILQ_HEAD(call_list, call);
 TAILQ_HEAD(noted_list, vm);
 
@@ -130,6 +132,9 @@ struct vm {
 	struct slot_tree slots;
 	struct slot_address_tree slots_by_address;
 	unsigned n_slots;
+	struct slot_list leaving; /* in none of these trees */
+	unsigned n_showing;       /* slots through a mapping, leaving or not */
+	struct views_look *look;  /* at what slots show; NULL: none is under way */
 	struct call_list calls;
 	uint64_t last_call;
 	/* The call that was reported last, and how many of its ioctls had succeeded: to this gmemd,

@@ -13,6 +13,7 @@
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/vm/backend.h"
 #include "daemon/vm/closed_memory.h"
+#include "daemon/vm/slot_views.h"
 #include "daemon/vm/vm_held.h"
 #include "daemon/vm/vm_ledger.h"
 #include "kernel/base/cleanup.h"
@@ -69,6 +70,9 @@ void vm_stop(struct vm *vm)
 		call_free(TAILQ_FIRST(&vm->calls));
 	while (!RB_EMPTY(&vm->slots))
 		slot_free(RB_MIN(slot_tree, &vm->slots));
+	while (!TAILQ_EMPTY(&vm->leaving))
+		slot_free(TAILQ_FIRST(&vm->leaving));
+	views_forget(vm);
 	ranges_clear(&vm->private_ranges);
 	ranges_clear(&vm->converting);
 	ranges_clear(&vm->discarding);

@@ -105,6 +105,7 @@ static struct vm *vm_allocate(
 	vm->listener = -1;
 	vm->frames = -1;
 	vm->budget = budget_of_vm(registry, commit_limit);
+	TAILQ_INIT(&vm->leaving);
 	TAILQ_INIT(&vm->calls);
 	TAILQ_INIT(&vm->closed_empty);
 	return vm;
