@@ -148,8 +148,8 @@ static const struct field commitment_fields[] = {
 static const struct field keeper_fields[] = {
 	{"state", FIELD_ENUM, .names = keeper_state_names,
 		.summary = "held: the keeper has all that is to outlive gmemd; stalled: it doesn't "
-			   "answer, and requests that make what it must hold may be refused; gone: "
-			   "there is none, or it hasn't got all yet."},
+			   "answer, and may have requests refused; gone: there is none, or it "
+			   "hasn't got all yet."},
 	{"version", FIELD_STRING, FIELD_OPTIONAL, .summary = "The last keeper's."},
 	{"uptime", FIELD_INTEGER, FIELD_OPTIONAL, .summary = "Seconds since it was started."},
 	{"held", FIELD_INTEGER, .summary = "gmemd's files that it holds, as far as is known."},
@@ -407,8 +407,7 @@ static const struct field resumed_slot_fields[] = {SLOT_PARAMETERS, END};
 static const struct field vm_resume_parameters[] = {
 	VM_PARAMETER(vm_resume_parameters),
 	{"mailbox", FIELD_FD, FIELD_OPTIONAL, AT(vm_resume_parameters, mailbox),
-		.summary = "vm.open's. It proves whose the VM is to a gmemd that has lost it, and "
-			   "rebuilds it from all of these."},
+		.summary = "vm.open's. It proves whose the VM is to a gmemd that has lost it."},
 	{"memories", FIELD_ARRAY, FIELD_OPTIONAL, .fields = resumed_memory_fields,
 		.item_size = sizeof(struct resumed_memory), .max = RESUMED_MEMORIES_MAX,
 		AT(vm_resume_parameters, memories),
