@@ -196,6 +196,7 @@ static bool ask_for_next(struct acceptor *acceptor, int *ret)
 	if (*ret < 0)
 		return false;
 	acceptor->entry = new_entry(acceptor);
+	acceptor->acceptance.posted = false;
 	if (ask_keeper(acceptor))
 		return true;
 	forget_entry(acceptor);

@@ -61,7 +61,7 @@ WINGS = {
         # What happens to VMs.
         "pressure", "request", "prealloc", "gate", "peer", "release", "methods", "start", "main.c",
     ],
-    "client": ["gmem.h", "lib", "common", "run", "ctl", "example"],
+    "client": ["gmem.h", "lib", "common", "shim", "run", "ctl", "example"],
 }
 # More, and nobody finds anything in a folder.
 FILES_IN_FOLDER_MAX = 25
