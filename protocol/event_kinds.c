@@ -85,8 +85,7 @@ static const struct field pressure_overdue_fields[] = {
 	{"asked", FIELD_INTEGER, .summary = "Bytes."},
 	{"given", FIELD_INTEGER, .summary = "Bytes of them."},
 	{"missed", FIELD_INTEGER,
-		.summary = "How many deadlines have passed since it last gave all that it was "
-			   "asked for."},
+		.summary = "Deadlines that it has missed since it last gave all."},
 	END,
 };
 
@@ -106,8 +105,7 @@ const struct event_description event_descriptions[EVENT_KINDS] = {
 		memory_fields},
 	[EVENT_MEMORY_CLOSED] = {"memory_closed",
 		"Its charge is gone, but for pages that memory_remains tells of.", memory_fields},
-	[EVENT_MEMORY_REMAINS] = {"memory_remains",
-		"A closed memory has pages, which are charged: somebody still has its file.",
+	[EVENT_MEMORY_REMAINS] = {"memory_remains", "A closed memory has pages, which are charged.",
 		closed_memory_fields},
 	[EVENT_MEMORY_GONE] = {"memory_gone", "A closed memory that had pages has none any more.",
 		closed_memory_fields},

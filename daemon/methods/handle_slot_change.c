@@ -46,7 +46,7 @@ static int item_error(struct request *request, int index, const char *member, co
 	return rpc_error_invalid_param(&request->error, param, expected);
 }
 
-static int unbind(struct changing *changing, int index, uint64_t number)
+static int plan_unbind(struct changing *changing, int index, uint64_t number)
 {
 	struct request *request = changing->request;
 	struct slot *slot = vm_slot(changing->vm, (uint32_t)number);
@@ -106,7 +106,7 @@ static int make_one(struct changing *changing, int index, const struct slot_chan
 	if ((item->unbind == FIELD_UNSET) == (item->bind.count == 0))
 		return item_error(changing->request, index, "", "one of unbind and bind");
 	if (item->bind.count == 0)
-		return unbind(changing, index, item->unbind);
+		return plan_unbind(changing, index, item->unbind);
 	again = slot_told_again(changing->vm, told);
 	return again ? change_flags(changing, index, again, told) : bind_new(changing, index, told);
 }
@@ -177,7 +177,7 @@ static int convert_bound(struct changing *changing)
 	return r;
 }
 
-static int submit(struct changing *changing)
+static int submit_change(struct changing *changing)
 {
 	int r = call_new_change(changing->change, &changing->calls[0]);
 
@@ -205,7 +205,7 @@ static void reverse(const struct slot_change *change)
 }
 
 /* Nothing of it has been answered yet. */
-static void undo(struct changing *changing)
+static void undo_change(struct changing *changing)
 {
 	struct call *call = changing->n_calls > 0 ? changing->calls[0] : NULL;
 
@@ -262,9 +262,9 @@ int handle_slot_change(struct request *request)
 	if (r == 0)
 		r = check_shown(&changing);
 	if (r == 0)
-		r = submit(&changing);
+		r = submit_change(&changing);
 	if (r == 0)
 		return answer(&changing);
-	undo(&changing);
+	undo_change(&changing);
 	return r;
 }

@@ -20,7 +20,7 @@
 /* Of one that has closed its socket, or does so at once: milliseconds. */
 #define ENDS_MS 1000
 
-static uint64_t now(void)
+static uint64_t now_ns(void)
 {
 	struct timespec time;
 
@@ -54,7 +54,7 @@ static void set_socket(struct puncher *puncher, int socket)
 	pthread_mutex_unlock(&puncher->lock);
 }
 
-static int start(struct puncher *puncher)
+static int start_puncher(struct puncher *puncher)
 {
 	const struct helper_program program = {.name = "gmemd-puncher", .path = puncher->program};
 	cleanup_fd int ours = -1, theirs = -1;
@@ -74,10 +74,10 @@ static int start(struct puncher *puncher)
 
 void puncher_ready(struct puncher *puncher)
 {
-	if (puncher->pidfd >= 0 || now() < puncher->next_try)
+	if (puncher->pidfd >= 0 || now_ns() < puncher->next_try)
 		return;
-	if (start(puncher) < 0)
-		puncher->next_try = now() + PAUSE_NS;
+	if (start_puncher(puncher) < 0)
+		puncher->next_try = now_ns() + PAUSE_NS;
 }
 
 /* Where that takes longer it ends by itself, for whoever adopts this process's children. */
@@ -101,7 +101,7 @@ void puncher_clear(struct puncher *puncher)
 }
 
 /* The file stays the caller's. */
-static int ask(const struct puncher *puncher, int fd, const struct punch_range *ranges,
+static int ask_puncher(const struct puncher *puncher, int fd, const struct punch_range *ranges,
 	size_t count, struct puncher_answer *ret)
 {
 	struct puncher_request request = {
@@ -128,7 +128,7 @@ static bool have_it_punch(struct puncher *puncher, int fd, const struct punch_ra
 
 	for (unsigned i = 0; i < 2 && !is_stopped(puncher); i++) {
 		puncher_ready(puncher);
-		if (puncher->pidfd >= 0 && ask(puncher, fd, ranges, count, &answer) == 0) {
+		if (puncher->pidfd >= 0 && ask_puncher(puncher, fd, ranges, count, &answer) == 0) {
 			ret->resident += answer.punched.resident;
 			ret->released += answer.punched.released;
 			ret->left += answer.punched.left;

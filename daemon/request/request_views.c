@@ -53,7 +53,7 @@ static void caller_gone(void *context)
 	look_wait_free(wait);
 }
 
-static int suspend(
+static int suspend_for_look(
 	struct request *request, struct owner *owner, const struct file_view *views, size_t count)
 {
 	const struct taking_request look = {.owner = owner,
@@ -87,7 +87,7 @@ int request_look(
 	if (request->looked == 0 && request->caller->process.pid == 0)
 		return request_process_unseen(request);
 	if (request->looked == 0)
-		return suspend(request, owner, views, count);
+		return suspend_for_look(request, owner, views, count);
 	if (request->looked == count)
 		return 0;
 	/* What is known of a VM has changed meanwhile. */

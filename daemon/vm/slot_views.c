@@ -71,7 +71,7 @@ static bool is_same_view(const struct file_view *a, const struct file_view *b)
 }
 
 /* The next ones from that number on. */
-static void fill(struct views_look *look, uint64_t from)
+static void fill_view(struct views_look *look, uint64_t from)
 {
 	struct slot *slot = vm_slot_from(look->vm, from);
 
@@ -134,7 +134,7 @@ static void move(struct waiters *from, struct waiters *to)
 }
 
 /* Who is called may ask for another look at once. */
-static void finish(struct views_look *look)
+static void finish_look(struct views_look *look)
 {
 	if (look->vm)
 		look->vm->look = NULL;
@@ -152,7 +152,7 @@ static bool look_on(struct views_look *look, uint64_t from)
 	struct taking_request request = {
 		.owner = look->vm->owner, .process = &look->vm->process, .views = look->views};
 
-	fill(look, from);
+	fill_view(look, from);
 	request.n_views = look->count;
 	return look->count > 0 &&
 	       taking_start(look->registry->takings, &request, looked, look, &look->taking) == 0;
@@ -184,10 +184,10 @@ static void looked(void *context, struct taking_result *result)
 			return;
 	}
 	if (!begin_again(look))
-		finish(look);
+		finish_look(look);
 }
 
-static bool begin(struct vm *vm)
+static bool begin_look(struct vm *vm)
 {
 	struct views_look *look = calloc(1, sizeof *look);
 
@@ -256,6 +256,6 @@ void views_stop(struct registry *registry)
 	registry->takings = NULL;
 	while ((look = LIST_FIRST(&registry->looks))) {
 		look->taking = taking_cancel(look->taking);
-		finish(look);
+		finish_look(look);
 	}
 }

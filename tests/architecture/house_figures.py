@@ -40,9 +40,9 @@ def tree_of(commit):
 
 
 def functions_of(code):
-    """(name, whether another file may call it)"""
+    """(name, whether another file may call it by that: libc's function, not one that stands in its place)"""
     for match in DEFINITION.finditer(code):
-        yield match[2], "static" not in match[1].split()
+        yield match[2], not {"static", "INTERPOSED"} & set(match[1].split())
 
 
 class House:
