@@ -149,18 +149,6 @@ def unshare(flags):
     _checked(_libc.unshare(flags))
 
 
-def may_have_namespaces():
-    """Whether users other than root may."""
-    for name, least in (("user/max_user_namespaces", 1), ("kernel/unprivileged_userns_clone", 1)):
-        try:
-            with open("/proc/sys/" + name, encoding="ascii") as file:
-                if int(file.read()) < least:
-                    return False
-        except OSError:
-            continue  # the kernel has no such limit
-    return os.path.exists("/proc/self/ns/user")
-
-
 def exit_thread():
     """Of this thread alone, be it the main one; others go on."""
     _libc.syscall(ctypes.c_long(NR_EXIT[os.uname().machine]), ctypes.c_long(0))
