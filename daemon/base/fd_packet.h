@@ -27,7 +27,7 @@ static inline bool fd_packet_is_short(int r)
 	return r == -ENOMEM || r == -ENOBUFS || r == -ETOOMANYREFS;
 }
 
-/* Receives one. -ECONNRESET at the connection's end, for which an empty packet is taken, too;
+/* Receives one. -ECONNRESET where the connection has ended; an empty packet counts as its end.
  * -EAGAIN where there is none, on a socket that doesn't wait. */
 int fd_packet_receive(int socket, void *bytes, size_t size, struct fd_packet *ret);
 /* Closes the fds that it still owns. */

@@ -2,12 +2,12 @@
 /*
  * The fd store: the files that outlive gmemd, because gmemd-keeper holds them.
  *
- * A file is put there before gmemd acknowledges what depends on it: it is sent, for what was sent
- * the keeper carries out, whatever becomes of gmemd. Nothing waits for its answers. A keeper that
- * does not answer is stalled: what was begun is still sent, up to what its queue takes, and
- * fdstore_readiness() says whether more may begin. Where the keeper dies, another one is found or
- * started and everything put again, a part whenever there is room. Where none can be had, gmemd
- * says so in its log and serves on: then its VMs don't outlive it.
+ * A file is put there before gmemd acknowledges what depends on it: it is sent, which is enough,
+ * for the keeper carries out what was sent, whatever becomes of gmemd. Nothing waits for its
+ * answers. A keeper that does not answer is stalled: what was begun is still sent, up to what its
+ * queue takes, and fdstore_readiness() says whether more may begin. Where the keeper dies, another
+ * one is found or started and everything put again, a part whenever there is room. Where none can
+ * be had, gmemd says so in its log and serves on: then its VMs don't outlive it.
  */
 #pragma once
 

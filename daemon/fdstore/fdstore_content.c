@@ -94,8 +94,8 @@ struct fdstore *fdstore_free(struct fdstore *fdstore)
 static void put_file(struct fdstore *fdstore, const struct keeper_id *id, int fd, bool urgent)
 {
 	if (fdstore_table_put(&fdstore->table, id, fd, urgent) < 0)
-		log_warning("no memory to have gmemd-keeper hold what is made now: it will not "
-			    "outlive gmemd");
+		log_warning("no memory to send gmemd-keeper what is made now: it will not outlive "
+			    "gmemd");
 }
 
 void fdstore_put(struct fdstore *fdstore, const struct keeper_id *ids, const int *fds, size_t count)

@@ -95,8 +95,8 @@ void fdstore_disconnect(struct fdstore *fdstore)
 static const char *explain(int r)
 {
 	if (r == -EACCES || r == -EPERM)
-		return "its socket is another user's, or this one may make none there; if systemd "
-		       "made it: systemctl restart gmemd-keeper.socket";
+		return "its socket belongs to another user, or gmemd's user may not make one "
+		       "there; if systemd made it: systemctl restart gmemd-keeper.socket";
 	return strerror(-r);
 }
 

@@ -180,14 +180,11 @@ static int watch_pressure(void)
 {
 	const struct pressure_threshold threshold = {PRESSURE_SOME, 100000, PRESSURE_WINDOW_UNIT};
 	struct pressure_trigger trigger;
-	struct pressure pressure;
 	int r = pressure_trigger_open(PRESSURE_OF_HOST, &threshold, &trigger);
 
 	if (r < 0)
 		return r;
-	r = pressure_read(trigger.file, &pressure);
-	if (r == 0)
-		r = pressure_trigger_check(&trigger);
+	r = pressure_trigger_check(&trigger);
 	pressure_trigger_close(&trigger);
 	return r;
 }

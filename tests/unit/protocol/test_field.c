@@ -625,58 +625,6 @@ static void test_nulls(void)
 	json_unref(object);
 }
 
-struct file_item {
-	uint64_t number;
-	int fd;
-};
-
-struct files {
-	struct field_array items;
-	int fd;
-};
-
-static const struct field file_item_fields[] = {
-	{"number", FIELD_INTEGER, FIELD_OPTIONAL, .max = 9,
-		.offset = offsetof(struct file_item, number)},
-	{"fd", FIELD_FD, FIELD_OPTIONAL, .offset = offsetof(struct file_item, fd)},
-	{.name = NULL},
-};
-
-static const struct field file_fields[] = {
-	{"items", FIELD_ARRAY, FIELD_OPTIONAL, .max = 4, .fields = file_item_fields,
-		.item_size = sizeof(struct file_item), .offset = offsetof(struct files, items)},
-	{"fd", FIELD_FD, FIELD_OPTIONAL, .offset = offsetof(struct files, fd)},
-	{.name = NULL},
-};
-
-/* Of so many files that are visited the last one ends it. */
-static int visit_some(int *number, const char *param, void *context)
-{
-	int *left = context;
-
-	CU_ASSERT_TRUE(*number >= 0 && strstr(param, "fd"));
-	return --*left > 0 ? 0 : -77;
-}
-
-static void test_visits(void)
-{
-	static const char text[] = "{\"items\":[{\"number\":1},{\"fd\":3},{\"fd\":4}],\"fd\":5}";
-	const char *why;
-	struct json_object *object = json_parse(text, strlen(text), &why);
-	struct rpc_error fault = {.code = RPC_OK};
-	struct files files;
-
-	CU_ASSERT_EQUAL_FATAL(fields_decode(file_fields, object, &files, &fault), 0);
-	for (int most = 1; most <= 4; most++) {
-		int left = most, r = fields_each_fd(file_fields, &files, visit_some, &left);
-
-		CU_ASSERT_EQUAL(r, most <= 3 ? -77 : 0);
-		CU_ASSERT_EQUAL(left, most <= 3 ? 0 : 1);
-	}
-	fields_release(file_fields, &files);
-	json_unref(object);
-}
-
 int main(void)
 {
 	CU_TestInfo decoding[] = {
@@ -698,7 +646,6 @@ int main(void)
 		{"arrays: each item's faults", test_array_faults},
 		{"arrays: a fault behind them", test_array_before_fault},
 		{"null, of what is named by text or number", test_nulls},
-		{"files, visited until one ends it", test_visits},
 		CU_TEST_INFO_NULL,
 	};
 	CU_TestInfo describing[] = {
