@@ -29,6 +29,8 @@
  *  | gmemd amid 4              | a file that no ledger names any more: the same                |
  *  | the keeper                | gmemd still has all, and puts it to the next one              |
  *  | both                      | nothing; libgmem tells the next gmemd by vm.resume            |
+ *  | the connection alone      | all that was sent, for the keeper finishes it; gmemd connects |
+ *  |                           | again and puts and drops all that it had, the same way        |
  *
  * Connections are accepted by the keeper (ACCEPT), so that there is no moment at which one is
  * gmemd's alone; the sockets are in the service manager's fd store too (KEEPER_STORE), for the

@@ -614,14 +614,15 @@ FIRST = min(SAMPLE, 5)  # calls
 SOCKETS = [(RECVMSG, errno.ENOMEM), (RECVMSG, errno.ECONNRESET), (SENDMSG, errno.ENOBUFS), (SENDMSG, errno.ECONNRESET)]
 
 
-@test("a call to a keeper that lives fails once while gmemd takes over: all of it, on the connections there are, or nothing")
+@test("a call to a keeper that lives, or of its own, fails once while gmemd takes over: all of it, on the connections there are, or nothing")
 def keeper_amid_takeover():
     need_kvm()
     start = PassedTakeover(CALLS)
-    for call, error in [*SOCKETS, (SOCKET, errno.EMFILE)]:
-        start.host.aim = {"call": call, "error": error}
+    calls = [*SOCKETS, (SOCKET, errno.EMFILE)]
+    for program, call, error in [("", *one) for one in calls] + [("gmemd-keeper", *one) for one in SOCKETS]:
+        start.host.aim = {"program": program, "call": call, "error": error}
         tried = sum(start_once(start, nth)[0] for nth in range(1, FIRST + 1))
-        note("call %d, %s: %d" % (call, errno.errorcode[error], tried))
+        note("%s call %d, %s: %d" % (program, call, errno.errorcode[error], tried))
     start.end()
 
 

@@ -3,9 +3,12 @@
 
 import os
 
-from gmemtest.tap import check, equal
+from gmemtest import linux
+from gmemtest.tap import check, equal, failures
+from gmemtest.vmm import Vmm
 from gmemtest.wire import Peer
-from hostile.attacker import GONE, INVALID_PARAMS, NOT_FOUND, PAGE, code_of, guest_ranges, memfd, misbehaviour, process, refused
+from hostile.attacker import GONE, INVALID_PARAMS, NOT_FOUND, PAGE, PatientPeer, Unsuitable
+from hostile.attacker import code_of, guest_ranges, memfd, misbehaviour, process, refused
 
 
 def requests_about(vm, memory, fd=0):
@@ -115,3 +118,47 @@ def operators_socket(attacker):
         except PermissionError:
             pass
     equal(os.getuid() != 0, True, "who tries")
+
+
+def live_in_namespace(channel, attacker):
+    """As its first process and its root: it has a VM like anybody, and sees nobody else's."""
+    try:
+        Peer(attacker.admin_path).close()
+        check(False, "it is let in to the operators' socket")
+    except PermissionError:
+        pass
+    peer = PatientPeer(attacker.path)
+    for method, params in requests_about(attacker.victim["vm"], attacker.victim["memory"]):
+        refused(peer, method, params, NOT_FOUND)
+    vmm = Vmm(peer, "inner of %d" % os.getpid(), **({"type": "sw_protected"} if attacker.on_model else {}))
+    vmm.create(PAGE)
+    equal([vm["vm"] for vm in peer.call("vm.list")["vms"]], [vmm.id], "what it sees")
+    channel.say(failures())
+    channel.hear()
+
+
+def enter_namespace(channel, attacker):
+    user, group = os.getuid(), os.getgid()
+    try:
+        linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWPID | linux.CLONE_NEWNS)
+    except OSError as e:  # the kernel lets no user do so, or nobody whose root is not the host's
+        channel.say(e.strerror)
+        return
+    for name, text in (("setgroups", "deny"), ("uid_map", "0 %d 1" % user), ("gid_map", "0 %d 1" % group)):
+        with open("/proc/self/" + name, "w", encoding="ascii") as file:
+            file.write(text)
+    with process(live_in_namespace, attacker) as child:
+        channel.say(child.channel.hear())
+        channel.hear()
+
+
+@misbehaviour("root-of-its-own-namespace")
+def root_of_its_own_namespace(attacker):
+    with process(enter_namespace, attacker) as child:
+        found = child.channel.hear()
+        if isinstance(found, str):
+            raise Unsuitable("a user may have no namespaces here: " + found)
+        for failure in found:
+            check(False, failure)
+        attacker.stays()
+    check(attacker.is_released(1, "inner"), "its VM is not released")

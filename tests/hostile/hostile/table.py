@@ -93,6 +93,7 @@ _ROWS = {
         ("wrong-fds", "a memory is something else", "authorship", "adversary"),
     ],
     "work": [
+        ("empty-packets", "one is taken for the connection's end, or read again and again", "fairness"),
         ("dearest-answers", "one who asks for much is served much", "fairness"),
         ("large-empty-memories", "counting what isn't there takes its time from others", "fairness"),
         ("makes-and-closes-memories", "the keeper falls behind", "fairness"),
@@ -167,6 +168,7 @@ _ROWS = {
         ("resumes-what-is-another's", "a VM goes to who names it", "isolation"),
         ("takes-another's-memory-for-its-own", "a slot shows another's memory", "isolation"),
         ("ids-of-the-dead", "a number comes again, and leads to another's", "isolation"),
+        ("root-of-its-own-namespace", "it is taken for root, or its numbers for others'", "isolation"),
         ("tries-the-operators'-socket", "it is an operator", "isolation"),
         ("two users may have VMs of the same name and UUID", "a name is taken from another", "isolation", "test_isolation.py"),
         ("another process of the same user has no part in its VM", "a user's processes are one", "isolation", "test_isolation.py"),

@@ -8,6 +8,7 @@ from gmemtest.wire import encode, request
 from hostile.attacker import BUSY, INVALID_PARAMS, PAGE, answers, code_of, guest_ranges, memfd, misbehaviour, pump, ranges
 
 CONNECTIONS = 12
+PARSE_ERROR = -32700
 LARGE = 1 << 34  # bytes: nothing is there but what was asked for
 
 
@@ -165,3 +166,17 @@ def one_by_one(attacker):
         request("vm.list", {"limit": 1, "cursor": cursor}) for cursor in cursors + ["x" * 64]
     )
     pump(attacker, attacker.peers(CONNECTIONS) + [vmm.peer], lambda: next(packets))
+
+
+@misbehaviour("empty-packets")
+def empty_packets(attacker):
+    """Each is an error, and the connection goes on."""
+    peers = attacker.peers(8)
+    while attacker.goes_on():
+        for peer in peers:
+            for _ in range(16):
+                peer.send(b"")
+        for peer in peers:
+            equal([one["error"]["code"] for one in answers(peer, 16)], [PARSE_ERROR] * 16, "answers")
+    for peer in peers:
+        equal(peer.call("ping"), {}, "afterwards")

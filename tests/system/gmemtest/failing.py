@@ -7,13 +7,14 @@ import struct
 import tempfile
 
 from gmemtest.host import Host
-from gmemtest.keeper import Keeper, is_sanitized
+from gmemtest.keeper import Keeper
 from gmemtest.passing import Passing
 from gmemtest.tap import Skip
 from gmemtest.wire import Closed, close_all, request
 
 ALLOCATIONS, CALLS = "allocation", "call"
 FOLDER = os.path.join(os.environ["BUILD_DIR"], "tests", "failing")
+ALLOCATIONS_MODULE = os.path.join(FOLDER, "failing_allocations.so")
 FIELDS = struct.Struct("=IIIIqII")
 ONLY = struct.Struct("=IIII16s")
 NEVER = 1 << 31
@@ -30,8 +31,8 @@ def need_tools():
 
 
 def need_allocations():
-    if is_sanitized():
-        raise Skip("what is allocated is allocated by AddressSanitizer, which has no allocation fail, nor another's in its place")
+    if not os.path.exists(ALLOCATIONS_MODULE):
+        raise Skip("what is allocated is allocated by a sanitizer, which has no allocation fail, nor another's in its place")
 
 
 # Where one has run.
@@ -83,8 +84,8 @@ def environment(kind, failure, program):
     failure.set_kind(kind)
     os.environ["FAILURE_FILE"] = failure.path
     os.environ["FAILURE_PROGRAM"] = program
-    modules = ["failing_loaded.so"] if is_sanitized() else ["failing_loaded.so", "failing_allocations.so"]
-    os.environ["LD_PRELOAD"] = " ".join(os.path.join(FOLDER, name) for name in modules)
+    modules = [os.path.join(FOLDER, "failing_loaded.so"), ALLOCATIONS_MODULE]
+    os.environ["LD_PRELOAD"] = " ".join(filter(os.path.exists, modules))
     # What is wanted is what a sanitizer says of it, though this comes first.
     os.environ["ASAN_OPTIONS"] = "verify_asan_link_order=0"
 

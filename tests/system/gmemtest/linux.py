@@ -148,6 +148,14 @@ def die_with_parent():
     _checked(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
 
 
+CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID = 0x20000, 0x10000000, 0x20000000
+
+
+def unshare(flags):
+    """A new process is the first of a new pid namespace, not this one."""
+    _checked(_libc.unshare(flags))
+
+
 def exit_thread():
     """Of this thread alone, be it the main one; others go on."""
     _libc.syscall(ctypes.c_long(NR_EXIT[os.uname().machine]), ctypes.c_long(0))
