@@ -221,7 +221,7 @@ static bool has_any(struct vm *vm)
 void views_look(struct vm *vm)
 {
 	if (!vm->look && (vm->looked == 0 || now() - vm->looked >= PAUSE) && has_any(vm))
-		begin(vm);
+		begin_look(vm);
 }
 
 bool views_await(struct vm *vm, struct views_waiter *waiter)
