@@ -231,7 +231,7 @@ bool views_await(struct vm *vm, struct views_waiter *waiter)
 		LIST_INSERT_HEAD(&vm->look->waiters_for_next, waiter, link);
 		return true;
 	}
-	if (!has_any(vm) || !begin(vm))
+	if (!has_any(vm) || !begin_look(vm))
 		return false;
 	LIST_INSERT_HEAD(&vm->look->waiters, waiter, link);
 	return true;
