@@ -386,43 +386,6 @@ int fields_decode(const struct field *fields, struct json_object *params, void *
 	return r;
 }
 
-static int visit_items(const struct field *field, const struct field_array *array,
-	fields_visit_fd *visit, void *context)
-{
-	char path[EXPECTATION_SIZE];
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < array->count; i++) {
-		char *item = (char *)array->items + i * field->item_size;
-
-		for (const struct field *member = field->fields; r == 0 && member->name; member++) {
-			int *number = (int *)(item + member->offset);
-
-			if (member->type != FIELD_FD || *number < 0)
-				continue;
-			snprintf(path, sizeof path, "%s[%zu].%s", field->name, i, member->name);
-			r = visit(number, path, context);
-		}
-	}
-	return r;
-}
-
-int fields_each_fd(
-	const struct field *fields, void *parameters, fields_visit_fd *visit, void *context)
-{
-	int r = 0;
-
-	for (const struct field *field = fields; r == 0 && field->name; field++) {
-		void *at = (char *)parameters + field->offset;
-
-		if (field->type == FIELD_FD && *(int *)at >= 0)
-			r = visit(at, field->name, context);
-		else if (field->type == FIELD_ARRAY)
-			r = visit_items(field, at, visit, context);
-	}
-	return r;
-}
-
 bool fields_have(const struct field *fields, enum field_type type)
 {
 	for (const struct field *field = fields; field && field->name; field++) {

@@ -117,8 +117,8 @@ static const struct field pressure_ask_fields[] = {
 	{"asked", FIELD_INTEGER, .summary = "Bytes, when it was last asked."},
 	{"given", FIELD_INTEGER, .summary = "Bytes that it has given back since."},
 	{"overdue", FIELD_BOOLEAN,
-		.summary = "Whether it owes what it was asked for since a deadline that has "
-			   "passed."},
+		.summary = "Whether a deadline has passed, and it has not given all that it was "
+			   "asked for."},
 	END,
 };
 
@@ -148,9 +148,9 @@ static const struct field commitment_fields[] = {
 
 static const struct field keeper_fields[] = {
 	{"state", FIELD_ENUM, .names = keeper_state_names,
-		.summary = "held: all that is to outlive gmemd does; stalled: the keeper doesn't "
-			   "answer, and what would have to be put to it may be refused; gone: "
-			   "there is none, or it hasn't got all yet."},
+		.summary = "held: the keeper has all that is to outlive gmemd; stalled: it doesn't "
+			   "answer, and requests that make what it must hold may be refused; gone: "
+			   "there is no keeper, or it hasn't got all yet."},
 	{"version", FIELD_STRING, FIELD_OPTIONAL, .summary = "The last keeper's."},
 	{"uptime", FIELD_INTEGER, FIELD_OPTIONAL, .summary = "Seconds since it was started."},
 	{"held", FIELD_INTEGER, .summary = "gmemd's files that it holds, as far as is known."},
@@ -161,7 +161,7 @@ static const struct field recovered_fields[] = {
 	{"vms", FIELD_INTEGER, .summary = "VMs."},
 	{"memories", FIELD_INTEGER, .summary = "Their memories."},
 	{"connections", FIELD_INTEGER, .summary = "Connections."},
-	{"released", FIELD_INTEGER, .summary = "VMs of these whose process had ended."},
+	{"released", FIELD_INTEGER, .summary = "How many of those VMs' processes had ended."},
 	{"dropped", FIELD_INTEGER, .summary = "Files that belonged to nothing."},
 	END,
 };
@@ -202,8 +202,8 @@ static const struct field mailbox_fields[] = {
 				"was opened without."},                                            \
 		{"resident", FIELD_INTEGER, .summary = "Bytes of pages allocated."},               \
 		{"closed_resident", FIELD_INTEGER,                                                 \
-			.summary = "Bytes of pages that closed memories have still or again, "     \
-				   "which are charged."},                                          \
+			.summary = "Bytes of pages in closed memories, whose files somebody "      \
+				   "still has. They are charged."},                                \
 	{                                                                                          \
 		"private", FIELD_INTEGER, .summary = "Bytes of guest memory that are private."     \
 	}
@@ -409,8 +409,8 @@ static const struct field resumed_slot_fields[] = {SLOT_PARAMETERS, END};
 static const struct field vm_resume_parameters[] = {
 	VM_PARAMETER(vm_resume_parameters),
 	{"mailbox", FIELD_FD, FIELD_OPTIONAL, AT(vm_resume_parameters, mailbox),
-		.summary = "What vm.open answered: proves whose the VM is to a gmemd that does not "
-			   "know it any more, which then rebuilds it from all of these."},
+		.summary = "The one that vm.open has answered with. It proves whose the VM is to a "
+			   "gmemd that has lost the VM, and rebuilds it from all of these."},
 	{"memories", FIELD_ARRAY, FIELD_OPTIONAL, .fields = resumed_memory_fields,
 		.item_size = sizeof(struct resumed_memory), .max = RESUMED_MEMORIES_MAX,
 		AT(vm_resume_parameters, memories),
@@ -419,18 +419,19 @@ static const struct field vm_resume_parameters[] = {
 	{"slots", FIELD_ARRAY, FIELD_OPTIONAL, .fields = resumed_slot_fields,
 		.item_size = sizeof(struct slot_bind_parameters), .max = SLOTS_MAX,
 		AT(vm_resume_parameters, slots),
-		.summary = "What is bound, of a VM that is rebuilt; else they don't matter."},
+		.summary = "What is bound. It matters for a VM that is rebuilt alone."},
 	{"private_ranges", FIELD_ARRAY, FIELD_OPTIONAL, .fields = range_fields,
 		.item_size = sizeof(struct guest_range), .max = RANGES_MAX,
 		AT(vm_resume_parameters, private_ranges),
-		.summary = "What is private, of a VM that is rebuilt; else they don't matter."},
+		.summary = "What is private. It matters for a VM that is rebuilt alone."},
 	END,
 };
 
 static const struct field vm_resume_result[] = {
 	VM_OPENED_FIELDS,
 	{"rebuilt", FIELD_BOOLEAN,
-		.summary = "Whether gmemd knows of the VM what its process has told."},
+		.summary = "Whether gmemd has lost the VM, and knows of it what its process has "
+			   "told."},
 	END,
 };
 
@@ -463,7 +464,7 @@ static const struct field vm_get_result[] = {
 		.summary = "By address, merged; all else is shared."},
 	{"calls", FIELD_ARRAY, .fields = call_fields, .summary = "Not yet reported, by id."},
 	{"closed_memories", FIELD_ARRAY, .fields = closed_memory_fields,
-		.summary = "Those that have pages still or again, by id."},
+		.summary = "Those that have pages, by id: somebody still has their files."},
 	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .summary = "Where there are more."},
 	END,
 };
@@ -555,9 +556,9 @@ static const struct field memory_preallocate_parameters[] = {
 		.summary = "How many at most; by default as many as the node has cores."},
 	{"token", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = TOKEN_BYTES_MAX,
 		AT(memory_preallocate_parameters, token),
-		.summary =
-			"With one there are notifications \"progress\" of token, done and total, "
-			"and memory.cancel ends it. The user's own, once at a time."},
+		.summary = "With a token gmemd sends notifications \"progress\" with token, done "
+			   "and total, and memory.cancel can end the allocation. A user can have "
+			   "one allocation of a token at a time."},
 	END,
 };
 
@@ -631,8 +632,9 @@ static const struct field slot_change_result[] = {
 static const struct field slot_bind_result[] = {
 	CALL_FIELD,
 	{"convert", FIELD_OBJECT, FIELD_OPTIONAL | FIELD_NULLABLE, .fields = call_fields,
-		.summary = "In a VM whose memory is private from the start: what makes the slot's "
-			   "so. To be triggered and reported after the binding."},
+		.summary =
+			"In a VM whose memory is private from the start: the call that makes the "
+			"slot's memory private, to be triggered and reported after the binding."},
 	END,
 };
 
@@ -663,8 +665,8 @@ static const struct field memory_convert_result[] = {
 		.summary = "What the VMM must trigger and report, in this order; null where the "
 			   "work is done."},
 	{"discarded", FIELD_INTEGER,
-		.summary = "Bytes of pages of stale halves given back so far; of what a call "
-			   "converts, call.done tells."},
+		.summary = "Bytes of pages of stale halves given back by now. What a call converts "
+			   "is not among them: call.done tells of it."},
 	END,
 };
 
@@ -729,8 +731,8 @@ const struct method methods[METHODS] = {
 		"Hands the memory's file out."},
 	[METHOD_MEMORY_CLOSE] = {"memory.close", ACCESS_VMM | ACCESS_OPERATOR, memory_parameters,
 		released_result, ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_BUSY, RPC_GONE),
-		"Frees a memory's pages and gives its charge back; again those of a closed one, "
-		"which has its id still."},
+		"Frees a memory's pages and gives its charge back. A memory that is closed keeps "
+		"its id: called again, it frees the pages that have come into its file since."},
 	[METHOD_MEMORY_RECLAIM] = {"memory.reclaim", ACCESS_VMM | ACCESS_OPERATOR,
 		memory_reclaim_parameters, memory_reclaim_result,
 		ERRORS(RPC_NOT_FOUND, RPC_KERNEL, RPC_BUSY, RPC_GONE),

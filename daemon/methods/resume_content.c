@@ -223,7 +223,7 @@ static int add_private_range(struct request *request, struct vm *vm, size_t inde
 		return item_error(request, "private_ranges", index, fault, expected);
 	if (ranges->count >= vm->registry->config->private_ranges_per_vm)
 		return request_limit_error(request, LIMIT_PRIVATE_RANGES_PER_VM,
-			"The VM's private memory is in as many pieces as it may be in");
+			"The VM has as many ranges of private memory as it may have");
 	r = ranges_add(ranges, told->guest_phys_addr, told->size);
 	if (r == 0 && vm->frames >= 0)
 		r = frames_write(

@@ -113,8 +113,8 @@ int request_may_unbind(struct request *request, const struct slot *slot)
 {
 	if (slot->memory &&
 		ranges_covered(&slot->vm->discarding, slot->guest_phys_addr, slot->memory_size) > 0)
-		return rpc_error_busy(
-			&request->error, "A conversion's stale pages are being discarded there", 0);
+		return rpc_error_busy(&request->error,
+			"Pages that a conversion has left there are still being given back", 0);
 	if (slot->state == OBJECT_READY && !slot->change)
 		return 0;
 	return rpc_error_busy(

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Takings: files that gmemd needs of peers' processes, and looks at how those have mapped some.
+ * Takings: gmemd needs files of peers' processes, and has to look at how a process has mapped some.
  *
- * Both can wait for ever, so they are done by processes of their own (gmemd-taker), which an owner
- * has while it needs them. An owner's takings are done in their order; where its processes are
- * slow, it has more of them, up to a limit, and one that hangs counts. Each taking ends within
- * TAKER_LATE_MS, done or not.
+ * Both can wait for ever, so processes of their own do them (gmemd-taker), which an owner has while
+ * it needs them. An owner's takings are done in their order; where its processes are slow, it has
+ * more of them, up to a limit, and one that hangs counts. Each taking ends within TAKER_LATE_MS,
+ * done or not.
  */
 #pragma once
 
@@ -40,7 +40,7 @@ struct taking_request {
 struct taking_result {
 	/*
 	 * 0 where all files are as they must be. Else an answer's error (daemon/taker/protocol.h)
-	 * about one of them; -EDQUOT where all processes that may be hang, -ETIMEDOUT, or why none
+	 * about one of them; -EDQUOT where as many takers as may be hang, -ETIMEDOUT, or why none
 	 * can be started or asked.
 	 */
 	int result;
@@ -60,8 +60,8 @@ typedef void taking_done(void *context, struct taking_result *result);
 /* base and config must outlive it. program: NULL for the one that is beside gmemd, or installed. */
 int takings_new(struct event_base *base, const struct config *config, const char *program,
 	struct takings **ret);
-/* What is under way is forgotten, its end never told; nobody is waited for. Takes NULL, returns
- * NULL. */
+/* Takings that are under way are forgotten: nobody is told of their end, and nothing is waited for.
+ * Takes NULL, returns NULL. */
 struct takings *takings_free(struct takings *takings);
 
 /*

@@ -235,11 +235,11 @@ static void follow_total(struct pressure_watch *watch, uint64_t total)
 
 	if (total == gmemd->host.memory_total)
 		return;
-	log_info("the host has %" PRIu64 " bytes of memory by now, and had %" PRIu64, total,
+	log_info("the host's memory is %" PRIu64 " bytes now; it was %" PRIu64, total,
 		gmemd->host.memory_total);
 	gmemd->host.memory_total = total;
 	if (capacity_follow_host(&gmemd->capacity, &gmemd->config, total) < 0)
-		log_warning("no memory for the budget of a NUMA node that is new: nothing is "
+		log_warning("a NUMA node is new, and there is no memory for its budget: nothing is "
 			    "made there");
 	watch->policy.settings =
 		pressure_settings_for(config_bytes(&gmemd->config.pressure_floor, total),
@@ -285,7 +285,7 @@ static int watch_stalls(struct pressure_watch *watch)
 	int r = pressure_trigger_open(PRESSURE_OF_HOST, &threshold, &watch->trigger);
 
 	if (r < 0) {
-		log_info("no pressure stall information: %s", strerror(-r));
+		log_info("the kernel gives no pressure stall information: %s", strerror(-r));
 		return 0;
 	}
 	watch->stalled = event_new(watch->gmemd->base, watch->trigger.ready, EV_READ | EV_PERSIST,

@@ -89,8 +89,8 @@ typedef int handler(struct request *request);
 
 /* Whether the caller may know of the VM. */
 bool caller_sees_vm(const struct caller *caller, const struct vm *vm);
-/* The VM that the request names, if its caller may know of it. Returns 0, not_found, or gone for
- * one that is released. */
+/* The VM that the request names, if its caller may know of it. Returns 0, or the code of the error:
+ * not_found, or gone for a VM that is released. */
 int request_vm(struct request *request, const char *id, struct vm **ret);
 /* The same, of a VM that the caller may have make memory: behind its gate if it needs one. */
 int request_gated_vm(struct request *request, const char *id, struct vm **ret);

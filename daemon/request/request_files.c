@@ -43,11 +43,11 @@ void request_taking_error(struct rpc_error *error, const struct config *config,
 			error, "gmemd's right to take files of the process, as ptrace(2) has it");
 		break;
 	case -ETIMEDOUT:
-		rpc_error_busy(error, "The process's file can't be taken in time", 0);
+		rpc_error_busy(error, "gmemd could not take the process's file in time", 0);
 		break;
 	case -EDQUOT:
 		limit_error(error, config, result->limit,
-			"All processes that may take files for it hang");
+			"Every gmemd-taker that may take files of this process hangs");
 		break;
 	default:
 		rpc_error_kernel(error, -result->result, what);

@@ -4,8 +4,8 @@
  *
  * A handler that needs some says so when all else that it can check is as it must be and before it
  * changes anything: request_take_files(). The request is deferred then, and carried out again from
- * its beginning once a taker has taken them (daemon/peerfd/taker_client.h). What a file is not to
- * be is refused without that.
+ * its beginning once a taker has taken them (daemon/peerfd/taker_client.h). A file that isn't what
+ * it must be is refused before the handler is called again.
  */
 #pragma once
 
@@ -32,7 +32,7 @@ struct file_wish {
 struct file_wishes {
 	size_t count;
 	struct file_wish wishes[TAKER_FILES_MAX];
-	/* Whether it is to be found out, too, how the process has mapped the first, a mailbox. */
+	/* Whether to find out, too, how the process has mapped the first, a mailbox. */
 	bool verify;
 };
 

@@ -65,7 +65,8 @@ static void verify_mapping(const struct taker_process *process, const struct tak
 		answer->mapping < 0 && reason ? reason : "");
 }
 
-/* What can't be sent is not handed over: there may be too many files on their way. */
+/* What can't be sent is not handed over: there may be no memory for it, or too many files on their
+ * way. */
 static int serve_take(struct taker *taker, const struct taker_message *request, int pidfd)
 {
 	const struct taker_process process = {request->request.process, pidfd};
@@ -81,8 +82,8 @@ static int serve_take(struct taker *taker, const struct taker_message *request, 
 	if (r == 0)
 		answer.failed = 0;
 	r = send_answer(request, r, &answer, &taker->taken);
-	if (r != -ETOOMANYREFS)
-		return r;
+	if (r == 0)
+		return 0;
 	taken_close(&taker->taken);
 	return send_answer(request, r, &answer, &nothing);
 }

@@ -8,7 +8,15 @@
  */
 #pragma once
 
-#include "daemon/vm/call.h"
+#include <stdbool.h>
+
+struct call;
+struct vm;
+
+enum call_progress {
+	CALL_CARRIED_OUT, /* all is done */
+	CALL_SUBMITTED,   /* the VMM must trigger it and report */
+};
 
 struct backend {
 	const char *name;  /* as in host.describe */

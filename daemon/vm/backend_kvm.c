@@ -5,7 +5,9 @@
 #include <errno.h>
 
 #include "daemon/vm/backend.h"
+#include "daemon/vm/call.h"
 #include "daemon/vm/mailbox_label.h"
+#include "daemon/vm/vm_held.h"
 
 static int kvm_open(struct vm *vm)
 {

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include "daemon/vm/backend.h"
+#include "daemon/vm/call.h"
 #include "daemon/vm/memory.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/model/model.h"

@@ -4,14 +4,10 @@
  */
 #pragma once
 
+#include "daemon/vm/backend.h"
 #include "daemon/vm/slot_change.h"
 
 enum call_kind { CALL_CREATE, CALL_BIND, CALL_UNBIND, CALL_CONVERT, CALL_CHANGE };
-
-enum call_progress {
-	CALL_CARRIED_OUT, /* all is done */
-	CALL_SUBMITTED,   /* the VMM must trigger it and report */
-};
 
 struct settlement;
 

@@ -160,6 +160,5 @@ void page_count_run(struct page_count *take_count, void (*done)(void *context), 
 	count->context = context;
 	count->job->done = job_counted;
 	count->job->context = count;
-	if (page_worker_do(count->registry->pages, count->job))
-		job_counted(count->job);
+	page_worker_do(count->registry->pages, count->job);
 }

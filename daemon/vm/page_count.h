@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "daemon/vm/vm.h"
+#include "daemon/vm/registry.h"
 
 struct page_count;
 

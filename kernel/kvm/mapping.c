@@ -28,13 +28,7 @@ int mapping_make(int fd, uint64_t address, uint64_t length)
 	void *wanted = (void *)(uintptr_t)address;
 	void *mapped = mmap(wanted, length, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
 
-	if (mapped == MAP_FAILED)
-		return -errno;
-	if (mapped == wanted)
-		return 0;
-	/* A kernel before 4.17 takes the address for a hint. */
-	munmap(mapped, length);
-	return -EEXIST;
+	return mapped == MAP_FAILED ? -errno : 0;
 }
 
 int mapping_make_permanent(int fd, uint64_t address, uint64_t length)
