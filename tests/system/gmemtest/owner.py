@@ -14,7 +14,7 @@ from gmemtest.wire import Closed, Peer, close_all, request
 SECONDS = 60
 SIZE = 16 * PAGE
 LARGE = 1 << 30
-SLOT = ("slot", "guest_phys_addr", "memory_size", "userspace_addr", "memory")
+SLOT = ("slot", "guest_phys_addr", "memory_size", "userspace_addr", "memory", "flags", "through")
 
 
 class Owner:
@@ -95,9 +95,11 @@ class Owner:
         os.close(fd)
         memory, fd = self.vmm.create(SIZE, name="ram")
         self.vmm.bind(0, 0, SIZE, memory, fd)
+        mapped = self.vmm.map(fd, SIZE)
+        self.vmm.bind_mapping(1, SIZE, SIZE, memory, mapped, flags=["log_dirty_pages"])
         view = self.vmm.get()
         equal([one["memory"] for one in view["memories"]], [memory], "memories")
-        equal([one["slot"] for one in view["slots"]], [0], "slots")
+        equal([one["slot"] for one in view["slots"]], [0, 1], "slots")
         equal((view["calls"], view["committed"]), ([], SIZE), "calls, charges")
         self.kept = fd
         return True
@@ -160,11 +162,11 @@ class Owner:
         self.vmm.peer.close()
         self.vmm.peer = Peer(self.path)
         memory = view["memories"][0]["memory"]
-        slot = {key: view["slots"][0][key] for key in SLOT}
+        slots = [{key: slot[key] for key in SLOT} for slot in view["slots"]]
         params = {
             "vm": self.vmm.id,
             "mailbox": self.vmm.fds[self.vmm.opened["mailbox"]["fd"]],
-            "slots": [slot],
+            "slots": slots,
             "memories": [{"memory": memory, "fd": self.kept, "name": "ram"}],
         }
         answer, fds = self.vmm.peer.call_with_fds("vm.resume", params)
