@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A VMM of libgmem's that converts, on a kernel with private memory: a guest looks at every frame,
- * whatever becomes of gmemd meanwhile. Then what a conversion costs, beside the same ioctls and
+ * whatever becomes of gmemd meanwhile. Or what a conversion costs, beside the same ioctls and
  * punches of a process that owns its VM. Reports as TAP.
  *
- *     converting SOCKET CONVERSIONS
+ *     converting SOCKET CONVERSIONS    0: what one costs, alone
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -189,15 +189,20 @@ static void print_cost(uint64_t pages)
 
 int main(int argc, char **argv)
 {
+	unsigned times = argc == 3 ? (unsigned)strtoul(argv[2], NULL, 10) : 0;
+
 	if (argc != 3) {
 		fprintf(stderr, "Usage: converting SOCKET CONVERSIONS\n");
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	open_vm(argv[1]);
-	convert_many((unsigned)strtoul(argv[2], NULL, 10));
-	print_cost(1);
-	print_cost(256);
+	if (times > 0) {
+		convert_many(times);
+	} else {
+		print_cost(1);
+		print_cost(256);
+	}
 	guest_free(guest);
 	return EXIT_SUCCESS;
 }
