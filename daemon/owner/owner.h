@@ -53,6 +53,7 @@ enum owner_tree {
 	OWNER_ENDS,        /* in the loop: releasing VMs whose process has ended */
 	OWNER_REQUESTS,    /* in the loop: all else */
 	OWNER_DEAD_PAGES,  /* in the page worker: the pages of such VMs */
+	OWNER_TAKEN_PAGES, /* in the page worker: what operators have given back of it */
 	OWNER_PAGES,       /* in the page worker: all else */
 	OWNER_TAKERS_ROOM, /* who waits for a taker to go before there is room for another */
 	OWNER_TREES

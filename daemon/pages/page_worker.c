@@ -27,9 +27,10 @@ static const struct timeval look_interval = {.tv_usec = 10 * 1000};
 /* After which a thread's puncher leaves, but for the first one's: seconds. */
 #define IDLE_SECONDS 10
 
-enum { CLASS_DEAD, CLASS_OPERATORS, CLASS_USERS, CLASSES };
+/* What operators have given back is for itself: whose pages those are can keep it waiting. */
+enum { CLASS_DEAD, CLASS_OPERATORS, CLASS_TAKEN, CLASS_USERS, CLASSES };
 static const unsigned weights[CLASSES] = {
-	[CLASS_DEAD] = 16, [CLASS_OPERATORS] = 8, [CLASS_USERS] = 1};
+	[CLASS_DEAD] = 16, [CLASS_OPERATORS] = 8, [CLASS_TAKEN] = 8, [CLASS_USERS] = 1};
 
 struct page_thread {
 	pthread_t id;
@@ -74,11 +75,16 @@ static uint64_t now(void)
 	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
+static struct share_node *leaf_of(struct page_job *job)
+{
+	if (job->taken_from)
+		return owner_node(job->taken_from, OWNER_TAKEN_PAGES);
+	return owner_node(job->owner, job->of_the_dead ? OWNER_DEAD_PAGES : OWNER_PAGES);
+}
+
 static void enqueue(struct page_job *job)
 {
-	enum owner_tree tree = job->of_the_dead ? OWNER_DEAD_PAGES : OWNER_PAGES;
-
-	share_add(owner_node(job->owner, tree), &job->share);
+	share_add(leaf_of(job), &job->share);
 }
 
 /* The threads */
@@ -313,6 +319,7 @@ static void set_up_classes(struct page_worker *pages, struct owners *owners)
 	struct share_node *const roots[CLASSES] = {
 		[CLASS_DEAD] = owners_root(owners, OWNER_DEAD_PAGES, /* of_operators= */ false),
 		[CLASS_OPERATORS] = owners_root(owners, OWNER_PAGES, true),
+		[CLASS_TAKEN] = owners_root(owners, OWNER_TAKEN_PAGES, false),
 		[CLASS_USERS] = owners_root(owners, OWNER_PAGES, false)};
 
 	for (unsigned i = 0; i < CLASSES; i++)
