@@ -22,8 +22,6 @@
 /* How often is looked for one, while there are jobs. */
 static const struct timeval look_interval = {.tv_usec = 10 * 1000};
 
-#define THREADS_MAX 32
-
 /* After which a thread's puncher leaves, but for the first one's: seconds. */
 #define IDLE_SECONDS 10
 
@@ -52,13 +50,13 @@ struct page_worker {
 
 	/* The loop's. */
 	const char *puncher; /* the program */
-	struct page_thread threads[THREADS_MAX];
-	unsigned n_threads;
+	unsigned n_threads, threads_max;
 	struct event *look;
 	bool looking;
 	struct page_job_list submitted;
 	int finished_fd; /* an eventfd */
 	struct event *event;
+	struct page_thread threads[];
 };
 
 struct turn {
@@ -156,7 +154,7 @@ static void await_more(struct page_thread *thread)
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += IDLE_SECONDS;
 	pages->n_free++;
-	if (thread == &pages->threads[0])
+	if (thread == &pages->threads[0] || thread->puncher.pidfd < 0)
 		pthread_cond_wait(&pages->more, &pages->lock);
 	else
 		r = pthread_cond_clockwait(&pages->more, &pages->lock, CLOCK_MONOTONIC, &until);
@@ -234,7 +232,7 @@ static int start_thread(struct page_worker *pages)
 	struct page_thread *thread = &pages->threads[pages->n_threads];
 	int r;
 
-	if (pages->n_threads == THREADS_MAX)
+	if (pages->n_threads == pages->threads_max)
 		return -EAGAIN;
 	thread->pages = pages;
 	puncher_init(&thread->puncher, pages->puncher);
@@ -330,11 +328,13 @@ static void set_up_classes(struct page_worker *pages, struct owners *owners)
 int page_worker_new(struct event_base *base, struct scheduler *scheduler, struct owners *owners,
 	const char *puncher, struct page_worker **ret)
 {
-	struct page_worker *pages = calloc(1, sizeof *pages);
+	unsigned threads = owners_threads(owners);
+	struct page_worker *pages = calloc(1, sizeof *pages + threads * sizeof *pages->threads);
 	int r;
 
 	if (!pages)
 		return -ENOMEM;
+	pages->threads_max = threads;
 	pages->scheduler = scheduler;
 	pages->puncher = puncher;
 	pthread_mutex_init(&pages->lock, NULL);

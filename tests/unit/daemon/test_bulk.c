@@ -438,6 +438,7 @@ static void test_dispose(void)
 /* Files that are kept */
 
 #define KEPT 12
+#define MANY 40
 
 static struct held_file held[KEPT];
 
@@ -565,6 +566,33 @@ static void test_many_kept(void)
 	owner_unref(quiet);
 }
 
+/* Each of another user's: a host has hundreds of VMs. */
+static void test_kept_of_many_users(void)
+{
+	static struct held_file of_users[MANY];
+	struct page_job *jobs[MANY];
+
+	if (!can_keep())
+		return;
+	if (owners_threads(owners) < 2 * MANY) {
+		puts("# skipped: RLIMIT_NOFILE is too low");
+		return;
+	}
+	for (unsigned i = 0; i < MANY; i++) {
+		struct owner *one = get_of_vm(100 + i, "", 1 + i);
+
+		jobs[i] = stuck_job(&of_users[i], one);
+		owner_unref(one);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL(punch_of(owner), LARGE);
+	for (unsigned i = 0; i < MANY; i++)
+		held_file_end(&of_users[i]);
+	wait_for(MANY);
+	for (unsigned i = 0; i < MANY; i++)
+		page_job_free(jobs[i]);
+}
+
 /* Invariant: an operator who has given back what can't be, of any number of VMs, has all else done. */
 static void test_taken_from_kept(void)
 {
@@ -640,6 +668,7 @@ int main(void)
 		{"short before long", test_short_before_long},
 		{"whose file is kept waits alone", test_kept},
 		{"many whose files are kept", test_many_kept},
+		{"files of many users' are kept", test_kept_of_many_users},
 		{"operators have pages of kept files given back", test_taken_from_kept},
 		{"ended at once", test_end_at_once},
 		{"ended while files are kept", test_end_while_kept},
