@@ -66,7 +66,6 @@ struct gmemd {
 	struct peer_ledger *peer_ledger; /* NULL: connections don't outlive gmemd */
 	struct listeners *listeners;
 	struct screening *screening;
-	bool leaving;                    /* a successor is to find all as it is */
 	struct json_object *description; /* rpc.discover's answer; NULL: nobody has asked */
 	struct events events;
 	dev_t kvm_device;            /* /dev/kvm's, to know it again in a VMM */

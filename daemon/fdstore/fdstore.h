@@ -107,6 +107,11 @@ void fdstore_accept_wait(struct fdstore *fdstore, const struct fdstore_acceptanc
 /* Waits until all is sent, for a keeper that answers. */
 void fdstore_await_sent(struct fdstore *fdstore, unsigned milliseconds);
 
+/* gmemd ends, and a successor is to find all that outlives it as it is now: whoever has a part of
+ * that asks, and leaves it alone from then on. */
+void fdstore_leave(struct fdstore *fdstore);
+bool fdstore_is_left(const struct fdstore *fdstore);
+
 /* Telling */
 
 enum fdstore_state {

@@ -33,6 +33,7 @@ struct fdstore {
 	struct event *answered, *retry, *lateness;
 	struct keeper_report report; /* the last one's */
 	bool reported;
+	bool left;     /* a successor is to find all as it is */
 	bool complete; /* all that was to be put when the keeper was found, is */
 	bool missing;  /* none can be had now */
 	bool said_gone, said_missing, said_stalled, said_full;

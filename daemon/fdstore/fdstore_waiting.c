@@ -48,3 +48,13 @@ void fdstore_accept_wait(struct fdstore *fdstore, const struct fdstore_acceptanc
 {
 	wait_while(fdstore, is_asked, acceptance, STALLED_MS);
 }
+
+void fdstore_leave(struct fdstore *fdstore)
+{
+	fdstore->left = true;
+}
+
+bool fdstore_is_left(const struct fdstore *fdstore)
+{
+	return fdstore && fdstore->left;
+}

@@ -143,7 +143,7 @@ void trapped_ioctl_forget(struct vm *vm)
 
 static const char *create_vm_fault(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap)
 {
-	if (vm->state == VM_RELEASED)
+	if (vm_is_released(vm))
 		return "the VM has been released";
 	if (!process_has_thread(vm->process.pid, trap->thread))
 		return "the caller is not the VM's process";
@@ -185,8 +185,10 @@ static void let_vm_be_made(struct gmemd *gmemd, struct vm *vm, const struct gate
 	bool again = vm->gate == VM_GATE_ACTIVE;
 
 	creations_note(gmemd->creations, vm, trap->thread);
-	vm->gate = VM_GATE_ACTIVE;
-	vm->state = VM_RUNNING;
+	if (!again) {
+		vm_gate_state_change(&vm->gate, VM_GATE_ACTIVE);
+		vm_state_change(&vm->state, VM_RUNNING);
+	}
 	note_answer(vm, trap, TRAP_CONTINUE);
 	STEP("trapped KVM_CREATE_VM: decided");
 	if (gate_continue(vm->listener, trap->id) == 0) {
@@ -194,8 +196,8 @@ static void let_vm_be_made(struct gmemd *gmemd, struct vm *vm, const struct gate
 		announce_vm(gmemd, vm, again);
 		return;
 	}
-	vm->gate = VM_GATE_PENDING;
-	vm->state = VM_OPENING;
+	vm_gate_state_change(&vm->gate, VM_GATE_PENDING);
+	vm_state_change(&vm->state, VM_OPENING);
 	vm_ledger_note_vm(vm);
 	vm_ledger_commit(vm);
 }

@@ -80,7 +80,7 @@ static void note_running(struct request *request, struct vm *vm)
 {
 	if (vm->gate != VM_GATE_NONE || vm->state != VM_OPENING)
 		return;
-	vm->state = VM_RUNNING;
+	vm_state_change(&vm->state, VM_RUNNING);
 	vm_ledger_note_vm(vm);
 	log_vm_info(vm->id, "made without a gate by process %d", vm->process.pid);
 	events_vm(&request->gmemd->events, vm, EVENT_VM_RUNNING);

@@ -7,11 +7,6 @@
 
 int handle_event_subscribe(struct request *request)
 {
-	const struct caller *caller = request->caller;
-
-	if (*caller->subscribed)
-		return 0;
-	events_subscribe(&request->gmemd->events, caller->subscriber);
-	*caller->subscribed = true;
+	events_subscribe(&request->gmemd->events, request->caller->subscriber);
 	return 0;
 }

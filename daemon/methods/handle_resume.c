@@ -86,7 +86,7 @@ static void log_promise(const struct vm *vm)
 
 static void announce_rebuilt(struct gmemd *gmemd, struct vm *vm)
 {
-	vm->finished = true;
+	vm_state_change(&vm->state, VM_RUNNING);
 	mailbox_clear_free(vm->mailbox);
 	vm_ledger_note_vm(vm);
 	vm_ledger_commit(vm);

@@ -87,7 +87,7 @@ static int check_names(struct request *request, uid_t uid, const char *name, con
 
 static bool makes_room(const struct vm *vm)
 {
-	return vm->state == VM_RELEASED && !vm->releasing && vm->listener < 0;
+	return vm->state == VM_RELEASED && vm->listener < 0;
 }
 
 /* A process has one VM, for its address space holds one mailbox; a closed one without a gate makes
@@ -149,7 +149,7 @@ static int start_vm(struct request *request, struct vm *vm)
 
 static void announce_opened(struct request *request, struct vm *vm)
 {
-	vm->finished = true;
+	vm_state_change(&vm->state, vm->registry->backend->runs_at_once ? VM_RUNNING : VM_OPENING);
 	vm_ledger_note_vm(vm);
 	log_vm_info(vm->id, "opened as \"%s\" by process %d of user %u", vm->name, vm->process.pid,
 		vm->process.uid);

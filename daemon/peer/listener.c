@@ -319,7 +319,7 @@ static void remove_made(const struct listener *listener)
 {
 	struct gmemd *gmemd = listener->listeners->gmemd;
 
-	if (listener->made && gmemd->leaving)
+	if (listener->made && fdstore_is_left(gmemd->fdstore))
 		return;
 	if (listener->made)
 		unlink(listener->address.sun_path);
@@ -339,7 +339,7 @@ struct listeners *listeners_free(struct listeners *listeners)
 		remove_made(listener);
 		fd_close(listener->fd);
 	}
-	if (!listeners->gmemd->leaving)
+	if (!fdstore_is_left(listeners->gmemd->fdstore))
 		fdstore_await_sent(listeners->gmemd->fdstore, FDSTORE_SEND_MS);
 	free(listeners);
 	return NULL;

@@ -29,7 +29,6 @@ struct peer {
 	int fd;
 	struct caller caller;
 	struct subscriber subscriber;
-	bool subscribed;
 	bool ended; /* has sent its last, and has files to receive */
 	struct event *readable;
 	bool watched; /* the event is added: it is told when a packet comes */
@@ -46,7 +45,7 @@ static void forget_entry(struct gmemd *gmemd, const struct peer_entry *entry)
 {
 	struct peer_entry forgotten = *entry;
 
-	if (!gmemd->peer_ledger || gmemd->leaving)
+	if (!gmemd->peer_ledger || fdstore_is_left(gmemd->fdstore))
 		return;
 	fdstore_drop(gmemd->fdstore, FDSTORE_PEER, entry->number, 0);
 	peer_ledger_forget(gmemd->peer_ledger, &forgotten);
@@ -57,8 +56,7 @@ static void peer_free(struct peer *peer)
 	TAILQ_REMOVE(peer->list, peer, link);
 	scheduler_forget(&peer->work);
 	deferred_answers_abandon(&peer->caller);
-	if (peer->subscribed)
-		events_unsubscribe(&peer->gmemd->events, &peer->subscriber);
+	events_unsubscribe(&peer->gmemd->events, &peer->subscriber);
 	send_queue_clear(&peer->send_queue);
 	delivery_clear(&peer->caller.delivery);
 	forget_entry(peer->gmemd, &peer->entry);
@@ -82,10 +80,10 @@ static void note_changes(struct peer *peer)
 	struct peer_entry *entry = &peer->entry;
 
 	if (!peer->gmemd->peer_ledger ||
-		(entry->record > 0 && entry->subscribed == peer->subscribed &&
+		(entry->record > 0 && entry->subscribed == peer->subscriber.subscribed &&
 			entry->sequence == peer->subscriber.sequence))
 		return;
-	entry->subscribed = peer->subscribed;
+	entry->subscribed = peer->subscriber.subscribed;
 	entry->sequence = peer->subscriber.sequence;
 	peer_ledger_note(peer->gmemd->peer_ledger, entry);
 }
@@ -113,8 +111,7 @@ static int find_owner(struct peer *peer, struct owner **ret)
 
 static void set_owner(struct peer *peer, struct owner *owner)
 {
-	peer->caller.owner = peer->work.owner = peer->send_queue.owner = owner;
-	peer->caller.delivery.owner = owner;
+	peer->caller.owner = peer->work.owner = owner;
 	peer->vms_seen = peer->gmemd->registry.n_made;
 	peer->entry.owned = true;
 	memcpy(peer->entry.unit, owner_name(owner).unit, sizeof peer->entry.unit);
@@ -365,13 +362,12 @@ static void set_up_caller(struct peer *peer)
 
 	caller->access = peer->entry.access;
 	caller->subscriber = &peer->subscriber;
-	caller->subscribed = &peer->subscribed;
 	caller->send = send_later_answer;
 	caller->notify = notify_peer;
 	caller->go_on = go_on;
 	caller->wait_for_turn = wait_for_turn;
 	delivery_init(&caller->delivery, &peer->gmemd->registry, peer->gmemd->peer_ledger,
-		&peer->entry, caller->owner, peer->fd);
+		&peer->entry, &caller->owner, peer->fd);
 	peer->subscriber.is_operator = caller->access == ACCESS_OPERATOR;
 	peer->subscriber.sees = subscriber_sees;
 	peer->subscriber.deliver = deliver_event;
@@ -405,6 +401,7 @@ static void set_up_outbox(struct peer *peer)
 {
 	peer->send_queue = (struct send_queue){.gmemd = peer->gmemd,
 		.delivery = &peer->caller.delivery,
+		.owner = &peer->caller.owner,
 		.blocked = wait_to_send,
 		.ready = can_send,
 		.drained = all_sent,
@@ -462,7 +459,6 @@ int peer_recover(
 	if (entry->subscribed) {
 		events_subscribe(&gmemd->events, &peer->subscriber);
 		peer->subscriber.sequence = entry->sequence;
-		peer->subscribed = true;
 	}
 	delivery_inherit(&peer->caller.delivery);
 	return 0;

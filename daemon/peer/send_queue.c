@@ -39,7 +39,7 @@ static void outgoing_free(struct send_queue *send_queue, struct outgoing *outgoi
 	delivery_forget_later(send_queue->delivery, &outgoing->later);
 	for (size_t i = 0; i < outgoing->fds.count; i++)
 		page_file_dispose(
-			send_queue->gmemd->pages, send_queue->owner, outgoing->fds.fds[i]);
+			send_queue->gmemd->pages, *send_queue->owner, outgoing->fds.fds[i]);
 	free(outgoing);
 }
 

@@ -24,7 +24,7 @@ struct send_queue {
 	struct delivery *delivery;
 	int fd; /* the connection; not owned */
 	uid_t uid;
-	struct owner *owner; /* whose the connection is; not owned */
+	struct owner *const *owner; /* whose the connection is now */
 	struct outgoing_list waiting;
 	unsigned n_waiting;
 	struct event *writable, *rested;

@@ -68,7 +68,7 @@ static void tell_level(struct pressure_watch *watch)
 		pressure_level_name(policy->level), policy->available, policy->settings.floor);
 	events_pressure_level(events, policy->level, policy->available, policy->settings.floor);
 	RB_FOREACH (vm, vm_tree, &watch->gmemd->registry.vms) {
-		if (vm->state != VM_RELEASED)
+		if (!vm_is_released(vm))
 			events_pressure(events, vm, policy->level);
 	}
 }
@@ -76,7 +76,7 @@ static void tell_level(struct pressure_watch *watch)
 /* What it can give: not what it has said that it can't do without. */
 static uint64_t can_give(const struct vm *vm)
 {
-	uint64_t resident = vm->state == VM_RELEASED ? 0 : vm_resident(vm);
+	uint64_t resident = vm_is_released(vm) ? 0 : vm_resident(vm);
 
 	return resident > vm->minimum ? resident - vm->minimum : 0;
 }
@@ -189,7 +189,7 @@ static void count_pages(struct pressure_watch *watch)
 	int r = count ? 0 : -ENOMEM;
 
 	RB_FOREACH (vm, vm_tree, &watch->gmemd->registry.vms) {
-		if (r == 0 && vm->state != VM_RELEASED)
+		if (r == 0 && !vm_is_released(vm))
 			r = page_count_add(count, vm);
 	}
 	if (r < 0) {

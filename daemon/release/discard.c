@@ -56,7 +56,7 @@ static struct vm *vm_of(const struct discard *discard)
 {
 	struct vm *vm = registry_vm_by_number(&discard->gmemd->registry, discard->vm);
 
-	return vm && vm->state != VM_RELEASED ? vm : NULL;
+	return vm && !vm_is_released(vm) ? vm : NULL;
 }
 
 static void punched(struct page_job *job)

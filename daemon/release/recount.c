@@ -55,7 +55,7 @@ static void tell_all_changed(struct gmemd *gmemd)
 
 static void find_process_end(struct vm *vm, uint64_t now)
 {
-	if (vm->remains && vm->remains_since == 0 && process_ended(vm->process.pidfd))
+	if (vm->state == VM_REMAINING && vm->remains_since == 0 && process_ended(vm->process.pidfd))
 		vm->remains_since = now;
 }
 

@@ -140,7 +140,7 @@ static void memory_released(struct page_job *job)
 	struct release *release = job->context;
 	struct memory *memory = registry_memory(&release->gmemd->registry, release->memory);
 
-	if (memory && !memory->vm->releasing)
+	if (memory && memory->vm->state != VM_RELEASING)
 		forget_memory(release->gmemd, memory, page_job_left(job, memory->pages));
 	answer_released(release->deferred, count_released(release, job));
 	page_job_free(job);
@@ -300,7 +300,7 @@ static void vm_released(struct page_job *job)
 	struct vm *vm = release->vm;
 	uint64_t released = page_job_released(job);
 
-	vm->releasing = false;
+	vm_state_change(&vm->state, VM_RELEASED);
 	note_left(vm, job);
 	vm_drop(vm);
 	tell_released(release->gmemd, vm, release->ended, released);
@@ -333,10 +333,20 @@ static struct page_job *job_of_vm(struct vm *vm, struct owner *owner)
 	return job;
 }
 
+/* False where it is done. */
+static bool begin_vm(struct release *release, bool waits)
+{
+	if (do_release(release, waits))
+		return false;
+	vm_state_change(&release->vm->state, VM_RELEASING);
+	return true;
+}
+
 int release_vm(struct request *request, struct vm *vm)
 {
 	struct page_job *job = taken_from(request, vm, job_of_vm(vm, request->caller->owner));
 	struct release *release = new_release(request, job, vm_released);
+	bool begun;
 
 	if (!release) {
 		page_job_free(job);
@@ -344,10 +354,9 @@ int release_vm(struct request *request, struct vm *vm)
 	}
 	release->vm = vm;
 	stop(request->gmemd, vm);
-	vm->releasing =
-		!do_release(release, preallocating_stop_vm(request->gmemd, vm, &release->wait));
+	begun = begin_vm(release, preallocating_stop_vm(request->gmemd, vm, &release->wait));
 	STEP("vm.close: punched");
-	if (vm->releasing)
+	if (begun)
 		return wait_for(request, release);
 	note_left(vm, job);
 	vm_drop(vm);
@@ -373,20 +382,20 @@ static bool release_later(struct gmemd *gmemd, struct vm *vm, struct page_job *j
 	job->done = vm_released;
 	job->context = release;
 	job->of_the_dead = ended;
-	vm->releasing = !do_release(release, preallocating_stop_vm(gmemd, vm, &release->wait));
-	if (!vm->releasing)
-		free(release);
-	return vm->releasing;
+	if (begin_vm(release, preallocating_stop_vm(gmemd, vm, &release->wait)))
+		return true;
+	free(release);
+	return false;
 }
 
 /* Without memory for a job the kernel gives the pages back when the files are closed. */
 void release_ended_vm(struct gmemd *gmemd, struct vm *vm)
 {
-	bool was_released = vm->state == VM_RELEASED;
+	bool was_released = vm_is_released(vm);
 	struct page_job *job;
 
 	stop(gmemd, vm);
-	if (vm->releasing)
+	if (vm->state == VM_RELEASING)
 		return; /* what does that frees it */
 	job = job_of_vm(vm, vm->owner);
 	if (release_later(gmemd, vm, job, /* ended= */ true))

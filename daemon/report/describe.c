@@ -8,34 +8,6 @@
 
 #include "protocol/json.h"
 
-static const char *vm_state_name(enum vm_state state)
-{
-	switch (state) {
-	case VM_OPENING:
-		return "opening";
-	case VM_RUNNING:
-		return "running";
-	case VM_RELEASED:
-		break;
-	}
-	return "released";
-}
-
-static const char *gate_state_name(enum vm_gate_state state)
-{
-	switch (state) {
-	case VM_GATE_NONE:
-		return "none";
-	case VM_GATE_PENDING:
-		return "pending";
-	case VM_GATE_LOST:
-		return "lost";
-	case VM_GATE_ACTIVE:
-		break;
-	}
-	return "active";
-}
-
 /* ready: what an object of this kind is called that is there. */
 static const char *object_state_name(enum object_state state, const char *ready)
 {
@@ -62,7 +34,7 @@ void describe_vm(struct json_object *object, const struct vm *vm)
 	json_add_string(object, "tenant", tenant);
 	json_add_uint(object, "pid", (uint64_t)vm->process.pid);
 	json_add_string(object, "state", vm_state_name(vm->state));
-	json_add_string(object, "gate", gate_state_name(vm->gate));
+	json_add_string(object, "gate", vm_gate_state_name(vm->gate));
 	json_add_uint(object, "committed", vm->budget.committed);
 	json_add_uint(object, "promised", vm->budget.is_promised ? vm->budget.limit : 0);
 	json_add_uint(object, "resident", vm_resident(vm));

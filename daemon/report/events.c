@@ -10,13 +10,18 @@
 
 void events_subscribe(struct events *events, struct subscriber *subscriber)
 {
+	if (subscriber->subscribed)
+		return;
+	subscriber->subscribed = true;
 	subscriber->sequence = 0;
 	TAILQ_INSERT_TAIL(events, subscriber, link);
 }
 
 void events_unsubscribe(struct events *events, struct subscriber *subscriber)
 {
-	TAILQ_REMOVE(events, subscriber, link);
+	if (subscriber->subscribed)
+		TAILQ_REMOVE(events, subscriber, link);
+	subscriber->subscribed = false;
 }
 
 /* CLOCK_REALTIME in microseconds. */

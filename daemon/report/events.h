@@ -20,6 +20,7 @@ struct json_object;
 struct subscriber {
 	TAILQ_ENTRY(subscriber) link;
 	uint64_t sequence;
+	bool subscribed; /* it is told of what happens from now on */
 	bool is_operator;
 	/* Whether it may see the VM. */
 	bool (*sees)(const struct subscriber *subscriber, const struct vm *vm);
@@ -29,6 +30,7 @@ struct subscriber {
 
 TAILQ_HEAD(events, subscriber);
 
+/* One that has subscribed already stays as it is. */
 void events_subscribe(struct events *events, struct subscriber *subscriber);
 void events_unsubscribe(struct events *events, struct subscriber *subscriber);
 

@@ -9,7 +9,7 @@
 #include "protocol/json.h"
 
 void delivery_init(struct delivery *delivery, struct registry *registry, struct peer_ledger *ledger,
-	const struct peer_entry *entry, struct owner *owner, int fd)
+	const struct peer_entry *entry, struct owner *const *owner, int fd)
 {
 	*delivery = (struct delivery){.registry = registry,
 		.ledger = ledger,
@@ -164,7 +164,7 @@ static void inherit_from_area(struct delivery *delivery)
 	if (!delivery->packet && packet.length <= PACKET_BYTES_MAX)
 		delivery->packet = inherited_answer_new(&owed);
 	if (delivery->packet && delivery->packet->place.count == 0)
-		peer_ledger_owe(delivery->ledger, &delivery->packet->owed, delivery->owner,
+		peer_ledger_owe(delivery->ledger, &delivery->packet->owed, *delivery->owner,
 			&delivery->packet->place);
 	syscall_mark_clear(&marks->received);
 }
@@ -264,7 +264,7 @@ void delivery_suspend(struct delivery *delivery)
 
 	if (!is_in_area(delivery))
 		return;
-	peer_ledger_owe(delivery->ledger, &owed, delivery->owner, &delivery->kept);
+	peer_ledger_owe(delivery->ledger, &owed, *delivery->owner, &delivery->kept);
 	STEP("delivery: packet kept");
 	leave_area(delivery);
 	STEP("delivery: suspended");
@@ -343,7 +343,7 @@ void delivery_owe(struct delivery *delivery, const struct numbered_request *requ
 		return;
 	owed.text = answer ? json_print(answer, &owed.length) : "";
 	if (owed.text)
-		peer_ledger_owe(delivery->ledger, &owed, delivery->owner, &delivery->owed);
+		peer_ledger_owe(delivery->ledger, &owed, *delivery->owner, &delivery->owed);
 }
 
 void delivery_owe_later(struct delivery *delivery, const struct numbered_request *request,
@@ -357,7 +357,7 @@ void delivery_owe_later(struct delivery *delivery, const struct numbered_request
 	owed.when = OWED_LATER_PENDING;
 	owed.text = json_print(answer, &owed.length);
 	if (owed.text)
-		peer_ledger_owe(delivery->ledger, &owed, delivery->owner, &ret->place);
+		peer_ledger_owe(delivery->ledger, &owed, *delivery->owner, &ret->place);
 	delivery->later = ret;
 }
 

@@ -45,7 +45,7 @@ struct numbered_request {
 struct delivery {
 	struct registry *registry;  /* whose VMs tell what is committed */
 	struct peer_ledger *ledger; /* NULL: nothing of it outlives gmemd */
-	struct owner *owner;        /* the peer's; not owned */
+	struct owner *const *owner; /* the peer's, as it is now */
 	int fd;                     /* the peer's; not owned */
 	uint64_t peer;
 	uint64_t number;                    /* 0: none is under way */
@@ -66,7 +66,7 @@ struct later {
 
 /* registry, ledger, owner and fd stay the caller's. ledger: NULL where nothing outlives gmemd. */
 void delivery_init(struct delivery *delivery, struct registry *registry, struct peer_ledger *ledger,
-	const struct peer_entry *entry, struct owner *owner, int fd);
+	const struct peer_entry *entry, struct owner *const *owner, int fd);
 /* The peer is gone. */
 void delivery_clear(struct delivery *delivery);
 

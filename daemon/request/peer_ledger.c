@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "daemon/base/log.h"
+#include "daemon/fdstore/fdstore.h"
 #include "daemon/owner/limit.h"
 #include "daemon/request/peer_record.h"
 #include "kernel/base/cleanup.h"
@@ -28,7 +29,6 @@ struct peer_ledger {
 	struct inherited_answer_tree inherited;
 	uint32_t last_owed; /* its first record, while it is not known to be committed; 0: none */
 	time_t warned;
-	bool left;
 };
 
 /* As members of the one id that all of it has. */
@@ -54,7 +54,7 @@ static int write_record(
 {
 	int r = 0;
 
-	if (ledger->left)
+	if (fdstore_is_left(ledger->fdstore))
 		return 0;
 	if (*index == 0)
 		r = ledger_free_index(ledger->ledger, index);
@@ -272,11 +272,6 @@ void peer_ledger_drop(const struct peer_ledger *ledger)
 	fdstore_drop(ledger->fdstore, FDSTORE_PEERS, 0, MEMBER_MARKS);
 }
 
-void peer_ledger_leave(struct peer_ledger *ledger)
-{
-	ledger->left = true;
-}
-
 struct syscall_marks *peer_ledger_marks(const struct peer_ledger *ledger)
 {
 	return ledger->marks;
@@ -300,7 +295,7 @@ void peer_ledger_note(struct peer_ledger *ledger, struct peer_entry *entry)
 
 void peer_ledger_forget(struct peer_ledger *ledger, struct peer_entry *entry)
 {
-	if (entry->record > 0 && !ledger->left)
+	if (entry->record > 0 && !fdstore_is_left(ledger->fdstore))
 		ledger_delete(ledger->ledger, entry->record);
 	ledger_commit(ledger->ledger);
 	entry->record = 0;
@@ -393,7 +388,7 @@ void peer_ledger_delete_owed(struct peer_ledger *ledger, struct owed_place *plac
 	for (size_t i = 0; i < place->count; i++) {
 		if (place->records[i] == ledger->last_owed)
 			ledger->last_owed = 0;
-		if (!ledger->left)
+		if (!fdstore_is_left(ledger->fdstore))
 			ledger_delete(ledger->ledger, place->records[i]);
 	}
 	if (place->count > 0)

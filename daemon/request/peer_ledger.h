@@ -29,10 +29,9 @@ int peer_ledger_new(
 struct peer_ledger *peer_ledger_free(struct peer_ledger *ledger);
 /* To a keeper that has nothing yet. */
 void peer_ledger_put(const struct peer_ledger *ledger);
-/* Has the keeper drop it: there is to be no successor. */
+/* Has the keeper drop it: there is to be no successor. Where there is to be one, nothing in it
+ * changes any more once fdstore_leave() was called. */
 void peer_ledger_drop(const struct peer_ledger *ledger);
-/* From now on nothing in it changes: a successor is to find it as it is. */
-void peer_ledger_leave(struct peer_ledger *ledger);
 
 struct syscall_marks *peer_ledger_marks(const struct peer_ledger *ledger);
 /* For a peer or a request: one that nothing had since the host booted. */
@@ -42,20 +41,22 @@ uint64_t peer_ledger_next_number(struct peer_ledger *ledger);
 void peer_ledger_note(struct peer_ledger *ledger, struct peer_entry *entry);
 void peer_ledger_forget(struct peer_ledger *ledger, struct peer_entry *entry);
 
-/* Adds to *place what it takes, and charges the owner. Of the one owed before, all is committed by
- * then. Without memory, or room for the owner, nothing is owed, and a successor would carry the
- * request out once more: it says so in the log. */
+/* Writes the answer to records, which are added to *place and charged to the owner. Whoever calls
+ * it has committed all that the answer before this one tells: that one is marked so. Without
+ * memory, or room for the owner, nothing is written, and a successor would carry the request out
+ * once more: the log says so. */
 void peer_ledger_owe(struct peer_ledger *ledger, const struct owed_answer *owed,
 	struct owner *owner, struct owed_place *place);
-/* It is owed whatever happens: the packet of one that is later is dropped, OWED_LATER, or what one
- * in turn tells is committed, OWED_DONE. */
+/* A successor sends that answer, whatever else it finds. when: OWED_LATER once the request's packet
+ * is dropped, for an answer out of turn; OWED_DONE once what the answer tells is committed, for one
+ * in turn. */
 void peer_ledger_confirm(
 	struct peer_ledger *ledger, const struct owed_place *place, enum owed_when when);
-/* It was sent, or nobody is there to be sent it. Empties the place. */
+/* The answer was sent, or its peer is gone. Empties the place. */
 void peer_ledger_delete_owed(struct peer_ledger *ledger, struct owed_place *place);
 
-/* The peers of a predecessor that are not forgotten, one after another: from *position on, which is
- * 0 at first. False at the end. */
+/* The peers that a predecessor had, one for each call: the first from *position on, which is 0 at
+ * first. False at the end. */
 bool peer_ledger_next_peer(
 	const struct peer_ledger *ledger, uint32_t *position, struct peer_entry *ret);
 /* Moves what is owed to the peer to the list, by order. */

@@ -31,7 +31,7 @@ int request_vm(struct request *request, const char *id, struct vm **ret)
 
 	if (!vm || !caller_sees_vm(request->caller, vm))
 		return rpc_error_not_found(&request->error, "vm", id);
-	if (vm->state == VM_RELEASED)
+	if (vm_is_released(vm))
 		return rpc_error_gone(&request->error, "vm", id);
 	*ret = vm;
 	return 0;

@@ -26,7 +26,6 @@ struct caller {
 	struct process process;    /* who connected */
 	struct owner *owner;       /* who is charged for it */
 	struct subscriber *subscriber;
-	bool *subscribed;
 	struct delivery delivery;
 
 	/* Of answers that come later: see deferred_answer.h. */

@@ -317,7 +317,7 @@ int recovery_content(struct vm *vm, struct ledger *ledger, struct inherited_fds 
 
 	vm_ledger_read_minimum(vm, ledger);
 	r = recover_memories(vm, ledger, inherited);
-	if (r == 0 && vm->remains)
+	if (r == 0 && vm->state == VM_REMAINING)
 		return 0;
 	if (r == 0)
 		r = recover_slots(vm, ledger);

@@ -137,7 +137,7 @@ static int keep_ledger(struct vm *vm, struct ledger **ledger)
 
 static int watch(struct gmemd *gmemd, struct vm *vm)
 {
-	int r = vm->remains ? 0 : watch_process(gmemd, vm);
+	int r = vm->state == VM_REMAINING ? 0 : watch_process(gmemd, vm);
 
 	return r < 0 || vm->listener < 0 ? r : gate_watch_new(gmemd, vm);
 }
@@ -187,12 +187,10 @@ static const char *record_fault(
 {
 	if (record->number != number || !registry_has_had_id(registry, number))
 		return "number";
-	if (record->state > VM_RELEASED)
+	if (record_vm_state(record) == VM_STATES)
 		return "state";
-	if (record->gate > VM_GATE_LOST)
+	if (record->gate >= VM_GATE_STATES)
 		return "gate";
-	if (record->flags & RECORD_VM_REMAINS && record->state != VM_RELEASED)
-		return "flags";
 	return record->generation == UINT32_MAX ? "generation" : NULL;
 }
 
@@ -212,7 +210,8 @@ static int check_record(struct registry *registry, const struct vm_record *recor
 		return refused(record, what, "what a VM can have");
 	if (vm_check_told(registry, &told, record->type, &fault) < 0)
 		return refused(record, fault.param, fault.expected);
-	if (record->state != VM_RELEASED && vm_name_conflict(registry, record->uid, name, NULL))
+	if (record->state != RECORD_VM_RELEASED &&
+		vm_name_conflict(registry, record->uid, name, NULL))
 		return refused(record, "name", "no other VM's of the user");
 	return 0;
 }
@@ -248,7 +247,7 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger, uint64_t nu
 	r = take_files(inherited, &recovery);
 	if (r == 0)
 		r = vm_recover(&gmemd->registry, &recovery, ret);
-	if (r == -EEXIST && record.vm.state == VM_RELEASED)
+	if (r == -EEXIST && record.vm.state == RECORD_VM_RELEASED)
 		r = -ECANCELED;
 	if (r < 0) {
 		mailbox_free(recovery.mailbox);
@@ -276,11 +275,11 @@ static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, uint64_t numb
 	STEP("recovery of a VM: made");
 	r = recovery_content(vm, *ledger, inherited);
 	STEP("recovery of a VM: its content");
-	if (vm->remains && vm->closed_counts.all == 0) {
+	if (vm->state == VM_REMAINING && vm->closed_counts.all == 0) {
 		vm_free(vm); /* the last was being let go */
 		return -ECANCELED;
 	}
-	recovered->vms += !vm->remains;
+	recovered->vms += vm->state != VM_REMAINING;
 	recovered->memories += vm->n_memories;
 	if (r == 0)
 		r = keep_ledger(vm, ledger);
@@ -347,7 +346,7 @@ static void finish_vm(struct gmemd *gmemd, struct vm *vm)
 {
 	struct memory *memory, *next;
 
-	if (vm->remains) {
+	if (vm->state == VM_REMAINING) {
 		vm_stop(vm);
 		vm_drop(vm);
 		return;
@@ -358,7 +357,7 @@ static void finish_vm(struct gmemd *gmemd, struct vm *vm)
 		release_ended_vm(gmemd, vm);
 		return;
 	}
-	if (vm->state == VM_RELEASED) {
+	if (vm_is_released(vm)) {
 		release_rest(gmemd, vm);
 		return;
 	}

@@ -106,14 +106,14 @@ void takeover_leave(struct gmemd *gmemd)
 {
 	if (!gmemd->fdstore)
 		return;
-	gmemd->leaving = anybody_would_miss_it(gmemd);
-	if (!gmemd->leaving)
+	if (anybody_would_miss_it(gmemd)) {
+		fdstore_await_sent(gmemd->fdstore, FDSTORE_SEND_MS);
+		fdstore_leave(gmemd->fdstore);
+	} else {
 		closed_memories_let_go_unseen(&gmemd->registry);
-	fdstore_await_sent(gmemd->fdstore, FDSTORE_SEND_MS);
-	if (gmemd->leaving)
-		peer_ledger_leave(gmemd->peer_ledger);
-	else
+		fdstore_await_sent(gmemd->fdstore, FDSTORE_SEND_MS);
 		peer_ledger_drop(gmemd->peer_ledger);
+	}
 }
 
 void takeover_clear(struct gmemd *gmemd)

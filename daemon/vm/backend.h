@@ -11,8 +11,9 @@
 #include "daemon/vm/call.h"
 
 struct backend {
-	const char *name; /* as in host.describe */
-	bool needs_gate;  /* a VMM could do something else than it is told */
+	const char *name;  /* as in host.describe */
+	bool needs_gate;   /* a VMM could do something else than it is told */
+	bool runs_at_once; /* a VM does, once it is opened */
 	/* Sets up what it keeps of a VM. */
 	int (*open)(struct vm *vm);
 	/* Its memories are gone. Takes one that was not set up, too. */

@@ -18,11 +18,7 @@ static int model_open(struct vm *vm)
 	int r;
 
 	r = model_rules_of_type(vm->type, &rules);
-	if (r == 0)
-		r = model_vm_new(&rules, &nowhere, &vm->model);
-	if (r == 0)
-		vm->state = VM_RUNNING;
-	return r;
+	return r == 0 ? model_vm_new(&rules, &nowhere, &vm->model) : r;
 }
 
 static void model_close(struct vm *vm)
@@ -88,6 +84,7 @@ static void model_withdraw(struct call *call)
 
 const struct backend backend_model = {
 	.name = "model",
+	.runs_at_once = true,
 	.open = model_open,
 	.close = model_close,
 	.submit = model_submit,

@@ -103,7 +103,7 @@ struct call *call_free(struct call *call)
 	STEP("call's end: noted");
 	vm_ledger_commit(call->vm);
 	STEP("call's end: committed");
-	if (!call->vm->registry->leaving)
+	if (!call->vm->registry->forgetting)
 		call->vm->registry->backend->withdraw(call);
 	conversion_unref(call->conversion);
 	free(call);

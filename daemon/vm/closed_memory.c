@@ -228,7 +228,7 @@ static void let_go_for_room(struct memory *memory)
 {
 	struct vm *vm = memory->vm;
 
-	if (!vm->remains && !vm->said_let_go)
+	if (vm->state != VM_REMAINING && !vm->said_let_go)
 		log_vm_info(vm->id,
 			"it closes more memories than gmemd watches: memory %" PRIu64
 			" is the first that is let go before the VM's end, and what is put into "
@@ -290,7 +290,7 @@ void closed_memory_let_go(struct memory *memory)
 	struct vm *vm = memory->vm;
 
 	memory_free(memory);
-	if (vm->remains && vm->closed_counts.all == 0)
+	if (vm->state == VM_REMAINING && vm->closed_counts.all == 0)
 		vm_free(vm);
 }
 

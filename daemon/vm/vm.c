@@ -79,7 +79,7 @@ void registry_clear(struct registry *registry)
 {
 	struct vm *vm;
 
-	registry->leaving = true;
+	registry->forgetting = true;
 	registry->fdstore = NULL;
 	RB_FOREACH (vm, vm_tree, &registry->vms)
 		vm_ledger_close(vm);
@@ -183,7 +183,7 @@ static int vm_set_up_again(
 
 	owner_write_unit(name.unit, recovery->unit);
 	r = owner_get(vm->registry->owners, &name, &owner);
-	if (r == 0 && vm->remains)
+	if (r == 0 && vm->state == VM_REMAINING)
 		vm->owner = owner;
 	else if (r == 0)
 		r = vm_charge(vm, owner);
@@ -218,11 +218,22 @@ static struct vm *vm_allocate(
 static void vm_enlist(struct vm *vm)
 {
 	snprintf(vm->id, sizeof vm->id, "vm-%" PRIu64, vm->number);
-	vm->listed = true;
 	vm->registry->n_made++;
 	RB_INSERT(vm_tree, &vm->registry->vms, vm);
-	if (!vm->remains)
+	if (vm->state != VM_REMAINING)
 		RB_INSERT(vm_process_tree, &vm->registry->vms_by_process, vm);
+}
+
+/* One that nobody has ever found is in no tree. */
+static void vm_delist(struct vm *vm)
+{
+	struct registry *registry = vm->registry;
+
+	if (registry_vm_by_number(registry, vm->number) != vm)
+		return;
+	RB_REMOVE(vm_tree, &registry->vms, vm);
+	if (vm->state != VM_REMAINING)
+		RB_REMOVE(vm_process_tree, &registry->vms_by_process, vm);
 }
 
 /* Makes what is put to the keeper. */
@@ -293,8 +304,8 @@ int vm_new(struct registry *registry, const struct process *process,
  * and a gate without its listener is lost. */
 static void succeed(struct vm *vm)
 {
-	if (vm->gate == VM_GATE_ACTIVE && vm->listener < 0 && !vm->remains)
-		vm->gate = VM_GATE_LOST;
+	if (vm->gate == VM_GATE_ACTIVE && vm->listener < 0 && vm->state != VM_REMAINING)
+		vm_gate_state_change(&vm->gate, VM_GATE_LOST);
 	vm->generation++;
 	vm->last_call = (uint64_t)vm->generation << 32;
 	vm->inherited.call = vm->settled.call;
@@ -320,11 +331,11 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 		return -ENOMEM;
 	record_read_vm(record, vm);
 	r = process_of_recovery(recovery, &process);
-	if (r == 0 && !vm->remains && process_has_vm(registry, &process))
+	if (r == 0 && vm->state != VM_REMAINING && process_has_vm(registry, &process))
 		r = -EEXIST;
 	if (r == 0)
 		r = vm_set_up_again(vm, &process, recovery);
-	if (r == 0 && !vm->remains && budget_promise(&vm->budget))
+	if (r == 0 && vm->state != VM_REMAINING && budget_promise(&vm->budget))
 		r = -ENOSPC;
 	if (r < 0) {
 		vm_free(vm);
@@ -359,7 +370,6 @@ int vm_resume(struct registry *registry, const struct process *process, struct o
 	if (!vm)
 		return -ENOMEM;
 	vm_set_uuid(vm, label->uuid);
-	vm->state = VM_RUNNING;
 	vm->gate = label->gate ? VM_GATE_LOST : VM_GATE_NONE;
 	vm->initially_private = label->initially_private;
 	vm->rebuilt = true;
@@ -461,7 +471,8 @@ void vm_stop(struct vm *vm)
 {
 	struct memory *memory;
 
-	vm->state = VM_RELEASED;
+	if (!vm_is_released(vm))
+		vm_state_change(&vm->state, VM_RELEASED);
 	vm_ledger_note_vm(vm);
 	while (!TAILQ_EMPTY(&vm->calls))
 		call_free(TAILQ_FIRST(&vm->calls));
@@ -488,9 +499,14 @@ void vm_drop(struct vm *vm)
 	budget_end_promise(&vm->budget);
 }
 
+bool vm_is_released(const struct vm *vm)
+{
+	return vm->state >= VM_RELEASED;
+}
+
 bool vm_is_seen(const struct vm *vm)
 {
-	return !vm->remains || vm->closed_resident > 0;
+	return vm->state != VM_REMAINING || vm->closed_resident > 0;
 }
 
 static void vm_close_files(struct vm *vm)
@@ -506,7 +522,7 @@ static void vm_remain(struct vm *vm)
 	static const enum fdstore_kind kinds[] = {
 		FDSTORE_VM_FRAMES, FDSTORE_VM_MAILBOX, FDSTORE_VM_GATE};
 
-	vm->remains = true;
+	vm_state_change(&vm->state, VM_REMAINING);
 	RB_REMOVE(vm_process_tree, &vm->registry->vms_by_process, vm);
 	owner_ref(vm->owner);
 	owner_give_back(vm->owner, OWNER_VMS);
@@ -545,17 +561,14 @@ struct vm *vm_free(struct vm *vm)
 	vm_free_memories(&vm->closed);
 	vm_ledger_commit(vm);
 	budget_end_promise(&vm->budget);
-	if (vm->listed)
-		RB_REMOVE(vm_tree, &vm->registry->vms, vm);
-	if (vm->listed && !vm->remains)
-		RB_REMOVE(vm_process_tree, &vm->registry->vms_by_process, vm);
+	vm_delist(vm);
 	if (vm->ledger)
 		vm_drop_held(vm->registry->fdstore, vm->number);
 	STEP("VM's end: dropped");
 	vm_close_files(vm);
 	vm_ledger_close(vm);
 	process_release(&vm->process);
-	if (vm->remains)
+	if (vm->state == VM_REMAINING)
 		owner_unref(vm->owner);
 	else
 		owner_give_back(vm->owner, OWNER_VMS);

@@ -4,8 +4,8 @@
  *
  * A VM belongs to the process that opened it. It is opening until the gate lets it be made (or,
  * without a gate, until its first call is reported), then running; released when it is closed or
- * its process has ended, whichever is first. A released VM holds no memory, slot, call or charge;
- * it stays listed while its process lives, so that its gate goes on refusing.
+ * its process has ended, whichever is first: see vm_state.h. A released VM holds no memory, slot,
+ * call or charge; it stays listed while its process lives, so that its gate goes on refusing.
  *
  * Ownership: registry → VMs → memories, slots, calls. Nothing here knows the event loop, peers or
  * JSON.
@@ -18,21 +18,13 @@
 #include "daemon/budget/budget.h"
 #include "daemon/owner/owner.h"
 #include "daemon/vm/recount_policy.h"
+#include "daemon/vm/vm_state.h"
 #include "kernel/base/ranges.h"
 #include "kernel/base/tree.h"
 #include "kernel/host/process.h"
 #include "kernel/kvm/mailbox.h"
 #include "kernel/kvm/probe.h"
 #include "protocol/methods.h"
-
-enum vm_state { VM_OPENING, VM_RUNNING, VM_RELEASED };
-
-enum vm_gate_state {
-	VM_GATE_NONE,    /* the VM does without one */
-	VM_GATE_PENDING, /* its listener was not handed over, or its VM was not made yet */
-	VM_GATE_ACTIVE,  /* its VM was made behind it */
-	VM_GATE_LOST,    /* it stands, but its listener is gone: what it traps fails */
-};
 
 /* What was decided about a trapped call, before it is answered. */
 enum trap_answer { TRAP_UNDECIDED, TRAP_CONTINUE, TRAP_REFUSE };
@@ -88,7 +80,6 @@ struct vm {
 	RB_ENTRY(vm) by_process;
 	struct registry *registry;
 	uint64_t number; /* its id is "vm-NUMBER" */
-	bool listed;     /* in the registry */
 	char id[32];
 	char *name;
 	char uuid[37];
@@ -105,7 +96,6 @@ struct vm {
 	bool noted;              /* there, and not committed */
 	uint32_t generation;     /* how many gmemds have had it before */
 	uint64_t request;        /* number of the last that has changed anything of it */
-	bool finished;           /* the request that makes it is done */
 	struct mailbox *mailbox; /* with KVM */
 	struct model_vm *model;  /* with the model */
 	int listener;            /* -1: none yet */
@@ -134,8 +124,8 @@ struct vm {
 	struct closed_counts closed_counts;
 	struct closed_list closed_empty; /* the one that has been so for longest is the first */
 	uint64_t closed_size, closed_resident; /* bytes, in all; of pages, which are charged */
-	bool remains;                          /* it is gone, but for its closed memories */
-	uint64_t remains_since; /* when its process was found to have ended then; 0: it was not */
+	/* Of a remaining one: when its process was found to have ended; 0: it was not. */
+	uint64_t remains_since;
 	bool said_filled, said_let_go; /* in the log */
 	struct slot_tree slots;
 	struct slot_address_tree slots_by_address;
@@ -155,8 +145,7 @@ struct vm {
 	struct ranges in_both;    /* not discarded from the half that went stale */
 	int frames; /* the first and the last of them in a file; -1: nothing of it outlives gmemd */
 
-	bool rebuilt;   /* from what its process has told, who may tell the rest later */
-	bool releasing; /* its memories' pages are being given back */
+	bool rebuilt; /* from what its process has told, who may tell the rest later */
 
 	/* What the event loop keeps for it; NULL: it isn't watched. */
 	struct watch *watch;           /* see daemon/release/vm_watch.h */
@@ -176,7 +165,7 @@ struct registry {
 	struct page_worker *pages; /* NULL: files are closed as they are */
 	struct fdstore *fdstore;   /* NULL: nothing outlives gmemd */
 	struct noted_list noted;   /* VMs whose ledgers are to be committed */
-	bool leaving;              /* a successor is to find all as it is */
+	bool forgetting;           /* its VMs, which go on running on what they have */
 	struct capacity *capacity; /* the host's */
 	uint64_t last_id;          /* of VMs and memories */
 	uint64_t first_id;         /* up to here they were an earlier gmemd's */
@@ -277,6 +266,8 @@ void vm_drop(struct vm *vm);
 /* In the place of vm_free() once its process has ended, or has made room for another VM: it remains
  * for as long as files of closed memories are kept. */
 void vm_end(struct vm *vm);
+/* Whether it is over: what the VM has had is gone, or is going. */
+bool vm_is_released(const struct vm *vm);
 /* Whether it is to be seen: it is there, or pages of its closed memories are. */
 bool vm_is_seen(const struct vm *vm);
 

@@ -58,7 +58,7 @@ const char *vm_name_conflict(
 	struct vm *vm;
 
 	RB_FOREACH (vm, vm_tree, &registry->vms) {
-		if (vm->process.uid != uid || vm->state == VM_RELEASED)
+		if (vm->process.uid != uid || vm_is_released(vm))
 			continue;
 		if (strcmp(vm->name, name) == 0)
 			return "name";

@@ -28,9 +28,33 @@ const void *record_at(
 
 /* A VM */
 
+/* A successor begins again with what was being given back. */
+static const struct {
+	uint8_t state;
+	uint32_t flags;
+} vm_states[VM_STATES] = {
+	[VM_MAKING] = {RECORD_VM_OPENING, RECORD_VM_UNFINISHED},
+	[VM_OPENING] = {RECORD_VM_OPENING, 0},
+	[VM_RUNNING] = {RECORD_VM_RUNNING, 0},
+	[VM_RELEASED] = {RECORD_VM_RELEASED, 0},
+	[VM_RELEASING] = {RECORD_VM_RELEASED, 0},
+	[VM_REMAINING] = {RECORD_VM_RELEASED, RECORD_VM_REMAINS},
+};
+
+enum vm_state record_vm_state(const struct vm_record *record)
+{
+	uint32_t flags = record->flags & (RECORD_VM_UNFINISHED | RECORD_VM_REMAINS);
+	enum vm_state state = 0;
+
+	while (state < VM_STATES &&
+		(vm_states[state].state != record->state || vm_states[state].flags != flags))
+		state++;
+	return state;
+}
+
 static uint32_t vm_flags(const struct vm *vm)
 {
-	uint32_t flags = 0;
+	uint32_t flags = vm_states[vm->state].flags;
 
 	if (vm->initially_private)
 		flags |= RECORD_VM_INITIALLY_PRIVATE;
@@ -38,10 +62,6 @@ static uint32_t vm_flags(const struct vm *vm)
 		flags |= RECORD_VM_BROKER;
 	if (vm->rebuilt)
 		flags |= RECORD_VM_REBUILT;
-	if (vm->remains)
-		flags |= RECORD_VM_REMAINS;
-	if (!vm->finished)
-		flags |= RECORD_VM_UNFINISHED;
 	if (vm->listener >= 0)
 		flags |= RECORD_VM_LISTENER;
 	return flags;
@@ -67,7 +87,7 @@ void record_write_vm(const struct vm *vm, struct vm_record *ret)
 {
 	*ret = (struct vm_record){
 		.kind = RECORD_VM,
-		.state = (uint8_t)vm->state,
+		.state = vm_states[vm->state].state,
 		.gate = (uint8_t)vm->gate,
 		.type = vm->type,
 		.flags = vm_flags(vm),
@@ -88,14 +108,12 @@ void record_write_vm(const struct vm *vm, struct vm_record *ret)
 
 void record_read_vm(const struct vm_record *record, struct vm *ret)
 {
-	ret->state = record->state;
+	ret->state = record_vm_state(record);
 	ret->gate = record->gate;
 	ret->type = record->type;
 	ret->initially_private = record->flags & RECORD_VM_INITIALLY_PRIVATE;
 	ret->charge = record->flags & RECORD_VM_BROKER ? CHARGE_BROKER : CHARGE_VM;
 	ret->rebuilt = record->flags & RECORD_VM_REBUILT;
-	ret->remains = record->flags & RECORD_VM_REMAINS;
-	ret->finished = !(record->flags & RECORD_VM_UNFINISHED);
 	ret->process.uid = record->uid;
 	ret->process.pid = record->pid;
 	ret->generation = record->generation;

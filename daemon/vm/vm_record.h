@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/vm/vm_state.h"
 #include "kernel/store/ledger.h"
 #include "protocol/methods.h"
 
@@ -35,6 +36,13 @@ enum record_kind {
 	RECORD_MINIMUM, /* of a VM, where it has told one */
 };
 
+/* With RECORD_VM_REMAINS and RECORD_VM_UNFINISHED: where in its life a VM is. */
+enum record_vm_state {
+	RECORD_VM_OPENING,
+	RECORD_VM_RUNNING,
+	RECORD_VM_RELEASED,
+};
+
 enum record_vm_flags {
 	RECORD_VM_INITIALLY_PRIVATE = 1 << 0,
 	RECORD_VM_BROKER = 1 << 7, /* what gmemd allocates for it is charged to gmemd */
@@ -46,7 +54,7 @@ enum record_vm_flags {
 
 struct vm_record {
 	uint16_t kind;
-	uint8_t state;
+	uint8_t state; /* enum record_vm_state */
 	uint8_t gate;
 	uint32_t flags;
 	uint32_t type;
@@ -156,6 +164,9 @@ const void *record_at(
  * method that would have told it where there is one: whether that can be is for who has read it.
  * Ids of other objects, states, and numbers that a record alone has are read as its members.
  */
+
+/* VM_STATES where no gmemd can have written it. */
+enum vm_state record_vm_state(const struct vm_record *record);
 
 void record_write_vm(const struct vm *vm, struct vm_record *ret);
 void record_read_vm(const struct vm_record *record, struct vm *ret);

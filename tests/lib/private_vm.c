@@ -98,7 +98,7 @@ void private_vm_init(struct private_vm *ret, const struct backend *backend)
 	check(owner_get(ret->gmemd.owners, &name, &ret->caller.owner));
 	request.opener = ret->caller.owner;
 	check(vm_new(&ret->gmemd.registry, &ret->caller.process, &request, &ret->vm));
-	ret->vm->state = VM_RUNNING;
+	vm_state_change(&ret->vm->state, VM_RUNNING);
 }
 
 void private_vm_end(struct private_vm *private_vm)

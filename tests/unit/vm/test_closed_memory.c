@@ -145,7 +145,7 @@ static void test_bound_of_a_user(void)
 	first = closed(other, 0);
 	second = closed(other, 0);
 	vm_end(other);
-	CU_ASSERT_TRUE(other->remains);
+	CU_ASSERT_EQUAL(other->state, VM_REMAINING);
 	for (int i = 0; i < OF_USER - 1; i++)
 		closed(vm, 0);
 	CU_ASSERT_PTR_NULL(found(&held, first));
@@ -189,7 +189,7 @@ static void test_remains(void)
 	id = closed(vm, 0);
 	ready(vm);
 	vm_end(vm);
-	CU_ASSERT_TRUE(vm->remains);
+	CU_ASSERT_EQUAL(vm->state, VM_REMAINING);
 	CU_ASSERT_FALSE(vm_is_seen(vm));
 	CU_ASSERT_EQUAL(vm->closed_counts.all, 2);
 	CU_ASSERT_EQUAL(held.capacity.host.committed, 0);
@@ -229,7 +229,7 @@ static void check_sums(struct held *held)
 		CU_ASSERT_EQUAL(vm->closed_counts.filled, filled);
 		CU_ASSERT_EQUAL(vm->closed_counts.all, count);
 		CU_ASSERT_EQUAL(vm->budget.committed, resident + vm->n_memories * SIZE);
-		CU_ASSERT_TRUE(!vm->remains || count > 0);
+		CU_ASSERT_TRUE(vm->state != VM_REMAINING || count > 0);
 		all += count;
 		committed += vm->budget.committed;
 	}
@@ -257,13 +257,13 @@ static void random_step(struct held *held, pid_t pid)
 
 	if (!vm || what == 0)
 		held_vm_new(held, pid, BUDGET_UNLIMITED, &new);
-	else if (what == 1 && !vm->remains)
+	else if (what == 1 && vm->state != VM_REMAINING)
 		vm_end(vm);
 	else if (what == 2 && memory)
 		closed_memory_let_go(memory);
 	else if (what < 6 && memory)
 		closed_memory_count(memory, (uint64_t)random() % 3 * HELD_PAGE, random() % 2);
-	else if (!vm->remains)
+	else if (vm->state != VM_REMAINING)
 		closed(vm, (uint64_t)random() % 2 * HELD_PAGE);
 }
 

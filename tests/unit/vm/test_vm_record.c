@@ -21,7 +21,6 @@ static void fill_vm(struct vm *ret)
 		.process = {.uid = 1004, .pid = 1005},
 		.state = VM_RUNNING,
 		.gate = VM_GATE_ACTIVE,
-		.finished = true,
 		.generation = 6,
 		.request = 0x7777777788888888,
 		.listener = -1,
@@ -72,8 +71,32 @@ static void test_vm(void)
 	check_vm_again(&vm);
 	vm.rebuilt = true;
 	check_vm_again(&vm);
-	for (vm.gate = VM_GATE_NONE; vm.gate <= VM_GATE_LOST; vm.gate++)
+	for (vm.state = VM_MAKING; vm.state < VM_STATES; vm.state++) {
+		if (vm.state != VM_RELEASING)
+			check_vm_again(&vm);
+	}
+	vm.state = VM_RUNNING;
+	for (vm.gate = VM_GATE_NONE; vm.gate < VM_GATE_STATES; vm.gate++)
 		check_vm_again(&vm);
+}
+
+/* What was being given back, a successor gives back; and what no gmemd can have written. */
+static void test_states(void)
+{
+	struct vm_record record;
+	struct vm vm;
+
+	fill_vm(&vm);
+	vm.state = VM_RELEASING;
+	record_write_vm(&vm, &record);
+	CU_ASSERT_EQUAL(record_vm_state(&record), VM_RELEASED);
+	record.flags |= RECORD_VM_REMAINS;
+	CU_ASSERT_EQUAL(record_vm_state(&record), VM_REMAINING);
+	record.state = RECORD_VM_RUNNING;
+	CU_ASSERT_EQUAL(record_vm_state(&record), VM_STATES);
+	record.flags = 0;
+	record.state = RECORD_VM_RELEASED + 1;
+	CU_ASSERT_EQUAL(record_vm_state(&record), VM_STATES);
 }
 
 /* The listener itself is the keeper's: a record says whether there was one. */
@@ -272,6 +295,7 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"VM", test_vm},
+		{"VM's states", test_states},
 		{"VM's listener", test_listener},
 		{"names", test_names},
 		{"no name", test_no_name},
