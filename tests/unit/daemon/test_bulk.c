@@ -593,7 +593,8 @@ static void test_kept_of_many_users(void)
 		page_job_free(jobs[i]);
 }
 
-/* Invariant: an operator who has given back what can't be, of any number of VMs, has all else done. */
+/* Invariant: an operator who has given back what can't be, of any number of VMs, has all else
+ * done. */
 static void test_taken_from_kept(void)
 {
 	struct owner *operators = get(OWNER_IS_OPERATOR, 0), *quiet = get_of_vm(9, "", 1), *one;
