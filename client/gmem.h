@@ -287,13 +287,24 @@ int gmem_memory_map(
 
 #define GMEM_SLOT_READONLY        (1u << 0)
 #define GMEM_SLOT_LOG_DIRTY_PAGES (1u << 1)
+/*
+ * A plain slot on this process's own mapping of the memory: userspace_addr is where it is mapped,
+ * shared, from guest_memfd_offset on, over all of memory_size. It is charged as the memory, and may
+ * overlap with other slots of the memory: an alias, a read-only window, or RAM whose writes are
+ * logged, which a guest_memfd slot's can't be. gmemd looks whether it is mapped so when it is
+ * bound, and now and then later: a slot that is not any more counts as this process's own memory
+ * until it is unbound.
+ */
+#define GMEM_SLOT_THROUGH_MAPPING (1u << 31)
 
 struct gmem_slot {
-	uint32_t slot;  /* bits 16 to 31: the address space */
-	uint32_t flags; /* GMEM_SLOT_…; only without a memory */
+	uint32_t slot; /* bits 16 to 31: the address space */
+	/* GMEM_SLOT_…; READONLY and LOG_DIRTY_PAGES only without a memory, or through a mapping */
+	uint32_t flags;
 	uint64_t guest_phys_addr;
 	uint64_t memory_size;
-	/* where the VMM has it mapped, or would; need not be mapped with a memory */
+	/* where the VMM has it mapped, or would; need not be mapped with a memory, but for
+	 * GMEM_SLOT_THROUGH_MAPPING */
 	uint64_t userspace_addr;
 	/* NULL: this process's own memory at userspace_addr, such as a ROM */
 	struct gmem_memory *memory;
@@ -306,11 +317,48 @@ struct gmem_slot {
 	uint64_t shared_offset;
 };
 
-/* Binds a memslot (KVM_SET_USER_MEMORY_REGION2). The slot is the guest's on return. */
+/*
+ * Binds a memslot (KVM_SET_USER_MEMORY_REGION2). The slot is the guest's on return. A slot without
+ * a memory, or through a mapping, that is bound already and told of with nothing else changed has
+ * its flags changed in place: GMEM_SLOT_LOG_DIRTY_PAGES alone, as the kernel has it. -EINVAL for
+ * flags that don't exist. -EREMOTEIO: gmemd refused, and nothing has changed. Else what the ioctl
+ * failed with.
+ */
 int gmem_slot_bind(struct gmem_vm *vm, const struct gmem_slot *slot);
 
 /* Deletes a memslot. -EREMOTEIO with reason not_found where there is none. */
 int gmem_slot_unbind(struct gmem_vm *vm, uint32_t slot);
+
+/* One of several changes. */
+struct gmem_slot_change {
+	const struct gmem_slot *bind; /* as gmem_slot_bind(); NULL: to be deleted, as */
+	uint32_t unbind;              /* gmem_slot_unbind() */
+};
+
+#define GMEM_SLOT_CHANGES_MAX 16 /* of one gmem_slot_change() */
+
+/* Called in the thread of the call: begin right before its first ioctl, end right after its last,
+ * whatever came of it, to have vCPUs out of the guest meanwhile. Neither is called where gmemd
+ * refuses. They must not call any function here that changes slots. */
+struct gmem_slot_hold {
+	void (*begin)(void *context);
+	void (*end)(void *context);
+	void *context;
+};
+
+/*
+ * Changes several slots at once, in their order, each once, or unbound and then bound. gmemd checks
+ * all of them before any is changed, against what there is by then: a slot may be bound where
+ * another was that is unbound before it. Its memory, own memory included, is counted as it is in
+ * the end. hold may be NULL. *ret_done, which may be NULL, is how many are done, also on failure.
+ *
+ * -EREMOTEIO: gmemd refused, and none is done; data's param or change says which. -E2BIG: more than
+ * GMEM_SLOT_CHANGES_MAX. -EINVAL: none. Else what an ioctl failed with: those before it are done,
+ * what it was about and what follows is as before. A gmemd that is killed amid it, and its
+ * successor, know the same.
+ */
+int gmem_slot_change(struct gmem_vm *vm, const struct gmem_slot_change *changes, size_t count,
+	const struct gmem_slot_hold *hold, size_t *ret_done);
 
 /* Conversion: of VM types with private memory */
 

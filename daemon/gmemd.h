@@ -10,7 +10,7 @@
 #include "daemon/budget/capacity.h"
 #include "daemon/config/config.h"
 #include "daemon/report/events.h"
-#include "daemon/vm/vm.h"
+#include "daemon/vm/registry.h"
 
 struct creations;
 struct request;

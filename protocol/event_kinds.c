@@ -85,7 +85,8 @@ static const struct field pressure_overdue_fields[] = {
 	{"asked", FIELD_INTEGER, .summary = "Bytes."},
 	{"given", FIELD_INTEGER, .summary = "Bytes of them."},
 	{"missed", FIELD_INTEGER,
-		.summary = "Deadlines since it last gave all that it was asked for."},
+		.summary = "How many deadlines have passed since it last gave all that it was "
+			   "asked for."},
 	END,
 };
 
@@ -106,7 +107,7 @@ const struct event_description event_descriptions[EVENT_KINDS] = {
 	[EVENT_MEMORY_CLOSED] = {"memory_closed",
 		"Its charge is gone, but for pages that memory_remains tells of.", memory_fields},
 	[EVENT_MEMORY_REMAINS] = {"memory_remains",
-		"A closed memory has pages still or again, which are charged.",
+		"A closed memory has pages, which are charged: somebody still has its file.",
 		closed_memory_fields},
 	[EVENT_MEMORY_GONE] = {"memory_gone", "A closed memory that had pages has none any more.",
 		closed_memory_fields},

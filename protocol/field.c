@@ -19,7 +19,9 @@
 struct decoding {
 	const struct field *fields;
 	struct rpc_error *error;
-	const char *array; /* whose item these fields are of; NULL: of none */
+	const struct decoding *outer; /* NULL: these are the parameters */
+	const char *member;           /* of outer's, which these fields are of */
+	bool is_item;                 /* that is an array, and they are of an item of it */
 	size_t index;
 };
 
@@ -162,23 +164,40 @@ static bool decode_fd(struct json_object *value, void *target)
 	return true;
 }
 
-/* The items' own faults fill the error in, which is then what counts. */
-static bool decode_array(const struct decoding *decoding, const struct field *field,
-	struct json_object *value, struct field_array *target)
+static bool make_items(const struct decoding *decoding, const struct field *field, size_t count,
+	struct field_array *target)
 {
-	struct decoding item = {field->fields, decoding->error, field->name, 0};
-	size_t count = json_length(value);
-
-	if (!json_is_array(value) || count < field->min || count > field->max)
-		return false;
-	if (count == 0)
-		return true;
 	target->items = calloc(count, field->item_size);
 	if (!target->items) {
 		rpc_error_internal(decoding->error, "no memory");
 		return false;
 	}
 	target->count = count;
+	return true;
+}
+
+static struct decoding decoding_within(const struct decoding *outer, const struct field *field)
+{
+	return (struct decoding){.fields = field->fields,
+		.error = outer->error,
+		.outer = outer,
+		.member = field->name,
+		.is_item = field->type == FIELD_ARRAY};
+}
+
+/* The items' own faults fill the error in, which is then what counts. */
+static bool decode_array(const struct decoding *decoding, const struct field *field,
+	struct json_object *value, struct field_array *target)
+{
+	struct decoding item = decoding_within(decoding, field);
+	size_t count = json_length(value);
+
+	if (!json_is_array(value) || count < field->min || count > field->max)
+		return false;
+	if (count == 0)
+		return true;
+	if (!make_items(decoding, field, count, target))
+		return false;
 	for (; item.index < count; item.index++) {
 		char *at = (char *)target->items + item.index * field->item_size;
 
@@ -186,6 +205,16 @@ static bool decode_array(const struct decoding *decoding, const struct field *fi
 			return false;
 	}
 	return true;
+}
+
+/* An array of one. */
+static bool decode_object(const struct decoding *decoding, const struct field *field,
+	struct json_object *value, struct field_array *target)
+{
+	struct decoding member = decoding_within(decoding, field);
+
+	return json_is_object(value) && make_items(decoding, field, 1, target) &&
+	       decode_fields(&member, value, target->items) == 0;
 }
 
 static bool decode_value(const struct decoding *decoding, const struct field *field,
@@ -210,6 +239,7 @@ static bool decode_value(const struct decoding *decoding, const struct field *fi
 	case FIELD_ARRAY:
 		return decode_array(decoding, field, value, target);
 	case FIELD_OBJECT:
+		return decode_object(decoding, field, value, target);
 	case FIELD_ANY:
 		break;
 	}
@@ -227,6 +257,7 @@ static void set_absent(const struct field *field, void *target)
 		*(int *)target = -1;
 		break;
 	case FIELD_ARRAY:
+	case FIELD_OBJECT:
 		*(struct field_array *)target = (struct field_array){.count = 0};
 		break;
 	default:
@@ -234,15 +265,34 @@ static void set_absent(const struct field *field, void *target)
 	}
 }
 
+/* "ranges[3]", or "changes[3].bind": what these fields are of. Truncates. */
+static void append_path(const struct decoding *decoding, char path[static EXPECTATION_SIZE])
+{
+	size_t used;
+
+	if (!decoding->outer)
+		return;
+	append_path(decoding->outer, path);
+	used = strlen(path);
+	snprintf(path + used, EXPECTATION_SIZE - used, "%s%s", used > 0 ? "." : "",
+		decoding->member);
+	used = strlen(path);
+	if (decoding->is_item)
+		snprintf(path + used, EXPECTATION_SIZE - used, "[%zu]", decoding->index);
+}
+
 /* "size", or "ranges[3].size" of an item; "ranges[3]" for the item itself. */
 static int invalid(const struct decoding *decoding, const char *name, const char *expected)
 {
-	char path[EXPECTATION_SIZE];
+	char path[EXPECTATION_SIZE] = "";
+	size_t used;
 
-	if (!decoding->array)
+	if (!decoding->outer)
 		return rpc_error_invalid_param(decoding->error, name ? name : "params", expected);
-	snprintf(path, sizeof path, "%s[%zu]%s%s", decoding->array, decoding->index,
-		name ? "." : "", name ? name : "");
+	append_path(decoding, path);
+	used = strlen(path);
+	if (name)
+		snprintf(path + used, sizeof path - used, ".%s", name);
 	return rpc_error_invalid_param(decoding->error, path, expected);
 }
 
@@ -298,7 +348,7 @@ static int decode_fields(struct decoding *decoding, struct json_object *object, 
 
 	for (const struct field *field = decoding->fields; field->name; field++)
 		set_absent(field, (char *)parameters + field->offset);
-	if (!json_is_object(object) && (object || decoding->array))
+	if (!json_is_object(object) && (object || decoding->outer))
 		return invalid(decoding, NULL, "an object");
 	if (!json_each(object, known, decoding))
 		return decoding->error->code;
@@ -315,8 +365,10 @@ void fields_release(const struct field *fields, void *parameters)
 	for (const struct field *field = fields; field->name; field++) {
 		struct field_array *array = (void *)((char *)parameters + field->offset);
 
-		if (field->type != FIELD_ARRAY)
+		if (field->type != FIELD_ARRAY && field->type != FIELD_OBJECT)
 			continue;
+		for (size_t i = 0; i < array->count; i++)
+			fields_release(field->fields, (char *)array->items + i * field->item_size);
 		free(array->items);
 		*array = (struct field_array){.count = 0};
 	}
@@ -325,49 +377,12 @@ void fields_release(const struct field *fields, void *parameters)
 int fields_decode(const struct field *fields, struct json_object *params, void *parameters,
 	struct rpc_error *error)
 {
-	struct decoding decoding = {fields, error, NULL, 0};
+	struct decoding decoding = {.fields = fields, .error = error};
 	int r;
 
 	r = decode_fields(&decoding, params, parameters);
 	if (r < 0)
 		fields_release(fields, parameters);
-	return r;
-}
-
-static int visit_items(const struct field *field, const struct field_array *array,
-	fields_visit_fd *visit, void *context)
-{
-	char path[EXPECTATION_SIZE];
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < array->count; i++) {
-		char *item = (char *)array->items + i * field->item_size;
-
-		for (const struct field *member = field->fields; r == 0 && member->name; member++) {
-			int *number = (int *)(item + member->offset);
-
-			if (member->type != FIELD_FD || *number < 0)
-				continue;
-			snprintf(path, sizeof path, "%s[%zu].%s", field->name, i, member->name);
-			r = visit(number, path, context);
-		}
-	}
-	return r;
-}
-
-int fields_each_fd(
-	const struct field *fields, void *parameters, fields_visit_fd *visit, void *context)
-{
-	int r = 0;
-
-	for (const struct field *field = fields; r == 0 && field->name; field++) {
-		void *at = (char *)parameters + field->offset;
-
-		if (field->type == FIELD_FD && *(int *)at >= 0)
-			r = visit(at, field->name, context);
-		else if (field->type == FIELD_ARRAY)
-			r = visit_items(field, at, visit, context);
-	}
 	return r;
 }
 

@@ -25,13 +25,6 @@ struct json_object;
 int fields_decode(const struct field *fields, struct json_object *params, void *parameters,
 	struct rpc_error *error);
 
-/* Called for a file that decoded parameters name: where its number is, and the parameter's name,
- * which is "memories[3].fd" in an array. 0, or what ends it. */
-typedef int fields_visit_fd(int *number, const char *param, void *context);
-/* Calls visit for each file that is named, in the table's order. Returns what visit does. */
-int fields_each_fd(
-	const struct field *fields, void *parameters, fields_visit_fd *visit, void *context);
-
 /* Frees the arrays that were decoded. */
 void fields_release(const struct field *fields, void *parameters);
 

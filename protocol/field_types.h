@@ -20,9 +20,9 @@ enum field_type {
 	/* struct field_array: min to max objects of fields. In a result with any number,
 	 * and of anything where there are no fields */
 	FIELD_ARRAY,
-	/* In results only: */
-	FIELD_OBJECT, /* fields */
-	FIELD_ANY,
+	/* fields. Of a parameter struct field_array, with none where it is absent, or one */
+	FIELD_OBJECT,
+	FIELD_ANY, /* in results only */
 };
 
 enum field_flags {
@@ -35,7 +35,7 @@ enum field_flags {
  * null. */
 #define FIELD_UNSET UINT64_MAX
 
-/* What an array of objects is decoded into. */
+/* What an array of objects, or an object, is decoded into. */
 struct field_array {
 	void *items; /* each item_size long; NULL where there are none */
 	size_t count;

@@ -16,23 +16,8 @@
 
 static const char *parse_fault(enum json_tokener_error error)
 {
-	switch (error) {
-	case json_tokener_error_parse_utf8_string:
-		return "not UTF-8";
-	case json_tokener_continue:
-		return "it ends too early";
-	default:
-		return json_tokener_error_desc(error);
-	}
-}
-
-static bool only_space(const char *text, size_t length)
-{
-	for (size_t i = 0; i < length; i++) {
-		if (!strchr(" \t\r\n", text[i]) || text[i] == '\0')
-			return false;
-	}
-	return true;
+	return error == json_tokener_error_parse_utf8_string ? "not UTF-8"
+							     : json_tokener_error_desc(error);
 }
 
 /* NULL with *ret_why where that is no value; *ret_end is behind it else. */
@@ -98,13 +83,11 @@ static void count(const struct json_object *value, struct lexical_counts *counts
  * json-c keeps the last member of a name, others keep the first: who checks must see what who acts
  * sees. And it leaves out what it has no memory for. JSON_DEPTH_MAX bounds how deep count() goes.
  */
-static const char *structure_fault(const struct json_object *value,
-	const struct lexical_counts *expected, const char *rest, size_t length)
+static const char *structure_fault(
+	const struct json_object *value, const struct lexical_counts *expected)
 {
 	struct lexical_counts counts = {0, 0};
 
-	if (!only_space(rest, length))
-		return "something follows the value";
 	count(value, &counts);
 	if (counts.members != expected->members)
 		return "an object has two members of one name";
@@ -127,11 +110,12 @@ static struct json_object *parse_text(
 	errno = 0;
 	value = tokenize(tokener, text, length, &end, ret_why);
 	tokener_put(tokener);
-	if (value) {
-		*ret_why = structure_fault(value, counts, text + end, length - end);
-		if (!*ret_why)
-			return value;
-	}
+	/* json-c skips the white space behind it. */
+	if (value)
+		*ret_why = end < length ? "something follows the value"
+					: structure_fault(value, counts);
+	if (value && !*ret_why)
+		return value;
 	if (errno == ENOMEM)
 		*ret_why = json_no_memory;
 	return json_unref(value);

@@ -32,6 +32,7 @@ static const char *const backend_names[] = {"kvm", "model", NULL};
 const char *const backing_names[] = {"guest_memfd", "memfd", NULL};
 const char *const memory_flag_names[] = {"mmap", "init_shared", NULL};
 const char *const slot_flag_names[] = {"readonly", "log_dirty_pages", NULL};
+const char *const slot_through_names[] = {"guest_memfd", "mapping", NULL};
 const char *const pressure_level_names[] = {"none", "low", "medium", "critical", NULL};
 const char *const keeper_state_names[] = {"held", "stalled", "gone", NULL};
 const char *const convert_to_names[] = {"shared", "private", NULL};
@@ -116,8 +117,8 @@ static const struct field pressure_ask_fields[] = {
 	{"asked", FIELD_INTEGER, .summary = "Bytes, when it was last asked."},
 	{"given", FIELD_INTEGER, .summary = "Bytes that it has given back since."},
 	{"overdue", FIELD_BOOLEAN,
-		.summary = "Whether it owes what it was asked for since a deadline that has "
-			   "passed."},
+		.summary = "Whether a deadline has passed, and it has not given all that it was "
+			   "asked for."},
 	END,
 };
 
@@ -147,9 +148,9 @@ static const struct field commitment_fields[] = {
 
 static const struct field keeper_fields[] = {
 	{"state", FIELD_ENUM, .names = keeper_state_names,
-		.summary = "held: all that is to outlive gmemd does; stalled: the keeper doesn't "
-			   "answer, and what would have to be put to it may be refused; gone: "
-			   "there is none, or it hasn't got all yet."},
+		.summary = "held: the keeper has all that is to outlive gmemd; stalled: it doesn't "
+			   "answer, and requests that make what it must hold may be refused; gone: "
+			   "there is no keeper, or it hasn't got all yet."},
 	{"version", FIELD_STRING, FIELD_OPTIONAL, .summary = "The last keeper's."},
 	{"uptime", FIELD_INTEGER, FIELD_OPTIONAL, .summary = "Seconds since it was started."},
 	{"held", FIELD_INTEGER, .summary = "gmemd's files that it holds, as far as is known."},
@@ -160,7 +161,7 @@ static const struct field recovered_fields[] = {
 	{"vms", FIELD_INTEGER, .summary = "VMs."},
 	{"memories", FIELD_INTEGER, .summary = "Their memories."},
 	{"connections", FIELD_INTEGER, .summary = "Connections."},
-	{"released", FIELD_INTEGER, .summary = "VMs of these whose process had ended."},
+	{"released", FIELD_INTEGER, .summary = "How many of those VMs' processes had ended."},
 	{"dropped", FIELD_INTEGER, .summary = "Files that belonged to nothing."},
 	END,
 };
@@ -202,8 +203,8 @@ static const struct field mailbox_fields[] = {
 		{"resident", FIELD_INTEGER,                                                        \
 			.summary = "Bytes of pages allocated, in memory or swapped out."},         \
 		{"closed_resident", FIELD_INTEGER,                                                 \
-			.summary = "Bytes of pages that closed memories have still or again, "     \
-				   "which are charged."},                                          \
+			.summary = "Bytes of pages in closed memories, whose files somebody "      \
+				   "still has. They are charged."},                                \
 	{                                                                                          \
 		"private", FIELD_INTEGER, .summary = "Bytes of guest memory that are private."     \
 	}
@@ -242,8 +243,18 @@ static const struct field slot_fields[] = {
 	{"shared_memory", FIELD_INTEGER, FIELD_OPTIONAL, .summary = "What backs the shared half."},
 	{"shared_offset", FIELD_INTEGER, FIELD_OPTIONAL, .summary = "Bytes into it."},
 	{"flags", FIELD_FLAGS, .names = slot_flag_names, .summary = "As it was bound."},
+	{"through", FIELD_ENUM, FIELD_OPTIONAL, .names = slot_through_names,
+		.summary =
+			"Of one with a memory: whether it is bound to the guest_memfd itself, or "
+			"to the VMM's mapping of the memory at userspace_addr."},
+	{"astray", FIELD_BOOLEAN, FIELD_OPTIONAL,
+		.summary =
+			"true where the mapping was found not to show the memory any more: since "
+			"then the slot counts as the VMM's own memory."},
 	{"state", FIELD_ENUM, .names = slot_state_names,
-		.summary = "pending or closing until its change is reported."},
+		.summary = "pending or closing until its change is reported. Where several are "
+			   "changed at once, a number may be there twice: as what it was, and as "
+			   "what it is to be."},
 	END,
 };
 
@@ -369,10 +380,18 @@ static const struct field vm_gate_parameters[] = {
 				   "second."},                                                     \
 		{"shared_offset", FIELD_INTEGER, FIELD_PAGES | FIELD_OPTIONAL, .max = BYTES_MAX,   \
 			AT(slot_bind_parameters, shared_offset), .summary = "Bytes into it."},     \
+		{"flags", FIELD_FLAGS, FIELD_OPTIONAL, .names = slot_flag_names,                   \
+			AT(slot_bind_parameters, flags),                                           \
+			.summary = "Only without a memory, or through a mapping. Of a slot that "  \
+				   "is bound so, and told of again with nothing else changed, "    \
+				   "they are changed in place; readonly can't be."},               \
 	{                                                                                          \
-		"flags", FIELD_FLAGS, FIELD_OPTIONAL, .names = slot_flag_names,                    \
-						      AT(slot_bind_parameters, flags),             \
-						      .summary = "Only without a memory."          \
+		"through", FIELD_ENUM, FIELD_OPTIONAL,                                             \
+			.names = slot_through_names, AT(slot_bind_parameters, through),            \
+			.summary = "mapping: a slot on userspace_addr alone, where the VMM has "   \
+				   "that memory mapped, shared, from guest_memfd_offset on. It "   \
+				   "is charged as that memory, and may overlap with the memory's " \
+				   "other slots."                                                  \
 	}
 
 static const struct field resumed_memory_fields[] = {
@@ -392,8 +411,8 @@ static const struct field resumed_slot_fields[] = {SLOT_PARAMETERS, END};
 static const struct field vm_resume_parameters[] = {
 	VM_PARAMETER(vm_resume_parameters),
 	{"mailbox", FIELD_FD, FIELD_OPTIONAL, AT(vm_resume_parameters, mailbox),
-		.summary = "What vm.open answered: proves whose the VM is to a gmemd that does not "
-			   "know it any more, which then rebuilds it from all of these."},
+		.summary = "The one that vm.open has answered with. It proves whose the VM is to a "
+			   "gmemd that has lost the VM, and rebuilds it from all of these."},
 	{"memories", FIELD_ARRAY, FIELD_OPTIONAL, .fields = resumed_memory_fields,
 		.item_size = sizeof(struct resumed_memory), .max = RESUMED_MEMORIES_MAX,
 		AT(vm_resume_parameters, memories),
@@ -402,18 +421,19 @@ static const struct field vm_resume_parameters[] = {
 	{"slots", FIELD_ARRAY, FIELD_OPTIONAL, .fields = resumed_slot_fields,
 		.item_size = sizeof(struct slot_bind_parameters), .max = SLOTS_MAX,
 		AT(vm_resume_parameters, slots),
-		.summary = "What is bound, of a VM that is rebuilt; else they don't matter."},
+		.summary = "What is bound. It matters for a VM that is rebuilt alone."},
 	{"private_ranges", FIELD_ARRAY, FIELD_OPTIONAL, .fields = range_fields,
 		.item_size = sizeof(struct guest_range), .max = RANGES_MAX,
 		AT(vm_resume_parameters, private_ranges),
-		.summary = "What is private, of a VM that is rebuilt; else they don't matter."},
+		.summary = "What is private. It matters for a VM that is rebuilt alone."},
 	END,
 };
 
 static const struct field vm_resume_result[] = {
 	VM_OPENED_FIELDS,
 	{"rebuilt", FIELD_BOOLEAN,
-		.summary = "Whether gmemd knows of the VM what its process has told."},
+		.summary = "Whether gmemd has lost the VM, and knows of it what its process has "
+			   "told."},
 	END,
 };
 
@@ -446,7 +466,7 @@ static const struct field vm_get_result[] = {
 		.summary = "By address, merged; all else is shared."},
 	{"calls", FIELD_ARRAY, .fields = call_fields, .summary = "Not yet reported, by id."},
 	{"closed_memories", FIELD_ARRAY, .fields = closed_memory_fields,
-		.summary = "Those that have pages still or again, by id."},
+		.summary = "Those that have pages, by id: somebody still has their files."},
 	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .summary = "Where there are more."},
 	END,
 };
@@ -538,9 +558,9 @@ static const struct field memory_preallocate_parameters[] = {
 		.summary = "How many at most; by default as many as the node has cores."},
 	{"token", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = TOKEN_BYTES_MAX,
 		AT(memory_preallocate_parameters, token),
-		.summary =
-			"With one there are notifications \"progress\" of token, done and total, "
-			"and memory.cancel ends it. The user's own, once at a time."},
+		.summary = "With a token gmemd sends notifications \"progress\" with token, done "
+			   "and total, and memory.cancel can end the allocation. A user can have "
+			   "one allocation of a token at a time."},
 	END,
 };
 
@@ -570,15 +590,53 @@ static const struct field slot_bind_parameters[] = {
 	{"guest_memfd", FIELD_INTEGER, FIELD_OPTIONAL | FIELD_NULLABLE, .max = FD_NUMBER_MAX,
 		.default_value = FIELD_UNSET, AT(slot_bind_parameters, guest_memfd),
 		.summary = "The memory's fd, by its number in the VMM. Required with a memory, "
-			   "ignored without."},
+			   "ignored without, and through a mapping."},
+	END,
+};
+
+/* As slot.bind's, without the VM. */
+static const struct field changed_slot_fields[] = {
+	SLOT_PARAMETERS,
+	{"guest_memfd", FIELD_INTEGER, FIELD_OPTIONAL | FIELD_NULLABLE, .max = FD_NUMBER_MAX,
+		.default_value = FIELD_UNSET, AT(slot_bind_parameters, guest_memfd),
+		.summary = "As of slot.bind."},
+	END,
+};
+
+static const struct field slot_change_fields[] = {
+	{"unbind", FIELD_INTEGER, FIELD_OPTIONAL, .max = UINT32_MAX, .default_value = FIELD_UNSET,
+		AT(slot_change_item, unbind),
+		.summary = "The number of a memslot that is bound, which is to be deleted."},
+	{"bind", FIELD_OBJECT, FIELD_OPTIONAL, .fields = changed_slot_fields,
+		.item_size = sizeof(struct slot_bind_parameters), AT(slot_change_item, bind),
+		.summary = "In the place of that: a memslot to be bound, as by slot.bind."},
+	END,
+};
+
+static const struct field slot_change_parameters[] = {
+	VM_PARAMETER(slot_change_parameters),
+	{"changes", FIELD_ARRAY, .fields = slot_change_fields,
+		.item_size = sizeof(struct slot_change_item), .min = 1, .max = SLOT_CHANGES_MAX,
+		AT(slot_change_parameters, changes),
+		.summary = "What is to be done, in this order. Each slot once, or deleted and then "
+			   "bound."},
+	END,
+};
+
+static const struct field slot_change_result[] = {
+	{"calls", FIELD_ARRAY, FIELD_NULLABLE, .fields = call_fields,
+		.summary = "What the VMM must trigger and report, in this order: one call with an "
+			   "entry for each change, and what makes newly bound memory private in a "
+			   "VM where it is so from the start; null where the work is done."},
 	END,
 };
 
 static const struct field slot_bind_result[] = {
 	CALL_FIELD,
 	{"convert", FIELD_OBJECT, FIELD_OPTIONAL | FIELD_NULLABLE, .fields = call_fields,
-		.summary = "In a VM whose memory is private from the start: what makes the slot's "
-			   "so. To be triggered and reported after the binding."},
+		.summary =
+			"In a VM whose memory is private from the start: the call that makes the "
+			"slot's memory private, to be triggered and reported after the binding."},
 	END,
 };
 
@@ -609,8 +667,8 @@ static const struct field memory_convert_result[] = {
 		.summary = "What the VMM must trigger and report, in this order; null where the "
 			   "work is done."},
 	{"discarded", FIELD_INTEGER,
-		.summary = "Bytes of pages of stale halves given back so far; of what a call "
-			   "converts, call.done tells."},
+		.summary = "Bytes of pages of stale halves given back by now. What a call converts "
+			   "is not among them: call.done tells of it."},
 	END,
 };
 
@@ -675,8 +733,8 @@ const struct method methods[METHODS] = {
 		"Hands the memory's file out."},
 	[METHOD_MEMORY_CLOSE] = {"memory.close", ACCESS_VMM | ACCESS_OPERATOR, memory_parameters,
 		released_result, ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_BUSY, RPC_GONE),
-		"Frees a memory's pages and gives its charge back; again those of a closed one, "
-		"which has its id still."},
+		"Frees a memory's pages and gives its charge back. A memory that is closed keeps "
+		"its id: called again, it frees the pages that have come into its file since."},
 	[METHOD_MEMORY_RECLAIM] = {"memory.reclaim", ACCESS_VMM | ACCESS_OPERATOR,
 		memory_reclaim_parameters, memory_reclaim_result,
 		ERRORS(RPC_NOT_FOUND, RPC_KERNEL, RPC_BUSY, RPC_GONE),
@@ -692,11 +750,17 @@ const struct method methods[METHODS] = {
 		"Ends a memory.preallocate, which then answers with what is allocated."},
 	[METHOD_SLOT_BIND] = {"slot.bind", ACCESS_VMM, slot_bind_parameters, slot_bind_result,
 		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,
-			RPC_UNSUPPORTED, RPC_BUSY, RPC_LIMIT, RPC_GONE),
-		"Writes the arguments that bind a memslot."},
+			RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY, RPC_LIMIT, RPC_GONE),
+		"Writes the arguments that bind a memslot, or change the flags of one."},
 	[METHOD_SLOT_UNBIND] = {"slot.unbind", ACCESS_VMM, slot_unbind_parameters, call_result,
 		ERRORS(RPC_NOT_FOUND, RPC_BUSY, RPC_LIMIT, RPC_GONE),
 		"Writes the arguments that delete a memslot."},
+	[METHOD_SLOT_CHANGE] = {"slot.change", ACCESS_VMM, slot_change_parameters,
+		slot_change_result,
+		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,
+			RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY, RPC_LIMIT, RPC_GONE),
+		"Writes the arguments of several deletions and bindings, all or none. What is "
+		"charged is what there is when all are done."},
 	[METHOD_MEMORY_CONVERT] = {"memory.convert", ACCESS_VMM, memory_convert_parameters,
 		memory_convert_result,
 		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_UNSUPPORTED,

@@ -19,6 +19,8 @@
 #define RANGES_MAX           2048
 #define RESUMED_MEMORIES_MAX 16
 #define SLOTS_MAX            512
+/* As many entries as a mailbox has for them. */
+#define SLOT_CHANGES_MAX 16
 
 enum method_number {
 	METHOD_PING,
@@ -39,6 +41,7 @@ enum method_number {
 	METHOD_MEMORY_CANCEL,
 	METHOD_SLOT_BIND,
 	METHOD_SLOT_UNBIND,
+	METHOD_SLOT_CHANGE,
 	METHOD_MEMORY_CONVERT,
 	METHOD_CALL_DONE,
 	METHOD_EVENT_SUBSCRIBE,
@@ -72,11 +75,13 @@ enum vm_charge { CHARGE_VM, CHARGE_BROKER };
 enum memory_backing { BACKING_GUEST_MEMFD, BACKING_MEMFD };
 enum memory_flags { MEMORY_MMAP = 1 << 0, MEMORY_INIT_SHARED = 1 << 1 };
 enum convert_to { CONVERT_TO_SHARED, CONVERT_TO_PRIVATE };
+enum slot_through { THROUGH_GUEST_MEMFD, THROUGH_MAPPING };
 enum slot_flags { SLOT_READONLY = 1 << 0, SLOT_LOG_DIRTY_PAGES = 1 << 1 };
 
 extern const char *const backing_names[];
 extern const char *const memory_flag_names[];
 extern const char *const slot_flag_names[];
+extern const char *const slot_through_names[];
 extern const char *const pressure_level_names[];
 extern const char *const keeper_state_names[];
 extern const char *const convert_to_names[];
@@ -182,11 +187,23 @@ struct slot_bind_parameters {
 	uint64_t shared_memory;
 	uint64_t shared_offset;
 	uint64_t flags;
+	uint64_t through; /* enum slot_through; of one with a memory */
 };
 
 struct slot_unbind_parameters {
 	const char *vm;
 	uint64_t slot;
+};
+
+/* One of the two. */
+struct slot_change_item {
+	uint64_t unbind;         /* FIELD_UNSET: none */
+	struct field_array bind; /* of struct slot_bind_parameters: none, or one */
+};
+
+struct slot_change_parameters {
+	const char *vm;
+	struct field_array changes; /* of struct slot_change_item */
 };
 
 /* Of ranges. */
@@ -225,6 +242,7 @@ union method_parameters {
 	struct memory_cancel_parameters memory_cancel;
 	struct slot_bind_parameters slot_bind;
 	struct slot_unbind_parameters slot_unbind;
+	struct slot_change_parameters slot_change;
 	struct memory_convert_parameters memory_convert;
 	struct call_done_parameters call_done;
 };

@@ -69,7 +69,7 @@ static const struct {
 	{0xe0000, 0xe0fff},
 };
 
-bool text_is_printable(uint32_t character)
+static bool is_printable(uint32_t character)
 {
 	for (size_t i = 0; i < sizeof unprintable / sizeof *unprintable; i++) {
 		if (character >= unprintable[i].first && character <= unprintable[i].last)
@@ -91,7 +91,7 @@ static size_t next_character(const char *text, const char *end, bool for_termina
 		return 1;
 	}
 	number = character_number(text, length);
-	if (for_terminal && !text_is_printable(number))
+	if (for_terminal && !is_printable(number))
 		return (size_t)snprintf(ret, ESCAPED_SIZE, "\\u{%" PRIX32 "}", number);
 	memcpy(ret, text, length);
 	return length;
@@ -143,7 +143,7 @@ char *text_escape_json(const char *json)
 	for (; escaped && json < end; json += length) {
 		length = text_character_length(json, end);
 		number = length > 0 ? character_number(json, length) : '?';
-		if (number != '\n' && !text_is_printable(number))
+		if (number != '\n' && !is_printable(number))
 			to += write_json_escape(number, to);
 		else
 			to = mempcpy(to, length > 0 ? json : "?", length > 0 ? length : 1);

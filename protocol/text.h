@@ -26,5 +26,3 @@ void text_copy_printable(const char *text, char *ret, size_t size);
  * of strings there, stays. The caller frees it. NULL without memory.
  */
 char *text_escape_json(const char *json);
-/* Whether that changes nothing of a character of that number. */
-bool text_is_printable(uint32_t character);

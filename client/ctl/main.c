@@ -153,8 +153,8 @@ static enum ctl_status read_options(
 		read_option(option, argv, ctl, line);
 	if (line->unknown)
 		return report_usage(ctl,
-			"\"%s\" is no option, or its value is missing or too much; try gmemctl "
-			"help",
+			"there is no option \"%s\", or it lacks a value, or takes none; try "
+			"gmemctl help",
 			line->unknown);
 	return line->wrong ? report_usage(ctl, "%s", line->wrong) : CTL_DONE;
 }

@@ -227,7 +227,7 @@ static enum ctl_status preallocate_all(struct session *session, const struct jso
 	}
 	if (count > 0)
 		return status;
-	fputs("gmemctl: the VM has no such memory that is ready\n", stderr);
+	fputs("gmemctl: the VM has no such memory, or it is not ready\n", stderr);
 	return CTL_NOT_FOUND;
 }
 

@@ -130,7 +130,7 @@ enum ctl_status ctl_reclaim(struct ctl *ctl, char **arguments)
 			status = reclaim_memory(ctl, vm, memory, rows);
 	}
 	if (status == CTL_DONE && json_length(rows) == 0) {
-		fputs("gmemctl: the VM has no such memory that is ready\n", stderr);
+		fputs("gmemctl: the VM has no such memory, or it is not ready\n", stderr);
 		status = CTL_NOT_FOUND;
 	} else if (status == CTL_DONE) {
 		status = print_rows(ctl, rows);

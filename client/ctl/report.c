@@ -165,8 +165,8 @@ static bool is_vmm_socket(int fd)
 void report_own_view(const struct ctl *ctl)
 {
 	if (!ctl->json && ctl->gmem && is_vmm_socket(gmem_fd(ctl->gmem)))
-		fputs("gmemctl: at gmemd.sock only VMs of one's own process are shown, to a VMM; "
-		      "all are at admin.sock\n",
+		fputs("gmemctl: gmemd.sock shows a VMM its own VM alone; admin.sock shows all "
+		      "VMs\n",
 			stderr);
 }
 

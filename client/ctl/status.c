@@ -185,7 +185,8 @@ static void print_totals(const struct ctl *ctl, const struct json_object *host,
 	print_commitment(ctl, json_get(host, "commitment"));
 	printf("resident   %s\n", resident);
 	if (totals->closed > 0)
-		printf("closed     %s are still or again in closed memories, and charged\n",
+		printf("closed     %s in closed memories, whose files somebody still has; "
+		       "charged\n",
 			closed);
 }
 

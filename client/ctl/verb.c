@@ -11,7 +11,8 @@ const struct verb verbs[] = {
 	{"status", "", 0, 0, VERB_BYTES, ctl_overview,
 		"gmemd, its kernel, how many VMs there are and how much memory they have.", NULL},
 	{"probe", "", 0, 0, 0, ctl_probe,
-		"What this host can and can't do, and what follows; needs no gmemd.", NULL},
+		"What this host can and can't do, and what follows from that; needs no gmemd.",
+		NULL},
 	{"vms", "", 0, 0, VERB_BYTES, ctl_vms, "All VMs.", vms_tables},
 	{"show", "VM", 1, 1, VERB_BYTES, ctl_show,
 		"A VM, by id, name or uuid, with its memories, slots and pending calls.",
@@ -21,8 +22,8 @@ const struct verb verbs[] = {
 		"Allocates all of a VM's memory before its guest touches it. Ctrl-C stops it.",
 		NULL},
 	{"reclaim", "VM", 1, 1, VERB_BYTES | VERB_MEMORY | VERB_FORCE, ctl_reclaim,
-		"Gives back what no guest can see: memory that no slot shows, and stale halves. "
-		"With --force all of it, which destroys what the guest has there.",
+		"Gives memory back that no guest can see: what no slot shows, and stale halves. "
+		"With --force it gives back all of it, and the guest loses what it has there.",
 		reclaim_tables},
 	{"top", "", 0, 0, VERB_BYTES | VERB_COUNT | VERB_INTERVAL | VERB_SORT, ctl_top,
 		"A live view of all VMs; keys: c, r, p, d sort by committed, resident, private, "
@@ -35,7 +36,7 @@ const struct verb verbs[] = {
 	{"ping", "", 0, 0, 0, ctl_ping, "Asks gmemd for an answer, and says how long it took.",
 		NULL},
 	{"help", "[VERB|METHOD]", 0, 1, 0, ctl_help,
-		"This, or what a verb or a method of the protocol takes and gives.", NULL},
+		"Says this, or what a verb or a method of the protocol takes and gives.", NULL},
 	{.name = NULL},
 };
 

@@ -71,6 +71,8 @@ static const struct column slot_columns[] = {
 	{"userspace_addr", "USERSPACE_ADDR", TEXT_HEX},
 	{"memory", "MEMORY", TEXT_NUMBER},
 	{"guest_memfd_offset", "OFFSET", TEXT_HEX},
+	{"through", "THROUGH", TEXT_PLAIN},
+	{"astray", "ASTRAY", TEXT_PLAIN},
 	{"flags", "FLAGS", TEXT_NAMES},
 	{"state", "STATE", TEXT_PLAIN},
 	{.member = NULL},

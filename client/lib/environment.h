@@ -16,6 +16,14 @@
 #define GMEM_PROCESS_VARIABLE         "GMEM_PROCESS" /* own_process_number() of the VM's process */
 #define GMEM_VM_TYPE_VARIABLE         "GMEM_VM_TYPE" /* KVM_CREATE_VM's argument, in decimal */
 
+/* With --shim, where the VM is opened when the VMM opens /dev/kvm: what it is to be. */
+#define GMEM_SHIM_VARIABLE         "GMEM_SHIM" /* the library's path, as LD_PRELOAD begins */
+#define GMEM_NAME_VARIABLE         "GMEM_NAME"
+#define GMEM_UUID_VARIABLE         "GMEM_UUID"
+#define GMEM_COMMIT_LIMIT_VARIABLE "GMEM_COMMIT_LIMIT" /* bytes, in decimal */
+#define GMEM_GATE_VARIABLE         "GMEM_GATE"         /* "none" where there is to be none */
+#define GMEM_TIMEOUT_VARIABLE      "GMEM_TIMEOUT"      /* seconds */
+
 /*
  * Takes over the fd that a variable names: it has FD_CLOEXEC from now on and the variable is gone.
  * -ENOENT where there is no such variable, -EBADF where it names no open fd.

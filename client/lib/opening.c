@@ -250,7 +250,8 @@ int opening_inherit(struct opening *ret)
 	if (r < 0) {
 		opening_clear(&opening);
 		return last_error_own(r,
-			"what gmem-run has left in the environment is not whole: %s", strerror(-r));
+			"what gmem-run has put into the environment is incomplete: %s",
+			strerror(-r));
 	}
 	*ret = opening;
 	return 0;

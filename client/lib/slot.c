@@ -13,28 +13,14 @@
 
 _Static_assert(GMEM_SLOT_READONLY == (unsigned)SLOT_READONLY, "flag");
 _Static_assert(GMEM_SLOT_LOG_DIRTY_PAGES == (unsigned)SLOT_LOG_DIRTY_PAGES, "flag");
+_Static_assert(GMEM_SLOT_CHANGES_MAX == SLOT_CHANGES_MAX, "limit");
 
-static struct json_object *bind_params(const struct gmem_vm *vm, const struct gmem_slot *slot)
+/* As slot.bind has it, but for the VM. */
+static void bind_describe(struct json_object *params, const struct gmem_slot *slot)
 {
-	struct json_object *params = vm_params(vm);
-
 	slot_describe(params, slot);
-	if (slot->memory)
+	if (slot->memory && !(slot->flags & GMEM_SLOT_THROUGH_MAPPING))
 		json_add_uint(params, "guest_memfd", (uint64_t)slot->memory->fd);
-	return params;
-}
-
-/* Without memory for it a gmemd that loses the VM is not told of the slot. */
-static void note_bound(struct gmem_vm *vm, const struct gmem_slot *slot)
-{
-	struct bound_slot *bound = malloc(sizeof *bound);
-
-	if (!bound)
-		return;
-	bound->slot = *slot;
-	connection_take_turn_anyway(vm->gmem);
-	LIST_INSERT_HEAD(&vm->slots, bound, link);
-	connection_leave_turn(vm->gmem);
 }
 
 static void note_unbound(struct gmem_vm *vm, uint32_t slot)
@@ -50,6 +36,21 @@ static void note_unbound(struct gmem_vm *vm, uint32_t slot)
 		LIST_REMOVE(bound, link);
 	connection_leave_turn(vm->gmem);
 	free(bound);
+}
+
+/* Without memory for it a gmemd that loses the VM is not told of the slot. One of that number there
+ * is where its flags have been changed. */
+static void note_bound(struct gmem_vm *vm, const struct gmem_slot *slot)
+{
+	struct bound_slot *bound = malloc(sizeof *bound);
+
+	note_unbound(vm, slot->slot);
+	if (!bound)
+		return;
+	bound->slot = *slot;
+	connection_take_turn_anyway(vm->gmem);
+	LIST_INSERT_HEAD(&vm->slots, bound, link);
+	connection_leave_turn(vm->gmem);
 }
 
 /* What a slot.bind or slot.unbind is about. */
@@ -128,21 +129,27 @@ static int change_in_turn(
 
 static int check_flags(const struct gmem_slot *slot)
 {
-	if (slot->flags & ~(GMEM_SLOT_READONLY | GMEM_SLOT_LOG_DIRTY_PAGES))
+	if (slot->flags &
+		~(GMEM_SLOT_READONLY | GMEM_SLOT_LOG_DIRTY_PAGES | GMEM_SLOT_THROUGH_MAPPING))
 		return last_error_own(-EINVAL,
-			"flags must be of GMEM_SLOT_READONLY and GMEM_SLOT_LOG_DIRTY_PAGES");
+			"flags must be of GMEM_SLOT_READONLY, GMEM_SLOT_LOG_DIRTY_PAGES and "
+			"GMEM_SLOT_THROUGH_MAPPING");
 	return 0;
 }
 
 int gmem_slot_bind(struct gmem_vm *vm, const struct gmem_slot *slot)
 {
 	const struct change change = {.vm = vm, .bound = slot};
+	struct json_object *params;
 	int r = connection_enter(vm->gmem);
 
 	if (r == 0)
 		r = check_flags(slot);
-	if (r == 0)
-		r = change_in_turn(&change, "slot.bind", bind_params(vm, slot));
+	if (r < 0)
+		return last_error_complete(r, "binding a slot");
+	params = vm_params(vm);
+	bind_describe(params, slot);
+	r = change_in_turn(&change, "slot.bind", params);
 	return last_error_complete(r, "binding a slot");
 }
 
@@ -158,4 +165,149 @@ int gmem_slot_unbind(struct gmem_vm *vm, uint32_t slot)
 	json_add_uint(params, "slot", slot);
 	r = change_in_turn(&change, "slot.unbind", params);
 	return last_error_complete(r, "unbinding a slot");
+}
+
+/* Several at once */
+
+struct changes {
+	struct gmem_vm *vm;
+	const struct gmem_slot_change *changes;
+	size_t count;
+	const struct gmem_slot_hold *hold; /* NULL: none */
+	size_t done;
+};
+
+static struct json_object *changes_params(const struct changes *changes)
+{
+	struct json_object *params = vm_params(changes->vm);
+	struct json_object *list = json_add_array(params, "changes");
+
+	for (size_t i = 0; i < changes->count; i++) {
+		const struct gmem_slot_change *change = &changes->changes[i];
+		struct json_object *item = json_append_object(list);
+
+		if (change->bind)
+			bind_describe(json_add_object(item, "bind"), change->bind);
+		else
+			json_add_uint(item, "unbind", change->unbind);
+	}
+	return params;
+}
+
+static void note_done(struct changes *changes, size_t done)
+{
+	for (; changes->done < done; changes->done++) {
+		const struct gmem_slot_change *one = &changes->changes[changes->done];
+		const struct change change = {
+			.vm = changes->vm, .bound = one->bind, .number = one->unbind};
+
+		note_change(&change);
+	}
+}
+
+static int trigger_held(struct changes *changes, struct json_object *call, uint64_t *ret_done)
+{
+	const struct gmem_slot_hold *hold = changes->hold;
+	uint64_t id;
+	int r;
+
+	if (hold)
+		hold->begin(hold->context);
+	r = vm_trigger_each(changes->vm, call, &id, ret_done);
+	if (hold)
+		hold->end(hold->context);
+	return r;
+}
+
+/* What makes newly bound memory private, in their order; the steps whose memory that is come in the
+ * same one. */
+static int convert_bound(struct changes *changes, struct json_object *calls)
+{
+	size_t next = 1;
+	int r = 0;
+
+	for (size_t i = 0; i < changes->count && next < json_length(calls); i++) {
+		const struct change change = {.vm = changes->vm, .bound = changes->changes[i].bind};
+		struct json_object *call = json_at(calls, next);
+
+		if (!change.bound || !change.bound->memory ||
+			change.bound->flags & GMEM_SLOT_THROUGH_MAPPING)
+			continue;
+		next++;
+		if (r < 0)
+			vm_report_untouched(changes->vm, call);
+		else
+			r = carry_out(&change, call, note_private);
+	}
+	return r;
+}
+
+static void report_rest_untouched(struct changes *changes, struct json_object *calls)
+{
+	for (size_t i = 1; i < json_length(calls); i++)
+		vm_report_untouched(changes->vm, json_at(calls, i));
+}
+
+static int carry_out_changes(struct changes *changes, struct json_object *calls)
+{
+	struct json_object *call = json_at(calls, 0);
+	uint64_t done = 0;
+	int r = trigger_held(changes, call, &done);
+
+	note_done(changes, done < changes->count ? done : changes->count);
+	if (r == 0)
+		r = vm_report(changes->vm, call, NULL);
+	if (r == 0)
+		return convert_bound(changes, calls);
+	report_rest_untouched(changes, calls);
+	return r;
+}
+
+static int change_slots(struct changes *changes)
+{
+	struct json_object *result, *calls;
+	int r = connection_request(
+		changes->vm->gmem, "slot.change", changes_params(changes), NULL, &result);
+
+	if (r < 0)
+		return r;
+	calls = json_get(result, "calls");
+	if (json_length(calls) > 0)
+		r = carry_out_changes(changes, calls);
+	else
+		note_done(changes, changes->count);
+	json_unref(result);
+	return r;
+}
+
+static int check_changes(const struct changes *changes)
+{
+	int r = 0;
+
+	if (changes->count == 0)
+		return last_error_own(-EINVAL, "count must be at least 1");
+	if (changes->count > GMEM_SLOT_CHANGES_MAX)
+		return last_error_own(-E2BIG, "count must be at most %d", GMEM_SLOT_CHANGES_MAX);
+	for (size_t i = 0; r == 0 && i < changes->count; i++)
+		r = changes->changes[i].bind ? check_flags(changes->changes[i].bind) : 0;
+	return r;
+}
+
+int gmem_slot_change(struct gmem_vm *vm, const struct gmem_slot_change *changes, size_t count,
+	const struct gmem_slot_hold *hold, size_t *ret_done)
+{
+	struct changes all = {.vm = vm, .changes = changes, .count = count, .hold = hold};
+	int r = connection_enter(vm->gmem);
+
+	if (r == 0)
+		r = check_changes(&all);
+	if (r == 0)
+		r = connection_take_turn(vm->gmem);
+	if (r == 0) {
+		r = change_slots(&all);
+		connection_leave_turn(vm->gmem);
+	}
+	if (ret_done)
+		*ret_done = all.done;
+	return last_error_complete(r, "changing slots");
 }

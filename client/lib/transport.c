@@ -109,7 +109,7 @@ int connection_take_turn(struct gmem *gmem)
 	} while (r == -ETIMEDOUT && until < connection_until_of(gmem, began));
 	if (r < 0)
 		return last_error_own(-ECONNRESET,
-			"another thread's call to gmemd has had no sign of it for %g s",
+			"another thread waits for gmemd, which has given no sign for %g s",
 			(double)connection_patience(gmem) / 1000);
 	begin_turn(gmem, began);
 	return 0;

@@ -166,11 +166,13 @@ static void fail_call(struct gmem_vm *vm, uint64_t call, uint64_t done, int r)
 	last_error_restore(error);
 }
 
-int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id)
+int vm_trigger_each(
+	struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id, uint64_t *ret_done)
 {
 	uint64_t id, request, address, stride, count;
 	int r = 0;
 
+	*ret_done = 0;
 	if (!json_get_uint(call, "id", &id) || !json_get_uint(call, "request", &request) ||
 		!json_get_uint(call, "address", &address) ||
 		!json_get_uint(call, "stride", &stride) || !json_get_uint(call, "count", &count))
@@ -185,9 +187,17 @@ int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id)
 			fail_call(vm, id, i, r);
 		if (r < 0)
 			return r;
+		++*ret_done;
 	}
 	*ret_id = id;
 	return r;
+}
+
+int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id)
+{
+	uint64_t done;
+
+	return vm_trigger_each(vm, call, ret_id, &done);
 }
 
 int vm_report(struct gmem_vm *vm, struct json_object *call, uint64_t *discarded)

@@ -13,6 +13,9 @@
  * the call's id where it succeeded, for the report.
  */
 int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id);
+/* The same, and in *ret_done how many of its ioctls have succeeded, also on failure. */
+int vm_trigger_each(
+	struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id, uint64_t *ret_done);
 /* Tells gmemd of what vm_trigger() has given up and is over: that nothing was made. */
 void vm_settle_given_up(struct gmem_vm *vm);
 /*

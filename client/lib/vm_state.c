@@ -34,8 +34,11 @@ void slot_describe(struct json_object *object, const struct gmem_slot *slot)
 		json_add_uint(object, "shared_memory", slot->shared_memory->id);
 		json_add_uint(object, "shared_offset", slot->shared_offset);
 	}
-	if (slot->flags != 0)
-		json_add_flags(object, "flags", slot->flags, slot_flag_names);
+	if (slot->flags & ~GMEM_SLOT_THROUGH_MAPPING)
+		json_add_flags(
+			object, "flags", slot->flags & ~GMEM_SLOT_THROUGH_MAPPING, slot_flag_names);
+	if (slot->flags & GMEM_SLOT_THROUGH_MAPPING)
+		json_add_string(object, "through", slot_through_names[THROUGH_MAPPING]);
 }
 
 /* Without memory for it a gmemd that loses the VM takes them for shared. */

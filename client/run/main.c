@@ -19,6 +19,8 @@
 #include "client/common/waiting.h"
 #include "client/lib/environment.h"
 #include "client/lib/opening.h"
+#include "client/run/program.h"
+#include "client/run/shim.h"
 #include "client/run/size.h"
 #include "kernel/host/own_process.h"
 #include "kernel/host/process_start.h"
@@ -38,12 +40,13 @@ struct settings {
 	struct gmem_vm_options vm;
 	char **command;
 	uint64_t timeout; /* seconds; 0: none */
+	bool shim;
 };
 
 static const char usage[] =
 	"Usage: gmem-run [--socket=PATH] [--name=NAME] [--gate=required|none] [--type=TYPE]\n"
 	"                [--uuid=UUID] [--commit-limit=SIZE] [--initial-state=shared|private]\n"
-	"                [--timeout=SECONDS] -- VMM ARG...\n"
+	"                [--timeout=SECONDS] [--shim] -- VMM ARG...\n"
 	"Runs a VMM whose guest memory is gmemd's, behind the gate.\n"
 	"\n"
 	"  --socket=PATH        gmemd's socket (/run/gmemd/gmemd.sock)\n"
@@ -55,6 +58,8 @@ static const char usage[] =
 	"  --initial-state=STATE  what memory is when it is bound: shared (the default),\n"
 	"                       or private where the VM's type has that\n"
 	"  --timeout=SECONDS    how long it waits for gmemd (30); 0: for ever\n"
+	"  --shim               the VMM knows nothing of gmemd: a preloaded library opens its VM,\n"
+	"                       of the default type, when it opens /dev/kvm\n"
 	"  --help, --version\n"
 	"\n"
 	"Exits 125 where there is no gmemd or it refuses, 126 where the VMM can't be executed,\n"
@@ -97,6 +102,7 @@ static const struct option options[] = {
 	{"commit-limit", required_argument, NULL, 'c'},
 	{"initial-state", required_argument, NULL, 'i'},
 	{"timeout", required_argument, NULL, 'T'},
+	{"shim", no_argument, NULL, 'S'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{NULL, 0, NULL, 0},
@@ -135,6 +141,9 @@ static int set_option(struct settings *settings, int option)
 		return set_timeout(optarg, &settings->timeout)
 			       ? -1
 			       : wrong_usage("--timeout must be seconds, at most 86400");
+	case 'S':
+		settings->shim = true;
+		return -1;
 	case 'h':
 		fputs(usage, stdout);
 		return EXIT_SUCCESS;
@@ -157,6 +166,9 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 	}
 	if (optind == argc)
 		return wrong_usage("there is no VMM to run");
+	if (settings->shim && (settings->vm.type || settings->vm.initial_state == GMEM_PRIVATE))
+		return wrong_usage(
+			"--shim has VMs of the default type alone, whose memory is shared");
 	settings->command = argv + optind;
 	return -1;
 }
@@ -259,6 +271,17 @@ static void tell_vmm(void *context, bool given_up, const char *message)
 	fprintf(stderr, "gmem-run: %s\n", printable);
 }
 
+/* Whether there is a gmemd. The VM is opened by the VMM. */
+static int ask_for_sign(struct gmem *gmem)
+{
+	char *result;
+	int r = gmem_call(gmem, "ping", NULL, &result);
+
+	if (r == 0)
+		free(result);
+	return r;
+}
+
 static int connect_and_open(struct waiting *waiting, const char *path,
 	const struct settings *settings, struct gmem **ret_gmem, struct opening *ret_opening)
 {
@@ -273,7 +296,7 @@ static int connect_and_open(struct waiting *waiting, const char *path,
 	/* Not before we give up ourselves. */
 	gmem_set_reconnect_limit(gmem, limit > 0 ? (limit + 1) * 1000 : UINT_MAX);
 	waiting_at(waiting, gmem_fd(gmem));
-	r = opening_make(gmem, &settings->vm, ret_opening);
+	r = settings->shim ? ask_for_sign(gmem) : opening_make(gmem, &settings->vm, ret_opening);
 	if (r < 0) {
 		call_failed("opening the VM", r);
 		gmem_free(gmem);
@@ -307,24 +330,77 @@ static int hand_over(
 	return EXIT_FAILED;
 }
 
-static int run_vmm(struct settings *settings)
+static int run_opened(const char *path, const struct settings *settings)
 {
-	const char *path = settings->socket ? settings->socket : "/run/gmemd/gmemd.sock";
-	char name[PROGRAM_BYTES_MAX + 26];
 	struct opening opening;
 	struct gmem *gmem;
 	int status;
 
-	if (!settings->vm.name) {
-		name_after(settings->command[0], name, sizeof name);
-		settings->vm.name = name;
-	}
 	if (wait_and_open(path, settings, &gmem, &opening) < 0)
 		return EXIT_FAILED;
 	status = hand_over(gmem, &opening, settings);
 	opening_clear(&opening);
 	gmem_free(gmem);
 	return status;
+}
+
+/* -1 where it can be run with the library, else the status to exit with. */
+static int check_program(const char *name)
+{
+	char path[PATH_MAX];
+	const char *obstacle;
+	int r = program_find(name, path, sizeof path);
+
+	if (r < 0) {
+		say_error(name, strerror(-r));
+		return r == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+	}
+	obstacle = program_obstacle(path);
+	if (obstacle) {
+		say_error(path, obstacle);
+		return EXIT_FAILED;
+	}
+	if (program_is_setuid(path))
+		say_error(path, "it is setuid or setgid: it runs without its rights");
+	return -1;
+}
+
+static int run_shimmed(const char *path, const struct settings *settings)
+{
+	char library[PATH_MAX];
+	struct opening unused;
+	struct gmem *gmem;
+	int r, status = check_program(settings->command[0]);
+
+	if (status >= 0)
+		return status;
+	r = shim_find(library, sizeof library);
+	if (r < 0) {
+		say_error(library,
+			r == -EINVAL ? "LD_PRELOAD can't have a path with \" \", \":\" or \"$\""
+				     : strerror(-r));
+		return EXIT_FAILED;
+	}
+	if (wait_and_open(path, settings, &gmem, &unused) < 0)
+		return EXIT_FAILED;
+	gmem_free(gmem);
+	r = shim_prepare(library, path, &settings->vm, (unsigned)settings->timeout);
+	if (r == 0)
+		return become_vmm(settings->command);
+	say_error("starting the VMM", strerror(-r));
+	return EXIT_FAILED;
+}
+
+static int run_vmm(struct settings *settings)
+{
+	const char *path = settings->socket ? settings->socket : "/run/gmemd/gmemd.sock";
+	char name[PROGRAM_BYTES_MAX + 26];
+
+	if (!settings->vm.name) {
+		name_after(settings->command[0], name, sizeof name);
+		settings->vm.name = name;
+	}
+	return settings->shim ? run_shimmed(path, settings) : run_opened(path, settings);
 }
 
 int main(int argc, char **argv)

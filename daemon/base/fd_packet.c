@@ -10,6 +10,9 @@
 
 #include "kernel/base/cleanup.h"
 
+/* To receive what there was no memory for. */
+#define TRIES_MAX 3
+
 union control {
 	struct cmsghdr header;
 	char bytes[CMSG_SPACE(FD_PACKET_FDS_MAX * sizeof(int))];
@@ -28,6 +31,12 @@ static void take_fds(struct msghdr *message, struct fd_packet *packet)
 	packet->fds_lost = message->msg_flags & MSG_CTRUNC;
 }
 
+/* Nothing is lost by a want of memory that passes: the packet is there still. */
+static bool may_be_repeated(int error, unsigned *tries)
+{
+	return error == EINTR || (fd_packet_is_short(-error) && ++*tries < TRIES_MAX);
+}
+
 int fd_packet_receive(int socket, void *bytes, size_t size, struct fd_packet *ret)
 {
 	union control control;
@@ -36,12 +45,13 @@ int fd_packet_receive(int socket, void *bytes, size_t size, struct fd_packet *re
 		.msg_iovlen = 1,
 		.msg_control = &control,
 		.msg_controllen = sizeof control};
+	unsigned tries = 0;
 	ssize_t length;
 
 	ret->n_fds = 0;
 	do {
 		length = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_TRUNC);
-	} while (length < 0 && errno == EINTR);
+	} while (length < 0 && may_be_repeated(errno, &tries));
 	if (length < 0)
 		return -errno;
 	take_fds(&message, ret);

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -19,12 +20,19 @@ struct fd_packet {
 	bool fds_lost; /* there were more than it can have, or than this process can hold */
 };
 
-/* Receives one. -ECONNRESET at the connection's end, for which an empty packet is taken, too;
+/* Whether the other may be there, and the same may do later: there is no memory, or there are too
+ * many fds on their way. Nothing has been sent or received. */
+static inline bool fd_packet_is_short(int r)
+{
+	return r == -ENOMEM || r == -ENOBUFS || r == -ETOOMANYREFS;
+}
+
+/* Receives one. -ECONNRESET where the connection has ended; an empty packet counts as its end.
  * -EAGAIN where there is none, on a socket that doesn't wait. */
 int fd_packet_receive(int socket, void *bytes, size_t size, struct fd_packet *ret);
 /* Closes the fds that it still owns. */
 void fd_packet_clear(struct fd_packet *packet);
 
-/* The fds stay the caller's. -EPIPE where the other is gone, -ETOOMANYREFS where too many fds are
- * on their way. */
+/* The fds stay the caller's. -EPIPE where the other is gone; where there is not enough of something
+ * for now, see fd_packet_is_short(). */
 int fd_packet_send(int socket, const void *bytes, size_t length, const int *fds, size_t n_fds);

@@ -45,8 +45,8 @@ void helper_process_kill(int pidfd);
 /* Waits milliseconds for its end; -1 for ever. */
 bool helper_process_wait(int pidfd, int milliseconds);
 
-/* Takes note that it has ended, which it must have: with the signal that has killed it, or with a
- * status. One of which nobody can be told any more has ended with 0. */
+/* How it has ended, which it must have: by a signal, or with a status. Where nobody can find out
+ * any more, with status 0. */
 struct helper_end {
 	int signal;
 	int status;

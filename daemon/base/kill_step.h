@@ -2,11 +2,11 @@
 /*
  * Steps: places at which a test has gmemd killed.
  *
- * With the build option kill-steps, a gmemd whose environment names a file as GMEMD_KILL_STEP kills
- * itself with SIGKILL when it reaches the label in the file's first line for the Nth time since it
- * was there, N being in the second; each label that it reaches it appends to the file that
- * GMEMD_LOG_STEPS names. Without the option a step is nothing. A label is "what: where it is in
- * that"; each is at one place.
+ * With the build option kill-steps, GMEMD_KILL_STEP in gmemd's environment names a file: its first
+ * line is a label, its second a number N. gmemd kills itself with SIGKILL when it comes to that
+ * label for the Nth time since the file is there. It appends each label that it comes to to the
+ * file that GMEMD_LOG_STEPS names. Without the option a step is nothing. A label is "what: where it
+ * is in that"; each is at one place.
  */
 #pragma once
 

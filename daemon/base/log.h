@@ -4,8 +4,8 @@
  * lines.
  *
  * Nobody waits for it: a line that can't be written at once is dropped and counted, and how many
- * were is said when a line can be written again. Levels are syslog(3)'s. The only place that writes
- * either; libraries are silent. All is for the loop's thread alone.
+ * were is said when a line can be written again. Levels are syslog(3)'s. Nothing else writes to the
+ * journal or to stderr; libraries are silent. All of it is for the loop's thread alone.
  */
 #pragma once
 

@@ -2,11 +2,11 @@
 /*
  * Lines to stderr, none of which is waited for: a line goes out whole and at once, or not at all.
  *
- * O_NONBLOCK would be everybody's who has that open file description, a shell's too. So a socket is
- * written to with MSG_DONTWAIT, a pipe with RWF_NOWAIT (Linux 6.4) or, where that isn't to be had,
- * when poll(2) says that it has room for PIPE_BUF bytes; a terminal through a description of our
- * own, which can have O_NONBLOCK, or, where it may not be opened, byte by byte as it has room. A
- * file on a disk is waited for as long as its disk takes.
+ * stderr can't be given O_NONBLOCK, which belongs to the open file description: a shell may have
+ * that, too. So a socket is written to with MSG_DONTWAIT, a pipe with RWF_NOWAIT (Linux 6.4) or,
+ * where that isn't to be had, when poll(2) says that it has room for PIPE_BUF bytes; a terminal
+ * through a description of our own, which can have O_NONBLOCK, or, where it may not be opened, byte
+ * by byte as it has room. A file on a disk is waited for as long as its disk takes.
  *
  * SIGPIPE must be ignored.
  */

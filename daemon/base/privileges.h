@@ -2,11 +2,11 @@
 /*
  * Privileges: gmemd gives up all capabilities but three, and uses two of these only at moments.
  *
- * CAP_SYS_PTRACE stays, to look into /proc of VMMs of other users, and to be handed on to those
- * who take files of them. CAP_DAC_OVERRIDE stays permitted and is not in effect but while the
- * cgroup of another user's VMM is opened for entering, and CAP_LINUX_IMMUTABLE but while a mailbox
- * is closed to all writers to come. What else gmemd starts inherits none. /dev/kvm and the runtime
- * directory are opened by who gmemd is, not by capabilities. See capabilities(7).
+ * CAP_SYS_PTRACE stays, to look into /proc of VMMs of other users, and to be handed on to those who
+ * take files of them. CAP_DAC_OVERRIDE stays permitted, and is in effect only while the cgroup of
+ * another user's VMM is opened for entering; CAP_LINUX_IMMUTABLE only while a mailbox is closed to
+ * all later writers. What else gmemd starts inherits none. gmemd opens /dev/kvm and the runtime
+ * directory as its user and groups may, not by capabilities. See capabilities(7).
  */
 #pragma once
 

@@ -65,8 +65,8 @@ static const char usage[] =
 	"                           model: a model of it without any VM, to develop with\n"
 	"  --gate=POLICY            required: every VM has a gate;\n"
 	"                           preferred: a VM may ask to do without\n"
-	"  --check-config           says what is wrong in its configuration, and ends: with 0\n"
-	"                           where nothing is, else with 1\n"
+	"  --check-config           checks the configuration, says what is wrong, and exits:\n"
+	"                           0 where nothing is, else 1\n"
 	"  --help, --version\n";
 
 static bool set_option(struct config *config, int option)

@@ -2,12 +2,12 @@
 /*
  * The fd store: the files that outlive gmemd, because gmemd-keeper holds them.
  *
- * A file is put there before gmemd acknowledges what depends on it: it is sent, for what was sent
- * the keeper carries out, whatever becomes of gmemd. Nothing waits for its answers. A keeper that
- * does not answer is stalled: what was begun is still sent, up to what its queue takes, and
- * fdstore_readiness() says whether more may begin. Where the keeper dies, another one is found or
- * started and everything put again, a part whenever there is room. Where none can be had, gmemd
- * says so in its log and serves on: then its VMs don't outlive it.
+ * A file is put there before gmemd acknowledges what depends on it: it is sent, which is enough,
+ * for the keeper carries out what was sent, whatever becomes of gmemd. Nothing waits for its
+ * answers. A keeper that does not answer is stalled: what was begun is still sent, up to what its
+ * queue takes, and fdstore_readiness() says whether more may begin. Where the keeper dies, another
+ * one is found or started and everything put again, a part whenever there is room. Where none can
+ * be had, gmemd says so in its log and serves on: then its VMs don't outlive it.
  */
 #pragma once
 
@@ -57,7 +57,7 @@ void fdstore_put_later(
 	struct fdstore *fdstore, enum fdstore_kind kind, uint64_t owner, uint64_t member, int fd);
 void fdstore_drop(struct fdstore *fdstore, enum fdstore_kind kind, uint64_t owner, uint64_t member);
 /* The same; the file is closed by the closer as soon as the keeper doesn't hold it, so that the
- * keeper's reference is not the last. */
+ * keeper's reference is not the last; without a keeper, at once. */
 void fdstore_release(struct fdstore *fdstore, enum fdstore_kind kind, uint64_t owner,
 	uint64_t member, int take_fd, struct fdstore_closer *closer);
 
@@ -75,9 +75,11 @@ struct fdstore_acceptance {
 	void (*accepted)(struct fdstore_acceptance *acceptance, int result, int take_fd);
 	uint64_t serial; /* of the request; 0: not posted yet */
 	bool asked;      /* it is the fd store's */
+	bool posted;     /* to a keeper, for this connection, which one may hold since */
 };
 
-/* False where there is no keeper to ask. listener, connection and accepted are set. */
+/* False where there is no keeper to ask. listener, connection and accepted are set; posted is not,
+ * for another connection than the last. */
 bool fdstore_accept(struct fdstore *fdstore, struct fdstore_acceptance *acceptance);
 /* Its answer is of no interest any more; what was asked for is done all the same. */
 void fdstore_accept_cancel(struct fdstore *fdstore, struct fdstore_acceptance *acceptance);
@@ -94,9 +96,14 @@ unsigned fdstore_patience(const struct fdstore *fdstore);
 void fdstore_make_room(struct fdstore *fdstore);
 
 /* Hands over all that is held; see keeper_take(). What take has is to be dropped before it is
- * closed. -ETIMEDOUT and -ETOOMANYREFS where the keeper is there, and it can't be had now. */
+ * closed. -ETIMEDOUT and -ETOOMANYREFS where the keeper is there, and it can't be had now. After
+ * what keeper_is_missing() knows the keeper may be there or not: fdstore_find_again(). */
 int fdstore_take(struct fdstore *fdstore,
 	int (*take)(const struct keeper_id *id, int fd, void *context), void *context);
+
+/* After that: finds the keeper, or another one, as fdstore_new() does. What has been taken is the
+ * taker's to close, and none of it is held for it any more. */
+int fdstore_find_again(struct fdstore *fdstore);
 
 /* Waits for the answer to what fdstore_accept() has asked, unless the keeper is stalled. */
 void fdstore_accept_wait(struct fdstore *fdstore, const struct fdstore_acceptance *acceptance);

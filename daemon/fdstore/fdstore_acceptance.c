@@ -24,6 +24,7 @@ void fdstore_ask_for_connections(struct fdstore *fdstore)
 			fdstore_wait_for_room(fdstore, r);
 			return;
 		}
+		acceptance->posted = true;
 	}
 }
 
@@ -73,9 +74,11 @@ void fdstore_ask_anew(struct fdstore *fdstore)
 
 void fdstore_refuse_all(struct fdstore *fdstore)
 {
-	struct fdstore_acceptance *acceptance;
+	struct fdstore_acceptance *acceptance, *next;
 
-	while ((acceptance = TAILQ_FIRST(&fdstore->acceptances))) {
+	TAILQ_FOREACH_SAFE (acceptance, &fdstore->acceptances, link, next) {
+		if (acceptance->posted)
+			continue;
 		fdstore_accept_cancel(fdstore, acceptance);
 		acceptance->accepted(acceptance, -ENOENT, -1);
 	}

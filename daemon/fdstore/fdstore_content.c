@@ -32,7 +32,7 @@ static size_t files_on_their_way_max(void)
 	return share < FILES_ON_THEIR_WAY_MAX ? share : FILES_ON_THEIR_WAY_MAX;
 }
 
-static int set_up(struct fdstore *fdstore, const char *runtime_directory)
+static int set_up(struct fdstore *fdstore)
 {
 	const struct keeper_search_events events = {
 		fdstore_keeper_found, fdstore_keeper_missed, fdstore};
@@ -46,7 +46,8 @@ static int set_up(struct fdstore *fdstore, const char *runtime_directory)
 	fdstore->lateness = event_new(fdstore->base, -1, 0, fdstore_look_for_lateness, fdstore);
 	if (!fdstore->retry || !fdstore->lateness)
 		return -ENOMEM;
-	return keeper_search_new(fdstore->base, runtime_directory, &events, &fdstore->search);
+	return keeper_search_new(
+		fdstore->base, fdstore->runtime_directory, &events, &fdstore->search);
 }
 
 int fdstore_new(struct event_base *base, const char *runtime_directory, struct fdstore **ret)
@@ -57,13 +58,14 @@ int fdstore_new(struct event_base *base, const char *runtime_directory, struct f
 	if (!fdstore)
 		return -ENOMEM;
 	fdstore->base = base;
+	fdstore->runtime_directory = runtime_directory;
 	fdstore->files_max = files_on_their_way_max();
 	fdstore_table_init(&fdstore->table);
 	TAILQ_INIT(&fdstore->acceptances);
 	TAILQ_INIT(&fdstore->waiters);
-	r = set_up(fdstore, runtime_directory);
+	r = set_up(fdstore);
 	if (r == 0)
-		r = fdstore_find_first(fdstore, runtime_directory);
+		r = fdstore_find_first(fdstore);
 	if (r < 0)
 		fdstore_free(fdstore);
 	else
@@ -92,8 +94,8 @@ struct fdstore *fdstore_free(struct fdstore *fdstore)
 static void put_file(struct fdstore *fdstore, const struct keeper_id *id, int fd, bool urgent)
 {
 	if (fdstore_table_put(&fdstore->table, id, fd, urgent) < 0)
-		log_warning("no memory to have gmemd-keeper hold what is made now: it will not "
-			    "outlive gmemd");
+		log_warning("no memory to send gmemd-keeper what is made now: it will not outlive "
+			    "gmemd");
 }
 
 void fdstore_put(struct fdstore *fdstore, const struct keeper_id *ids, const int *fds, size_t count)
@@ -124,13 +126,15 @@ void fdstore_release(struct fdstore *fdstore, enum fdstore_kind kind, uint64_t o
 	uint64_t member, int take_fd, struct fdstore_closer *closer)
 {
 	const struct keeper_id id = {kind, owner, member};
+	bool waits = fdstore && fdstore->keeper;
 
-	if (!fdstore && closer)
+	if (fdstore)
+		fdstore_table_drop(
+			&fdstore->table, &id, waits ? take_fd : -1, waits ? closer : NULL);
+	if (!waits && closer)
 		closer->close(closer, take_fd);
-	if (!fdstore)
-		return;
-	fdstore_table_drop(&fdstore->table, &id, take_fd, closer);
-	fdstore_send_all(fdstore);
+	if (waits)
+		fdstore_send_all(fdstore);
 }
 
 void fdstore_drop(struct fdstore *fdstore, enum fdstore_kind kind, uint64_t owner, uint64_t member)
@@ -180,6 +184,14 @@ int fdstore_take(struct fdstore *fdstore,
 		return 0;
 	keeper_set_patience(fdstore->keeper, START_SECONDS * 1000);
 	return keeper_take(fdstore->keeper, take_one, &taking);
+}
+
+int fdstore_find_again(struct fdstore *fdstore)
+{
+	fdstore_disconnect(fdstore);
+	fdstore_table_clear(&fdstore->table);
+	fdstore->complete = false;
+	return fdstore_find_first(fdstore);
 }
 
 /* Telling */

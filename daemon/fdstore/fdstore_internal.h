@@ -24,6 +24,7 @@ TAILQ_HEAD(acceptance_list, fdstore_acceptance);
 
 struct fdstore {
 	struct event_base *base;
+	const char *runtime_directory;
 	struct keeper_search *search;
 	struct keeper_client *keeper; /* NULL: there is none now */
 	struct fdstore_table table;
@@ -67,7 +68,8 @@ void fdstore_ask_for_connections(struct fdstore *fdstore);
 void fdstore_take_connection(struct fdstore *fdstore, struct keeper_packet *answer);
 /* Connections that a keeper was asked for are asked of the next one. */
 void fdstore_ask_anew(struct fdstore *fdstore);
-/* There is no keeper. */
+/* There is no keeper. What one was asked for it may have accepted: that is asked for once it is
+ * back, for nobody else has it. */
 void fdstore_refuse_all(struct fdstore *fdstore);
 
 /* Waiting */
@@ -82,7 +84,7 @@ void fdstore_look_for_lateness(evutil_socket_t fd, short what, void *context);
 
 int fdstore_take_answers(struct fdstore *fdstore);
 /* At the start, which waits for it. */
-int fdstore_find_first(struct fdstore *fdstore, const char *runtime_directory);
+int fdstore_find_first(struct fdstore *fdstore);
 void fdstore_disconnect(struct fdstore *fdstore);
 /* The search's. */
 void fdstore_keeper_found(void *context, struct keeper_client *take_keeper);

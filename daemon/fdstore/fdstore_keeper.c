@@ -95,8 +95,8 @@ void fdstore_disconnect(struct fdstore *fdstore)
 static const char *explain(int r)
 {
 	if (r == -EACCES || r == -EPERM)
-		return "its socket is another user's, or this one may make none there; if systemd "
-		       "made it: systemctl restart gmemd-keeper.socket";
+		return "its socket belongs to another user, or gmemd's user may not make one "
+		       "there; if systemd made it: systemctl restart gmemd-keeper.socket";
 	return strerror(-r);
 }
 
@@ -189,15 +189,19 @@ void fdstore_keeper_missed(void *context, int r)
 	fdstore_refuse_all(fdstore);
 }
 
-/* Of an error that only says that there is none, the next look says more. */
-int fdstore_find_first(struct fdstore *fdstore, const char *runtime_directory)
+/* Of an error that only says that there is none, the next look says more. Without knowing whether
+ * one holds what is to be taken over, this gmemd must not serve: it would give its connections
+ * numbers that others have there, and nobody would serve those. */
+int fdstore_find_first(struct fdstore *fdstore)
 {
-	int r = keeper_search_wait(runtime_directory, START_SECONDS, &fdstore->keeper);
+	int r = keeper_search_wait(fdstore->runtime_directory, START_SECONDS, &fdstore->keeper);
 
-	if (r == -ETIMEDOUT || r == -EBUSY) {
-		log_error("gmemd-keeper at %s/" KEEPER_SOCKET " does not answer, and holds what "
-			  "this gmemd is to take over: %s",
-			runtime_directory, strerror(-r));
+	if (r == -ETIMEDOUT || r == -EBUSY || keeper_is_unknown(r)) {
+		log_error("gmemd-keeper at %s/" KEEPER_SOCKET " %s: %s", fdstore->runtime_directory,
+			keeper_is_unknown(r) ? "can't be asked what this gmemd is to take over"
+					     : "does not answer, and holds what this gmemd is to "
+					       "take over",
+			strerror(-r));
 		return r;
 	}
 	if (r < 0) {

@@ -23,7 +23,7 @@ void fdstore_retry(evutil_socket_t fd, short what, void *context)
 
 bool fdstore_accept(struct fdstore *fdstore, struct fdstore_acceptance *acceptance)
 {
-	if (!fdstore || fdstore->missing)
+	if (!fdstore || (fdstore->missing && !acceptance->posted))
 		return false;
 	acceptance->serial = 0;
 	acceptance->asked = true;

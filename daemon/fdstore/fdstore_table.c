@@ -239,8 +239,8 @@ static void queue_again(struct fdstore_table *table, bool ledgers)
 	}
 }
 
-/* VMs' ledgers come last: where a VM's is, all else is. What was to be dropped is so again: the
- * next may be the same, whose connection has ended. */
+/* VMs' ledgers come last: where a VM's is, all else is. The next may be the same, whose connection
+ * has ended: what was to be dropped is so again, and what it may have is still to be dropped. */
 void fdstore_table_lost(struct fdstore_table *table)
 {
 	struct fdstore_entry *entry;
@@ -249,7 +249,6 @@ void fdstore_table_lost(struct fdstore_table *table)
 		leave_stage(table, entry);
 		if (entry->dropped)
 			close_file(entry);
-		entry->there = entry->dropped;
 	}
 	queue_again(table, /* ledgers= */ false);
 	queue_again(table, /* ledgers= */ true);

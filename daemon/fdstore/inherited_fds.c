@@ -12,6 +12,9 @@
 #include "daemon/fdstore/keeper_client.h"
 #include "kernel/base/cleanup.h"
 
+/* Of a keeper whose connections end amid it. */
+#define TRIES_MAX 5
+
 struct file {
 	struct keeper_id id;
 	int fd; /* -1: taken */
@@ -54,21 +57,28 @@ static int compare_ids(const void *left, const void *right)
 	return a->member < b->member ? -1 : a->member > b->member;
 }
 
-/* Of a keeper that is gone. */
-static void drop_all(struct inherited_fds *inherited)
-{
-	while (inherited->count > 0) {
-		struct file *file = &inherited->files[--inherited->count];
-
-		fdstore_drop(inherited->fdstore, file->id.kind, file->id.owner, file->id.member);
-		fd_close(file->fd);
-	}
-}
-
 static void close_all(struct inherited_fds *inherited)
 {
 	while (inherited->count > 0)
 		fd_close(inherited->files[--inherited->count].fd);
+}
+
+/* Half of what a keeper holds says nothing. One that is there still, though the connection has
+ * ended, has all of it; where it is gone the next one has what there is. */
+static int take_all(struct inherited_fds *inherited)
+{
+	int r = fdstore_take(inherited->fdstore, collect_file, inherited);
+
+	for (unsigned i = 1; keeper_is_missing(r) && i < TRIES_MAX; i++) {
+		log_warning("the connection to gmemd-keeper has ended amid what it holds, which is "
+			    "taken anew: %s",
+			strerror(-r));
+		close_all(inherited);
+		r = fdstore_find_again(inherited->fdstore);
+		if (r == 0)
+			r = fdstore_take(inherited->fdstore, collect_file, inherited);
+	}
+	return r;
 }
 
 int inherited_fds_new(struct fdstore *fdstore, struct inherited_fds **ret)
@@ -79,14 +89,11 @@ int inherited_fds_new(struct fdstore *fdstore, struct inherited_fds **ret)
 	if (!inherited)
 		return -ENOMEM;
 	inherited->fdstore = fdstore;
-	r = fdstore_take(fdstore, collect_file, inherited);
-	if (r < 0 && !keeper_is_missing(r)) {
+	r = take_all(inherited);
+	if (r < 0) {
+		log_error("what gmemd-keeper holds could not be taken: %s", strerror(-r));
 		inherited_fds_free(inherited);
 		return r;
-	}
-	if (r < 0) {
-		log_warning("what gmemd-keeper holds could not be taken: %s", strerror(-r));
-		drop_all(inherited);
 	}
 	if (inherited->count > 0)
 		qsort(inherited->files, inherited->count, sizeof *inherited->files, compare_ids);

@@ -13,8 +13,8 @@ struct page_worker;
 struct inherited_fds;
 struct owner;
 
-/* All of it; empty where there is no keeper, or one that ends amid it: half of what was held says
- * nothing. Other errors are fdstore_take()'s: the keeper has it still. */
+/* All of it; empty where there is no keeper. After an error, which is logged, the keeper has it
+ * still. */
 int inherited_fds_new(struct fdstore *fdstore, struct inherited_fds **ret);
 /* Closes what was not taken. Takes NULL, returns NULL. */
 struct inherited_fds *inherited_fds_free(struct inherited_fds *inherited);

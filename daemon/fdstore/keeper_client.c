@@ -66,7 +66,7 @@ static struct keeper_message request_of(const struct keeper_client *keeper,
 /* Whether the request was not sent and may be, later or otherwise. */
 static bool nothing_sent(int r)
 {
-	return r == -EAGAIN || r == -ETOOMANYREFS || r == -EBADF || r == -ENOMEM || r == -ENOBUFS;
+	return r == -EAGAIN || r == -EBADF || keeper_is_unknown(r);
 }
 
 int keeper_post(struct keeper_client *keeper, enum keeper_operation operation, unsigned flags,

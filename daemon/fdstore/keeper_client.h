@@ -42,6 +42,12 @@ static inline bool keeper_is_missing(int r)
 	return r == -ENOENT || r == -ECONNREFUSED || r == -ECONNRESET || r == -EPIPE;
 }
 
+/* Whether it says nothing of the keeper: this process lacks what it takes to ask it. */
+static inline bool keeper_is_unknown(int r)
+{
+	return r == -EMFILE || r == -ENFILE || fd_packet_is_short(r);
+}
+
 /* Waits until the keeper has answered. -ENOENT or -ECONNREFUSED where none serves, -EPERM where it
  * is another user's, -EBUSY where too many are connected. */
 int keeper_connect(const char *runtime_directory, struct keeper_client **ret);

@@ -33,6 +33,43 @@ static void unbinding_ended(struct events *events, struct slot *slot, bool done)
 		slot_free(slot);
 }
 
+/* Of guest frames that slots held which are gone. -ENOMEM, and then nothing has changed. */
+static int leave_frames(const struct slot_change *change, unsigned done)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < done; i++) {
+		if (change->steps[i].kind == SLOT_STEP_UNBIND)
+			r = conversion_leave_slot(change->steps[i].slot);
+	}
+	return r;
+}
+
+static void step_done(struct events *events, struct slot_step *step)
+{
+	events_slot(events, step->slot,
+		step->kind == SLOT_STEP_UNBIND ? EVENT_SLOT_UNBOUND : EVENT_SLOT_BOUND);
+	slot_step_finish(step);
+}
+
+static int change_ended(struct events *events, struct slot_change *change, unsigned done)
+{
+	int r = leave_frames(change, done);
+
+	if (r < 0)
+		return r;
+	while (change->count > done) {
+		events_slot(events, change->steps[change->count - 1].slot, EVENT_SLOT_FAILED);
+		slot_change_undo_last(change);
+		STEP("change's end: step undone");
+	}
+	for (unsigned i = 0; i < done; i++) {
+		step_done(events, &change->steps[i]);
+		STEP("change's end: step noted");
+	}
+	return 0;
+}
+
 /* Who reports it again has not heard the answer. */
 static void note_settled(const struct call *call, unsigned done)
 {
@@ -62,6 +99,9 @@ int call_outcome_settle(struct events *events, struct call *take_call, unsigned 
 		break;
 	case CALL_CONVERT:
 		r = conversion_end(call->vm, call->conversion, call->first, call->count, done);
+		break;
+	case CALL_CHANGE:
+		r = change_ended(events, call->change, done);
 		break;
 	}
 	if (r < 0)

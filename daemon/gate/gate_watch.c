@@ -58,7 +58,8 @@ static void serve_trap(struct work *work)
 
 	/* Every call that is taken away from us costs all others our wait for it. */
 	if (r == -EINTR)
-		log_vm_warning(vm->id, "its gate is served no more: another process serves it too");
+		log_vm_warning(vm->id, "gmemd serves its gate no more: another process answers at "
+				       "the same listener");
 	if (r == -EINTR || vm->trap.inquiry || (r < 0 && hung_up(vm->listener)))
 		event_del(watch->listener);
 	else

@@ -162,9 +162,9 @@ static const char *unfit_for_vm(const struct taking_result *found)
 	case -EINVAL:
 		return "the file descriptor is not /dev/kvm";
 	case -ETIMEDOUT:
-		return "its process can't be looked at in time";
+		return "gmemd could not look at its process in time";
 	case -EDQUOT:
-		return "all processes that may look at it hang";
+		return "every gmemd-taker that may look at its process hangs";
 	default:
 		return "gmemd could not check the mailbox's mapping";
 	}

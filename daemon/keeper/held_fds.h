@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the keeper holds: fds by their ids, up to a limit. All of it is in memory and in the fds
- * themselves; the service manager's fd store has a second of those that were put with KEEPER_STORE,
- * for the keeper's own restart.
+ * themselves; the service manager's fd store has duplicates of those that were put with
+ * KEEPER_STORE, for the keeper's own restart.
  */
 #pragma once
 

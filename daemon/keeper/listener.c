@@ -7,42 +7,35 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "daemon/base/listen_socket.h"
 #include "kernel/base/cleanup.h"
 
 #define LOCK    "keeper.lock"
 #define BACKLOG 16
 
+struct passed {
+	struct keeper_listener *listener;
+	struct held_fds *holding;
+};
+
 /* One listener of the right kind is the socket, fds under the keeper's names are held again, all
  * else is closed. */
-static void take_one(
-	struct keeper_listener *listener, struct held_fds *holding, const char *name, int fd)
+static void take_passed(const char *name, int take_fd, void *context)
 {
-	if (listener->fd < 0 && strcmp(name, KEEPER_SOCKET) == 0 &&
-		sd_is_socket_unix(fd, SOCK_SEQPACKET, /* listening= */ 1, NULL, 0) > 0 &&
-		fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
-		listener->fd = fd;
-	else if (held_fds_restore(holding, name, fd) < 0)
-		fd_close(fd);
-}
+	struct passed *passed = context;
+	struct keeper_listener *listener = passed->listener;
 
-static void take_passed(struct keeper_listener *listener, struct held_fds *holding)
-{
-	char **names = NULL;
-	int count = sd_listen_fds_with_names(/* unset_environment= */ 1, &names);
-
-	for (int i = 0; i < count; i++) {
-		take_one(listener, holding, names[i], SD_LISTEN_FDS_START + i);
-		free(names[i]);
-	}
-	free(names);
+	if (listener->fd < 0 && strcmp(name, KEEPER_SOCKET) == 0 && listen_socket_is(take_fd) &&
+		fcntl(take_fd, F_SETFL, O_NONBLOCK) == 0)
+		listener->fd = take_fd;
+	else if (held_fds_restore(passed->holding, name, take_fd) < 0)
+		fd_close(take_fd);
 }
 
 static int lock_directory(const char *runtime_directory)
@@ -76,17 +69,13 @@ static int remove_stale(const char *path)
 
 static int bind_and_listen(struct keeper_listener *listener)
 {
-	const struct sockaddr *address = (const struct sockaddr *)&listener->address;
 	int r;
 
 	r = remove_stale(listener->address.sun_path);
+	if (r == 0)
+		r = listen_socket_bind(&listener->address, &listener->fd);
 	if (r < 0)
 		return r;
-	listener->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (listener->fd < 0)
-		return -errno;
-	if (bind(listener->fd, address, sizeof listener->address) < 0)
-		return -errno;
 	listener->made = true;
 	return listen(listener->fd, BACKLOG) < 0 ? -errno : 0;
 }
@@ -114,11 +103,12 @@ static int make_socket(struct keeper_listener *listener, const char *runtime_dir
 int keeper_listener_open(struct keeper_listener *listener, const char *runtime_directory,
 	bool passed, struct held_fds *holding)
 {
+	struct passed taken = {listener, holding};
 	int r;
 
 	*listener = (struct keeper_listener){.fd = -1, .lock = -1};
 	if (passed)
-		take_passed(listener, holding);
+		listen_sockets_take_passed(take_passed, &taken);
 	r = listener->fd < 0 ? make_socket(listener, runtime_directory) : 0;
 	if (r < 0)
 		keeper_listener_close(listener);

@@ -24,8 +24,9 @@ int keeper_id_compare(const struct keeper_id *a, const struct keeper_id *b);
 size_t keeper_message_length(uint32_t count);
 
 /*
- * Receives one; its fds have FD_CLOEXEC. -ECONNRESET at the connection's end, for which an empty
- * packet is taken, too; -EAGAIN where there is none, on a socket that doesn't wait.
+ * Receives one; its fds have FD_CLOEXEC. -ECONNRESET where the connection has ended, and for an
+ * empty packet, which counts as its end; -EAGAIN where there is none, on a socket that doesn't
+ * wait.
  */
 int keeper_packet_receive(int socket, struct keeper_packet *ret);
 /* Closes the fds that it still owns. */

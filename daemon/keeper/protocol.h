@@ -54,7 +54,7 @@ enum keeper_operation {
 	/* Those after the id that is given, or the first ones where none is: answered with up to
 	 * KEEPER_BATCH ids and a fd for each. It goes on holding them. */
 	KEEPER_TAKE,
-	/* Answers what came before it could be a request: a connection that is refused. */
+	/* Of an answer to no request: the connection is refused. */
 	KEEPER_REFUSAL,
 	/* Of two ids, the first of a listening socket that it holds: accepts a connection, holds it
 	 * as the second, and answers with that and a fd for it. -EAGAIN where none waits, -ENOENT
@@ -77,7 +77,8 @@ enum keeper_flag {
 
 #define KEEPER_OWNED_KINDS 16
 
-/* Opaque to the keeper but for that, which has them in the order of their members. */
+/* The keeper reads nothing in it but what KEEPER_LIFE needs. It keeps ids in the order of their
+ * members. */
 struct keeper_id {
 	uint64_t kind;
 	uint64_t owner;

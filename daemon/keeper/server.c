@@ -177,9 +177,15 @@ static bool must_stall(int fd)
 	return poll(&event, 1, 0) == 0;
 }
 
+static bool is_refused(int r)
+{
+	return r == -EBADMSG || r == -EPROTONOSUPPORT;
+}
+
 /*
- * Carries out all that a peer has sent before its end, though nobody reads the answers. First the
- * kernel tells, once, that some of them were not read; what was sent comes after that.
+ * Ends a connection, and carries out all that the peer had sent before, though nobody reads the
+ * answers: it has relied on that. First the kernel tells, once, that some of them were not read;
+ * what was sent comes after that.
  */
 static void finish_packet(struct keeper_server *server, struct keeper_connection *connection)
 {
@@ -187,9 +193,12 @@ static void finish_packet(struct keeper_server *server, struct keeper_connection
 	unsigned ends = 0;
 	int r = 0;
 
-	while (ends < 2 && (r == 0 || r == -EPIPE || r == -ECONNRESET)) {
+	shutdown(connection->fd, SHUT_RDWR);
+	while (ends < 2 && !is_refused(r)) {
 		r = keeper_packet_receive(connection->fd, &request);
 		ends += r == -ECONNRESET;
+		if (r < 0 && r != -ECONNRESET)
+			break;
 		if (r < 0)
 			continue;
 		r = serve_request(server, connection->fd, &request);
@@ -207,10 +216,10 @@ static void attend_client(struct keeper_server *server, struct keeper_connection
 	if (connection->stalled)
 		return;
 	r = serve_connection(server, connection->fd);
-	if (r == -EPIPE || r == -ECONNRESET)
-		finish_packet(server, connection);
-	else if (r < 0)
+	if (is_refused(r))
 		connection->fd = fd_close(connection->fd);
+	else if (r < 0)
+		finish_packet(server, connection); /* an answer is missing */
 }
 
 static struct keeper_connection *free_connection(struct keeper_server *server)
@@ -321,6 +330,8 @@ static int wait_for_ends(const struct keeper_server *server, struct pollfd *even
 	memcpy(all, events, POLL_FIXED * sizeof *all);
 	held_fds_lives(server->holding, all + POLL_FIXED);
 	ready = poll(all, n, timeout);
+	if (ready < 0 && errno != EINTR)
+		return poll(events, POLL_FIXED, REST_MILLISECONDS);
 	memcpy(events, all, POLL_FIXED * sizeof *all);
 	return ready;
 }

@@ -21,8 +21,9 @@ static int check_report(struct request *request, const struct call *call)
 	bool all = parameters->done == call->count;
 
 	if (call->settling && parameters->done != call->done)
-		return rpc_error_conflict(
-			error, "call", "It has been reported, and that other ioctls succeeded");
+		return rpc_error_conflict(error, "call",
+			"The call has been reported already, with another number of ioctls that "
+			"succeeded");
 	if (parameters->done > call->count)
 		return rpc_error_invalid_param(error, "done", "at most the call's count");
 	if (parameters->errno_name && errno_by_name(parameters->errno_name) == 0)

@@ -52,7 +52,7 @@ static int fault_error(struct request *request, int fault, size_t index)
 			"An earlier conversion of some of these addresses is not done yet", 0);
 	case CONVERSION_TOO_MANY:
 		return request_limit_error(request, LIMIT_PRIVATE_RANGES_PER_VM,
-			"The VM's private memory is in as many pieces as it may be in");
+			"The VM has as many ranges of private memory as it may have");
 	}
 	return rpc_error_internal(&request->error, "no memory");
 }
@@ -205,4 +205,10 @@ int request_convert_slot(struct request *request, const struct slot *slot, struc
 		*ret = span.calls[0];
 	conversion_plan_clear(&plan);
 	return r;
+}
+
+void request_undo_convert(struct call *take_call)
+{
+	conversion_end(take_call->vm, take_call->conversion, take_call->first, take_call->count, 0);
+	call_free(take_call);
 }

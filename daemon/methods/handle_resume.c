@@ -28,7 +28,10 @@
 #include "daemon/request/request_files.h"
 #include "daemon/vm/backend.h"
 #include "daemon/vm/mailbox_label.h"
+#include "daemon/vm/vm_end.h"
+#include "daemon/vm/vm_held.h"
 #include "daemon/vm/vm_ledger.h"
+#include "daemon/vm/vm_new.h"
 #include "protocol/json.h"
 
 static int answer_resumed(struct request *request, const struct vm *vm)
@@ -79,8 +82,9 @@ static void log_promise(const struct vm *vm)
 {
 	if (vm->budget.limit != BUDGET_UNLIMITED && !vm->budget.is_promised)
 		log_vm_warning(vm->id,
-			"the %" PRIu64 " bytes that it was promised are promised to others by now: "
-			"it has what the host has left",
+			"it was promised %" PRIu64
+			" bytes, which are promised to others by now: it "
+			"shares what the host has left",
 			vm->budget.limit);
 }
 
@@ -93,7 +97,7 @@ static void announce_rebuilt(struct gmemd *gmemd, struct vm *vm)
 	STEP("vm.resume: committed");
 	vm_put(vm);
 	STEP("vm.resume: put");
-	log_vm_info(vm->id, "rebuilt as \"%s\" from what process %d of user %u has", vm->name,
+	log_vm_info(vm->id, "rebuilt as \"%s\" from what process %d of user %u still has", vm->name,
 		vm->process.pid, vm->process.uid);
 	log_promise(vm);
 	events_vm(&gmemd->events, vm, EVENT_VM_OPENED);

@@ -7,76 +7,41 @@
 #include "daemon/methods/call_answer.h"
 #include "daemon/methods/handle_convert.h"
 #include "daemon/methods/methods.h"
+#include "daemon/methods/slot_answer.h"
 #include "daemon/request/request.h"
+#include "daemon/request/request_views.h"
 #include "daemon/vm/call.h"
 #include "daemon/vm/slot_check.h"
+#include "daemon/vm/slot_views.h"
 #include "daemon/vm/vm_ledger.h"
 #include "protocol/json.h"
 
-static int conflict_error(
-	struct request *request, enum slot_conflict conflict, const struct slot *other)
-{
-	static const struct {
-		const char *with;
-		const char *message;
-		const char *address;
-	} conflicts[] = {
-		[SLOT_NUMBER_TAKEN] = {"slot", "The slot is in use", NULL},
-		[SLOT_ADDRESS_TAKEN] = {"range", "The guest addresses overlap another slot's",
-			"guest_phys_addr"},
-		[SLOT_OFFSET_TAKEN] = {"range", "The range of the memory overlaps another slot's",
-			"guest_memfd_offset"},
-		[SLOT_SHARED_TAKEN] = {"range",
-			"The range of the shared memory overlaps another slot's", "shared_offset"},
-	};
-	const uint64_t addresses[] = {[SLOT_ADDRESS_TAKEN] = other->guest_phys_addr,
-		[SLOT_OFFSET_TAKEN] = other->guest_memfd_offset,
-		[SLOT_SHARED_TAKEN] = other->shared_offset};
-	struct rpc_error *error = &request->error;
-
-	rpc_error_conflict(error, conflicts[conflict].with, conflicts[conflict].message);
-	if (conflicts[conflict].address) {
-		rpc_error_detail_uint(error, conflicts[conflict].address, addresses[conflict]);
-		rpc_error_detail_uint(error, "size", other->memory_size);
-	}
-	rpc_error_detail_uint(error, "slot", other->number);
-	return error->code;
-}
-
-static int fault_error(struct request *request, const struct vm *vm, const struct slot_fault *fault)
-{
-	struct rpc_error *error = &request->error;
-
-	switch (fault->kind) {
-	case SLOT_FAULT_MEMORY_UNKNOWN:
-		return rpc_error_not_found_number(error, "memory", fault->memory);
-	case SLOT_FAULT_MEMORY_PENDING:
-		return request_memory_pending(request);
-	case SLOT_FAULT_MEMORY_CLOSING:
-		return rpc_error_gone_number(error, "memory", fault->memory);
-	case SLOT_FAULT_CONFLICT:
-		return conflict_error(request, fault->conflict, fault->other);
-	case SLOT_FAULT_OWN_MEMORY:
-		return rpc_error_budget_exceeded(error, "vm",
-			request->gmemd->config.own_memory_per_vm, vm->own_memory, 0,
-			request->parameters.slot_bind.memory_size);
-	default:
-		return rpc_error_invalid_param(error, fault->param, fault->expected);
-	}
-}
-
 static int check_bind(struct request *request, struct vm *vm, struct slot_request *ret)
 {
-	const struct slot_bind_parameters *parameters = &request->parameters.slot_bind;
+	const struct slot_bind_parameters *told = &request->parameters.slot_bind;
 	struct slot_fault fault;
 
-	if (slot_check_told(vm, parameters, ret, &fault) < 0 ||
+	if (slot_check_told(vm, told, ret, &fault) < 0 ||
+		slot_check_leaving(vm, ret, NULL, &fault) < 0 ||
 		slot_check_limits(vm, ret, &fault) < 0)
-		return fault_error(request, vm, &fault);
-	if (ret->memory && parameters->guest_memfd == FIELD_UNSET)
-		return rpc_error_invalid_param(
-			&request->error, "guest_memfd", "the memory's fd by its number in the VMM");
-	return 0;
+		return request_slot_fault(request, vm, told, &fault, SLOT_TOLD_ALONE);
+	return request_slot_has_file(request, told, ret, SLOT_TOLD_ALONE);
+}
+
+/* 0 where it shows what it must, or needn't show anything. */
+static int check_shown(
+	struct request *request, const struct vm *vm, const struct slot_request *wanted)
+{
+	struct file_view view;
+	int r;
+
+	if (!wanted->shown)
+		return 0;
+	view = slot_request_view(wanted);
+	r = request_look(request, vm->owner, &view, 1);
+	if (r == 0 && !(request->shown & 1))
+		r = request_slot_not_shown(request, SLOT_TOLD_ALONE);
+	return r;
 }
 
 static int new_slot(struct request *request, struct vm *vm, const struct slot_request *wanted,
@@ -134,19 +99,59 @@ static int bind_slot(struct request *request, struct slot *slot)
 	return request_call_error(request, vm, MAILBOX_SLOT, r);
 }
 
-int handle_slot_bind(struct request *request)
+static int bind_new(struct request *request, struct vm *vm)
 {
 	struct slot_request wanted;
 	struct slot *slot;
+	int r;
+
+	r = check_bind(request, vm, &wanted);
+	if (r == 0)
+		r = check_shown(request, vm, &wanted);
+	if (r == 0)
+		r = new_slot(request, vm, &wanted, &slot);
+	return r != 0 ? r : bind_slot(request, slot);
+}
+
+/* A change of one step: what the slot has stays known until it is done. */
+static int submit_flags(struct request *request, struct slot *slot, uint64_t flags)
+{
+	struct slot_change *change = slot_change_new(slot->vm);
+	struct call *call;
+	int r;
+
+	if (!change)
+		return rpc_error_internal(&request->error, "no memory");
+	slot_change_flags(change, slot, flags);
+	r = call_new_change(change, &call);
+	if (r == 0)
+		return request_answer_call(request, "call", call);
+	slot_change_undo(change);
+	return request_call_error(request, slot->vm, MAILBOX_SLOT, r);
+}
+
+static int change_flags(struct request *request, struct slot *slot)
+{
+	const struct slot_bind_parameters *told = &request->parameters.slot_bind;
+	struct slot_fault fault;
+
+	if (slot_check_flags(slot, told, &fault) < 0)
+		return request_slot_fault(request, slot->vm, told, &fault, SLOT_TOLD_ALONE);
+	return submit_flags(request, slot, told->flags);
+}
+
+int handle_slot_bind(struct request *request)
+{
+	const struct slot_bind_parameters *told = &request->parameters.slot_bind;
+	struct slot *again;
 	struct vm *vm;
 	int r;
 
-	r = request_gated_vm(request, request->parameters.slot_bind.vm, &vm);
-	if (r == 0)
-		r = check_bind(request, vm, &wanted);
-	if (r == 0)
-		r = new_slot(request, vm, &wanted, &slot);
-	return r < 0 ? r : bind_slot(request, slot);
+	r = request_gated_vm(request, told->vm, &vm);
+	if (r < 0)
+		return r;
+	again = slot_told_again(vm, told);
+	return again ? change_flags(request, again) : bind_new(request, vm);
 }
 
 int handle_slot_unbind(struct request *request)
@@ -163,13 +168,9 @@ int handle_slot_unbind(struct request *request)
 	slot = vm_slot(vm, (uint32_t)parameters->slot);
 	if (!slot)
 		return rpc_error_not_found_number(&request->error, "slot", parameters->slot);
-	if (slot->memory &&
-		ranges_covered(&vm->discarding, slot->guest_phys_addr, slot->memory_size) > 0)
-		return rpc_error_busy(
-			&request->error, "A conversion's stale pages are being discarded there", 0);
-	if (slot->state != OBJECT_READY)
-		return rpc_error_busy(&request->error,
-			"An earlier change of the slot has not been reported yet", 0);
+	r = request_may_unbind(request, slot);
+	if (r < 0)
+		return r;
 	r = call_new_unbind(slot, &call);
 	if (r < 0)
 		return request_call_error(request, vm, MAILBOX_SLOT, r);

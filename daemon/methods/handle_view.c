@@ -11,6 +11,7 @@
 #include "daemon/methods/methods.h"
 #include "daemon/report/describe.h"
 #include "daemon/vm/closed_memory.h"
+#include "daemon/vm/slot_views.h"
 #include "protocol/json.h"
 
 /* Bytes of an answer that its lists may take, and what an object of each takes at most. */
@@ -19,6 +20,9 @@
 #define SLOT_BYTES     500
 #define RANGE_BYTES    80
 #define CALL_BYTES     180
+
+/* Behind all numbers of slots. */
+#define LEAVING_SLOTS (UINT64_C(1) << 32)
 
 static int cursor_error(struct request *request)
 {
@@ -105,6 +109,7 @@ static int add_listed(
 		if (!caller_sees_vm(request->caller, vm))
 			continue;
 		r = page_count_add(count, vm);
+		views_look(vm);
 		listed++;
 	}
 	return r;
@@ -169,6 +174,22 @@ static bool view_memories(struct view *view, struct json_object *list, uint64_t 
 	return true;
 }
 
+/* After the others, as many as there can be: a page begins with all of them, or none. */
+static bool view_leaving_slots(struct view *view, struct json_object *list, uint64_t *next)
+{
+	const struct slot *slot;
+	size_t bytes = 0;
+
+	*next = LEAVING_SLOTS;
+	TAILQ_FOREACH (slot, &view->vm->leaving, of_leaving)
+		bytes += SLOT_BYTES;
+	if (!fits(view, bytes))
+		return false;
+	TAILQ_FOREACH (slot, &view->vm->leaving, of_leaving)
+		describe_slot(json_append_object(list), slot);
+	return true;
+}
+
 static bool view_slots(struct view *view, struct json_object *list, uint64_t *next)
 {
 	struct slot *slot = vm_slot_from(view->vm, *next);
@@ -179,7 +200,7 @@ static bool view_slots(struct view *view, struct json_object *list, uint64_t *ne
 			return false;
 		describe_slot(json_append_object(list), slot);
 	}
-	return true;
+	return view_leaving_slots(view, list, next);
 }
 
 static bool view_private_ranges(struct view *view, struct json_object *list, uint64_t *next)
@@ -309,5 +330,6 @@ int handle_vm_get(struct request *request)
 		page_count_free(count);
 		return rpc_error_internal(&request->error, "no memory");
 	}
+	page_count_await_views(count, vm);
 	return request_answer_counted(request, count, fill_view, &context, sizeof context);
 }

@@ -20,7 +20,9 @@
 #include "daemon/request/request_files.h"
 #include "daemon/vm/backend.h"
 #include "daemon/vm/vm_check.h"
+#include "daemon/vm/vm_end.h"
 #include "daemon/vm/vm_ledger.h"
+#include "daemon/vm/vm_new.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/kvm/gate.h"
 #include "protocol/json.h"
@@ -161,7 +163,7 @@ static void announce_opened(struct request *request, struct vm *vm)
 static int check_promise(struct request *request)
 {
 	uint64_t limit = request->parameters.vm_open.commit_limit;
-	const struct budget *refused = registry_refuses(&request->gmemd->registry, limit);
+	const struct budget *refused = vm_promise_refused(&request->gmemd->registry, limit);
 
 	if (!refused)
 		return 0;

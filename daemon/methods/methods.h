@@ -24,6 +24,7 @@ handler handle_memory_preallocate;
 handler handle_memory_cancel;
 handler handle_slot_bind;
 handler handle_slot_unbind;
+handler handle_slot_change;
 handler handle_memory_convert;
 handler handle_call_done;
 handler handle_event_subscribe;

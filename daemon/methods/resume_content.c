@@ -12,6 +12,7 @@
 #include "daemon/vm/memory_check.h"
 #include "daemon/vm/range_check.h"
 #include "daemon/vm/slot_check.h"
+#include "daemon/vm/slot_views.h"
 #include "daemon/vm/vm_ledger.h"
 #include "kernel/store/frames.h"
 
@@ -160,7 +161,8 @@ static int resume_memories(struct request *request, struct vm *vm)
 /* A packet that was lost on its way may be sent again. */
 static bool is_same(const struct slot *slot, const struct slot_bind_parameters *told)
 {
-	uint64_t memory = slot->memory ? slot->memory->id : FIELD_UNSET;
+	const struct memory *named = slot->memory ? slot->memory : slot->shown;
+	uint64_t memory = named ? named->id : FIELD_UNSET;
 	uint64_t shared = slot->shared_memory ? slot->shared_memory->id : FIELD_UNSET;
 
 	return slot->guest_phys_addr == told->guest_phys_addr &&
@@ -168,7 +170,8 @@ static bool is_same(const struct slot *slot, const struct slot_bind_parameters *
 	       slot->userspace_addr == told->userspace_addr && memory == told->memory &&
 	       slot->guest_memfd_offset == told->guest_memfd_offset &&
 	       shared == told->shared_memory && slot->shared_offset == told->shared_offset &&
-	       slot->flags == told->flags;
+	       slot->flags == told->flags &&
+	       (slot->shown != NULL) == (told->through == THROUGH_MAPPING);
 }
 
 static int add_slot(struct request *request, struct vm *vm, const struct slot_bind_parameters *told,
@@ -203,6 +206,7 @@ static int resume_slots(struct request *request, struct vm *vm)
 
 	for (size_t i = 0; r == 0 && i < parameters->slots.count; i++)
 		r = add_slot(request, vm, &told[i], i);
+	views_look(vm);
 	return r;
 }
 
@@ -219,7 +223,7 @@ static int add_private_range(struct request *request, struct vm *vm, size_t inde
 		return item_error(request, "private_ranges", index, fault, expected);
 	if (ranges->count >= vm->registry->config->private_ranges_per_vm)
 		return request_limit_error(request, LIMIT_PRIVATE_RANGES_PER_VM,
-			"The VM's private memory is in as many pieces as it may be in");
+			"The VM has as many ranges of private memory as it may have");
 	r = ranges_add(ranges, told->guest_phys_addr, told->size);
 	if (r == 0 && vm->frames >= 0)
 		r = frames_write(

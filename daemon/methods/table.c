@@ -23,6 +23,7 @@ handler *const method_handlers[METHODS] = {
 	[METHOD_MEMORY_CANCEL] = handle_memory_cancel,
 	[METHOD_SLOT_BIND] = handle_slot_bind,
 	[METHOD_SLOT_UNBIND] = handle_slot_unbind,
+	[METHOD_SLOT_CHANGE] = handle_slot_change,
 	[METHOD_MEMORY_CONVERT] = handle_memory_convert,
 	[METHOD_CALL_DONE] = handle_call_done,
 	[METHOD_EVENT_SUBSCRIBE] = handle_event_subscribe,

@@ -14,7 +14,7 @@
  * enough to begin with. */
 int file_reserve_set_up(void);
 
-/* Whoever has opened it closes it again, with what that has returned, before anybody else is
- * served. One may be within another. */
+/* Opens the reserve. Whoever does so closes it again, with what that has returned, before anybody
+ * else is served. It may be opened twice, one within the other. */
 rlim_t file_reserve_open(void);
 void file_reserve_close(rlim_t usual);

@@ -32,7 +32,7 @@ enum limit {
 
 uint64_t limit_value(const struct config *config, enum limit limit);
 
-/* Fills in that it would be passed, and returns the error's code. why: a sentence without its full
- * stop. */
+/* Fills in the error of a request that would pass the limit, and returns its code. why: a sentence
+ * without its full stop. */
 int limit_error(
 	struct rpc_error *error, const struct config *config, enum limit limit, const char *why);

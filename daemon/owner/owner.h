@@ -91,15 +91,16 @@ struct share_node *owner_node(struct owner *owner, enum owner_tree tree);
 
 /*
  * Charges one, which is a reference until it is given back. -EDQUOT where owner_limit() is reached.
- * A unit has at most half of what the others of its user have left, and a user of what the others
- * have left of the host's, so that no number of hostile ones leaves the next nothing.
+ * A unit has at most half of what its user's other units have left of the user's limit, and a user
+ * at most half of what other users have left of the host's: so however many are hostile, the next
+ * one finds something.
  */
 int owner_charge(struct owner *owner, enum owner_resource resource);
 /* The same of several, all or none. */
 int owner_charge_many(struct owner *owner, enum owner_resource resource, uint64_t count);
 /* Charges one, whatever the limits. */
 void owner_charge_anyway(struct owner *owner, enum owner_resource resource);
-/* Has another be charged for it, whatever the limits. */
+/* Moves the charge of one to another owner, whatever the limits. Returns that owner. */
 struct owner *owner_hand_over(struct owner *owner, enum owner_resource resource, struct owner *to);
 /* Takes NULL, returns NULL. */
 struct owner *owner_give_back(struct owner *owner, enum owner_resource resource);

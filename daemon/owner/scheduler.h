@@ -37,16 +37,17 @@ int scheduler_new(struct event_base *base, struct owners *owners, struct schedul
 /* Work that waits is never run then. Takes NULL, returns NULL. */
 struct scheduler *scheduler_free(struct scheduler *scheduler);
 
-/* Has the work run in a turn of its owner's, once, behind what waits of that owner already. Of one
- * that waits, nothing changes. */
+/* Has the work run once, in a turn of its owner's, after all that waits of that owner already. Work
+ * that waits already stays where it is. */
 void scheduler_ready(struct scheduler *scheduler, struct work *work);
 /* The same, before all that waits of its owner: it was begun in an earlier turn. */
 void scheduler_go_on(struct scheduler *scheduler, struct work *work);
 /* The same of the release of a VM whose process has ended. */
 void scheduler_ready_to_release(struct scheduler *scheduler, struct work *work);
-/* It is not run. Takes one that does not wait, too. */
+/* The work is not run. It need not be waiting. */
 void scheduler_forget(struct work *work);
 bool scheduler_has(const struct work *work);
 
-/* Whether the turn that is under way has lasted long enough. Outside of one, and of NULL, false. */
+/* Whether the turn that is under way has lasted long enough. False outside of a turn, and for
+ * NULL. */
 bool scheduler_turn_is_over(const struct scheduler *scheduler);

@@ -2,10 +2,10 @@
 /*
  * Shares: taking turns.
  *
- * Work waits in the leaves of a tree. A turn goes from the root to a leaf: at each node to that one
- * of its children with work that was served longest ago. So nobody is served twice while another
- * waits, however much work it has or how often it comes back with more, and whoever had nothing to
- * do for a while comes next. A leaf's work is taken in its order.
+ * Work waits in the leaves of a tree. A turn goes from the root to a leaf: at each node to the
+ * child that has work and was served longest ago. So nobody is served twice while another waits,
+ * however much work it has or how often it comes back with more, and whoever had nothing to do for
+ * a while comes next. A leaf's work is taken in its order.
  *
  * A step takes as long as the tree is deep, allocates nothing and can't fail. A tree belongs to one
  * thread, or to whoever holds its lock.
@@ -44,7 +44,7 @@ void share_init(struct share_node *node, struct share_node *parent);
 /* Whether any work of it waits. */
 bool share_waits(const struct share_node *node);
 
-/* Has work wait that does not, behind all others of the leaf or before them. */
+/* Has work that does not wait yet wait at the leaf, after all other work there or before it. */
 void share_add(struct share_node *leaf, struct share_work *work);
 void share_add_first(struct share_node *leaf, struct share_work *work);
 /* It waits no more, if it did. */
@@ -65,7 +65,7 @@ struct share_work *share_take_work(struct share_node *leaf);
 
 /*
  * Classes: trees beside each other, of which each that has work gets its part of the time, by its
- * weight. Whatever a class has not used while it had no work is no credit.
+ * weight. A class that has no work saves nothing up for later.
  */
 struct share_class {
 	struct share_node *root;
@@ -75,7 +75,7 @@ struct share_class {
 };
 
 struct share_classes {
-	struct share_class *classes; /* the first of those that are due alike comes first */
+	struct share_class *classes; /* of those that are equally due, the first comes first */
 	size_t count;
 	uint64_t clock; /* what the class that was last chosen had spent */
 };

@@ -9,7 +9,7 @@
 
 /*
  * The name of the unit whose cgroup the process is in now: a machine's scope, a service, and behind
- * a user's manager that manager's own unit. "" where no systemd runs. Where none can be told, a
- * name that no unit has, so that whoever sees to that is one among a user's units all the same.
+ * a user's manager that manager's own unit. "" where no systemd runs. Where the unit can't be found
+ * out, a name that no unit has: so whoever brings that about counts as one more unit of the user's.
  */
 void unit_of_process(const struct process *process, char ret[static OWNER_UNIT_BYTES_MAX + 1]);

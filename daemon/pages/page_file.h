@@ -4,10 +4,10 @@
  *
  * A memory and each job on its pages refer to one file, with one descriptor. Whoever drops the last
  * reference does not close it: that may free all pages which are there by then, and take seconds.
- * The page worker closes it (page_worker.h). It empties it before, in steps, if the memory was
- * released, and only then: what gmemd has lost sight of may be in use all the same, by a VM that
- * comes back with vm.resume, and what it sends to a peer is a second descriptor of a memory that
- * goes on. References are counted in the loop alone; the page worker has a job's.
+ * The page worker closes it (page_worker.h). Before that it empties the file in steps, but only
+ * where the memory was released: a file that gmemd has lost sight of may be in use all the same, by
+ * a VM that comes back with vm.resume, and one that it has sent to a peer is a second descriptor of
+ * a memory that goes on. References are counted in the loop alone; the page worker has a job's.
  */
 #pragma once
 

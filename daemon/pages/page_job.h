@@ -85,8 +85,8 @@ uint64_t page_job_left(const struct page_job *job, const struct page_file *file)
 uint64_t page_job_released(const struct page_job *job);
 
 /*
- * Whether the loop may do it: it is short, and has nothing to give back. For whoever else has a
- * file can allocate in it, and keeps all who punch it waiting meanwhile: as long as it likes.
+ * Whether the loop may do it: it is short, and gives nothing back. Whoever else has a file can keep
+ * all who punch it waiting for as long as it likes, by allocating in it.
  */
 bool page_job_is_for_loop(const struct page_job *job);
 /* One step of it. Without a puncher, as in the loop, pages are counted and none is given back.

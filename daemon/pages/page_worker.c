@@ -414,5 +414,6 @@ bool page_worker_do(struct page_worker *pages, struct page_job *job)
 	}
 	while (job->part < job->count)
 		page_job_step(job, NULL);
+	job->done(job);
 	return true;
 }

@@ -31,6 +31,6 @@ struct page_worker *page_worker_free(struct page_worker *pages);
 
 /* The page worker has the job, and done will be called, in a turn of its owner's. */
 void page_worker_submit(struct page_worker *pages, struct page_job *job);
-/* The same, unless it is for the loop: then it is done, done is not called, and true is
- * returned. */
+/* The same, unless it is for the loop: then it is done, done has been called, which may have freed
+ * the job, and true is returned. */
 bool page_worker_do(struct page_worker *pages, struct page_job *job);

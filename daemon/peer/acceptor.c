@@ -42,7 +42,7 @@ struct acceptor {
 	time_t warned; /* when last */
 };
 
-/* Once a second at most: who is refused can come again at once. */
+/* At most once a second: a peer that is refused can connect again at once, without end. */
 static void warn_of_failure(struct acceptor *acceptor, const char *what, const char *why)
 {
 	struct timespec now;
@@ -196,6 +196,7 @@ static bool ask_for_next(struct acceptor *acceptor, int *ret)
 	if (*ret < 0)
 		return false;
 	acceptor->entry = new_entry(acceptor);
+	acceptor->acceptance.posted = false;
 	if (ask_keeper(acceptor))
 		return true;
 	forget_entry(acceptor);

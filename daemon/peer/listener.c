@@ -13,10 +13,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/base/listen_socket.h"
 #include "daemon/base/log.h"
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/fdstore/inherited_fds.h"
@@ -112,17 +112,13 @@ static bool anybody_waits(const struct listener *listener)
 
 static int listener_bind(struct listener *listener, mode_t mode)
 {
-	const struct sockaddr *address = (const struct sockaddr *)&listener->address;
 	int r;
 
 	r = clear_path(listener);
+	if (r == 0)
+		r = listen_socket_bind(&listener->address, &listener->fd);
 	if (r < 0)
 		return r;
-	listener->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (listener->fd < 0)
-		return -errno;
-	if (bind(listener->fd, address, sizeof listener->address) < 0)
-		return -errno;
 	listener->made = true;
 	keep_files_out(listener);
 	if (chmod(listener->address.sun_path, mode) < 0)
@@ -142,9 +138,8 @@ static bool leads_to(const struct listener *listener, int fd, uint64_t inode)
 {
 	struct stat status;
 
-	return sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, /* listening= */ 1) > 0 &&
-	       lstat(listener->address.sun_path, &status) == 0 && S_ISSOCK(status.st_mode) &&
-	       status.st_ino == inode;
+	return listen_socket_is(fd) && lstat(listener->address.sun_path, &status) == 0 &&
+	       S_ISSOCK(status.st_mode) && status.st_ino == inode;
 }
 
 /* The one that a predecessor has left. Others are of no use. By listening again, connections are
@@ -225,41 +220,36 @@ static int listener_watch(struct listener *listener)
 	return acceptor_new(listener->listeners->gmemd, &plan, &listener->acceptor);
 }
 
-/* Takes the sockets that were passed; closes what has no name of ours. */
-static int take_passed(struct listeners *listeners)
+static struct listener *listener_without_fd(struct listeners *listeners, const char *name)
 {
-	char **names = NULL;
-	int count = sd_listen_fds_with_names(/* unset_environment= */ 1, &names);
-
-	for (int i = 0; i < count; i++) {
-		int fd = SD_LISTEN_FDS_START + i;
-		struct listener *taker = NULL;
-
-		for (unsigned j = 0; j < LISTENERS; j++) {
-			if (strcmp(names[i], listeners->all[j].name) == 0 &&
-				listeners->all[j].fd < 0)
-				taker = &listeners->all[j];
-		}
-		if (taker && sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, /* listening= */ 1) > 0) {
-			fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-			taker->fd = fd;
-		} else {
-			log_warning("the file that was passed as \"%s\" is closed: it is no "
-				    "listening SEQPACKET socket named gmemd.sock or admin.sock",
-				names[i]);
-			fd_close(fd);
-		}
-		free(names[i]);
+	for (unsigned i = 0; i < LISTENERS; i++) {
+		if (strcmp(name, listeners->all[i].name) == 0 && listeners->all[i].fd < 0)
+			return &listeners->all[i];
 	}
-	free(names);
-	return count < 0 ? count : 0;
+	return NULL;
+}
+
+/* Closes what has no name of ours. */
+static void take_passed(const char *name, int take_fd, void *context)
+{
+	struct listener *listener = listener_without_fd(context, name);
+
+	if (listener && listen_socket_is(take_fd)) {
+		fcntl(take_fd, F_SETFL, fcntl(take_fd, F_GETFL) | O_NONBLOCK);
+		listener->fd = take_fd;
+		return;
+	}
+	log_warning("the file that was passed as \"%s\" is closed: it is no listening SEQPACKET "
+		    "socket named gmemd.sock or admin.sock",
+		name);
+	fd_close(take_fd);
 }
 
 static int listeners_set_up(struct listeners *listeners)
 {
 	int r;
 
-	r = take_passed(listeners);
+	r = listen_sockets_take_passed(take_passed, listeners);
 	for (unsigned i = 0; r == 0 && i < LISTENERS; i++) {
 		if (listeners->all[i].fd < 0)
 			r = listener_make(&listeners->all[i]);

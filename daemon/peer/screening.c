@@ -199,7 +199,7 @@ static void ask_next(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	if (r == -ETOOMANYREFS)
+	if (fd_packet_is_short(r))
 		event_add(screening->next, &retry_pause);
 	else if (r < 0)
 		screening_failed(screening, r);

@@ -2,10 +2,10 @@
 /*
  * Screening: no connection whose queue may hold a peer's files is gmemd's to close.
  *
- * From gmemd's start on peers can't send files (passrights.h). Those who connected before could:
- * to a socket that the service manager has made, or to an older gmemd. gmemd-screener accepts the
- * first, and gives back those without files; it is given the second as soon as they are found. What
- * has files it keeps, and ends with it, in whatever time that takes.
+ * From gmemd's start on peers can't send files (passrights.h). Those who connected before could: to
+ * a socket that the service manager has made, or to an older gmemd. gmemd-screener accepts the
+ * first, and gives back those without files; it is given the second as soon as they are found. It
+ * keeps those with files, and ends with them, however long that takes.
  */
 #pragma once
 
@@ -18,7 +18,7 @@
 struct gmemd;
 struct screening;
 
-/* gmemd must outlive it, and it the fd store. -ENOMEM. */
+/* gmemd must outlive it, and it must outlive the fd store. -ENOMEM. */
 int screening_new(struct gmemd *gmemd, struct screening **ret);
 /* What is under way is not told. Takes NULL, returns NULL. */
 struct screening *screening_free(struct screening *screening);

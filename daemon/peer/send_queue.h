@@ -40,10 +40,10 @@ struct send_queue {
 	void (*ready)(struct send_queue *send_queue);
 };
 
-/* Sets up what the caller has not: gmemd, turn, uid and the calls are set before. fd stays the
- * caller's. -ENOMEM; it is to be cleared then, too. */
+/* Sets up what the caller has not: gmemd, delivery, owner and the calls are set before. fd stays
+ * the caller's. -ENOMEM; it is to be cleared then, too. */
 int send_queue_init(struct send_queue *send_queue, int fd);
-/* ready is called after a while: where what is watched could not be, for want of memory. */
+/* ready is called after a while. For when there was no memory to watch the connection. */
 void send_queue_rest(struct send_queue *send_queue);
 
 /* Sends what waits, as far as that goes. */

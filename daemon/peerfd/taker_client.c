@@ -198,6 +198,24 @@ static void deadline_event(evutil_socket_t fd, short what, void *context)
 
 /* Takers */
 
+static struct taking_result result_of(struct taker_packet *packet)
+{
+	const struct taker_message *message = &packet->message;
+	const struct taker_answer *answer = &message->answer;
+
+	if (message->header.operation == TAKER_LOOK)
+		return (struct taking_result){
+			.result = message->header.result, .shown = message->look_answer.shown};
+	return (struct taking_result){
+		.result = message->header.result,
+		.failed = answer->failed,
+		.n_fds = packet->came.n_fds,
+		.fds = packet->came.fds,
+		.mapping = answer->mapping,
+		.reason = answer->reason,
+	};
+}
+
 static void taker_answered(struct taking_process *process, struct taker_packet *packet, int error)
 {
 	struct worker *worker = process->context;
@@ -207,18 +225,8 @@ static void taker_answered(struct taking_process *process, struct taker_packet *
 	worker->taking = NULL;
 	if (!taking)
 		return;
-	if (packet) {
-		const struct taker_answer *answer = &packet->message.answer;
-
-		result = (struct taking_result){
-			.result = packet->message.header.result,
-			.failed = answer->failed,
-			.n_fds = packet->came.n_fds,
-			.fds = packet->came.fds,
-			.mapping = answer->mapping,
-			.reason = answer->reason,
-		};
-	}
+	if (packet)
+		result = result_of(packet);
 	taking_finish(taking, &result);
 }
 
@@ -422,7 +430,8 @@ void takings_forget_owner(struct takings *takings, const struct owner *identity)
 static struct taker_message message_of(const struct taking_request *request)
 {
 	struct taker_message message = {
-		.header = {.count = (uint32_t)request->n_files,
+		.header = {.operation = TAKER_TAKE,
+			.count = (uint32_t)request->n_files,
 			.flags = (request->verify ? TAKER_MAPPING : 0u) |
 				 (request->of_file ? TAKER_MAPPING_OF_FILE : 0u)},
 		.request = {.process = request->process->pid,
@@ -437,6 +446,25 @@ static struct taker_message message_of(const struct taking_request *request)
 	return message;
 }
 
+static struct taker_message look_of(const struct taking_request *request)
+{
+	struct taker_message message = {
+		.header = {.operation = TAKER_LOOK, .count = (uint32_t)request->n_views},
+		.look = {.process = request->process->pid},
+	};
+
+	for (size_t i = 0; i < request->n_views; i++) {
+		const struct file_view *view = &request->views[i];
+
+		message.look.views[i] = (struct taker_view){.address = view->address,
+			.length = view->length,
+			.offset = view->offset,
+			.device = view->file.device,
+			.inode = view->file.inode};
+	}
+	return message;
+}
+
 static int taking_new(
 	struct takings *takings, const struct taking_request *request, struct taking **ret)
 {
@@ -447,7 +475,7 @@ static int taking_new(
 	if (!taking)
 		return -ENOMEM;
 	*taking = (struct taking){
-		.message = message_of(request),
+		.message = request->n_views > 0 ? look_of(request) : message_of(request),
 		.pidfd = fcntl(request->process->pidfd, F_DUPFD_CLOEXEC, 0),
 	};
 	if (taking->pidfd < 0)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Takings: files that gmemd needs of peers' processes, and looks at how those have mapped one.
+ * Takings: gmemd needs files of peers' processes, and has to look at how a process has mapped some.
  *
- * Both can wait for ever, so they are done by processes of their own (gmemd-taker), which an owner
- * has while it needs them. An owner's takings are done in their order; where its processes are
- * slow, it has more of them, up to a limit, and one that hangs counts. Each taking ends within
- * TAKER_LATE_MS, done or not.
+ * Both can wait for ever, so processes of their own do them (gmemd-taker), which an owner has while
+ * it needs them. An owner's takings are done in their order; where its processes are slow, it has
+ * more of them, up to a limit, and one that hangs counts. Each taking ends within TAKER_LATE_MS,
+ * done or not.
  */
 #pragma once
 
@@ -14,6 +14,7 @@
 
 #include "daemon/owner/limit.h"
 #include "daemon/taker/protocol.h"
+#include "kernel/host/file_view.h"
 #include "kernel/host/process.h"
 #include "kernel/kvm/mapping.h"
 
@@ -30,12 +31,16 @@ struct taking_request {
 	bool of_file;
 	pid_t thread; /* whose; 0: any of the process's */
 	struct mapping_expected mapping;
+	/* In the place of all that: which of these views of files the process has. 0: it is no
+	 * look. The views stay the caller's. */
+	size_t n_views;
+	const struct file_view *views;
 };
 
 struct taking_result {
 	/*
 	 * 0 where all files are as they must be. Else an answer's error (daemon/taker/protocol.h)
-	 * about one of them; -EDQUOT where all processes that may be hang, -ETIMEDOUT, or why none
+	 * about one of them; -EDQUOT where as many takers as may be hang, -ETIMEDOUT, or why none
 	 * can be started or asked.
 	 */
 	int result;
@@ -47,6 +52,7 @@ struct taking_result {
 	/* mapping_verify()'s result and reason. */
 	int mapping;
 	const char *reason;
+	uint64_t shown; /* of a look: bit N is the Nth view's */
 };
 
 typedef void taking_done(void *context, struct taking_result *result);
@@ -54,8 +60,8 @@ typedef void taking_done(void *context, struct taking_result *result);
 /* base and config must outlive it. program: NULL for the one that is beside gmemd, or installed. */
 int takings_new(struct event_base *base, const struct config *config, const char *program,
 	struct takings **ret);
-/* What is under way is forgotten, its end never told; nobody is waited for. Takes NULL, returns
- * NULL. */
+/* Takings that are under way are forgotten: nobody is told of their end, and nothing is waited for.
+ * Takes NULL, returns NULL. */
 struct takings *takings_free(struct takings *takings);
 
 /*

@@ -78,10 +78,12 @@ static int send_request(struct taking_process *process, enum taker_operation ope
 int taking_process_ask(
 	struct taking_process *process, const struct taker_message *request, int pidfd)
 {
+	enum taker_operation operation = request->header.operation;
 	int r;
 
 	process->request = *request;
-	r = send_request(process, TAKER_TAKE, taker_request_length(request->header.count), &pidfd);
+	r = send_request(
+		process, operation, taker_request_length(operation, request->header.count), &pidfd);
 	if (r < 0)
 		taking_process_leave(process);
 	else

@@ -2,8 +2,8 @@
 /*
  * One gmemd-taker, as gmemd sees it: started, asked one thing at a time, left, ended.
  *
- * Nobody waits for one. It is hung where it has not answered, closed or ended in time; then it is
- * asked nothing more, and left when it answers after all. Only its end takes it out of the world.
+ * Nobody waits for one. One that has not answered, closed or ended in time counts as hung. It is
+ * asked nothing more, and is left if it answers after all. It counts until it has ended.
  */
 #pragma once
 
@@ -29,8 +29,9 @@ struct taking_process;
 /* Called from the loop. */
 struct taking_process_events {
 	/*
-	 * Of what was asked: the answer, which is as the protocol says, or NULL and why there is
-	 * none. Files of it that are not taken are closed afterwards. Not called of one that hangs.
+	 * The answer to what was asked, which is as the protocol says, or NULL and why there is
+	 * none. Files of it that are not taken are closed afterwards. It is not called for a taker
+	 * that hangs.
 	 */
 	void (*answered)(struct taking_process *process, struct taker_packet *answer, int error);
 	/* It is idle, hangs, or leaves, from now on. */
@@ -55,8 +56,8 @@ struct taking_process {
 int taking_process_start(struct event_base *base, const char *program,
 	const struct taking_process_events *events, void *context, struct taking_process **ret);
 
-/* Asks an idle one for a TAKE, whose header's operation and serial this fills in. The pidfd stays
- * the caller's. Where it can't be asked, it is left. */
+/* Asks an idle one for a TAKE or a LOOK, whose serial this fills in. The pidfd stays the caller's.
+ * Where it can't be asked, it is left. */
 int taking_process_ask(
 	struct taking_process *process, const struct taker_message *request, int pidfd);
 

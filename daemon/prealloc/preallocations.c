@@ -141,8 +141,7 @@ static void preallocation_end(struct preallocating *one, const struct preallocat
 		job->done = pages_counted;
 		job->context = ending;
 		preallocation_forget(one);
-		if (page_worker_do(gmemd->pages, job))
-			pages_counted(job);
+		page_worker_do(gmemd->pages, job);
 		return;
 	}
 	preallocation_forget(one);
@@ -217,7 +216,7 @@ static void peer_gone(void *context)
 static int too_many(struct request *request, enum limit limit)
 {
 	return request_limit_error(
-		request, limit, "As many preallocations are under way as there may be");
+		request, limit, "There are as many preallocations under way as there may be");
 }
 
 static int check_vm(struct request *request, const struct memory *memory)

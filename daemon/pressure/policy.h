@@ -122,5 +122,5 @@ void pressure_policy_forget(struct pressure_policy *policy, uint64_t key);
  * policy is called to change anything. */
 const struct pressure_ask *pressure_policy_ask_from(
 	const struct pressure_policy *policy, uint64_t key);
-/* Whether its VM owes what it was asked for since a deadline that has passed. */
+/* Whether its deadline has passed, and its VM has not given all that it was asked for. */
 bool pressure_ask_is_overdue(const struct pressure_ask *ask);

@@ -15,6 +15,7 @@
 #include "daemon/budget/capacity_probe.h"
 #include "daemon/pressure/policy.h"
 #include "daemon/vm/page_count.h"
+#include "daemon/vm/slot_views.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/host/meminfo.h"
 #include "kernel/host/pressure.h"
@@ -191,6 +192,7 @@ static void count_pages(struct pressure_watch *watch)
 	RB_FOREACH (vm, vm_tree, &watch->gmemd->registry.vms) {
 		if (r == 0 && !vm_is_released(vm))
 			r = page_count_add(count, vm);
+		views_look(vm);
 	}
 	if (r < 0) {
 		page_count_free(count);
@@ -233,11 +235,11 @@ static void follow_total(struct pressure_watch *watch, uint64_t total)
 
 	if (total == gmemd->host.memory_total)
 		return;
-	log_info("the host has %" PRIu64 " bytes of memory by now, and had %" PRIu64, total,
+	log_info("the host's memory is %" PRIu64 " bytes now; it was %" PRIu64, total,
 		gmemd->host.memory_total);
 	gmemd->host.memory_total = total;
 	if (capacity_follow_host(&gmemd->capacity, &gmemd->config, total) < 0)
-		log_warning("no memory for the budget of a NUMA node that is new: nothing is "
+		log_warning("a NUMA node is new, and there is no memory for its budget: nothing is "
 			    "made there");
 	watch->policy.settings =
 		pressure_settings_for(config_bytes(&gmemd->config.pressure_floor, total),
@@ -283,7 +285,7 @@ static int watch_stalls(struct pressure_watch *watch)
 	int r = pressure_trigger_open(PRESSURE_OF_HOST, &threshold, &watch->trigger);
 
 	if (r < 0) {
-		log_info("no pressure stall information: %s", strerror(-r));
+		log_info("the kernel gives no pressure stall information: %s", strerror(-r));
 		return 0;
 	}
 	watch->stalled = event_new(watch->gmemd->base, watch->trigger.ready, EV_READ | EV_PERSIST,

@@ -14,16 +14,17 @@
 struct discard {
 	struct gmemd *gmemd;
 	uint64_t vm; /* its number */
-	/* vm: NULL where it is no more, or gmemd ends and the half is still there. The discard may
-	 * be freed then. */
+	/* vm: NULL where the VM is no more, or where gmemd ends and the half is still there. The
+	 * discard may be freed then. */
 	void (*done)(struct discard *discard, struct vm *vm, uint64_t bytes);
 	struct guest_range *ranges;
 	size_t count;
 };
 
 /*
- * Of these guest frames, which are as said, with gmemd and done filled in. Returns 0 where it is
- * done, with the bytes of pages in *ret_bytes; REQUEST_DEFERRED where done will be called; -ENOMEM.
+ * Gives back the stale half of these guest frames, which are as state says. gmemd and done are
+ * filled in. Returns 0 where it is done, with the bytes of pages in *ret_bytes; REQUEST_DEFERRED
+ * where done will be called; -ENOMEM.
  */
 int discard_begin(struct discard *discard, struct vm *vm, enum convert_to state,
 	const struct guest_range *ranges, size_t count, uint64_t *ret_bytes);

@@ -13,6 +13,7 @@
 #include "daemon/base/timer_file.h"
 #include "daemon/pages/page_worker.h"
 #include "daemon/vm/closed_memory.h"
+#include "daemon/vm/vm_end.h"
 #include "daemon/vm/vm_ledger.h"
 #include "kernel/host/process.h"
 
@@ -38,7 +39,7 @@ static void tell_changed(struct gmemd *gmemd, const struct memory *memory)
 	if (memory->resident > 0 && !vm->said_filled) {
 		log_vm_warning(vm->id,
 			"closed memory %" PRIu64 " has %" PRIu64
-			" bytes of pages, still or again: somebody has its file; they are charged",
+			" bytes of pages, which are charged: somebody still has its file",
 			memory->id, memory->resident);
 		vm->said_filled = true;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Recounting: looking whether closed memories have pages, still or again.
+ * Recounting: looking whether closed memories have pages.
  *
  * The page worker counts those that are due, a bounded number at a time, in gmemd's own turns, and
  * gives pages back again that have been there for a while. What is found is

@@ -16,18 +16,23 @@
 #include "daemon/pressure/watch.h"
 #include "daemon/request/deferred_answer.h"
 #include "daemon/vm/closed_memory.h"
+#include "daemon/vm/vm_end.h"
 #include "daemon/vm/vm_ledger.h"
 #include "protocol/json.h"
 
-/* What is to be done once the pages are gone, and for whom. */
+/* What is to be done once the pages are gone, and for whom. It is done by the job's function, at
+ * once or when the page worker has done the job; that ends by release_answer(). */
 struct release {
 	struct preallocating_wait wait;
 	struct page_job *job;
 	struct gmemd *gmemd;
+	struct request
+		*request; /* while it is carried out; NULL: it is deferred, or there is none */
 	struct deferred_answer *deferred; /* NULL: nobody waits */
 	struct vm *vm;                    /* all of it; it stays while it is releasing */
 	uint64_t memory;                  /* of a memory: its id */
 	bool ended;                       /* the VM's process has */
+	bool told;                        /* that the VM is released, to all who hear of it */
 	uint64_t giver;                   /* number of the VM that gives something back; 0: none */
 };
 
@@ -58,46 +63,67 @@ static struct page_job *job_of_request(const struct request *request, struct vm 
 	return taken_from(request, vm, page_job_new(request->caller->owner, room));
 }
 
-/* NULL without memory; then the request is told. */
+/* Takes the job; NULL without memory, or where there is no job. */
 static struct release *new_release(
-	struct request *request, struct page_job *job, void (*done)(struct page_job *job))
+	struct gmemd *gmemd, struct page_job *take_job, void (*done)(struct page_job *job))
 {
-	struct release *release = job ? calloc(1, sizeof *release) : NULL;
+	struct release *release = take_job ? calloc(1, sizeof *release) : NULL;
 
 	if (!release) {
-		no_memory(request);
+		page_job_free(take_job);
 		return NULL;
 	}
 	release->wait.over = helpers_ended;
-	release->gmemd = request->gmemd;
-	release->job = job;
-	job->done = done;
-	job->context = release;
+	release->gmemd = gmemd;
+	release->job = take_job;
+	take_job->done = done;
+	take_job->context = release;
 	return release;
 }
 
-/* waits: helpers that allocate are still ending. True where it is done. */
-static bool do_release(struct release *release, bool waits)
+/* waits: helpers that allocate are still ending. True where it is done, and freed. */
+static bool begin_release(struct release *release, bool waits)
 {
 	return !waits && page_worker_do(release->gmemd->pages, release->job);
 }
 
-/* The thread has the job. Without memory for it nobody will be answered when it is done. */
+/* Without memory for it nobody will be answered when it is done. */
 static int wait_for(struct request *request, struct release *release)
 {
+	release->request = NULL;
 	release->deferred = request_defer(request, DEFERRED_ANSWER_IN_ORDER, NULL, NULL);
 	return release->deferred ? REQUEST_DEFERRED : no_memory(request);
 }
 
-static void answer_released(struct deferred_answer *deferred, uint64_t released)
+static int carry_out_release(struct request *request, struct release *release, bool waits)
 {
-	struct json_object *result;
+	release->request = request;
+	return begin_release(release, waits) ? 0 : wait_for(request, release);
+}
 
-	if (!deferred)
-		return;
-	result = json_new_object();
+/* The result of who has asked, or one that nobody reads. */
+static struct json_object *result_of(const struct release *release)
+{
+	return release->request ? release->request->result : json_new_object();
+}
+
+/* Takes the result that it had of result_of(). */
+static void release_answer(struct release *release, struct json_object *take_result)
+{
+	if (release->deferred)
+		deferred_answer_give(release->deferred, take_result);
+	else if (!release->request)
+		json_unref(take_result);
+	page_job_free(release->job);
+	free(release);
+}
+
+static void answer_released(struct release *release, uint64_t released)
+{
+	struct json_object *result = result_of(release);
+
 	json_add_uint(result, "released", released);
-	deferred_answer_give(deferred, result);
+	release_answer(release, result);
 }
 
 /* What an operator takes is no answer of the VM. */
@@ -106,9 +132,9 @@ static uint64_t giver_of(const struct request *request, const struct memory *mem
 	return request->caller->access == ACCESS_VMM ? memory->vm->number : 0;
 }
 
-static uint64_t count_released(const struct release *release, const struct page_job *job)
+static uint64_t count_released(const struct release *release)
 {
-	uint64_t released = page_job_released(job);
+	uint64_t released = page_job_released(release->job);
 
 	pressure_watch_given(release->gmemd->pressure, release->giver, released);
 	return released;
@@ -124,7 +150,7 @@ static void add_whole(struct page_job *job, struct memory *memory)
 /* A memory */
 
 /* left: of its pages, counted again after they were given back. */
-static void forget_memory(struct gmemd *gmemd, struct memory *memory, uint64_t left)
+static void close_released(struct gmemd *gmemd, struct memory *memory, uint64_t left)
 {
 	events_memory(&gmemd->events, memory, EVENT_MEMORY_CLOSED);
 	memory->resident = left;
@@ -139,38 +165,43 @@ static void memory_released(struct page_job *job)
 {
 	struct release *release = job->context;
 	struct memory *memory = registry_memory(&release->gmemd->registry, release->memory);
+	uint64_t released = count_released(release);
 
+	STEP("memory.close: punched");
 	if (memory && memory->vm->state != VM_RELEASING)
-		forget_memory(release->gmemd, memory, page_job_left(job, memory->pages));
-	answer_released(release->deferred, count_released(release, job));
-	page_job_free(job);
-	free(release);
+		close_released(release->gmemd, memory, page_job_left(job, memory->pages));
+	answer_released(release, released);
 }
 
 int release_memory(struct request *request, struct memory *memory)
 {
 	struct page_job *job = job_of_request(request, memory->vm, 1);
-	struct release *release = new_release(request, job, memory_released);
+	struct release *release = new_release(request->gmemd, job, memory_released);
 	bool waits;
 
-	if (!release) {
-		page_job_free(job);
-		return request->error.code;
-	}
+	if (!release)
+		return no_memory(request);
 	release->memory = memory->id;
 	release->giver = giver_of(request, memory);
 	memory->state = OBJECT_CLOSING;
 	STEP("memory.close: begun");
 	waits = preallocating_stop_memory(request->gmemd, memory, &release->wait);
 	add_whole(job, memory);
-	if (!do_release(release, waits))
-		return wait_for(request, release);
-	json_add_uint(request->result, "released", count_released(release, job));
-	STEP("memory.close: punched");
-	forget_memory(request->gmemd, memory, page_job_left(job, memory->pages));
-	page_job_free(job);
-	free(release);
-	return 0;
+	return carry_out_release(request, release, waits);
+}
+
+void release_closing_memory(struct gmemd *gmemd, struct memory *memory)
+{
+	struct page_job *job = page_job_new(memory->vm->owner, 1);
+	struct release *release = new_release(gmemd, job, memory_released);
+
+	if (!release) {
+		close_released(gmemd, memory, /* left= */ 0);
+		return;
+	}
+	release->memory = memory->id;
+	add_whole(job, memory);
+	begin_release(release, /* waits= */ false);
 }
 
 /* A closed memory */
@@ -178,25 +209,20 @@ int release_memory(struct request *request, struct memory *memory)
 static void closed_released(struct page_job *job)
 {
 	struct release *release = job->context;
-	struct gmemd *gmemd = release->gmemd;
-	struct memory *memory = registry_closed_memory(&gmemd->registry, release->memory);
+	struct memory *memory = registry_closed_memory(&release->gmemd->registry, release->memory);
 
 	if (memory)
 		closed_memory_count(memory, job->parts[0].left, /* given_back= */ true);
-	answer_released(release->deferred, count_released(release, job));
-	page_job_free(job);
-	free(release);
+	answer_released(release, count_released(release));
 }
 
 int release_closed_memory(struct request *request, struct memory *memory)
 {
 	struct page_job *job = job_of_request(request, memory->vm, 1);
-	struct release *release = new_release(request, job, closed_released);
+	struct release *release = new_release(request->gmemd, job, closed_released);
 
-	if (!release) {
-		page_job_free(job);
-		return request->error.code;
-	}
+	if (!release)
+		return no_memory(request);
 	release->memory = memory->id;
 	release->giver = giver_of(request, memory);
 	page_job_add(job, PAGES_PUNCH, memory->pages, 0, memory->size);
@@ -213,26 +239,15 @@ int release_nothing(struct request *request)
 
 /* Ranges of a memory */
 
-static void add_reclaimed(
-	struct json_object *result, const struct release *release, const struct page_job *job)
-{
-	STEP("memory.reclaim: punched");
-	json_add_uint(result, "reclaimed", count_released(release, job));
-	json_add_uint(result, "resident", job->parts[job->count - 1].resident);
-}
-
 static void ranges_reclaimed(struct page_job *job)
 {
 	struct release *release = job->context;
-	struct json_object *result = json_new_object();
+	struct json_object *result = result_of(release);
 
-	add_reclaimed(result, release, job);
-	if (release->deferred)
-		deferred_answer_give(release->deferred, result);
-	else
-		json_unref(result);
-	page_job_free(job);
-	free(release);
+	STEP("memory.reclaim: punched");
+	json_add_uint(result, "reclaimed", count_released(release));
+	json_add_uint(result, "resident", job->parts[job->count - 1].resident);
+	release_answer(release, result);
 }
 
 /* The last part counts what is left. */
@@ -251,25 +266,18 @@ int release_ranges(struct request *request, struct memory *memory, const struct 
 	size_t count)
 {
 	struct page_job *job = job_of_ranges(request, memory, ranges, count);
-	struct release *release = new_release(request, job, ranges_reclaimed);
+	struct release *release = new_release(request->gmemd, job, ranges_reclaimed);
 
-	if (!release) {
-		page_job_free(job);
-		return request->error.code;
-	}
+	if (!release)
+		return no_memory(request);
 	release->giver = giver_of(request, memory);
-	if (!page_worker_do(request->gmemd->pages, job))
-		return wait_for(request, release);
-	add_reclaimed(request->result, release, job);
-	page_job_free(job);
-	free(release);
-	return 0;
+	return carry_out_release(request, release, /* waits= */ false);
 }
 
 /* A VM */
 
 /* Pages that a pipe or an io_uring has pinned are in no file any more, and in no count. */
-static void tell_released(struct gmemd *gmemd, struct vm *vm, bool ended, uint64_t released)
+static void tell_released(struct gmemd *gmemd, const struct vm *vm, bool ended, uint64_t released)
 {
 	static const char uncounted[] = "; what a pipe or an io_uring has pinned stays charged to "
 					"its memory cgroup, and shows in no count";
@@ -294,27 +302,38 @@ static void note_left(struct vm *vm, const struct page_job *job)
 			memory, page_job_left(job, memory->pages), /* given_back= */ true);
 }
 
+static void stop_vm(struct gmemd *gmemd, struct vm *vm)
+{
+	vm_stop(vm);
+	pressure_watch_forget(gmemd->pressure, vm);
+}
+
+/* job: NULL where there was no memory for one, and the kernel gives the pages back when the files
+ * are closed. */
+static void drop_released(
+	struct gmemd *gmemd, struct vm *vm, const struct page_job *job, bool ended, bool told)
+{
+	if (job)
+		note_left(vm, job);
+	vm_drop(vm);
+	if (!told)
+		tell_released(gmemd, vm, ended, job ? page_job_released(job) : 0);
+}
+
+/* Its process may have ended meanwhile, who then is not watched any more. */
 static void vm_released(struct page_job *job)
 {
 	struct release *release = job->context;
 	struct vm *vm = release->vm;
 	uint64_t released = page_job_released(job);
 
-	vm_state_change(&vm->state, VM_RELEASED);
-	note_left(vm, job);
-	vm_drop(vm);
-	tell_released(release->gmemd, vm, release->ended, released);
-	if (!vm->watch)
-		vm_end(vm); /* its process has ended, now or meanwhile */
-	answer_released(release->deferred, released);
-	page_job_free(job);
-	free(release);
-}
-
-static void stop(struct gmemd *gmemd, struct vm *vm)
-{
-	vm_stop(vm);
-	pressure_watch_forget(gmemd->pressure, vm);
+	STEP("vm.close: punched");
+	if (vm->state == VM_RELEASING)
+		vm_state_change(&vm->state, VM_RELEASED);
+	drop_released(release->gmemd, vm, job, release->ended, release->told);
+	if (!release->request && !vm->watch)
+		vm_end(vm);
+	answer_released(release, released);
 }
 
 static struct page_job *job_of_vm(struct vm *vm, struct owner *owner)
@@ -334,108 +353,63 @@ static struct page_job *job_of_vm(struct vm *vm, struct owner *owner)
 }
 
 /* False where it is done. */
-static bool begin_vm(struct release *release, bool waits)
+static bool vm_is_to_wait(struct release *release)
 {
-	if (do_release(release, waits))
+	struct vm *vm = release->vm;
+
+	if (begin_release(release, preallocating_stop_vm(release->gmemd, vm, &release->wait)))
 		return false;
-	vm_state_change(&release->vm->state, VM_RELEASING);
+	vm_state_change(&vm->state, VM_RELEASING);
 	return true;
 }
 
 int release_vm(struct request *request, struct vm *vm)
 {
 	struct page_job *job = taken_from(request, vm, job_of_vm(vm, request->caller->owner));
-	struct release *release = new_release(request, job, vm_released);
-	bool begun;
+	struct release *release = new_release(request->gmemd, job, vm_released);
 
-	if (!release) {
-		page_job_free(job);
-		return request->error.code;
-	}
+	if (!release)
+		return no_memory(request);
 	release->vm = vm;
-	stop(request->gmemd, vm);
-	begun = begin_vm(release, preallocating_stop_vm(request->gmemd, vm, &release->wait));
-	STEP("vm.close: punched");
-	if (begun)
-		return wait_for(request, release);
-	note_left(vm, job);
-	vm_drop(vm);
-	tell_released(request->gmemd, vm, /* ended= */ false, page_job_released(job));
-	json_add_uint(request->result, "released", page_job_released(job));
-	page_job_free(job);
-	free(release);
-	return 0;
+	release->request = request;
+	stop_vm(request->gmemd, vm);
+	return vm_is_to_wait(release) ? wait_for(request, release) : 0;
 }
 
-/* False where it is done. */
-static bool release_later(struct gmemd *gmemd, struct vm *vm, struct page_job *job, bool ended)
-{
-	struct release *release = calloc(1, sizeof *release);
-
-	if (!job || !release) {
-		preallocating_stop_vm(gmemd, vm, NULL);
-		free(release);
-		return false;
-	}
-	*release = (struct release){
-		.wait.over = helpers_ended, .job = job, .gmemd = gmemd, .vm = vm, .ended = ended};
-	job->done = vm_released;
-	job->context = release;
-	job->of_the_dead = ended;
-	if (begin_vm(release, preallocating_stop_vm(gmemd, vm, &release->wait)))
-		return true;
-	free(release);
-	return false;
-}
-
-/* Without memory for a job the kernel gives the pages back when the files are closed. */
-void release_ended_vm(struct gmemd *gmemd, struct vm *vm)
-{
-	bool was_released = vm_is_released(vm);
-	struct page_job *job;
-
-	stop(gmemd, vm);
-	if (vm->state == VM_RELEASING)
-		return; /* what does that frees it */
-	job = job_of_vm(vm, vm->owner);
-	if (release_later(gmemd, vm, job, /* ended= */ true))
-		return;
-	if (job)
-		note_left(vm, job);
-	vm_drop(vm);
-	if (!was_released)
-		tell_released(gmemd, vm, /* ended= */ true, job ? page_job_released(job) : 0);
-	vm_end(vm);
-	page_job_free(job);
-}
-
-void release_rest(struct gmemd *gmemd, struct vm *vm)
+/* What a process has left that has ended, or a predecessor. told: that it is released. */
+static void release_left(struct gmemd *gmemd, struct vm *vm, bool ended, bool told)
 {
 	struct page_job *job = job_of_vm(vm, vm->owner);
+	struct release *release = new_release(gmemd, job, vm_released);
 
-	vm_stop(vm);
-	if (release_later(gmemd, vm, job, /* ended= */ false))
+	if (!release) {
+		preallocating_stop_vm(gmemd, vm, NULL);
+		drop_released(gmemd, vm, /* job= */ NULL, ended, told);
+		if (ended)
+			vm_end(vm);
 		return;
-	if (job)
-		note_left(vm, job);
-	vm_drop(vm);
-	page_job_free(job);
+	}
+	release->vm = vm;
+	release->ended = ended;
+	release->told = told;
+	job->of_the_dead = ended;
+	vm_is_to_wait(release);
 }
 
-void release_closing_memory(struct gmemd *gmemd, struct memory *memory)
+void release_ended_vm(struct gmemd *gmemd, struct vm *vm)
 {
-	struct page_job *job = page_job_new(memory->vm->owner, 1);
-	struct release *release = calloc(1, sizeof *release);
+	bool told = vm_is_released(vm);
 
-	if (job && release) {
-		*release = (struct release){.gmemd = gmemd, .memory = memory->id};
-		add_whole(job, memory);
-		job->done = memory_released;
-		job->context = release;
-		if (!page_worker_do(gmemd->pages, job))
-			return;
-	}
-	forget_memory(gmemd, memory, job ? page_job_left(job, memory->pages) : 0);
-	page_job_free(job);
-	free(release);
+	stop_vm(gmemd, vm);
+	if (vm->state != VM_RELEASING) /* else what does that frees it */
+		release_left(gmemd, vm, /* ended= */ true, told);
+}
+
+/* Its predecessor has told that it is released once its memories were gone. */
+void release_rest(struct gmemd *gmemd, struct vm *vm)
+{
+	bool told = vm->n_memories == 0;
+
+	vm_stop(vm);
+	release_left(gmemd, vm, /* ended= */ false, told);
 }

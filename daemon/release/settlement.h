@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Settlements: what follows from what came of a call.
+ * Settlements: what gmemd does once a call is reported.
  *
  * Mostly that is done at once. A conversion whose stale half is to be discarded is between
  * "attributes set" and "settled" until its pages are gone: the VM's ledger says so, so that a
@@ -12,8 +12,8 @@
 #include "daemon/vm/call.h"
 
 /*
- * The first ioctls of the call succeeded, that many, and no more. Returns 0 where all that follows
- * is done: then the call is freed, and *ret_discarded is how many bytes of pages went.
+ * The first done ioctls of the call succeeded, and no more. Returns 0 where all that follows is
+ * done: then the call is freed, and *ret_discarded is how many bytes of pages went.
  * REQUEST_DEFERRED where it is under way: call->settlement. -ENOMEM, and then it can be said again.
  */
 int settlement_begin(

@@ -67,12 +67,14 @@ void describe_closed_memory(struct json_object *object, const struct memory *mem
 
 void describe_slot(struct json_object *object, const struct slot *slot)
 {
+	const struct memory *memory = slot->memory ? slot->memory : slot->shown;
+
 	json_add_uint(object, "slot", slot->number);
 	json_add_uint(object, "guest_phys_addr", slot->guest_phys_addr);
 	json_add_uint(object, "memory_size", slot->memory_size);
 	json_add_uint(object, "userspace_addr", slot->userspace_addr);
-	if (slot->memory)
-		json_add_uint(object, "memory", slot->memory->id);
+	if (memory)
+		json_add_uint(object, "memory", memory->id);
 	else
 		json_add_null(object, "memory");
 	json_add_uint(object, "guest_memfd_offset", slot->guest_memfd_offset);
@@ -81,6 +83,11 @@ void describe_slot(struct json_object *object, const struct slot *slot)
 		json_add_uint(object, "shared_offset", slot->shared_offset);
 	}
 	json_add_flags(object, "flags", slot->flags, slot_flag_names);
+	if (memory)
+		json_add_string(object, "through",
+			slot_through_names[slot->shown ? THROUGH_MAPPING : THROUGH_GUEST_MEMFD]);
+	if (slot->astray)
+		json_add_bool(object, "astray", true);
 	json_add_string(object, "state", object_state_name(slot->state, "bound"));
 }
 

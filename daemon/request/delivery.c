@@ -5,7 +5,7 @@
 #include "daemon/request/delivery.h"
 
 #include "daemon/base/kill_step.h"
-#include "daemon/vm/vm.h"
+#include "daemon/vm/registry.h"
 #include "protocol/json.h"
 
 void delivery_init(struct delivery *delivery, struct registry *registry, struct peer_ledger *ledger,

@@ -54,7 +54,8 @@ struct delivery {
 	struct inherited_answer *packet;    /* a predecessor's; NULL: none */
 	struct inherited_answers inherited; /* answers to it */
 	struct inherited_answers inherited_later; /* that come out of turn */
-	/* That the packet has brought about; NULL: none, or answered already. */
+	/* The later answer that the packet has brought about; NULL: none, or it is given
+	 * already. */
 	struct later *later;
 };
 
@@ -70,9 +71,9 @@ void delivery_init(struct delivery *delivery, struct registry *registry, struct 
 /* The peer is gone. */
 void delivery_clear(struct delivery *delivery);
 
-/* What a predecessor has left of the peer's: finishes the turn whose answer it has sent, and
- * forgets what it owed and gave. To be done for all peers before anything is received or sent: that
- * only the marks of what was last tell. */
+/* Takes over what a predecessor has left of the peer's: ends the turn whose answer it has sent, and
+ * forgets the answers that it owed and has given. It must be done for all peers before anything is
+ * received or sent, for the marks tell of the last packet alone. */
 void delivery_inherit(struct delivery *delivery);
 /* Whether the next packet is a predecessor's, which is in no socket's queue. */
 bool delivery_has_packet(const struct delivery *delivery);
@@ -85,10 +86,9 @@ bool delivery_take_later(struct delivery *delivery, struct inherited_answer **re
 /* The next packet. Its bytes are valid until delivery_suspend() or delivery_end(), and the receive
  * area must be free: after one of them. Errors are packet_receive_marked()'s. */
 int delivery_begin(struct delivery *delivery, struct packet_bytes *ret);
-/* What is left to be done comes later: where the turn goes on, its packet leaves the receive
- * area. */
+/* The answer comes later: where the turn goes on, its packet leaves the receive area. */
 void delivery_suspend(struct delivery *delivery);
-/* Sends its answer, or the one that is later. Errors are packet_send()'s. The fds stay the
+/* Sends the packet's answer, or the later one. Errors are packet_send()'s. The fds stay the
  * caller's. */
 int delivery_send(struct delivery *delivery, struct later *later, const char *bytes, size_t length,
 	const struct fd_list *fds);

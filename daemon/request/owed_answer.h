@@ -38,7 +38,7 @@ struct inherited_answer *inherited_answer_new(const struct owed_answer *owed);
 /* Adds what the record at that index has of an answer. -ENOMEM. */
 int inherited_answer_add(
 	struct inherited_answer_tree *tree, const struct owed_record *record, uint32_t index);
-/* Whether it can be sent: what a ledger has of it may be less than all. */
+/* Whether all of it is there, so that it can be sent: a ledger may have less. */
 bool inherited_answer_is_whole(const struct inherited_answer *answer);
 /* Moves those to a peer to the list, by turn and order. */
 void inherited_answers_take(

@@ -215,6 +215,13 @@ static uint64_t first_number(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+static void put_to_keeper(const struct peer_ledger *ledger)
+{
+	fdstore_put_one(
+		ledger->fdstore, FDSTORE_PEERS, 0, MEMBER_LEDGER, ledger_fd(ledger->ledger));
+	fdstore_put_one(ledger->fdstore, FDSTORE_PEERS, 0, MEMBER_MARKS, ledger->syscall_marks_fd);
+}
+
 int peer_ledger_new(
 	struct fdstore *fdstore, struct inherited_fds *inherited, struct peer_ledger **ret)
 {
@@ -239,7 +246,7 @@ int peer_ledger_new(
 		peer_ledger_free(ledger);
 		return r;
 	}
-	peer_ledger_put(ledger);
+	put_to_keeper(ledger);
 	*ret = ledger;
 	return 0;
 }
@@ -257,13 +264,6 @@ struct peer_ledger *peer_ledger_free(struct peer_ledger *ledger)
 	fd_close(ledger->syscall_marks_fd);
 	free(ledger);
 	return NULL;
-}
-
-void peer_ledger_put(const struct peer_ledger *ledger)
-{
-	fdstore_put_one(
-		ledger->fdstore, FDSTORE_PEERS, 0, MEMBER_LEDGER, ledger_fd(ledger->ledger));
-	fdstore_put_one(ledger->fdstore, FDSTORE_PEERS, 0, MEMBER_MARKS, ledger->syscall_marks_fd);
 }
 
 void peer_ledger_drop(const struct peer_ledger *ledger)

@@ -27,8 +27,6 @@ int peer_ledger_new(
 	struct fdstore *fdstore, struct inherited_fds *inherited, struct peer_ledger **ret);
 /* Takes NULL, returns NULL. */
 struct peer_ledger *peer_ledger_free(struct peer_ledger *ledger);
-/* To a keeper that has nothing yet. */
-void peer_ledger_put(const struct peer_ledger *ledger);
 /* Has the keeper drop it: there is to be no successor. Where there is to be one, nothing in it
  * changes any more once fdstore_leave() was called. */
 void peer_ledger_drop(const struct peer_ledger *ledger);

@@ -73,10 +73,12 @@ struct request {
 	struct json_object *message; /* borrowed */
 	union method_parameters parameters;
 	struct request_files *files; /* that the parameters name, once they were taken */
-	const uint64_t *discarded;   /* by request_discard(), before it is carried out again */
-	bool recounted;              /* what its VM has closed was, for it */
-	struct json_object *result;  /* an object */
-	struct fd_list answer_fds;   /* go with the answer, then are closed */
+	size_t looked;  /* at how many views the parameters tell of: see request_views.h */
+	uint64_t shown; /* which of them the caller has */
+	const uint64_t *discarded;  /* by request_discard(), before it is carried out again */
+	bool recounted;             /* what its VM has closed was, for it */
+	struct json_object *result; /* an object */
+	struct fd_list answer_fds;  /* go with the answer, then are closed */
 	struct rpc_error error;
 };
 
@@ -87,8 +89,8 @@ typedef int handler(struct request *request);
 
 /* Whether the caller may know of the VM. */
 bool caller_sees_vm(const struct caller *caller, const struct vm *vm);
-/* The VM that the request names, if its caller may know of it. Returns 0, not_found, or gone for
- * one that is released. */
+/* The VM that the request names, if its caller may know of it. Returns 0, or the code of the error:
+ * not_found, or gone for a VM that is released. */
 int request_vm(struct request *request, const char *id, struct vm **ret);
 /* The same, of a VM that the caller may have make memory: behind its gate if it needs one. */
 int request_gated_vm(struct request *request, const char *id, struct vm **ret);

@@ -31,16 +31,10 @@ static void file_wait_free(struct file_wait *wait)
 
 /* What may be wrong */
 
-static void fill_error(
-	const struct file_wait *wait, const struct taking_result *result, struct rpc_error *error)
+void request_taking_error(struct rpc_error *error, const struct config *config,
+	const struct taking_result *result, const char *what)
 {
-	const struct file_wish *wish = &wait->wishes.wishes[result->failed];
-
 	switch (result->result) {
-	case -EBADF:
-	case -EINVAL:
-		rpc_error_invalid_param(error, wish->param, wish->expected);
-		break;
 	case -ESRCH:
 		rpc_error_gone(error, "process", "that connected");
 		break;
@@ -49,16 +43,28 @@ static void fill_error(
 			error, "gmemd's right to take files of the process, as ptrace(2) has it");
 		break;
 	case -ETIMEDOUT:
-		rpc_error_busy(error, "The process's file can't be taken in time", 0);
+		rpc_error_busy(error, "gmemd could not take the process's file in time", 0);
 		break;
 	case -EDQUOT:
-		limit_error(error, &wait->suspension.gmemd->config, result->limit,
-			"All processes that may take files for it hang");
+		limit_error(error, config, result->limit,
+			"Every gmemd-taker that may take files of this process hangs");
 		break;
 	default:
-		rpc_error_kernel(error, -result->result, "taking a file of the process");
+		rpc_error_kernel(error, -result->result, what);
 		break;
 	}
+}
+
+static void fill_error(
+	const struct file_wait *wait, const struct taking_result *result, struct rpc_error *error)
+{
+	const struct file_wish *wish = &wait->wishes.wishes[result->failed];
+
+	if (result->result == -EBADF || result->result == -EINVAL)
+		rpc_error_invalid_param(error, wish->param, wish->expected);
+	else
+		request_taking_error(error, &wait->suspension.gmemd->config, result,
+			"taking a file of the process");
 }
 
 /* Their end */

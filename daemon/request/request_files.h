@@ -4,8 +4,8 @@
  *
  * A handler that needs some says so when all else that it can check is as it must be and before it
  * changes anything: request_take_files(). The request is deferred then, and carried out again from
- * its beginning once a taker has taken them (daemon/peerfd/taker_client.h). What a file is not to
- * be is refused without that.
+ * its beginning once a taker has taken them (daemon/peerfd/taker_client.h). A file that isn't what
+ * it must be is refused before the handler is called again.
  */
 #pragma once
 
@@ -14,8 +14,11 @@
 
 #include "daemon/taker/protocol.h"
 
+struct config;
 struct owner;
 struct request;
+struct rpc_error;
+struct taking_result;
 
 /* One that is needed. */
 struct file_wish {
@@ -29,7 +32,7 @@ struct file_wish {
 struct file_wishes {
 	size_t count;
 	struct file_wish wishes[TAKER_FILES_MAX];
-	/* Whether it is to be found out, too, how the process has mapped the first, a mailbox. */
+	/* Whether to find out, too, how the process has mapped the first, a mailbox. */
 	bool verify;
 };
 
@@ -51,5 +54,9 @@ int request_take_files(
 /* The same for one file. *ret_fd stays the request's until it is taken over. */
 int request_take_file(
 	struct request *request, struct owner *owner, const struct file_wish *wish, int *ret_fd);
+/* Why a taker could not be asked, or could not do what it was: not about a single file. what: what
+ * it was to do. */
+void request_taking_error(struct rpc_error *error, const struct config *config,
+	const struct taking_result *result, const char *what);
 /* Takes over the file of that wish. */
 int request_take_over(struct request *request, size_t index);

@@ -2,10 +2,9 @@
 /*
  * Marks: what system calls have done that can't be asked for again.
  *
- * A packet that was received or sent, a trapped call that was received: a gmemd that is killed
- * within such a system call, or before its next instruction, could tell nobody. So the kernel
- * itself writes what came of it into memory that outlives gmemd, which it does before it lets the
- * process end of a signal.
+ * A gmemd that is killed within a system call that receives or sends a packet, or receives a
+ * trapped call, or before its next instruction, could tell nobody what came of it. So the kernel
+ * itself writes that into memory that outlives gmemd, before it lets the process end by a signal.
  */
 #pragma once
 

@@ -25,15 +25,20 @@
 /* More than the end of a gmemd takes that has much to close. */
 #define GMEMD_ENDS_MS 10000
 
-/* With too many files on their way. */
+/* With too many files on their way, or no memory to send one. */
 #define TRIES_MAX 20
 #define PAUSE_MS  50
 
 static int tell_gmemd(enum screener_word word, int fd)
 {
 	const char byte = (char)word;
+	int r = fd_packet_send(SCREENER_SOCKET, &byte, 1, &fd, fd >= 0);
 
-	return fd_packet_send(SCREENER_SOCKET, &byte, 1, &fd, fd >= 0);
+	for (unsigned i = 0; fd_packet_is_short(r) && i < TRIES_MAX; i++) {
+		poll(NULL, 0, PAUSE_MS);
+		r = fd_packet_send(SCREENER_SOCKET, &byte, 1, &fd, fd >= 0);
+	}
+	return r;
 }
 
 /* One that can't be given back ends with this process. */
@@ -41,10 +46,6 @@ static int give_back(int connection)
 {
 	int r = tell_gmemd(SCREENER_HARMLESS, connection);
 
-	for (unsigned i = 0; r == -ETOOMANYREFS && i < TRIES_MAX; i++) {
-		poll(NULL, 0, PAUSE_MS);
-		r = tell_gmemd(SCREENER_HARMLESS, connection);
-	}
 	if (r == 0)
 		fd_close(connection);
 	return r;

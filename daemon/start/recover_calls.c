@@ -63,6 +63,32 @@ static int recover_binding(
 	return 0;
 }
 
+static int read_steps(struct slot_change *change, const struct call_record *record)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < record->count; i++) {
+		struct kvm_userspace_memory_region2 arguments;
+
+		mailbox_read_slot(change->vm->mailbox, record->entry + i, &arguments);
+		r = slot_change_recover(change, &arguments);
+	}
+	return r;
+}
+
+/* The steps are in the mailbox as well. */
+static int recover_change(struct call *call, const struct call_record *record)
+{
+	struct slot_change *change = slot_change_new(call->vm);
+	int r = change ? read_steps(change, record) : -ENOMEM;
+
+	if (r < 0)
+		slot_change_free(change);
+	else
+		call->change = change;
+	return r;
+}
+
 /* What it is about. */
 static int recover_subject(struct call *call, const struct call_record *record)
 {
@@ -75,6 +101,8 @@ static int recover_subject(struct call *call, const struct call_record *record)
 		return recover_binding(call, record, OBJECT_CLOSING);
 	case CALL_CONVERT:
 		return recover_conversion(call, record);
+	case CALL_CHANGE:
+		return recover_change(call, record);
 	}
 	return -EBADMSG;
 }
@@ -82,9 +110,10 @@ static int recover_subject(struct call *call, const struct call_record *record)
 /* Ids of this gmemd's own calls begin above those of all before it. */
 static bool values_fit(struct vm *vm, const struct call_record *record)
 {
-	return record->call <= CALL_CONVERT && record->id > 0 &&
-	       record->id >> 32 < vm->generation && !vm_call(vm, record->id) && record->count > 0 &&
-	       (record->call == CALL_CONVERT || record->count == 1) &&
+	bool several = record->call == CALL_CONVERT || record->call == CALL_CHANGE;
+
+	return record->call <= CALL_CHANGE && record->id > 0 && record->id >> 32 < vm->generation &&
+	       !vm_call(vm, record->id) && record->count > 0 && (several || record->count == 1) &&
 	       record->done <= record->count && record->guest_memfd <= INT32_MAX;
 }
 

@@ -153,8 +153,25 @@ static void check_memory_name(struct memory *memory, struct ledger *ledger)
 	free(name);
 }
 
+static void restore_slot(struct slot *slot, const struct slot_record *record)
+{
+	if (!slot->leaving)
+		slot->state = record->state;
+	if (slot->shown && record->how & RECORD_SLOT_ASTRAY)
+		slot_go_astray(slot);
+}
+
+/* A leaving one may be where others are. */
+static int check_slot(struct vm *vm, const struct slot_bind_parameters *told, bool leaving,
+	struct slot_request *ret, struct slot_fault *ret_fault)
+{
+	return leaving ? slot_check_alone(vm, told, ret, ret_fault)
+		       : slot_check_told(vm, told, ret, ret_fault);
+}
+
 static int recover_slot(struct vm *vm, const struct slot_record *record, struct slot **ret)
 {
+	bool leaving = record->how & RECORD_SLOT_LEAVING;
 	struct slot_bind_parameters told;
 	struct slot_fault fault = {.param = "state", .expected = "one that a slot has"};
 	struct slot_request request;
@@ -162,18 +179,18 @@ static int recover_slot(struct vm *vm, const struct slot_record *record, struct 
 
 	record_read_slot(record, &told);
 	if (r == 0)
-		r = slot_check_told(vm, &told, &request, &fault);
+		r = check_slot(vm, &told, leaving, &request, &fault);
 	if (r < 0) {
 		log_vm_warning(vm->id, "slot %u could not be taken over: %s must be %s",
 			record->number, fault.param, fault.expected);
 		return r;
 	}
-	r = slot_recover(vm, &request, ret);
+	r = leaving ? slot_recover_leaving(vm, &request, ret) : slot_recover(vm, &request, ret);
 	if (r < 0)
 		log_vm_warning(vm->id, "slot %u could not be taken over: %s", record->number,
 			strerror(-r));
 	else
-		(*ret)->state = record->state;
+		restore_slot(*ret, record);
 	return r;
 }
 
@@ -187,11 +204,23 @@ static int recover_call(struct vm *vm, const struct call_record *record, struct 
 	return r;
 }
 
+static void finish_leaving_slots(struct vm *vm)
+{
+	struct slot *slot, *next;
+
+	for (slot = TAILQ_FIRST(&vm->leaving); slot; slot = next) {
+		next = TAILQ_NEXT(slot, of_leaving);
+		if (!slot->change && !slot_return(slot))
+			slot_free(slot);
+	}
+}
+
 /* Nobody can report what became of them: what may be bound counts as bound. */
 static void finish_slots_without_call(struct vm *vm)
 {
 	struct slot *slot;
 
+	finish_leaving_slots(vm);
 	RB_FOREACH (slot, slot_tree, &vm->slots) {
 		if (!vm_call_of_slot(vm, slot))
 			slot->state = OBJECT_READY;

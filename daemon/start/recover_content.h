@@ -9,8 +9,8 @@
 #include "daemon/vm/vm.h"
 #include "kernel/store/ledger.h"
 
-/* Whether something was to be had too little of, and nothing is wrong with what was left: another
- * start may take it over. */
+/* Whether gmemd had too little of something, such as memory, and nothing is wrong with what was
+ * left: then another start may take it over. */
 bool recovery_lacks(int r);
 
 /* What can't be taken over is told in the log and deleted from the ledger, when that is committed

@@ -19,7 +19,10 @@
 #include "daemon/start/recover_content.h"
 #include "daemon/vm/call.h"
 #include "daemon/vm/vm_check.h"
+#include "daemon/vm/vm_end.h"
+#include "daemon/vm/vm_held.h"
 #include "daemon/vm/vm_ledger.h"
+#include "daemon/vm/vm_new.h"
 #include "daemon/vm/vm_record.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/kvm/gate.h"
@@ -94,6 +97,8 @@ static void forget_records(struct vm *vm)
 		forget_memory_records(memory);
 	RB_FOREACH (slot, slot_tree, &vm->slots)
 		slot->record = 0;
+	TAILQ_FOREACH (slot, &vm->leaving, of_leaving)
+		slot->record = 0;
 	TAILQ_FOREACH (call, &vm->calls, link)
 		call->record = 0;
 }
@@ -115,6 +120,8 @@ static int renew_ledger(struct vm *vm)
 	RB_FOREACH (memory, memory_tree, &vm->closed)
 		vm_ledger_note_memory(memory);
 	RB_FOREACH (slot, slot_tree, &vm->slots)
+		vm_ledger_note_slot(slot);
+	TAILQ_FOREACH (slot, &vm->leaving, of_leaving)
 		vm_ledger_note_slot(slot);
 	TAILQ_FOREACH (call, &vm->calls, link)
 		vm_ledger_note_call(call);

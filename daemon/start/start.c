@@ -30,6 +30,8 @@
 #include "daemon/start/start_failure.h"
 #include "daemon/start/takeover.h"
 #include "daemon/vm/backend.h"
+#include "daemon/vm/slot_views.h"
+#include "daemon/vm/vm_end.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/host/passrights.h"
 #include "protocol/json.h"
@@ -145,7 +147,7 @@ static int set_up(struct gmemd *gmemd)
 		return start_failed("the ledger of users", r);
 	r = takeover_begin(gmemd);
 	if (r < 0)
-		return start_failed("having a keeper", r);
+		return start_failed("finding gmemd-keeper", r);
 	r = screening_new(gmemd, &gmemd->screening);
 	if (r < 0)
 		return start_failed("screening connections", r);
@@ -154,9 +156,10 @@ static int set_up(struct gmemd *gmemd)
 	if (r < 0)
 		return start_failed("starting a thread", r);
 	gmemd->registry.pages = gmemd->pages;
+	gmemd->registry.takings = gmemd->takings;
 	r = gmemd->creations ? creations_watch(gmemd->creations, gmemd->base, &gmemd->registry) : 0;
 	if (r < 0)
-		return start_failed("hearing of VMs", r);
+		return start_failed("listening for KVM's uevents", r);
 	r = pressure_watch_new(gmemd, &gmemd->pressure);
 	if (r < 0)
 		return start_failed("watching memory pressure", r);
@@ -192,11 +195,11 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct co
 	gmemd->faults = faults;
 	r = file_reserve_set_up();
 	if (r < 0)
-		return start_failed("having files of its own", r);
+		return start_failed("reserving files for operators", r);
 	r = probe(gmemd);
 	if (r < 0) {
 		creations_free(gmemd->creations);
-		return start_failed("looking at the host", r);
+		return start_failed("probing the host", r);
 	}
 	errno = 0;
 	gmemd->base = new_base();
@@ -214,11 +217,12 @@ void gmemd_clear(struct gmemd *gmemd)
 
 	preallocating_stop_all(gmemd);
 	page_worker_stop(gmemd->pages);
+	views_stop(&gmemd->registry);
 	pressure_watch_free(gmemd->pressure);
 	recounting_free(gmemd->recounting);
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
 		watch_stop(vm);
-	registry_clear(&gmemd->registry);
+	vms_free(&gmemd->registry);
 	capacity_clear(&gmemd->capacity);
 	json_unref(gmemd->description);
 	takeover_clear(gmemd);

@@ -15,6 +15,7 @@
 #include "daemon/request/peer_ledger.h"
 #include "daemon/start/recover_vm.h"
 #include "daemon/vm/closed_memory.h"
+#include "daemon/vm/vm_end.h"
 
 /* What was granted stays so, whatever the limits are now. */
 static void lift_limits(struct gmemd *gmemd, bool lifted)
@@ -110,7 +111,7 @@ void takeover_leave(struct gmemd *gmemd)
 		fdstore_await_sent(gmemd->fdstore, FDSTORE_SEND_MS);
 		fdstore_leave(gmemd->fdstore);
 	} else {
-		closed_memories_let_go_unseen(&gmemd->registry);
+		vms_free_unseen(&gmemd->registry);
 		fdstore_await_sent(gmemd->fdstore, FDSTORE_SEND_MS);
 		peer_ledger_drop(gmemd->peer_ledger);
 	}

@@ -18,6 +18,7 @@
 #include "daemon/taker/mapping.h"
 #include "daemon/taker/packet.h"
 #include "daemon/taker/taking.h"
+#include "daemon/taker/views.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/host/process_start.h"
 
@@ -29,20 +30,28 @@ struct taker {
 	struct taken taken; /* what was handed over and is not yet to be closed */
 };
 
+static struct taker_header header_of_answer(const struct taker_message *request, int result)
+{
+	return (struct taker_header){.magic = TAKER_MAGIC,
+		.version = TAKER_VERSION,
+		.operation = request->header.operation,
+		.result = result,
+		.serial = request->header.serial};
+}
+
+static int send_message(const struct taker_message *message, const struct taken *taken)
+{
+	return fd_packet_send(TAKER_SOCKET, message, taker_answer_length(message->header.operation),
+		taken->fds, taken->count);
+}
+
 static int send_answer(const struct taker_message *request, int result,
 	const struct taker_answer *answer, const struct taken *taken)
 {
-	struct taker_message message = {
-		.header = {.magic = TAKER_MAGIC,
-			.version = TAKER_VERSION,
-			.operation = request->header.operation,
-			.result = result,
-			.serial = request->header.serial},
-		.answer = *answer,
-	};
+	const struct taker_message message = {
+		.header = header_of_answer(request, result), .answer = *answer};
 
-	return fd_packet_send(TAKER_SOCKET, &message, taker_answer_length(message.header.operation),
-		taken->fds, taken->count);
+	return send_message(&message, taken);
 }
 
 static void verify_mapping(const struct taker_process *process, const struct taker_message *request,
@@ -56,7 +65,8 @@ static void verify_mapping(const struct taker_process *process, const struct tak
 		answer->mapping < 0 && reason ? reason : "");
 }
 
-/* What can't be sent is not handed over: there may be too many files on their way. */
+/* What can't be sent is not handed over: there may be no memory for it, or too many files on their
+ * way. */
 static int serve_take(struct taker *taker, const struct taker_message *request, int pidfd)
 {
 	const struct taker_process process = {request->request.process, pidfd};
@@ -72,10 +82,21 @@ static int serve_take(struct taker *taker, const struct taker_message *request, 
 	if (r == 0)
 		answer.failed = 0;
 	r = send_answer(request, r, &answer, &taker->taken);
-	if (r != -ETOOMANYREFS)
-		return r;
+	if (r == 0)
+		return 0;
 	taken_close(&taker->taken);
 	return send_answer(request, r, &answer, &nothing);
+}
+
+static int serve_look(const struct taker_message *request, int pidfd)
+{
+	const struct taker_process process = {request->look.process, pidfd};
+	const struct taken nothing = {.count = 0};
+	struct taker_message message = {.look_answer = {.shown = 0}};
+	int r = taker_views_look(&process, request, &message.look_answer.shown);
+
+	message.header = header_of_answer(request, r);
+	return send_message(&message, &nothing);
 }
 
 static int serve_close(struct taker *taker, const struct taker_message *request)
@@ -97,6 +118,8 @@ static int serve_gmemd(struct taker *taker)
 	r = taker_request_check(&packet);
 	if (r == 0 && packet.message.header.operation == TAKER_TAKE)
 		r = serve_take(taker, &packet.message, packet.came.fds[0]);
+	else if (r == 0 && packet.message.header.operation == TAKER_LOOK)
+		r = serve_look(&packet.message, packet.came.fds[0]);
 	else if (r == 0)
 		r = serve_close(taker, &packet.message);
 	fd_packet_clear(&packet.came);

@@ -19,17 +19,26 @@ bool taker_kind_is_handed_over(enum taker_kind kind)
 	return kind != TAKER_KVM && kind != TAKER_VM;
 }
 
-size_t taker_request_length(uint32_t count)
+size_t taker_request_length(enum taker_operation operation, uint32_t count)
 {
-	return sizeof(struct taker_header) + offsetof(struct taker_request, files) +
-	       count * sizeof(struct taker_file);
+	size_t length = sizeof(struct taker_header);
+
+	if (operation == TAKER_TAKE)
+		length += offsetof(struct taker_request, files) + count * sizeof(struct taker_file);
+	else if (operation == TAKER_LOOK)
+		length += offsetof(struct taker_look, views) + count * sizeof(struct taker_view);
+	return length;
 }
 
 size_t taker_answer_length(enum taker_operation operation)
 {
 	size_t length = sizeof(struct taker_header);
 
-	return operation == TAKER_TAKE ? length + sizeof(struct taker_answer) : length;
+	if (operation == TAKER_TAKE)
+		length += sizeof(struct taker_answer);
+	else if (operation == TAKER_LOOK)
+		length += sizeof(struct taker_look_answer);
+	return length;
 }
 
 static int check_header(const struct taker_packet *packet)
@@ -68,8 +77,33 @@ static bool take_valid(const struct taker_packet *packet)
 	const struct taker_header *header = &packet->message.header;
 
 	return header->count <= TAKER_FILES_MAX && packet->came.n_fds == 1 &&
-	       packet->came.length == taker_request_length(header->count) && flags_valid(header) &&
-	       files_valid(&packet->message);
+	       packet->came.length == taker_request_length(TAKER_TAKE, header->count) &&
+	       flags_valid(header) && files_valid(&packet->message);
+}
+
+/* A view wraps round nowhere, and is of something. */
+static bool views_valid(const struct taker_message *message)
+{
+	for (uint32_t i = 0; i < message->header.count; i++) {
+		const struct taker_view *view = &message->look.views[i];
+		uint64_t end;
+
+		if (view->length == 0 ||
+			__builtin_add_overflow(view->address, view->length, &end) ||
+			__builtin_add_overflow(view->offset, view->length, &end))
+			return false;
+	}
+	return true;
+}
+
+static bool look_valid(const struct taker_packet *packet)
+{
+	const struct taker_header *header = &packet->message.header;
+
+	return header->count > 0 && header->count <= TAKER_VIEWS_MAX && header->flags == 0 &&
+	       packet->came.n_fds == 1 &&
+	       packet->came.length == taker_request_length(TAKER_LOOK, header->count) &&
+	       packet->message.look.reserved == 0 && views_valid(&packet->message);
 }
 
 static bool close_valid(const struct taker_packet *packet)
@@ -80,20 +114,29 @@ static bool close_valid(const struct taker_packet *packet)
 	       packet->came.length == sizeof *header;
 }
 
+static bool request_valid(const struct taker_packet *packet)
+{
+	switch (packet->message.header.operation) {
+	case TAKER_TAKE:
+		return take_valid(packet);
+	case TAKER_LOOK:
+		return look_valid(packet);
+	case TAKER_CLOSE:
+		return close_valid(packet);
+	default:
+		return false;
+	}
+}
+
 int taker_request_check(const struct taker_packet *packet)
 {
-	const struct taker_header *header = &packet->message.header;
 	int r = check_header(packet);
-	bool valid;
 
 	if (r < 0)
 		return r;
 	if (packet->came.fds_lost)
 		return -EMFILE;
-	valid = header->operation == TAKER_TAKE
-			? take_valid(packet)
-			: header->operation == TAKER_CLOSE && close_valid(packet);
-	return valid && header->result == 0 ? 0 : -EBADMSG;
+	return request_valid(packet) && packet->message.header.result == 0 ? 0 : -EBADMSG;
 }
 
 /* All files that are to be handed over, or none. */
@@ -113,6 +156,8 @@ static bool answer_valid(const struct taker_packet *packet, const struct taker_m
 	const struct taker_answer *answer = &packet->message.answer;
 	uint32_t count = request->header.count;
 
+	if (request->header.operation == TAKER_LOOK)
+		return count == TAKER_VIEWS_MAX || packet->message.look_answer.shown >> count == 0;
 	if (request->header.operation != TAKER_TAKE)
 		return true;
 	return (answer->failed < count || (answer->failed == 0 && count == 0)) &&

@@ -19,8 +19,8 @@ int taker_packet_receive(int socket, struct taker_packet *ret);
 /* Whether files of that kind are handed over. */
 bool taker_kind_is_handed_over(enum taker_kind kind);
 
-/* How long a TAKE of so many files is. */
-size_t taker_request_length(uint32_t count);
+/* How long a TAKE of so many files is, or a LOOK of so many views. */
+size_t taker_request_length(enum taker_operation operation, uint32_t count);
 /* How long the answer to such a request is. */
 size_t taker_answer_length(enum taker_operation operation);
 

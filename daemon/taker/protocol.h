@@ -3,9 +3,9 @@
  * What gmemd and a gmemd-taker say to each other: packets of a fixed binary format over a pair of
  * AF_UNIX, SOCK_SEQPACKET sockets, of which the taker has one end.
  *
- * gmemd asks, one request at a time, and the taker answers each once. A TAKE comes with the pidfd
- * of the process that it is about in SCM_RIGHTS; an answer to it with the files that are handed
- * over. Byte order is the host's.
+ * gmemd asks, one request at a time, and the taker answers each once. A TAKE and a LOOK come with
+ * the pidfd of the process that they are about in SCM_RIGHTS; an answer to a TAKE with the files
+ * that are handed over. Byte order is the host's.
  *
  * A file of a peer's may make whoever looks at it or closes it wait for ever. So none comes to
  * gmemd that isn't known to be harmless; what is refused, the taker has closed before it answers.
@@ -24,6 +24,8 @@
 
 /* In a request: a VM's mailbox, and as many memories as a request can name. */
 #define TAKER_FILES_MAX 17
+/* Of a LOOK. */
+#define TAKER_VIEWS_MAX 64
 
 #define TAKER_REASON_SIZE 96
 
@@ -33,6 +35,8 @@ enum taker_operation {
 	TAKER_TAKE = 1,
 	/* Closes the duplicates of what was handed over last. */
 	TAKER_CLOSE,
+	/* Looks which views of files the process has (kernel/host/file_view.h). Takes none. */
+	TAKER_LOOK,
 };
 
 /* What a file must be. */
@@ -68,7 +72,7 @@ struct taker_header {
 	 * is not allowed, -ESRCH where the process has ended, or another errno.
 	 */
 	int32_t result;
-	uint32_t count; /* of a TAKE, of the files that it names; else 0 */
+	uint32_t count; /* of a TAKE, of the files that it names; of a LOOK, of its views; else 0 */
 	uint32_t reserved;
 	uint64_t serial; /* of the request, and of its answer */
 };
@@ -86,11 +90,27 @@ struct taker_answer {
 	char reason[TAKER_REASON_SIZE]; /* of that, NUL-terminated */
 };
 
+struct taker_view {
+	uint64_t address, length, offset, device, inode;
+};
+
+struct taker_look {
+	int32_t process; /* its pid, where it has one in gmemd's namespace */
+	int32_t reserved;
+	struct taker_view views[TAKER_VIEWS_MAX];
+};
+
+struct taker_look_answer {
+	uint64_t shown; /* bit N: the process has the Nth view */
+};
+
 struct taker_message {
 	struct taker_header header;
 	union {
-		struct taker_request request; /* of a TAKE, as far as its files go */
-		struct taker_answer answer;   /* to a TAKE */
+		struct taker_request request;         /* of a TAKE, as far as its files go */
+		struct taker_answer answer;           /* to a TAKE */
+		struct taker_look look;               /* of a LOOK, as far as its views go */
+		struct taker_look_answer look_answer; /* to a LOOK */
 	};
 };
 
@@ -98,4 +118,7 @@ _Static_assert(sizeof(struct taker_file) == 16, "protocol");
 _Static_assert(sizeof(struct taker_header) == 32, "protocol");
 _Static_assert(sizeof(struct taker_request) == 312, "protocol");
 _Static_assert(sizeof(struct taker_answer) == 104, "protocol");
-_Static_assert(sizeof(struct taker_message) == 344, "protocol");
+_Static_assert(sizeof(struct taker_view) == 40, "protocol");
+_Static_assert(sizeof(struct taker_look) == 2568, "protocol");
+_Static_assert(sizeof(struct taker_look_answer) == 8, "protocol");
+_Static_assert(sizeof(struct taker_message) == 2600, "protocol");

@@ -8,7 +8,15 @@
  */
 #pragma once
 
-#include "daemon/vm/call.h"
+#include <stdbool.h>
+
+struct call;
+struct vm;
+
+enum call_progress {
+	CALL_CARRIED_OUT, /* all is done */
+	CALL_SUBMITTED,   /* the VMM must trigger it and report */
+};
 
 struct backend {
 	const char *name;  /* as in host.describe */
@@ -21,8 +29,8 @@ struct backend {
 	/*
 	 * CALL_SUBMITTED where the VMM must trigger it, CALL_CARRIED_OUT where that is done. Of a
 	 * conversion it may take the first ranges alone, and sets call->count to how many; there is
-	 * room for the others then. -EBUSY where too many wait to be reported; else what the ioctl
-	 * fails with.
+	 * room for the others then. -EBUSY where too many wait to be reported, -E2BIG where there
+	 * is room for a change, but not in one place; else what the ioctl fails with.
 	 */
 	int (*submit)(struct call *call);
 	/* The call is over, or will not be. */

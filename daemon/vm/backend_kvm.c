@@ -5,7 +5,9 @@
 #include <errno.h>
 
 #include "daemon/vm/backend.h"
+#include "daemon/vm/call.h"
 #include "daemon/vm/mailbox_label.h"
+#include "daemon/vm/vm_held.h"
 
 static int kvm_open(struct vm *vm)
 {
@@ -55,7 +57,10 @@ static int kvm_submit(struct call *call)
 
 	if (mailbox_free_entries(mailbox, command) < call->count)
 		return -EBUSY;
-	call->count = (unsigned)mailbox_take(mailbox, command, call->count, &call->entry);
+	if (call->kind != CALL_CHANGE)
+		call->count = (unsigned)mailbox_take(mailbox, command, call->count, &call->entry);
+	else if (mailbox_take_all(mailbox, command, call->count, &call->entry) < 0)
+		return -E2BIG;
 	for (unsigned index = 0; index < call->count; index++)
 		write_entry(call, index);
 	return CALL_SUBMITTED;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include "daemon/vm/backend.h"
+#include "daemon/vm/call.h"
 #include "daemon/vm/memory.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/model/model.h"
@@ -55,19 +56,59 @@ static int model_convert(const struct call *call)
 	return r;
 }
 
+static int set_region(const struct call *call, unsigned index, const struct slot *slot)
+{
+	const struct memory *memory = slot->memory;
+	union call_arguments arguments;
+
+	call_arguments(call, index, &arguments);
+	return model_vm_set_region(
+		call->vm->model, MODEL_REGION_V2, &arguments.region, memory ? memory->model : NULL);
+}
+
+/* As it was before the step. */
+static void set_back(struct model_vm *vm, const struct slot_step *step)
+{
+	const struct memory *memory = step->slot->memory;
+	const struct slot_step back = slot_step_inverse(step);
+	struct kvm_userspace_memory_region2 region;
+
+	slot_step_arguments(&back, &region);
+	model_vm_set_region(vm, MODEL_REGION_V2, &region, memory ? memory->model : NULL);
+}
+
+static int model_change(const struct call *call)
+{
+	const struct slot_change *change = call->change;
+	unsigned done = 0;
+	int r = 0;
+
+	while (r == 0 && done < call->count) {
+		r = set_region(call, done, change->steps[done].slot);
+		done += r == 0;
+	}
+	while (r < 0 && done > 0)
+		set_back(call->vm->model, &change->steps[--done]);
+	return r;
+}
+
 static int carry_out(const struct call *call)
 {
 	union call_arguments arguments;
-	struct memory *memory;
 
-	if (call->kind == CALL_CONVERT)
-		return model_convert(call);
-	call_arguments(call, 0, &arguments);
-	if (call->kind == CALL_CREATE)
+	switch (call->kind) {
+	case CALL_CREATE:
+		call_arguments(call, 0, &arguments);
 		return model_create(call->memory, &arguments.create);
-	memory = call->slot->memory;
-	return model_vm_set_region(
-		call->vm->model, MODEL_REGION_V2, &arguments.region, memory ? memory->model : NULL);
+	case CALL_BIND:
+	case CALL_UNBIND:
+		return set_region(call, 0, call->slot);
+	case CALL_CONVERT:
+		return model_convert(call);
+	case CALL_CHANGE:
+		return model_change(call);
+	}
+	return -EINVAL;
 }
 
 static int model_submit(struct call *call)

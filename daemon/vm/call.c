@@ -20,6 +20,7 @@ static const struct {
 	[CALL_BIND] = {MAILBOX_SLOT, "KVM_SET_USER_MEMORY_REGION2"},
 	[CALL_UNBIND] = {MAILBOX_SLOT, "KVM_SET_USER_MEMORY_REGION2"},
 	[CALL_CONVERT] = {MAILBOX_ATTRIBUTES, "KVM_SET_MEMORY_ATTRIBUTES"},
+	[CALL_CHANGE] = {MAILBOX_SLOT, "KVM_SET_USER_MEMORY_REGION2"},
 };
 
 enum mailbox_command call_command(const struct call *call)
@@ -78,6 +79,13 @@ int call_new_unbind(struct slot *slot, struct call **ret)
 	return call_new(slot->vm, &call, ret);
 }
 
+int call_new_change(struct slot_change *change, struct call **ret)
+{
+	struct call call = {.kind = CALL_CHANGE, .count = change->count, .change = change};
+
+	return call_new(change->vm, &call, ret);
+}
+
 int call_new_convert(
 	struct vm *vm, struct conversion *conversion, unsigned first, struct call **ret)
 {
@@ -106,6 +114,7 @@ struct call *call_free(struct call *call)
 	if (!call->vm->registry->forgetting)
 		call->vm->registry->backend->withdraw(call);
 	conversion_unref(call->conversion);
+	slot_change_free(call->change);
 	free(call);
 	return NULL;
 }
@@ -144,7 +153,7 @@ struct call *vm_call_of_slot(struct vm *vm, const struct slot *slot)
 	struct call *call;
 
 	TAILQ_FOREACH (call, &vm->calls, link) {
-		if (call->slot == slot)
+		if (call->slot == slot || (slot->change && call->change == slot->change))
 			return call;
 	}
 	return NULL;
@@ -170,30 +179,14 @@ static void create_arguments(const struct memory *memory, struct kvm_create_gues
 		ret->flags |= GUEST_MEMFD_FLAG_INIT_SHARED;
 }
 
-static uint32_t kernel_slot_flags(const struct slot *slot)
-{
-	uint32_t flags = slot->memory ? KVM_MEM_GUEST_MEMFD : 0;
-
-	if (slot->flags & SLOT_READONLY)
-		flags |= KVM_MEM_READONLY;
-	if (slot->flags & SLOT_LOG_DIRTY_PAGES)
-		flags |= KVM_MEM_LOG_DIRTY_PAGES;
-	return flags;
-}
-
 static void bind_arguments(const struct call *call, struct kvm_userspace_memory_region2 *ret)
 {
-	const struct slot *slot = call->slot;
-
-	*ret = (struct kvm_userspace_memory_region2){
-		.slot = slot->number,
-		.flags = kernel_slot_flags(slot),
-		.guest_phys_addr = slot->guest_phys_addr,
-		.memory_size = slot->memory_size,
-		.userspace_addr = slot->userspace_addr,
-		.guest_memfd_offset = slot->guest_memfd_offset,
+	const struct slot_step step = {.kind = SLOT_STEP_BIND,
+		.slot = call->slot,
 		.guest_memfd = call->guest_memfd,
-	};
+		.flags = call->slot->flags};
+
+	slot_step_arguments(&step, ret);
 }
 
 static void convert_arguments(
@@ -221,6 +214,9 @@ void call_arguments(const struct call *call, unsigned index, union call_argument
 		break;
 	case CALL_CONVERT:
 		convert_arguments(call, index, &ret->attributes);
+		break;
+	case CALL_CHANGE:
+		slot_step_arguments(&call->change->steps[index], &ret->region);
 		break;
 	}
 }

@@ -4,14 +4,10 @@
  */
 #pragma once
 
-#include "daemon/vm/slot.h"
+#include "daemon/vm/backend.h"
+#include "daemon/vm/slot_change.h"
 
-enum call_kind { CALL_CREATE, CALL_BIND, CALL_UNBIND, CALL_CONVERT };
-
-enum call_progress {
-	CALL_CARRIED_OUT, /* all is done */
-	CALL_SUBMITTED,   /* the VMM must trigger it and report */
-};
+enum call_kind { CALL_CREATE, CALL_BIND, CALL_UNBIND, CALL_CONVERT, CALL_CHANGE };
 
 struct settlement;
 
@@ -35,6 +31,8 @@ struct call {
 	struct slot *slot;    /* of a binding or its end */
 	uint32_t guest_memfd; /* the memory's fd by its number in the VMM */
 
+	struct slot_change *change; /* one step for each ioctl */
+
 	struct conversion *conversion; /* one range for each ioctl */
 	unsigned first;                /* of its ranges */
 };
@@ -47,6 +45,9 @@ int call_new_create(struct memory *memory, struct call **ret);
 /* guest_memfd: 0 for a slot without one. */
 int call_new_bind(struct slot *slot, uint32_t guest_memfd, struct call **ret);
 int call_new_unbind(struct slot *slot, struct call **ret);
+/* The change is the call's where it succeeds. -E2BIG where the mailbox's free entries don't follow
+ * one another. */
+int call_new_change(struct slot_change *change, struct call **ret);
 /* Of its ranges from first on, as many as the call has room for: call->count tells. */
 int call_new_convert(
 	struct vm *vm, struct conversion *conversion, unsigned first, struct call **ret);

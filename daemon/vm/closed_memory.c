@@ -188,7 +188,7 @@ static void enlist_closed(struct memory *memory, struct closed_of_user *user)
 	set_closed_changed(memory, (resident > 0) != memory->told_filled);
 }
 
-void closed_memory_delist(struct memory *memory)
+struct memory *closed_memory_free(struct memory *memory)
 {
 	struct vm *vm = memory->vm;
 	struct closed_of_user *user = closed_user_of(vm);
@@ -201,6 +201,7 @@ void closed_memory_delist(struct memory *memory)
 	vm->closed_size -= memory->size;
 	user->counts.all--;
 	put_closed_user(vm->registry, user);
+	return memory_free(memory);
 }
 
 static uint64_t limit_of_vm(const struct vm *vm)
@@ -224,47 +225,27 @@ static bool may_keep_closed(const struct vm *vm)
 	return limit_of_vm(vm) > 0 && limit_of_user(vm) > 0;
 }
 
-static void let_go_for_room(struct memory *memory)
-{
-	struct vm *vm = memory->vm;
-
-	if (vm->state != VM_REMAINING && !vm->said_let_go)
-		log_vm_info(vm->id,
-			"it closes more memories than gmemd watches: memory %" PRIu64
-			" is the first that is let go before the VM's end, and what is put into "
-			"its file from now on is charged to its memory cgroup alone",
-			memory->id);
-	vm->said_let_go = true;
-	closed_memory_let_go(memory);
-}
-
-/* The last of its user's may go, and then there is none. */
-static void make_room_for_closed(struct vm *vm)
-{
-	const struct closed_of_user *user;
-	struct memory *oldest;
-
-	while (vm->closed_counts.all > limit_of_vm(vm) && (oldest = TAILQ_FIRST(&vm->closed_empty)))
-		let_go_for_room(oldest);
-	while ((user = closed_user_of(vm)) && user->counts.all > limit_of_user(vm) &&
-		(oldest = TAILQ_FIRST(&user->empty)))
-		let_go_for_room(oldest);
-}
-
-void memory_close(struct memory *memory)
+bool closed_memory_keep(struct memory *memory)
 {
 	struct vm *vm = memory->vm;
 	struct closed_of_user *user =
 		memory->pages && may_keep_closed(vm) ? get_closed_user(vm) : NULL;
 
-	if (!user) {
-		memory_free(memory);
-		return;
-	}
+	if (!user)
+		return false;
 	memory_to_closed(memory);
 	enlist_closed(memory, user);
-	STEP("memory: kept");
-	make_room_for_closed(vm);
+	return true;
+}
+
+/* The last of its user's may go, and then there is none. */
+struct memory *closed_memory_too_many(const struct vm *vm)
+{
+	const struct closed_of_user *user = closed_user_of(vm);
+
+	if (vm->closed_counts.all > limit_of_vm(vm) && !TAILQ_EMPTY(&vm->closed_empty))
+		return TAILQ_FIRST(&vm->closed_empty);
+	return user && user->counts.all > limit_of_user(vm) ? TAILQ_FIRST(&user->empty) : NULL;
 }
 
 int closed_memory_recover(struct vm *vm, const struct memory_request *request, uint64_t resident,
@@ -283,25 +264,6 @@ int closed_memory_recover(struct vm *vm, const struct memory_request *request, u
 	}
 	put_closed_user(vm->registry, user);
 	return r;
-}
-
-void closed_memory_let_go(struct memory *memory)
-{
-	struct vm *vm = memory->vm;
-
-	memory_free(memory);
-	if (vm->state == VM_REMAINING && vm->closed_counts.all == 0)
-		vm_free(vm);
-}
-
-void closed_memories_let_go_unseen(struct registry *registry)
-{
-	struct vm *vm, *next;
-
-	RB_FOREACH_SAFE (vm, vm_tree, &registry->vms, next) {
-		if (!vm_is_seen(vm))
-			vm_free(vm);
-	}
 }
 
 /* Looking */

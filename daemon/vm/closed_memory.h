@@ -4,10 +4,10 @@
  *
  * Whoever else holds the file, a child of the VMM or a memslot whose end was reported and never
  * triggered, can fill it again. The kernel tells nobody; so gmemd keeps the file to count its
- * pages, and charges the VM for those that are still or again there, whatever the limits. There is
- * no telling whether anybody else holds a file. So those of a VM stay until its process has ended
- * and a minute after that (recount_policy.h), or until there are too many of the VM's or its
- * user's: then the one that has been empty for longest is let go.
+ * pages, and charges the VM for those that are there, whatever the limits. There is no telling
+ * whether anybody else holds a file. So those of a VM stay until its process has ended and a minute
+ * after that (recount_policy.h), or until there are too many of the VM's or its user's: then the
+ * one that has been empty for longest is let go (vm_end.h).
  *
  * A VM whose process has ended remains for as long as a file of it is kept; nobody sees it unless
  * one has pages.
@@ -17,17 +17,19 @@
 #include "daemon/owner/limit.h"
 #include "daemon/vm/memory.h"
 
-/* In the place of memory_free(), once its pages are gone: memory->resident is what is left of them.
- * Frees one that has no file, and lets others go where there are too many. */
-void memory_close(struct memory *memory);
+/* Keeps the file of a memory whose pages are gone, but for memory->resident. False where it has no
+ * file, or gmemd keeps none of its VM's. */
+bool closed_memory_keep(struct memory *memory);
+/* The next to be let go where those of the VM or its user are too many; NULL: none is. */
+struct memory *closed_memory_too_many(const struct vm *vm);
 
 /* One that a predecessor has left, with so many bytes of pages when it was last counted. fd, which
  * the keeper holds, is consumed on success. memory_adopt()'s errors, -ENOMEM. */
 int closed_memory_recover(struct vm *vm, const struct memory_request *request, uint64_t resident,
 	int consume_fd, struct memory **ret);
 
-/* memory_free()'s part: it is among the VM's closed ones no more, and charged nothing. */
-void closed_memory_delist(struct memory *memory);
+/* In the place of memory_free(). Returns NULL. */
+struct memory *closed_memory_free(struct memory *memory);
 
 /* So many bytes of pages it has; given_back: after it was punched. Returns whether it was empty and
  * is not any more, or is now. */
@@ -36,17 +38,9 @@ bool closed_memory_count(struct memory *memory, uint64_t resident, bool given_ba
 /* The next that is to be told of: it has pages, or has none any more. NULL: none is. */
 struct memory *closed_memory_take_changed(struct registry *registry);
 
-/* It is watched no more; frees it, and its VM where that has remained for nothing else. Ledgers
- * are to be committed then. */
-void closed_memory_let_go(struct memory *memory);
-/* The same for all of VMs that are gone and that nobody sees. */
-void closed_memories_let_go_unseen(struct registry *registry);
-
 /* What of its memories' closed files is too many for another to be created; LIMITS: nothing. */
 enum limit closed_memories_limit(const struct vm *vm);
 
-/* Of a closed one. NULL where there is none. */
-struct memory *registry_closed_memory(struct registry *registry, uint64_t id);
 /* The VM's first closed memory with an id of at least that that has pages, or NULL. */
 struct memory *vm_filled_memory_from(struct vm *vm, uint64_t id);
 

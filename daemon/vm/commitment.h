@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "daemon/vm/memory.h"
+#include "daemon/vm/registry.h"
 
 /*
  * Charges what the VM's memories of that backing grow by. NULL where it was taken, else the budget

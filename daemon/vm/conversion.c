@@ -341,7 +341,7 @@ static void outlive(struct vm *vm, enum frames_set set, const struct ranges *ran
 
 	if (r < 0)
 		log_vm_warning(
-			vm->id, "its private frames can't be written down: %s", strerror(-r));
+			vm->id, "its file of private frames can't be written: %s", strerror(-r));
 }
 
 static int mark(struct vm *vm, const struct conversion *conversion)

@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "daemon/vm/vm.h"
+#include "daemon/vm/registry.h"
 #include "protocol/methods.h"
 
 struct conversion {

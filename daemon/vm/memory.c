@@ -16,7 +16,6 @@
 #include "daemon/budget/capacity.h"
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/owner/limit.h"
-#include "daemon/vm/closed_memory.h"
 #include "daemon/vm/commitment.h"
 #include "daemon/vm/vm_ledger.h"
 #include "kernel/base/cleanup.h"
@@ -290,7 +289,6 @@ static void memory_leave_closed(struct memory *memory)
 
 	RB_REMOVE(memory_tree, &vm->closed, memory);
 	RB_REMOVE(memory_id_tree, &vm->registry->closed_memories, memory);
-	closed_memory_delist(memory);
 	owner_charge_anyway(vm->owner, OWNER_MEMORIES);
 	memory->owner = vm->owner;
 }
@@ -368,6 +366,14 @@ struct memory *registry_closed_memory(struct registry *registry, uint64_t id)
 	return RB_FIND(memory_id_tree, &registry->closed_memories, &key);
 }
 
+bool registry_has_had_id(const struct registry *registry, uint64_t id)
+{
+	struct registry *searched = (struct registry *)registry;
+
+	return id > 0 && id <= registry->first_id && !registry_vm_by_number(searched, id) &&
+	       !registry_memory(searched, id) && !registry_closed_memory(searched, id);
+}
+
 struct memory *vm_memory_by_name(struct vm *vm, const char *name)
 {
 	struct memory *memory;
@@ -391,4 +397,14 @@ struct memory *vm_closed_memory_from(struct vm *vm, uint64_t id)
 	struct memory key = {.id = id};
 
 	return RB_NFIND(memory_tree, &vm->closed, &key);
+}
+
+uint64_t vm_resident(const struct vm *vm)
+{
+	uint64_t resident = 0;
+	struct memory *memory;
+
+	RB_FOREACH (memory, memory_tree, (struct memory_tree *)&vm->memories)
+		resident += memory->resident;
+	return resident;
 }

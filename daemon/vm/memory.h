@@ -14,7 +14,7 @@
 #include "daemon/base/numa_node.h"
 #include "daemon/pages/page_file.h"
 #include "daemon/vm/recount_policy.h"
-#include "daemon/vm/vm.h"
+#include "daemon/vm/registry.h"
 #include "daemon/vm/vm_record.h"
 #include "kernel/host/memory_file.h"
 #include "protocol/methods.h"
@@ -43,6 +43,7 @@ struct memory {
 	unsigned n_slots; /* that use it */
 	struct slot_offset_tree slots_by_offset;
 	struct slot_shared_tree slots_by_shared_offset; /* whose shared half it is */
+	LIST_HEAD(, slot) slots_showing;                /* through the VMM's mapping of it */
 	/* Of a closed one, see closed_memory.h; of its pages, resident are charged. */
 	TAILQ_ENTRY(memory) in_vm_empty, in_user_empty;
 	struct recount recount;
@@ -78,7 +79,8 @@ int memory_recover_closed(
 	struct vm *vm, const struct memory_request *request, int consume_fd, struct memory **ret);
 /* From its VM's memories to its closed ones; its whole charge is given back. */
 void memory_to_closed(struct memory *memory);
-/* Gives the charge back and closes the file. No slot may use it. Takes NULL, returns NULL. */
+/* Gives the charge back and closes the file. No slot may use it, and it is not listed as a closed
+ * one: see memory_close() and closed_memory_free(). Takes NULL, returns NULL. */
 struct memory *memory_free(struct memory *memory);
 
 /*
@@ -92,9 +94,15 @@ int memory_take_model(struct memory *memory, struct model_memory *consume_model,
 /* Makes a pending memfd ready. */
 int memory_make_memfd(struct memory *memory);
 
+/* NULL where there is none; the same of closed ones. */
 struct memory *registry_memory(struct registry *registry, uint64_t id);
+struct memory *registry_closed_memory(struct registry *registry, uint64_t id);
+/* Whether an earlier gmemd could have given that id to what this one does not have. */
+bool registry_has_had_id(const struct registry *registry, uint64_t id);
 /* The VM's memory of that name, or NULL. */
 struct memory *vm_memory_by_name(struct vm *vm, const char *name);
 /* The VM's first memory with an id of at least that, or NULL; the same of its closed ones. */
 struct memory *vm_memory_from(struct vm *vm, uint64_t id);
 struct memory *vm_closed_memory_from(struct vm *vm, uint64_t id);
+/* Bytes of pages of the VM's memories when they were last counted. */
+uint64_t vm_resident(const struct vm *vm);

@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "daemon/base/container_of.h"
 #include "daemon/pages/page_worker.h"
 #include "daemon/vm/closed_memory.h"
+#include "daemon/vm/slot_views.h"
 
 struct page_count {
 	struct registry *registry;
@@ -17,6 +19,9 @@ struct page_count {
 	size_t room;
 	void (*done)(void *context);
 	void *context;
+	bool is_counted;
+	bool awaits_views;
+	struct views_waiter waiter;
 };
 
 struct page_count *page_count_new(struct registry *registry, struct owner *owner)
@@ -36,6 +41,8 @@ struct page_count *page_count_free(struct page_count *count)
 {
 	if (!count)
 		return NULL;
+	if (count->awaits_views)
+		views_await_no_more(&count->waiter);
 	page_job_free(count->job);
 	free(count->ids);
 	free(count);
@@ -114,13 +121,35 @@ static void write_counts(const struct page_count *count)
 		write_count(count->registry, count->ids[i], job->parts[i].resident);
 }
 
+static void finish(struct page_count *count)
+{
+	if (!count->is_counted || count->awaits_views)
+		return;
+	count->done(count->context);
+	page_count_free(count);
+}
+
 static void job_counted(struct page_job *job)
 {
 	struct page_count *count = job->context;
 
 	write_counts(count);
-	count->done(count->context);
-	page_count_free(count);
+	count->is_counted = true;
+	finish(count);
+}
+
+static void views_seen(struct views_waiter *waiter)
+{
+	struct page_count *count = CONTAINER_OF(waiter, struct page_count, waiter);
+
+	count->awaits_views = false;
+	finish(count);
+}
+
+void page_count_await_views(struct page_count *count, struct vm *vm)
+{
+	count->waiter.done = views_seen;
+	count->awaits_views = views_await(vm, &count->waiter);
 }
 
 void page_count_run(struct page_count *take_count, void (*done)(void *context), void *context)
@@ -131,6 +160,5 @@ void page_count_run(struct page_count *take_count, void (*done)(void *context), 
 	count->context = context;
 	count->job->done = job_counted;
 	count->job->context = count;
-	if (page_worker_do(count->registry->pages, count->job))
-		job_counted(count->job);
+	page_worker_do(count->registry->pages, count->job);
 }

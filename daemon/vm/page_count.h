@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "daemon/vm/vm.h"
+#include "daemon/vm/registry.h"
 
 struct page_count;
 
@@ -21,5 +21,8 @@ int page_count_add(struct page_count *count, const struct vm *vm);
 /* Its closed ones alone. -ENOMEM. */
 int page_count_add_closed(struct page_count *count, const struct vm *vm);
 
-/* Counts, then calls done: at once where all of them are small. */
+/* Has the count be over when it is found out what the VM's slots show, too. */
+void page_count_await_views(struct page_count *count, struct vm *vm);
+
+/* Counts, then calls done: at once where all of them are small, and nothing else is awaited. */
 void page_count_run(struct page_count *take_count, void (*done)(void *context), void *context);

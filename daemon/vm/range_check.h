@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "daemon/vm/vm.h"
+#include "daemon/vm/registry.h"
 #include "protocol/methods.h"
 
 /* NULL where they can; else guest_range's member that is wrong, and *ret_expected what it must

@@ -4,6 +4,15 @@
  *
  * A slot holds its number, its guest addresses and its range of the memory from the moment that its
  * binding is written, so that nothing else is written that would collide with it.
+ *
+ * A plain slot is on userspace_addr alone. What the VMM has mapped there is its own memory, or is
+ * shown memory: one of gmemd's, which it has mapped. Shown ranges may overlap with one another, and
+ * with ranges that are bound. A slot whose mapping was found to show something else is astray, and
+ * on its process's own memory from then on.
+ *
+ * Where several slots are changed at once (slot_change.h), those that are there already are what
+ * the VM is to have; what they replace is leaving, until that is reported. A leaving slot is in no
+ * tree, and still in the way of others.
  */
 #pragma once
 
@@ -19,13 +28,21 @@ struct slot {
 	uint64_t guest_phys_addr;
 	uint64_t memory_size;
 	uint64_t userspace_addr;
-	struct memory *memory; /* NULL: the VMM's own memory */
+	struct memory *memory; /* that is bound; NULL: it is a plain slot */
 	uint64_t guest_memfd_offset;
+	/* Of a plain one: what is mapped at userspace_addr, from guest_memfd_offset on; NULL: the
+	 * VMM's own memory. */
+	struct memory *shown;
+	LIST_ENTRY(slot) of_shown;
+	bool astray;
 	/* What backs its shared half; NULL: nothing of gmemd's else. */
 	struct memory *shared_memory;
 	uint64_t shared_offset;
 	uint64_t flags; /* enum slot_flags */
 	enum object_state state;
+	struct slot_change *change; /* that it is of, and that is not reported; NULL: none */
+	bool leaving;
+	TAILQ_ENTRY(slot) of_leaving;
 	uint32_t record; /* in its VM's ledger; 0: none */
 };
 
@@ -44,8 +61,9 @@ struct slot_request {
 	uint64_t guest_phys_addr;
 	uint64_t memory_size;
 	uint64_t userspace_addr;
-	struct memory *memory; /* ready; NULL: the VMM's own */
+	struct memory *memory; /* ready; NULL: a plain slot */
 	uint64_t guest_memfd_offset;
+	struct memory *shown;         /* ready; of a plain one; NULL: the VMM's own */
 	struct memory *shared_memory; /* ready, a memfd; NULL: none */
 	uint64_t shared_offset;
 	uint64_t flags;
@@ -55,12 +73,29 @@ struct slot_request {
 enum slot_conflict slot_check(
 	struct vm *vm, const struct slot_request *request, struct slot **ret_other);
 
+/* A leaving slot of another change than that, or of any where it is NULL, that it would collide
+ * with; NULL: none. */
+const struct slot *slot_leaving_in_way(
+	const struct vm *vm, const struct slot_request *request, const struct slot_change *change);
+
 /* A pending slot that slot_check() found to fit. -EDQUOT where the VM has too many, -ENOMEM. */
 int slot_new(struct vm *vm, const struct slot_request *request, struct slot **ret);
 /* One that a predecessor has left: a new configuration may allow fewer. -ENOMEM. */
 int slot_recover(struct vm *vm, const struct slot_request *request, struct slot **ret);
+/* The same of a leaving one. */
+int slot_recover_leaving(struct vm *vm, const struct slot_request *request, struct slot **ret);
 /* Takes NULL, returns NULL. */
 struct slot *slot_free(struct slot *slot);
+
+/* A bound slot leaves. */
+void slot_leave(struct slot *slot);
+/* A leaving one is bound again. False where another is in its place. */
+bool slot_return(struct slot *slot);
+
+/* Whether it is a plain one on its process's own memory. */
+bool slot_is_own(const struct slot *slot);
+/* What it shows is not what it was bound for any more. */
+void slot_go_astray(struct slot *slot);
 
 struct slot *vm_slot(struct vm *vm, uint32_t number);
 /* The VM's first slot with a number of at least that, or NULL. */

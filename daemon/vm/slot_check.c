@@ -46,7 +46,7 @@ static int check_number(
 /* What only makes sense with a memory, or only without. */
 static int check_combination(const struct slot_bind_parameters *told, struct slot_fault *fault)
 {
-	bool own = told->memory == FIELD_UNSET;
+	bool own = told->memory == FIELD_UNSET, mapping = told->through == THROUGH_MAPPING;
 
 	if (own && told->shared_memory != FIELD_UNSET)
 		return wrong_value(fault, "shared_memory",
@@ -57,25 +57,39 @@ static int check_combination(const struct slot_bind_parameters *told, struct slo
 		return wrong_value(fault, "guest_memfd_offset", "0 or left out without a memory");
 	if (own && told->userspace_addr == 0)
 		return wrong_value(fault, "userspace_addr", "the address of the VMM's own memory");
-	if (!own && told->flags != 0)
+	if (own && mapping)
+		return wrong_value(
+			fault, "through", "left out without a memory, whose mapping it would be");
+	if (mapping && told->shared_memory != FIELD_UNSET)
+		return wrong_value(fault, "shared_memory",
+			"left out through a mapping, which has no other half");
+	if (mapping && told->userspace_addr == 0)
+		return wrong_value(
+			fault, "userspace_addr", "the address where the memory is mapped");
+	if (!own && !mapping && told->flags != 0)
 		return wrong_value(fault, "flags",
-			"empty with a memory: the kernel has neither flag for a guest_memfd");
+			"empty with a memory, unless it is bound through a mapping: the kernel has "
+			"neither flag for a guest_memfd");
 	return 0;
 }
 
 /* One of the two that a slot can have, by its parameters' names and what they must be. */
 struct part {
-	enum memory_backing backing;
+	unsigned backings; /* a bit for each enum memory_backing */
 	const char *memory, *offset;
 	const char *backed, *begins, *holds;
 };
 
-static const struct part guest_memfd_part = {BACKING_GUEST_MEMFD, "memory", "guest_memfd_offset",
-	"one that is backed by a guest_memfd", "less than the memory's size",
+static const struct part guest_memfd_part = {1 << BACKING_GUEST_MEMFD, "memory",
+	"guest_memfd_offset", "one that is backed by a guest_memfd", "less than the memory's size",
 	"at most what the memory has from guest_memfd_offset on"};
-static const struct part shared_part = {BACKING_MEMFD, "shared_memory", "shared_offset",
+static const struct part shared_part = {1 << BACKING_MEMFD, "shared_memory", "shared_offset",
 	"one that is backed by a memfd", "less than the memory's size",
 	"at most what the shared memory has from shared_offset on"};
+
+static const struct part shown_part = {1 << BACKING_GUEST_MEMFD | 1 << BACKING_MEMFD, "memory",
+	"guest_memfd_offset", "one that can be mapped", "less than the memory's size",
+	"at most what the memory has from guest_memfd_offset on"};
 
 static int wrong_memory(
 	struct slot_fault *fault, enum slot_fault_kind kind, const struct part *part, uint64_t id)
@@ -99,13 +113,29 @@ static int check_part(struct vm *vm, const struct part *part, uint64_t id, uint6
 		return wrong_memory(fault, SLOT_FAULT_MEMORY_PENDING, part, id);
 	if (memory->state == OBJECT_CLOSING)
 		return wrong_memory(fault, SLOT_FAULT_MEMORY_CLOSING, part, id);
-	if (memory->backing != part->backing)
+	if (!(part->backings & 1u << memory->backing))
 		return wrong_value(fault, part->memory, part->backed);
 	if (offset >= memory->size)
 		return wrong_value(fault, part->offset, part->begins);
 	if (size > memory->size - offset)
 		return wrong_value(fault, "memory_size", part->holds);
 	*ret = memory;
+	return 0;
+}
+
+/* One that the VMM can have mapped. */
+static int check_shown(struct vm *vm, const struct slot_bind_parameters *told,
+	struct slot_request *request, struct slot_fault *fault)
+{
+	const struct memory *shown;
+	int r = check_part(vm, &shown_part, told->memory, told->guest_memfd_offset,
+		told->memory_size, &request->shown, fault);
+
+	if (r < 0)
+		return r;
+	shown = request->shown;
+	if (shown->backing == BACKING_GUEST_MEMFD && !(shown->flags & MEMORY_MMAP))
+		return wrong_value(fault, "memory", "one that can be mapped: it has no flag mmap");
 	return 0;
 }
 
@@ -116,6 +146,8 @@ static int check_memories(struct vm *vm, const struct slot_bind_parameters *told
 
 	if (told->memory == FIELD_UNSET)
 		return 0;
+	if (told->through == THROUGH_MAPPING)
+		return check_shown(vm, told, request, fault);
 	r = check_part(vm, &guest_memfd_part, told->memory, told->guest_memfd_offset,
 		told->memory_size, &request->memory, fault);
 	if (r < 0 || told->shared_memory == FIELD_UNSET)
@@ -143,7 +175,7 @@ static int check_others(struct vm *vm, const struct slot_request *request, struc
 	return -EINVAL;
 }
 
-int slot_check_told(struct vm *vm, const struct slot_bind_parameters *told,
+int slot_check_alone(struct vm *vm, const struct slot_bind_parameters *told,
 	struct slot_request *ret, struct slot_fault *ret_fault)
 {
 	struct slot_request request = {
@@ -165,10 +197,67 @@ int slot_check_told(struct vm *vm, const struct slot_bind_parameters *told,
 	if (r == 0)
 		r = check_memories(vm, told, &request, ret_fault);
 	if (r == 0)
+		*ret = request;
+	return r;
+}
+
+int slot_check_told(struct vm *vm, const struct slot_bind_parameters *told,
+	struct slot_request *ret, struct slot_fault *ret_fault)
+{
+	struct slot_request request;
+	int r = slot_check_alone(vm, told, &request, ret_fault);
+
+	if (r == 0)
 		r = check_others(vm, &request, ret_fault);
 	if (r == 0)
 		*ret = request;
 	return r;
+}
+
+int slot_check_leaving(const struct vm *vm, const struct slot_request *request,
+	const struct slot_change *change, struct slot_fault *ret_fault)
+{
+	const struct slot *other = slot_leaving_in_way(vm, request, change);
+
+	if (!other)
+		return 0;
+	*ret_fault = (struct slot_fault){.kind = SLOT_FAULT_LEAVING, .other = other};
+	return -EINVAL;
+}
+
+/* The same place in the guest, on the same memory. */
+static bool is_same_but_flags(const struct slot *slot, const struct slot_bind_parameters *told)
+{
+	bool mapping = told->through == THROUGH_MAPPING;
+	uint64_t shown = slot->shown ? slot->shown->id : FIELD_UNSET;
+
+	return !slot->memory && slot->guest_phys_addr == told->guest_phys_addr &&
+	       slot->memory_size == told->memory_size &&
+	       slot->userspace_addr == told->userspace_addr && shown == told->memory &&
+	       slot->guest_memfd_offset == told->guest_memfd_offset &&
+	       mapping == (slot->shown != NULL) && told->shared_memory == FIELD_UNSET &&
+	       told->shared_offset == 0;
+}
+
+struct slot *slot_told_again(struct vm *vm, const struct slot_bind_parameters *told)
+{
+	struct slot *slot = vm_slot(vm, (uint32_t)told->slot);
+
+	return slot && slot->state != OBJECT_PENDING && is_same_but_flags(slot, told) ? slot : NULL;
+}
+
+int slot_check_flags(const struct slot *slot, const struct slot_bind_parameters *told,
+	struct slot_fault *ret_fault)
+{
+	if (slot->state != OBJECT_READY || slot->change) {
+		*ret_fault = (struct slot_fault){.kind = SLOT_FAULT_CHANGING};
+		return -EINVAL;
+	}
+	if ((slot->flags ^ told->flags) & SLOT_READONLY)
+		return wrong_value(ret_fault, "flags",
+			"with readonly as the slot is bound: the kernel changes log_dirty_pages "
+			"alone in place");
+	return 0;
 }
 
 int slot_check_limits(
@@ -176,7 +265,7 @@ int slot_check_limits(
 {
 	uint64_t limit = vm->registry->config->own_memory_per_vm;
 
-	if (request->memory ||
+	if (request->memory || request->shown ||
 		(vm->own_memory <= limit && request->memory_size <= limit - vm->own_memory))
 		return 0;
 	*ret_fault = (struct slot_fault){.kind = SLOT_FAULT_OWN_MEMORY,

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * VMs: what gmemd holds for each, and the set of all.
+ * VMs: what gmemd holds for each.
  *
  * A VM belongs to the process that opened it. It is opening until the gate lets it be made (or,
  * without a gate, until its first call is reported), then running; released when it is closed or
  * its process has ended, whichever is first: see vm_state.h. A released VM holds no memory, slot,
  * call or charge; it stays listed while its process lives, so that its gate goes on refusing.
  *
- * Ownership: registry → VMs → memories, slots, calls. Nothing here knows the event loop, peers or
- * JSON.
+ * Ownership: registry → VMs → memories, slots, calls. Nothing in this wing knows the event loop,
+ * peers or JSON. A VM is made by vm_new.h, ended by vm_end.h, and found by registry.h.
  */
 #pragma once
 
@@ -51,6 +51,7 @@ struct ledger;
 struct memory;
 struct model_vm;
 struct slot;
+struct views_look;
 struct vm_record;
 struct watch;
 
@@ -72,6 +73,7 @@ RB_HEAD(slot_tree, slot);
 RB_HEAD(slot_address_tree, slot);
 RB_HEAD(slot_offset_tree, slot);
 RB_HEAD(slot_shared_tree, slot);
+TAILQ_HEAD(slot_list, slot);
 TAILQ_HEAD(call_list, call);
 TAILQ_HEAD(noted_list, vm);
 
@@ -130,9 +132,13 @@ struct vm {
 	struct slot_tree slots;
 	struct slot_address_tree slots_by_address;
 	unsigned n_slots;
+	struct slot_list leaving; /* in none of these trees */
+	unsigned n_showing;       /* slots through a mapping, leaving or not */
+	struct views_look *look;  /* at what slots show; NULL: none is under way */
 	struct call_list calls;
 	uint64_t last_call;
-	/* The last that was reported, and as what: to this gmemd, and to one before it. */
+	/* The call that was reported last, and how many of its ioctls had succeeded: to this gmemd,
+	 * and to the one before it. */
 	struct {
 		uint64_t call;
 		unsigned done;
@@ -152,129 +158,14 @@ struct vm {
 	struct gate_watch *gate_watch; /* see daemon/gate/gate_watch.h */
 };
 
-RB_HEAD(vm_tree, vm);
-RB_HEAD(vm_process_tree, vm);
-RB_HEAD(memory_id_tree, memory);
-RB_HEAD(memory_file_tree, memory);
-
-struct registry {
-	const struct backend *backend;
-	const struct config *config;
-	const struct host_offer *host;
-	struct owners *owners;
-	struct page_worker *pages; /* NULL: files are closed as they are */
-	struct fdstore *fdstore;   /* NULL: nothing outlives gmemd */
-	struct noted_list noted;   /* VMs whose ledgers are to be committed */
-	bool forgetting;           /* its VMs, which go on running on what they have */
-	struct capacity *capacity; /* the host's */
-	uint64_t last_id;          /* of VMs and memories */
-	uint64_t first_id;         /* up to here they were an earlier gmemd's */
-	struct vm_tree vms;
-	uint64_t n_made; /* that were ever there */
-	struct vm_process_tree vms_by_process;
-	struct memory_id_tree memories, closed_memories;
-	struct memory_file_tree memory_files; /* of both */
-	struct closed_user_tree closed_users;
-	struct closed_list closed_changed; /* that are to be told of */
-	struct recounts recounts;
-};
-
-RB_PROTOTYPE(vm_tree, vm, by_id, )
-RB_PROTOTYPE(vm_process_tree, vm, by_process, )
-
-/* All must outlive it. */
-void registry_init(struct registry *registry, const struct backend *backend,
-	const struct config *config, const struct host_offer *host, struct owners *owners,
-	struct capacity *capacity);
-/* Forgets all VMs: those that run go on running, on the memory that they have. */
-void registry_clear(struct registry *registry);
-/* An id that no VM or memory had since the host booted. */
-uint64_t registry_next_id(struct registry *registry);
-
-/* Whether an earlier gmemd could have given that id to what this one does not have. */
-bool registry_has_had_id(const struct registry *registry, uint64_t id);
-
-/* NULL where there is none. */
-struct vm *registry_vm_by_id(struct registry *registry, const char *id);
-struct vm *registry_vm_by_number(struct registry *registry, uint64_t number);
-/* The first with a number of at least that. */
-struct vm *registry_vm_from(struct registry *registry, uint64_t number);
-struct vm *registry_vm_of_process(struct registry *registry, const struct process *process);
-
-struct vm_request {
-	const char *name;
-	const char *uuid; /* NULL: one is made */
-	unsigned type;
-	uint64_t commit_limit; /* promised to it; BUDGET_UNLIMITED: it has what the host has */
-	bool initially_private;
-	enum vm_charge charge;
-	bool gate;
-	struct owner *opener; /* whose connection asks for it */
-};
-
-/* Who can't promise a VM so much, NULL where it can be promised. */
-const struct budget *registry_refuses(struct registry *registry, uint64_t commit_limit);
-
-/*
- * A new VM of a process. The process's pidfd is duplicated. -EEXIST where one of the same pid has a
- * VM, -EDQUOT where its user has too many, -ENOSPC where registry_refuses(), -ENOMEM, or why the
- * back end can't have it.
- */
-int vm_new(struct registry *registry, const struct process *process,
-	const struct vm_request *request, struct vm **ret);
-/* What a predecessor has left of a VM. All is the VM's where it succeeds, but the record and the
- * name. */
-struct vm_recovery {
-	const struct vm_record *record;
-	const char *name;
-	const char *unit; /* of its owner */
-	int pidfd;
-	int listener; /* -1: none */
-	int frames;   /* -1: none */
-	struct mailbox *mailbox;
-};
-
-/* A VM as it was, with nothing of what it has yet. -ENOMEM, -EMFILE. */
-int vm_recover(struct registry *registry, const struct vm_recovery *recovery, struct vm **ret);
-
-/*
- * A VM that gmemd has lost, as its mailbox's label describes it, with nothing of what it has yet.
- * The mailbox is the VM's where it succeeds. What it was promised is promised again where nobody
- * else has it. Errors are vm_new()'s, but for -ENOSPC.
- */
-int vm_resume(struct registry *registry, const struct process *process, struct owner *opener,
-	const struct label *label, struct mailbox *mailbox, struct vm **ret);
-
-/* Has nobody open its mailbox for writing any more, where gmemd may see to that. */
-void vm_fix_mailbox(const struct vm *vm);
-/* Puts what is held for it, but for its memories, to the keeper. */
-void vm_put(struct vm *vm);
-/* Has the keeper drop what it holds for the VM of that number, but for its memories. */
-void vm_drop_held(struct fdstore *fdstore, uint64_t number);
-/*
- * Forgets it and closes what is held for it. Memory that was not released stays as it is for as
- * long as somebody else holds it. Takes NULL, returns NULL.
- */
-struct vm *vm_free(struct vm *vm);
-
-/* It is released from now on: its slots, calls and private ranges are gone. Its memories are still
- * charged. */
-void vm_stop(struct vm *vm);
-/* Closes the memories of one that was stopped, and ends its charge and what it was promised. Their
- * pages should be gone; memory->resident says what is left of them. */
-void vm_drop(struct vm *vm);
-/* In the place of vm_free() once its process has ended, or has made room for another VM: it remains
- * for as long as files of closed memories are kept. */
-void vm_end(struct vm *vm);
 /* Whether it is over: what the VM has had is gone, or is going. */
-bool vm_is_released(const struct vm *vm);
+static inline bool vm_is_released(const struct vm *vm)
+{
+	return vm->state >= VM_RELEASED;
+}
+
 /* Whether it is to be seen: it is there, or pages of its closed memories are. */
-bool vm_is_seen(const struct vm *vm);
-
-/* What a VM of its type offers. */
-const struct vm_type_offer *vm_offer(const struct vm *vm);
-/* Whether its guest frames can be private. */
-bool vm_has_private_memory(const struct vm *vm);
-
-/* Bytes of pages of its memories when they were last counted. */
-uint64_t vm_resident(const struct vm *vm);
+static inline bool vm_is_seen(const struct vm *vm)
+{
+	return vm->state != VM_REMAINING || vm->closed_resident > 0;
+}

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "daemon/vm/vm.h"
+#include "daemon/vm/registry.h"
 #include "protocol/methods.h"
 
 enum vm_fault_kind {

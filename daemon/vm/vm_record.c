@@ -208,6 +208,17 @@ void record_read_memory(const struct memory_record *record, struct memory_create
 
 /* Slots */
 
+static const struct memory *memory_of_slot(const struct slot *slot)
+{
+	return slot->memory ? slot->memory : slot->shown;
+}
+
+static uint32_t how_of(const struct slot *slot)
+{
+	return (slot->shown ? RECORD_SLOT_SHOWING : 0u) | (slot->astray ? RECORD_SLOT_ASTRAY : 0u) |
+	       (slot->leaving ? RECORD_SLOT_LEAVING : 0u);
+}
+
 void record_write_slot(const struct slot *slot, struct slot_record *ret)
 {
 	*ret = (struct slot_record){
@@ -218,10 +229,11 @@ void record_write_slot(const struct slot *slot, struct slot_record *ret)
 		.guest_phys_addr = slot->guest_phys_addr,
 		.memory_size = slot->memory_size,
 		.userspace_addr = slot->userspace_addr,
-		.memory = slot->memory ? slot->memory->id : 0,
+		.memory = memory_of_slot(slot) ? memory_of_slot(slot)->id : 0,
 		.guest_memfd_offset = slot->guest_memfd_offset,
 		.shared_memory = slot->shared_memory ? slot->shared_memory->id : 0,
 		.shared_offset = slot->shared_offset,
+		.how = how_of(slot),
 	};
 }
 
@@ -243,6 +255,8 @@ void record_read_slot(const struct slot_record *record, struct slot_bind_paramet
 		.shared_memory = id_or_unset(record->shared_memory),
 		.shared_offset = record->shared_offset,
 		.flags = record->flags,
+		.through =
+			record->how & RECORD_SLOT_SHOWING ? THROUGH_MAPPING : THROUGH_GUEST_MEMFD,
 	};
 }
 

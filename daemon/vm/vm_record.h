@@ -100,6 +100,12 @@ struct memory_record {
 	uint64_t resident; /* of a closed one: bytes of pages that are charged */
 };
 
+enum record_slot_how {
+	RECORD_SLOT_SHOWING = 1 << 0, /* its memory is mapped, not bound */
+	RECORD_SLOT_ASTRAY = 1 << 1,
+	RECORD_SLOT_LEAVING = 1 << 2, /* others are in its place */
+};
+
 struct slot_record {
 	uint16_t kind;
 	uint8_t state;
@@ -112,6 +118,8 @@ struct slot_record {
 	uint64_t guest_memfd_offset;
 	uint64_t shared_memory; /* 0: none */
 	uint64_t shared_offset;
+	uint32_t how;
+	uint32_t reserved;
 };
 
 enum record_call_flags {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
 #include <stdint.h>
@@ -131,6 +132,32 @@ struct gmem_cachestat {
 /* Linux 6.10 */
 #ifndef __NR_mseal
 #define __NR_mseal 462
+#endif
+
+/* Linux 6.7: which pages of a range of one's own memory there are. */
+#ifndef PAGEMAP_SCAN
+#define PAGE_IS_PRESENT (1ull << 3)
+#define PAGE_IS_SWAPPED (1ull << 4)
+struct page_region {
+	__u64 start;
+	__u64 end;
+	__u64 categories;
+};
+struct pm_scan_arg {
+	__u64 size;
+	__u64 flags;
+	__u64 start;
+	__u64 end;
+	__u64 walk_end;
+	__u64 vec;
+	__u64 vec_len;
+	__u64 max_pages;
+	__u64 category_inverted;
+	__u64 category_mask;
+	__u64 category_anyof_mask;
+	__u64 return_mask;
+};
+#define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
 #endif
 
 /* statfs(2) f_type of a guest_memfd, where it is no anonymous inode any more (after Linux 6.18). */

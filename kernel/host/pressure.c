@@ -16,48 +16,6 @@
 
 static const char *const kind_names[PRESSURE_KINDS] = {"some", "full"};
 
-static int parse_line(const char *line, enum pressure_kind kind, struct pressure_stall *ret)
-{
-	struct pressure_stall stall;
-	unsigned whole[2], hundredths[2];
-	char name[5];
-
-	if (sscanf(line, "%4s avg10=%6u.%2u avg60=%6u.%2u avg300=%*s total=%" SCNu64, name,
-		    &whole[0], &hundredths[0], &whole[1], &hundredths[1], &stall.total) != 6 ||
-		strcmp(name, kind_names[kind]) != 0)
-		return -EBADMSG;
-	stall.average_10 = whole[0] * 100 + hundredths[0];
-	stall.average_60 = whole[1] * 100 + hundredths[1];
-	*ret = stall;
-	return 0;
-}
-
-int pressure_parse(const char *text, struct pressure *ret)
-{
-	struct pressure pressure;
-	const char *second = strchr(text, '\n');
-	int r = parse_line(text, PRESSURE_SOME, &pressure.of[PRESSURE_SOME]);
-
-	if (r == 0)
-		r = second ? parse_line(second + 1, PRESSURE_FULL, &pressure.of[PRESSURE_FULL])
-			   : -EBADMSG;
-	if (r < 0)
-		return r;
-	*ret = pressure;
-	return 0;
-}
-
-int pressure_read(int fd, struct pressure *ret)
-{
-	char text[512];
-	ssize_t length = pread(fd, text, sizeof text - 1, 0);
-
-	if (length < 0)
-		return -errno;
-	text[length] = '\0';
-	return pressure_parse(text, ret);
-}
-
 /* The kernel overwrites the last byte that it is given: that must be the NUL. */
 static int write_threshold(int fd, const struct pressure_threshold *threshold)
 {

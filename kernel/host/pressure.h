@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Pressure stall information: how long tasks waited for memory, on the host or in a cgroup, and a
- * file that becomes ready when that was too long.
+ * Pressure stall information: a file that becomes ready when tasks have waited too long for memory,
+ * on the host or in a cgroup.
  *
  * Without CAP_SYS_RESOURCE a trigger's window must be a multiple of PRESSURE_WINDOW_UNIT, and the
  * kernel looks only as often; all else is -EINVAL (Linux 6.4). Before 6.4 the capability is needed
@@ -22,21 +22,6 @@
 /* Who waits: some tasks, or all that are not idle at once. */
 enum pressure_kind { PRESSURE_SOME, PRESSURE_FULL, PRESSURE_KINDS };
 
-struct pressure_stall {
-	uint32_t average_10; /* share of the last 10 s, in hundredths of a percent */
-	uint32_t average_60; /* and of the last 60 s */
-	uint64_t total;      /* microseconds */
-};
-
-struct pressure {
-	struct pressure_stall of[PRESSURE_KINDS];
-};
-
-/* What a pressure file holds. -EBADMSG where it does not have that form. */
-int pressure_parse(const char *text, struct pressure *ret);
-/* fd: a pressure file, opened for reading, from its beginning whatever its offset. */
-int pressure_read(int fd, struct pressure *ret);
-
 /* Fires where tasks waited for longer than stall within a window, at most once in each. */
 struct pressure_threshold {
 	enum pressure_kind kind;
@@ -45,7 +30,7 @@ struct pressure_threshold {
 };
 
 struct pressure_trigger {
-	int file;  /* of the pressure file: pressure_read() takes it */
+	int file;  /* the pressure file */
 	int ready; /* readable once it has fired; it must not be read */
 };
 

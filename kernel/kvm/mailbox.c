@@ -464,6 +464,13 @@ static unsigned free_run(const struct mailbox_entries *entries, unsigned entry, 
 	return length;
 }
 
+static void take_run(struct mailbox_entries *entries, unsigned entry, unsigned length)
+{
+	set_taken(entries, entry, length, true);
+	entries->free -= length;
+	entries->next = (entry + length) % entries->count;
+}
+
 int mailbox_take(
 	struct mailbox *mailbox, enum mailbox_command command, unsigned wanted, unsigned *ret_entry)
 {
@@ -474,11 +481,26 @@ int mailbox_take(
 		return -ENOSPC;
 	while ((length = free_run(entries, entry, wanted)) == 0)
 		entry = (entry + 1) % entries->count;
-	set_taken(entries, entry, length, true);
-	entries->free -= length;
-	entries->next = (entry + length) % entries->count;
+	take_run(entries, entry, length);
 	*ret_entry = entry;
 	return (int)length;
+}
+
+int mailbox_take_all(
+	struct mailbox *mailbox, enum mailbox_command command, unsigned wanted, unsigned *ret_entry)
+{
+	struct mailbox_entries *entries = &mailbox->entries[command];
+
+	for (unsigned i = 0; i < entries->count; i++) {
+		unsigned entry = (entries->next + i) % entries->count;
+
+		if (free_run(entries, entry, wanted) < wanted)
+			continue;
+		take_run(entries, entry, wanted);
+		*ret_entry = entry;
+		return 0;
+	}
+	return -ENOSPC;
 }
 
 void mailbox_put(
@@ -539,6 +561,13 @@ void mailbox_write_attributes(
 	struct mailbox *mailbox, unsigned entry, const struct kvm_memory_attributes *arguments)
 {
 	entry_write(&mailbox->entries[MAILBOX_ATTRIBUTES], entry, arguments, sizeof *arguments);
+}
+
+void mailbox_read_slot(const struct mailbox *mailbox, unsigned entry,
+	struct kvm_userspace_memory_region2 *ret_arguments)
+{
+	memcpy(ret_arguments, entry_bytes(&mailbox->entries[MAILBOX_SLOT], entry),
+		sizeof *ret_arguments);
 }
 
 void mailbox_read_attributes(

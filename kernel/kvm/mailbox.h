@@ -105,6 +105,9 @@ const struct mailbox_area *mailbox_area(
  */
 int mailbox_take(struct mailbox *mailbox, enum mailbox_command command, unsigned wanted,
 	unsigned *ret_entry);
+/* The same of exactly as many. -ENOSPC where so many don't follow one another. */
+int mailbox_take_all(struct mailbox *mailbox, enum mailbox_command command, unsigned wanted,
+	unsigned *ret_entry);
 /* Makes the entries' bytes invalid, then gives them back. */
 void mailbox_put(
 	struct mailbox *mailbox, enum mailbox_command command, unsigned entry, unsigned count);
@@ -126,5 +129,7 @@ void mailbox_write_slot(struct mailbox *mailbox, unsigned entry,
 void mailbox_write_attributes(
 	struct mailbox *mailbox, unsigned entry, const struct kvm_memory_attributes *arguments);
 /* What was written there. */
+void mailbox_read_slot(const struct mailbox *mailbox, unsigned entry,
+	struct kvm_userspace_memory_region2 *ret_arguments);
 void mailbox_read_attributes(
 	const struct mailbox *mailbox, unsigned entry, struct kvm_memory_attributes *ret_arguments);

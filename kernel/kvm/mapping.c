@@ -6,16 +6,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "kernel/base/cleanup.h"
 #include "kernel/base/uapi.h"
+#include "kernel/host/maps_record.h"
 
 /*
  * A read of smaps walks the page tables of each mapping that it reports. The kernel reports no
@@ -29,13 +28,7 @@ int mapping_make(int fd, uint64_t address, uint64_t length)
 	void *wanted = (void *)(uintptr_t)address;
 	void *mapped = mmap(wanted, length, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
 
-	if (mapped == MAP_FAILED)
-		return -errno;
-	if (mapped == wanted)
-		return 0;
-	/* A kernel before 4.17 takes the address for a hint. */
-	munmap(mapped, length);
-	return -EEXIST;
+	return mapped == MAP_FAILED ? -errno : 0;
 }
 
 int mapping_make_permanent(int fd, uint64_t address, uint64_t length)
@@ -53,27 +46,8 @@ int mapping_make_permanent(int fd, uint64_t address, uint64_t length)
 	return r;
 }
 
-struct smaps_record {
-	uint64_t start, end, offset;
-	char permissions[5];
-	struct file_identity file;
-};
-
-static bool record_parse(const char *line, struct smaps_record *ret)
-{
-	unsigned major_number, minor_number;
-	uint64_t inode;
-
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64, &ret->start,
-		    &ret->end, ret->permissions, &ret->offset, &major_number, &minor_number,
-		    &inode) != 7)
-		return false;
-	ret->file = (struct file_identity){makedev(major_number, minor_number), inode};
-	return true;
-}
-
 static const char *record_fault(
-	const struct smaps_record *record, const struct mapping_expected *expected)
+	const struct maps_record *record, const struct mapping_expected *expected)
 {
 	if (record->start != expected->address ||
 		record->end != expected->address + expected->length || record->offset != 0)
@@ -107,14 +81,14 @@ static const char *flags_fault(const char *line)
  * address or the first beyond it. */
 int mapping_verify_in(FILE *smaps, const struct mapping_expected *expected, const char **ret_reason)
 {
-	struct smaps_record record;
+	struct maps_record record;
 	cleanup_free char *line = NULL;
 	bool reached = false;
 	size_t size = 0;
 
 	*ret_reason = "nothing is mapped at the mailbox's address";
 	while (getline(&line, &size, smaps) > 0) {
-		if (record_parse(line, &record)) {
+		if (maps_record_parse(line, &record)) {
 			if (reached || record.start > expected->address)
 				return -EPERM;
 			if (record.end <= expected->address)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "daemon/vm/call.h"
 #include "protocol/json.h"
 #include "tests/lib/private_vm.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * To be preloaded into FAILURE_PROGRAM: tells that it is loaded; its Nth allocation fails, and what
- * is allocated is counted. See failure.h.
+ * To be preloaded into FAILURE_PROGRAM: its Nth allocation fails, and what is allocated is counted.
+ * See failure.h.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -39,16 +39,8 @@ static void find_real(void)
 
 __attribute__((constructor)) static void begin(void)
 {
-	const char *program = getenv("FAILURE_PROGRAM");
-	struct failure *mapped;
-
 	find_real();
-	if (!program || strcmp(program, program_invocation_short_name) != 0)
-		return;
-	mapped = failure_map();
-	if (mapped)
-		mapped->process = (uint32_t)getpid();
-	failure = mapped;
+	failure = failure_map_of_program();
 }
 
 static bool is_early(const void *pointer)

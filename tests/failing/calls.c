@@ -14,6 +14,7 @@
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +29,7 @@
 #include "kernel/base/uapi.h"
 #include "tests/failing/failure.h"
 
-/* What there can be too few of, each time that it is asked for. */
+/* What there can be too few of, each time that it is asked for; 0: it fails where it is chosen. */
 static const struct {
 	int number, error;
 } calls[] = {
@@ -38,6 +39,12 @@ static const struct {
 	{SYS_clone3, EAGAIN},
 	{SYS_connect, EAGAIN},
 	{SYS_epoll_create1, EMFILE},
+	{SYS_epoll_wait, 0},
+	{SYS_faccessat2, 0},
+	{SYS_fstatfs, 0},
+	{SYS_newfstatat, 0},
+	{SYS_recvmmsg, 0},
+	{__NR_mseal, 0},
 	{SYS_epoll_ctl, ENOMEM},
 	{SYS_eventfd2, EMFILE},
 	{SYS_fallocate, ENOSPC},
@@ -48,7 +55,9 @@ static const struct {
 	{SYS_ioctl, ENOMEM},
 	{SYS_memfd_create, ENFILE},
 	{SYS_mkdir, ENOSPC},
+#ifndef SANITIZED /* whose runtime maps memory of its own, and ends where it can't */
 	{SYS_mmap, ENOMEM},
+#endif
 	{SYS_openat, ENFILE},
 	{SYS_pidfd_getfd, EMFILE},
 	{SYS_pidfd_open, EMFILE},
@@ -56,6 +65,7 @@ static const struct {
 	{SYS_pread64, EIO},
 	{SYS_read, EIO},
 	{SYS_readlink, ENOMEM},
+	{SYS_recvmsg, ENOMEM},
 	{SYS_sendmmsg, ENOBUFS},
 	{SYS_sendmsg, ENOBUFS},
 	{SYS_setsockopt, ENOBUFS},
@@ -103,13 +113,37 @@ static int listen_to_calls(void)
 		SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
 }
 
-/* Whether the thread is one of the program's. */
-static int is_of(pid_t program, pid_t thread)
+/* Whether the thread is one of the process's. */
+static bool is_of_process(pid_t process, pid_t thread)
 {
 	char path[64];
 
-	snprintf(path, sizeof path, "/proc/%d/task/%d", program, thread);
+	snprintf(path, sizeof path, "/proc/%d/task/%d", process, thread);
 	return access(path, F_OK) == 0;
+}
+
+/* Whether it is one of a program of that name, which may have started since. */
+static bool is_of_program(const char *program, pid_t thread)
+{
+	char path[64], name[FAILURE_NAME_SIZE + 1] = "";
+	ssize_t length;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/comm", thread);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	length = fd < 0 ? -1 : read(fd, name, sizeof name - 1);
+	close(fd);
+	if (length <= 0)
+		return false;
+	name[strcspn(name, "\n")] = '\0';
+	return strcmp(name, program) == 0;
+}
+
+static bool is_of(const struct failure *failure, pid_t program, pid_t thread)
+{
+	if (failure->program[0] != '\0')
+		return is_of_program(failure->program, thread);
+	return failure->process == (uint32_t)program && is_of_process(program, thread);
 }
 
 /* Of fcntl and getsockopt only what makes a file, of epoll_ctl only what adds one; what asks KVM
@@ -134,12 +168,21 @@ static int error_of(const struct seccomp_data *call)
 	return 0;
 }
 
+/* Whether it is one of those that are to fail. */
+static bool is_meant(const struct failure *failure, const struct seccomp_data *call)
+{
+	return (failure->call == 0 || failure->call == (uint32_t)call->nr + 1) &&
+	       (failure->file == 0 || failure->file == call->args[0] + 1);
+}
+
 static int decide(struct failure *failure, pid_t program, const struct seccomp_notif *asked)
 {
-	int error = error_of(&asked->data);
+	bool chosen = failure->call != 0 && failure->error != 0;
+	int error = chosen ? (int)failure->error : error_of(&asked->data);
 
-	if (error == 0 || failure->nth == 0 || failure->failed ||
-		failure->process != (uint32_t)program || !is_of(program, (pid_t)asked->pid) ||
+	if (error == 0 || failure->nth == 0 || !is_meant(failure, &asked->data) ||
+		(failure->failed && !failure->lasting) ||
+		!is_of(failure, program, (pid_t)asked->pid) ||
 		!failure_is_due(failure, FAILURE_CALL))
 		return 0;
 	failure->number = (uint32_t)asked->data.nr;

@@ -11,6 +11,7 @@
 
 #include "daemon/start/recover_content.h"
 #include "daemon/vm/memory.h"
+#include "daemon/vm/vm_end.h"
 #include "daemon/vm/vm_ledger.h"
 #include "daemon/vm/vm_record.h"
 #include "tests/fuzz/check_vm.h"

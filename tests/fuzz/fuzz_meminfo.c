@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The host's and its nodes' memory, the numbers of nodes, and pressure: what a file of the kernel's
- * may hold. Outputs are written on success alone.
+ * The host's and its nodes' memory, and the numbers of nodes: what a file of the kernel's may hold.
+ * Outputs are written on success alone.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "kernel/host/meminfo.h"
-#include "kernel/host/pressure.h"
 #include "tests/fuzz/fuzz.h"
 
 static void try_meminfo(const char *text, int (*parse)(const char *text, struct meminfo *ret))
@@ -37,14 +36,6 @@ static void try_nodes(const char *text)
 	ranges_clear(&nodes);
 }
 
-static void try_pressure(const char *text)
-{
-	struct pressure pressure = {.of = {{1, 2, 3}}};
-	int r = pressure_parse(text, &pressure);
-
-	FUZZ_CHECK(r == 0 || (r == -EBADMSG && pressure.of[0].average_10 == 1));
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	struct fuzz_input input = {bytes, size};
@@ -53,7 +44,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	try_meminfo(text, meminfo_parse);
 	try_meminfo(text, meminfo_parse_node);
 	try_nodes(text);
-	try_pressure(text);
 	free(text);
 	return 0;
 }

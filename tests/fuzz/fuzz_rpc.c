@@ -73,20 +73,10 @@ static void check_error(struct json_object *id, struct rpc_error *error, int cod
 	rpc_error_clear(error);
 }
 
-static int visit_fd(int *number, const char *param, void *context)
-{
-	unsigned *visited = context;
-
-	FUZZ_CHECK(*number >= 0 && param[0]);
-	(*visited)++;
-	return 0;
-}
-
 static void try_fields(const struct field *fields, struct json_object *params)
 {
 	union method_parameters parameters;
 	struct rpc_error error = {.code = RPC_OK};
-	unsigned visited = 0;
 	int r = fields_decode(fields, params, &parameters, &error);
 
 	if (r != 0) {
@@ -97,8 +87,6 @@ static void try_fields(const struct field *fields, struct json_object *params)
 		return;
 	}
 	FUZZ_CHECK(!fields_fault(fields, &parameters));
-	FUZZ_CHECK(fields_each_fd(fields, &parameters, visit_fd, &visited) == 0);
-	FUZZ_CHECK(visited == 0 || fields_have(fields, FIELD_FD));
 	fields_release(fields, &parameters);
 }
 

@@ -27,8 +27,13 @@ static void check_request(const struct taker_packet *packet)
 
 	if (taker_request_check(packet) < 0)
 		return;
-	FUZZ_CHECK(packet->came.n_fds == (header->operation == TAKER_TAKE));
-	FUZZ_CHECK(header->count <= TAKER_FILES_MAX && header->result == 0);
+	FUZZ_CHECK(packet->came.n_fds == (header->operation != TAKER_CLOSE));
+	FUZZ_CHECK(header->result == 0);
+	if (header->operation == TAKER_LOOK) {
+		FUZZ_CHECK(header->count > 0 && header->count <= TAKER_VIEWS_MAX);
+		return;
+	}
+	FUZZ_CHECK(header->count <= TAKER_FILES_MAX);
 	for (uint32_t i = 0; i < header->count; i++)
 		taker_kind_is_handed_over(packet->message.request.files[i].kind);
 }

@@ -17,6 +17,8 @@
 #include "daemon/pages/page_worker.h"
 #include "daemon/pressure/watch.h"
 #include "daemon/start/core.h"
+#include "daemon/vm/vm_end.h"
+#include "daemon/vm/vm_new.h"
 #include "kernel/base/uapi.h"
 #include "protocol/json.h"
 
@@ -107,7 +109,7 @@ void private_vm_end(struct private_vm *private_vm)
 
 	page_worker_stop(gmemd->pages);
 	pressure_watch_free(private_vm->gmemd.pressure);
-	registry_clear(&private_vm->gmemd.registry);
+	vms_free(&private_vm->gmemd.registry);
 	capacity_clear(&private_vm->gmemd.capacity);
 	process_release(&private_vm->caller.process);
 	owner_unref(private_vm->caller.owner);

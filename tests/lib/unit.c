@@ -134,6 +134,20 @@ static void report_failures(int pipe, unsigned known)
 		report_send(pipe, 0, "", skip_reason);
 }
 
+#ifdef COVERAGE
+void __gcov_dump(void);
+
+/* Nothing is done at a child's end that the test program itself will do. */
+static void tell_coverage(void)
+{
+	__gcov_dump();
+}
+#else
+static void tell_coverage(void)
+{
+}
+#endif
+
 __attribute__((noreturn)) static void child_run(void (*body)(void *), void *context, int pipe)
 {
 	unsigned known = CU_get_number_of_failure_records();
@@ -146,6 +160,7 @@ __attribute__((noreturn)) static void child_run(void (*body)(void *), void *cont
 	if (setjmp(after_fatal) == 0)
 		body(context);
 	report_failures(pipe, known);
+	tell_coverage();
 	_exit(EXIT_SUCCESS);
 }
 

@@ -49,11 +49,11 @@ static const struct member members[] = {VM(state), VM(gate), VM(flags), VM(type)
 	NAME(bytes), MEMORY(backing), MEMORY(state), MEMORY(node), MEMORY(id), MEMORY(size),
 	MEMORY(flags), MEMORY(resident), SLOT(state), SLOT(flags), SLOT(number),
 	SLOT(guest_phys_addr), SLOT(memory_size), SLOT(userspace_addr), SLOT(memory),
-	SLOT(guest_memfd_offset), SLOT(shared_memory), SLOT(shared_offset), CALL(call), CALL(flags),
-	CALL(entry), CALL(count), CALL(done), CALL(guest_memfd), CALL(slot), CALL(id), CALL(memory),
-	PEER(access), PEER(subscribed), PEER(number), PEER(sequence), OWED(when), OWED(files),
-	OWED(order), OWED(part), OWED(length), OWED(peer), OWED(turn), OWED(request), OWED(object),
-	OWED(bytes)};
+	SLOT(guest_memfd_offset), SLOT(shared_memory), SLOT(shared_offset), SLOT(how), CALL(call),
+	CALL(flags), CALL(entry), CALL(count), CALL(done), CALL(guest_memfd), CALL(slot), CALL(id),
+	CALL(memory), PEER(access), PEER(subscribed), PEER(number), PEER(sequence), OWED(when),
+	OWED(files), OWED(order), OWED(part), OWED(length), OWED(peer), OWED(turn), OWED(request),
+	OWED(object), OWED(bytes)};
 #define MEMBERS (sizeof members / sizeof *members)
 
 struct held {

@@ -181,7 +181,7 @@ def filled_again():
         equal(one, {"memory": memory, "name": None, "size": SIZE, "resident": SIZE}, "what is named")
         check("CLOSED" in ctl("vms"), ctl("vms"))
         check("\nclosed     64K" in ctl("show", vmm.id) and str(memory) in ctl("show", vmm.id), ctl("show", vmm.id))
-        check("\nclosed     64K are still or again" in ctl("status"), ctl("status"))
+        check("\nclosed     64K in closed memories" in ctl("status"), ctl("status"))
         equal(json.loads(ctl("--json", "status"))["closed_resident"], SIZE, "status --json")
         told = lambda: kinds(vmm.do("events"), memory)
         check(wait_until(lambda: told() == ["memory_closed", "memory_remains"], 60), "events: %r" % told())
@@ -190,7 +190,7 @@ def filled_again():
         equal(charged(vmm.id), (SIZE, 0), "punched, and the next one created")
         check(wait_until(lambda: told()[2:] == ["memory_gone"], 60), "events: %r" % told())
         check("CLOSED" not in ctl("vms"), "none is closed and filled")
-        check("%d bytes of pages, still or again" % SIZE in host.log(), "the log")
+        check("%d bytes of pages, which are charged" % SIZE in host.log(), "the log")
 
 
 @test("it is found without anybody asking")
@@ -346,7 +346,7 @@ def bounded():
                 fds = host.fds()
         host.fds_come_back(fds)
         equal(charged(vmm.id), (SIZE, SIZE), "the first is counted still")
-        equal(host.log().count("%s: it closes more memories than gmemd watches" % vmm.id), 1, "the log says so, once")
+        equal(host.log().count("%s: it has closed more memories than gmemd watches" % vmm.id), 1, "the log says so, once")
         others = [vmm.closed() for _ in range(KEPT - 1)]
         for memory in others:
             vmm.do("fill", memory)

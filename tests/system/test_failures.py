@@ -6,14 +6,16 @@ Each time what is asked for is answered once, by what was asked for or by one er
 it was before, and the next request is served. Here are some of all N; FAILURES=all has each.
 """
 
+import contextlib
+import errno
 import os
 import sys
 
-from gmemtest import linux
+from gmemtest import linux, wire
 from gmemtest.child import Child
 from gmemtest.daemon import processes
-from gmemtest.failing import ALL, ALLOCATIONS, CALLS, FailingHost, need_tools, outcome, points
-from gmemtest.failing import NEVER, STARTS, FailingKeeper, paths
+from gmemtest.failing import ALL, ALLOCATIONS, CALLS, FailingHost, need_allocations, need_tools, outcome, points
+from gmemtest.failing import NEVER, SAMPLE, STARTS, FailingKeeper, FailingPassing, paths
 from gmemtest.host import wait_until
 from gmemtest.keeper import DROP, HELLO, OWNED, PUT, TAKE, KeeperPeer, request
 from gmemtest.owner import OwnerProcess
@@ -24,7 +26,7 @@ from gmemtest.wire import Peer, close_all
 SIZE = 8 * PAGE
 SECONDS = 6
 LIBRARY_LEAKS, MINUTES = 1, 5
-SERVING, REFUSING = "serves, kernel", "refuses all requests"
+SERVING, REFUSING, MISSED = "serves, kernel", "refuses all requests", "no gmemd-keeper"
 CODES = (-32603, -32001, -32002, -32003, -32004, -32005, -32006, -32007, -32008, -32602)
 
 backends = []
@@ -235,6 +237,18 @@ class Closing(Binding):
         return self.request("memory.close", memory=self.extra)
 
 
+class Connecting(Work):
+    name = "a connection"
+    on = ("kvm", "model")
+
+    def ask(self):
+        with contextlib.closing(Peer(self.host.socket_path("gmemd.sock"), SECONDS)) as peer:
+            return outcome(peer, "ping")
+
+    def reconnect(self):
+        pass
+
+
 class Setting(Work):
     name = "vm.set"
 
@@ -334,7 +348,10 @@ def serve_opener(channel, path, backend):
         channel.say(result)
 
 
+Reclaiming = simple("memory.reclaim", "memory.reclaim", one_range)
+
 WORKS = [
+    Connecting,
     simple("ping", "ping"),
     simple("host.describe", "host.describe"),
     simple("vm.list", "vm.list"),
@@ -342,7 +359,7 @@ WORKS = [
     simple("memory.open", "memory.open", lambda work: {"memory": work.memory}),
     simple("memory.create", "memory.create", Work.sized),
     simple("memory.create of a memfd", "memory.create", lambda work: work.vm(size=SIZE, backing="memfd")),
-    simple("memory.reclaim", "memory.reclaim", one_range),
+    Reclaiming,
     simple("memory.cancel", "memory.cancel", lambda work: {"token": "none"}),
     simple("memory.convert", "memory.convert", lambda work: work.vm(**convert_params(work)), ("model",)),
     simple("event.subscribe", "event.subscribe"),
@@ -361,6 +378,8 @@ WORKS = [
 ]
 
 
+PUTTING = [Created, Bound, Closing, Opening, Gating, Ending]
+
 # All of it
 
 
@@ -376,7 +395,7 @@ def check_outcome(what, result, failed):
 def fail_once(host, work, nth, before, what):
     """Whether there was an Nth."""
     work.prepare()
-    host.failure.arm(nth)
+    host.arm(nth)
     result = work.ask()
     _, failed = host.failure.disarm()
     need(host.alive(), "gmemd has ended, %s: %s" % (what, host.log()[-2000:]))
@@ -397,7 +416,7 @@ def count_points(host, work):
     """What there is without a failure, once all that is made once is made."""
     for _ in range(3):
         work.prepare()
-        host.failure.arm(NEVER)
+        host.arm(NEVER)
         result = work.ask()
         count, _ = host.failure.disarm()
         work.restore()
@@ -437,11 +456,11 @@ def try_work(host, base, kind):
     work.end()
 
 
-def try_works(channel, backend, kind):
-    host = FailingHost(kind, backend=backend)
+def try_works(channel, backend, kind, works, aim):
+    host = FailingHost(kind, backend=backend, aim=aim)
     host.backend = backend
     base = Base(host)
-    for work in WORKS:
+    for work in works:
         if backend in work.on:
             try_work(host, base, work)
             sys.stdout.flush()
@@ -450,12 +469,14 @@ def try_works(channel, backend, kind):
     channel.say(failures())
 
 
-def in_child(backend, kind):
+def in_child(backend, kind, works=None, aim=None):
     """A process has one VM, where it is once."""
+    if kind == ALLOCATIONS:
+        need_allocations()
     if backend not in backends:
         raise Skip("this host has no guest_memfd")
     sys.stdout.flush()
-    with Child(lambda channel: try_works(channel, backend, kind)) as child:
+    with Child(lambda channel: try_works(channel, backend, kind, works or WORKS, aim)) as child:
         child.channel.socket.settimeout(None if ALL else MINUTES * 60)
         for failure in child.channel.hear():
             check(False, failure)
@@ -468,7 +489,10 @@ class Start:
     """A gmemd, with what is before it and what must be after it."""
 
     def __init__(self, kind):
-        self.host = FailingHost(kind, backend=backends[0])
+        self.host = self.make_host(kind)
+
+    def make_host(self, kind):
+        return FailingHost(kind, backend=backends[0])
 
     def prepare(self):
         self.host.stop_alone()
@@ -506,11 +530,28 @@ class Takeover(Start):
         super().end()
 
 
+class PassedTakeover(Takeover):
+    """With sockets that are passed to it, so that it could serve without what the keeper holds. The connection stays."""
+
+    def make_host(self, kind):
+        return FailingPassing(kind, backend=backends[0])
+
+    def check(self, what):
+        view = self.owner.do("note")
+        check(view == self.before, "%s: the VM: %r, before %r" % (what, view, self.before))
+        with contextlib.closing(self.host.peer()) as peer:
+            peer.call("ping")
+
+    def end(self):
+        super().end()
+        self.host.close()
+
+
 def start_once(start, nth):
     """Whether there was an Nth, and how many there are."""
     host = start.host
     start.prepare()
-    host.failure.arm(nth)
+    host.arm(nth)
     logged = len(host.log())
     host.spawn()
     wait_until(lambda: any(word in host.log()[logged:] for word in (SERVING, REFUSING)) or not host.alive(), 60)
@@ -529,6 +570,8 @@ def start_once(start, nth):
 
 
 def try_starts(kind, start):
+    if kind == ALLOCATIONS:
+        need_allocations()
     start = start(kind)
     _, total = start_once(start, NEVER)
     tried = sum(start_once(start, nth)[0] for nth in points(total, STARTS))
@@ -563,7 +606,115 @@ def calls_of_takeover():
     try_starts(CALLS, Takeover)
 
 
-# The keeper
+# Its helpers, which live on
+
+
+RECVMSG, SENDMSG, SOCKET = 47, 46, 41
+FIRST = min(SAMPLE, 5)  # calls
+SOCKETS = [(RECVMSG, errno.ENOMEM), (RECVMSG, errno.ECONNRESET), (SENDMSG, errno.ENOBUFS), (SENDMSG, errno.ECONNRESET)]
+
+
+@test("a call to a keeper that lives fails once while gmemd takes over: all of it, on the connections there are, or nothing")
+def keeper_amid_takeover():
+    need_kvm()
+    start = PassedTakeover(CALLS)
+    for call, error in [*SOCKETS, (SOCKET, errno.EMFILE)]:
+        start.host.aim = {"call": call, "error": error}
+        tried = sum(start_once(start, nth)[0] for nth in range(1, FIRST + 1))
+        note("call %d, %s: %d" % (call, errno.errorcode[error], tried))
+    start.end()
+
+
+def held(host):
+    with KeeperPeer(host.path) as peer:
+        files = peer.take_all()
+    close_all(files.values())
+    return sorted(files)
+
+
+@test("a keeper that lives can't be heard for a while: who connects is served, then at the latest, and nothing of what ends stays there")
+def keeper_unheard():
+    need_kvm()
+    host = FailingHost(CALLS, aim={"call": RECVMSG, "error": errno.ECONNRESET, "lasting": True})
+    path, before = host.socket_path("gmemd.sock"), held(host)
+    owner = OwnerProcess(path)
+    owner.do("all")
+    host.arm(1)
+    first = Peer(path)  # accepted by the keeper, which can't say so
+    first.send(wire.request("ping"))
+    need(wait_until(lambda: MISSED in host.log()), "it has heard its keeper: " + host.log())
+    with contextlib.closing(Peer(path)) as second:
+        second.call("ping")
+    owner.do("close")
+    owner.end()
+    host.failure.disarm()
+    check(first.receive_answer()[0]["result"] == {}, "who connected first")
+    first.close()
+    check(wait_until(lambda: held(host) == before), "%r is held, before %r" % (held(host), before))
+    host.stop()
+
+
+def screen_once(nth, aim):
+    """Whether there was an Nth while peers are screened that have connected before."""
+    host = FailingPassing(CALLS, waits=True, backend=backends[0], aim=aim)
+    peers = [Peer(host.socket_path(name)) for name in ("gmemd.sock", "gmemd.sock", "admin.sock")]
+    for peer in peers:
+        peer.send(wire.request("ping"))
+    host.arm(nth)
+    host.spawn()
+    what = "%r, %d: " % (aim, nth)
+    wait_until(lambda: SERVING in host.log() or not host.alive())
+    if not host.alive():  # it could not ask for the keeper
+        host.spawn()
+    with contextlib.closing(host.peer()) as later:
+        check(later.call("ping") == {}, what + "who connects then")
+    for peer in peers:
+        check(peer.receive_answer()[0]["result"] == {}, what + "who has connected before")
+        peer.close()
+    _, failed = host.failure.disarm()
+    host.stop()
+    host.close()
+    return failed
+
+
+@test("a call of the screener's, or to it, fails once: who has connected before is served")
+def screener():
+    need_kvm()
+    for call, error in ((RECVMSG, errno.ENOMEM), (SENDMSG, errno.ENOBUFS)):
+        for aim in ({"program": "gmemd-screener"}, {}):
+            aim.update(call=call, error=error)
+            nth = 1
+            while screen_once(nth, aim) and nth < FIRST:
+                nth += 1
+            note("%r: %d" % (aim, nth))
+
+
+@test("a system call of a taker, of each method that has one")
+def calls_of_taker():
+    in_child("kvm", CALLS, [Created, Opening, Gating], {"program": "gmemd-taker"})
+
+
+@test("a system call of an allocator")
+def calls_of_allocator():
+    in_child("kvm", CALLS, [Preallocating], {"program": "gmemd-allocator"})
+
+
+@test("a system call of a puncher, of each method that gives pages back")
+def calls_of_puncher():
+    in_child("kvm", CALLS, [Reclaiming, Closing, Ending], {"program": "gmemd-puncher"})
+
+
+@test("a system call of a keeper, of each method that puts something there")
+def calls_of_serving_keeper():
+    in_child("kvm", CALLS, [Connecting, *PUTTING], {"program": "gmemd-keeper"})
+
+
+@test("the end of a connection to a helper that lives, of each method that asks one")
+def ends_of_connections():
+    in_child("kvm", CALLS, [Connecting, *PUTTING], {"call": RECVMSG, "error": errno.ECONNRESET})
+
+
+# The keeper by itself
 
 
 IDS = [(OWNED, 7, i) for i in range(3)]
@@ -611,6 +762,8 @@ def fail_keeper_once(keeper, operation, ids, file, nth):
 
 
 def try_keeper(kind):
+    if kind == ALLOCATIONS:
+        need_allocations()
     keeper, file = FailingKeeper(kind), os.memfd_create("test")
     for operation, ids in ((HELLO, ()), (PUT, IDS), (TAKE, ()), (DROP, [OTHER])):
         nth = 1

@@ -348,7 +348,7 @@ one_vm() {
 	check "its memories are aligned" aligned ID NODE SIZE RESIDENT
 	check "its slots are aligned" aligned SLOT GUEST_PHYS_ADDR SIZE USERSPACE_ADDR MEMORY OFFSET
 	exits 0 "slots" slots web
-	out_has "addresses are hexadecimal" "^ +1 +0x20000 +64K +0x[0-9a-f]+ +[0-9]+ +0x14000 - +bound$"
+	out_has "addresses are hexadecimal" "^ +1 +0x20000 +64K +0x[0-9a-f]+ +[0-9]+ +0x14000 +guest_memfd +- +- +bound$"
 	exits 0 "slots --json" --json slots web
 	check "they are in bytes" json 'v["slots"][1]["memory_size"] == 65536'
 	wait "$counted"

@@ -319,6 +319,45 @@ static void test_options(void)
 	close_vm();
 }
 
+/* Slots on both halves, of a VM that is private from the start, moved and put on the mapping. */
+static void test_slot_change(void)
+{
+	struct gmem_slot moved = {.slot = 7, .guest_phys_addr = BASE, .memory_size = SIZE / 4};
+	struct gmem_slot mapped = {.slot = 8,
+		.flags = GMEM_SLOT_THROUGH_MAPPING | GMEM_SLOT_READONLY,
+		.guest_phys_addr = 2 * BASE,
+		.memory_size = PAGE};
+	const struct gmem_slot_change changes[] = {
+		{.unbind = 0}, {.bind = &moved}, {.unbind = 1}, {.bind = &mapped}};
+	const struct gmem_slot_change twice[] = {{.unbind = 7}, {.unbind = 7}};
+	size_t done = 99;
+
+	open_vm(GMEM_PRIVATE);
+	check_private("0+64");
+	moved.memory = private;
+	moved.shared_memory = mapped.memory = shared;
+	mapped.userspace_addr = (uintptr_t)shared_bytes;
+	CU_ASSERT_EQUAL(gmem_slot_change(vm, changes, 4, NULL, &done), 0);
+	CU_ASSERT_EQUAL(done, 4);
+	check_private("0+64");
+	CU_ASSERT_EQUAL(gmem_slot_change(vm, twice, 2, NULL, &done), -EREMOTEIO);
+	CU_ASSERT_EQUAL(done, 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_error(), "\"change\":1"));
+	mapped.flags |= GMEM_SLOT_LOG_DIRTY_PAGES;
+	CU_ASSERT_EQUAL(gmem_slot_bind(vm, &mapped), 0);
+	mapped.userspace_addr += 4 * PAGE;
+	mapped.slot = 9;
+	mapped.guest_phys_addr = 3 * BASE;
+	CU_ASSERT_EQUAL(gmem_slot_bind(vm, &mapped), -EREMOTEIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_error(), "userspace_addr"));
+	CU_ASSERT_EQUAL(gmem_slot_unbind(vm, 8), 0);
+	CU_ASSERT_EQUAL(gmem_slot_unbind(vm, 7), 0);
+	CU_ASSERT_EQUAL(gmem_slot_change(vm, changes, 0, NULL, NULL), -EINVAL);
+	CU_ASSERT_EQUAL(
+		gmem_slot_change(vm, changes, GMEM_SLOT_CHANGES_MAX + 1, NULL, NULL), -E2BIG);
+	close_vm();
+}
+
 /* No call fails with an errno alone. */
 static void test_own_errors(void)
 {
@@ -477,6 +516,7 @@ int main(int argc, char **argv)
 		{"KVM_EXIT_MEMORY_FAULT", test_memory_fault},
 		{"giving pages back", test_reclaim},
 		{"dispatching events", test_dispatch},
+		{"several slots at once", test_slot_change},
 		{"options", test_options},
 		{"errors of the library's own", test_own_errors},
 		{"what gmemd can't read", test_unreadable},

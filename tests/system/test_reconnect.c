@@ -169,6 +169,41 @@ static int rebind(struct vmm *vmm)
 	return r == 0 ? bind_at(vmm, 0, 0, vmm->memory) : r;
 }
 
+static void note_hold(void *context)
+{
+	unsigned *holds = context;
+
+	++*holds;
+}
+
+/* From one kind of slot to the other, while nothing runs. */
+static int exchange(struct vmm *vmm, const struct gmem_slot *slot)
+{
+	const struct gmem_slot_change changes[] = {{.unbind = 0}, {.bind = slot}};
+	unsigned holds = 0;
+	const struct gmem_slot_hold hold = {note_hold, note_hold, &holds};
+	size_t done = 0;
+	int r = gmem_slot_change(vmm->vm, changes, 2, &hold, &done);
+
+	return r == 0 && (done != 2 || holds != 2) ? -EBADMSG : r;
+}
+
+/* To the mapping, whose writes are logged, and back. */
+static int exchange_both_ways(struct vmm *vmm)
+{
+	struct gmem_slot slot = {.memory_size = SIZE,
+		.memory = vmm->memory,
+		.userspace_addr = (uintptr_t)vmm->bytes,
+		.flags = GMEM_SLOT_THROUGH_MAPPING | GMEM_SLOT_LOG_DIRTY_PAGES};
+	int r = exchange(vmm, &slot);
+
+	slot.flags = GMEM_SLOT_THROUGH_MAPPING;
+	if (r == 0)
+		r = gmem_slot_bind(vmm->vm, &slot);
+	slot.flags = 0;
+	return r == 0 ? exchange(vmm, &slot) : r;
+}
+
 static int await_event(struct vmm *vmm)
 {
 	char *event;
@@ -216,6 +251,8 @@ static int carry_out(struct vmm *vmm, char what)
 		return await_no_pending(vmm);
 	case 'b':
 		return rebind(vmm);
+	case 'x':
+		return exchange_both_ways(vmm);
 	case 's':
 		return strcmp(vmm->bytes, "guest") == 0 ? 0 : -EBADMSG;
 	case 'r':
@@ -307,6 +344,7 @@ static void test_restart(void)
 	for (int i = 0; i < 3; i++) {
 		CU_ASSERT_EQUAL_FATAL(gmemd_process_restart(program, &gmemd, false), 0);
 		CU_ASSERT_EQUAL(ask(&child, 'b'), 0);
+		CU_ASSERT_EQUAL(ask(&child, 'x'), 0);
 		CU_ASSERT_EQUAL(ask(&child, 'c'), 0);
 		CU_ASSERT_EQUAL(ask(&child, 's'), 0);
 	}
@@ -320,8 +358,8 @@ static void test_restart_amid(void)
 
 	child_start(&child);
 	CU_ASSERT_EQUAL_FATAL(ask(&child, 'g'), 0);
-	for (useconds_t i = 0; i < 20; i++) {
-		child_begin(&child, i % 2 ? 'b' : 'c');
+	for (useconds_t i = 0; i < 30; i++) {
+		child_begin(&child, "bcx"[i % 3]);
 		usleep(i * 100);
 		CU_ASSERT_EQUAL_FATAL(gmemd_process_restart(program, &gmemd, false), 0);
 		CU_ASSERT_EQUAL(child_finish(&child), 0);
@@ -354,6 +392,7 @@ static void test_loss_of_gated(void)
 	CU_ASSERT_EQUAL_FATAL(ask(&child, 'g'), 0);
 	CU_ASSERT_EQUAL_FATAL(gmemd_process_restart(program, &gmemd, true), 0);
 	CU_ASSERT_EQUAL(ask(&child, 'b'), 0);
+	CU_ASSERT_EQUAL(ask(&child, 'x'), 0);
 	CU_ASSERT_EQUAL(ask(&child, 'c'), -EREMOTEIO);
 	CU_ASSERT_EQUAL(ask(&child, 'r'), 0);
 	CU_ASSERT_EQUAL(ask(&child, 's'), 0);

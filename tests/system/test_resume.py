@@ -389,6 +389,7 @@ def promise():
     check(wait_until(lambda: vms() == {}), "its process's death releases all")
     with Remote("other", uid=4711, commit_limit=most) as other:
         check(other.id in vms(), "and its promise")
+    check(wait_until(lambda: vms() == {}), "so does the other's")
 
 
 @test("a VM that was lost, whose promise others have by now: it has what is left")

@@ -15,6 +15,7 @@ from gmemtest.child import Child
 from gmemtest.fuse_writeback import StuckFile, require_fuse
 from gmemtest.host import Host, wait_until
 from gmemtest.keeper import KeeperPeer
+from gmemtest.passing import NAMES, Passing
 from gmemtest.tap import Skip, check, equal, main, need, test
 from gmemtest.wire import Peer, close_all, encode, request
 
@@ -23,7 +24,6 @@ WAIT = 60
 USER = 54331  # nobody's, as far as this machine knows
 SO_PASSRIGHTS = 83
 PEER = 2  # kind of what the keeper holds
-NAMES = ("gmemd.sock", "admin.sock")
 
 
 def set_up():
@@ -45,45 +45,11 @@ def pass_rights(one, value=None):
     return one.getsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS)
 
 
-class Passing(Host):
-    """Started as a service manager would, with sockets that are there before it."""
-
-    def __init__(self):
-        self.listeners = []
-        super().__init__()
+class Waited(Passing):
+    """For which peers wait before it is started."""
 
     def start(self, alone=True):
-        if not self.listeners:
-            self.listen()
-            return
-        super().start(alone)
-
-    def listen(self):
-        os.makedirs(self.path, mode=0o755, exist_ok=True)
-        for name in NAMES:
-            listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            listener.bind(self.socket_path(name))
-            os.chmod(self.socket_path(name), 0o666)
-            listener.listen(128)
-            self.listeners.append(listener)
-
-    def spawn(self):
-        def before_exec():
-            linux.die_with_parent()
-            copies = [os.dup2(os.dup(one.fileno()), 20 + i) for i, one in enumerate(self.listeners)]
-            for i, copy in enumerate(copies):
-                os.dup2(copy, 3 + i, inheritable=True)
-            os.environ.update(LISTEN_FDS=str(len(copies)), LISTEN_FDNAMES=":".join(NAMES), LISTEN_PID=str(os.getpid()))
-
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(
-                self.arguments, stdin=subprocess.DEVNULL, stderr=log, preexec_fn=before_exec, close_fds=False
-            )
-        self.pid = self.process.pid
-
-    def close(self):
-        for listener in self.listeners:
-            listener.close()
+        self.listen()
 
 
 def never_stuck(host):
@@ -221,7 +187,7 @@ def refused():
 @test("files that were sent before gmemd is started: others are served at once, with all that they have sent, in order")
 def before_it_is_started():
     require_fuse()
-    host = Passing()
+    host = Waited()
     path = host.socket_path("gmemd.sock")
     first = Waiting(path, 3)
     attackers = [attacker(path, nested=True), attacker(path, nested=False)]

@@ -117,20 +117,23 @@ class Daemon:
         self.spawn()
         self._wait_until_it_serves(alone)
 
-    def spawn(self):
-        def before_exec():
-            linux.die_with_parent()
-            if self.files is not None:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (self.files, self.files))
-            if self.before is not None:
-                self.before(self)
+    close_fds = True  # of what is executed
 
+    def before_exec(self):
+        linux.die_with_parent()
+        if self.files is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.files, self.files))
+        if self.before is not None:
+            self.before(self)
+
+    def spawn(self):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 self.arguments,
                 stdin=subprocess.DEVNULL,
                 stderr=log if self.stderr is None else self.stderr,
-                preexec_fn=before_exec,
+                preexec_fn=self.before_exec,
+                close_fds=self.close_fds,
             )
         self.pid = self.process.pid
 

@@ -7,13 +7,15 @@ import struct
 import tempfile
 
 from gmemtest.host import Host
-from gmemtest.keeper import Keeper
+from gmemtest.keeper import Keeper, is_sanitized
+from gmemtest.passing import Passing
 from gmemtest.tap import Skip
 from gmemtest.wire import Closed, close_all, request
 
 ALLOCATIONS, CALLS = "allocation", "call"
 FOLDER = os.path.join(os.environ["BUILD_DIR"], "tests", "failing")
 FIELDS = struct.Struct("=IIIIqII")
+ONLY = struct.Struct("=IIII16s")
 NEVER = 1 << 31
 
 # Points of each piece of work, at most, unless all are asked for.
@@ -23,9 +25,13 @@ STARTS = 2 * SAMPLE  # a gmemd each
 
 
 def need_tools():
-    for name in ("failing_calls", "failing_allocations.so"):
-        if not os.path.exists(os.path.join(FOLDER, name)):
-            raise Skip("there is no %s for this architecture" % name)
+    if not os.path.exists(os.path.join(FOLDER, "failing_calls")):
+        raise Skip("there is no failing_calls for this architecture")
+
+
+def need_allocations():
+    if is_sanitized():
+        raise Skip("what is allocated is allocated by AddressSanitizer, which has no allocation fail, nor another's in its place")
 
 
 # Where one has run.
@@ -49,9 +55,13 @@ class Failure:
     def _read(self):
         return FIELDS.unpack_from(self.mapped)
 
-    def arm(self, nth):
-        """From now on. Nothing fails where there are fewer."""
+    def arm(self, nth, call=None, file=None, error=0, lasting=False, program=""):
+        """From now on. Nothing fails where there are fewer. call: the number of a system call, if no others are meant; file: its
+        first argument, if that is; error: what it fails with, if not with what is likeliest; lasting: all from the Nth on do;
+        program: which of those that it starts, if not itself."""
         struct.pack_into("=IIII", self.mapped, 0, 0, 0, 0, 0)
+        only = [0 if value is None else value + 1 for value in (call, file)]
+        ONLY.pack_into(self.mapped, FIELDS.size, *only, error, lasting, program.encode())
         struct.pack_into("=I", self.mapped, 0, nth)
 
     def disarm(self):
@@ -73,7 +83,8 @@ def environment(kind, failure, program):
     failure.set_kind(kind)
     os.environ["FAILURE_FILE"] = failure.path
     os.environ["FAILURE_PROGRAM"] = program
-    os.environ["LD_PRELOAD"] = os.path.join(FOLDER, "failing_allocations.so")
+    modules = ["failing_loaded.so"] if is_sanitized() else ["failing_loaded.so", "failing_allocations.so"]
+    os.environ["LD_PRELOAD"] = " ".join(os.path.join(FOLDER, name) for name in modules)
     # What is wanted is what a sanitizer says of it, though this comes first.
     os.environ["ASAN_OPTIONS"] = "verify_asan_link_order=0"
 
@@ -83,23 +94,46 @@ CONFIG = "[limits]\nclosed-memories-per-vm = 0\n"
 
 
 class FailingHost(Host):
-    def __init__(self, kind, config=CONFIG, **options):
-        self.kind = kind
+    """aim: what is to fail, of all of that kind; see Failure.arm()."""
+
+    def __init__(self, kind, config=CONFIG, aim=None, **options):
+        self.kind, self.aim = kind, aim or {}
         self.failure = None
         super().__init__(config=config, before=lambda _: environment(kind, self.failure, "gmemd"), **options)
 
+    def make_failing(self):
+        self.failure = Failure(os.path.join(self.directory, "failure"))
+        paths.append(self.path)
+        if self.kind == CALLS:
+            self.arguments.insert(0, os.path.join(FOLDER, "failing_calls"))
+
     def spawn(self):
         if self.failure is None:
-            self.failure = Failure(os.path.join(self.directory, "failure"))
-            paths.append(self.path)
-            if self.kind == CALLS:
-                self.arguments.insert(0, os.path.join(FOLDER, "failing_calls"))
+            self.make_failing()
         super().spawn()
+
+    def arm(self, nth):
+        self.failure.arm(nth, **self.aim)
 
     def stop_alone(self):
         """gmemd and its keeper, without the directory."""
         self.end()
         self.kill_keepers()
+
+
+class FailingPassing(Passing, FailingHost):
+    """waits: peers may wait for it before it is started, by spawn()."""
+
+    def __init__(self, kind, waits=False, **options):
+        self.waits = waits
+        super().__init__(kind, **options)
+
+    def start(self, alone=True):
+        if self.waits:
+            self.make_failing()
+            self.listen()
+        else:
+            super().start(alone)
 
 
 class FailingKeeper(Keeper):

@@ -12,6 +12,7 @@ from gmemtest.tap import Skip
 
 MAP_SHARED = 0x01
 MAP_PRIVATE = 0x02
+MAP_FIXED = 0x10
 MAP_ANONYMOUS = 0x20
 MAP_FIXED_NOREPLACE = 0x100000
 PROT_NONE = 0
@@ -20,6 +21,12 @@ PROT_WRITE = 2
 
 KVM_CREATE_VM = 0xAE01
 KVM_CHECK_EXTENSION = 0xAE03
+KVM_GET_VCPU_MMAP_SIZE = 0xAE04
+KVM_CREATE_VCPU = 0xAE41
+KVM_SET_USER_MEMORY_REGION = 0x4020AE46
+KVM_GET_DIRTY_LOG = 0x4010AE42
+KVM_RUN = 0xAE80
+KVM_EXIT_HLT = 5
 KVM_CAP_GUEST_MEMFD = 234
 
 PR_SET_PDEATHSIG = 1
@@ -66,8 +73,8 @@ def ioctl(fd, command, argument=0):
     return _checked(_libc.ioctl(fd, command, argument))
 
 
-def mmap(address, length, protection, flags, fd=-1):
-    result = _libc.mmap(address, length, protection, flags, fd, 0)
+def mmap(address, length, protection, flags, fd=-1, offset=0):
+    result = _libc.mmap(address, length, protection, flags, fd, offset)
     if result == ctypes.c_void_p(-1).value:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

@@ -133,6 +133,33 @@ class Vmm:
         }
         self.carry_out(self.peer.call("slot.bind", params)["call"])
 
+    def map(self, fd, size, offset=0):
+        """A mapping of a memory: its address."""
+        protection = linux.PROT_READ | linux.PROT_WRITE
+        return linux.mmap(None, size, protection, linux.MAP_SHARED, fd, offset)
+
+    def mapping_params(self, slot, address, size, memory, mapped, offset=0, flags=()):
+        return {
+            "slot": slot,
+            "guest_phys_addr": address,
+            "memory_size": size,
+            "userspace_addr": mapped,
+            "memory": memory,
+            "guest_memfd_offset": offset,
+            "flags": list(flags),
+            "through": "mapping",
+        }
+
+    def bind_mapping(self, *arguments, **options):
+        """A slot on the VMM's own mapping of a memory."""
+        params = dict(self.mapping_params(*arguments, **options), vm=self.id)
+        self.carry_out(self.peer.call("slot.bind", params)["call"])
+
+    def change(self, changes):
+        """Several slots at once."""
+        for call in self.peer.call("slot.change", {"vm": self.id, "changes": changes})["calls"] or []:
+            self.carry_out(call)
+
     def unbind(self, slot):
         self.carry_out(self.peer.call("slot.unbind", {"vm": self.id, "slot": slot})["call"])
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/config/config_file.h"
 #include "daemon/config/config_lines.h"
 #include "kernel/base/cleanup.h"
 #include "tests/lib/unit.h"
@@ -134,6 +135,29 @@ static void test_file(void)
 	CU_ASSERT_EQUAL(config.pressure_deadline, 250);
 }
 
+static void test_keeper(void)
+{
+	struct config config;
+
+	write_file("[keeper]\nuse = no\n\t");
+	CU_ASSERT_EQUAL_FATAL(READ(&config), CONFIG_RUN);
+	CU_ASSERT_TRUE(faults.count == 0 && !config.keeper);
+	write_file("[keeper]\nuse = yes\n");
+	CU_ASSERT_EQUAL_FATAL(READ(&config), CONFIG_RUN);
+	CU_ASSERT_TRUE(faults.count == 0 && config.keeper);
+}
+
+/* Where none need be there. */
+static void test_absent(void)
+{
+	struct config config = config_defaults;
+
+	CU_ASSERT_TRUE(config_file_read("/nonexistent", /* required= */ false, &config, &faults));
+	CU_ASSERT_EQUAL(faults.count, 0);
+	CU_ASSERT_FALSE(config_file_read("/nonexistent", /* required= */ true, &config, &faults));
+	CU_ASSERT_EQUAL(faults.count, 1);
+}
+
 static void test_amounts(void)
 {
 	static const struct {
@@ -168,7 +192,8 @@ static void check_faulty(const char *text)
 
 static void test_bad_files(void)
 {
-	static const char *const files[] = {"[gate]\npolicy = maybe\n", "[gate]\npolicy =\n",
+	static const char *const files[] = {"[gate]\npolicy = maybe\n", "[gate]\npolicy =\n", "x",
+		"[gate]\npolicy = maybe\n  ", "[keeper]\nuse = perhaps\n",
 		"[gate]\nPolicy = required\n", "[gate]\nbogus = 1\n",
 		"[bogus]\npolicy = required\n", "policy = required\n",
 		"[limits]\npeers-per-user = -1\n", "[limits]\npeers-per-user = x\n",
@@ -401,6 +426,8 @@ int main(void)
 	CU_TestInfo tests[] = {
 		{"defaults", test_defaults},
 		{"a file", test_file},
+		{"with and without a keeper", test_keeper},
+		{"one that is absent", test_absent},
 		{"bytes or percent", test_amounts},
 		{"bad files", test_bad_files},
 		{"what is wrong, and where", test_faults},

@@ -188,12 +188,31 @@ static void test_next_keeper(void)
 	fdstore_table_clear(&table);
 }
 
+/* Where the connection alone has ended, the same keeper has all still. */
+static void test_same_keeper(void)
+{
+	begin();
+	put(FDSTORE_MEMORY, 1, 5, 12, /* urgent= */ true);
+	send_and_answer(&table.urgent, 1);
+	put(FDSTORE_MEMORY, 1, 6, 13, /* urgent= */ true);
+	send_next(&table.urgent, KEEPER_PUT, 1); /* its answer is lost */
+	put(FDSTORE_MEMORY, 1, 7, 14, /* urgent= */ true);
+	fdstore_table_lost(&table);
+	drop(FDSTORE_MEMORY, 1, 5);
+	drop(FDSTORE_MEMORY, 1, 6);
+	drop(FDSTORE_MEMORY, 1, 7); /* which it has not been sent */
+	fdstore_table_answered(&table, send_next(&table.rest, KEEPER_DROP, 2), 0);
+	CU_ASSERT_TRUE(RB_EMPTY(&table.entries));
+	fdstore_table_clear(&table);
+}
+
 static CU_TestInfo tests[] = {
 	{"requests have as many as go together, in their order", test_batches},
 	{"what is dropped", test_drops},
 	{"what is put in the place of another", test_replacements},
 	{"a file is closed once the keeper doesn't hold it, and once", test_closers},
 	{"all is put to the next keeper, VMs' ledgers last", test_next_keeper},
+	{"what the same keeper may hold is dropped there", test_same_keeper},
 	CU_TEST_INFO_NULL,
 };
 

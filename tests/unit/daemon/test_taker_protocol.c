@@ -21,9 +21,11 @@ static struct taker_packet request_of(uint16_t operation, uint32_t count, size_t
 		.came = {.length = sizeof(struct taker_header), .n_fds = n_fds},
 	};
 
-	if (operation == TAKER_TAKE)
-		packet.came.length = taker_request_length(count);
-	for (uint32_t i = 0; i < count && i < TAKER_FILES_MAX; i++)
+	if (operation != TAKER_CLOSE)
+		packet.came.length = taker_request_length(operation, count);
+	for (uint32_t i = 0; operation == TAKER_LOOK && i < count && i < TAKER_VIEWS_MAX; i++)
+		packet.message.look.views[i] = (struct taker_view){.length = 4096};
+	for (uint32_t i = 0; operation == TAKER_TAKE && i < count && i < TAKER_FILES_MAX; i++)
 		packet.message.request.files[i].kind = TAKER_MEMORY;
 	return packet;
 }
@@ -49,6 +51,12 @@ static void test_requests(void)
 		{TAKER_TAKE, UINT32_MAX, 0, 1, -EBADMSG},
 		{TAKER_TAKE, 1, 0, 0, -EBADMSG},
 		{TAKER_TAKE, 1, 0, 2, -EBADMSG},
+		{TAKER_LOOK, 1, 0, 1, 0},
+		{TAKER_LOOK, TAKER_VIEWS_MAX, 0, 1, 0},
+		{TAKER_LOOK, TAKER_VIEWS_MAX + 1, 0, 1, -EBADMSG},
+		{TAKER_LOOK, 0, 0, 1, -EBADMSG},
+		{TAKER_LOOK, 1, 0, 0, -EBADMSG},
+		{TAKER_LOOK, 1, TAKER_MAPPING, 1, -EBADMSG},
 		{TAKER_CLOSE, 0, 0, 0, 0},
 		{TAKER_CLOSE, 1, 0, 0, -EBADMSG},
 		{TAKER_CLOSE, 0, 0, 1, -EBADMSG},
@@ -83,6 +91,24 @@ static void test_kinds(void)
 	packet.message.request.files[1].kind = TAKER_VM + 1;
 	CU_ASSERT_EQUAL(taker_request_check(&packet), -EBADMSG);
 	packet.message.request.files[1].kind = 0;
+	CU_ASSERT_EQUAL(taker_request_check(&packet), -EBADMSG);
+}
+
+static void test_views(void)
+{
+	const struct taker_view wrong[] = {{.length = 0},
+		{.address = UINT64_MAX - 4095, .length = 4097},
+		{.offset = UINT64_MAX, .length = 1}};
+	struct taker_packet packet = request_of(TAKER_LOOK, 2, 1);
+
+	packet.message.look.views[1] = (struct taker_view){UINT64_MAX - 4096, 4096, 0, 1, 2};
+	CU_ASSERT_EQUAL(taker_request_check(&packet), 0);
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		packet.message.look.views[1] = wrong[i];
+		UNIT_ASSERT_ROW(taker_request_check(&packet) == -EBADMSG, "view %zu", i);
+	}
+	packet = request_of(TAKER_LOOK, 1, 1);
+	packet.message.look.reserved = 1;
 	CU_ASSERT_EQUAL(taker_request_check(&packet), -EBADMSG);
 }
 
@@ -175,6 +201,25 @@ static void test_answered_mappings(void)
 	check_answer(&answer, &request, -EBADMSG, "a reason without an end");
 }
 
+/* No view is shown that was not asked for. */
+static void test_answered_views(void)
+{
+	struct taker_packet request = request_of(TAKER_LOOK, 3, 1);
+	struct taker_packet answer = answer_to(&request, 0, 0);
+
+	answer.message.look_answer.shown = 7;
+	check_answer(&answer, &request, 0, "all of three");
+	answer.message.look_answer.shown = 8;
+	check_answer(&answer, &request, -EBADMSG, "a fourth of three");
+	answer.came.n_fds = 1;
+	answer.message.look_answer.shown = 0;
+	check_answer(&answer, &request, -EBADMSG, "a file");
+	request = request_of(TAKER_LOOK, TAKER_VIEWS_MAX, 1);
+	answer = answer_to(&request, 0, 0);
+	answer.message.look_answer.shown = UINT64_MAX;
+	check_answer(&answer, &request, 0, "as many as there can be");
+}
+
 static void test_answered_headers(void)
 {
 	const struct taker_packet request = request_of(TAKER_CLOSE, 0, 0);
@@ -218,9 +263,11 @@ int main(void)
 	static CU_TestInfo tests[] = {
 		{"requests: counts, files, flags, lengths", test_requests},
 		{"requests: kinds of files", test_kinds},
+		{"requests: views of files", test_views},
 		{"requests: headers", test_headers},
 		{"answers: files, lengths, which has failed", test_answers},
 		{"answers: mappings", test_answered_mappings},
+		{"answers: views of files", test_answered_views},
 		{"answers: headers", test_answered_headers},
 		{"answers: files that are only looked at", test_looked_at},
 		CU_TEST_INFO_NULL,

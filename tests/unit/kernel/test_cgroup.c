@@ -81,7 +81,10 @@ static const struct place places[] = {
 	{"bind mount of another, then all", "0::/docker/abcd\n",
 		"30 23 0:26 /docker/abc /x ro - cgroup2 cgroup rw\n" V2, 0,
 		"/sys/fs/cgroup/docker/abcd", true},
+	{"bind mount of something else", "0::/docker/abc\n",
+		"30 23 0:26 /machine /sys/fs/cgroup ro - cgroup2 cgroup rw\n", -EXDEV, NULL, false},
 	{"outside of our namespace", "0::/../vm\n", V2, -EXDEV, NULL, false},
+	{"just outside of it", "0::/..\n", V2, -EXDEV, NULL, false},
 	{"outside, and mounted from there", "0::/../vm\n",
 		"30 23 0:26 /.. /sys/fs/cgroup ro - cgroup2 cgroup rw\n", 0, "/sys/fs/cgroup/vm",
 		true},
@@ -386,13 +389,15 @@ static void likeness_make(struct likeness *likeness, const char *limit, const ch
 static void likeness_end(struct likeness *likeness)
 {
 	static const char *const names[] = {"cgroup.procs", "memory.max", "memory.current",
-		"memory.stat", "memory.events.local", ""};
+		"memory.stat", "memory.events.local", "memory.limit_in_bytes",
+		"memory.usage_in_bytes", "memory.use_hierarchy", ""};
+	const size_t count = sizeof names / sizeof *names;
 	char path[128];
 
 	cgroup_release(&likeness->cgroup);
-	for (int i = 0; i < 12; i++) {
-		snprintf(path, sizeof path, "%s/%s%s", likeness->path, i < 6 ? "vm/" : "",
-			names[i % 6]);
+	for (size_t i = 0; i < 2 * count; i++) {
+		snprintf(path, sizeof path, "%s/%s%s", likeness->path, i < count ? "vm/" : "",
+			names[i % count]);
 		remove(path);
 	}
 }
@@ -437,6 +442,56 @@ static void test_unified_kills(void)
 	count = 77;
 	CU_ASSERT_EQUAL(cgroup_oom_kills(&likeness.cgroup, &count), 0);
 	CU_ASSERT_EQUAL(count, 3);
+	likeness_end(&likeness);
+}
+
+static void test_unified_without_counts(void)
+{
+	struct likeness likeness;
+	struct cgroup_room room = {.bytes = 77};
+	uint64_t count = 77;
+	char above[128];
+
+	likeness_make(&likeness, "10000\n", "max\n");
+	snprintf(above, sizeof above, "%s/vm", likeness.path);
+	put(above, "memory.events.local", "low 0\n");
+	CU_ASSERT_EQUAL(cgroup_oom_kills(&likeness.cgroup, &count), 0);
+	CU_ASSERT_EQUAL(count, 0);
+	/* As far up as there is anything. */
+	unlinkat(likeness.cgroup.directory, "memory.events.local", 0);
+	snprintf(above, sizeof above, "%s/memory.events.local", likeness.path);
+	unlink(above);
+	count = 77;
+	CU_ASSERT_EQUAL(cgroup_oom_kills(&likeness.cgroup, &count), 0);
+	CU_ASSERT_EQUAL(count, 0);
+	unlinkat(likeness.cgroup.directory, "memory.stat", 0);
+	CU_ASSERT_EQUAL(mkdirat(likeness.cgroup.directory, "memory.stat", 0700), 0);
+	CU_ASSERT_EQUAL(cgroup_room(&likeness.cgroup, &room), -EISDIR);
+	CU_ASSERT_EQUAL(room.bytes, 77);
+	likeness_end(&likeness);
+}
+
+/* As v1 was before Linux 5.11: one above doesn't count what those below use. */
+static void test_room_without_hierarchy(void)
+{
+	struct likeness likeness;
+	struct cgroup_room room;
+	char below[128];
+
+	likeness_make(&likeness, "max\n", "max\n");
+	likeness.cgroup.unified = false;
+	snprintf(below, sizeof below, "%s/vm", likeness.path);
+	for (const char *directory = below; directory;
+		directory = directory == below ? likeness.path : NULL) {
+		put(directory, "memory.limit_in_bytes", directory == below ? "9000\n" : "5000\n");
+		put(directory, "memory.usage_in_bytes", "1000\n");
+		put(directory, "memory.use_hierarchy", "0\n");
+	}
+	CU_ASSERT_EQUAL(cgroup_room(&likeness.cgroup, &room), 0);
+	CU_ASSERT_EQUAL(room.limit, 9000);
+	put(likeness.path, "memory.use_hierarchy", "1\n");
+	CU_ASSERT_EQUAL(cgroup_room(&likeness.cgroup, &room), 0);
+	CU_ASSERT_EQUAL(room.limit, 5000);
 	likeness_end(&likeness);
 }
 
@@ -489,6 +544,8 @@ int main(void)
 		{"kills", test_oom_kills},
 		{"room in the unified hierarchy", test_unified_room},
 		{"kills in the unified hierarchy", test_unified_kills},
+		{"where less is told", test_unified_without_counts},
+		{"without hierarchical use", test_room_without_hierarchy},
 		{"removed", test_removed},
 		CU_TEST_INFO_NULL,
 	};

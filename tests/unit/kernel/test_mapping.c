@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -308,6 +309,46 @@ static void test_another_process(void)
 		close(ends[i]);
 }
 
+/* As the kernel tells it */
+
+#define RECORD(range) range " r--s 00000000 00:01 1234  /memfd:mailbox\n"
+#define WHOLE         RECORD("70000000-70008000")
+#define BEFORE        RECORD("60000000-60001000") "Size: 4 kB\nVmFlags: rd sl\n"
+#define UNTOLD        "the kernel does not tell whether the mailbox's mapping is sealed"
+
+static void verified(const char *text, int wanted, const char *wanted_reason)
+{
+	const struct mapping_expected mapped = {
+		.address = 0x70000000, .length = 0x8000, .file = {makedev(0, 1), 1234}};
+	FILE *smaps = fmemopen((void *)text, strlen(text) + 1, "r");
+	const char *reason = NULL;
+	int r = mapping_verify_in(smaps, &mapped, &reason);
+
+	UNIT_ASSERT_ROW(r == wanted, "%s: %d", text, r);
+	UNIT_ASSERT_ROW(reason == wanted_reason ||
+				(reason && wanted_reason && strcmp(reason, wanted_reason) == 0),
+		"%s: %s", text, reason);
+	fclose(smaps);
+}
+
+static void test_texts(void)
+{
+	verified(BEFORE WHOLE "Size: 32 kB\nVmFlags: rd mr me ms sl \n", 0, NULL);
+	verified(WHOLE "VmFlags: rd sl\n", 0, NULL);
+	verified(WHOLE "VmFlags: rd sl", 0, NULL);
+	verified(WHOLE "VmFlags: sl rd", 0, NULL);
+	verified(WHOLE "VmFlags: rd slx xsl\n", -EPERM, NOT_SEALED);
+	verified(WHOLE "VmFlags:sl\n", -EPERM, NOT_SEALED);
+	verified(WHOLE "VmFlags: rd sl wr\n", -EPERM, WRITABLE);
+	verified(WHOLE "VmFlags: rd mw sl\n", -EPERM, WRITABLE);
+	verified(WHOLE "Size: 32 kB\n", -EPERM, UNTOLD);
+	/* Those of another. */
+	verified(WHOLE RECORD("70008000-70009000") "VmFlags: rd sl\n", -EPERM, UNTOLD);
+	verified(BEFORE, -EPERM, NOTHING);
+	verified(RECORD("70001000-70002000"), -EPERM, NOTHING);
+	verified("", -EPERM, NOTHING);
+}
+
 /* Permanence */
 
 static unsigned char *bytes_before;
@@ -572,6 +613,7 @@ int main(void)
 		{"laid over", test_laid_over},
 		{"of no process", test_no_process},
 		{"of another process", test_another_process},
+		{"by its text", test_texts},
 		CU_TEST_INFO_NULL,
 	};
 	CU_TestInfo permanent[] = {

@@ -574,6 +574,57 @@ static void tear_down(void)
 	rpc_error_clear(&error);
 }
 
+/* What results have, and no parameter can be. */
+static void test_results(void)
+{
+	static const struct field rows[] = {
+		{"any", FIELD_ANY, .summary = "a value"},
+		{"object", FIELD_OBJECT, .fields = required_fields, .summary = "an object"},
+		{"array", FIELD_ARRAY, .summary = "an array"},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char expected[64] = "";
+
+		field_expectation(&rows[i], expected, sizeof expected);
+		CU_ASSERT_STRING_EQUAL(expected, rows[i].summary);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		const struct field table[] = {rows[i], {.name = NULL}};
+		struct json_object *object = json_new_object();
+		struct rpc_error fault = {.code = RPC_OK};
+		struct parameters parameters;
+
+		json_add_uint(json_add_object(object, rows[i].name), "a", 1);
+		CU_ASSERT_EQUAL(
+			fields_decode(table, object, &parameters, &fault), RPC_INVALID_PARAMS);
+		rpc_error_clear(&fault);
+		json_unref(object);
+	}
+}
+
+/* Absent, they are as if they were not named. */
+static void test_nulls(void)
+{
+	static const struct field table[] = {
+		{"uuid", FIELD_UUID, FIELD_NULLABLE, AT(uuid)},
+		{"fd", FIELD_FD, FIELD_NULLABLE, AT(fd)},
+		{"integer", FIELD_INTEGER, FIELD_NULLABLE, .max = 9, AT(integer)},
+		{.name = NULL},
+	};
+	struct json_object *object = json_new_object();
+	struct rpc_error fault = {.code = RPC_OK};
+	struct parameters parameters = {.fd = 7};
+
+	for (const struct field *field = table; field->name; field++)
+		json_add_null(object, field->name);
+	CU_ASSERT_EQUAL(fields_decode(table, object, &parameters, &fault), 0);
+	CU_ASSERT_PTR_NULL(parameters.uuid);
+	CU_ASSERT_EQUAL(parameters.fd, -1);
+	CU_ASSERT_EQUAL(parameters.integer, FIELD_UNSET);
+	json_unref(object);
+}
+
 int main(void)
 {
 	CU_TestInfo decoding[] = {
@@ -594,10 +645,12 @@ int main(void)
 		{"arrays: how many", test_array_bounds},
 		{"arrays: each item's faults", test_array_faults},
 		{"arrays: a fault behind them", test_array_before_fault},
+		{"null, of what is named by text or number", test_nulls},
 		CU_TEST_INFO_NULL,
 	};
 	CU_TestInfo describing[] = {
 		{"expectations", test_expectations},
+		{"what results alone have", test_results},
 		{"schemas", test_schemas},
 		{"an object's schema", test_object_schema},
 		{"types at any depth", test_have},

@@ -54,6 +54,19 @@ static void test_notification(void)
 	json_unref(message);
 }
 
+/* Which the method's table refuses, with its name. */
+static void test_array_of_params(void)
+{
+	struct json_object *message =
+		parse("{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"ping\",\"params\":[1]}");
+	struct rpc_error error = {.code = RPC_OK};
+	struct request_message request;
+
+	CU_ASSERT_EQUAL(request_message_read(message, &request, &error), 0);
+	CU_ASSERT_PTR_EQUAL(request.params, json_get(message, "params"));
+	json_unref(message);
+}
+
 /* What comes back is the id as it was given. */
 static void test_ids(void)
 {
@@ -123,6 +136,8 @@ static void test_no_request(void)
 		{"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\",\"params\":null}", true},
 		{"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\",\"params\":1}", true},
 		{"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\",\"params\":\"p\"}", true},
+		{"{\"jsonrpc\":\"2.0\",\"id\":18446744073709551615,\"method\":\"m\"}", false},
+		{"{\"jsonrpc\":\"2.0\",\"id\":-9223372036854775808,\"method\":\"m\"}", false},
 		{"{\"jsonrpc\":\"2.0\",\"id\":true,\"method\":\"m\"}", false},
 		{"{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"m\"}", false},
 		{"{\"jsonrpc\":\"2.0\",\"id\":[1],\"method\":\"m\"}", false}};
@@ -188,6 +203,7 @@ int main(void)
 	CU_TestInfo tests[] = {
 		{"request", test_request},
 		{"notification", test_notification},
+		{"an array of parameters", test_array_of_params},
 		{"ids", test_ids},
 		{"an id's length", test_id_length},
 		{"no request", test_no_request},

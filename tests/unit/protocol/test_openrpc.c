@@ -109,7 +109,7 @@ static void test_size(void)
 	size_t length;
 
 	text = json_print(document, &length);
-	UNIT_ASSERT_ROW(length > 0 && length < PACKET_BYTES_MAX / 8 * 7, "%zu bytes", length);
+	UNIT_ASSERT_ROW(length > 0 && length < PACKET_BYTES_MAX / 16 * 15, "%zu bytes", length);
 	again = json_parse(text, length, &why);
 	UNIT_ASSERT_ROW(again != NULL, "the document can't be read: %s", why);
 	json_unref(again);

@@ -7,6 +7,8 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
+#include "daemon/vm/vm_end.h"
+#include "daemon/vm/vm_new.h"
 #include "tests/lib/unit.h"
 
 const struct config held_config = {.vms_per_user = HELD_VMS,
@@ -37,7 +39,7 @@ void held_init(struct held *held)
 
 void held_end(struct held *held)
 {
-	registry_clear(&held->registry);
+	vms_free(&held->registry);
 	CU_ASSERT_EQUAL(held->capacity.host.committed, 0);
 	CU_ASSERT_EQUAL(held->capacity.host.promised, 0);
 	capacity_clear(&held->capacity);

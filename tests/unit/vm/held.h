@@ -6,6 +6,7 @@
 
 #include "daemon/budget/capacity.h"
 #include "daemon/vm/backend.h"
+#include "daemon/vm/call.h"
 
 #define HELD_PAGE           4096ull
 #define HELD_HOST           (1000 * HELD_PAGE)

@@ -4,6 +4,7 @@
  * whatever order.
  */
 #include "daemon/vm/closed_memory.h"
+#include "daemon/vm/vm_end.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -198,10 +199,10 @@ static void test_remains(void)
 	closed_memory_count(found(&held, id), HELD_PAGE, false);
 	CU_ASSERT_TRUE(vm_is_seen(vm));
 	CU_ASSERT_EQUAL(held.capacity.host.committed, HELD_PAGE);
-	closed_memories_let_go_unseen(&held.registry);
+	vms_free_unseen(&held.registry);
 	CU_ASSERT_PTR_EQUAL(registry_vm_by_number(&held.registry, vm->number), vm);
 	closed_memory_count(found(&held, id), 0, false);
-	closed_memories_let_go_unseen(&held.registry);
+	vms_free_unseen(&held.registry);
 	CU_ASSERT_PTR_EQUAL(RB_MIN(vm_tree, &held.registry.vms), next);
 	CU_ASSERT_PTR_NULL(found(&held, id));
 	held_end(&held);

@@ -12,6 +12,7 @@
 #include "daemon/pages/page_worker.h"
 #include "daemon/release/settlement.h"
 #include "daemon/request/deferred_answer.h"
+#include "daemon/vm/vm_end.h"
 #include "kernel/base/uapi.h"
 #include "protocol/json.h"
 #include "tests/lib/private_vm.h"
@@ -321,7 +322,7 @@ static void test_never_reported(void)
 	CU_ASSERT_EQUAL(code_and_free(convert(CONVERT_TO_SHARED, true, 2, 1, 1)), -32007);
 	CU_ASSERT_EQUAL(code_and_free(convert(CONVERT_TO_PRIVATE, true, 1, 1, 1)), 0);
 	CU_ASSERT_EQUAL(test.vm->budget.committed, (PAGES + 3) * P);
-	registry_clear(&test.gmemd.registry);
+	vms_free(&test.gmemd.registry);
 	CU_ASSERT_EQUAL(test.gmemd.capacity.host.committed, 0);
 }
 

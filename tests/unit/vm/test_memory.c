@@ -3,6 +3,8 @@
  * Memories: charged whole, to the byte; ready only with the very file that was asked for.
  */
 #include "daemon/vm/memory.h"
+#include "daemon/vm/vm_end.h"
+#include "daemon/vm/vm_new.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -96,10 +98,10 @@ static void test_promise(void)
 	held_init(&held);
 	vm = held_vm(&held, 1, HELD_HOST - HELD_PAGE);
 	CU_ASSERT_EQUAL(held.capacity.host.promised, HELD_HOST - HELD_PAGE);
-	CU_ASSERT_PTR_EQUAL(registry_refuses(&held.registry, 2 * HELD_PAGE), &held.capacity.host);
+	CU_ASSERT_PTR_EQUAL(vm_promise_refused(&held.registry, 2 * HELD_PAGE), &held.capacity.host);
 	CU_ASSERT_EQUAL(held_vm_new(&held, 2, 2 * HELD_PAGE, &other), -ENOSPC);
-	CU_ASSERT_PTR_NULL(registry_refuses(&held.registry, HELD_PAGE));
-	CU_ASSERT_PTR_NULL(registry_refuses(&held.registry, BUDGET_UNLIMITED));
+	CU_ASSERT_PTR_NULL(vm_promise_refused(&held.registry, HELD_PAGE));
+	CU_ASSERT_PTR_NULL(vm_promise_refused(&held.registry, BUDGET_UNLIMITED));
 	CU_ASSERT_EQUAL(held.capacity.host.committed, HELD_HOST - HELD_PAGE);
 	held_memory(vm, 10 * HELD_PAGE, NULL);
 	vm_stop(vm);

@@ -2,7 +2,8 @@
 /*
  * VMs: their names and ids, their limits, and that all is given back in whatever order they end.
  */
-#include "daemon/vm/vm.h"
+#include "daemon/vm/registry.h"
+#include "daemon/vm/vm_end.h"
 
 #include <errno.h>
 #include <stdio.h>

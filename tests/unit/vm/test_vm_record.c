@@ -224,7 +224,17 @@ static void test_slot(void)
 	CU_ASSERT_EQUAL(told.shared_memory, 78);
 	CU_ASSERT_EQUAL(told.shared_offset, slot.shared_offset);
 	CU_ASSERT_EQUAL(told.flags, slot.flags);
+	CU_ASSERT_EQUAL(told.through, THROUGH_GUEST_MEMFD);
+	CU_ASSERT_EQUAL(record.how, 0);
 	slot.memory = slot.shared_memory = NULL;
+	slot.shown = &memory;
+	slot.astray = slot.leaving = true;
+	record_write_slot(&slot, &record);
+	record_read_slot(&record, &told);
+	CU_ASSERT_EQUAL(record.how, RECORD_SLOT_SHOWING | RECORD_SLOT_ASTRAY | RECORD_SLOT_LEAVING);
+	CU_ASSERT_EQUAL(told.memory, 77);
+	CU_ASSERT_EQUAL(told.through, THROUGH_MAPPING);
+	slot.shown = NULL;
 	record_write_slot(&slot, &record);
 	record_read_slot(&record, &told);
 	CU_ASSERT_EQUAL(told.memory, FIELD_UNSET);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * RAM of gmemd's. See ram.h.
+ */
+#include "client/shim/ram.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/shim/book.h"
+#include "client/shim/broker.h"
+#include "client/shim/say.h"
+
+/* A VMM survives that it can have no more memory: it is not to wait for long. */
+#define PATIENCE_MS 5000
+
+static int make(void *context)
+{
+	struct ram *ram = context;
+	const struct gmem_memory_options options = {.name = ram->name};
+
+	return gmem_memory_create(broker_vm(), ram->size, &options, &ram->memory);
+}
+
+/* Numbered in the order in which they come: gmemd has no two of a name in a VM. */
+static void name_ram(struct ram *ram, const char *kind)
+{
+	static _Atomic unsigned last;
+
+	snprintf(ram->name, sizeof ram->name, "%s-%u", kind, ++last);
+}
+
+int ram_create(const char *kind, uint64_t size, bool anonymous, struct ram **ret)
+{
+	struct ram *ram = book_allocate(sizeof *ram);
+	struct job job = {.run = make, .context = ram, .patience_ms = PATIENCE_MS};
+	char what[128];
+	int r;
+
+	ram->size = size;
+	ram->anonymous = anonymous;
+	name_ram(ram, kind);
+	snprintf(what, sizeof what, "%s of %" PRIu64 " bytes", ram->name, size);
+	job.what = what;
+	r = broker_do(&job);
+	if (r < 0) {
+		say("%s: %s%s", what, r == -EREMOTEIO ? "gmemd refused: " : "", job.message);
+		free(ram);
+		return -ENOMEM;
+	}
+	ram->fd = gmem_memory_fd(ram->memory);
+	*ret = ram;
+	return 0;
+}
+
+static int close_memory(void *context)
+{
+	struct ram *take_ram = context;
+	int r = gmem_memory_close(take_ram->memory);
+
+	gmem_memory_free(take_ram->memory);
+	free(take_ram);
+	return r;
+}
+
+void ram_join(struct ram *ram)
+{
+	ram->parts++;
+}
+
+void ram_leave(struct ram *ram)
+{
+	if (--ram->parts == 0)
+		broker_post(close_memory, ram, "closing a memory");
+}

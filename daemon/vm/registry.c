@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The set of VMs. See registry.h.
+ */
+#include "daemon/vm/registry.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static int vm_compare_id(struct vm *a, struct vm *b)
+{
+	return a->number < b->number ? -1 : a->number > b->number;
+}
+
+static int vm_compare_process(struct vm *a, struct vm *b)
+{
+	return a->process.identity < b->process.identity
+		       ? -1
+		       : a->process.identity > b->process.identity;
+}
+
+RB_GENERATE(vm_tree, vm, by_id, vm_compare_id)
+RB_GENERATE(vm_process_tree, vm, by_process, vm_compare_process)
+
+/*
+ * Ids must not repeat before the host reboots, though gmemd may restart: they begin with the time
+ * since boot, which runs faster than VMs and memories can be made.
+ */
+#define IDS_PER_SECOND 10000
+
+static uint64_t first_id(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * IDS_PER_SECOND +
+	       (uint64_t)now.tv_nsec / (1000000000 / IDS_PER_SECOND);
+}
+
+void registry_init(struct registry *registry, const struct backend *backend,
+	const struct config *config, const struct host_offer *host, struct owners *owners,
+	struct capacity *capacity)
+{
+	*registry = (struct registry){
+		.backend = backend,
+		.config = config,
+		.host = host,
+		.owners = owners,
+		.capacity = capacity,
+		.last_id = first_id(),
+	};
+	registry->first_id = registry->last_id;
+	TAILQ_INIT(&registry->noted);
+	recounts_init(&registry->recounts);
+	TAILQ_INIT(&registry->closed_changed);
+}
+
+uint64_t registry_next_id(struct registry *registry)
+{
+	return ++registry->last_id;
+}
+
+struct vm *registry_vm_by_number(struct registry *registry, uint64_t number)
+{
+	struct vm key = {.number = number};
+
+	return RB_FIND(vm_tree, &registry->vms, &key);
+}
+
+struct vm *registry_vm_from(struct registry *registry, uint64_t number)
+{
+	struct vm key = {.number = number};
+
+	return RB_NFIND(vm_tree, &registry->vms, &key);
+}
+
+struct vm *registry_vm_by_id(struct registry *registry, const char *id)
+{
+	uint64_t number;
+	struct vm *vm;
+
+	if (sscanf(id, "vm-%" SCNu64, &number) != 1)
+		return NULL;
+	vm = registry_vm_by_number(registry, number);
+	return vm && strcmp(vm->id, id) == 0 ? vm : NULL;
+}
+
+struct vm *registry_vm_of_process(struct registry *registry, const struct process *process)
+{
+	struct vm key = {.process = {.identity = process->identity}};
+	struct vm *vm = RB_FIND(vm_process_tree, &registry->vms_by_process, &key);
+
+	/* A connection of one that has ended is another's, who has inherited it. */
+	return vm && !process_ended(process->pidfd) ? vm : NULL;
+}
+
+bool registry_has_process(struct registry *registry, const struct process *process)
+{
+	struct vm key = {.process = {.identity = process->identity}};
+
+	return RB_FIND(vm_process_tree, &registry->vms_by_process, &key);
+}
+
+void registry_add(struct vm *vm)
+{
+	struct registry *registry = vm->registry;
+
+	snprintf(vm->id, sizeof vm->id, "vm-%" PRIu64, vm->number);
+	registry->n_made++;
+	RB_INSERT(vm_tree, &registry->vms, vm);
+	if (vm->state != VM_REMAINING)
+		RB_INSERT(vm_process_tree, &registry->vms_by_process, vm);
+}
+
+void registry_remove(struct vm *vm)
+{
+	struct registry *registry = vm->registry;
+
+	if (registry_vm_by_number(registry, vm->number) != vm)
+		return;
+	RB_REMOVE(vm_tree, &registry->vms, vm);
+	if (vm->state != VM_REMAINING)
+		RB_REMOVE(vm_process_tree, &registry->vms_by_process, vm);
+}
+
+uint32_t registry_late_generation(const struct registry *registry)
+{
+	return (uint32_t)(registry->first_id / IDS_PER_SECOND) + 1;
+}
+
+const struct vm_type_offer *vm_offer(const struct vm *vm)
+{
+	return &vm->registry->host->vm_types[vm->type];
+}
+
+bool vm_has_private_memory(const struct vm *vm)
+{
+	return vm_offer(vm)->memory_attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE;
+}

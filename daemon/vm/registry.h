@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The registry: the set of all VMs, by id and by process, and what they share.
+ *
+ * VMs are numbered together with memories. Nothing here makes a VM, or ends one: see vm_new.h and
+ * vm_end.h.
+ */
+#pragma once
+
+#include "daemon/vm/recount_policy.h"
+#include "daemon/vm/vm.h"
+
+struct backend;
+struct capacity;
+struct fdstore;
+struct page_worker;
+struct takings;
+struct views_look;
+
+RB_HEAD(vm_tree, vm);
+RB_HEAD(vm_process_tree, vm);
+RB_HEAD(memory_id_tree, memory);
+RB_HEAD(memory_file_tree, memory);
+
+struct registry {
+	const struct backend *backend;
+	const struct config *config;
+	const struct host_offer *host;
+	struct owners *owners;
+	struct page_worker *pages; /* NULL: files are closed as they are */
+	struct takings *takings;   /* NULL: nobody looks at what slots show */
+	struct fdstore *fdstore;   /* NULL: nothing outlives gmemd */
+	struct noted_list noted;   /* VMs whose ledgers are to be committed */
+	bool forgetting;           /* its VMs, which go on running on what they have */
+	struct capacity *capacity; /* the host's */
+	uint64_t last_id;          /* of VMs and memories */
+	uint64_t first_id;         /* up to here they were an earlier gmemd's */
+	struct vm_tree vms;
+	uint64_t n_made; /* that were ever there */
+	struct vm_process_tree vms_by_process;
+	struct memory_id_tree memories, closed_memories;
+	struct memory_file_tree memory_files; /* of both */
+	struct closed_user_tree closed_users;
+	struct closed_list closed_changed; /* that are to be told of */
+	struct recounts recounts;
+	LIST_HEAD(, views_look) looks; /* at what slots show */
+};
+
+RB_PROTOTYPE(vm_tree, vm, by_id, )
+RB_PROTOTYPE(vm_process_tree, vm, by_process, )
+
+/* All must outlive it. It has nothing of its own but VMs, which vms_free() ends. */
+void registry_init(struct registry *registry, const struct backend *backend,
+	const struct config *config, const struct host_offer *host, struct owners *owners,
+	struct capacity *capacity);
+/* An id that no VM or memory had since the host booted. */
+uint64_t registry_next_id(struct registry *registry);
+/* A generation for a VM's calls that no gmemd can have had which began before this one. */
+uint32_t registry_late_generation(const struct registry *registry);
+
+/* NULL where there is none. */
+struct vm *registry_vm_by_id(struct registry *registry, const char *id);
+struct vm *registry_vm_by_number(struct registry *registry, uint64_t number);
+/* The first with a number of at least that. */
+struct vm *registry_vm_from(struct registry *registry, uint64_t number);
+/* NULL where the process has ended, too. */
+struct vm *registry_vm_of_process(struct registry *registry, const struct process *process);
+/* Whether a VM is of that process, be it one that has ended. */
+bool registry_has_process(struct registry *registry, const struct process *process);
+
+/* The VM can be found from then on, and has its id; or can't be any more, if it could. */
+void registry_add(struct vm *vm);
+void registry_remove(struct vm *vm);
+
+/* What a VM of its type offers. */
+const struct vm_type_offer *vm_offer(const struct vm *vm);
+/* Whether its guest frames can be private. */
+bool vm_has_private_memory(const struct vm *vm);

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The beginning of VMs. See vm_new.h.
+ */
+#include "daemon/vm/vm_new.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-id128.h>
+
+#include "daemon/base/kill_step.h"
+#include "daemon/budget/capacity.h"
+#include "daemon/vm/backend.h"
+#include "daemon/vm/mailbox_label.h"
+#include "daemon/vm/vm_end.h"
+#include "daemon/vm/vm_held.h"
+#include "daemon/vm/vm_ledger.h"
+#include "daemon/vm/vm_record.h"
+#include "kernel/store/frames.h"
+
+static void vm_set_uuid(struct vm *vm, const char *uuid)
+{
+	sd_id128_t id;
+
+	if (!uuid || sd_id128_from_string(uuid, &id) < 0)
+		sd_id128_randomize(&id);
+	snprintf(vm->uuid, sizeof vm->uuid, SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(id));
+}
+
+static int vm_charge(struct vm *vm, struct owner *take_owner)
+{
+	int r = owner_charge(take_owner, OWNER_VMS);
+
+	if (r == 0)
+		vm->owner = take_owner;
+	owner_unref(take_owner); /* the charge has it */
+	return r;
+}
+
+static int vm_set_up(struct vm *vm, const struct process *process, const char *name)
+{
+	vm->name = strdup(name);
+	if (!vm->name)
+		return -ENOMEM;
+	vm->process = *process;
+	vm->process.pidfd = -1;
+	return 0;
+}
+
+/* For one whose caller keeps its own. */
+static int vm_dup_pidfd(struct vm *vm, int pidfd)
+{
+	vm->process.pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
+	return vm->process.pidfd < 0 ? -errno : 0;
+}
+
+static int vm_set_up_for(
+	struct vm *vm, const struct process *process, struct owner *opener, const char *name)
+{
+	struct owner *owner;
+	int r;
+
+	r = owner_get_of_vm(opener, process->uid, vm->number, &owner);
+	if (r == 0)
+		r = vm_charge(vm, owner);
+	return r < 0 ? r : vm_set_up(vm, process, name);
+}
+
+static int vm_set_up_again(
+	struct vm *vm, const struct process *process, const struct vm_recovery *recovery)
+{
+	struct owner_name name = {.uid = process->uid, .vm = vm->number};
+	struct owner *owner;
+	int r;
+
+	owner_write_unit(name.unit, recovery->unit);
+	r = owner_get(vm->registry->owners, &name, &owner);
+	if (r == 0 && vm->state == VM_REMAINING)
+		vm->owner = owner;
+	else if (r == 0)
+		r = vm_charge(vm, owner);
+	return r < 0 ? r : vm_set_up(vm, process, recovery->name);
+}
+
+static struct budget budget_of_vm(struct registry *registry, uint64_t commit_limit)
+{
+	return (struct budget){
+		.scope = "vm", .limit = commit_limit, .within = &registry->capacity->host};
+}
+
+static struct vm *vm_allocate(
+	struct registry *registry, uint64_t number, unsigned type, uint64_t commit_limit)
+{
+	struct vm *vm = calloc(1, sizeof *vm);
+
+	if (!vm)
+		return NULL;
+	vm->registry = registry;
+	vm->number = number;
+	vm->type = type;
+	vm->process.pidfd = -1;
+	vm->listener = -1;
+	vm->frames = -1;
+	vm->budget = budget_of_vm(registry, commit_limit);
+	TAILQ_INIT(&vm->leaving);
+	TAILQ_INIT(&vm->calls);
+	TAILQ_INIT(&vm->closed_empty);
+	return vm;
+}
+
+/* Makes what is put to the keeper. */
+static int vm_outlive(struct vm *vm)
+{
+	int r = vm_ledger_new(vm);
+
+	return r == 0 && vm_has_private_memory(vm) ? frames_new(&vm->frames) : r;
+}
+
+const struct budget *vm_promise_refused(struct registry *registry, uint64_t commit_limit)
+{
+	struct budget budget = budget_of_vm(registry, commit_limit);
+	const struct budget *refused = budget_promise(&budget);
+
+	budget_end_promise(&budget);
+	return refused;
+}
+
+int vm_new(struct registry *registry, const struct process *process,
+	const struct vm_request *request, struct vm **ret)
+{
+	struct process owned = *process;
+	struct vm *vm;
+	int r;
+
+	if (registry_has_process(registry, process))
+		return -EEXIST;
+	vm = vm_allocate(
+		registry, registry_next_id(registry), request->type, request->commit_limit);
+	if (!vm)
+		return -ENOMEM;
+	vm->initially_private = request->initially_private;
+	vm->charge = request->charge;
+	vm->gate = request->gate ? VM_GATE_PENDING : VM_GATE_NONE;
+	vm_set_uuid(vm, request->uuid);
+	owned.uid = owner_uid(request->opener);
+	r = vm_set_up_for(vm, &owned, request->opener, request->name);
+	if (r == 0)
+		r = vm_dup_pidfd(vm, process->pidfd);
+	if (r == 0 && budget_promise(&vm->budget))
+		r = -ENOSPC;
+	if (r == 0) {
+		registry_add(vm);
+		r = registry->backend->open(vm);
+	}
+	if (r == 0 && registry->fdstore)
+		r = vm_outlive(vm);
+	if (r < 0) {
+		vm_free(vm);
+		return r;
+	}
+	STEP("VM: made");
+	vm_put(vm);
+	STEP("VM: put");
+	*ret = vm;
+	return 0;
+}
+
+/* Of what its predecessor knew of it, what is another's now: its calls are of another generation,
+ * and a gate without its listener is lost. */
+static void succeed(struct vm *vm)
+{
+	if (vm->gate == VM_GATE_ACTIVE && vm->listener < 0 && vm->state != VM_REMAINING)
+		vm_gate_state_change(&vm->gate, VM_GATE_LOST);
+	vm->generation++;
+	vm->last_call = (uint64_t)vm->generation << 32;
+	vm->inherited.call = vm->settled.call;
+	vm->inherited.done = vm->settled.done;
+}
+
+/* The pid that the record has is for people, where the process has ended. */
+static int process_of_recovery(const struct vm_recovery *recovery, struct process *process)
+{
+	if (process_pid(recovery->pidfd, &process->pid) < 0)
+		process->pid = recovery->record->pid;
+	return process_identity(recovery->pidfd, process->pid, &process->identity);
+}
+
+int vm_recover(struct registry *registry, const struct vm_recovery *recovery, struct vm **ret)
+{
+	const struct vm_record *record = recovery->record;
+	struct process process = {.uid = record->uid};
+	struct vm *vm = vm_allocate(registry, record->number, record->type, record->commit_limit);
+	int r;
+
+	if (!vm)
+		return -ENOMEM;
+	record_read_vm(record, vm);
+	r = process_of_recovery(recovery, &process);
+	if (r == 0 && vm->state != VM_REMAINING && registry_has_process(registry, &process))
+		r = -EEXIST;
+	if (r == 0)
+		r = vm_set_up_again(vm, &process, recovery);
+	if (r == 0 && vm->state != VM_REMAINING && budget_promise(&vm->budget))
+		r = -ENOSPC;
+	if (r < 0) {
+		vm_free(vm);
+		return r;
+	}
+	vm->process.pidfd = recovery->pidfd;
+	vm->mailbox = recovery->mailbox;
+	vm->listener = recovery->listener;
+	vm->frames = recovery->frames;
+	succeed(vm);
+	registry_add(vm);
+	*ret = vm;
+	return 0;
+}
+
+int vm_resume(struct registry *registry, const struct process *process, struct owner *opener,
+	const struct label *label, struct mailbox *mailbox, struct vm **ret)
+{
+	struct process owned = *process;
+	struct vm *vm;
+	int r;
+
+	if (registry_has_process(registry, process))
+		return -EEXIST;
+	vm = vm_allocate(registry, label->number, label->type, label->commit_limit);
+	if (!vm)
+		return -ENOMEM;
+	vm_set_uuid(vm, label->uuid);
+	vm->gate = label->gate ? VM_GATE_LOST : VM_GATE_NONE;
+	vm->initially_private = label->initially_private;
+	vm->rebuilt = true;
+	vm->generation = registry_late_generation(registry);
+	vm->last_call = (uint64_t)vm->generation << 32;
+	owned.uid = label->uid; /* whatever its process has become since */
+	r = vm_set_up_for(vm, &owned, opener, label->name);
+	if (r == 0)
+		r = vm_dup_pidfd(vm, process->pidfd);
+	if (r == 0) {
+		/* Others may have it by now: then it has what the host has left. */
+		budget_promise(&vm->budget);
+		registry_add(vm);
+		r = registry->fdstore ? vm_outlive(vm) : 0;
+	}
+	if (r < 0) {
+		vm_free(vm);
+		return r;
+	}
+	vm->mailbox = mailbox;
+	*ret = vm;
+	return 0;
+}

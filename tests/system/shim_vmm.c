@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A VMM that knows nothing of gmemd and does what QEMU doesn't, for test_shim_vmm.py.
+ *
+ *   shim_vmm PART     does it, and says what came of it as "name value"; after "look" it waits
+ *                     for a line
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MIB         (1ull << 20)
+#define HIGH        (4ull << 30)
+#define ROUNDS      100
+#define GUEST_BYTES 0x1000
+
+static void say(const char *name, uint64_t value)
+{
+	printf("%s %" PRIu64 "\n", name, value);
+	fflush(stdout);
+}
+
+static void look(void)
+{
+	int character;
+
+	say("look", 1);
+	do
+		character = getchar();
+	while (character != '\n' && character != EOF);
+}
+
+static int opened(int fd, const char *what)
+{
+	if (fd >= 0)
+		return fd;
+	printf("%s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static int create_vm(void)
+{
+	int kvm = opened(openat(AT_FDCWD, "/dev/kvm", O_RDWR), "/dev/kvm");
+
+	say("closed_on_exec", fcntl(kvm, F_GETFD) & FD_CLOEXEC);
+	return opened((int)syscall(SYS_ioctl, kvm, KVM_CREATE_VM, 0ul), "KVM_CREATE_VM");
+}
+
+static char *map(uint64_t size)
+{
+	void *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (mapped == MAP_FAILED)
+		exit(1);
+	return mapped;
+}
+
+/* 0, or its errno. */
+static int set_slot(int vm, uint32_t slot, uint64_t address, uint64_t size, const char *memory)
+{
+	const struct kvm_userspace_memory_region region = {.slot = slot,
+		.guest_phys_addr = address,
+		.memory_size = size,
+		.userspace_addr = (uintptr_t)memory};
+
+	return ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? errno : 0;
+}
+
+/* Adds one to the word at 0x8000 and halts. */
+static const uint8_t guest[] = {0xff, 0x06, 0x00, 0x80, 0xf4};
+
+static void run_guest(int kvm_vm, char *memory)
+{
+	int vcpu = opened(ioctl(kvm_vm, KVM_CREATE_VCPU, 0), "KVM_CREATE_VCPU");
+	struct kvm_sregs segments;
+	struct kvm_regs registers = {.rip = GUEST_BYTES, .rflags = 2};
+
+	memcpy(memory + GUEST_BYTES, guest, sizeof guest);
+	ioctl(vcpu, KVM_GET_SREGS, &segments);
+	segments.cs.base = segments.cs.selector = 0;
+	segments.ds.base = segments.ds.selector = 0;
+	ioctl(vcpu, KVM_SET_SREGS, &segments);
+	ioctl(vcpu, KVM_SET_REGS, &registers);
+	say("run", (uint64_t)(ioctl(vcpu, KVM_RUN, 0) < 0 ? errno : 0));
+	say("counted", (uint8_t)memory[0x8000]);
+	close(vcpu);
+}
+
+static uint64_t ones(const char *memory, uint64_t size)
+{
+	uint64_t count = 0;
+
+	for (uint64_t i = 0; i < size; i++)
+		count += memory[i] == 1;
+	return count;
+}
+
+/* One anonymous area with a hole, two slots, and a balloon. */
+static void area_with_hole(void)
+{
+	int vm = create_vm();
+	char *memory = map(96 * MIB);
+
+	mprotect(memory + 32 * MIB, 32 * MIB, PROT_NONE);
+	say("low", (uint64_t)set_slot(vm, 0, 0, 32 * MIB, memory));
+	say("high", (uint64_t)set_slot(vm, 1, HIGH, 32 * MIB, memory + 64 * MIB));
+	run_guest(vm, memory);
+	memset(memory + 64 * MIB, 1, 16 * MIB);
+	look();
+	say("dropped", (uint64_t)madvise(memory + 68 * MIB, 8 * MIB, MADV_DONTNEED));
+	look();
+	say("ones", ones(memory + 64 * MIB, 16 * MIB));
+}
+
+/* Threads */
+
+struct worker {
+	int vm;
+	uint32_t slot;
+	char *memory;
+	int failed; /* an errno */
+};
+
+static void *change_slots(void *context)
+{
+	struct worker *worker = context;
+
+	for (unsigned i = 0; i < ROUNDS && worker->failed == 0; i++) {
+		worker->failed = set_slot(
+			worker->vm, worker->slot, worker->slot * HIGH, MIB, worker->memory);
+		if (worker->failed == 0)
+			worker->failed = set_slot(worker->vm, worker->slot, 0, 0, NULL);
+	}
+	return NULL;
+}
+
+static void *use_memfds(void *context)
+{
+	struct worker *worker = context;
+
+	for (unsigned i = 0; i < ROUNDS && worker->failed == 0; i++) {
+		int fd = (int)syscall(
+			SYS_memfd_create, i % 2 ? "memory-backend-memfd" : "other", MFD_CLOEXEC);
+		int copy = dup(fd);
+
+		close(copy);
+		if (fd < 0 || ftruncate(fd, 2 * (off_t)MIB) < 0)
+			worker->failed = errno;
+		close(fd);
+	}
+	return NULL;
+}
+
+static void threads(void)
+{
+	struct worker workers[4] = {{.slot = 1}, {.slot = 2}, {.slot = 0}, {.slot = 0}};
+	int vm = create_vm();
+	char *memory = map(16 * MIB);
+	pthread_t ids[4];
+
+	for (unsigned i = 0; i < 4; i++) {
+		workers[i].vm = vm;
+		workers[i].memory = memory + i * 4 * MIB;
+		pthread_create(&ids[i], NULL, i < 2 ? change_slots : use_memfds, &workers[i]);
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		pthread_join(ids[i], NULL);
+		say("failed", (uint64_t)workers[i].failed);
+	}
+	look();
+}
+
+static int try_vm(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm = ioctl(kvm, KVM_CREATE_VM, 0ul);
+	int error = vm < 0 ? errno : 0;
+
+	close(kvm);
+	close(vm);
+	return error;
+}
+
+/* The rest of its child's. */
+static void be_child(int vm, const char *memory)
+{
+	say("device_in_child", open("/dev/kvm", O_RDWR) < 0 ? (uint64_t)errno : 0);
+	say("slot_in_child", (uint64_t)set_slot(vm, 0, 0, MIB, memory));
+	execl("/bin/sh", "sh", "-c",
+		"echo preload $LD_PRELOAD; env | grep -c GMEM; ls -l /proc/self/fd", NULL);
+}
+
+/* What it was given, put elsewhere and closed; children. */
+static void misuse(void)
+{
+	int vm = create_vm(), copy = opened(dup(vm), "dup");
+	int null = opened(open("/dev/null", O_RDWR | O_CLOEXEC), "/dev/null");
+	char *memory = map(2 * MIB);
+	pid_t child;
+
+	say("duplicate", (uint64_t)set_slot(copy, 0, 0, MIB, memory));
+	dup2(null, vm);
+	say("another_file", (uint64_t)set_slot(vm, 1, HIGH, MIB, memory));
+	say("second", (uint64_t)try_vm());
+	close(copy);
+	vm = create_vm();
+	say("again", (uint64_t)set_slot(vm, 0, 0, 0, NULL));
+	child = fork();
+	if (child == 0)
+		be_child(vm, memory);
+	waitpid(child, NULL, 0);
+}
+
+static void written_before(void)
+{
+	int vm = create_vm();
+	char *memory = map(4 * MIB);
+
+	memory[MIB] = 1;
+	say("written", (uint64_t)set_slot(vm, 0, 0, 2 * MIB, memory));
+	say("kept", (uint8_t)memory[MIB]);
+	memory = map(4 * MIB);
+	memset(memory, 0, 4 * MIB);
+	say("zeroed", (uint64_t)set_slot(vm, 1, HIGH, 4 * MIB, memory));
+	look();
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		void (*run)(void);
+	} parts[] = {{"hole", area_with_hole}, {"threads", threads}, {"misuse", misuse},
+		{"written", written_before}};
+
+	for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
+		if (argc == 2 && strcmp(argv[1], parts[i].name) == 0) {
+			parts[i].run();
+			return 0;
+		}
+	}
+	return 2;
+}
