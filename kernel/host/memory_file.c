@@ -129,9 +129,9 @@ bool memory_file_is_own_memfd(int fd, const char *name)
 	       strcmp(target, expected) == 0;
 }
 
-/* A memfd's pages can be swapped out, and whoever has it can have them so, by MADV_PAGEOUT; they are
- * its pages still, with what was in them. Of such files cachestat(2) counts them, and nothing else,
- * as evicted; a guest_memfd has none. */
+/* A memfd's pages can be swapped out, and whoever has it can have them so, by MADV_PAGEOUT; they
+ * are its pages still, with what was in them. Of such files cachestat(2) counts them, and nothing
+ * else, as evicted; a guest_memfd has none. */
 int memory_file_resident_range(int fd, uint64_t offset, uint64_t size, uint64_t *ret_bytes)
 {
 	struct gmem_cachestat_range range = {.off = offset, .len = size};
