@@ -199,7 +199,8 @@ static const struct field mailbox_fields[] = {
 			.summary =                                                                 \
 				"Bytes that no other VM can have: its commit limit; 0 where it "   \
 				"was opened without."},                                            \
-		{"resident", FIELD_INTEGER, .summary = "Bytes of pages allocated."},               \
+		{"resident", FIELD_INTEGER,                                                        \
+			.summary = "Bytes of pages allocated, in memory or swapped out."},         \
 		{"closed_resident", FIELD_INTEGER,                                                 \
 			.summary = "Bytes of pages in closed memories, which are charged."},       \
 	{                                                                                          \
@@ -217,7 +218,8 @@ static const struct field memory_fields[] = {
 	{"node", FIELD_INTEGER, FIELD_NULLABLE, .summary = "The NUMA node it was asked for."},
 	{"state", FIELD_ENUM, .names = memory_state_names,
 		.summary = "pending until its creation is reported."},
-	{"resident", FIELD_INTEGER, .summary = "Bytes of pages allocated."},
+	{"resident", FIELD_INTEGER,
+		.summary = "Bytes of pages allocated, in memory or swapped out."},
 	END,
 };
 

@@ -10,11 +10,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "kernel/base/tree.h"
 #include "protocol/methods.h"
 
 _Static_assert(OWNER_UNIT_BYTES_MAX == NAME_BYTES_MAX, "records of names hold units");
+
+/* A host has hundreds of VMs, and any of them may be hostile. */
+#define THREADS_MIN      32
+#define THREADS_MAX      512
+#define FILES_PER_THREAD 64
 
 enum level { LEVEL_HOST, LEVEL_USER, LEVEL_UNIT, LEVEL_OWNER };
 
@@ -39,6 +45,7 @@ struct owner {
 
 struct owners {
 	const struct config *config;
+	unsigned threads;
 	struct owner_tree_of users;
 	struct share_node roots[OWNER_TREES][2];
 	uint64_t held[OWNER_RESOURCES];
@@ -77,6 +84,18 @@ static int owner_compare(struct owner *a, struct owner *b)
 
 RB_GENERATE_LOCAL(owner_tree_of, owner, link, owner_compare)
 
+/* Each has two, for its gmemd-puncher. */
+static unsigned count_threads(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_max / FILES_PER_THREAD < THREADS_MIN)
+		return THREADS_MIN;
+	return files.rlim_max / FILES_PER_THREAD < THREADS_MAX
+		       ? (unsigned)(files.rlim_max / FILES_PER_THREAD)
+		       : THREADS_MAX;
+}
+
 int owners_new(const struct config *config, struct owners **ret)
 {
 	struct owners *owners = calloc(1, sizeof *owners);
@@ -84,6 +103,7 @@ int owners_new(const struct config *config, struct owners **ret)
 	if (!owners)
 		return -ENOMEM;
 	owners->config = config;
+	owners->threads = count_threads();
 	for (unsigned tree = 0; tree < OWNER_TREES; tree++) {
 		share_init(&owners->roots[tree][false], NULL);
 		share_init(&owners->roots[tree][true], NULL);
@@ -122,6 +142,11 @@ void owners_lift_limits(struct owners *owners, bool lifted)
 	owners->lifted = lifted;
 }
 
+unsigned owners_threads(const struct owners *owners)
+{
+	return owners->threads;
+}
+
 struct share_node *owners_root(struct owners *owners, enum owner_tree tree, bool of_operators)
 {
 	return &owners->roots[tree][of_operators];
@@ -129,10 +154,12 @@ struct share_node *owners_root(struct owners *owners, enum owner_tree tree, bool
 
 /* Finding */
 
-/* Of threads that do its work at once, as one of them may be kept waiting by who is served. */
+/* Of threads that do its work at once: a VM has one, a user a quarter, a unit half of that. */
 static unsigned threads_max(const struct owner *owner)
 {
-	static const unsigned of_users[] = {[LEVEL_USER] = 8, [LEVEL_UNIT] = 4, [LEVEL_OWNER] = 1};
+	const unsigned of_user = owner->owners->threads / 4;
+	const unsigned of_users[] = {
+		[LEVEL_USER] = of_user, [LEVEL_UNIT] = of_user / 2, [LEVEL_OWNER] = 1};
 
 	return owner->kind == OWNER_IS_USER ? of_users[owner->level] : 4;
 }

@@ -53,6 +53,7 @@ enum owner_tree {
 	OWNER_ENDS,        /* in the loop: releasing VMs whose process has ended */
 	OWNER_REQUESTS,    /* in the loop: all else */
 	OWNER_DEAD_PAGES,  /* in the page worker: the pages of such VMs */
+	OWNER_TAKEN_PAGES, /* in the page worker: what operators have given back of it */
 	OWNER_PAGES,       /* in the page worker: all else */
 	OWNER_TAKERS_ROOM, /* who waits for a taker to go before there is room for another */
 	OWNER_TREES
@@ -69,6 +70,9 @@ struct owners *owners_free(struct owners *owners);
 bool owners_any(const struct owners *owners);
 /* While what a predecessor had is taken back, no limit refuses. */
 void owners_lift_limits(struct owners *owners, bool lifted);
+/* How many threads may be at owners' work at once, where each can be kept waiting by who is served:
+ * a gmemd that may have few files has few. */
+unsigned owners_threads(const struct owners *owners);
 /* The root of the users' nodes, or of the operators'. */
 struct share_node *owners_root(struct owners *owners, enum owner_tree tree, bool of_operators);
 

@@ -37,6 +37,11 @@ struct page_job *page_job_grow(struct page_job *job, size_t room)
 	return realloc(job, sizeof *job + room * sizeof *job->parts);
 }
 
+void page_job_take_from(struct page_job *job, struct owner *owner)
+{
+	job->taken_from = owner_ref(owner);
+}
+
 static struct page_part *add_part(
 	struct page_job *job, enum page_job_kind kind, struct page_file *file, size_t count)
 {
@@ -72,6 +77,7 @@ struct page_job *page_job_free(struct page_job *job)
 		page_file_unref(job->parts[i].file);
 		free(job->parts[i].many);
 	}
+	owner_unref(job->taken_from);
 	owner_unref(job->owner);
 	free(job);
 	return NULL;

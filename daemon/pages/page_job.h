@@ -48,6 +48,7 @@ struct page_job {
 	struct work work;           /* done(), in the loop */
 	struct page_worker *pages;  /* whom it was submitted to */
 	struct owner *owner;        /* a reference: whose turns it takes */
+	struct owner *taken_from;   /* a reference: whose files an operator empties, or NULL */
 	bool of_the_dead;           /* the release of a VM whose process has ended */
 
 	/* How far it is. */
@@ -67,6 +68,9 @@ struct page_job *page_job_new(struct owner *owner, size_t room);
 /* The job with room for that many. NULL without memory, and the job is as it was. Not once it is
  * submitted. */
 struct page_job *page_job_grow(struct page_job *job, size_t room);
+/* An operator's job gives back pages of that owner's, who can keep it waiting: it waits with others
+ * of the kind, so that no other work of operators' does. Not once it is submitted. */
+void page_job_take_from(struct page_job *job, struct owner *owner);
 /* Refers to the file. */
 void page_job_add(struct page_job *job, enum page_job_kind kind, struct page_file *file,
 	uint64_t offset, uint64_t size);

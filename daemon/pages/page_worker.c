@@ -22,14 +22,13 @@
 /* How often is looked for one, while there are jobs. */
 static const struct timeval look_interval = {.tv_usec = 10 * 1000};
 
-#define THREADS_MAX 32
-
 /* After which a thread's puncher leaves, but for the first one's: seconds. */
 #define IDLE_SECONDS 10
 
-enum { CLASS_DEAD, CLASS_OPERATORS, CLASS_USERS, CLASSES };
+/* What operators have given back is for itself: whose pages those are can keep it waiting. */
+enum { CLASS_DEAD, CLASS_OPERATORS, CLASS_TAKEN, CLASS_USERS, CLASSES };
 static const unsigned weights[CLASSES] = {
-	[CLASS_DEAD] = 16, [CLASS_OPERATORS] = 8, [CLASS_USERS] = 1};
+	[CLASS_DEAD] = 16, [CLASS_OPERATORS] = 8, [CLASS_TAKEN] = 8, [CLASS_USERS] = 1};
 
 struct page_thread {
 	pthread_t id;
@@ -51,13 +50,13 @@ struct page_worker {
 
 	/* The loop's. */
 	const char *puncher; /* the program */
-	struct page_thread threads[THREADS_MAX];
-	unsigned n_threads;
+	unsigned n_threads, threads_max;
 	struct event *look;
 	bool looking;
 	struct page_job_list submitted;
 	int finished_fd; /* an eventfd */
 	struct event *event;
+	struct page_thread threads[];
 };
 
 struct turn {
@@ -74,11 +73,16 @@ static uint64_t now(void)
 	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
+static struct share_node *leaf_of(struct page_job *job)
+{
+	if (job->taken_from)
+		return owner_node(job->taken_from, OWNER_TAKEN_PAGES);
+	return owner_node(job->owner, job->of_the_dead ? OWNER_DEAD_PAGES : OWNER_PAGES);
+}
+
 static void enqueue(struct page_job *job)
 {
-	enum owner_tree tree = job->of_the_dead ? OWNER_DEAD_PAGES : OWNER_PAGES;
-
-	share_add(owner_node(job->owner, tree), &job->share);
+	share_add(leaf_of(job), &job->share);
 }
 
 /* The threads */
@@ -150,7 +154,7 @@ static void await_more(struct page_thread *thread)
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += IDLE_SECONDS;
 	pages->n_free++;
-	if (thread == &pages->threads[0])
+	if (thread == &pages->threads[0] || thread->puncher.pidfd < 0)
 		pthread_cond_wait(&pages->more, &pages->lock);
 	else
 		r = pthread_cond_clockwait(&pages->more, &pages->lock, CLOCK_MONOTONIC, &until);
@@ -228,7 +232,7 @@ static int start_thread(struct page_worker *pages)
 	struct page_thread *thread = &pages->threads[pages->n_threads];
 	int r;
 
-	if (pages->n_threads == THREADS_MAX)
+	if (pages->n_threads == pages->threads_max)
 		return -EAGAIN;
 	thread->pages = pages;
 	puncher_init(&thread->puncher, pages->puncher);
@@ -313,6 +317,7 @@ static void set_up_classes(struct page_worker *pages, struct owners *owners)
 	struct share_node *const roots[CLASSES] = {
 		[CLASS_DEAD] = owners_root(owners, OWNER_DEAD_PAGES, /* of_operators= */ false),
 		[CLASS_OPERATORS] = owners_root(owners, OWNER_PAGES, true),
+		[CLASS_TAKEN] = owners_root(owners, OWNER_TAKEN_PAGES, false),
 		[CLASS_USERS] = owners_root(owners, OWNER_PAGES, false)};
 
 	for (unsigned i = 0; i < CLASSES; i++)
@@ -323,11 +328,13 @@ static void set_up_classes(struct page_worker *pages, struct owners *owners)
 int page_worker_new(struct event_base *base, struct scheduler *scheduler, struct owners *owners,
 	const char *puncher, struct page_worker **ret)
 {
-	struct page_worker *pages = calloc(1, sizeof *pages);
+	unsigned threads = owners_threads(owners);
+	struct page_worker *pages = calloc(1, sizeof *pages + threads * sizeof *pages->threads);
 	int r;
 
 	if (!pages)
 		return -ENOMEM;
+	pages->threads_max = threads;
 	pages->scheduler = scheduler;
 	pages->puncher = puncher;
 	pthread_mutex_init(&pages->lock, NULL);

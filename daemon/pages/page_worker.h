@@ -9,8 +9,8 @@
  *
  * One thread works at a time. But whoever else has a file can keep all who punch it waiting, by
  * allocating in it, for as long as it likes. A thread that is late for that lets another take the
- * turns meanwhile: of threads there are as many as have been late at once, up to a limit, and few
- * of them at one owner's work (share_hold()), so it waits alone. They touch nothing but the jobs.
+ * turns meanwhile: of threads there are as many as have been late at once, up to owners_threads(),
+ * and one alone at a VM's work (share_hold()), so it waits alone. They touch nothing but the jobs.
  * Each has a gmemd-puncher, which waits in its place (puncher.h), so gmemd can end at any time.
  */
 #pragma once

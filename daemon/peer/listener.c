@@ -57,7 +57,7 @@ static uint64_t number_of(const struct listener *listener)
 
 /* A socket that nobody answers at is what a killed gmemd has left. Connecting to what is no socket
  * is refused, too; that is somebody's file. -EBUSY where whoever listened has ended, and another
- * has the socket. */
+ * has the socket; or it may have: a queue that is full tells of nobody. */
 static int remove_stale(struct listener *listener)
 {
 	const struct sockaddr_un *address = &listener->address;
@@ -73,7 +73,7 @@ static int remove_stale(struct listener *listener)
 	if (errno == EAGAIN) {
 		strcpy(listener->rival,
 			"its queue of connections is full, and nobody accepts them");
-		return -EADDRINUSE;
+		return -EBUSY;
 	}
 	if (errno != ECONNREFUSED && errno != ENOENT)
 		return -errno;

@@ -263,6 +263,9 @@ static int start_error(struct request *request, int r)
 
 	if (r == -ESRCH)
 		return rpc_error_gone(error, "process", "of the VM");
+	if (r == -E2BIG)
+		return rpc_error_kernel(
+			error, ESRCH, "finding a living thread of the VM's process");
 	if (r == -ENODEV)
 		return rpc_error_gone(error, "cgroup", "of the VM's process");
 	if (r == -EACCES)

@@ -48,6 +48,21 @@ static void helpers_ended(struct preallocating_wait *wait)
 	page_worker_submit(release->gmemd->pages, release->job);
 }
 
+/* Whose pages an operator has given back can keep that waiting, and nothing else of operators'. */
+static struct page_job *taken_from(
+	const struct request *request, struct vm *vm, struct page_job *job)
+{
+	if (job && request->caller->access == ACCESS_OPERATOR)
+		page_job_take_from(job, vm->owner);
+	return job;
+}
+
+/* NULL without memory. */
+static struct page_job *job_of_request(const struct request *request, struct vm *vm, size_t room)
+{
+	return taken_from(request, vm, page_job_new(request->caller->owner, room));
+}
+
 /* Takes the job; NULL without memory, or where there is no job. */
 static struct release *new_release(
 	struct gmemd *gmemd, struct page_job *take_job, void (*done)(struct page_job *job))
@@ -160,7 +175,7 @@ static void memory_released(struct page_job *job)
 
 int release_memory(struct request *request, struct memory *memory)
 {
-	struct page_job *job = page_job_new(request->caller->owner, 1);
+	struct page_job *job = job_of_request(request, memory->vm, 1);
 	struct release *release = new_release(request->gmemd, job, memory_released);
 	bool waits;
 
@@ -203,7 +218,7 @@ static void closed_released(struct page_job *job)
 
 int release_closed_memory(struct request *request, struct memory *memory)
 {
-	struct page_job *job = page_job_new(request->caller->owner, 1);
+	struct page_job *job = job_of_request(request, memory->vm, 1);
 	struct release *release = new_release(request->gmemd, job, closed_released);
 
 	if (!release)
@@ -239,7 +254,7 @@ static void ranges_reclaimed(struct page_job *job)
 static struct page_job *job_of_ranges(struct request *request, const struct memory *memory,
 	const struct file_range *ranges, size_t count)
 {
-	struct page_job *job = page_job_new(request->caller->owner, 2);
+	struct page_job *job = job_of_request(request, memory->vm, 2);
 
 	if (!job || page_job_add_ranges(job, PAGES_PUNCH, memory->pages, ranges, count) < 0)
 		return page_job_free(job);
@@ -350,7 +365,7 @@ static bool vm_is_to_wait(struct release *release)
 
 int release_vm(struct request *request, struct vm *vm)
 {
-	struct page_job *job = job_of_vm(vm, request->caller->owner);
+	struct page_job *job = taken_from(request, vm, job_of_vm(vm, request->caller->owner));
 	struct release *release = new_release(request->gmemd, job, vm_released);
 
 	if (!release)

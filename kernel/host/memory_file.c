@@ -129,6 +129,9 @@ bool memory_file_is_own_memfd(int fd, const char *name)
 	       strcmp(target, expected) == 0;
 }
 
+/* A memfd's pages can be swapped out, and whoever has it can have them so, by MADV_PAGEOUT; they
+ * are its pages still, with what was in them. Of such files cachestat(2) counts them, and nothing
+ * else, as evicted; a guest_memfd has none. */
 int memory_file_resident_range(int fd, uint64_t offset, uint64_t size, uint64_t *ret_bytes)
 {
 	struct gmem_cachestat_range range = {.off = offset, .len = size};
@@ -136,7 +139,7 @@ int memory_file_resident_range(int fd, uint64_t offset, uint64_t size, uint64_t 
 
 	if (syscall(__NR_cachestat, fd, &range, &counts, 0) < 0)
 		return -errno;
-	*ret_bytes = counts.nr_cache * (uint64_t)sysconf(_SC_PAGESIZE);
+	*ret_bytes = (counts.nr_cache + counts.nr_evicted) * (uint64_t)sysconf(_SC_PAGESIZE);
 	return 0;
 }
 

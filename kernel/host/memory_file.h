@@ -50,7 +50,8 @@ bool memory_file_is_own_memfd(int fd, const char *name);
 bool memory_file_is_immutable(int fd);
 int memory_file_set_immutable(int fd, bool immutable);
 
-/* Bytes of pages allocated, exact: cachestat(2), Linux 6.5; -ENOSYS before. */
+/* Bytes of pages allocated, in memory or swapped out, exact: cachestat(2), Linux 6.5; -ENOSYS
+ * before. */
 int memory_file_resident(int fd, uint64_t *ret_bytes);
 /* The same of [offset, offset + size), whole pages. */
 int memory_file_resident_range(int fd, uint64_t offset, uint64_t size, uint64_t *ret_bytes);

@@ -177,25 +177,32 @@ bool process_thread_lives(pid_t process, pid_t thread)
 	       *rest != 'X';
 }
 
+/* A debugger can keep any number of threads that have ended, and who looks has no time to lose. */
+#define DEAD_THREADS_MAX 32
+
 static int find_living_thread(pid_t process, pid_t *ret_thread)
 {
 	__attribute__((cleanup(close_directory))) DIR *directory = NULL;
 	const struct dirent *entry;
+	unsigned dead = 0;
 	char path[64];
 
 	snprintf(path, sizeof path, "/proc/%d/task", process);
 	directory = opendir(path);
 	if (!directory)
 		return errno == ENOENT ? -ESRCH : -errno;
-	while ((entry = readdir(directory))) {
+	while ((entry = readdir(directory)) && dead < DEAD_THREADS_MAX) {
 		pid_t thread = atoi(entry->d_name);
 
-		if (thread > 0 && process_thread_lives(process, thread)) {
+		if (thread <= 0)
+			continue;
+		if (process_thread_lives(process, thread)) {
 			*ret_thread = thread;
 			return 0;
 		}
+		dead++;
 	}
-	return -ESRCH;
+	return entry ? -E2BIG : -ESRCH;
 }
 
 int process_living_thread(pid_t process, pid_t *ret_thread)

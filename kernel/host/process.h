@@ -55,7 +55,8 @@ bool process_has_thread(pid_t process, pid_t thread);
  * One of the process's threads that lives: its main thread where that does. What /proc says of a
  * main thread that has ended before others is not the process's: it has no memory and no files, and
  * on cgroup v1 it is in the root. What is read of the thread was the process's if that has not
- * ended afterwards and the thread still lives. -ESRCH where none does.
+ * ended afterwards and the thread still lives. -ESRCH where none does; -E2BIG where it has more
+ * that have ended than are looked through.
  */
 int process_living_thread(pid_t process, pid_t *ret_thread);
 /* Whether that thread of the process's lives: one that has ended waits to be forgotten. */

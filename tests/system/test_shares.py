@@ -5,6 +5,7 @@
 What is checked of time is generous: a second, where a turn is a tenth of a millisecond.
 """
 
+import contextlib
 import os
 import resource
 import select
@@ -187,18 +188,23 @@ def release_of_the_dead():
     daemon.fds_come_back(fds, 60)
 
 
-def keeper_of_its_file(channel):
+def reclaim_of(memory):
+    return request("memory.reclaim", {"memory": memory, "ranges": [{"offset": 0, "size": PAGE}]})
+
+
+def keeper_of_its_file(channel, uid=0):
     """Writes to its memory what never comes, and asks for pages of it to be given back."""
     channel.hear()
-    vmm = Vmm(daemon.peer(), "keeps its file")
+    faults, address = linux.missing_page()  # other users do it by FUSE
+    os.setresuid(uid, uid, uid)
+    linux.die_with_parent()
+    vmm = Vmm(daemon.peer(), "keeps its file %d" % os.getpid())
     memory, fd = vmm.create(64 * MIB, backing="memfd")
     os.posix_fallocate(fd, 0, 64 * MIB)
-    faults, address = linux.missing_page()
     threading.Thread(target=linux.write_from, args=(fd, address), daemon=True).start()
     os.read(faults, 32)  # it holds the file now
-    params = {"memory": memory, "ranges": [{"offset": 0, "size": PAGE}]}
-    vmm.peer.send(request("memory.reclaim", params))
-    channel.say("asked")
+    vmm.peer.send(reclaim_of(memory))
+    channel.say(memory)
     while True:
         channel.hear()
         channel.say(bool(select.select([vmm.peer.socket], [], [], 0)[0]))
@@ -219,6 +225,25 @@ def kept_file():
         others_are_served(1)
         need(hostile.ask("answered?") is False, "it waits still")
     listener.close()
+    daemon.fds_come_back(fds, 60)
+
+
+@test("operators who ask for what such VMs keep wait for that alone")
+def kept_from_operators():
+    fds = daemon.fds()
+    uids = range(VICTIM + 1, VICTIM + 7)
+    with contextlib.ExitStack() as stack:
+        hostile = [stack.enter_context(Child(lambda channel, uid=uid: keeper_of_its_file(channel, uid))) for uid in uids]
+        operators = [stack.enter_context(contextlib.closing(daemon.operator())) for _ in uids]
+        for child, one in zip(hostile, operators):
+            one.send(reclaim_of(child.ask("go")))
+        others_are_served(1)
+        with Child(victim, VICTIM) as child:
+            vm = child.ask("go")
+            memory = operator.call("vm.get", {"vm": vm})["memories"][0]["memory"]
+            operator.send(reclaim_of(memory))
+            equal(operator.receive_answer()[0]["result"]["reclaimed"], PAGE, "an operator's reclaim")
+        need(not select.select([one.socket for one in operators], [], [], 0)[0], "they wait still")
     daemon.fds_come_back(fds, 60)
 
 

@@ -10,7 +10,7 @@ import tempfile
 import time
 
 from gmemtest.host import Host, busy_passes
-from gmemtest.tap import Skip, check, equal, main, note, test
+from gmemtest.tap import Failed, Skip, check, equal, main, note, test
 from gmemtest.vmm import PAGE, Vmm
 from gmemtest.wire import Peer, RpcError, close_all, request
 
@@ -332,18 +332,35 @@ def held_by_keeper():
     alone.stop()
 
 
-def leave_socket(path):
-    """Of one that has ended; another has it until somebody connects."""
+def fill_queue(path):
+    """With connections whose other ends are gone."""
+    for _ in range(2):
+        one = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        one.setblocking(False)
+        try:
+            one.connect(path)
+        except BlockingIOError:
+            return
+    raise Failed("the queue can't be filled")
+
+
+def leave_socket(path, full):
+    """Of one that has ended; another has it until somebody connects, or, where nobody can, for a moment."""
     ready, write_ready = os.pipe()
     ended = os.fork()
     if ended == 0:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         listener.bind(path)
-        listener.listen()
+        listener.listen(0)
         if os.fork() == 0:
             signal.alarm(60)
+            if full:
+                fill_queue(path)
             os.write(write_ready, b"1")
-            listener.accept()
+            if full:
+                time.sleep(1)
+            else:
+                listener.accept()
         os._exit(0)
     os.waitpid(ended, 0)
     os.read(ready, 1)
@@ -352,17 +369,18 @@ def leave_socket(path):
 
 @test("gmemd waits for what a killed one was starting, which has its socket until it is executed")
 def held_for_a_moment():
-    alone = Host()
-    alone.kill()
-    alone.kill_keepers()
-    path = alone.socket_path("gmemd.sock")
-    os.unlink(path)
-    leave_socket(path)
-    alone.start(alone=False)
-    peer = Peer(path)
-    equal(peer.call("ping"), {}, "it serves")
-    peer.close()
-    alone.stop()
+    for full in (False, True):
+        alone = Host()
+        alone.kill()
+        alone.kill_keepers()
+        path = alone.socket_path("gmemd.sock")
+        os.unlink(path)
+        leave_socket(path, full)
+        alone.start(alone=False)
+        peer = Peer(path)
+        equal(peer.call("ping"), {}, "it serves, where the queue was %s" % ("full" if full else "not full"))
+        peer.close()
+        alone.stop()
 
 
 @test("a path that leads to another socket by now is made anew")

@@ -128,15 +128,25 @@ def fallocate(fd, mode, offset, size):
     _checked(_libc.fallocate(ctypes.c_int(fd), ctypes.c_int(mode), ctypes.c_long(offset), ctypes.c_long(size)))
 
 
-def resident(fd, size):
-    """Bytes of the file's pages that are allocated."""
+def _count_pages(fd, size):
+    """What cachestat(2) says of them."""
     range_, counts = (ctypes.c_uint64 * 2)(0, size), (ctypes.c_uint64 * 5)()
     _checked(
         _libc.syscall(
             ctypes.c_long(NR_CACHESTAT), ctypes.c_int(fd), ctypes.byref(range_), ctypes.byref(counts), 0
         )
     )
-    return counts[0] * PAGE
+    return counts
+
+
+def resident(fd, size):
+    """Bytes of the file's pages that are allocated, in memory or swapped out."""
+    counts = _count_pages(fd, size)
+    return (counts[0] + counts[3]) * PAGE
+
+
+def in_memory(fd, size):
+    return _count_pages(fd, size)[0] * PAGE
 
 
 def prctl(option, argument):

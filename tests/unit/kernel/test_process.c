@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -323,6 +324,92 @@ static void test_living_thread(void)
 	process_release(&process);
 }
 
+/* Threads that have ended, and that a debugger keeps */
+
+struct kept_threads {
+	unsigned count;
+	int told[2]; /* a pipe: the process's pid, once all but its last have ended */
+};
+
+static void *end_at_once(void *context)
+{
+	return context;
+}
+
+static void *tell_and_wait(void *context)
+{
+	const struct kept_threads *kept = context;
+	pid_t pid = getpid();
+
+	(void)!write(kept->told[1], &pid, sizeof pid);
+	return wait_for_ever(NULL);
+}
+
+/* The one that lives is the last that was made. */
+static void *make_threads(void *context)
+{
+	const struct kept_threads *kept = context;
+	pthread_t thread;
+
+	for (unsigned i = 0; i < kept->count; i++) {
+		if (pthread_create(&thread, NULL, end_at_once, NULL) != 0)
+			return NULL;
+		pthread_join(thread, NULL);
+	}
+	pthread_create(&thread, NULL, tell_and_wait, context);
+	return NULL;
+}
+
+static void be_traced(struct kept_threads *kept)
+{
+	pthread_t thread;
+
+	raise(SIGSTOP);
+	pthread_create(&thread, NULL, make_threads, kept);
+	syscall(SYS_exit, 0);
+}
+
+/* Lets its threads go on, and never learns that they have ended. */
+static void keep_threads(void *context)
+{
+	siginfo_t info = {.si_pid = 0};
+	pid_t traced = fork();
+
+	if (traced == 0)
+		be_traced(context);
+	waitpid(traced, NULL, WUNTRACED);
+	if (ptrace(PTRACE_SEIZE, traced, 0, PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL) < 0)
+		_exit(1);
+	kill(traced, SIGCONT);
+	while (waitid(P_ALL, 0, &info, WSTOPPED | __WALL) == 0)
+		ptrace(PTRACE_CONT, info.si_pid, 0, 0);
+}
+
+static int living_of_kept(unsigned count)
+{
+	struct kept_threads kept = {.count = count};
+	struct unit_child child;
+	pid_t pid = 0, thread;
+	int r;
+
+	CU_ASSERT_EQUAL_FATAL(pipe2(kept.told, O_CLOEXEC), 0);
+	unit_child_start(&child, keep_threads, &kept);
+	CU_ASSERT_EQUAL(read(kept.told[0], &pid, sizeof pid), sizeof pid);
+	await_zombie(pid);
+	r = process_living_thread(pid, &thread);
+	kill(child.pid, SIGKILL);
+	unit_child_end(&child, SIGKILL);
+	close(kept.told[0]);
+	close(kept.told[1]);
+	return r;
+}
+
+static void test_kept_threads(void)
+{
+	CU_ASSERT_EQUAL(living_of_kept(8), 0);
+	CU_ASSERT_EQUAL(living_of_kept(100), -E2BIG);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -336,6 +423,8 @@ int main(void)
 		{"identities without inodes", test_identity_without_inodes},
 		{"identity of the dead", test_identity_of_the_dead},
 		{"a main thread that has ended", test_living_thread},
+		{"threads that have ended and are kept: not all are looked through",
+			test_kept_threads},
 		{"what a descriptor points to", test_file_target},
 		{"what another's descriptor points to", test_file_target_of_another},
 		CU_TEST_INFO_NULL,
