@@ -290,11 +290,11 @@ static void end_main_thread(void *context)
 		syscall(SYS_exit, 0);
 }
 
-static void await_zombie(pid_t process)
+static void await_zombie(pid_t process, pid_t thread)
 {
-	for (unsigned i = 0; i < 6000 && process_thread_lives(process, process); i++)
+	for (unsigned i = 0; i < 6000 && process_thread_lives(process, thread); i++)
 		usleep(10000);
-	CU_ASSERT_FALSE(process_thread_lives(process, process));
+	CU_ASSERT_FALSE(process_thread_lives(process, thread));
 }
 
 static void test_living_thread(void)
@@ -310,7 +310,7 @@ static void test_living_thread(void)
 	CU_ASSERT_EQUAL(process_living_thread(0, &thread), -ESRCH);
 	unit_child_start(&child, end_main_thread, NULL);
 	process = (struct process){.pid = child.pid, .pidfd = pidfd_open(child.pid, 0)};
-	await_zombie(child.pid);
+	await_zombie(child.pid, child.pid);
 	CU_ASSERT_FALSE(process_ended(process.pidfd));
 	CU_ASSERT_EQUAL(process_living_thread(child.pid, &first), 0);
 	CU_ASSERT_NOT_EQUAL(first, child.pid);
@@ -328,7 +328,8 @@ static void test_living_thread(void)
 
 struct kept_threads {
 	unsigned count;
-	int told[2]; /* a pipe: the process's pid, once all but its last have ended */
+	pid_t maker; /* of the others: it ends last */
+	int told[2]; /* a pipe: the process's pid and the maker, once all others have ended */
 };
 
 static void *end_at_once(void *context)
@@ -339,18 +340,19 @@ static void *end_at_once(void *context)
 static void *tell_and_wait(void *context)
 {
 	const struct kept_threads *kept = context;
-	pid_t pid = getpid();
+	pid_t threads[] = {getpid(), kept->maker};
 
-	(void)!write(kept->told[1], &pid, sizeof pid);
+	(void)!write(kept->told[1], threads, sizeof threads);
 	return wait_for_ever(NULL);
 }
 
 /* The one that lives is the last that was made. */
 static void *make_threads(void *context)
 {
-	const struct kept_threads *kept = context;
+	struct kept_threads *kept = context;
 	pthread_t thread;
 
+	kept->maker = gettid();
 	for (unsigned i = 0; i < kept->count; i++) {
 		if (pthread_create(&thread, NULL, end_at_once, NULL) != 0)
 			return NULL;
@@ -389,14 +391,15 @@ static int living_of_kept(unsigned count)
 {
 	struct kept_threads kept = {.count = count};
 	struct unit_child child;
-	pid_t pid = 0, thread;
+	pid_t threads[2] = {0}, thread;
 	int r;
 
 	CU_ASSERT_EQUAL_FATAL(pipe2(kept.told, O_CLOEXEC), 0);
 	unit_child_start(&child, keep_threads, &kept);
-	CU_ASSERT_EQUAL(read(kept.told[0], &pid, sizeof pid), sizeof pid);
-	await_zombie(pid);
-	r = process_living_thread(pid, &thread);
+	CU_ASSERT_EQUAL(read(kept.told[0], threads, sizeof threads), sizeof threads);
+	for (unsigned i = 0; i < 2; i++)
+		await_zombie(threads[0], threads[i]);
+	r = process_living_thread(threads[0], &thread);
 	kill(child.pid, SIGKILL);
 	unit_child_end(&child, SIGKILL);
 	close(kept.told[0]);
