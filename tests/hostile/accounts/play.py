@@ -81,7 +81,7 @@ class Play:
 
     def create(self, machine, vm):
         pages, backing = self.random.randrange(1, PAGES), self.random.choice(["guest_memfd", "memfd"])
-        can_be_mapped = backing == "guest_memfd" and self.random.random() < 0.7
+        can_be_mapped = backing == "guest_memfd" and (not vm.has_private or self.random.random() < 0.7)
         params = {"size": pages * PAGE, "backing": backing}
         if backing == "guest_memfd" and not can_be_mapped:
             params["flags"] = []
@@ -107,7 +107,8 @@ class Play:
         memory, number = self.any_memory(vm, "guest_memfd"), self.random.randrange(SLOTS)
         if memory is None:
             return
-        shared = self.any_memory(vm, "memfd") if vm.has_private and self.random.random() < 0.7 else None
+        may_share = vm.has_private and not memory.can_be_mapped
+        shared = self.any_memory(vm, "memfd") if may_share and self.random.random() < 0.9 else None
         room = min(one.pages for one in (memory, shared) if one)
         pages = self.random.randrange(1, room + 1)
         offset = self.random.randrange(memory.pages - pages + 1)

@@ -124,6 +124,7 @@ class Daemon:
 
     def before_exec(self):
         linux.die_with_parent()
+        os.environ.update(self.environment)
         if self.files is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (self.files, self.files))
         if self.before is not None:
@@ -135,7 +136,6 @@ class Daemon:
                 self.arguments,
                 stdin=subprocess.DEVNULL,
                 stderr=log if self.stderr is None else self.stderr,
-                env=dict(os.environ, **self.environment),
                 preexec_fn=self.before_exec,
                 close_fds=self.close_fds,
             )

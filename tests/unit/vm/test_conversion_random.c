@@ -168,8 +168,8 @@ static uint64_t expect_done(const struct pending *call, unsigned done)
 	return discarded;
 }
 
-/* The code of the error that the ranges give. What is behind the slots is shared, and can be said to
- * be so again. */
+/* The code of the error that the ranges give. What is behind the slots is shared, and can be made
+ * so again. */
 static int expect_code(enum convert_to to, const struct guest_range *ranges, unsigned count,
 	bool asked[static ASKED])
 {
