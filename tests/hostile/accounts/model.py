@@ -95,8 +95,8 @@ class Vm:
         """What is in both halves then, and is not yet."""
         if discard:
             return set()
-        halves = {frame for frame in self.changed_by(frames, to_private) if self.slot_at(frame).shared}
-        return halves - self.in_both
+        slots = {frame: self.slot_at(frame) for frame in self.changed_by(frames, to_private)}
+        return {frame for frame, slot in slots.items() if slot and slot.shared} - self.in_both
 
     def convert(self, frames, to_private, discard):
         """Returns how many pages of stale halves it gives back."""
@@ -109,6 +109,8 @@ class Vm:
 
     def discard(self, frame, to_private):
         slot = self.slot_at(frame)
+        if slot is None:
+            return 0
         if to_private:
             stale, page = slot.shared, slot.shared_offset + frame - slot.first
         else:

@@ -147,7 +147,7 @@ class Play:
         refusals, data = [], None
         if not vm.has_private:
             refusals.append(UNSUPPORTED)
-        elif len(set(frames)) < len(frames) or any(vm.slot_at(frame) is None for frame in frames):
+        elif len(set(frames)) < len(frames) or (to_private and any(vm.slot_at(frame) is None for frame in frames)):
             refusals.append(INVALID)
         else:
             data = self.host.refuses(vm, self.cost_of(vm, frames, to_private, discard))
