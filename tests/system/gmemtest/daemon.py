@@ -230,9 +230,11 @@ class Daemon:
     def fds_come_back(self, to, seconds=60):
         """Whether it has no more open than that within the time."""
         until = time.monotonic() + seconds
-        while self.fds() > to and time.monotonic() < until:
+        count = self.fds()
+        while count > to and time.monotonic() < until:
             time.sleep(0.02)
-        return check(self.fds() <= to, "gmemd has %d fds open, %d before" % (self.fds(), to))
+            count = self.fds()
+        return check(count <= to, "gmemd has %d fds open, %d before" % (count, to))
 
     def keepers(self):
         return processes("gmemd-keeper", "--runtime-directory=" + self.path)
