@@ -641,8 +641,8 @@ static void test_end_while_kept(void)
 	for (unsigned i = 0; i < 2; i++) {
 		CU_ASSERT_TRUE(is_done(jobs[i]));
 		CU_ASSERT_EQUAL(page_job_released(jobs[i]), 0);
-		page_job_free(jobs[i]);
 		held_file_end(&held[i]);
+		page_job_free(jobs[i]);
 	}
 }
 
