@@ -12,25 +12,17 @@
 #include "daemon/vm/conversion.h"
 #include "daemon/vm/vm_ledger.h"
 
-static const struct {
-	enum mailbox_command command;
-	const char *ioctl;
-} kinds[] = {
-	[CALL_CREATE] = {MAILBOX_CREATE, "KVM_CREATE_GUEST_MEMFD"},
-	[CALL_BIND] = {MAILBOX_SLOT, "KVM_SET_USER_MEMORY_REGION2"},
-	[CALL_UNBIND] = {MAILBOX_SLOT, "KVM_SET_USER_MEMORY_REGION2"},
-	[CALL_CONVERT] = {MAILBOX_ATTRIBUTES, "KVM_SET_MEMORY_ATTRIBUTES"},
-	[CALL_CHANGE] = {MAILBOX_SLOT, "KVM_SET_USER_MEMORY_REGION2"},
-};
-
 enum mailbox_command call_command(const struct call *call)
 {
-	return kinds[call->kind].command;
-}
+	static const enum mailbox_command commands[] = {
+		[CALL_CREATE] = MAILBOX_CREATE,
+		[CALL_BIND] = MAILBOX_SLOT,
+		[CALL_UNBIND] = MAILBOX_SLOT,
+		[CALL_CONVERT] = MAILBOX_ATTRIBUTES,
+		[CALL_CHANGE] = MAILBOX_SLOT,
+	};
 
-const char *call_ioctl_name(const struct call *call)
-{
-	return kinds[call->kind].ioctl;
+	return commands[call->kind];
 }
 
 static int call_new(struct vm *vm, const struct call *wanted, struct call **ret)

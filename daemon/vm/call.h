@@ -68,8 +68,6 @@ struct call *vm_call_of_create_entry(struct vm *vm, unsigned entry);
 
 /* The area of its entries. */
 enum mailbox_command call_command(const struct call *call);
-/* The ioctl's name. */
-const char *call_ioctl_name(const struct call *call);
 
 union call_arguments {
 	struct kvm_create_guest_memfd create;
