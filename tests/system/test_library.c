@@ -512,15 +512,27 @@ static void *hold_turn(void *context)
 	return NULL;
 }
 
+/* AddressSanitizer's allocator does not see to its locks at a fork(2): a child could wait for one
+ * that another thread of its parent had. */
+#ifdef __SANITIZE_ADDRESS__
+#define FORK_AMID_CALL 0
+#else
+#define FORK_AMID_CALL 1
+#endif
+
 /* While another thread of the parent is amid a call. */
 static void test_fork(void)
 {
-	pthread_t thread;
+	pthread_t thread = 0;
 	int status = -1;
 	pid_t pid;
 
 	open_vm(GMEM_SHARED);
-	pthread_create(&thread, NULL, hold_turn, NULL);
+	if (FORK_AMID_CALL)
+		pthread_create(&thread, NULL, hold_turn, NULL);
+	else
+		printf("# skipped: a child of a process with threads: AddressSanitizer may hang in "
+		       "it\n");
 	for (int i = 0; i < 50; i++) {
 		pid = fork();
 		if (pid == 0) {
@@ -533,7 +545,8 @@ static void test_fork(void)
 		UNIT_ASSERT_ROW(status == 0, "the child ended with 0x%x", status);
 		check_private("");
 	}
-	pthread_join(thread, NULL);
+	if (FORK_AMID_CALL)
+		pthread_join(thread, NULL);
 	CU_ASSERT_EQUAL(committed(), SIZE);
 	close_vm();
 }

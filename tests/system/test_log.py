@@ -14,7 +14,7 @@ import tempfile
 import termios
 import time
 
-from gmemtest import linux, tap
+from gmemtest import linux, programs, tap
 from gmemtest.daemon import Daemon
 from gmemtest.fuse import checked, libc, own_mounts, require_mounts
 from gmemtest.host import wait_until
@@ -30,7 +30,7 @@ COUNT = re.compile(rb"(\d+) lines? of this log could not be written")
 
 
 def set_up():
-    pass
+    programs.let_others_run_them()
 
 
 def tear_down():

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 
-from gmemtest import linux, tap
+from gmemtest import linux, programs, tap
 from gmemtest.daemon import processes
 from gmemtest.keeper import is_sanitized, program
 from gmemtest.tap import Skip, check, equal, note, test
@@ -29,6 +29,7 @@ with_kvm = False
 def set_up():
     global with_kvm
     linux.require_root()
+    programs.let_others_run_them()
     try:
         linux.require_guest_memfd()
         with_kvm = True
