@@ -229,18 +229,31 @@ void fdstore_table_answered(struct fdstore_table *table, uint64_t serial, int re
 		take_answer_of(table, entry, result);
 }
 
-static void queue_again(struct fdstore_table *table, bool ledgers)
+enum order { ORDER_CONTENT, ORDER_LEDGERS, ORDER_CONNECTIONS, ORDERS };
+
+static enum order order_of(uint64_t kind)
+{
+	if (kind < KEEPER_OWNED_KINDS)
+		return ORDER_CONNECTIONS;
+	return kind == FDSTORE_VM_LEDGER ? ORDER_LEDGERS : ORDER_CONTENT;
+}
+
+static void queue_again(struct fdstore_table *table, enum order order)
 {
 	struct fdstore_entry *entry;
 
 	RB_FOREACH (entry, fdstore_tree, &table->entries) {
-		if ((entry->id.kind == FDSTORE_VM_LEDGER) == ledgers)
+		if (order_of(entry->id.kind) == order)
 			queue(table, entry, /* urgent= */ false);
 	}
 }
 
-/* VMs' ledgers come last: where a VM's is, all else is. The next may be the same, whose connection
- * has ended: what was to be dropped is so again, and what it may have is still to be dropped. */
+/*
+ * Should this gmemd end amid it, nobody is to be told that something is not there which is only not
+ * there yet. So a VM's ledger comes when all else of the VM is there, and connections come after all
+ * VMs: whose connection ends resumes its VM. The next keeper may be the same, whose connection has
+ * ended: what was to be dropped is so again, and what it may have is still to be dropped.
+ */
 void fdstore_table_lost(struct fdstore_table *table)
 {
 	struct fdstore_entry *entry;
@@ -250,6 +263,6 @@ void fdstore_table_lost(struct fdstore_table *table)
 		if (entry->dropped)
 			close_file(entry);
 	}
-	queue_again(table, /* ledgers= */ false);
-	queue_again(table, /* ledgers= */ true);
+	for (enum order order = ORDER_CONTENT; order < ORDERS; order++)
+		queue_again(table, order);
 }

@@ -169,11 +169,12 @@ static void test_next_keeper(void)
 	struct fdstore_batch batch;
 
 	begin();
+	put(FDSTORE_PEER, 1, 0, 15, /* urgent= */ true);
 	put(FDSTORE_VM_LEDGER, 1, 0, 11, /* urgent= */ true);
 	put(FDSTORE_MEMORY, 1, 5, 12, /* urgent= */ true);
 	put(FDSTORE_VM_MAILBOX, 1, 0, 13, /* urgent= */ false);
 	put(FDSTORE_MEMORY, 1, 6, 14, /* urgent= */ true);
-	send_next(&table.urgent, KEEPER_PUT, 3);
+	send_next(&table.urgent, KEEPER_PUT, 4);
 	fdstore_table_answered(&table, serial, 0);
 	drop(FDSTORE_MEMORY, 1, 6);
 	fdstore_table_lost(&table);
@@ -184,7 +185,10 @@ static void test_next_keeper(void)
 	fdstore_table_posted(&table, &table.rest, batch.count, ++serial);
 	send_next(&table.rest, KEEPER_DROP, 1); /* the next may be the same */
 	fdstore_table_next(&table.rest, &batch);
-	CU_ASSERT_TRUE(batch.count == 1 && batch.fds[0] == 11); /* the ledger */
+	CU_ASSERT_TRUE(batch.fds[0] == 11); /* the ledger */
+	fdstore_table_posted(&table, &table.rest, 1, ++serial);
+	fdstore_table_next(&table.rest, &batch);
+	CU_ASSERT_TRUE(batch.count == 1 && batch.fds[0] == 15); /* a connection */
 	fdstore_table_clear(&table);
 }
 
@@ -211,7 +215,7 @@ static CU_TestInfo tests[] = {
 	{"what is dropped", test_drops},
 	{"what is put in the place of another", test_replacements},
 	{"a file is closed once the keeper doesn't hold it, and once", test_closers},
-	{"all is put to the next keeper, VMs' ledgers last", test_next_keeper},
+	{"all is put to the next keeper, ledgers after VMs, then connections", test_next_keeper},
 	{"what the same keeper may hold is dropped there", test_same_keeper},
 	CU_TEST_INFO_NULL,
 };
