@@ -30,7 +30,7 @@ static int take_files(struct request *request, const struct owed_answer *owed)
 	return 0;
 }
 
-/* What can't be given any more is what was asked for and has been lost since. NULL without memory. */
+/* What can't be given any more is what was asked for and has been lost since. NULL: no memory. */
 static struct json_object *answer_with_files(
 	struct request *request, const struct owed_answer *owed)
 {
