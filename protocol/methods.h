@@ -146,6 +146,7 @@ struct memory_create_parameters {
 	uint64_t backing;
 	uint64_t flags;
 	uint64_t node;
+	uint64_t page_size; /* 0: the host's own pages */
 };
 
 /* Of memory.open and memory.close. */
