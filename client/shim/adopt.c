@@ -159,10 +159,11 @@ static bool take_place(const struct candidate *candidate, struct ram *ram)
 
 static int adopt_candidate(const struct candidate *candidate)
 {
+	const struct ram_wish wish = {.kind = "ram", .size = candidate->size, .anonymous = true};
 	struct ram *ram;
 	int r;
 
-	r = ram_create("ram", candidate->size, /* anonymous= */ true, &ram);
+	r = ram_create(&wish, &ram);
 	if (r < 0)
 		return r;
 	if (take_place(candidate, ram) && candidate->allocated)

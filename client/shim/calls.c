@@ -200,11 +200,13 @@ static int allocate(int fd, int mode, int64_t offset, int64_t size)
 	const struct file *file;
 	int r = -EAGAIN;
 
-	if (mode != 0 || !files_has(fd) || !book_open())
+	if ((mode != 0 && !(mode & FALLOC_FL_PUNCH_HOLE)) || !files_has(fd) || !book_open())
 		return r;
 	file = files_get(fd);
-	if (file && file->ram)
-		r = memfds_allocate(file, mode, offset, size);
+	if (file && file->ram && mode == 0)
+		r = memfds_allocate(file, offset, size);
+	else if (file && file->ram && file->ram->page_size > 0)
+		r = memfds_punch(file, mode, offset, size);
 	book_close();
 	return r;
 }
