@@ -32,7 +32,7 @@ void field_kind(const struct field *field, char *ret, size_t size)
 /* The default's JSON is what the schema says. */
 void field_default(const struct field *field, char *ret, size_t size)
 {
-	struct json_object *schema = field_schema(field);
+	struct json_object *schema = field_schema(field, SCHEMA_BRIEF);
 	struct json_object *value = json_get(schema, "default");
 	const char *text = value ? json_print(value, NULL) : "";
 

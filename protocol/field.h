@@ -34,9 +34,11 @@ uint64_t field_minimum(const struct field *field);
 /* "an integer from 4096 to 8192, a multiple of 4096": what a field must be. Truncates to size. */
 void field_expectation(const struct field *field, char *ret, size_t size);
 
-/* JSON Schema of one field, and of an object with these. */
-struct json_object *field_schema(const struct field *field);
-struct json_object *fields_schema(const struct field *fields);
+/* JSON Schema of one field, and of an object with these; brief: without what the field is in words,
+ * and that an integer isn't negative. */
+enum schema_detail { SCHEMA_BRIEF, SCHEMA_FULL };
+struct json_object *field_schema(const struct field *field, enum schema_detail detail);
+struct json_object *fields_schema(const struct field *fields, enum schema_detail detail);
 
 /* Whether the table has a field of that type at any depth. */
 bool fields_have(const struct field *fields, enum field_type type);

@@ -300,6 +300,14 @@ static const struct field host_describe_result[] = {
 	END,
 };
 
+static const struct field rpc_discover_parameters[] = {
+	{"method", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = NAME_BYTES_MAX,
+		AT(rpc_discover_parameters, method),
+		.summary = "This one alone, and what its answer and the events have in words too. "
+			   "Without it: all methods, in a packet's room."},
+	END,
+};
+
 static const struct field rpc_discover_result[] = {
 	{"openrpc", FIELD_STRING, .summary = "The version of the description's format."},
 	{"info", FIELD_ANY, .summary = "Title and version."},
@@ -713,8 +721,9 @@ const struct method methods[METHODS] = {
 	[METHOD_HOST_DESCRIBE] = {"host.describe", ACCESS_VMM | ACCESS_OPERATOR, no_fields,
 		host_describe_result, ERRORS(),
 		"What this host and its kernel offer, and the limits in force."},
-	[METHOD_RPC_DISCOVER] = {"rpc.discover", ACCESS_VMM | ACCESS_OPERATOR, no_fields,
-		rpc_discover_result, ERRORS(), "This description of all methods, as OpenRPC."},
+	[METHOD_RPC_DISCOVER] = {"rpc.discover", ACCESS_VMM | ACCESS_OPERATOR,
+		rpc_discover_parameters, rpc_discover_result, ERRORS(RPC_NOT_FOUND),
+		"This description of all methods, as OpenRPC."},
 	[METHOD_VM_OPEN] = {"vm.open", ACCESS_VMM, vm_open_parameters, vm_open_result,
 		ERRORS(RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT, RPC_UNSUPPORTED,
 			RPC_KERNEL, RPC_BUSY, RPC_LIMIT),

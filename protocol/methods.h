@@ -125,6 +125,10 @@ struct vm_list_parameters {
 	uint64_t limit;
 };
 
+struct rpc_discover_parameters {
+	const char *method;
+};
+
 struct vm_get_parameters {
 	const char *vm;
 	const char *cursor;
@@ -230,6 +234,7 @@ struct call_done_parameters {
 };
 
 union method_parameters {
+	struct rpc_discover_parameters rpc_discover;
 	struct vm_open_parameters vm_open;
 	struct vm_gate_parameters vm_gate;
 	struct vm_resume_parameters vm_resume;
@@ -249,5 +254,6 @@ union method_parameters {
 	struct call_done_parameters call_done;
 };
 
-/* The whole table as an OpenRPC document. The caller owns it. */
-struct json_object *openrpc_document(const char *version);
+/* The whole table as an OpenRPC document, brief enough for a packet; or one method of it alone,
+ * with all there is to say. The caller owns it. */
+struct json_object *openrpc_document(const char *version, const struct method *only);

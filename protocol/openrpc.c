@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The table of methods as an OpenRPC 1.2 document, for rpc.discover.
+ * The table of methods as an OpenRPC 1.2 document, for rpc.discover. The whole of it must fit into
+ * a packet: there, what answers and events have is brief.
  */
 #include <stdio.h>
 
@@ -22,7 +23,7 @@ static void add_parameters(struct json_object *target, const struct field *field
 
 		json_add_string(parameter, "name", field->name);
 		json_add_bool(parameter, "required", !(field->flags & FIELD_OPTIONAL));
-		json_add(parameter, "schema", field_schema(field));
+		json_add(parameter, "schema", field_schema(field, SCHEMA_FULL));
 	}
 }
 
@@ -49,7 +50,8 @@ static void add_sockets(struct json_object *target, unsigned access)
 		json_append_string(sockets, "admin.sock");
 }
 
-static void add_method(struct json_object *target, const struct method *method)
+static void add_method(
+	struct json_object *target, const struct method *method, enum schema_detail detail)
 {
 	struct json_object *result;
 
@@ -60,7 +62,7 @@ static void add_method(struct json_object *target, const struct method *method)
 	add_parameters(target, method->parameters);
 	result = json_add_object(target, "result");
 	json_add_string(result, "name", "result");
-	json_add(result, "schema", fields_schema(method->result));
+	json_add(result, "schema", fields_schema(method->result, detail));
 	add_errors(target, method->errors);
 }
 
@@ -78,45 +80,54 @@ static void add_all_errors(struct json_object *target)
 }
 
 /* OpenRPC has no word for notifications that a server sends. */
-static void add_events(struct json_object *target)
+static void add_events(struct json_object *target, enum schema_detail detail)
 {
 	struct json_object *events = json_add_object(target, "x-events");
 	struct json_object *kinds;
 
 	json_add_string(events, "method", "event");
-	json_add(events, "params", fields_schema(event_fields));
+	json_add(events, "params", fields_schema(event_fields, detail));
 	kinds = json_add_object(events, "kinds");
 	for (unsigned kind = 0; kind < EVENT_KINDS; kind++) {
 		const struct event_description *description = &event_descriptions[kind];
 		struct json_object *object = json_add_object(kinds, description->kind);
 
 		json_add_string(object, "summary", description->summary);
-		json_add(object, "params", fields_schema(description->fields));
+		json_add(object, "params", fields_schema(description->fields, detail));
 	}
 }
 
-static void add_progress(struct json_object *target)
+static void add_progress(struct json_object *target, enum schema_detail detail)
 {
 	struct json_object *progress = json_add_object(target, "x-progress");
 
 	json_add_string(progress, "method", "progress");
-	json_add(progress, "params", fields_schema(progress_fields));
+	json_add(progress, "params", fields_schema(progress_fields, detail));
 }
 
-struct json_object *openrpc_document(const char *version)
+static void add_methods(struct json_object *target, const struct method *only)
 {
+	struct json_object *list = json_add_array(target, "methods");
+
+	if (only)
+		add_method(json_append_object(list), only, SCHEMA_FULL);
+	for (unsigned number = 0; !only && number < METHODS; number++)
+		add_method(json_append_object(list), &methods[number], SCHEMA_BRIEF);
+}
+
+struct json_object *openrpc_document(const char *version, const struct method *only)
+{
+	enum schema_detail detail = only ? SCHEMA_FULL : SCHEMA_BRIEF;
 	struct json_object *document = json_new_object();
-	struct json_object *info, *list;
+	struct json_object *info;
 
 	json_add_string(document, "openrpc", "1.2.6");
 	info = json_add_object(document, "info");
 	json_add_string(info, "title", "gmemd");
 	json_add_string(info, "version", version);
-	list = json_add_array(document, "methods");
-	for (unsigned number = 0; number < METHODS; number++)
-		add_method(json_append_object(list), &methods[number]);
-	add_events(document);
-	add_progress(document);
+	add_methods(document, only);
+	add_events(document, detail);
+	add_progress(document, detail);
 	add_all_errors(json_add_object(document, "components"));
 	return document;
 }

@@ -73,26 +73,32 @@ static void add_default(struct json_object *schema, const struct field *field)
 		json_add_flags(schema, "default", value, field->names);
 }
 
-static void add_integer_bounds(struct json_object *schema, const struct field *field)
+static void add_integer_bounds(
+	struct json_object *schema, const struct field *field, enum schema_detail detail)
 {
-	json_add_uint(schema, "minimum", field_minimum(field));
+	uint64_t minimum = field_minimum(field);
+
+	if (minimum > 0 || detail == SCHEMA_FULL)
+		json_add_uint(schema, "minimum", minimum);
 	if (field->max > 0)
 		json_add_uint(schema, "maximum", field->max);
 	if (field->flags & FIELD_PAGES)
 		json_add_uint(schema, "multipleOf", (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
-static void add_items(struct json_object *schema, const struct field *field)
+static void add_items(
+	struct json_object *schema, const struct field *field, enum schema_detail detail)
 {
 	if (field->max > 0) {
 		json_add_uint(schema, "minItems", field->min);
 		json_add_uint(schema, "maxItems", field->max);
 	}
 	if (field->fields)
-		json_add(schema, "items", fields_schema(field->fields));
+		json_add(schema, "items", fields_schema(field->fields, detail));
 }
 
-static void add_bounds(struct json_object *schema, const struct field *field)
+static void add_bounds(
+	struct json_object *schema, const struct field *field, enum schema_detail detail)
 {
 	bool nullable = field->flags & FIELD_NULLABLE;
 
@@ -102,7 +108,7 @@ static void add_bounds(struct json_object *schema, const struct field *field)
 	} else if (field->type == FIELD_UUID) {
 		json_add_string(schema, "format", "uuid");
 	} else if (field->type == FIELD_INTEGER) {
-		add_integer_bounds(schema, field);
+		add_integer_bounds(schema, field, detail);
 	} else if (field->type == FIELD_FD) {
 		json_add_bool(schema, "x-fd", true);
 	} else if (field->type == FIELD_ENUM) {
@@ -111,43 +117,44 @@ static void add_bounds(struct json_object *schema, const struct field *field)
 		json_add_bool(schema, "uniqueItems", true);
 		add_names(json_add_object(schema, "items"), field->names, false);
 	} else if (field->type == FIELD_ARRAY) {
-		add_items(schema, field);
+		add_items(schema, field, detail);
 	}
 }
 
 /* An object's members are those of the schema itself. */
-static void add_members(struct json_object *schema, const struct field *fields)
+static void add_members(
+	struct json_object *schema, const struct field *fields, enum schema_detail detail)
 {
 	struct json_object *properties = json_add_object(schema, "properties");
 	struct json_object *required = json_add_array(schema, "required");
 
 	for (const struct field *field = fields; field->name; field++) {
-		json_add(properties, field->name, field_schema(field));
+		json_add(properties, field->name, field_schema(field, detail));
 		if (!(field->flags & FIELD_OPTIONAL))
 			json_append_string(required, field->name);
 	}
 	json_add_bool(schema, "additionalProperties", false);
 }
 
-struct json_object *field_schema(const struct field *field)
+struct json_object *field_schema(const struct field *field, enum schema_detail detail)
 {
 	struct json_object *schema = json_new_object();
 
 	add_type(schema, field);
-	if (field->summary)
+	if (field->summary && detail == SCHEMA_FULL)
 		json_add_string(schema, "description", field->summary);
-	add_bounds(schema, field);
+	add_bounds(schema, field, detail);
 	add_default(schema, field);
 	if (field->type == FIELD_OBJECT && field->fields)
-		add_members(schema, field->fields);
+		add_members(schema, field->fields, detail);
 	return schema;
 }
 
-struct json_object *fields_schema(const struct field *fields)
+struct json_object *fields_schema(const struct field *fields, enum schema_detail detail)
 {
 	struct json_object *schema = json_new_object();
 
 	json_add_string(schema, "type", "object");
-	add_members(schema, fields);
+	add_members(schema, fields, detail);
 	return schema;
 }

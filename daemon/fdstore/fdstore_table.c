@@ -250,9 +250,9 @@ static void queue_again(struct fdstore_table *table, enum order order)
 
 /*
  * Should this gmemd end amid it, nobody is to be told that something is not there which is only not
- * there yet. So a VM's ledger comes when all else of the VM is there, and connections come after all
- * VMs: whose connection ends resumes its VM. The next keeper may be the same, whose connection has
- * ended: what was to be dropped is so again, and what it may have is still to be dropped.
+ * there yet. So a VM's ledger comes when all else of the VM is there, and connections come after
+ * all VMs: whose connection ends resumes its VM. The next keeper may be the same, whose connection
+ * has ended: what was to be dropped is so again, and what it may have is still to be dropped.
  */
 void fdstore_table_lost(struct fdstore_table *table)
 {

@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <errno.h>
+
 #include "daemon/fdstore/fdstore.h"
 
 struct page_worker;
@@ -18,6 +20,14 @@ struct owner;
 int inherited_fds_new(struct fdstore *fdstore, struct inherited_fds **ret);
 /* Closes what was not taken. Takes NULL, returns NULL. */
 struct inherited_fds *inherited_fds_free(struct inherited_fds *inherited);
+
+/* Whether gmemd had too little of something, such as memory, and nothing is wrong with what was
+ * left: then another start may take it over, and this one must end. */
+static inline bool inheriting_lacks(int r)
+{
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -EAGAIN ||
+	       r == -EIO;
+}
 
 /* The file, which is the caller's from then on; -1 where there is none. */
 int inherited_fds_take(

@@ -23,7 +23,7 @@ int handle_ping(struct request *request)
 
 static struct json_object *description_text(void)
 {
-	struct json_object *document = openrpc_document(GMEMD_VERSION);
+	struct json_object *document = openrpc_document(GMEMD_VERSION, NULL);
 	struct json_part part = {.bytes = NULL};
 	struct json_object *text = NULL;
 
@@ -35,10 +35,25 @@ static struct json_object *description_text(void)
 	return text;
 }
 
-/* It never changes, and is long: it is made once, and kept as text. */
+static int describe_method(struct request *request, const char *name)
+{
+	const struct method *method = method_by_name(name);
+
+	if (!method)
+		return rpc_error_not_found(&request->error, "method", name);
+	json_unref(request->result);
+	request->result = openrpc_document(GMEMD_VERSION, method);
+	return 0;
+}
+
+/* The whole never changes, and is long: it is made once, and kept as text. */
 int handle_rpc_discover(struct request *request)
 {
+	const struct rpc_discover_parameters *parameters = &request->parameters.rpc_discover;
 	struct gmemd *gmemd = request->gmemd;
+
+	if (parameters->method)
+		return describe_method(request, parameters->method);
 
 	if (!gmemd->description)
 		gmemd->description = description_text();

@@ -460,8 +460,10 @@ int peer_recover(
 		events_subscribe(&gmemd->events, &peer->subscriber);
 		peer->subscriber.sequence = entry->sequence;
 	}
-	delivery_inherit(&peer->caller.delivery);
-	return 0;
+	r = delivery_inherit(&peer->caller.delivery);
+	if (r < 0)
+		peer_free(peer);
+	return r;
 }
 
 static void answer_inherited(struct peer *peer)

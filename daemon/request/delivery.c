@@ -152,7 +152,7 @@ static struct owed_answer owed_packet(
 }
 
 /* Where the predecessor was amid it, and had not moved it yet. */
-static void inherit_from_area(struct delivery *delivery)
+static int inherit_from_area(struct delivery *delivery)
 {
 	struct syscall_marks *marks = syscall_marks_of(delivery);
 	uint64_t number = marks->received.request;
@@ -160,20 +160,22 @@ static void inherit_from_area(struct delivery *delivery)
 	struct owed_answer owed = owed_packet(delivery, number, &packet);
 
 	if (number == 0 || !syscall_mark_done(&marks->received, delivery->peer, number))
-		return;
+		return 0;
 	if (!delivery->packet && packet.length <= PACKET_BYTES_MAX)
 		delivery->packet = inherited_answer_new(&owed);
 	if (delivery->packet && delivery->packet->place.count == 0)
 		peer_ledger_owe(delivery->ledger, &delivery->packet->owed, *delivery->owner,
 			&delivery->packet->place);
 	syscall_mark_clear(&marks->received);
+	return delivery->packet || packet.length > PACKET_BYTES_MAX ? 0 : -ENOMEM;
 }
 
 /* Of one whose answer is sent nothing is left to do. */
-static void inherit_packet(struct delivery *delivery, struct inherited_answers *all)
+static int inherit_packet(struct delivery *delivery, struct inherited_answers *all)
 {
 	uint64_t done = number_of_sent(delivery);
 	struct inherited_answer *answer;
+	int r;
 
 	STAILQ_FOREACH (answer, all, link) {
 		if (answer->owed.when == OWED_PACKET)
@@ -182,25 +184,28 @@ static void inherit_packet(struct delivery *delivery, struct inherited_answers *
 	if (answer)
 		STAILQ_REMOVE(all, answer, inherited_answer, link);
 	delivery->packet = answer;
-	inherit_from_area(delivery);
+	r = inherit_from_area(delivery);
 	if (delivery->packet && delivery->packet->owed.turn == done)
 		forget_packet(delivery);
+	return r;
 }
 
-void delivery_inherit(struct delivery *delivery)
+int delivery_inherit(struct delivery *delivery)
 {
 	struct inherited_answers all = STAILQ_HEAD_INITIALIZER(all);
 	struct inherited_answer *answer;
+	int r;
 
 	peer_ledger_take_owed(delivery->ledger, delivery->peer, &all);
 	STEP("recovery of a connection: begun");
-	inherit_packet(delivery, &all);
+	r = inherit_packet(delivery, &all);
 	STEP("recovery of a connection: its packet");
 	while ((answer = STAILQ_FIRST(&all))) {
 		STAILQ_REMOVE_HEAD(&all, link);
 		sort_out(delivery, answer);
 	}
 	STEP("recovery of a connection: done");
+	return r;
 }
 
 bool delivery_has_packet(const struct delivery *delivery)

@@ -73,8 +73,8 @@ void delivery_clear(struct delivery *delivery);
 
 /* Takes over what a predecessor has left of the peer's: ends the turn whose answer it has sent, and
  * forgets the answers that it owed and has given. It must be done for all peers before anything is
- * received or sent, for the marks tell of the last packet alone. */
-void delivery_inherit(struct delivery *delivery);
+ * received or sent, for the marks tell of the last packet alone. -ENOMEM: its packet is lost. */
+int delivery_inherit(struct delivery *delivery);
 /* Whether the next packet is a predecessor's, which is in no socket's queue. */
 bool delivery_has_packet(const struct delivery *delivery);
 /* Whether the packet was a predecessor's, who may have carried out a part of it. */

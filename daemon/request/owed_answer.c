@@ -107,7 +107,7 @@ bool inherited_answer_is_whole(const struct inherited_answer *answer)
 		return true;
 	message = json_parse(answer->owed.text, answer->owed.length, &why);
 	json_unref(message);
-	return message;
+	return message || why == json_no_memory;
 }
 
 void inherited_answers_take(

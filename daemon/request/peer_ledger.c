@@ -240,7 +240,7 @@ int peer_ledger_new(
 			ledger, inherited_fds_take(inherited, FDSTORE_PEERS, 0, MEMBER_MARKS));
 	if (r < 0 && r != -ENOENT && r != -EADDRINUSE)
 		log_warning("connections could not be taken over: %s", strerror(-r));
-	if (r != -EADDRINUSE)
+	if (r != -EADDRINUSE && !inheriting_lacks(r))
 		r = make_new(ledger);
 	if (r < 0) {
 		peer_ledger_free(ledger);

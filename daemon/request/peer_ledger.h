@@ -22,7 +22,7 @@
 struct peer_ledger;
 
 /* A predecessor's, or a new one, put to the keeper. Says in the log what could not be taken over.
- * 0 or a negative errno: -EADDRINUSE where the predecessor lives. */
+ * 0 or a negative errno: -EADDRINUSE where the predecessor lives, or what inheriting_lacks(). */
 int peer_ledger_new(
 	struct fdstore *fdstore, struct inherited_fds *inherited, struct peer_ledger **ret);
 /* Takes NULL, returns NULL. */

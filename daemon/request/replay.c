@@ -30,19 +30,15 @@ static int take_files(struct request *request, const struct owed_answer *owed)
 	return 0;
 }
 
-/* What can't be given any more is what was asked for and has been lost since. */
+/* What can't be given any more is what was asked for and has been lost since. NULL: no memory. */
 static struct json_object *answer_with_files(
 	struct request *request, const struct owed_answer *owed)
 {
 	struct json_object *answer;
 	const char *why;
 
-	if (take_files(request, owed) == 0) {
-		answer = json_parse(owed->text, owed->length, &why);
-		if (answer)
-			return answer;
-		rpc_error_internal(&request->error, why);
-	}
+	if (take_files(request, owed) == 0)
+		return json_parse(owed->text, owed->length, &why);
 	answer = message_error(request->id, &request->error);
 	rpc_error_clear(&request->error);
 	return answer;
@@ -56,5 +52,7 @@ bool replay_inherited(struct request *request, struct json_object **ret)
 	if (!owed)
 		return false;
 	*ret = owed->length > 0 ? answer_with_files(request, owed) : NULL;
+	if (!*ret && owed->length > 0)
+		delivery_fail(&request->caller->delivery);
 	return true;
 }

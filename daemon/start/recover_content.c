@@ -22,12 +22,6 @@
 #include "kernel/base/cleanup.h"
 #include "kernel/store/frames.h"
 
-bool recovery_lacks(int r)
-{
-	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -EAGAIN ||
-	       r == -EIO;
-}
-
 static struct memory *memory_of(struct vm *vm, uint64_t id)
 {
 	struct memory *memory = id ? registry_memory(vm->registry, id) : NULL;
@@ -87,7 +81,7 @@ static int take_memory(
 			log_vm_warning(vm->id, "memory %" PRIu64 " could not be taken over: %s",
 				record->id, strerror(-r));
 	}
-	if (recovery_lacks(r))
+	if (inheriting_lacks(r))
 		fd_close(consume_fd); /* the keeper has it still */
 	else if (r < 0 && consume_fd >= 0)
 		discard_call(vm, record, consume_fd);
@@ -271,18 +265,18 @@ static int recover_frames(struct vm *vm)
 	if (vm->frames < 0 || !vm_has_private_memory(vm))
 		return 0;
 	r = recover_private_ranges(vm);
-	if (!recovery_lacks(r))
+	if (!inheriting_lacks(r))
 		r = recover_uncertain(vm);
-	return recovery_lacks(r) ? r : recover_in_both(vm);
+	return inheriting_lacks(r) ? r : recover_in_both(vm);
 }
 
 /* What was taken over of the record at index: a record that nothing has come of is deleted. Returns
- * what recovery_lacks(). */
+ * what inheriting_lacks(). */
 static int note_recovered(struct ledger *ledger, uint32_t index, int r)
 {
-	if (r < 0 && !recovery_lacks(r))
+	if (r < 0 && !inheriting_lacks(r))
 		ledger_delete(ledger, index);
-	return recovery_lacks(r) ? r : 0;
+	return inheriting_lacks(r) ? r : 0;
 }
 
 static int recover_names(struct vm *vm, struct ledger *ledger)
@@ -363,7 +357,7 @@ int recovery_content(struct vm *vm, struct ledger *ledger, struct inherited_fds 
 		r = recover_slots(vm, ledger);
 	if (r == 0)
 		r = recover_frames(vm);
-	if (recovery_lacks(r))
+	if (inheriting_lacks(r))
 		return r;
 	r = recover_calls(vm, ledger);
 	if (r < 0)

@@ -9,10 +9,6 @@
 #include "daemon/vm/vm.h"
 #include "kernel/store/ledger.h"
 
-/* Whether gmemd had too little of something, such as memory, and nothing is wrong with what was
- * left: then another start may take it over. */
-bool recovery_lacks(int r);
-
 /* What can't be taken over is told in the log and deleted from the ledger, when that is committed
- * next. 0, or what recovery_lacks(): then nothing is to be committed, and nothing dropped. */
+ * next. 0, or what inheriting_lacks(): then nothing is to be committed, and nothing dropped. */
 int recovery_content(struct vm *vm, struct ledger *ledger, struct inherited_fds *inherited);

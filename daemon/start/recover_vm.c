@@ -292,7 +292,7 @@ static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, uint64_t numb
 		r = keep_ledger(vm, ledger);
 	if (r == 0)
 		r = watch(gmemd, vm);
-	if (recovery_lacks(r))
+	if (inheriting_lacks(r))
 		return r; /* it stays as it is until this gmemd ends */
 	if (r < 0) {
 		watch_stop(vm);
@@ -341,7 +341,7 @@ int recover_vms(struct gmemd *gmemd, struct inherited_fds *inherited)
 	while ((id = inherited_fds_previous(inherited, FDSTORE_VM_LEDGER, &position))) {
 		int r = take_over_vm(gmemd, id->owner, inherited);
 
-		if (recovery_lacks(r))
+		if (inheriting_lacks(r))
 			return r;
 		if (r < 0)
 			vm_drop_held(gmemd->fdstore, id->owner);

@@ -109,6 +109,20 @@ def discover():
             check(parameter["schema"].get("description"), "%s.%s" % (name, parameter["name"]))
 
 
+@test("rpc.discover describes one method in words too")
+def discover_one():
+    whole = {method["name"]: method for method in operator.call("rpc.discover")["methods"]}
+    for name, brief in whole.items():
+        document = operator.call("rpc.discover", {"method": name})
+        [full] = document["methods"]
+        equal((full["name"], full["params"]), (name, brief["params"]), "parameters")
+        for member, of in full["result"]["schema"]["properties"].items():
+            check(of.get("description"), "%s: the answer's %s has no description" % (name, member))
+        check(document["x-events"]["params"]["properties"]["kind"]["description"], "events")
+    error = operator.error("rpc.discover", {"method": "vm.opne"})
+    equal((error["code"], error["data"]["id"]), (-32001, "vm.opne"), "a method that there is not")
+
+
 @test("host.describe says what this host is")
 def describe():
     for peer in (vmm.peer, operator):

@@ -8,8 +8,12 @@ it was before, and the next request is served. Here are some of all N; FAILURES=
 
 import contextlib
 import errno
+import fcntl
 import os
+import signal
+import struct
 import sys
+import termios
 
 from gmemtest import linux, wire
 from gmemtest.child import Child
@@ -48,6 +52,11 @@ def tear_down():
         argument = "--runtime-directory=" + path
         check(not processes("gmemd", argument), "a gmemd is left in " + path)
         check(not processes("gmemd-keeper", argument), "a keeper is left in " + path)
+
+
+def queued(peer):
+    """Bytes that nobody has received yet."""
+    return struct.unpack("i", fcntl.ioctl(peer.socket, termios.TIOCOUTQ, b"\0" * 4))[0]
 
 
 # Pieces of work: what is before it, the one request that is amid a failure, and what takes it back.
@@ -530,6 +539,53 @@ class Takeover(Start):
         super().end()
 
 
+class OwedTakeover(Start):
+    """Of a connection whose packet waits for a taker, from a gmemd that was killed. What it has of the packet it has whole."""
+
+    def __init__(self, kind):
+        super().__init__(kind)
+        self.base = Base(self.host)
+
+    def prepare(self):
+        self.made = Created(self.host, self.base)
+        self.made.prepare()
+        stopped = self.stop_takers()
+        report = self.made.vm(call=self.made.call["id"], done=1, fd=self.made.made)
+        self.base.vmm.peer.send(wire.request("call.done", report))
+        need(wait_until(lambda: queued(self.base.vmm.peer) == 0), "gmemd has received the report")
+        need(self.host.operator().call("ping") == {}, "gmemd serves others")
+        self.host.kill()
+        for taker in stopped:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(taker, signal.SIGCONT)
+
+    def stop_takers(self):
+        """Its one is there yet, or again."""
+        os.close(self.base.vmm.create(SIZE)[1])
+        takers = self.host.takers()
+        need(takers, "there is a taker")
+        for taker in takers:
+            os.kill(taker, signal.SIGSTOP)
+        return takers
+
+    def check(self, what):
+        """Where gmemd can't keep the connection it ends, and the report is made again."""
+        with contextlib.suppress(wire.Closed, ConnectionError):
+            answer = self.base.vmm.peer.receive_answer()[0]
+            refused = answer.get("error", {}).get("code", 0)
+            check(answer["id"] == 1 and refused in (0, *CODES), "%s: the report: %r" % (what, answer))
+        try:
+            self.base.vmm.peer.call("ping")
+        except (wire.Closed, ConnectionError):
+            note(what + ": the connection has ended")
+            self.base.reconnect()
+        self.made.restore()
+
+    def end(self):
+        self.base.end()
+        super().end()
+
+
 class PassedTakeover(Takeover):
     """With sockets that are passed to it, so that it could serve without what the keeper holds. The connection stays."""
 
@@ -579,6 +635,13 @@ def try_starts(kind, start):
     start.end()
 
 
+def try_owed(channel):
+    """In a process of its own: that has one VM."""
+    try_starts(ALLOCATIONS, OwedTakeover)
+    sys.stdout.flush()
+    channel.say(failures())
+
+
 def need_kvm():
     if backends[0] != "kvm":
         raise Skip("this host has no guest_memfd")
@@ -598,6 +661,15 @@ def calls_of_start():
 def allocations_of_takeover():
     need_kvm()
     try_starts(ALLOCATIONS, Takeover)
+
+
+@test("an allocation while it takes over a connection whose packet waits")
+def allocations_of_owed_takeover():
+    need_kvm()
+    sys.stdout.flush()
+    with Child(try_owed) as child:
+        for failure in child.channel.hear():
+            check(False, failure)
 
 
 @test("a system call while it takes over")

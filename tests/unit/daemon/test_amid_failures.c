@@ -392,7 +392,7 @@ static int decode(void)
 
 static int describe_fields(void)
 {
-	return print(fields_schema(fields));
+	return print(fields_schema(fields, SCHEMA_FULL));
 }
 
 static int pass(int from, int to)

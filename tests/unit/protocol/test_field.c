@@ -502,7 +502,7 @@ static void test_expectations(void)
 
 static void check_schema(size_t index, const char *wanted)
 {
-	struct json_object *schema = field_schema(&fields[index]);
+	struct json_object *schema = field_schema(&fields[index], SCHEMA_FULL);
 	size_t length;
 	const char *text = json_print(schema, &length);
 
@@ -530,7 +530,7 @@ static void test_schemas(void)
 
 static void test_object_schema(void)
 {
-	struct json_object *schema = fields_schema(required_fields);
+	struct json_object *schema = fields_schema(required_fields, SCHEMA_FULL);
 	size_t length;
 
 	CU_ASSERT_STRING_EQUAL(json_print(schema, &length),
@@ -539,6 +539,19 @@ static void test_object_schema(void)
 		"{\"type\":[\"integer\",\"null\"],\"description\":\"N.\",\"minimum\":0,\"maximum\":"
 		"9}},"
 		"\"required\":[\"string\",\"nullable\"],\"additionalProperties\":false}");
+	json_unref(schema);
+}
+
+static void test_brief_schema(void)
+{
+	struct json_object *schema = fields_schema(required_fields, SCHEMA_BRIEF);
+	size_t length;
+
+	CU_ASSERT_STRING_EQUAL(json_print(schema, &length),
+		"{\"type\":\"object\",\"properties\":{\"string\":{\"type\":\"string\","
+		"\"minLength\":1,\"maxLength\":5},\"nullable\":{\"type\":[\"integer\",\"null\"],"
+		"\"maximum\":9}},\"required\":[\"string\",\"nullable\"],"
+		"\"additionalProperties\":false}");
 	json_unref(schema);
 }
 
@@ -658,6 +671,7 @@ int main(void)
 		{"what results alone have", test_results},
 		{"schemas", test_schemas},
 		{"an object's schema", test_object_schema},
+		{"a brief schema", test_brief_schema},
 		{"types at any depth", test_have},
 		{"flags by name", test_add_flags},
 		CU_TEST_INFO_NULL,

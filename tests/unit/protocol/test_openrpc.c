@@ -159,6 +159,20 @@ static void check_described_parameters(const struct method *method, struct json_
 	CU_ASSERT_EQUAL(json_length(list), index);
 }
 
+/* By itself a method is described with all that its answer has in words. */
+static void check_alone(const struct method *method)
+{
+	struct json_object *alone = openrpc_document("9.8.7", method);
+	struct json_object *list = json_get(alone, "methods"), *described = json_at(list, 0);
+	struct json_object *result = json_get(json_get(described, "result"), "schema");
+
+	CU_ASSERT_EQUAL(json_length(list), 1);
+	CU_ASSERT_STRING_EQUAL(json_get_string(described, "name"), method->name);
+	check_described_parameters(method, described);
+	json_each(json_get(result, "properties"), check_property, (void *)method->name);
+	json_unref(alone);
+}
+
 static void test_methods(void)
 {
 	for (unsigned number = 0; number < METHODS; number++) {
@@ -174,8 +188,8 @@ static void test_methods(void)
 		CU_ASSERT_EQUAL(json_length(json_get(described, "x-sockets")), sockets);
 		check_described_parameters(method, described);
 		CU_ASSERT_STRING_EQUAL(json_get_string(result, "type"), "object");
-		json_each(json_get(result, "properties"), check_property, (void *)method->name);
 		check_required(method->name, result);
+		check_alone(method);
 	}
 }
 
@@ -205,7 +219,7 @@ static void test_errors(void)
 
 static int set_up(void)
 {
-	document = openrpc_document("9.8.7");
+	document = openrpc_document("9.8.7", NULL);
 	return document ? 0 : -1;
 }
 
