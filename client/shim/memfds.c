@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "client/shim/book.h"
+#include "client/shim/policy.h"
 #include "client/shim/ram.h"
 #include "client/shim/real.h"
 
@@ -93,7 +94,7 @@ static int become_ram(int fd, struct file *file, struct ram *ram)
 /* It may have been closed while the books were. */
 static int convert(int fd, struct file *file, uint64_t size)
 {
-	struct ram_wish wish = {.size = size};
+	struct ram_wish wish = {.size = size, .node = POLICY_ANY_NODE};
 	struct ram *ram;
 	char name[64];
 	int r;

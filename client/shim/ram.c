@@ -12,6 +12,7 @@
 
 #include "client/shim/book.h"
 #include "client/shim/broker.h"
+#include "client/shim/policy.h"
 #include "client/shim/real.h"
 #include "client/shim/say.h"
 
@@ -23,6 +24,10 @@ static int make(void *context)
 {
 	struct ram *ram = context;
 	struct gmem_memory_options options = {.name = ram->name, .page_size = ram->page_size};
+	const unsigned node = (unsigned)ram->node;
+
+	if (ram->node != POLICY_ANY_NODE)
+		options.node = &node;
 
 	if (ram->page_size > 0)
 		options.backing = GMEM_BACKING_MEMFD;
@@ -48,6 +53,7 @@ int ram_create(const struct ram_wish *wish, struct ram **ret)
 
 	ram->size = wish->size;
 	ram->page_size = wish->page_size;
+	ram->node = wish->node;
 	ram->anonymous = wish->anonymous;
 	name_ram(ram, wish->kind);
 	snprintf(what, sizeof what, "%s of %" PRIu64 " bytes", ram->name, ram->size);

@@ -15,6 +15,7 @@ struct ram {
 	int fd; /* libgmem's */
 	uint64_t size;
 	uint64_t page_size; /* of huge pages; 0: it is a guest_memfd */
+	int node;           /* as gmemd was told */
 	char name[64];
 	bool anonymous; /* in the place of what was: then what is dropped is zero, and gone */
 	unsigned parts; /* mappings, files and slots that have it: with the books open */
@@ -25,6 +26,7 @@ struct ram_wish {
 	const char *kind;
 	uint64_t size;
 	uint64_t page_size; /* of huge pages; 0: a guest_memfd */
+	int node;           /* that its pages are to come from, or POLICY_ANY_NODE */
 	bool anonymous;     /* see above */
 };
 
