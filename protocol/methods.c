@@ -704,6 +704,11 @@ static const struct field call_done_parameters[] = {
 		.summary = "The name of the first failure's errno, where one failed."},
 	{"fd", FIELD_FD, FIELD_OPTIONAL, AT(call_done_parameters, fd),
 		.summary = "The new guest_memfd, of a creation that succeeded."},
+	{"waited_ms", FIELD_INTEGER, FIELD_OPTIONAL, .max = UINT32_MAX,
+		AT(call_done_parameters, waited_ms),
+		.summary =
+			"For how long the VMM has waited until gmemd gave it the call, where that "
+			"is worth telling: operators hear of it by an event."},
 	END,
 };
 

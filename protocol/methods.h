@@ -231,6 +231,7 @@ struct call_done_parameters {
 	uint64_t done;
 	const char *errno_name;
 	int fd;
+	uint64_t waited_ms;
 };
 
 union method_parameters {

@@ -150,7 +150,7 @@ static int request_memory(
 	struct json_object *result;
 	int r;
 
-	r = connection_request(memory->vm->gmem, "memory.create", take_params, &exchange, &result);
+	r = vm_request_call(memory->vm, "memory.create", take_params, &exchange, &result);
 	if (r < 0)
 		return r;
 	*ret_call = json_ref(json_get(result, "call"));
