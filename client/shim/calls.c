@@ -29,6 +29,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/kvm.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
@@ -244,10 +245,22 @@ POSIX_FALLOCATE(posix_fallocate64, off64_t)
 
 /* Numbers of files */
 
+static bool is_connection(int fd)
+{
+	return fd >= 0 && fd == broker_connection();
+}
+
 /* The books stay open during the call: the number may be another thread's right after it. */
 static bool open_for(int fd, int number)
 {
-	return (files_has(fd) || files_has(number)) && !broker_is_this_thread() && book_open();
+	return (files_has(fd) || files_has(number) || is_connection(fd) || is_connection(number)) &&
+	       !broker_is_this_thread() && book_open();
+}
+
+/* To the VMM those are not open. */
+static bool is_own(int fd)
+{
+	return fd >= 0 && (files_are_own(fd) || is_connection(fd));
 }
 
 static int note_copy(int fd, int copy)
@@ -269,9 +282,17 @@ INTERPOSED int dup(int fd)
 
 	if (!open_for(fd, -1))
 		return real_calls()->dup(fd);
-	copy = note_copy(fd, real_calls()->dup(fd));
+	copy = is_own(fd) ? returned(-EBADF) : note_copy(fd, real_calls()->dup(fd));
 	book_close();
 	return copy;
+}
+
+/* What dup2(2) says of a number that is just being opened: it can't be had. */
+static int refuse_copy(int fd, int number)
+{
+	if (is_own(fd))
+		return -EBADF;
+	return is_own(number) ? -EBUSY : 0;
 }
 
 INTERPOSED int dup2(int fd, int number)
@@ -280,7 +301,9 @@ INTERPOSED int dup2(int fd, int number)
 
 	if (!open_for(fd, number))
 		return real_calls()->dup2(fd, number);
-	copy = note_copy(fd, real_calls()->dup2(fd, number));
+	copy = returned(refuse_copy(fd, number));
+	if (copy == 0)
+		copy = note_copy(fd, real_calls()->dup2(fd, number));
 	book_close();
 	return copy;
 }
@@ -291,7 +314,9 @@ INTERPOSED int dup3(int fd, int number, int flags)
 
 	if (!open_for(fd, number))
 		return real_calls()->dup3(fd, number, flags);
-	copy = note_copy(fd, real_calls()->dup3(fd, number, flags));
+	copy = returned(refuse_copy(fd, number));
+	if (copy == 0)
+		copy = note_copy(fd, real_calls()->dup3(fd, number, flags));
 	book_close();
 	return copy;
 }
@@ -302,9 +327,38 @@ INTERPOSED int close(int fd)
 
 	if (!open_for(fd, -1))
 		return real_calls()->close(fd);
+	if (is_own(fd)) {
+		book_close();
+		return returned(-EBADF);
+	}
 	files_drop(fd);
 	r = real_calls()->close(fd);
 	book_close();
+	return r;
+}
+
+/* From there on the first number of this library's own, or last + 1. */
+static unsigned next_own(unsigned from, unsigned last)
+{
+	while (from <= last && from < FILES_MAX && !is_own((int)from))
+		from++;
+	return from <= last && from < FILES_MAX ? from : last + 1;
+}
+
+/* With the books open: what is between its own. */
+static int close_others(unsigned first, unsigned last)
+{
+	int r = 0;
+
+	if (last > INT_MAX)
+		last = INT_MAX;
+	for (unsigned own = first; r == 0 && first <= last; first = own + 1) {
+		own = next_own(first, last);
+		if (own == first)
+			continue;
+		files_drop_range(first, own - 1);
+		r = real_calls()->close_range(first, own - 1, 0);
+	}
 	return r;
 }
 
@@ -312,10 +366,9 @@ INTERPOSED int close_range(unsigned first, unsigned last, int flags)
 {
 	int r;
 
-	if (flags != 0 || broker_is_this_thread() || !book_open())
+	if (flags != 0 || first > last || broker_is_this_thread() || !book_open())
 		return real_calls()->close_range(first, last, flags);
-	files_drop_range(first, last);
-	r = real_calls()->close_range(first, last, flags);
+	r = close_others(first, last);
 	book_close();
 	return r;
 }
@@ -326,8 +379,7 @@ INTERPOSED void closefrom(int first)
 		real_calls()->closefrom(first);
 		return;
 	}
-	files_drop_range(first < 0 ? 0 : (unsigned)first, ~0u);
-	real_calls()->closefrom(first);
+	close_others(first < 0 ? 0 : (unsigned)first, INT_MAX);
 	book_close();
 }
 
@@ -335,6 +387,8 @@ static int fcntl_in_books(int (*real)(int fd, int command, ...), int fd, int com
 {
 	struct file *file = files_get(fd);
 
+	if (is_own(fd))
+		return returned(-EBADF);
 	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
 		return note_copy(fd, real(fd, command, argument));
 	if (file && file->ram && command == F_ADD_SEALS)

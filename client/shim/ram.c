@@ -12,6 +12,7 @@
 
 #include "client/shim/book.h"
 #include "client/shim/broker.h"
+#include "client/shim/files.h"
 #include "client/shim/policy.h"
 #include "client/shim/real.h"
 #include "client/shim/say.h"
@@ -95,11 +96,14 @@ void ram_freed(const struct ram *ram, uint64_t offset, uint64_t size)
 
 void ram_join(struct ram *ram)
 {
-	ram->parts++;
+	if (ram->parts++ == 0)
+		files_keep(ram->fd);
 }
 
 void ram_leave(struct ram *ram)
 {
-	if (--ram->parts == 0)
-		broker_post(close_memory, ram, "closing a memory");
+	if (--ram->parts > 0)
+		return;
+	files_drop(ram->fd);
+	broker_post(close_memory, ram, "closing a memory");
 }

@@ -236,6 +236,47 @@ static void misuse(void)
 	waitpid(child, NULL, 0);
 }
 
+/* Its own are those that it knows of. */
+static void close_all_but(int vm)
+{
+	say("range", (uint64_t)close_range(3, (unsigned)vm - 1, 0));
+	say("rest", (uint64_t)close_range((unsigned)vm + 1, ~0u, 0));
+	for (int fd = 3; fd < 1024; fd++) {
+		if (fd != vm)
+			close(fd);
+	}
+}
+
+/* A VMM that closes whatever it has not opened, and so does a program that it starts. */
+static void closing(void)
+{
+	int vm = create_vm(), moved = fcntl(vm, F_DUPFD_CLOEXEC, 200);
+	char *memory = map(4 * MIB);
+	pid_t child;
+
+	close(vm);
+	vm = moved;
+	say("before", (uint64_t)set_slot(vm, 0, 0, 2 * MIB, memory));
+	close_all_but(vm);
+	memory = map(4 * MIB);
+	say("after", (uint64_t)set_slot(vm, 1, HIGH, 2 * MIB, memory));
+	say("unbound", (uint64_t)set_slot(vm, 1, HIGH, 0, memory));
+	look();
+	for (int fd = 3; fd < 1024; fd++) {
+		if (fd != vm && dup2(vm, fd) == fd)
+			close(fd);
+	}
+	say("again", (uint64_t)set_slot(vm, 1, HIGH, 2 * MIB, memory));
+	child = fork();
+	if (child == 0) {
+		closefrom(3);
+		execl("/bin/ls", "ls", "/proc/self/fd", NULL);
+	}
+	waitpid(child, NULL, 0);
+	closefrom(3);
+	say("closed", (uint64_t)set_slot(vm, 2, 2 * HIGH, 2 * MIB, memory));
+}
+
 static void written_before(void)
 {
 	int vm = create_vm();
@@ -340,7 +381,8 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} parts[] = {{"hole", area_with_hole}, {"threads", threads}, {"misuse", misuse},
-		{"written", written_before}, {"exits", exits}, {"exchanges", exchanges}};
+		{"closing", closing}, {"written", written_before}, {"exits", exits},
+		{"exchanges", exchanges}};
 
 	for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
 		if (argc == 2 && strcmp(argv[1], parts[i].name) == 0) {
