@@ -126,6 +126,17 @@ def threads():
         running.go_on()
 
 
+@test("writes to 40 slots are logged, and no longer, while the guest goes through all of them: it never misses one")
+def many():
+    with vmm("many") as running:
+        for through in ("mapping", "guest_memfd") * 3:
+            found = [slot["through"] for slot in view()["slots"] if slot["slot"] > 0]
+            equal(found, [through] * 40, "its slots")
+            running.go_on()
+        equal(running.of("set"), [0] * 8, "errnos")
+        equal(running.of("others"), [0], "exits but for the port")
+
+
 @test("files that are duplicated, put elsewhere and closed; a child has nothing of it")
 def misuse():
     with vmm("misuse") as running:
