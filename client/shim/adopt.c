@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "client/shim/advice.h"
 #include "client/shim/areas.h"
 #include "client/shim/book.h"
 #include "client/shim/policy.h"
@@ -98,10 +99,7 @@ static bool look_for(uint64_t start, uint64_t size, struct candidate *ret)
  * something from Linux 6.19 on. */
 static void say_again(void *address, uint64_t size, unsigned advice, const struct policy *policy)
 {
-	for (int i = 0; advice >> i; i++) {
-		if (advice >> i & 1)
-			real_calls()->madvise(address, size, i);
-	}
+	advice_repeat(address, size, advice);
 	policy_set(address, size, policy);
 }
 

@@ -99,3 +99,11 @@ int advise(void *address, size_t size, int advice)
 	book_close();
 	return r;
 }
+
+void advice_repeat(void *address, size_t size, unsigned advice)
+{
+	for (int i = 0; advice >> i; i++) {
+		if (advice >> i & 1)
+			real_calls()->madvise(address, size, i);
+	}
+}

@@ -45,6 +45,7 @@
 #include "client/shim/files.h"
 #include "client/shim/mappings.h"
 #include "client/shim/memfds.h"
+#include "client/shim/nodes.h"
 #include "client/shim/ram.h"
 #include "client/shim/real.h"
 #include "client/shim/slots.h"
@@ -469,6 +470,16 @@ INTERPOSED int madvise(void *address, size_t size, int advice)
 	return returned(advise(address, size, advice));
 }
 
+/* libnuma's. */
+long mbind(void *address, unsigned long size, int mode, const unsigned long *nodes,
+	unsigned long end, unsigned flags);
+
+INTERPOSED long mbind(void *address, unsigned long size, int mode, const unsigned long *nodes,
+	unsigned long end, unsigned flags)
+{
+	return returned(nodes_bind(address, size, mode, nodes, end, flags));
+}
+
 /* System calls by their numbers */
 
 #define FD(i)      ((int)argument[i])
@@ -531,6 +542,10 @@ static bool serve_memory(long number, const long argument[static 6], long *ret)
 		return true;
 	case SYS_mprotect:
 		*ret = mprotect(POINTER(0), (size_t)argument[1], FD(2));
+		return true;
+	case SYS_mbind:
+		*ret = mbind(POINTER(0), (unsigned long)argument[1], FD(2), POINTER(3),
+			(unsigned long)argument[4], (unsigned)argument[5]);
 		return true;
 	case SYS_madvise:
 		*ret = madvise(POINTER(0), (size_t)argument[1], FD(2));

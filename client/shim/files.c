@@ -33,11 +33,26 @@ struct file *file_new(enum file_kind kind)
 	return file;
 }
 
-static void file_free(struct file *file)
+void file_leave_ram(struct file *file)
 {
 	if (file->ram)
 		ram_leave(file->ram);
+	file->ram = NULL;
+}
+
+static void file_free(struct file *file)
+{
+	file_leave_ram(file);
 	free(file);
+}
+
+int files_find(const struct ram *ram)
+{
+	for (int fd = 0; fd < FILES_MAX; fd++) {
+		if (table[fd] && table[fd]->ram == ram)
+			return fd;
+	}
+	return -1;
 }
 
 void file_join(struct file *file)

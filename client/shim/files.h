@@ -51,5 +51,9 @@ void files_drop_range(unsigned first, unsigned last);
  * broker_connection(). */
 void files_keep(int fd);
 bool files_are_own(int fd);
+/* A number of a file that has become that RAM; -1: none has. */
+int files_find(const struct ram *ram);
+/* It is not that RAM any more. */
+void file_leave_ram(struct file *file);
 /* How many numbers files of that kind have. */
 unsigned files_count(enum file_kind kind);

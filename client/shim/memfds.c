@@ -79,7 +79,7 @@ static bool is_to_become_ram(int fd, const struct file *file, uint64_t size)
 	       size % page_size_of(fd) == 0 && is_empty(fd);
 }
 
-static int become_ram(int fd, struct file *file, struct ram *ram)
+int memfds_become(int fd, struct file *file, struct ram *ram)
 {
 	int r = files_get(fd) == file ? take_place(fd, ram->fd) : -EBADF;
 
@@ -108,7 +108,7 @@ static int convert(int fd, struct file *file, uint64_t size)
 	r = ram_create(&wish, &ram);
 	book_open();
 	if (r == 0)
-		r = become_ram(fd, file, ram);
+		r = memfds_become(fd, file, ram);
 	file_leave(file);
 	return r;
 }

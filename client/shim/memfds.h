@@ -21,6 +21,9 @@ void memfds_note(int fd, const char *name, unsigned flags);
 /* With the books open, which may be closed in between. -EAGAIN: libc is to do it. */
 int memfds_resize(int fd, uint64_t size);
 
+/* With the books open: the RAM takes the place of that file, whose number fd is still to be. */
+int memfds_become(int fd, struct file *file, struct ram *ram);
+
 /* With the books open, of one that has become guest memory. */
 int memfds_seal(struct file *file, unsigned seals);
 int memfds_allocate(const struct file *file, int64_t offset, int64_t size);

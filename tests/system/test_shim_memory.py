@@ -106,13 +106,16 @@ def hot_plug():
 @test("two NUMA nodes, of either kind of backend, allocated beforehand")
 def numa():
     half = "%d" % (RAM // 2)
-    backends = ("-object", "memory-backend-memfd,id=a,prealloc=on,size=" + half)
-    backends += ("-object", "memory-backend-ram,id=b,prealloc=on,size=" + half)
+    backends = ("-object", "memory-backend-memfd,id=a,prealloc=on,host-nodes=0,policy=bind,size=" + half)
+    backends += ("-object", "memory-backend-ram,id=b,prealloc=on,host-nodes=0,policy=bind,size=" + half)
     with running(*PC, *backends, "-numa", "node,memdev=a", "-numa", "node,memdev=b") as vmm:
         vmm.goes_on()
         charged(RAM, "both")
         for name in ("memory-backend-memfd", "ram"):
             equal(memory(name)["resident"], RAM // 2, "allocated of " + name)
+            equal(memory(name)["node"], 0, "the host's node that %s is bound to" % name)
+        equal(len(view()["memories"]), 2, "memories")
+        equal({slot["through"] for slot in view()["slots"] if slot["memory"] is not None}, {"guest_memfd"}, "their slots")
 
 
 @test("all of it locked")
