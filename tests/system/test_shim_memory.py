@@ -189,6 +189,13 @@ def huge_logged():
             memory_of_huge_pages()
 
 
+@test("hugetlb=on,share=off: QEMU's own, though the host has no more than it needs")
+def huge_private():
+    with huge_pages(HUGE), running(*HUGE_RAM, HUGE_BACKEND + ",share=off") as vmm:
+        vmm.goes_on()
+        equal(view()["memories"], [], "memories")
+
+
 @test("hugetlb=on, and the host has too few: refused with what there is")
 def no_huge_pages():
     if not os.path.isdir(huge.folder()):
