@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "protocol/acts.h"
+
 /* The largest offset that a file can have, and the largest address of a guest: whole pages of
  * either size below. */
 #define BYTES_MAX ((uint64_t)INT64_MAX & ~(uint64_t)0xffff)
@@ -784,6 +786,8 @@ const struct method methods[METHODS] = {
 	[METHOD_EVENT_SUBSCRIBE] = {"event.subscribe", ACCESS_VMM | ACCESS_OPERATOR, no_fields,
 		no_fields, ERRORS(),
 		"From now on sends notifications \"event\" of the VMs that the peer may see."},
+	[METHOD_METRICS_GET] = {"metrics.get", ACCESS_OPERATOR, no_fields, metric_fields, ERRORS(),
+		"Counters, since gmemd was started, and gauges, by their OpenMetrics names."},
 };
 
 const struct method *method_by_name(const char *name)

@@ -23,11 +23,16 @@ static const char *object_state_name(enum object_state state, const char *ready)
 	return "closing";
 }
 
+void describe_tenant(uid_t uid, char ret[static TENANT_SIZE])
+{
+	snprintf(ret, TENANT_SIZE, "uid:%u", uid);
+}
+
 void describe_vm(struct json_object *object, const struct vm *vm)
 {
-	char tenant[32];
+	char tenant[TENANT_SIZE];
 
-	snprintf(tenant, sizeof tenant, "uid:%u", vm->process.uid);
+	describe_tenant(vm->process.uid, tenant);
 	json_add_string(object, "vm", vm->id);
 	json_add_string(object, "name", vm->name);
 	json_add_string(object, "uuid", vm->uuid);

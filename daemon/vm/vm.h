@@ -113,7 +113,6 @@ struct vm {
 		bool made;        /* KVM has told of it */
 		uint64_t hearing; /* what was heard then; 0: nothing */
 	} creation;
-	unsigned refusals; /* of trapped calls, for the log */
 	struct budget budget;
 	struct commitment commitment;
 	uint64_t own_memory; /* bytes of slots on the VMM's own memory */
