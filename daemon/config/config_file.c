@@ -37,10 +37,20 @@ static bool parse_number(const char *text, int base, uint64_t *ret)
 	return errno == 0 && text[0] >= '0' && text[0] <= '9' && *end == '\0';
 }
 
+static bool set_bool(const char *value, bool *ret)
+{
+	*ret = strcmp(value, "yes") == 0;
+	return *ret || strcmp(value, "no") == 0;
+}
+
+static bool set_probes(struct config *config, const char *value)
+{
+	return set_bool(value, &config->probes);
+}
+
 static bool set_keeper(struct config *config, const char *value)
 {
-	config->keeper = strcmp(value, "yes") == 0;
-	return config->keeper || strcmp(value, "no") == 0;
+	return set_bool(value, &config->keeper);
 }
 
 static bool set_mode(const char *value, mode_t *mode)
@@ -118,6 +128,7 @@ static const struct {
 	const char *expected;
 } settings[] = {
 	{"gate", "policy", config_set_gate, 0, "required or preferred"},
+	{"gate", "probes", set_probes, 0, "yes or no"},
 	{"keeper", "use", set_keeper, 0, "yes or no"},
 	{"sockets", "vmm-mode", set_vmm_socket_mode, 0, "an octal file mode"},
 	{"sockets", "admin-mode", set_operator_socket_mode, 0, "an octal file mode"},
