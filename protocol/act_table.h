@@ -58,6 +58,20 @@ ACT(CONNECTION_REFUSED, "connection_refused", "37d77c0f0a334ba9b1ae30b2110af0ce"
 	"Look at which of its processes hold connections (`ss -xp`), or raise the "
 	"limit that GMEMD_LIMIT names in gmemd.conf.")
 
+ACT(GRANT_MADE, "grant_made", "9ba2c77855b04ef2a3196e9840dbfce0", LOG_NOTICE, ACT_OF_VM,
+	"GMEMD_GRANT GMEMD_MEMORY GMEMD_TO", "@GMEMD_TO@ may open a memory of VM @GMEMD_VM_NAME@",
+	"The VMM has let another process, or all of another user, open a memory.",
+	"Nothing is to be done where that is the VM's back end. What it opens it can keep: a "
+	"guest_memfd can't be taken back. `gmemctl show VM` lists who may, and who has.")
+
+ACT(MEMORY_OPENED, "memory_opened", "da38919d564c480bada60a9d12702735", LOG_NOTICE, ACT_OF_VM,
+	"GMEMD_GRANT GMEMD_MEMORY",
+	"Process @GMEMD_BY_PID@ has opened a memory of VM @GMEMD_VM_NAME@",
+	"A process that is not the VM's has opened a memory that it was granted, and can see and "
+	"change what the guest has there, for as long as it holds the file.",
+	"Nothing is to be done where that is the VM's back end. Where it is not, end the process, "
+	"and the VM.")
+
 ACT(VM_RESUMED, "vm_resumed", "6a7abe88ca5e4042b618a75f14cb02b7", LOG_INFO, ACT_OF_VM, "",
 	"VM @GMEMD_VM_NAME@ was resumed",
 	"The VM's process goes on with it on another connection; or the VM was "

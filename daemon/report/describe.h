@@ -18,4 +18,6 @@ void describe_vm(struct json_object *object, const struct vm *vm);
 void describe_memory(struct json_object *object, const struct memory *memory);
 void describe_closed_memory(struct json_object *object, const struct memory *memory);
 void describe_slot(struct json_object *object, const struct slot *slot);
+void describe_grant(struct json_object *object, const struct grant *grant);
+void describe_holder(struct json_object *object, struct vm *vm, const struct grant *holding);
 void describe_call(struct json_object *object, const struct call *call);
