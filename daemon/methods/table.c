@@ -27,4 +27,6 @@ handler *const method_handlers[METHODS] = {
 	[METHOD_MEMORY_CONVERT] = handle_memory_convert,
 	[METHOD_CALL_DONE] = handle_call_done,
 	[METHOD_EVENT_SUBSCRIBE] = handle_event_subscribe,
+	[METHOD_CONFIG_GET] = handle_config_get,
+	[METHOD_CONFIG_RELOAD] = handle_config_reload,
 };
