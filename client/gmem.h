@@ -101,6 +101,15 @@ const char *gmem_last_message(void);
 int gmem_call(struct gmem *gmem, const char *method, const char *params, char **ret_result);
 
 /*
+ * A device to learn what KVM offers, where gmemd's configuration has that; the caller's, with
+ * FD_CLOEXEC. From this call on, whatever comes of it, a VM that this process or what it executes
+ * makes can be given no memory: a closed gate is round every thread, for good (seccomp(2), and
+ * no_new_privs is set). -EREMOTEIO where gmemd refuses; of the gate, -ESRCH, -EPERM and such as
+ * gmem_vm_open().
+ */
+int gmem_open_kvm(struct gmem *gmem, int *ret_kvm_fd);
+
+/*
  * The next event after gmem_call(gmem, "event.subscribe", …), as JSON, to be freed with free().
  * Waits timeout_ms, for ever if that is negative: -ETIMEDOUT.
  */

@@ -296,6 +296,11 @@ static const struct field host_describe_result[] = {
 	END,
 };
 
+static const struct field host_open_kvm_result[] = {
+	{"kvm", FIELD_FD, .summary = "/dev/kvm, for a process that makes no VM with memory."},
+	END,
+};
+
 static const struct field rpc_discover_parameters[] = {
 	{"method", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = NAME_BYTES_MAX,
 		AT(rpc_discover_parameters, method),
@@ -753,6 +758,11 @@ const struct method methods[METHODS] = {
 	[METHOD_HOST_DESCRIBE] = {"host.describe", ACCESS_VMM | ACCESS_OPERATOR, no_fields,
 		host_describe_result, ERRORS(),
 		"What this host and its kernel offer, and the limits in force."},
+	[METHOD_HOST_OPEN_KVM] = {"host.open_kvm", ACCESS_VMM, no_fields, host_open_kvm_result,
+		ERRORS(RPC_NOT_PERMITTED, RPC_UNSUPPORTED, RPC_KERNEL),
+		"A device to learn what KVM offers, where the configuration has probes. The "
+		"process "
+		"is to put a closed gate round itself, as gmem-run-qemu does."},
 	[METHOD_RPC_DISCOVER] = {"rpc.discover", ACCESS_VMM | ACCESS_OPERATOR,
 		rpc_discover_parameters, rpc_discover_result, ERRORS(RPC_NOT_FOUND),
 		"This description of all methods, as OpenRPC."},

@@ -16,24 +16,22 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/common/waiting.h"
 #include "client/lib/environment.h"
 #include "client/lib/opening.h"
-#include "client/run/program.h"
-#include "client/run/shim.h"
+#include "client/run/become.h"
+#include "client/run/name.h"
+#include "client/run/say.h"
 #include "client/run/size.h"
+#include "client/run/work.h"
 #include "kernel/host/own_process.h"
 #include "kernel/host/process_start.h"
-#include "protocol/text.h"
-
-/* Of the VMM's name in its VM's, where none was given. */
-#define PROGRAM_BYTES_MAX 48
+#include "protocol/methods.h"
 
 /* Seconds. */
 #define TIMEOUT     30
 #define TIMEOUT_MAX 86400
 
-enum { EXIT_USAGE = 2, EXIT_FAILED = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+const char run_program[] = "gmem-run";
 
 struct settings {
 	const char *socket;
@@ -41,6 +39,11 @@ struct settings {
 	char **command;
 	uint64_t timeout; /* seconds; 0: none */
 	bool shim;
+};
+
+struct opened {
+	const struct settings *settings;
+	struct opening opening;
 };
 
 static const char usage[] =
@@ -173,28 +176,6 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 	return -1;
 }
 
-/* what may be anything that was given to us. */
-static void say_error(const char *what, const char *why)
-{
-	char printable[256];
-
-	text_copy_printable(what, printable, sizeof printable);
-	fprintf(stderr, "gmem-run: %s: %s\n", printable, why);
-}
-
-static int call_failed(const char *what, int r)
-{
-	const char *message = gmem_last_message();
-	char refusal[1280];
-
-	if (r == -EREMOTEIO) {
-		snprintf(refusal, sizeof refusal, "gmemd refused: %s", message);
-		message = refusal;
-	}
-	say_error(what, message[0] ? message : strerror(-r));
-	return EXIT_FAILED;
-}
-
 static bool export_number(const char *variable, uint64_t number)
 {
 	char text[32];
@@ -241,84 +222,11 @@ static bool export_all(const struct gmem *gmem, const struct opening *opening)
 	       setenv(GMEM_VM_VARIABLE, opening->id, /* overwrite= */ 1) == 0;
 }
 
-static int become_vmm(char **command)
+static int open_vm(struct gmem *gmem, void *context)
 {
-	int number;
+	struct opened *opened = context;
 
-	execvp(command[0], command);
-	number = errno;
-	say_error(command[0], strerror(number));
-	return number == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
-}
-
-/* Unique on the host, whatever PID namespace it is in. */
-static void name_after(const char *program, char *ret, size_t size)
-{
-	char base[PROGRAM_BYTES_MAX + 1], tag[24];
-
-	text_copy(basename(program), base, sizeof base);
-	own_process_tag(tag, sizeof tag);
-	snprintf(ret, size, "%s-%s", base, tag);
-}
-
-static void tell_vmm(void *context, bool given_up, const char *message)
-{
-	char printable[WAITING_MESSAGE_MAX];
-
-	(void)context;
-	(void)given_up;
-	text_copy_printable(message, printable, sizeof printable);
-	fprintf(stderr, "gmem-run: %s\n", printable);
-}
-
-/* Whether there is a gmemd. The VM is opened by the VMM. */
-static int ask_for_sign(struct gmem *gmem)
-{
-	char *result;
-	int r = gmem_call(gmem, "ping", NULL, &result);
-
-	if (r == 0)
-		free(result);
-	return r;
-}
-
-static int connect_and_open(struct waiting *waiting, const char *path,
-	const struct settings *settings, struct gmem **ret_gmem, struct opening *ret_opening)
-{
-	unsigned limit = (unsigned)settings->timeout;
-	struct gmem *gmem;
-	int r = gmem_connect(path, &gmem);
-
-	if (r < 0) {
-		call_failed("no VM", r);
-		return r;
-	}
-	/* Not before we give up ourselves. */
-	gmem_set_reconnect_limit(gmem, limit > 0 ? (limit + 1) * 1000 : UINT_MAX);
-	waiting_at(waiting, gmem_fd(gmem));
-	r = settings->shim ? ask_for_sign(gmem) : opening_make(gmem, &settings->vm, ret_opening);
-	if (r < 0) {
-		call_failed("opening the VM", r);
-		gmem_free(gmem);
-	} else {
-		*ret_gmem = gmem;
-	}
-	return r;
-}
-
-/* Not in silence, nor for ever. */
-static int wait_and_open(const char *path, const struct settings *settings, struct gmem **ret_gmem,
-	struct opening *ret_opening)
-{
-	const struct waiting_plan plan = {.socket = path,
-		.limit = (unsigned)settings->timeout,
-		.status = EXIT_FAILED,
-		.tell = tell_vmm};
-	struct waiting *waiting = waiting_begin(&plan);
-	int r = connect_and_open(waiting, path, settings, ret_gmem, ret_opening);
-
-	waiting_end(waiting);
-	return r;
+	return opening_make(gmem, &opened->settings->vm, &opened->opening);
 }
 
 static int hand_over(
@@ -332,75 +240,36 @@ static int hand_over(
 
 static int run_opened(const char *path, const struct settings *settings)
 {
-	struct opening opening;
+	struct opened opened = {.settings = settings};
+	const struct work work = {.socket = path,
+		.timeout = (unsigned)settings->timeout,
+		.what = "opening the VM",
+		.run = open_vm,
+		.context = &opened};
 	struct gmem *gmem;
 	int status;
 
-	if (wait_and_open(path, settings, &gmem, &opening) < 0)
+	if (work_with_gmemd(&work, &gmem) < 0)
 		return EXIT_FAILED;
-	status = hand_over(gmem, &opening, settings);
-	opening_clear(&opening);
+	status = hand_over(gmem, &opened.opening, settings);
+	opening_clear(&opened.opening);
 	gmem_free(gmem);
 	return status;
-}
-
-/* -1 where it can be run with the library, else the status to exit with. */
-static int check_program(const char *name)
-{
-	char path[PATH_MAX];
-	const char *obstacle;
-	int r = program_find(name, path, sizeof path);
-
-	if (r < 0) {
-		say_error(name, strerror(-r));
-		return r == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
-	}
-	obstacle = program_obstacle(path);
-	if (obstacle) {
-		say_error(path, obstacle);
-		return EXIT_FAILED;
-	}
-	if (program_is_setuid(path))
-		say_error(path, "it is setuid or setgid: it runs without its rights");
-	return -1;
-}
-
-static int run_shimmed(const char *path, const struct settings *settings)
-{
-	char library[PATH_MAX];
-	struct opening unused;
-	struct gmem *gmem;
-	int r, status = check_program(settings->command[0]);
-
-	if (status >= 0)
-		return status;
-	r = shim_find(library, sizeof library);
-	if (r < 0) {
-		say_error(library,
-			r == -EINVAL ? "LD_PRELOAD can't have a path with \" \", \":\" or \"$\""
-				     : strerror(-r));
-		return EXIT_FAILED;
-	}
-	if (wait_and_open(path, settings, &gmem, &unused) < 0)
-		return EXIT_FAILED;
-	gmem_free(gmem);
-	r = shim_prepare(library, path, &settings->vm, (unsigned)settings->timeout);
-	if (r == 0)
-		return become_vmm(settings->command);
-	say_error("starting the VMM", strerror(-r));
-	return EXIT_FAILED;
 }
 
 static int run_vmm(struct settings *settings)
 {
 	const char *path = settings->socket ? settings->socket : "/run/gmemd/gmemd.sock";
-	char name[PROGRAM_BYTES_MAX + 26];
+	char name[NAME_BYTES_MAX + 1];
 
 	if (!settings->vm.name) {
 		name_after(settings->command[0], name, sizeof name);
 		settings->vm.name = name;
 	}
-	return settings->shim ? run_shimmed(path, settings) : run_opened(path, settings);
+	if (settings->shim)
+		return become_shimmed_vmm(
+			settings->command, path, &settings->vm, (unsigned)settings->timeout);
+	return run_opened(path, settings);
 }
 
 int main(int argc, char **argv)

@@ -5,6 +5,7 @@
 #include "client/run/shim.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -89,6 +90,19 @@ static bool preload(const char *library)
 		return false;
 	}
 	return set(PRELOAD_VARIABLE, all) && set(GMEM_SHIM_VARIABLE, library);
+}
+
+static bool keep_fd(int fd)
+{
+	return fcntl(fd, F_SETFD, 0) == 0;
+}
+
+int shim_prepare_probe(const char *library, int kvm_fd)
+{
+	if (!forget_other_vm() || !keep_fd(kvm_fd) ||
+		!set_number(GMEM_KVM_FD_VARIABLE, (uint64_t)kvm_fd) || !preload(library))
+		return -errno;
+	return 0;
 }
 
 int shim_prepare(const char *library, const char *socket, const struct gmem_vm_options *options,

@@ -21,3 +21,5 @@ int shim_find(char *ret, size_t size);
  */
 int shim_prepare(const char *library, const char *socket, const struct gmem_vm_options *options,
 	unsigned timeout);
+/* The same for a process that opens no VM with gmemd, and has that device for /dev/kvm. */
+int shim_prepare_probe(const char *library, int kvm_fd);

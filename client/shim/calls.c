@@ -6,7 +6,8 @@
  * that is to be its guest's, and has KVM show them to the guest as memslots. Each of these steps is
  * a call of libc's, and this library, preloaded, stands before it:
  *
- *  - open of /dev/kvm gives gmemd's device, and opens this process's VM with gmemd: device.h.
+ *  - open of /dev/kvm gives gmemd's device, and opens this process's VM with gmemd: device.h. (Or
+ *    the device alone, for a VM that gets no memory: then all else is libc's own.)
  *  - KVM_CREATE_VM gives that VM; KVM_SET_USER_MEMORY_REGION goes by gmemd: slots.h. KVM_RUN can be
  *    held off while a slot is exchanged: vcpus.h.
  *  - memfds that VMMs have RAM in become gmemd's when they get their size: memfds.h. Anonymous

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "client/shim/book.h"
@@ -24,6 +25,7 @@ static struct {
 	pthread_mutex_t lock;
 	const struct settings *settings; /* NULL: not asked for yet */
 	bool open;
+	atomic_bool probes; /* settings->probe, for who does not hold the lock */
 	int kvm_fd, vm_fd;
 	struct file *device, *vm; /* with the books open; NULL while the VMM has no number of it */
 } device = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -31,7 +33,7 @@ static struct {
 bool device_is_meant(const char *path, int flags)
 {
 	return strcmp(path, DEVICE_PATH) == 0 && !(flags & O_PATH) &&
-	       (book_is_claimed() || settings_exist());
+	       (book_is_claimed() || settings_exist() || device.probes);
 }
 
 static int open_vm(void)
@@ -52,21 +54,35 @@ static int open_vm(void)
 	return 0;
 }
 
+static int ensure_vm(void)
+{
+	int r = device.open ? 0 : open_vm();
+
+	return r < 0 ? r : vcpus_begin();
+}
+
+/* A probe's VM is none of ours. */
 static int ensure_open(void)
 {
-	int r = 0;
+	int r;
 
 	pthread_mutex_lock(&device.lock);
 	if (!device.settings) {
 		device.settings = settings_take();
-		book_claim();
+		device.probes = device.settings->probe;
+		if (!device.probes)
+			book_claim();
 	}
-	if (!device.open)
-		r = open_vm();
-	if (r == 0)
-		r = vcpus_begin();
+	r = device.probes ? 0 : ensure_vm();
 	pthread_mutex_unlock(&device.lock);
 	return r;
+}
+
+static int copy_fd(int fd, bool close_on_exec)
+{
+	int copy = real_calls()->fcntl(fd, close_on_exec ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+
+	return copy < 0 ? -errno : copy;
 }
 
 /* Its lowest free number. */
@@ -76,10 +92,8 @@ static int hand_out(int fd, bool close_on_exec, enum file_kind kind)
 
 	if (!book_open())
 		return -EPERM;
-	copy = real_calls()->fcntl(fd, close_on_exec ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
-	if (copy < 0)
-		copy = -errno;
-	else
+	copy = copy_fd(fd, close_on_exec);
+	if (copy >= 0)
 		files_put(copy, file_new(kind));
 	book_close();
 	return copy;
@@ -89,7 +103,11 @@ int device_open(int flags)
 {
 	int r = ensure_open();
 
-	return r < 0 ? r : hand_out(device.kvm_fd, flags & O_CLOEXEC, FILE_DEVICE);
+	if (r < 0)
+		return r;
+	if (device.probes)
+		return copy_fd(device.settings->kvm_fd, flags & O_CLOEXEC);
+	return hand_out(device.kvm_fd, flags & O_CLOEXEC, FILE_DEVICE);
 }
 
 static bool has_vm(void)

@@ -60,6 +60,7 @@ static void read_all(struct settings *settings)
 	const char *gate = take(GMEM_GATE_VARIABLE);
 	const char *library = take(GMEM_SHIM_VARIABLE);
 
+	settings->probe = environment_take_fd(GMEM_KVM_FD_VARIABLE, &settings->kvm_fd) == 0;
 	settings->socket = take(GMEM_SOCKET_VARIABLE);
 	settings->vm.name = take(GMEM_NAME_VARIABLE);
 	settings->vm.uuid = take(GMEM_UUID_VARIABLE);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What gmem-run --shim has left in the environment for the VM that the VMM is going to make.
+ * What gmem-run --shim has left in the environment for the VM that the VMM is going to make, or
+ * gmem-run-qemu for a VM that gets no memory.
  */
 #pragma once
 
@@ -13,6 +14,8 @@ struct settings {
 	const char *socket;
 	struct gmem_vm_options vm;
 	unsigned timeout_ms; /* of opening the VM; 0: none */
+	bool probe;          /* no VM is to be opened: kvm_fd is for who learns what KVM offers */
+	int kvm_fd;
 };
 
 /* Whether there are any: else this is no VMM of gmem-run's. */

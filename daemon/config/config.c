@@ -10,6 +10,7 @@ const struct config config_defaults = {
 	.runtime_directory = DEFAULT_RUNTIME_DIRECTORY,
 	.backend = BACKEND_AUTO,
 	.gate_policy = GATE_POLICY_REQUIRED,
+	.probes = true,
 	.keeper = true,
 	.vmm_socket_mode = 0666,
 	.operator_socket_mode = 0600,

@@ -55,6 +55,7 @@ struct config {
 	char runtime_directory[RUNTIME_DIRECTORY_MAX + 1];
 	enum backend_choice backend;
 	enum gate_policy gate_policy;
+	bool probes; /* whether peers get a device to learn what KVM offers */
 	/* Where gmemd makes the sockets itself. */
 	mode_t vmm_socket_mode;
 	mode_t operator_socket_mode;

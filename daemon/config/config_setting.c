@@ -29,6 +29,7 @@
 
 const struct config_setting config_settings[] = {
 	{"gate", "policy", CONFIG_GATE, AT(gate_policy), 0, 0, "required or preferred", false},
+	{"gate", "probes", CONFIG_YES_NO, AT(probes), 0, 0, "yes or no", false},
 	{"keeper", "use", CONFIG_YES_NO, AT(keeper), 0, 0, "yes or no", /* at_start= */ true},
 	{"sockets", "vmm-mode", CONFIG_MODE, AT(vmm_socket_mode), 0, 0777, "an octal file mode",
 		false},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ping, host.describe, rpc.discover.
+ * ping, host.describe, host.open_kvm, rpc.discover.
  */
 #include <stdio.h>
 #include <time.h>
@@ -9,6 +9,7 @@
 #include "daemon/methods/methods.h"
 #include "daemon/pressure/policy.h"
 #include "daemon/pressure/watch.h"
+#include "daemon/request/answer_files.h"
 #include "daemon/request/dispatch.h"
 #include "daemon/request/request.h"
 #include "daemon/vm/backend.h"
@@ -275,4 +276,22 @@ int handle_host_describe(struct request *request)
 	describe_keeper(request->result, gmemd->fdstore);
 	describe_recovered(json_add_object(request->result, "recovered"), &gmemd->recovered);
 	return 0;
+}
+
+/* Nothing of it is gmemd's afterwards. */
+int handle_host_open_kvm(struct request *request)
+{
+	const struct gmemd *gmemd = request->gmemd;
+	int r;
+
+	if (!gmemd->config.probes)
+		return rpc_error_not_permitted(
+			&request->error, "\"probes = yes\" in section [gate] of gmemd.conf");
+	if (!gmemd->registry.backend->needs_gate)
+		return rpc_error_unsupported(
+			&request->error, "the KVM back end", gmemd->host.kernel_release);
+	r = request_take_device(request);
+	if (r == 0)
+		json_add_uint(request->result, "kvm", 0);
+	return r;
 }

@@ -7,6 +7,7 @@
 handler *const method_handlers[METHODS] = {
 	[METHOD_PING] = handle_ping,
 	[METHOD_HOST_DESCRIBE] = handle_host_describe,
+	[METHOD_HOST_OPEN_KVM] = handle_host_open_kvm,
 	[METHOD_RPC_DISCOVER] = handle_rpc_discover,
 	[METHOD_VM_OPEN] = handle_vm_open,
 	[METHOD_VM_GATE] = handle_vm_gate,

@@ -43,6 +43,25 @@ static void describe_files(struct request *request, const struct vm *vm)
 	describe_areas(json_add_array(mailbox, "areas"), vm->mailbox);
 }
 
+static int open_device(struct request *request)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (kvm < 0)
+		rpc_error_kernel(&request->error, errno, "opening /dev/kvm");
+	return kvm;
+}
+
+int request_take_device(struct request *request)
+{
+	int kvm = open_device(request);
+
+	if (kvm < 0)
+		return request->error.code;
+	request->answer_fds.fds[request->answer_fds.count++] = kvm;
+	return 0;
+}
+
 int request_take_vm_files(struct request *request, const struct vm *vm)
 {
 	struct fd_list *fds = &request->answer_fds;
@@ -51,9 +70,9 @@ int request_take_vm_files(struct request *request, const struct vm *vm)
 
 	if (!vm || !vm->mailbox)
 		return rpc_error_gone(&request->error, "vm", vm ? vm->id : "");
-	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	kvm = open_device(request);
 	if (kvm < 0)
-		return rpc_error_kernel(&request->error, errno, "opening /dev/kvm");
+		return request->error.code;
 	mailbox = mailbox_take_fd(vm->mailbox);
 	if (mailbox < 0)
 		return rpc_error_kernel(&request->error, errno, "opening the mailbox for reading");

@@ -10,5 +10,7 @@
 int request_answer_vm(struct request *request, const struct vm *vm);
 /* The files alone. vm may be NULL: then it is gone. */
 int request_take_vm_files(struct request *request, const struct vm *vm);
+/* Has a device go with the answer that is no VM's. */
+int request_take_device(struct request *request);
 /* Has a memory's file go with the answer; memory may be NULL. */
 int request_take_memory_file(struct request *request, const struct memory *memory);

@@ -34,31 +34,44 @@ bool gate_available(const char **ret_missing)
 	return true;
 }
 
-/* The caller owns the listener. */
-static int install(struct sock_fprog *program)
+#define EVERY_THREAD (SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH)
+#define LISTENER     (SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
+
+/* The caller owns the listener, where it asks for one. */
+static int install(struct sock_fprog *program, unsigned long listener)
 {
-	const unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC |
-				    SECCOMP_FILTER_FLAG_TSYNC_ESRCH |
-				    SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-	int listener;
+	int r;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	listener = (int)syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, flags, program);
-	return listener < 0 ? -errno : listener;
+	r = (int)syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, EVERY_THREAD | listener, program);
+	return r < 0 ? -errno : r;
+}
+
+static int install_filter(struct gate_filter *filter, unsigned long listener)
+{
+	struct sock_fprog program = {.len = filter->length, .filter = filter->program};
+
+	return install(&program, listener);
+}
+
+int gate_install_closed(void)
+{
+	struct gate_filter filter;
+
+	gate_filter_build_closed(&filter);
+	return install_filter(&filter, 0);
 }
 
 int gate_install(const struct mailbox_area areas[static MAILBOX_COMMANDS], int *ret_listener)
 {
 	struct gate_filter filter;
-	struct sock_fprog program;
 	int r;
 
 	r = gate_filter_build(areas, &filter);
 	if (r < 0)
 		return r;
-	program = (struct sock_fprog){.len = filter.length, .filter = filter.program};
-	r = install(&program);
+	r = install_filter(&filter, LISTENER);
 	if (r < 0)
 		return r;
 	*ret_listener = r;
@@ -70,7 +83,7 @@ static _Noreturn void try_and_exit(void)
 {
 	struct sock_filter run = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	struct sock_fprog program = {.len = 1, .filter = &run};
-	int r = install(&program);
+	int r = install(&program, LISTENER);
 
 	_exit(r < 0 ? -r : 0);
 }

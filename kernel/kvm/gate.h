@@ -26,6 +26,10 @@ bool gate_available(const char **ret_missing);
  */
 int gate_install(const struct mailbox_area areas[static MAILBOX_COMMANDS], int *ret_listener);
 
+/* The same with a closed gate, for a process that makes a VM to learn what KVM offers: nothing can
+ * give the VM memory, and nobody is asked. */
+int gate_install_closed(void);
+
 /* Tries in a child whether this process could have a gate put round it: gate_install()'s errors. */
 int gate_try(void);
 /* What stands in the way, for an error of these two: a sentence without its full stop, or NULL. */

@@ -189,3 +189,18 @@ int gate_filter_build(
 	*ret = filter;
 	return 0;
 }
+
+void gate_filter_build_closed(struct gate_filter *ret)
+{
+	struct gate_filter filter = {0};
+
+	emit_preamble(&filter);
+	EMIT_JUMP(&filter, BPF_JMP | BPF_JEQ | BPF_K, KVM_CREATE_VM, 1 + REFUSED_NUMBERS, 0);
+	EMIT_STATEMENT(&filter, BPF_ALU | BPF_AND | BPF_K, COMMAND_NUMBER_MASK);
+	for (unsigned i = 0; i < REFUSED_NUMBERS; i++)
+		EMIT_JUMP(&filter, BPF_JMP | BPF_JEQ | BPF_K, refused_numbers[i],
+			REFUSED_NUMBERS - i, 0);
+	EMIT_STATEMENT(&filter, BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	EMIT_STATEMENT(&filter, BPF_RET | BPF_K, REFUSED);
+	*ret = filter;
+}

@@ -138,6 +138,17 @@ def describe():
         check(described["gate"]["available"] or described["gate"].get("reason"), "gate")
 
 
+@test("host.open_kvm gives the device, and gmemd keeps nothing of it")
+def open_kvm():
+    before = daemon.fds()
+    for _ in range(3):
+        result, received = vmm.peer.call_with_fds("host.open_kvm")
+        equal(os.fstat(received[result["kvm"]]).st_rdev, os.stat("/dev/kvm").st_rdev, "the device")
+        close_all(received)
+    equal(daemon.fds(), before, "gmemd's files")
+    equal(operator.error("host.open_kvm")["code"], -32002, "to an operator")
+
+
 @test("vm.open: the VM as it was asked for, a device, a mailbox that can only be read")
 def opened():
     equal(vmm.opened["uuid"], "123e4567-e89b-12d3-a456-426614174000", "uuid")

@@ -666,6 +666,7 @@ def allocations_of_takeover():
 @test("an allocation while it takes over a connection whose packet waits")
 def allocations_of_owed_takeover():
     need_kvm()
+    need_allocations()
     sys.stdout.flush()
     with Child(try_owed) as child:
         for failure in child.channel.hear():

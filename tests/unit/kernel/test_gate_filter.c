@@ -243,6 +243,25 @@ static void test_sizes_and_directions(void)
 	}
 }
 
+/* A closed gate lets KVM_CREATE_VM run, and of the others nothing, wherever they point. */
+static void test_closed(void)
+{
+	struct gate_filter filter;
+
+	gate_filter_build_closed(&filter);
+	for (unsigned i = 0; i < COMMANDS; i++) {
+		for (uint32_t upper = 0; upper <= 0xffff; upper++) {
+			uint32_t request = upper << 16 | (commands[i].request & 0xffff);
+			uint32_t expected = request == KVM_CREATE_VM ? SECCOMP_RET_ALLOW : REFUSED;
+
+			if (run_ioctl(&filter, request, 0x10000000) != expected)
+				UNIT_ASSERT_ROW(false, "request 0x%x", request);
+		}
+	}
+	CU_ASSERT_EQUAL(run_ioctl(&filter, KVM_CHECK_EXTENSION, 0), SECCOMP_RET_ALLOW);
+	CU_ASSERT_EQUAL(run_ioctl(&filter, KVM_CREATE_VCPU, 0), SECCOMP_RET_ALLOW);
+}
+
 static bool known_number(uint32_t number)
 {
 	for (unsigned i = 0; i < COMMANDS; i++) {
@@ -792,6 +811,7 @@ int main(void)
 		{"invalid areas", test_invalid_areas},
 		{"overlapping areas", test_overlapping_areas},
 		{"length", test_length},
+		{"a closed gate", test_closed},
 		CU_TEST_INFO_NULL,
 	};
 	CU_TestInfo kernel[] = {
