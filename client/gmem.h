@@ -305,6 +305,28 @@ int gmem_memory_fd(const struct gmem_memory *memory);
 uint64_t gmem_memory_id(const struct gmem_memory *memory);
 uint64_t gmem_memory_size(const struct gmem_memory *memory);
 
+enum gmem_grantee_kind { GMEM_GRANT_TO_UID, GMEM_GRANT_TO_PID, GMEM_GRANT_TO_PIDFD };
+
+struct gmem_grantee {
+	enum gmem_grantee_kind kind;
+	/* A user; a process by the pid that it has now, in this process's and gmemd's PID
+	 * namespace; or by a pidfd, which stays the caller's, in any. */
+	uint64_t number;
+	int once; /* it may open the memory once */
+};
+
+/*
+ * Lets another process, a vhost-user back end of another user say, open the memory by its id, until
+ * it is closed or the VM ends. Who has opened a guest_memfd can keep it and pass it on: no call
+ * takes it back. vm.get lists who may, and who has. A VM that gmemd has rebuilt has no grants any
+ * more. ret_grant: the grant's id; may be NULL.
+ */
+int gmem_memory_grant(
+	struct gmem_memory *memory, const struct gmem_grantee *to, uint64_t *ret_grant);
+/* The file of another process's memory, by a grant to this process or its user. It is the caller's.
+ * ret_size: may be NULL. */
+int gmem_open_granted(struct gmem *gmem, uint64_t memory, int *ret_fd, uint64_t *ret_size);
+
 /*
  * Maps [offset, offset + size) of it, shared, with protection as of mmap(2) (no PROT_EXEC). To be
  * unmapped with munmap(2). -ENODEV where it has no GMEM_MEMORY_MMAP. Pages that the host may not

@@ -84,6 +84,8 @@ static int set_up_and_serve(struct gmemd *gmemd)
 	if (r == 0)
 		r = log_watch(gmemd->base);
 	if (r == 0)
+		r = audit_watch(&gmemd->audit, gmemd->base);
+	if (r == 0)
 		r = listeners_new(gmemd, &listeners);
 	r = r < 0 ? start_failed("beginning to serve", r) : serve_until_end(gmemd, service);
 	takeover_leave(gmemd);
@@ -106,6 +108,7 @@ static int start_and_run(struct config *config, const struct config_faults *faul
 	if (r < 0)
 		return r;
 	r = set_up_and_serve(&gmemd);
+	audit_unwatch(&gmemd.audit);
 	log_unwatch();
 	gmemd_clear(&gmemd);
 	return r;

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "protocol/acts.h"
+
 /* The largest offset that a file can have, and the largest address of a guest: whole pages of
  * either size below. */
 #define BYTES_MAX ((uint64_t)INT64_MAX & ~(uint64_t)0xffff)
@@ -101,6 +103,8 @@ static const struct field limit_fields[] = {
 	{"closed_memories_per_vm", FIELD_INTEGER,
 		.summary = "Closed memories of one VM that are counted again, at most."},
 	{"closed_memories_per_user", FIELD_INTEGER, .summary = "The same of one user."},
+	{"grants_per_vm", FIELD_INTEGER,
+		.summary = "Grants and holders of one VM's memories at most."},
 	{"slots_per_vm", FIELD_INTEGER, .summary = "Slots of one VM at most."},
 	{"private_ranges_per_vm", FIELD_INTEGER,
 		.summary = "Ranges that the private memory of one VM is in, at most."},
@@ -477,6 +481,28 @@ static const struct field vm_get_parameters[] = {
 	END,
 };
 
+static const struct field grant_fields[] = {
+	{"grant", FIELD_INTEGER, .summary = "Its id."},
+	{"memory", FIELD_INTEGER, .summary = MEMORY_ID},
+	{"uid", FIELD_INTEGER, FIELD_OPTIONAL, .summary = "Any process of this user may."},
+	{"pid", FIELD_INTEGER, FIELD_OPTIONAL,
+		.summary = "This process may; 0 where gmemd can't see it."},
+	{"once", FIELD_BOOLEAN, .summary = "Whether it ends when the memory is opened."},
+	END,
+};
+
+static const struct field holder_fields[] = {
+	{"memory", FIELD_INTEGER, .summary = MEMORY_ID},
+	{"grant", FIELD_INTEGER, .summary = "By which it was opened."},
+	{"pid", FIELD_INTEGER, .summary = "The process that has; 0 where gmemd can't see it."},
+	{"uid", FIELD_INTEGER, .summary = "Its user then."},
+	{"ended", FIELD_BOOLEAN,
+		.summary = "Whether the process has; it may have passed the file on."},
+	{"closed", FIELD_BOOLEAN, .summary = "Whether the memory is."},
+	{"resident", FIELD_INTEGER, .summary = "Bytes of the memory's pages."},
+	END,
+};
+
 static const struct field vm_get_result[] = {
 	VM_FIELDS,
 	{"memories", FIELD_ARRAY, .fields = memory_fields, .summary = "By id."},
@@ -488,6 +514,11 @@ static const struct field vm_get_result[] = {
 	{"calls", FIELD_ARRAY, .fields = call_fields, .summary = "Not yet reported, by id."},
 	{"closed_memories", FIELD_ARRAY, .fields = closed_memory_fields,
 		.summary = "Those that have pages, by id."},
+	{"grants", FIELD_ARRAY, .fields = grant_fields,
+		.summary = "Who else may open a memory, by memory.grant."},
+	{"holders", FIELD_ARRAY, .fields = holder_fields,
+		.summary = "Who has opened one by a grant, and may hold its file; closed memories' "
+			   "too."},
 	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .summary = "Where there are more."},
 	END,
 };
@@ -542,6 +573,37 @@ static const struct field memory_create_result[] = {
 static const struct field memory_parameters[] = {
 	{"memory", FIELD_INTEGER, .max = INT64_MAX, AT(memory_parameters, memory),
 		.summary = MEMORY_ID},
+	END,
+};
+
+static const struct field memory_grant_to_fields[] = {
+	{"uid", FIELD_INTEGER, FIELD_OPTIONAL, .max = UINT32_MAX - 1, .default_value = FIELD_UNSET,
+		AT(memory_grant_to, uid), .summary = "Any process of a user."},
+	{"pid", FIELD_INTEGER, FIELD_OPTIONAL, .min = 1, .max = INT32_MAX,
+		.default_value = FIELD_UNSET, AT(memory_grant_to, pid),
+		.summary = "The process that has this pid now, in the caller's and gmemd's PID "
+			   "namespace."},
+	{"pidfd", FIELD_FD, FIELD_OPTIONAL, AT(memory_grant_to, pidfd),
+		.summary = "The process that it is of, in any PID namespace."},
+	END,
+};
+
+static const struct field memory_grant_parameters[] = {
+	{"memory", FIELD_INTEGER, .max = INT64_MAX, AT(memory_grant_parameters, memory),
+		.summary = MEMORY_ID},
+	{"to", FIELD_OBJECT, .fields = memory_grant_to_fields,
+		.item_size = sizeof(struct memory_grant_to), AT(memory_grant_parameters, to),
+		.summary = "Who may open it: one of these."},
+	{"once", FIELD_BOOLEAN, FIELD_OPTIONAL, AT(memory_grant_parameters, once),
+		.summary = "Whether it may be opened once only."},
+	END,
+};
+
+static const struct field memory_grant_result[] = {
+	{"grant", FIELD_INTEGER, .summary = "Its id, as vm.get lists it."},
+	{"revocable", FIELD_BOOLEAN,
+		.summary = "false: who has opened a guest_memfd can keep it, and pass it on."},
+	{"notice", FIELD_STRING, .summary = "The same in words."},
 	END,
 };
 
@@ -766,8 +828,8 @@ const struct method methods[METHODS] = {
 			RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY, RPC_LIMIT, RPC_GONE),
 		"Charges a memory and writes the arguments that create it."},
 	[METHOD_MEMORY_OPEN] = {"memory.open", ACCESS_VMM | ACCESS_OPERATOR, memory_parameters,
-		memory_open_result, ERRORS(RPC_NOT_FOUND, RPC_BUSY, RPC_GONE),
-		"Hands the memory's file out."},
+		memory_open_result, ERRORS(RPC_NOT_FOUND, RPC_BUSY, RPC_LIMIT, RPC_GONE),
+		"Hands the memory's file out, to its VM's process, or to who was granted it."},
 	[METHOD_MEMORY_CLOSE] = {"memory.close", ACCESS_VMM | ACCESS_OPERATOR, memory_parameters,
 		released_result, ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_BUSY, RPC_GONE),
 		"Frees a memory's pages and gives its charge back. Of a closed one it frees the "
@@ -809,6 +871,13 @@ const struct method methods[METHODS] = {
 	[METHOD_EVENT_SUBSCRIBE] = {"event.subscribe", ACCESS_VMM | ACCESS_OPERATOR, no_fields,
 		no_fields, ERRORS(),
 		"From now on sends notifications \"event\" of the VMs that the peer may see."},
+	[METHOD_MEMORY_GRANT] = {"memory.grant", ACCESS_VMM, memory_grant_parameters,
+		memory_grant_result,
+		ERRORS(RPC_NOT_FOUND, RPC_BUSY, RPC_LIMIT, RPC_KERNEL, RPC_GONE),
+		"Lets another process open the memory by memory.open, until the memory is closed "
+		"or the VM ends."},
+	[METHOD_METRICS_GET] = {"metrics.get", ACCESS_OPERATOR, no_fields, metric_fields, ERRORS(),
+		"Counters, since gmemd was started, and gauges, by their OpenMetrics names."},
 };
 
 const struct method *method_by_name(const char *name)

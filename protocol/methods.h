@@ -46,6 +46,8 @@ enum method_number {
 	METHOD_MEMORY_CONVERT,
 	METHOD_CALL_DONE,
 	METHOD_EVENT_SUBSCRIBE,
+	METHOD_METRICS_GET,
+	METHOD_MEMORY_GRANT,
 	METHODS
 };
 
@@ -159,6 +161,19 @@ struct memory_parameters {
 	uint64_t memory;
 };
 
+/* One of these; the others are FIELD_UNSET, the pidfd -1. */
+struct memory_grant_to {
+	uint64_t uid;
+	uint64_t pid;
+	int pidfd;
+};
+
+struct memory_grant_parameters {
+	uint64_t memory;
+	struct field_array to; /* of struct memory_grant_to: one */
+	uint64_t once;
+};
+
 /* Of a memory's file. */
 struct file_range {
 	uint64_t offset;
@@ -246,6 +261,7 @@ union method_parameters {
 	struct vm_set_parameters vm_set;
 	struct memory_create_parameters memory_create;
 	struct memory_parameters memory;
+	struct memory_grant_parameters memory_grant;
 	struct memory_reclaim_parameters memory_reclaim;
 	struct memory_preallocate_parameters memory_preallocate;
 	struct memory_cancel_parameters memory_cancel;

@@ -146,6 +146,7 @@ static const struct {
 		"a number"},
 	{"limits", "closed-memories-per-user", NULL,
 		offsetof(struct config, closed_memories_per_user), "a number"},
+	{"limits", "grants-per-vm", NULL, offsetof(struct config, grants_per_vm), "a number"},
 	{"limits", "slots-per-vm", NULL, offsetof(struct config, slots_per_vm), "a number"},
 	{"limits", "private-ranges-per-vm", NULL, offsetof(struct config, private_ranges_per_vm),
 		"a number"},

@@ -84,7 +84,8 @@ static void note_running(struct request *request, struct vm *vm)
 		return;
 	vm_state_change(&vm->state, VM_RUNNING);
 	vm_ledger_note_vm(vm);
-	log_vm_info(vm->id, "made without a gate by process %d", vm->process.pid);
+	audit_vm(&request->gmemd->audit, ACT_VM_RUNNING, vm, "made without a gate by process %d",
+		vm->process.pid);
 	events_vm(&request->gmemd->events, vm, EVENT_VM_RUNNING);
 }
 

@@ -116,6 +116,7 @@ static void describe_limits(struct json_object *object, const struct gmemd *gmem
 	json_add_uint(object, "memories_per_vm", config->memories_per_vm);
 	json_add_uint(object, "closed_memories_per_vm", config->closed_memories_per_vm);
 	json_add_uint(object, "closed_memories_per_user", config->closed_memories_per_user);
+	json_add_uint(object, "grants_per_vm", config->grants_per_vm);
 	json_add_uint(object, "slots_per_vm", config->slots_per_vm);
 	json_add_uint(object, "private_ranges_per_vm", config->private_ranges_per_vm);
 	json_add_uint(object, "own_memory_bytes_per_vm", config->own_memory_per_vm);

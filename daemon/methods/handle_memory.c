@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "daemon/methods/call_answer.h"
+#include "daemon/methods/handle_grant.h"
 #include "daemon/methods/handle_memory.h"
 #include "daemon/methods/huge_memory.h"
 #include "daemon/methods/methods.h"
@@ -168,12 +169,18 @@ int handle_memory_create(struct request *request)
 
 int handle_memory_open(struct request *request)
 {
+	uint64_t id = request->parameters.memory.memory;
+	struct grant *grant = NULL;
 	struct memory *memory;
 	int r;
 
-	r = request_memory(request, request->parameters.memory.memory, &memory);
+	r = request_memory(request, id, &memory);
+	if (r == RPC_NOT_FOUND)
+		r = request_granted_memory(request, id, &memory, &grant);
 	if (r == 0)
 		r = answer_file(request, memory);
+	if (r == 0 && grant)
+		r = request_use_grant(request, memory, grant);
 	if (r < 0)
 		return r;
 	json_add_uint(request->result, "size", memory->size);

@@ -279,8 +279,23 @@ static void memory_leave(struct memory *memory)
 	memory_give_back(memory);
 }
 
+/* holdings: who has opened it is of no interest any more, too. */
+static void end_grants(struct memory *memory, bool holdings)
+{
+	struct vm *vm = memory->vm;
+	struct grant *grant, *next;
+
+	TAILQ_FOREACH_SAFE (grant, &vm->grants.all, link, next) {
+		if (grant->memory != memory->id || (grant->kind == GRANT_HOLDING && !holdings))
+			continue;
+		vm_ledger_forget_grant(vm, grant);
+		grants_remove(&vm->grants, grant);
+	}
+}
+
 void memory_to_closed(struct memory *memory)
 {
+	end_grants(memory, /* holdings= */ false);
 	memory_leave(memory);
 	memory->owner = owner_give_back(memory->owner, OWNER_MEMORIES);
 	memory->model = model_memory_unref(memory->model);
@@ -314,6 +329,7 @@ struct memory *memory_free(struct memory *memory)
 {
 	if (!memory)
 		return NULL;
+	end_grants(memory, /* holdings= */ true);
 	vm_ledger_forget_memory(memory);
 	if (memory->state == OBJECT_CLOSED)
 		memory_leave_closed(memory);

@@ -208,6 +208,35 @@ void record_read_memory(const struct memory_record *record, struct memory_create
 	};
 }
 
+/* Grants */
+
+void record_write_grant(const struct grant *grant, struct grant_record *ret)
+{
+	*ret = (struct grant_record){
+		.kind = RECORD_GRANT,
+		.grant_kind = (uint8_t)grant->kind,
+		.flags = grant->once ? RECORD_GRANT_ONCE : 0,
+		.uid = grant->uid,
+		.pid = grant->pid,
+		.id = grant->id,
+		.memory = grant->memory,
+		.identity = grant->identity,
+	};
+}
+
+void record_read_grant(const struct grant_record *record, struct grant *ret)
+{
+	*ret = (struct grant){
+		.kind = record->grant_kind,
+		.once = record->flags & RECORD_GRANT_ONCE,
+		.uid = record->uid,
+		.pid = record->pid,
+		.id = record->id,
+		.memory = record->memory,
+		.identity = record->identity,
+	};
+}
+
 /* Slots */
 
 static const struct memory *memory_of_slot(const struct slot *slot)

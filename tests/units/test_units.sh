@@ -23,7 +23,7 @@ skip() { # name reason
 	echo "ok $number - $1 # SKIP $2"
 }
 
-echo 1..12
+echo 1..13
 
 DESTDIR=$work/root meson install -C "$BUILD_DIR" --no-rebuild >"$work/output" 2>&1
 report $? "everything installs"
@@ -33,7 +33,7 @@ status=0
 for wanted in sbin/gmemd$ sbin/gmemd-keeper$ libexec/gmemd/gmemd-allocator$ libexec/gmemd/gmemd-taker$ libexec/gmemd/gmemd-screener$ libexec/gmemd/gmem-vmm-name$ bin/gmemctl$ bin/gmem-run$ bin/gmem-example-vmm$ 'libgmem\.so\.0$' 'libgmem\.so$' \
 	include/gmem.h$ pkgconfig/gmem.pc$ system/gmemd.service$ system/gmemd.socket$ \
 	system/gmemd-admin.socket$ system/gmemd-keeper.service$ system/gmemd-keeper.socket$ 'system/gmem-vmm@.service$' 'system/gmem-vmm-name@.service$' sysusers.d/gmemd.conf$ tmpfiles.d/gmemd.conf$ \
-	gmemd/gmemd.conf$ gmemd-protocol.md$; do
+	gmemd/gmemd.conf$ gmemd-protocol.md$ catalog/gmemd.catalog$; do
 	grep -q "/$wanted" <<<"$installed" || {
 		echo "$wanted is not there"
 		status=1
@@ -92,5 +92,13 @@ systemd-tmpfiles --create --root="$work/tmpfiles" \
 	"$(find "$work/root" -path '*tmpfiles.d/gmemd.conf')" >"$work/output" 2>&1 &&
 	[ "$(stat -c %a "$work/tmpfiles/run/gmemd")" = 755 ]
 report $? "tmpfiles makes /run/gmemd"
+
+mkdir -p "$work/catalog/usr/lib/systemd/catalog" "$work/catalog/var/lib/systemd/catalog" &&
+	cp "$(find "$work/root" -name gmemd.catalog)" "$work/catalog/usr/lib/systemd/catalog" &&
+	journalctl --root="$work/catalog" --update-catalog >"$work/output" 2>&1 &&
+	journalctl --root="$work/catalog" --list-catalog >"$work/listed" 2>>"$work/output" &&
+	sed -n 's/^-- //p' "$work/catalog/usr/lib/systemd/catalog/gmemd.catalog" | sort >"$work/messages" &&
+	cut -d' ' -f1 "$work/listed" | sort | diff "$work/messages" - >"$work/output" && [ -s "$work/messages" ]
+report $? "journalctl makes its catalogue of gmemd's"
 
 exit $failures
