@@ -49,7 +49,7 @@ extern "C" {
 struct gmem;
 /* A VM of this process. A process can have one. */
 struct gmem_vm;
-/* A memory of a VM: a guest_memfd. */
+/* A memory of a VM: a guest_memfd, or a memfd. */
 struct gmem_memory;
 
 /*
@@ -226,8 +226,8 @@ const char *gmem_vm_id(const struct gmem_vm *vm);
 
 enum gmem_backing {
 	GMEM_BACKING_GUEST_MEMFD,
-	/* a sealed memfd, to be shared with who knows no guest_memfd; can be bound as a slot's
-	 * shared half alone */
+	/* a sealed memfd, to be shared with who knows no guest_memfd, or of huge pages; can be
+	 * bound through a mapping, or as a slot's shared half */
 	GMEM_BACKING_MEMFD,
 };
 
@@ -237,12 +237,30 @@ enum gmem_backing {
 #define GMEM_MEMORY_NO_FLAGS                                                                       \
 	(1ull << 63) /* none of these: the guest's alone, of VM types with private memory */
 
+#define GMEM_PAGES_2M (UINT64_C(2) << 20)
+#define GMEM_PAGES_1G (UINT64_C(1) << 30)
+
 #define GMEM_RANGES_MAX 1000 /* of one gmem_memory_reclaimv() or gmem_convertv() */
 
 struct gmem_memory_options {
 	const char *name; /* for people; NULL: none */
 	enum gmem_backing backing;
 	uint64_t flags; /* GMEM_MEMORY_…; of a guest_memfd, else 0 */
+	/*
+	 * Of a memfd: GMEM_PAGES_2M or GMEM_PAGES_1G, of which size is a multiple; 0: the host's
+	 * own pages. A guest_memfd has those alone, 4 KiB on x86, in every kernel so far. The host
+	 * must have set huge pages aside (hugetlb, vm.nr_hugepages): all that the memory can need
+	 * are reserved now, so that the guest never meets SIGBUS for want of one, and stay so as
+	 * long as the memory. -EREMOTEIO with reason budget_exceeded where there are not so many,
+	 * and data says how many there are; unsupported where the kernel has none such. Offsets and
+	 * sizes of what is mapped, preallocated and reclaimed of it are multiples of it; slots, all
+	 * GMEM_SLOT_THROUGH_MAPPING, may be any pages of it. It can't be a shared_memory. What this
+	 * process frees itself, by fallocate(2) or MADV_REMOVE, loses its reservation: use
+	 * gmem_memory_reclaim(), which keeps it.
+	 */
+	uint64_t page_size;
+	/* The NUMA node that it is charged to, and that gmemd allocates from; NULL: any. */
+	const unsigned *node;
 };
 
 /*

@@ -16,6 +16,9 @@
 #define SLOT_BYTES_MAX   ((uint64_t)0x7fffffff << 12)
 #define USER_ADDRESS_MAX ((uint64_t)0x7ffffffff000)
 #define FD_NUMBER_MAX    INT32_MAX
+/* What x86 has besides pages of 4 KiB. */
+#define HUGE_PAGE_MIN ((uint64_t)2 << 20)
+#define HUGE_PAGE_MAX ((uint64_t)1 << 30)
 
 #define AT(type, member) .offset = offsetof(struct type, member)
 #define END                                                                                        \
@@ -220,6 +223,8 @@ static const struct field memory_fields[] = {
 	{"backing", FIELD_ENUM, .names = backing_names, .summary = "What kind of file it is."},
 	{"flags", FIELD_FLAGS, .names = memory_flag_names, .summary = "As it was created."},
 	{"node", FIELD_INTEGER, FIELD_NULLABLE, .summary = "The NUMA node it was asked for."},
+	{"page_size", FIELD_INTEGER,
+		.summary = "Bytes: what its offsets and sizes are multiples of."},
 	{"state", FIELD_ENUM, .names = memory_state_names,
 		.summary = "pending until its creation is reported."},
 	{"resident", FIELD_INTEGER,
@@ -550,6 +555,11 @@ static const struct field memory_create_parameters[] = {
 		.summary = "Of a guest_memfd; by default what the VM's type offers."},
 	{"node", FIELD_INTEGER, FIELD_OPTIONAL, .max = 1023, .default_value = FIELD_UNSET,
 		AT(memory_create_parameters, node), .summary = "The NUMA node."},
+	{"page_size", FIELD_INTEGER, FIELD_PAGES | FIELD_OPTIONAL, .min = HUGE_PAGE_MIN,
+		.max = HUGE_PAGE_MAX, AT(memory_create_parameters, page_size),
+		.summary = "Of a memfd: 2097152 or 1073741824, for huge pages, which the host must "
+			   "have set aside and which are reserved for it. By default the host's "
+			   "own pages. A guest_memfd has no others."},
 	END,
 };
 
@@ -761,6 +771,11 @@ static const struct field call_done_parameters[] = {
 		.summary = "The name of the first failure's errno, where one failed."},
 	{"fd", FIELD_FD, FIELD_OPTIONAL, AT(call_done_parameters, fd),
 		.summary = "The new guest_memfd, of a creation that succeeded."},
+	{"waited_ms", FIELD_INTEGER, FIELD_OPTIONAL, .max = UINT32_MAX,
+		AT(call_done_parameters, waited_ms),
+		.summary =
+			"For how long the VMM has waited until gmemd gave it the call, where that "
+			"is worth telling: operators hear of it by an event."},
 	END,
 };
 

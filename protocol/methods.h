@@ -153,6 +153,7 @@ struct memory_create_parameters {
 	uint64_t backing;
 	uint64_t flags;
 	uint64_t node;
+	uint64_t page_size; /* 0: the host's own pages */
 };
 
 /* Of memory.open and memory.close. */
@@ -246,6 +247,7 @@ struct call_done_parameters {
 	uint64_t done;
 	const char *errno_name;
 	int fd;
+	uint64_t waited_ms;
 };
 
 union method_parameters {

@@ -49,6 +49,7 @@ static const struct column memory_columns[] = {
 	{"name", "NAME", TEXT_PLAIN},
 	{"backing", "BACKING", TEXT_PLAIN},
 	{"flags", "FLAGS", TEXT_NAMES},
+	{"page_size", "PAGES", TEXT_BYTES},
 	{"node", "NODE", TEXT_NUMBER},
 	{"state", "STATE", TEXT_PLAIN},
 	{"size", "SIZE", TEXT_BYTES},

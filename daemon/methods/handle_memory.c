@@ -8,6 +8,7 @@
 #include "daemon/methods/call_answer.h"
 #include "daemon/methods/handle_grant.h"
 #include "daemon/methods/handle_memory.h"
+#include "daemon/methods/huge_memory.h"
 #include "daemon/methods/methods.h"
 #include "daemon/methods/type_lack.h"
 #include "daemon/release/release.h"
@@ -148,6 +149,8 @@ int handle_memory_create(struct request *request)
 		r = check_create(request, vm, &wanted);
 	if (r == 0)
 		r = check_closed(request, vm, wanted.size);
+	if (r == 0)
+		r = request_huge_pages(request, &wanted);
 	if (r != 0)
 		return r;
 	r = memory_new(vm, &wanted, &memory, &refused, &requested);
@@ -244,6 +247,20 @@ static int check_ranges(struct request *request, const struct memory *memory)
 	return 0;
 }
 
+static int check_range_pages(struct request *request, const struct memory *memory)
+{
+	const struct memory_reclaim_parameters *parameters = &request->parameters.memory_reclaim;
+	const struct file_range *ranges = parameters->ranges.items;
+	char prefix[32];
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < parameters->ranges.count; i++) {
+		snprintf(prefix, sizeof prefix, "ranges[%zu].", i);
+		r = request_whole_pages(request, memory, prefix, ranges[i].offset, ranges[i].size);
+	}
+	return r;
+}
+
 int handle_memory_reclaim(struct request *request)
 {
 	const struct memory_reclaim_parameters *parameters = &request->parameters.memory_reclaim;
@@ -253,6 +270,8 @@ int handle_memory_reclaim(struct request *request)
 	r = request_memory(request, parameters->memory, &memory);
 	if (r == 0)
 		r = check_ranges(request, memory);
+	if (r == 0)
+		r = check_range_pages(request, memory);
 	if (r < 0)
 		return r;
 	return release_ranges(request, memory, parameters->ranges.items, parameters->ranges.count);

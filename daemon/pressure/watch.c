@@ -77,7 +77,7 @@ static void tell_level(struct pressure_watch *watch)
 /* What it can give: not what it has said that it can't do without. */
 static uint64_t can_give(const struct vm *vm)
 {
-	uint64_t resident = vm_is_released(vm) ? 0 : vm_resident(vm);
+	uint64_t resident = vm_is_released(vm) ? 0 : vm_resident_ordinary(vm);
 
 	return resident > vm->minimum ? resident - vm->minimum : 0;
 }

@@ -132,10 +132,12 @@ static void answer_released(struct release *release, uint64_t released)
 	release_answer(release, result);
 }
 
-/* What an operator takes is no answer of the VM. */
+/* What an operator takes is no answer of the VM; nor are huge pages, which relieve nobody. */
 static uint64_t giver_of(const struct request *request, const struct memory *memory)
 {
-	return request->caller->access == ACCESS_VMM ? memory->vm->number : 0;
+	bool gives = request->caller->access == ACCESS_VMM && memory->page_size == 0;
+
+	return gives ? memory->vm->number : 0;
 }
 
 static uint64_t count_released(const struct release *release)

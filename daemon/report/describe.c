@@ -61,6 +61,7 @@ void describe_memory(struct json_object *object, const struct memory *memory)
 		json_add_null(object, "node");
 	else
 		json_add_uint(object, "node", (uint64_t)memory->node);
+	json_add_uint(object, "page_size", memory_page_size(memory));
 	json_add_string(object, "state", object_state_name(memory->state, "ready"));
 	json_add_uint(object, "resident", memory->resident);
 }

@@ -191,6 +191,7 @@ void record_write_memory(const struct memory *memory, struct memory_record *ret)
 		.size = memory->size,
 		.flags = memory->flags,
 		.resident = memory->state == OBJECT_CLOSED ? memory->resident : 0,
+		.page_size = memory->page_size,
 	};
 }
 
@@ -203,6 +204,7 @@ void record_read_memory(const struct memory_record *record, struct memory_create
 		.backing = record->backing,
 		.flags = no_flags ? FIELD_UNSET : record->flags,
 		.node = record->node == NODE_ANY ? FIELD_UNSET : (uint64_t)record->node,
+		.page_size = record->page_size,
 	};
 }
 

@@ -113,7 +113,8 @@ struct memory_record {
 	uint64_t id;
 	uint64_t size;
 	uint64_t flags;
-	uint64_t resident; /* of a closed one: bytes of pages that are charged */
+	uint64_t resident;  /* of a closed one: bytes of pages that are charged */
+	uint64_t page_size; /* of huge ones; 0: the host's own */
 };
 
 enum record_slot_how {

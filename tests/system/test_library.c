@@ -363,6 +363,13 @@ static void test_options(void)
 		{.flags = GMEM_MEMORY_NO_FLAGS | GMEM_MEMORY_MMAP},
 		{.backing = 2},
 		{.backing = GMEM_BACKING_MEMFD, .flags = GMEM_MEMORY_MMAP},
+		{.page_size = GMEM_PAGES_2M},
+	};
+	const unsigned far = 1023;
+	const struct gmem_memory_options refused[] = {
+		{.backing = GMEM_BACKING_MEMFD, .page_size = PAGE},
+		{.backing = GMEM_BACKING_MEMFD, .page_size = GMEM_PAGES_1G},
+		{.node = &far},
 	};
 	struct gmem_slot slot = {.slot = 9, .memory_size = PAGE, .flags = 1u << 2};
 	struct gmem_memory *memory;
@@ -370,6 +377,8 @@ static void test_options(void)
 
 	open_vm(GMEM_SHARED);
 	CU_ASSERT_EQUAL_FATAL(gmem_memory_create(vm, 0, &zeroes, &memory), -EREMOTEIO);
+	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+		CU_ASSERT_EQUAL(gmem_memory_create(vm, PAGE, &refused[i], &memory), -EREMOTEIO);
 	CU_ASSERT_EQUAL(gmem_slot_unbind(vm, 0), 0);
 	CU_ASSERT_EQUAL(gmem_slot_unbind(vm, 1), 0);
 	CU_ASSERT_EQUAL(gmem_memory_map(private, 0, PAGE, PROT_READ, &mapped), -ENODEV);
