@@ -29,7 +29,7 @@ ACT(VM_RUNNING, "vm_running", "91b7bad5b7864f66b00c7bf62f0070d4", LOG_INFO, ACT_
 	"Nothing is to be done. Where it says that there is no gate and there must "
 	"be one, set [gate] policy = required in gmemd.conf.")
 
-ACT(GATE_LOST, "gate_lost", "93de0b7c02204de283b983c731e5db2d", LOG_WARNING, ACT_OF_VM, "",
+ACT(GATE_LOST, "gate_lost", "93de0b7c02204de283b983c731e5db2d", LOG_NOTICE, ACT_OF_VM, "",
 	"The gate of VM @GMEMD_VM_NAME@ has lost its listener",
 	"gmemd and gmemd-keeper have ended together, and the gate's listener with "
 	"them: the VM runs on, and can make no guest_memfd any more.",

@@ -288,8 +288,8 @@ refused() {
 }
 eventually refused
 report $? "both at once: a VM whose gate nobody serves can create no more memory, and is told why"
-complaints
-report $? "both at once: nothing is complained of"
+complaints "its gate has lost its listener"
+report $? "both at once: nothing else is complained of"
 
 # The end
 # shellcheck disable=SC1083,SC2093
@@ -309,8 +309,8 @@ container_run ls -A /run/gmemd >>"$work/output"
 printf '%s\n' 'inactive success' admin.sock gmemd.sock keeper.sock |
 	diff - "$work/output" >"$work/now"
 report $? "both stop cleanly, and leave nothing but the sockets of their units"
-complaints
-report $? "nothing is complained of"
+complaints "its gate has lost its listener"
+report $? "nothing else is complained of"
 
 # Of sockets that gmemd has made itself, which nobody passes to it, the keeper gives systemd a
 # duplicate.

@@ -30,7 +30,7 @@ report $? "everything installs"
 
 installed=$(cd "$work/root" && find . -type f -o -type l | sed 's/^\.//')
 status=0
-for wanted in sbin/gmemd$ sbin/gmemd-keeper$ libexec/gmemd/gmemd-allocator$ libexec/gmemd/gmemd-taker$ libexec/gmemd/gmemd-screener$ libexec/gmemd/gmem-vmm-name$ bin/gmemctl$ bin/gmem-run$ bin/gmem-example-vmm$ 'libgmem\.so\.0$' 'libgmem\.so$' \
+for wanted in sbin/gmemd$ sbin/gmemd-keeper$ libexec/gmemd/gmemd-allocator$ libexec/gmemd/gmemd-taker$ libexec/gmemd/gmemd-screener$ libexec/gmemd/gmem-vmm-limits$ libexec/gmemd/gmem-vmm-name$ bin/gmemctl$ bin/gmem-run$ bin/gmem-example-vmm$ 'libgmem\.so\.0$' 'libgmem\.so$' \
 	include/gmem.h$ pkgconfig/gmem.pc$ system/gmemd.service$ system/gmemd.socket$ \
 	system/gmemd-admin.socket$ system/gmemd-keeper.service$ system/gmemd-keeper.socket$ 'system/gmem-vmm@.service$' 'system/gmem-vmm-name@.service$' sysusers.d/gmemd.conf$ tmpfiles.d/gmemd.conf$ \
 	gmemd/gmemd.conf$ gmemd-protocol.md$ catalog/gmemd.catalog$; do
@@ -51,7 +51,7 @@ mkdir "$work/units"
 for unit in gmemd.service gmemd.socket gmemd-admin.socket gmemd-keeper.service gmemd-keeper.socket gmem-vmm@.service \
 	gmem-vmm-name@.service; do
 	path=$(find "$work/root" -name "$unit")
-	sed "/^Exec\(Start\|Reload\)=/s#/#$work/root/#" "$path" >"$work/units/$unit"
+	sed "/^Exec\(Start\|StartPre\|Reload\)=/s#=\(+\?\)/#=\1$work/root/#" "$path" >"$work/units/$unit"
 done
 systemd-analyze verify "$work"/units/gmemd.service "$work"/units/gmemd.socket \
 	"$work"/units/gmemd-admin.socket "$work"/units/gmemd-keeper.service \
