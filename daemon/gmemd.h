@@ -13,6 +13,7 @@
 #include "daemon/report/events.h"
 #include "daemon/vm/registry.h"
 
+struct config_faults;
 struct creations;
 struct request;
 struct in_flight;
@@ -38,12 +39,24 @@ struct recovered {
 	unsigned dropped;  /* files that belonged to nothing */
 };
 
+struct command_line {
+	int argc;
+	char **argv;
+};
+
 struct gmemd {
 	struct config config;
 	int (*const *handlers)(struct request *request); /* by enum method_number */
 	/* Why it can't serve with its configuration; NULL: it can. Then it takes over and watches
 	 * what a predecessor has left, and refuses all requests. */
 	const struct config_faults *faults;
+	struct command_line command_line;
+	int (*reload)(struct gmemd *gmemd); /* see daemon/start/reload.h */
+	/* As the files are by now: for what holds from the next start on. It has nothing of its own
+	 * to clear. */
+	struct config configured;
+	struct config_faults *refusal; /* of the last reload; NULL: it was done */
+	struct event *status_changed;  /* active: the service manager is to be told */
 	/* What this host lacks for gmemd to serve; "": nothing. The same then, but not for long. */
 	char lack[128];
 	struct host_offer host;

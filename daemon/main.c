@@ -33,7 +33,7 @@ static void tell_faults(const struct config_faults *faults)
 		log_error("%s", told);
 	}
 	log_warning("gmemd " GMEMD_VERSION " refuses all requests until its configuration is right "
-		    "and it is started again");
+		    "and is read again, by gmemctl reload say");
 }
 
 static void tell_what_it_does(struct gmemd *gmemd)
@@ -97,7 +97,8 @@ static int set_up_and_serve(struct gmemd *gmemd)
 	return r;
 }
 
-static int start_and_run(struct config *config, const struct config_faults *faults)
+static int start_and_run(const struct command_line *command_line, struct config *config,
+	const struct config_faults *faults)
 {
 	struct gmemd gmemd;
 	int r;
@@ -110,6 +111,7 @@ static int start_and_run(struct config *config, const struct config_faults *faul
 		r = gmemd_init(&gmemd, config, faults->count > 0 ? faults : NULL);
 	if (r < 0)
 		return r;
+	gmemd.command_line = *command_line;
 	r = set_up_and_serve(&gmemd);
 	audit_unwatch(&gmemd.audit);
 	log_unwatch();
@@ -138,5 +140,6 @@ int main(int argc, char **argv)
 		break;
 	}
 	log_open();
-	return start_and_run(&config, &faults) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	r = start_and_run(&(struct command_line){argc, argv}, &config, &faults);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

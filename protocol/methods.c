@@ -40,6 +40,7 @@ const char *const slot_flag_names[] = {"readonly", "log_dirty_pages", NULL};
 const char *const slot_through_names[] = {"guest_memfd", "mapping", NULL};
 const char *const pressure_level_names[] = {"none", "low", "medium", "critical", NULL};
 const char *const keeper_state_names[] = {"held", "stalled", "gone", NULL};
+const char *const config_source_names[] = {"default", "command_line", "file", "earlier", NULL};
 const char *const convert_to_names[] = {"shared", "private", NULL};
 
 /* Parts of results */
@@ -785,6 +786,47 @@ static const struct field call_done_result[] = {
 	END,
 };
 
+static const struct field config_get_parameters[] = {
+	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 64,
+		AT(config_get_parameters, cursor),
+		.summary = "Of the page before; from the beginning where it is absent."},
+	END,
+};
+
+static const struct field config_setting_fields[] = {
+	{"section", FIELD_STRING, .summary = "Of gmemd.conf."},
+	{"name", FIELD_STRING, .summary = "Its name there."},
+	{"value", FIELD_STRING, .summary = "What holds, as a file would have it."},
+	{"source", FIELD_ENUM, .names = config_source_names,
+		.summary = "Where it comes from; earlier: from what the files were before, for it "
+			   "can't be changed while gmemd runs."},
+	{"file", FIELD_STRING, FIELD_OPTIONAL, .summary = "The file, where it comes from one."},
+	{"line", FIELD_INTEGER, FIELD_OPTIONAL, .summary = "And the line in it."},
+	{"at_next_start", FIELD_STRING, FIELD_OPTIONAL,
+		.summary = "What it is from gmemd's next start on, where that is another value."},
+	END,
+};
+
+static const struct field config_get_result[] = {
+	{"settings", FIELD_ARRAY, .fields = config_setting_fields,
+		.summary = "All settings, section by section."},
+	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .summary = "For the next page."},
+	END,
+};
+
+static const struct field config_name_fields[] = {
+	{"section", FIELD_STRING, .summary = "Of gmemd.conf."},
+	{"name", FIELD_STRING, .summary = "Its name there."},
+	END,
+};
+
+static const struct field config_reload_result[] = {
+	{"files", FIELD_INTEGER, .summary = "How many were read."},
+	{"at_next_start", FIELD_ARRAY, .fields = config_name_fields,
+		.summary = "The changed settings that hold from gmemd's next start on."},
+	END,
+};
+
 #define ERRORS(...) ((const enum rpc_code[]){__VA_ARGS__ __VA_OPT__(, ) RPC_OK})
 
 const struct method methods[METHODS] = {
@@ -878,6 +920,12 @@ const struct method methods[METHODS] = {
 		"or the VM ends."},
 	[METHOD_METRICS_GET] = {"metrics.get", ACCESS_OPERATOR, no_fields, metric_fields, ERRORS(),
 		"Counters, since gmemd was started, and gauges, by their OpenMetrics names."},
+	[METHOD_CONFIG_GET] = {"config.get", ACCESS_OPERATOR, config_get_parameters,
+		config_get_result, ERRORS(), "The settings that hold, and where each comes from."},
+	[METHOD_CONFIG_RELOAD] = {"config.reload", ACCESS_OPERATOR, no_fields, config_reload_result,
+		ERRORS(RPC_CONFIGURATION),
+		"Reads the configuration files anew. All of it holds from then on; or, where "
+		"anything is wrong, nothing."},
 };
 
 const struct method *method_by_name(const char *name)

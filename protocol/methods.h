@@ -48,6 +48,8 @@ enum method_number {
 	METHOD_EVENT_SUBSCRIBE,
 	METHOD_METRICS_GET,
 	METHOD_MEMORY_GRANT,
+	METHOD_CONFIG_GET,
+	METHOD_CONFIG_RELOAD,
 	METHODS
 };
 
@@ -77,6 +79,7 @@ enum vm_initial_state { INITIAL_STATE_SHARED, INITIAL_STATE_PRIVATE };
 enum vm_charge { CHARGE_VM, CHARGE_BROKER };
 enum memory_backing { BACKING_GUEST_MEMFD, BACKING_MEMFD };
 enum memory_flags { MEMORY_MMAP = 1 << 0, MEMORY_INIT_SHARED = 1 << 1 };
+enum config_source_name { SOURCE_DEFAULT, SOURCE_COMMAND_LINE, SOURCE_FILE, SOURCE_EARLIER };
 enum convert_to { CONVERT_TO_SHARED, CONVERT_TO_PRIVATE };
 enum slot_through { THROUGH_GUEST_MEMFD, THROUGH_MAPPING };
 enum slot_flags { SLOT_READONLY = 1 << 0, SLOT_LOG_DIRTY_PAGES = 1 << 1 };
@@ -87,6 +90,7 @@ extern const char *const slot_flag_names[];
 extern const char *const slot_through_names[];
 extern const char *const pressure_level_names[];
 extern const char *const keeper_state_names[];
+extern const char *const config_source_names[];
 extern const char *const convert_to_names[];
 
 /* What each method's parameters are decoded into. Members are as in the table. */
@@ -250,7 +254,12 @@ struct call_done_parameters {
 	uint64_t waited_ms;
 };
 
+struct config_get_parameters {
+	const char *cursor;
+};
+
 union method_parameters {
+	struct config_get_parameters config_get;
 	struct rpc_discover_parameters rpc_discover;
 	struct vm_open_parameters vm_open;
 	struct vm_gate_parameters vm_gate;

@@ -35,6 +35,11 @@ static bool print_detail(const char *name, struct json_object *value, void *cont
 	(void)context;
 	if (strcmp(name, "reason") == 0)
 		return true;
+	if (json_is_array(value)) {
+		for (size_t i = 0; i < json_length(value); i++)
+			print_detail(name, json_at(value, i), NULL);
+		return true;
+	}
 	fprintf(stderr, "  %s: %s\n", name,
 		json_is_string(value) ? json_string(value) : json_print(value, NULL));
 	return true;

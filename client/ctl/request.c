@@ -165,6 +165,11 @@ static enum ctl_status request_pages(struct ctl *ctl, const char *method, const 
 	return status;
 }
 
+enum ctl_status request_whole(struct ctl *ctl, const char *method, struct json_object **ret_whole)
+{
+	return request_pages(ctl, method, NULL, NULL, ret_whole);
+}
+
 enum ctl_status request_vms(struct ctl *ctl, struct json_object **ret_list)
 {
 	return request_pages(ctl, "vm.list", NULL, NULL, ret_list);

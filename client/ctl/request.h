@@ -19,6 +19,8 @@ enum ctl_status request(struct ctl *ctl, const char *method, struct json_object 
 
 /* All VMs, as vm.list's result. */
 enum ctl_status request_vms(struct ctl *ctl, struct json_object **ret_list);
+/* What a method without parameters answers in pages. */
+enum ctl_status request_whole(struct ctl *ctl, const char *method, struct json_object **ret_whole);
 /* The VM of that id, name or uuid, whole, as vm.get's result. */
 enum ctl_status request_vm(struct ctl *ctl, const char *which, struct json_object **ret_vm);
 /* Whether a memory of vm.get's is the one that --memory names, if it does. */

@@ -31,6 +31,13 @@ const struct verb verbs[] = {
 		top_tables},
 	{"events", "", 0, 0, VERB_BYTES | VERB_COUNT, ctl_events,
 		"What happens, a line for each event, until Ctrl-C.", NULL},
+	{"config", "", 0, 0, 0, ctl_config,
+		"gmemd's settings, and where each comes from: a file and line, or its default.",
+		config_tables},
+	{"reload", "", 0, 0, 0, ctl_reload,
+		"Has gmemd read its configuration anew; where anything is wrong in it, nothing "
+		"changes.",
+		NULL},
 	{"call", "METHOD [JSON]", 1, 2, 0, ctl_call,
 		"Calls a method with parameters ({}) and prints its result.", NULL},
 	{"ping", "", 0, 0, 0, ctl_ping, "Asks gmemd for an answer, and says how long it took.",

@@ -51,7 +51,7 @@ const struct verb *verb_by_name(const char *name);
 void verb_names(char *ret, size_t size);
 
 extern const struct table vms_tables[], show_tables[], slots_tables[], reclaim_tables[],
-	top_tables[];
+	top_tables[], config_tables[];
 
 enum ctl_status ctl_overview(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_probe(struct ctl *ctl, char **arguments);
@@ -62,6 +62,8 @@ enum ctl_status ctl_prealloc(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_reclaim(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_top(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_events(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_config(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_reload(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_call(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_ping(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_help(struct ctl *ctl, char **arguments);

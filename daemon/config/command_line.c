@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemon/config/config_file.h"
+#include "daemon/config/config_setting.h"
 #include "protocol/text.h"
 
 #define DEFAULT_CONFIG_FILE "/etc/gmemd/gmemd.conf"
@@ -32,6 +33,16 @@ static bool set_backend(struct config *config, const char *value)
 	else
 		return false;
 	return true;
+}
+
+static bool set_gate(struct config *config, const char *value)
+{
+	const struct config_setting *setting =
+		config_setting_at(offsetof(struct config, gate_policy));
+
+	*config_setting_origin(config, setting) =
+		(struct config_origin){.source = CONFIG_FROM_COMMAND_LINE};
+	return config_setting_parse(setting, value, config);
 }
 
 enum {
@@ -60,7 +71,9 @@ static const char usage[] =
 	"Owns the guest memory of all VMs on this host. Runs in the foreground.\n"
 	"\n"
 	"  --runtime-directory=DIR  where its sockets are (" DEFAULT_RUNTIME_DIRECTORY ")\n"
-	"  --config=FILE            its configuration (" DEFAULT_CONFIG_FILE ")\n"
+	"  --config=FILE            its configuration (" DEFAULT_CONFIG_FILE "), with\n"
+	"                           the files *.conf in the directory FILE.d; it is read\n"
+	"                           again on SIGHUP, and by gmemctl reload\n"
 	"  --backend=BACKEND        auto and kvm: the kernel's guest_memfd;\n"
 	"                           model: a model of it without any VM, to develop with\n"
 	"  --gate=POLICY            required: every VM has a gate;\n"
@@ -78,7 +91,7 @@ static bool set_option(struct config *config, int option)
 			RUNTIME_DIRECTORY_MAX);
 	else if (option == OPTION_BACKEND && !set_backend(config, optarg))
 		fprintf(stderr, "gmemd: --backend must be auto, kvm or model\n");
-	else if (option == OPTION_GATE && !config_set_gate(config, optarg))
+	else if (option == OPTION_GATE && !set_gate(config, optarg))
 		fprintf(stderr, "gmemd: --gate must be required or preferred\n");
 	else
 		return true;
@@ -96,6 +109,7 @@ static enum config_outcome find_file(int argc, char **argv, struct file_wanted *
 {
 	int option;
 
+	optind = 0; /* from the start, also where it is read again */
 	while ((option = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
 		switch (option) {
 		case OPTION_CONFIG:
@@ -150,8 +164,10 @@ enum config_outcome config_read(
 		if (!set_option(&config, option))
 			return CONFIG_WRONG;
 	}
-	if (wanted.check)
+	if (wanted.check) {
+		config_clear(&config);
 		return tell_faults(ret_faults);
+	}
 	*ret = config;
 	return CONFIG_RUN;
 }

@@ -8,9 +8,9 @@
 #include "daemon/config/config_fault.h"
 
 /*
- * Reads the command line and the configuration file that it names, or the default one if it exists.
- * With CONFIG_RUN, *ret_faults has what is wrong in the file; then *ret is what it would be without
- * one.
+ * Reads the command line and the configuration files that it names, or the default ones if they
+ * exist; the same command line can be read again. With CONFIG_RUN, *ret_faults has what is wrong in
+ * the files; then *ret is what it would be without any. The caller clears *ret.
  */
 enum config_outcome config_read(
 	int argc, char **argv, struct config *ret, struct config_faults *ret_faults);

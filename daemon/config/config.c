@@ -4,6 +4,8 @@
  */
 #include "daemon/config/config.h"
 
+#include <stdlib.h>
+
 const struct config config_defaults = {
 	.runtime_directory = DEFAULT_RUNTIME_DIRECTORY,
 	.backend = BACKEND_AUTO,
@@ -34,6 +36,14 @@ const struct config config_defaults = {
 	.pressure_floor = {5, /* percent= */ true},
 	.pressure_deadline = 5000,
 };
+
+void config_clear(struct config *config)
+{
+	for (unsigned i = 0; i < config->paths.count; i++)
+		free(config->paths.all[i]);
+	free(config->paths.all);
+	config->paths = (struct config_paths){.count = 0};
+}
 
 uint64_t config_bytes(const struct config_amount *amount, uint64_t memory_total)
 {

@@ -30,6 +30,27 @@ struct config_amount {
 	bool percent;
 };
 
+/* Where a setting has its value from. */
+enum config_source {
+	CONFIG_FROM_DEFAULT,
+	CONFIG_FROM_COMMAND_LINE,
+	CONFIG_FROM_FILE,
+	CONFIG_FROM_EARLIER, /* what the files were before: see config_setting.h's at_start */
+};
+
+struct config_origin {
+	enum config_source source;
+	unsigned file, line; /* of a file: its index in paths */
+};
+
+/* Of the files that were read, in their order. */
+struct config_paths {
+	char **all;
+	unsigned count;
+};
+
+#define CONFIG_SETTINGS_MAX 40
+
 struct config {
 	char runtime_directory[RUNTIME_DIRECTORY_MAX + 1];
 	enum backend_choice backend;
@@ -62,10 +83,16 @@ struct config {
 	uint64_t overcommit;
 	/* Where VMs are asked to give memory back, and for how long; floor 0: they never are. */
 	struct config_amount pressure_floor;
-	uint64_t pressure_deadline; /* milliseconds */
+	uint64_t pressure_deadline;                        /* milliseconds */
+	struct config_origin origins[CONFIG_SETTINGS_MAX]; /* by config_settings */
+	struct config_paths paths;
 };
 
+/* It has nothing to clear. */
 extern const struct config config_defaults;
+
+/* Frees what was read into it. */
+void config_clear(struct config *config);
 
 /* In bytes, on a host with as much memory. */
 uint64_t config_bytes(const struct config_amount *amount, uint64_t memory_total);

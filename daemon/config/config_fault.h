@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is wrong in a configuration file, and in which line.
+ * What is wrong in configuration files, and in which line.
  */
 #pragma once
 
@@ -8,6 +8,8 @@
 #include <stddef.h>
 
 struct config_fault {
+	char file[PATH_MAX];
+	unsigned order;   /* of its file among those that were read */
 	unsigned line;    /* from 1; 0: of the file as a whole */
 	char setting[64]; /* its name; "" where the line has none */
 	char text[480];   /* what is allowed there, as "must be a number" */
@@ -17,10 +19,14 @@ struct config_fault {
 #define CONFIG_FAULTS_MAX 16
 
 struct config_faults {
-	char file[PATH_MAX];
-	struct config_fault all[CONFIG_FAULTS_MAX]; /* sorted by line once the file is read */
+	char file[PATH_MAX]; /* that is being read */
+	unsigned order;
+	struct config_fault all[CONFIG_FAULTS_MAX]; /* sorted by line once all files are read */
 	unsigned count;
 };
+
+/* What is added from now on is of that file. */
+void config_faults_of_file(struct config_faults *faults, const char *path);
 
 /* Takes note of one. */
 __attribute__((format(printf, 4, 5))) void config_faults_add(

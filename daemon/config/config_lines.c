@@ -38,7 +38,8 @@ static ssize_t read_all(int fd, char *text)
 int config_lines_open(
 	const char *path, struct config_faults *faults, struct config_lines *ret_lines)
 {
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* A pipe's writer is not waited for. */
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	char *text;
 	ssize_t length;
 

@@ -9,61 +9,21 @@
 
 #include "daemon/methods/counted_answer.h"
 #include "daemon/methods/methods.h"
+#include "daemon/methods/page_cursor.h"
 #include "daemon/report/describe.h"
 #include "daemon/vm/closed_memory.h"
 #include "daemon/vm/slot_views.h"
 #include "protocol/json.h"
 
-/* Bytes of an answer that its lists may take, and what an object of each takes at most. */
-#define VIEW_BYTES_MAX 60000
-#define MEMORY_BYTES   480
-#define SLOT_BYTES     500
-#define RANGE_BYTES    80
-#define CALL_BYTES     180
-#define GRANT_BYTES    200
+/* What an object of each list takes at most. */
+#define MEMORY_BYTES 480
+#define SLOT_BYTES   500
+#define RANGE_BYTES  80
+#define CALL_BYTES   180
+#define GRANT_BYTES  200
 
 /* Behind all numbers of slots. */
 #define LEAVING_SLOTS (UINT64_C(1) << 32)
-
-static int cursor_error(struct request *request)
-{
-	return rpc_error_invalid_param(
-		&request->error, "cursor", "the cursor of an earlier answer");
-}
-
-/* A cursor is "WORD:NUMBER": the number that the next page begins behind or at. */
-#define CURSOR_SIZE 64
-
-static void cursor_write(char *ret, const char *word, uint64_t number)
-{
-	snprintf(ret, CURSOR_SIZE, "%s:%" PRIu64, word, number);
-}
-
-/* False where it is none that cursor_write() has written. */
-static bool cursor_read(const char *cursor, const char *word, uint64_t *ret)
-{
-	size_t length = strlen(word);
-	char again[CURSOR_SIZE];
-	uint64_t number;
-
-	if (strncmp(cursor, word, length) != 0 || cursor[length] != ':')
-		return false;
-	if (sscanf(cursor + length + 1, "%" SCNu64, &number) != 1)
-		return false;
-	cursor_write(again, word, number);
-	if (strcmp(again, cursor) != 0)
-		return false;
-	*ret = number;
-	return true;
-}
-
-static void cursor_add(struct json_object *result, const char *word, uint64_t number)
-{
-	char cursor[CURSOR_SIZE];
-
-	cursor_write(cursor, word, number);
-	json_add_string(result, "cursor", cursor);
-}
 
 /* What is asked for, as it outlives the request. */
 struct list_context {
@@ -90,7 +50,7 @@ static int fill_list(struct gmemd *gmemd, const struct caller *caller, const voi
 		if (!caller_sees_vm(caller, vm))
 			continue;
 		if (listed == context->limit) {
-			cursor_add(result, "vm", vm->number);
+			page_cursor_add(result, "vm", vm->number);
 			break;
 		}
 		describe_vm(json_append_object(list), vm);
@@ -123,8 +83,8 @@ int handle_vm_list(struct request *request)
 	struct page_count *count;
 	int r;
 
-	if (parameters->cursor && !cursor_read(parameters->cursor, "vm", &context.from))
-		return cursor_error(request);
+	if (parameters->cursor && !page_cursor_read(parameters->cursor, "vm", &context.from))
+		return page_cursor_error(request);
 	count = page_count_new(&request->gmemd->registry, request->caller->owner);
 	r = count ? add_listed(count, request, &context) : -ENOMEM;
 	if (r < 0) {
@@ -313,7 +273,7 @@ static const struct {
 static bool view_read(const char *cursor, struct view *view)
 {
 	for (view->list = 0; cursor && view->list < VIEW_LISTS; view->list++) {
-		if (cursor_read(cursor, view_lists[view->list].word, &view->from))
+		if (page_cursor_read(cursor, view_lists[view->list].word, &view->from))
 			return true;
 	}
 	return !cursor;
@@ -329,7 +289,7 @@ static void view_add(struct json_object *result, struct view *view)
 
 		if (full || list < view->list || view_lists[list].view(view, array, &next))
 			continue;
-		cursor_add(result, view_lists[list].word, next);
+		page_cursor_add(result, view_lists[list].word, next);
 		full = true;
 	}
 }
@@ -345,7 +305,7 @@ static int fill_view(struct gmemd *gmemd, const struct caller *caller, const voi
 {
 	const struct get_context *context = what;
 	struct vm key = {.number = context->number};
-	struct view view = {.list = context->list, .from = context->from, .room = VIEW_BYTES_MAX};
+	struct view view = {.list = context->list, .from = context->from, .room = PAGE_BYTES_MAX};
 	char id[32];
 
 	(void)caller;
@@ -371,7 +331,7 @@ int handle_vm_get(struct request *request)
 	if (!vm || !caller_sees_vm(request->caller, vm))
 		return rpc_error_not_found(&request->error, "vm", parameters->vm);
 	if (!view_read(parameters->cursor, &view))
-		return cursor_error(request);
+		return page_cursor_error(request);
 	context = (struct get_context){vm->number, view.list, view.from};
 	count = page_count_new(&request->gmemd->registry, request->caller->owner);
 	r = count ? page_count_add(count, vm) : -ENOMEM;

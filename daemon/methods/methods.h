@@ -31,6 +31,8 @@ handler handle_call_done;
 handler handle_event_subscribe;
 handler handle_metrics_get;
 handler handle_memory_grant;
+handler handle_config_get;
+handler handle_config_reload;
 
 /* By enum method_number. */
 extern handler *const method_handlers[METHODS];

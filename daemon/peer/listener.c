@@ -187,11 +187,18 @@ static int listener_new(struct listener *listener, mode_t mode)
 	return 0;
 }
 
+static mode_t mode_of(const struct listener *listener)
+{
+	const struct config *config = &listener->listeners->gmemd->config;
+
+	return listener->access == ACCESS_VMM ? config->vmm_socket_mode
+					      : config->operator_socket_mode;
+}
+
 static int listener_make(struct listener *listener)
 {
 	const struct config *config = &listener->listeners->gmemd->config;
-	mode_t mode = listener->access == ACCESS_VMM ? config->vmm_socket_mode
-						     : config->operator_socket_mode;
+	mode_t mode = mode_of(listener);
 	int r;
 
 	listener->address.sun_family = AF_UNIX;
@@ -288,6 +295,19 @@ int listeners_new(struct gmemd *gmemd, struct listeners **ret)
 struct peer_list *listeners_peers(struct listeners *listeners)
 {
 	return &listeners->peers;
+}
+
+void listeners_follow_config(struct listeners *listeners)
+{
+	for (unsigned i = 0; i < LISTENERS; i++) {
+		const struct listener *listener = &listeners->all[i];
+		const char *path = listener->address.sun_path;
+
+		if (listener->made && chmod(path, mode_of(listener)) < 0)
+			log_warning("%s: its mode stays as it was: %s", path, strerror(errno));
+	}
+	if (listeners->gmemd->faults)
+		peers_end_provisional(&listeners->peers);
 }
 
 void listeners_accept_waiting(struct listeners *listeners)

@@ -17,6 +17,9 @@
 int listeners_new(struct gmemd *gmemd, struct listeners **ret);
 /* Their peers, of all of them. */
 struct peer_list *listeners_peers(struct listeners *listeners);
+/* The configuration has changed: gives the sockets that gmemd has made their modes, and ends the
+ * connections that were let in while it was wrong. */
+void listeners_follow_config(struct listeners *listeners);
 /* At the start, before anybody is served: accepts those who wait already. */
 void listeners_accept_waiting(struct listeners *listeners);
 /* Or are about to. */

@@ -29,7 +29,8 @@ struct peer {
 	int fd;
 	struct caller caller;
 	struct subscriber subscriber;
-	bool ended; /* has sent its last, and has files to receive */
+	bool provisional; /* let in while nobody knew whom the configuration lets in */
+	bool ended;       /* has sent its last, and has files to receive */
 	struct event *readable;
 	bool watched; /* the event is added: it is told when a packet comes */
 	struct send_queue send_queue;
@@ -252,6 +253,11 @@ static void peer_end(struct peer *peer)
 		peer_free(peer);
 }
 
+static bool is_over(const struct peer *peer)
+{
+	return peer->provisional && !peer->gmemd->faults;
+}
+
 static void read_packet(struct peer *peer)
 {
 	struct packet_bytes packet;
@@ -261,7 +267,8 @@ static void read_packet(struct peer *peer)
 		peer->backlogged = false;
 	if (r == 0)
 		r = serve_packet(peer, &packet);
-	if (r < 0 && r != -EAGAIN)
+	peer->ended |= is_over(peer);
+	if ((r < 0 && r != -EAGAIN) || (peer->ended && send_queue_is_empty(&peer->send_queue)))
 		peer_end(peer);
 	else
 		go_on(&peer->caller);
@@ -457,8 +464,11 @@ int peer_new(
 	struct gmemd *gmemd, struct peer_list *list, const struct peer_entry *entry, int consume_fd)
 {
 	struct peer *peer;
+	int r = peer_make(gmemd, list, entry, consume_fd, &peer);
 
-	return peer_make(gmemd, list, entry, consume_fd, &peer);
+	if (r == 0)
+		peer->provisional = gmemd->faults;
+	return r;
 }
 
 int peer_recover(
@@ -478,6 +488,17 @@ int peer_recover(
 	if (r < 0)
 		peer_free(peer);
 	return r;
+}
+
+/* One that is being served has its answer first. */
+void peers_end_provisional(const struct peer_list *list)
+{
+	struct peer *peer, *next;
+
+	TAILQ_FOREACH_SAFE (peer, list, link, next) {
+		if (peer->provisional && peer->caller.delivery.number == 0)
+			peer_free(peer);
+	}
 }
 
 static void answer_inherited(struct peer *peer)

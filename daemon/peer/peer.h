@@ -27,4 +27,6 @@ int peer_recover(struct gmemd *gmemd, struct peer_list *list, const struct peer_
 	int consume_fd);
 /* What a predecessor owed out of turn: once all that it had are on the list. */
 void peers_answer_inherited(const struct peer_list *list);
+/* gmemd knows by now whom its configuration lets in: ends those who were let in before that. */
+void peers_end_provisional(const struct peer_list *list);
 void peers_free(struct peer_list *list);

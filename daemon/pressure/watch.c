@@ -241,6 +241,15 @@ static void audit_memory_change(struct gmemd *gmemd, uint64_t total)
 		"the host's memory is %s bytes now; it was %s", new, old);
 }
 
+static struct pressure_settings settings_of(const struct gmemd *gmemd)
+{
+	const struct config *config = &gmemd->config;
+
+	return pressure_settings_for(
+		config_bytes(&config->pressure_floor, gmemd->host.memory_total),
+		config->pressure_deadline * 1000, gmemd->host.page_size);
+}
+
 /* What may be promised, and where pressure begins, follow the host's memory. */
 static void follow_total(struct pressure_watch *watch, uint64_t total)
 {
@@ -253,9 +262,7 @@ static void follow_total(struct pressure_watch *watch, uint64_t total)
 	if (capacity_follow_host(&gmemd->capacity, &gmemd->config, total) < 0)
 		log_warning("a NUMA node is new, and there is no memory for its budget: nothing is "
 			    "made there");
-	watch->policy.settings =
-		pressure_settings_for(config_bytes(&gmemd->config.pressure_floor, total),
-			gmemd->config.pressure_deadline * 1000, gmemd->host.page_size);
+	watch->policy.settings = settings_of(gmemd);
 }
 
 static void look_at_host(struct pressure_watch *watch, bool stalled)
@@ -338,10 +345,7 @@ static void warn_of_reserve(const struct gmemd *gmemd, uint64_t floor)
 
 int pressure_watch_new(struct gmemd *gmemd, struct pressure_watch **ret)
 {
-	const struct config *config = &gmemd->config;
-	const struct pressure_settings settings = pressure_settings_for(
-		config_bytes(&config->pressure_floor, gmemd->host.memory_total),
-		config->pressure_deadline * 1000, gmemd->host.page_size);
+	const struct pressure_settings settings = settings_of(gmemd);
 	struct pressure_watch *watch = calloc(1, sizeof *watch);
 	int r;
 
@@ -356,6 +360,19 @@ int pressure_watch_new(struct gmemd *gmemd, struct pressure_watch **ret)
 	else
 		*ret = watch;
 	return r;
+}
+
+void pressure_watch_follow_config(struct pressure_watch *watch)
+{
+	const struct pressure_settings settings = settings_of(watch->gmemd);
+
+	if (settings.floor != watch->policy.settings.floor)
+		warn_of_reserve(watch->gmemd, settings.floor);
+	watch->policy.settings = settings;
+	if (settings.floor > 0 && !watch->stalled && watch_stalls(watch) < 0)
+		log_warning("there is no memory to be told of stalls: the host is looked at each "
+			    "second");
+	look_at_host(watch, /* stalled= */ false);
 }
 
 struct pressure_watch *pressure_watch_free(struct pressure_watch *watch)

@@ -22,6 +22,9 @@ void pressure_watch_given(struct pressure_watch *watch, uint64_t vm, uint64_t by
 /* A VM that is released need give nothing any more. */
 void pressure_watch_forget(struct pressure_watch *watch, const struct vm *vm);
 
+/* The settings of it have changed. */
+void pressure_watch_follow_config(struct pressure_watch *watch);
+
 /* The asks; their keys are VMs' numbers. */
 const struct pressure_policy *pressure_watch_policy(const struct pressure_watch *watch);
 /* MemAvailable now, in bytes. */

@@ -41,11 +41,18 @@ static int find_method(const char *name, struct request *request, const struct m
 static int refuse_for_configuration(struct request *request)
 {
 	const struct config_faults *faults = request->gmemd->faults;
+	const struct config_fault *first = &faults->all[0];
 	char told[CONFIG_FAULT_TEXT_MAX];
 
 	config_faults_print(faults, 0, told, sizeof told);
 	return rpc_error_configuration(
-		&request->error, faults->file, faults->all[0].line, faults->all[0].setting, told);
+		&request->error, first->file, first->line, first->setting, told);
+}
+
+/* But for what puts an end to that. */
+static bool needs_configuration(const struct request_message *message)
+{
+	return method_by_name(message->method) != &methods[METHOD_CONFIG_RELOAD];
 }
 
 static int try_to_carry_out(const struct request_message *message, struct request *request)
@@ -53,9 +60,9 @@ static int try_to_carry_out(const struct request_message *message, struct reques
 	const struct method *method = NULL;
 	int r;
 
-	if (request->gmemd->faults)
+	if (request->gmemd->faults && needs_configuration(message))
 		return refuse_for_configuration(request);
-	if (request->gmemd->lack[0])
+	if (request->gmemd->lack[0] && needs_configuration(message))
 		return rpc_error_unsupported(
 			&request->error, request->gmemd->lack, request->gmemd->host.kernel_release);
 	r = find_method(message->method, request, &method);

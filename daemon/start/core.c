@@ -14,7 +14,7 @@
 void core_init(struct gmemd *gmemd, const struct config *config)
 {
 	memset(gmemd, 0, sizeof *gmemd);
-	gmemd->config = *config;
+	gmemd->config = gmemd->configured = *config;
 	gmemd->handlers = method_handlers;
 	TAILQ_INIT(&gmemd->events);
 	TAILQ_INIT(&gmemd->preallocating);

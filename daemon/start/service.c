@@ -15,6 +15,7 @@
 #include "daemon/base/timer_file.h"
 #include "daemon/config/config_fault.h"
 #include "daemon/owner/scheduler.h"
+#include "daemon/start/reload.h"
 #include "kernel/host/process_start.h"
 
 /* When what the service manager had no room for is told it again. */
@@ -28,7 +29,7 @@ struct service {
 	struct timer_file *watchdog;
 	uint64_t watchdog_interval; /* microseconds */
 	struct event *telling;
-	char state[CONFIG_FAULT_TEXT_MAX + 64]; /* that the service manager is told */
+	char state[CONFIG_FAULT_TEXT_MAX + 96]; /* that the service manager is told */
 };
 
 static void end_signal(evutil_socket_t number, short what, void *context)
@@ -40,13 +41,14 @@ static void end_signal(evutil_socket_t number, short what, void *context)
 	event_base_loopbreak(service->gmemd->base);
 }
 
-/* Which would else end it: elsewhere it means that a configuration is to be read anew. */
-static void ignore_signal(evutil_socket_t number, short what, void *context)
+static void reload_signal(evutil_socket_t number, short what, void *context)
 {
+	struct service *service = context;
+
 	(void)number;
 	(void)what;
-	(void)context;
-	log_info("SIGHUP is ignored: the configuration is read when gmemd starts");
+	if (reload_configuration(service->gmemd) == -ENOMEM)
+		log_error("there is no memory to read the configuration anew");
 }
 
 static int watch_signal(struct service *service, int number,
@@ -81,12 +83,33 @@ static int watchdog_start(struct service *service)
 	return r;
 }
 
+/* What gmemd does, in words. */
+static void describe_status(const struct gmemd *gmemd, char *ret, size_t size)
+{
+	char told[CONFIG_FAULT_TEXT_MAX];
+
+	if (gmemd->faults) {
+		config_faults_print(gmemd->faults, 0, told, sizeof told);
+		snprintf(ret, size, "Refusing all requests: %s", told);
+	} else if (gmemd->lack[0]) {
+		snprintf(ret, size, "Refusing all requests: this host lacks %s", gmemd->lack);
+	} else if (gmemd->refusal) {
+		config_faults_print(gmemd->refusal, 0, told, sizeof told);
+		snprintf(ret, size, "Serving by an earlier configuration: %s", told);
+	} else {
+		snprintf(ret, size, "Serving guest memory, kernel %s", gmemd->host.kernel_release);
+	}
+}
+
 static void tell_manager(evutil_socket_t fd, short what, void *context)
 {
 	struct service *service = context;
+	char status[CONFIG_FAULT_TEXT_MAX + 64];
 
 	(void)fd;
 	(void)what;
+	describe_status(service->gmemd, status, sizeof status);
+	snprintf(service->state, sizeof service->state, "READY=1\nSTATUS=%s", status);
 	if (notify_send(service->state) == -EAGAIN)
 		event_add(service->telling, &retry);
 }
@@ -98,10 +121,11 @@ static int service_start(struct service *service)
 	if (r == 0 && process_may_handle(SIGINT))
 		r = watch_signal(service, SIGINT, end_signal, &service->interrupt);
 	if (r == 0)
-		r = watch_signal(service, SIGHUP, ignore_signal, &service->hangup);
+		r = watch_signal(service, SIGHUP, reload_signal, &service->hangup);
 	if (r == 0)
 		r = watchdog_start(service);
 	service->telling = evtimer_new(service->gmemd->base, tell_manager, service);
+	service->gmemd->status_changed = service->telling;
 	return service->telling ? r : -ENOMEM;
 }
 
@@ -121,27 +145,8 @@ int service_new(struct gmemd *gmemd, struct service **ret)
 	return r;
 }
 
-/* What gmemd does, in words. */
-static void describe_status(const struct gmemd *gmemd, char *ret, size_t size)
-{
-	char told[CONFIG_FAULT_TEXT_MAX];
-
-	if (gmemd->faults) {
-		config_faults_print(gmemd->faults, 0, told, sizeof told);
-		snprintf(ret, size, "Refusing all requests: %s", told);
-	} else if (gmemd->lack[0]) {
-		snprintf(ret, size, "Refusing all requests: this host lacks %s", gmemd->lack);
-	} else {
-		snprintf(ret, size, "Serving guest memory, kernel %s", gmemd->host.kernel_release);
-	}
-}
-
 void service_ready(struct service *service)
 {
-	char status[CONFIG_FAULT_TEXT_MAX + 32];
-
-	describe_status(service->gmemd, status, sizeof status);
-	snprintf(service->state, sizeof service->state, "READY=1\nSTATUS=%s", status);
 	tell_manager(-1, 0, service);
 }
 
@@ -165,6 +170,7 @@ struct service *service_free(struct service *service)
 	event_end(service->hangup);
 	timer_file_free(service->watchdog);
 	event_end(service->telling);
+	service->gmemd->status_changed = NULL;
 	free(service);
 	return NULL;
 }

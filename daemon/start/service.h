@@ -9,8 +9,8 @@
 
 struct service;
 
-/* Watches for SIGTERM and SIGINT, which end the loop, and for SIGHUP, which does nothing; feeds the
- * watchdog where there is one. -ENOMEM. */
+/* Watches for SIGTERM and SIGINT, which end the loop, and for SIGHUP, which has the
+ * configuration read anew; feeds the watchdog where there is one. -ENOMEM. */
 int service_new(struct gmemd *gmemd, struct service **ret);
 /* The service manager is told now, or when it has room for that. */
 void service_ready(struct service *service);

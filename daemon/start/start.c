@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -27,6 +28,7 @@
 #include "daemon/release/recount.h"
 #include "daemon/release/vm_watch.h"
 #include "daemon/start/core.h"
+#include "daemon/start/reload.h"
 #include "daemon/start/start_failure.h"
 #include "daemon/start/takeover.h"
 #include "daemon/vm/backend.h"
@@ -193,6 +195,7 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct co
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	gmemd->started = (uint64_t)now.tv_sec;
 	gmemd->faults = faults;
+	gmemd->reload = reload_configuration;
 	r = file_reserve_set_up();
 	if (r < 0)
 		return start_failed("reserving files for operators", r);
@@ -235,4 +238,6 @@ void gmemd_clear(struct gmemd *gmemd)
 	owners_free(gmemd->owners);
 	creations_free(gmemd->creations);
 	event_base_free(gmemd->base);
+	free(gmemd->refusal);
+	config_clear(&gmemd->config);
 }

@@ -27,7 +27,7 @@ static void check_faults(const struct config_faults *faults, unsigned lines)
 		FUZZ_CHECK(faults->all[i].line <= lines && faults->all[i].text[0]);
 		FUZZ_CHECK(i == 0 || faults->all[i - 1].line <= faults->all[i].line);
 		config_faults_print(faults, i, text, sizeof text);
-		FUZZ_CHECK(strlen(text) > strlen(faults->file));
+		FUZZ_CHECK(strlen(text) > strlen(faults->all[i].file));
 	}
 }
 
@@ -43,6 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	snprintf(path, sizeof path, "/proc/self/fd/%d", file);
 	if (config_file_read(path, /* required= */ true, &config, &faults)) {
 		FUZZ_CHECK(faults.count == 0);
+		config_clear(&config);
 	} else {
 		FUZZ_CHECK(memcmp(&config, &before, sizeof config) == 0);
 		check_faults(&faults, count_lines(bytes, size));

@@ -186,13 +186,13 @@ def _():
         ends(daemon.process, signal.SIGINT)
 
 
-@test("gmemd and its keeper: SIGHUP does not end them; gmemd says so")
+@test("gmemd and its keeper: SIGHUP does not end them; gmemd reads its configuration anew")
 def _():
     with gmemd() as daemon:
         [keeper] = daemon.keepers()
         for pid in (daemon.pid, keeper):
             os.kill(pid, signal.SIGHUP)
-        check(wait_until(lambda: "SIGHUP is ignored" in daemon.log(), SECONDS), "no line")
+        check(wait_until(lambda: "the configuration was read anew" in daemon.log(), SECONDS), "no line")
         check(answers(daemon), "gmemd has ended")
         equal(daemon.keepers(), [keeper], "the keeper")
 

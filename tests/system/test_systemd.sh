@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The project's own units under a real systemd: socket activation, hardening in force, a VMM as a service, the watchdog.
 set -u
-plan=20
+plan=23
 . "$(dirname "$0")/units.sh"
 set_up
 
@@ -110,6 +110,28 @@ restarted() {
 }
 eventually restarted
 report $? "the watchdog restarts a gmemd that hangs"
+
+# Its configuration, read anew.
+pid=$(main_pid gmemd.service)
+container_run sh -c 'mkdir -p /etc/gmemd/gmemd.conf.d && printf "[limits]\nslots-per-vm = 77\n" >/etc/gmemd/gmemd.conf.d/50.conf'
+container_run systemctl reload gmemd.service >"$work/output" 2>&1 &&
+	container_run gmemctl config | grep -q "slots-per-vm *77 */etc/gmemd/gmemd.conf.d/50.conf:2" &&
+	[ "$(main_pid gmemd.service)" = "$pid" ]
+report $? "systemctl reload has gmemd read its configuration anew"
+
+container_run sh -c 'echo "slots-per-vm = many" >>/etc/gmemd/gmemd.conf.d/50.conf'
+! container_run systemctl reload gmemd.service >"$work/output" 2>&1 &&
+	container_run journalctl -o cat -u gmemd.service | grep -q "50.conf:3: slots-per-vm: must be a number"
+report $? "where it is wrong the reload fails, and the journal says why"
+
+told() {
+	[ "$(property gmemd.service ActiveState)" = active ] &&
+		property gmemd.service StatusText | grep -q "earlier configuration: /etc/gmemd/gmemd.conf.d/50.conf:3" &&
+		container_run gmemctl config | grep -q "slots-per-vm *77"
+}
+eventually told
+report $? "gmemd serves on by what it had, and its status says so"
+container_run rm /etc/gmemd/gmemd.conf.d/50.conf
 
 container_run systemctl stop gmemd.service >"$work/output" 2>&1
 container_run systemctl show -P Result gmemd.service >"$work/output"

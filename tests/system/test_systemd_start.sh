@@ -130,12 +130,12 @@ start_vmm
 report $? "a VM runs again"
 pid=$(main_pid gmemd.service) && keeper_pid=$(main_pid gmemd-keeper.service) &&
 	container_run kill -HUP "$pid" "$keeper_pid"
-ignored() {
-	[ "$(said 'SIGHUP is ignored')" = 1 ]
+read_anew() {
+	[ "$(said 'the configuration was read anew')" = 1 ]
 }
-eventually ignored && [ "$(main_pid gmemd.service)" = "$pid" ] &&
+eventually read_anew && [ "$(main_pid gmemd.service)" = "$pid" ] &&
 	[ "$(main_pid gmemd-keeper.service)" = "$keeper_pid" ] && serves
-report $? "SIGHUP ends neither, and gmemd says that it is ignored"
+report $? "SIGHUP ends neither, and gmemd reads its configuration anew"
 another() { # unit pid
 	local now
 	now=$(main_pid "$1") && [ "$now" != "$2" ] && serves

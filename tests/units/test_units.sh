@@ -51,7 +51,7 @@ mkdir "$work/units"
 for unit in gmemd.service gmemd.socket gmemd-admin.socket gmemd-keeper.service gmemd-keeper.socket gmem-vmm@.service \
 	gmem-vmm-name@.service; do
 	path=$(find "$work/root" -name "$unit")
-	sed "/^ExecStart\(Pre\)\?=/s#=\(+\?\)/#=\1$work/root/#" "$path" >"$work/units/$unit"
+	sed "/^Exec\(Start\|StartPre\|Reload\)=/s#/#$work/root/#" "$path" >"$work/units/$unit"
 done
 systemd-analyze verify "$work"/units/gmemd.service "$work"/units/gmemd.socket \
 	"$work"/units/gmemd-admin.socket "$work"/units/gmemd-keeper.service \

@@ -444,7 +444,10 @@ static int read_config(void)
 	static struct config_faults faults;
 
 	config = config_defaults;
-	return config_file_read(config_path, /* required= */ true, &config, &faults) ? 0 : -EIO;
+	if (!config_file_read(config_path, /* required= */ true, &config, &faults))
+		return -EIO;
+	config_clear(&config);
+	return 0;
 }
 
 struct work {

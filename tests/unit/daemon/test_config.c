@@ -9,30 +9,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/config/config_file.h"
 #include "daemon/config/config_lines.h"
+#include "daemon/config/config_setting.h"
 #include "kernel/base/cleanup.h"
 #include "tests/lib/unit.h"
 
 #define OPTIONS_MAX 5
 
 static char directory[] = "/tmp/gmemd-config-XXXXXX";
-static char path[64], file_option[96];
+static char path[64], beside[80], file_option[96];
 static struct config_faults faults; /* of what was read last */
+static struct config last;          /* which is cleared before the next */
 
 static int set_up(void)
 {
 	if (!mkdtemp(directory))
 		return -1;
 	snprintf(path, sizeof path, "%s/gmemd.conf", directory);
+	snprintf(beside, sizeof beside, "%s.d", path);
 	snprintf(file_option, sizeof file_option, "--config=%s", path);
 	return 0;
 }
 
 static int tear_down(void)
 {
+	config_clear(&last);
+	rmdir(beside);
 	unlink(path);
 	return rmdir(directory);
 }
@@ -56,8 +62,10 @@ static enum config_outcome read_quietly(int argc, char **argv, struct config *re
 	fflush(stdout);
 	dup2(null, STDOUT_FILENO);
 	dup2(null, STDERR_FILENO);
-	optind = 0; /* getopt starts anew */
+	config_clear(&last);
 	outcome = config_read(argc, argv, ret, &faults);
+	if (outcome == CONFIG_RUN)
+		last = *ret;
 	fflush(stdout);
 	dup2(out, STDOUT_FILENO);
 	dup2(err, STDERR_FILENO);
@@ -147,6 +155,117 @@ static void test_keeper(void)
 	CU_ASSERT_TRUE(faults.count == 0 && config.keeper);
 }
 
+static void check_fault(unsigned index, unsigned line, const char *setting, const char *text)
+{
+	const struct config_fault *fault = &faults.all[index];
+
+	CU_ASSERT_FATAL(index < faults.count);
+	UNIT_ASSERT_ROW(fault->line == line, "line %u: %s", fault->line, fault->text);
+	CU_ASSERT_STRING_EQUAL(fault->setting, setting);
+	UNIT_ASSERT_ROW(strstr(fault->text, text), "no \"%s\" in \"%s\"", text, fault->text);
+}
+
+static void write_more(const char *name, const char *text)
+{
+	char file_path[128];
+	FILE *file;
+
+	snprintf(file_path, sizeof file_path, "%s/%s", beside, name);
+	file = fopen(file_path, "w");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+static void remove_more(const char *name)
+{
+	char file_path[128];
+
+	snprintf(file_path, sizeof file_path, "%s/%s", beside, name);
+	unlink(file_path);
+}
+
+static void check_origin(const char *section, const char *name, const char *file, unsigned line)
+{
+	const struct config_setting *setting = config_setting_find(section, name);
+	const struct config_origin *origin;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(setting);
+	origin = config_setting_origin(&last, setting);
+	CU_ASSERT_EQUAL_FATAL(origin->source, CONFIG_FROM_FILE);
+	CU_ASSERT_EQUAL(origin->line, line);
+	CU_ASSERT_PTR_NOT_NULL(strstr(last.paths.all[origin->file], file));
+}
+
+/* In the order of their names, after the first; what is no configuration is not read. */
+static void test_more_files(void)
+{
+	struct config config;
+
+	CU_ASSERT_EQUAL_FATAL(mkdir(beside, 0700), 0);
+	write_file("[limits]\nslots-per-vm = 1\nmemories-per-vm = 2\npeers-per-user = 3\n");
+	write_more("20-b.conf", "[limits]\nslots-per-vm = 20\n");
+	write_more("10-a.conf", "# first\n[limits]\nslots-per-vm = 10\nmemories-per-vm = 11\n");
+	write_more("30.conf~", "nonsense");
+	write_more(".40.conf", "nonsense");
+	CU_ASSERT_EQUAL_FATAL(READ(&config, "--gate=preferred"), CONFIG_RUN);
+	CU_ASSERT_EQUAL(faults.count, 0);
+	CU_ASSERT_EQUAL(config.paths.count, 3);
+	CU_ASSERT_EQUAL(config.slots_per_vm, 20);
+	CU_ASSERT_EQUAL(config.memories_per_vm, 11);
+	CU_ASSERT_EQUAL(config.peers_per_user, 3);
+	check_origin("limits", "slots-per-vm", "/20-b.conf", 2);
+	check_origin("limits", "memories-per-vm", "/10-a.conf", 4);
+	check_origin("limits", "peers-per-user", "/gmemd.conf", 4);
+	CU_ASSERT_EQUAL(
+		config_setting_origin(&config, config_setting_find("gate", "policy"))->source,
+		CONFIG_FROM_COMMAND_LINE);
+	CU_ASSERT_EQUAL(
+		config_setting_origin(&config, config_setting_find("keeper", "use"))->source,
+		CONFIG_FROM_DEFAULT);
+	write_more("15.conf", "[limits]\n\nslots-per-vm = many\n");
+	CU_ASSERT_EQUAL(READ(&config), CONFIG_RUN);
+	CU_ASSERT_EQUAL_FATAL(faults.count, 1);
+	check_fault(0, 3, "slots-per-vm", "must be a number");
+	CU_ASSERT_PTR_NOT_NULL(strstr(faults.all[0].file, "/15.conf"));
+	CU_ASSERT_EQUAL(config.slots_per_vm, 4096);
+	remove_more("10-a.conf");
+	remove_more("15.conf");
+	remove_more("20-b.conf");
+	remove_more("30.conf~");
+	remove_more(".40.conf");
+	CU_ASSERT_EQUAL(rmdir(beside), 0);
+}
+
+/* What is printed is read as the same. */
+static void test_printed(void)
+{
+	char value[CONFIG_VALUE_SIZE];
+
+	for (unsigned i = 0; i < config_settings_count; i++) {
+		const struct config_setting *setting = &config_settings[i];
+		struct config config = config_defaults;
+
+		config_setting_print(setting, &config_defaults, value);
+		UNIT_ASSERT_ROW(config_setting_parse(setting, value, &config) &&
+					config_setting_equal(setting, &config, &config_defaults),
+			"%s = %s", setting->name, value);
+		UNIT_ASSERT_ROW(!config_setting_parse(setting, "x", &config), "%s", setting->name);
+	}
+}
+
+/* A pipe that nobody writes to is not waited for. */
+static void test_pipe(void)
+{
+	struct config config;
+
+	unlink(path);
+	CU_ASSERT_EQUAL_FATAL(mkfifo(path, 0600), 0);
+	CU_ASSERT_EQUAL(READ(&config), CONFIG_RUN);
+	CU_ASSERT_EQUAL(faults.count, 0);
+	unlink(path);
+}
+
 /* Where none need be there. */
 static void test_absent(void)
 {
@@ -215,16 +334,6 @@ static void test_bad_files(void)
 
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
 		check_faulty(files[i]);
-}
-
-static void check_fault(unsigned index, unsigned line, const char *setting, const char *text)
-{
-	const struct config_fault *fault = &faults.all[index];
-
-	CU_ASSERT_FATAL(index < faults.count);
-	UNIT_ASSERT_ROW(fault->line == line, "line %u: %s", fault->line, fault->text);
-	CU_ASSERT_STRING_EQUAL(fault->setting, setting);
-	UNIT_ASSERT_ROW(strstr(fault->text, text), "no \"%s\" in \"%s\"", text, fault->text);
 }
 
 /* All of them, in the order of the lines, whatever they are. */
@@ -353,7 +462,7 @@ static void test_no_file(void)
 	check_fault(0, 0, "", "Is a directory");
 	CU_ASSERT_EQUAL(READ(&config, "--config=/dev/zero"), CONFIG_RUN);
 	check_fault(0, 0, "", "File too large");
-	CU_ASSERT_STRING_EQUAL(faults.file, "/dev/zero");
+	CU_ASSERT_STRING_EQUAL(faults.all[0].file, "/dev/zero");
 }
 
 static void test_check(void)
@@ -428,6 +537,9 @@ int main(void)
 		{"a file", test_file},
 		{"with and without a keeper", test_keeper},
 		{"one that is absent", test_absent},
+		{"those beside it", test_more_files},
+		{"settings as they are printed", test_printed},
+		{"a pipe", test_pipe},
 		{"bytes or percent", test_amounts},
 		{"bad files", test_bad_files},
 		{"what is wrong, and where", test_faults},

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Reloading. See reload.h.
+ */
+#include "daemon/start/reload.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/base/log.h"
+#include "daemon/base/notify.h"
+#include "daemon/budget/capacity_probe.h"
+#include "daemon/config/command_line.h"
+#include "daemon/config/config_setting.h"
+#include "daemon/peer/listener.h"
+#include "daemon/pressure/watch.h"
+
+/* systemd 253 and later know by the time which of several reloads it is. */
+static void tell_reloading(void)
+{
+	struct timespec now;
+	char state[64];
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+		(uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+	notify_send(state);
+}
+
+static void tell_faults(const struct config_faults *faults)
+{
+	char told[CONFIG_FAULT_TEXT_MAX];
+
+	for (unsigned i = 0; i < faults->count; i++) {
+		config_faults_print(faults, i, told, sizeof told);
+		log_error("%s", told);
+	}
+	log_warning("the configuration is refused; what holds is as it was");
+}
+
+/* What can't be changed any more stays as it is. */
+static void keep_started(const struct config *old, struct config *next)
+{
+	strcpy(next->runtime_directory, old->runtime_directory);
+	for (unsigned i = 0; i < config_settings_count; i++) {
+		const struct config_setting *setting = &config_settings[i];
+
+		if (!setting->at_start || config_setting_equal(setting, old, next))
+			continue;
+		config_setting_copy(setting, old, next);
+		next->origins[i] = (struct config_origin){.source = CONFIG_FROM_EARLIER};
+		log_warning("[%s] %s is changed, which holds from gmemd's next start on",
+			setting->section, setting->name);
+	}
+}
+
+static void tell_changes(const struct config *old, const struct config *next)
+{
+	char before[CONFIG_VALUE_SIZE], after[CONFIG_VALUE_SIZE];
+
+	for (unsigned i = 0; i < config_settings_count; i++) {
+		const struct config_setting *setting = &config_settings[i];
+
+		if (config_setting_equal(setting, old, next))
+			continue;
+		config_setting_print(setting, old, before);
+		config_setting_print(setting, next, after);
+		log_info("[%s] %s is %s now; it was %s", setting->section, setting->name, after,
+			before);
+	}
+}
+
+/* What of the settings was made something else of. */
+static void apply(struct gmemd *gmemd)
+{
+	if (capacity_follow_host(&gmemd->capacity, &gmemd->config, gmemd->host.memory_total) < 0)
+		log_warning("a NUMA node is new, and there is no memory for its budget: nothing is "
+			    "made there");
+	pressure_watch_follow_config(gmemd->pressure);
+	listeners_follow_config(gmemd->listeners);
+}
+
+static void take(struct gmemd *gmemd, const struct config *read)
+{
+	struct config next = *read;
+
+	keep_started(&gmemd->config, &next);
+	tell_changes(&gmemd->config, &next);
+	config_clear(&gmemd->config);
+	gmemd->config = next;
+	gmemd->configured = *read;
+	apply(gmemd);
+	if (gmemd->faults)
+		log_info("gmemd " GMEMD_VERSION " serves, kernel %s", gmemd->host.kernel_release);
+	gmemd->faults = NULL;
+	log_info("the configuration was read anew");
+}
+
+static void read_anew(struct gmemd *gmemd, struct config_faults *faults)
+{
+	const struct command_line *command_line = &gmemd->command_line;
+	struct config config;
+
+	/* It was right when gmemd started. */
+	if (config_read(command_line->argc, command_line->argv, &config, faults) != CONFIG_RUN)
+		config_faults_add(faults, 0, "", "the command line is wrong");
+	else if (faults->count > 0)
+		config_clear(&config);
+	else
+		take(gmemd, &config);
+}
+
+int reload_configuration(struct gmemd *gmemd)
+{
+	struct config_faults *faults = calloc(1, sizeof *faults);
+
+	if (!faults)
+		return -ENOMEM;
+	tell_reloading();
+	read_anew(gmemd, faults);
+	free(gmemd->refusal);
+	gmemd->refusal = NULL;
+	if (faults->count > 0) {
+		tell_faults(faults);
+		gmemd->refusal = faults;
+	} else {
+		free(faults);
+	}
+	if (gmemd->status_changed)
+		event_active(gmemd->status_changed, EV_TIMEOUT, 0);
+	return gmemd->refusal ? -EINVAL : 0;
+}
