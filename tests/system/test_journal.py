@@ -180,6 +180,16 @@ def _():
         check(left_out >= 50, "%d were left out" % left_out)
 
 
+@test("a setting that is changed while gmemd serves")
+def _():
+    with journal(config="[limits]\nslots-per-vm = 9\n") as (daemon, entrance, _):
+        reader = Reader(entrance)
+        daemon.change_config("[limits]\nslots-per-vm = 10\n")
+        os.kill(daemon.pid, signal.SIGHUP)
+        entry = reader.next("limit_changed")
+        check_entry(entry, GMEMD_SCOPE="limits", GMEMD_LIMIT="slots-per-vm", GMEMD_OLD="9", GMEMD_NEW="10")
+
+
 @test("what was left out is told by a gmemd that ends")
 def _():
     with journal(gate="required") as (daemon, entrance, _):
