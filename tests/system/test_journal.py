@@ -18,6 +18,7 @@ from gmemtest.tap import check, equal, test
 from gmemtest.wire import Peer
 
 SECONDS = 60
+MANUAL = os.path.join(os.environ["BUILD_DIR"], "protocol", "gmemd-protocol.md")  # before others may run what they need
 PAGE = os.sysconf("SC_PAGE_SIZE")
 ROW = re.compile(r"^\| `(\w+)` \| ([0-9a-f]{32}) \|.*\|([^|]*)\|$", re.MULTILINE)
 UUID = "123e4567-e89b-12d3-a456-426614174000"
@@ -34,8 +35,7 @@ def tear_down():
 
 def manual():
     """What it says of each act: {name: (MESSAGE_ID, the fields of its entries)}"""
-    path = os.path.join(os.environ["BUILD_DIR"], "protocol", "gmemd-protocol.md")
-    with open(path, encoding="utf-8") as file:
+    with open(MANUAL, encoding="utf-8") as file:
         rows = ROW.findall(file.read())
     return {name: (number, set(re.findall(r"`(\w+)=`", fields))) for name, number, fields in rows}
 
