@@ -5,8 +5,22 @@
 #include "daemon/start/confinement.h"
 
 #include <errno.h>
-#include <seccomp.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#if defined __x86_64__
+#define NATIVE      AUDIT_ARCH_X86_64
+#define OTHER_CALLS 0x40000000u /* x32's */
+#elif defined __aarch64__
+#define NATIVE      AUDIT_ARCH_AARCH64
+#define OTHER_CALLS UINT32_MAX
+#endif
 
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
 #define SANITIZED 1
@@ -16,98 +30,115 @@
 
 static const int denied_calls[] = {
 	/* The host. */
-	SCMP_SYS(acct),
-	SCMP_SYS(adjtimex),
-	SCMP_SYS(clock_adjtime),
-	SCMP_SYS(clock_settime),
-	SCMP_SYS(delete_module),
-	SCMP_SYS(finit_module),
-	SCMP_SYS(init_module),
-	SCMP_SYS(ioperm),
-	SCMP_SYS(iopl),
-	SCMP_SYS(kexec_file_load),
-	SCMP_SYS(kexec_load),
-	SCMP_SYS(quotactl),
-	SCMP_SYS(reboot),
-	SCMP_SYS(setdomainname),
-	SCMP_SYS(sethostname),
-	SCMP_SYS(settimeofday),
-	SCMP_SYS(swapoff),
-	SCMP_SYS(swapon),
-	SCMP_SYS(syslog),
+	SYS_acct,
+	SYS_adjtimex,
+	SYS_clock_adjtime,
+	SYS_clock_settime,
+	SYS_delete_module,
+	SYS_finit_module,
+	SYS_init_module,
+#ifdef SYS_ioperm
+	SYS_ioperm,
+#endif
+#ifdef SYS_iopl
+	SYS_iopl,
+#endif
+	SYS_kexec_file_load,
+	SYS_kexec_load,
+	SYS_quotactl,
+	SYS_reboot,
+	SYS_setdomainname,
+	SYS_sethostname,
+	SYS_settimeofday,
+	SYS_swapoff,
+	SYS_swapon,
+	SYS_syslog,
 	/* What it sees of it. */
-	SCMP_SYS(chroot),
-	SCMP_SYS(fsconfig),
-	SCMP_SYS(fsmount),
-	SCMP_SYS(fsopen),
-	SCMP_SYS(fspick),
-	SCMP_SYS(mknod),
-	SCMP_SYS(mknodat),
-	SCMP_SYS(mount),
-	SCMP_SYS(mount_setattr),
-	SCMP_SYS(move_mount),
-	SCMP_SYS(name_to_handle_at),
-	SCMP_SYS(open_by_handle_at),
-	SCMP_SYS(open_tree),
-	SCMP_SYS(pivot_root),
-	SCMP_SYS(setns),
-	SCMP_SYS(umount2),
-	SCMP_SYS(unshare),
+	SYS_chroot,
+	SYS_fsconfig,
+	SYS_fsmount,
+	SYS_fsopen,
+	SYS_fspick,
+#ifdef SYS_mknod
+	SYS_mknod,
+#endif
+	SYS_mknodat,
+	SYS_mount,
+	SYS_mount_setattr,
+	SYS_move_mount,
+	SYS_name_to_handle_at,
+	SYS_open_by_handle_at,
+	SYS_open_tree,
+	SYS_pivot_root,
+	SYS_setns,
+	SYS_umount2,
+	SYS_unshare,
 	/* Who it is. */
-	SCMP_SYS(personality),
-	SCMP_SYS(setfsgid),
-	SCMP_SYS(setfsuid),
-	SCMP_SYS(setgid),
-	SCMP_SYS(setgroups),
-	SCMP_SYS(setregid),
-	SCMP_SYS(setresgid),
-	SCMP_SYS(setresuid),
-	SCMP_SYS(setreuid),
-	SCMP_SYS(setuid),
+	SYS_personality,
+	SYS_setfsgid,
+	SYS_setfsuid,
+	SYS_setgid,
+	SYS_setgroups,
+	SYS_setregid,
+	SYS_setresgid,
+	SYS_setresuid,
+	SYS_setreuid,
+	SYS_setuid,
 	/* Others. */
-	SCMP_SYS(process_vm_readv),
-	SCMP_SYS(process_vm_writev),
-	SCMP_SYS(ptrace),
+	SYS_process_vm_readv,
+	SYS_process_vm_writev,
+	SYS_ptrace,
 	/* What in the kernel has more ways in than anything here needs. */
-	SCMP_SYS(add_key),
-	SCMP_SYS(bpf),
-	SCMP_SYS(io_uring_enter),
-	SCMP_SYS(io_uring_register),
-	SCMP_SYS(io_uring_setup),
-	SCMP_SYS(keyctl),
-	SCMP_SYS(modify_ldt),
-	SCMP_SYS(perf_event_open),
-	SCMP_SYS(request_key),
-	SCMP_SYS(userfaultfd),
+	SYS_add_key,
+	SYS_bpf,
+	SYS_io_uring_enter,
+	SYS_io_uring_register,
+	SYS_io_uring_setup,
+	SYS_keyctl,
+#ifdef SYS_modify_ldt
+	SYS_modify_ldt,
+#endif
+	SYS_perf_event_open,
+	SYS_request_key,
+	SYS_userfaultfd,
 };
 
-static int deny_calls(scmp_filter_ctx filter)
-{
-	int r = 0;
+#define DENIED (sizeof denied_calls / sizeof *denied_calls)
 
-	for (size_t i = 0; r == 0 && i < sizeof denied_calls / sizeof *denied_calls; i++) {
-		/* A negative number is a call that this architecture doesn't have. */
-		if (denied_calls[i] >= 0)
-			r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), denied_calls[i], 0);
-	}
-	return r;
+#define LOAD(member) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, member))
+#define RETURN(what) BPF_STMT(BPF_RET | BPF_K, what)
+
+/* The calls' numbers are those of the architecture that this is built for; what has others is
+ * denied all of them. By hand, for there is no memory to lack then. */
+static void write_filter(struct sock_filter filter[static DENIED + 6])
+{
+	struct sock_filter *next = filter;
+
+	*next++ = (struct sock_filter)LOAD(arch);
+	*next++ = (struct sock_filter)BPF_JUMP(
+		BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 0, (uint8_t)(DENIED + 3));
+	*next++ = (struct sock_filter)LOAD(nr);
+	*next++ = (struct sock_filter)BPF_JUMP(
+		BPF_JMP | BPF_JGE | BPF_K, OTHER_CALLS, (uint8_t)(DENIED + 1), 0);
+	for (size_t i = 0; i < DENIED; i++)
+		*next++ = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+			(uint32_t)denied_calls[i], (uint8_t)(DENIED - i), 0);
+	*next++ = (struct sock_filter)RETURN(SECCOMP_RET_ALLOW);
+	*next = (struct sock_filter)RETURN(SECCOMP_RET_ERRNO | EPERM);
 }
 
 int gmemd_confinement_enter(void)
 {
-	scmp_filter_ctx filter;
-	int r;
+	struct sock_filter filter[DENIED + 6];
+	const struct sock_fprog program = {DENIED + 6, filter};
+	long r;
 
 	if (SANITIZED)
 		return 0;
-	filter = seccomp_init(SCMP_ACT_ALLOW);
-	if (!filter)
-		return -ENOMEM;
-	r = deny_calls(filter);
-	if (r == 0)
-		r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
-	if (r == 0)
-		r = seccomp_load(filter); /* with no_new_privs */
-	seccomp_release(filter);
-	return r;
+	write_filter(filter);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
+	/* Positive: a thread that has another filter. */
+	return r == 0 ? 0 : r < 0 ? -errno : -EBUSY;
 }
