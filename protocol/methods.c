@@ -509,6 +509,8 @@ static const struct field holder_fields[] = {
 
 static const struct field vm_get_result[] = {
 	VM_FIELDS,
+	{"minimum", FIELD_INTEGER,
+		.summary = "Bytes that it can't give back under pressure, as it has told."},
 	{"memories", FIELD_ARRAY, .fields = memory_fields, .summary = "By id."},
 	{"slots", FIELD_ARRAY, .fields = slot_fields, .summary = "By number."},
 	{"private_ranges", FIELD_ARRAY, .fields = range_fields,

@@ -315,6 +315,7 @@ static int fill_view(struct gmemd *gmemd, const struct caller *caller, const voi
 		return rpc_error_not_found(error, "vm", id);
 	}
 	describe_vm(result, view.vm);
+	json_add_uint(result, "minimum", view.vm->minimum);
 	view_add(result, &view);
 	return 0;
 }

@@ -92,6 +92,7 @@ static void forget_records(struct vm *vm)
 	struct slot *slot;
 	struct call *call;
 
+	vm->minimum_record = 0;
 	TAILQ_FOREACH (grant, &vm->grants.all, link)
 		grant->record = 0;
 	RB_FOREACH (memory, memory_tree, &vm->memories)
@@ -119,6 +120,7 @@ static int renew_ledger(struct vm *vm)
 	r = vm_ledger_new(vm);
 	if (r < 0)
 		return r;
+	vm_ledger_note_minimum(vm);
 	TAILQ_FOREACH (grant, &vm->grants.all, link)
 		vm_ledger_note_grant(vm, grant);
 	RB_FOREACH (memory, memory_tree, &vm->memories)

@@ -61,6 +61,8 @@ def _():
         options = {} if name is None else {"name": name}
         memories.append(vmm.create(SIZE, **options))
         vmm.bind(i, i * SIZE, SIZE, *memories[i])
+    vmm.peer.call("vm.set", {"vm": vmm.id, "minimum": PAGE})
+    equal(described()["minimum"], PAGE, "minimum")
     need(wait_until(held), "the keeper has read of no ledger yet")
     before, ledgers = described(), held()
     for _ in range(3):
