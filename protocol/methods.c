@@ -661,6 +661,11 @@ static const struct field memory_preallocate_parameters[] = {
 static const struct field memory_preallocate_result[] = {
 	{"allocated", FIELD_INTEGER, .summary = "Bytes of pages that this has added."},
 	{"resident", FIELD_INTEGER, .summary = "Bytes of pages that the memory has now."},
+	{"elsewhere", FIELD_INTEGER, FIELD_OPTIONAL,
+		.summary =
+			"Where there are any: bytes that lie on another node than the memory's, "
+			"by one page of each 4 MiB. From Linux 6.19 on a VMM can change where its "
+			"mapped memory is allocated, and it may have touched pages before."},
 	{"cancelled", FIELD_BOOLEAN, FIELD_OPTIONAL, .summary = "Where it was."},
 	END,
 };

@@ -74,8 +74,18 @@ static int bind_all(int node)
 	return r == 0 ? node_bind_file(ALLOCATION_MEMORY, size, node) : r;
 }
 
+/* Whoever has mapped the memory may have changed its policy meanwhile, and may have touched pages
+ * before. */
+static enum allocation_end look_where_it_is(struct allocation *allocation)
+{
+	allocation->elsewhere = node_elsewhere(ALLOCATION_MEMORY, allocation->offset,
+		allocation->size, allocation->chunk, allocation->node);
+	return ALLOCATION_DONE;
+}
+
 static enum allocation_end allocate_all(struct allocation *allocation)
 {
+	enum allocation_end end;
 	int r = be_first_to_be_killed();
 
 	if (r == 0)
@@ -91,7 +101,10 @@ static enum allocation_end allocate_all(struct allocation *allocation)
 		return ALLOCATION_CGROUP_GONE;
 	if (r == 0)
 		r = bind_all(allocation->node);
-	return r < 0 ? fail_start(allocation, r) : allocator_work(allocation, ALLOCATION_MEMORY);
+	if (r < 0)
+		return fail_start(allocation, r);
+	end = allocator_work(allocation, ALLOCATION_MEMORY);
+	return end == ALLOCATION_DONE ? look_where_it_is(allocation) : end;
 }
 
 int main(void)

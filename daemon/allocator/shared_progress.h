@@ -61,6 +61,7 @@ struct allocation {
 	_Atomic int end; /* enum allocation_end */
 	_Atomic int error;
 	struct cgroup_room room; /* with ALLOCATION_NO_ROOM */
+	uint64_t elsewhere;      /* bytes on another node than that; with ALLOCATION_DONE */
 	_Atomic uint64_t cursor; /* the next chunk's number */
 	_Atomic uint64_t done;   /* bytes, whether they had to be allocated or were there */
 	struct allocation_thread thread[ALLOCATION_THREADS_MAX];

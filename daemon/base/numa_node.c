@@ -9,6 +9,7 @@
 #include <numaif.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "kernel/base/ranges.h"
 #include "kernel/host/meminfo.h"
@@ -114,4 +115,57 @@ int node_bind_file(int fd, uint64_t size, int node)
 	r = with_mask(node, bind_mapping, &mapped);
 	munmap(mapped.bytes, size);
 	return r;
+}
+
+/* Of one move_pages(2). */
+#define LOOKED_AT_ONCE 256
+
+struct look {
+	void *pages[LOOKED_AT_ONCE];
+	uint64_t bytes[LOOKED_AT_ONCE]; /* that each stands for */
+	unsigned count;
+	int node;
+	uint64_t elsewhere;
+};
+
+static void look_at_pages(struct look *look)
+{
+	int nodes[LOOKED_AT_ONCE];
+
+	if (move_pages(0, look->count, look->pages, NULL, nodes, 0) < 0)
+		look->count = 0;
+	for (unsigned i = 0; i < look->count; i++) {
+		if (nodes[i] >= 0 && nodes[i] != look->node)
+			look->elsewhere += look->bytes[i];
+	}
+	look->count = 0;
+}
+
+/* The kernel tells of what is in this process's page tables alone. */
+static void look_at(struct look *look, void *page, uint64_t bytes)
+{
+	if (madvise(page, (size_t)sysconf(_SC_PAGESIZE), MADV_POPULATE_READ) < 0)
+		return;
+	look->pages[look->count] = page;
+	look->bytes[look->count++] = bytes;
+	if (look->count == LOOKED_AT_ONCE)
+		look_at_pages(look);
+}
+
+uint64_t node_elsewhere(int fd, uint64_t offset, uint64_t size, uint64_t step, int node)
+{
+	struct look look = {.node = node};
+	char *bytes;
+
+	if (node == NODE_ANY)
+		return 0;
+	bytes = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, (off_t)offset);
+	if (bytes == MAP_FAILED)
+		return 0; /* as in node_bind_file() */
+	for (uint64_t at = 0; at < size; at += step)
+		look_at(&look, bytes + at, size - at < step ? size - at : step);
+	if (look.count > 0)
+		look_at_pages(&look);
+	munmap(bytes, size);
+	return look.elsewhere;
 }

@@ -27,3 +27,10 @@ int node_bind(int node);
  * Linux 6.19 on. Elsewhere it changes nothing. -EINVAL as node_bind(). mbind(2).
  */
 int node_bind_file(int fd, uint64_t size, int node);
+
+/*
+ * How many bytes of the range, which is allocated, lie on another node, by one page of each step of
+ * it: such a page stands for its step. 0 where the file can't be mapped, of pages that can't be
+ * touched, and for NODE_ANY. move_pages(2).
+ */
+uint64_t node_elsewhere(int fd, uint64_t offset, uint64_t size, uint64_t step, int node);

@@ -151,6 +151,7 @@ static void helper_ended(evutil_socket_t pidfd, short what, void *context)
 	event_del(preallocation->tick);
 	fd_close(pidfd);
 	result.allocated = count_allocated(preallocation);
+	result.elsewhere = preallocation->allocation->elsewhere;
 	if (result.outcome == PREALLOCATION_FAILED)
 		result.error = preallocation->allocation->error ? -preallocation->allocation->error
 								: -EPROTO;

@@ -33,6 +33,9 @@ struct preallocation_result {
 	int error; /* a negative errno, with PREALLOCATION_FAILED */
 	/* bytes that it added, exact; of huge pages, that were added while it ran */
 	uint64_t allocated;
+	/* bytes of the range that lie on another node than was asked for, by one page of each
+	 * chunk; with PREALLOCATION_DONE */
+	uint64_t elsewhere;
 	/* With PREALLOCATION_NO_ROOM as it was found, with PREALLOCATION_OUT_OF_MEMORY as it is
 	 * now. */
 	struct cgroup_room room;

@@ -106,6 +106,8 @@ static void pages_counted(struct page_job *job)
 		result = json_new_object();
 		json_add_uint(result, "allocated", ending->result.allocated);
 		json_add_uint(result, "resident", job->parts[0].resident);
+		if (ending->result.elsewhere > 0)
+			json_add_uint(result, "elsewhere", ending->result.elsewhere);
 		if (ending->result.outcome == PREALLOCATION_CANCELLED)
 			json_add_bool(result, "cancelled", true);
 		deferred_answer_give(ending->deferred, result);

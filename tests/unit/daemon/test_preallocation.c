@@ -335,8 +335,20 @@ static void check_node(int file)
 	trial.request.node = 0;
 	trial_run(&trial, PREALLOCATION_DONE);
 	CU_ASSERT_EQUAL(trial.result.allocated, 8 * MIB);
+	CU_ASSERT_EQUAL(trial.result.elsewhere, 0);
 	trial_clear(&trial);
 	check_placement(file, 8 * MIB);
+}
+
+/* All of it is elsewhere to who wants it on a node that there is not. */
+static void check_elsewhere(int file)
+{
+	const uint64_t size = 8 * MIB - 4096;
+
+	CU_ASSERT_EQUAL(node_elsewhere(file, 4096, size, 4 * MIB, 0), 0);
+	CU_ASSERT_EQUAL(node_elsewhere(file, 4096, size, 4 * MIB, NODE_ANY), 0);
+	CU_ASSERT_EQUAL(node_elsewhere(file, 4096, size, 4 * MIB, 999), size);
+	CU_ASSERT_EQUAL(node_elsewhere(file, 4096, size, 4096, 999), size);
 }
 
 static void test_node(void)
@@ -344,6 +356,7 @@ static void test_node(void)
 	cleanup_fd int file = new_memfd(8 * MIB), vm = -1, guest = -1;
 
 	check_node(file);
+	check_elsewhere(file);
 	if (!vm_or_skip(0, &vm))
 		return;
 	guest = vm_guest_memfd(vm, 8 * MIB, GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED);
@@ -351,6 +364,8 @@ static void test_node(void)
 		unit_skip("a guest_memfd can't be mapped here");
 	else
 		check_node(guest);
+	if (guest >= 0)
+		check_elsewhere(guest);
 }
 
 /* Who is charged */
