@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -366,6 +367,47 @@ static void test_node(void)
 		check_node(guest);
 	if (guest >= 0)
 		check_elsewhere(guest);
+}
+
+/* What another mapping of the file shows, when one has been bound to a node. */
+static int policy_after_binding(int file, uint64_t size)
+{
+	void *other = mmap(NULL, size, PROT_READ, MAP_SHARED, file, 0);
+	int policy = -1;
+
+	CU_ASSERT_EQUAL(node_bind_file(file, size, 0), 0);
+	if (get_mempolicy(&policy, NULL, 0, other, MPOL_F_ADDR) < 0)
+		unit_skip("get_mempolicy(2) is not to be had");
+	munmap(other, size);
+	return policy < 0 ? policy : policy & 0xff; /* without its flags */
+}
+
+static bool files_have_policies(void)
+{
+	struct utsname host;
+	unsigned major, minor;
+
+	uname(&host);
+	return sscanf(host.release, "%u.%u", &major, &minor) == 2 &&
+	       (major > 6 || (major == 6 && minor >= 19));
+}
+
+/* mm/mempolicy.c and virt/kvm/guest_memfd.c of Linux 6.19: a guest_memfd has a policy of its own
+ * from then on, as a memfd always has. Before, mbind(2) does nothing to it. */
+static void test_policy_of_file(void)
+{
+	cleanup_fd int file = new_memfd(8 * MIB), vm = -1, guest = -1;
+	int found = policy_after_binding(file, 8 * MIB);
+
+	if (found < 0 || !vm_or_skip(0, &vm))
+		return;
+	CU_ASSERT_EQUAL(found, MPOL_BIND);
+	guest = vm_guest_memfd(vm, 8 * MIB, GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED);
+	if (guest < 0)
+		unit_skip("a guest_memfd can't be mapped here");
+	else
+		CU_ASSERT_EQUAL(policy_after_binding(guest, 8 * MIB),
+			files_have_policies() ? MPOL_BIND : MPOL_DEFAULT);
 }
 
 /* Who is charged */
@@ -864,6 +906,7 @@ int main(void)
 	CU_TestInfo nodes[] = {
 		{"that is none", test_node_that_is_none},
 		{"placement", test_node},
+		{"whose policy a file has", test_policy_of_file},
 		CU_TEST_INFO_NULL,
 	};
 	CU_TestInfo charge[] = {
