@@ -31,6 +31,8 @@ const struct verb verbs[] = {
 		top_tables},
 	{"events", "", 0, 0, VERB_BYTES | VERB_COUNT, ctl_events,
 		"What happens, a line for each event, until Ctrl-C.", NULL},
+	{"metrics", "", 0, 0, 0, ctl_metrics,
+		"Counters, since gmemd was started, and gauges, as OpenMetrics text.", NULL},
 	{"config", "", 0, 0, 0, ctl_config,
 		"gmemd's settings, and where each comes from: a file and line, or its default.",
 		config_tables},

@@ -62,6 +62,7 @@ enum ctl_status ctl_prealloc(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_reclaim(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_top(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_events(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_metrics(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_config(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_reload(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_call(struct ctl *ctl, char **arguments);
