@@ -183,6 +183,10 @@ _ROWS = {
         ("a token is a user's own, once at a time", "another's work is cancelled", "isolation", "test_preallocation.py"),
         ("a VM that was lost: strangers, forged and wrong files get nothing", "a lost VM is claimed", "isolation", "test_resume.py"),
         ("giver+taker", "a VM's memory is made in another VM", "isolation", "adversary"),
+        ("without a grant nobody else can open it", "another's memory is opened", "isolation", "test_grants.py"),
+        ("a process can, by its pid, once; another of its user can't", "a grant is its whole user's", "isolation", "test_grants.py"),
+        ("the next process that has its pid can't", "a grant is a pid's, not a process's", "isolation", "test_grants.py"),
+        ("what calls itself a probe binds no memory", "a VM that gmemd doesn't know has memory", "authorship", "test_run_qemu.py"),
     ],
     "lies in reports": [
         ("reports-what-nobody-asked-for", "what isn't there comes to be", "clarity"),
@@ -250,6 +254,7 @@ _ROWS = {
         ("a VM that ends in the middle of an ask owes nothing", "the dead are waited for", "release", "test_pressure.py"),
     ],
     "limits": [
+        ("grants and holders are bounded", "grants make gmemd hold without end", "budget", "test_grants.py"),
         ("limit-of-connections", "one more than the limit, or one less for ever", "fairness"),
         ("limit-of-VMs", "what was closed counts on", "fairness"),
         ("limit-of-a-VM's-memories", "one more than the limit, or one less for ever", "fairness"),
