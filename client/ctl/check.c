@@ -91,9 +91,23 @@ static bool has_attributes(const struct vm_type_offer *offer)
 	return offer->memory_attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE;
 }
 
+static bool converts_in_place(const struct vm_type_offer *offer)
+{
+	return offer->converts_in_place;
+}
+
 static bool private_attributes(const struct checked_host *host, char *ret_detail, size_t size)
 {
-	return any_type(host, has_attributes, ret_detail, size);
+	char types[128];
+
+	if (any_type(host, has_attributes, ret_detail, size))
+		return true;
+	if (any_type(host, converts_in_place, types, sizeof types))
+		snprintf(ret_detail, size,
+			"%s: in place, by KVM_SET_MEMORY_ATTRIBUTES2 on the guest_memfd, which "
+			"this gmemd does not do yet",
+			types);
+	return false;
 }
 
 static bool is_offered(const struct vm_type_offer *offer)

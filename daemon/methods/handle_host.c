@@ -80,6 +80,7 @@ static void describe_vm_type(
 	json_add_bool(object, "guest_memfd", offer->guest_memfd);
 	json_add_flags(object, "guest_memfd_flags", offer->guest_memfd_flags, memory_flag_names);
 	json_add_uint(object, "memory_attributes", offer->memory_attributes);
+	json_add_bool(object, "converts_in_place", offer->converts_in_place);
 	json_add_uint(object, "memslots", offer->memslots);
 	json_add_bool(object, "pre_fault_memory", offer->pre_fault_memory);
 }
