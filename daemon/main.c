@@ -11,6 +11,7 @@
 #include "daemon/config/command_line.h"
 #include "daemon/gmemd.h"
 #include "daemon/peer/listener.h"
+#include "daemon/start/confinement.h"
 #include "daemon/start/recover_peers.h"
 #include "daemon/start/runtime_directory.h"
 #include "daemon/start/service.h"
@@ -87,6 +88,8 @@ static int set_up_and_serve(struct gmemd *gmemd)
 		r = audit_watch(&gmemd->audit, gmemd->base);
 	if (r == 0)
 		r = listeners_new(gmemd, &listeners);
+	if (r == 0)
+		r = gmemd_confinement_enter();
 	r = r < 0 ? start_failed("beginning to serve", r) : serve_until_end(gmemd, service);
 	takeover_leave(gmemd);
 	listeners_free(listeners);

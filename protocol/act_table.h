@@ -29,7 +29,7 @@ ACT(VM_RUNNING, "vm_running", "91b7bad5b7864f66b00c7bf62f0070d4", LOG_INFO, ACT_
 	"Nothing is to be done. Where it says that there is no gate and there must "
 	"be one, set [gate] policy = required in gmemd.conf.")
 
-ACT(GATE_LOST, "gate_lost", "93de0b7c02204de283b983c731e5db2d", LOG_WARNING, ACT_OF_VM, "",
+ACT(GATE_LOST, "gate_lost", "93de0b7c02204de283b983c731e5db2d", LOG_NOTICE, ACT_OF_VM, "",
 	"The gate of VM @GMEMD_VM_NAME@ has lost its listener",
 	"gmemd and gmemd-keeper have ended together, and the gate's listener with "
 	"them: the VM runs on, and can make no guest_memfd any more.",
@@ -82,11 +82,11 @@ ACT(VM_RESUMED, "vm_resumed", "6a7abe88ca5e4042b618a75f14cb02b7", LOG_INFO, ACT_
 
 ACT(LIMIT_CHANGED, "limit_changed", "29b67f60eef84315a1d28d5f5f15d819", LOG_NOTICE, ACT_OF_HOST,
 	"GMEMD_SCOPE GMEMD_LIMIT GMEMD_OLD GMEMD_NEW",
-	"A limit has changed from @GMEMD_OLD@ to @GMEMD_NEW@",
-	"What may be committed or promised has changed, since the host has another "
-	"amount of memory, or since an operator wants it so.",
-	"Compare with what is promised: `gmemctl status`. What was promised already "
-	"stays so; more is refused for as long as there is too little.")
+	"@GMEMD_LIMIT@ has changed from @GMEMD_OLD@ to @GMEMD_NEW@",
+	"A setting of gmemd's was changed while it serves, or the host has another amount of "
+	"memory than before.",
+	"Compare with what is promised: `gmemctl status`. What was granted already stays so; what "
+	"goes beyond is refused from now on.")
 
 ACT(VM_RELEASED, "vm_released", "c095938aad6a4d4b9db181b32649b3da", LOG_INFO, ACT_OF_VM,
 	"GMEMD_RELEASED", "VM @GMEMD_VM_NAME@ was released",

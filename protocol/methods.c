@@ -73,7 +73,8 @@ static const struct field vm_type_fields[] = {
 		.summary = "KVM_CAP_GUEST_MEMFD_FLAGS."},
 	{"memory_attributes", FIELD_INTEGER, .summary = "KVM_CAP_MEMORY_ATTRIBUTES."},
 	{"converts_in_place", FIELD_BOOLEAN,
-		.summary = "By KVM_SET_MEMORY_ATTRIBUTES2, which gmemd does not do yet."},
+		.summary = "Its private memory is converted by an ioctl on the guest_memfd, after "
+			   "Linux 7.3, which gmemd does not do."},
 	{"memslots", FIELD_INTEGER, .summary = "KVM_CAP_NR_MEMSLOTS."},
 	{"pre_fault_memory", FIELD_BOOLEAN, .summary = "KVM_CAP_PRE_FAULT_MEMORY."},
 	END,

@@ -17,6 +17,7 @@ from gmemtest.vmm import Vmm
 from gmemtest.wire import Peer
 
 SECONDS = 60
+GMEMCTL = os.path.join(os.environ["BUILD_DIR"], "client", "gmemctl")  # before others may run what they need
 BACK_END, STRANGER = 54323, 54324
 CLONE_NEWPID = 0x20000000
 NOT_FOUND, GONE, LIMIT, INVALID = -32001, -32008, -32007, -32602
@@ -117,7 +118,7 @@ def _():
         one.gets_it()
         other.is_refused()
         equal(holders(), [(memory, one.pid, BACK_END), (memory, two.pid, BACK_END)], "holders")
-    ctl = [os.path.join(os.environ["BUILD_DIR"], "client", "gmemctl"), "--socket=" + daemon.socket_path("admin.sock")]
+    ctl = [GMEMCTL, "--socket=" + daemon.socket_path("admin.sock")]
     shown = subprocess.run(ctl + ["show", vmm.id], check=True, capture_output=True, text=True).stdout
     check("Grants:" in shown and "Processes that may hold a memory:" in shown, shown)
     [listed] = vmm.get()["grants"]

@@ -18,6 +18,7 @@ from gmemtest.tap import check, equal, test
 from gmemtest.wire import Peer
 
 SECONDS = 60
+MANUAL = os.path.join(os.environ["BUILD_DIR"], "protocol", "gmemd-protocol.md")  # before others may run what they need
 PAGE = os.sysconf("SC_PAGE_SIZE")
 ROW = re.compile(r"^\| `(\w+)` \| ([0-9a-f]{32}) \|.*\|([^|]*)\|$", re.MULTILINE)
 UUID = "123e4567-e89b-12d3-a456-426614174000"
@@ -34,8 +35,7 @@ def tear_down():
 
 def manual():
     """What it says of each act: {name: (MESSAGE_ID, the fields of its entries)}"""
-    path = os.path.join(os.environ["BUILD_DIR"], "protocol", "gmemd-protocol.md")
-    with open(path, encoding="utf-8") as file:
+    with open(MANUAL, encoding="utf-8") as file:
         rows = ROW.findall(file.read())
     return {name: (number, set(re.findall(r"`(\w+)=`", fields))) for name, number, fields in rows}
 
@@ -178,6 +178,16 @@ def _():
         equal(users.count(str(OTHERS)), 100 - left_out, "entries of who provokes them")
         equal(users.count(str(os.getuid())), 1, "entries of others")
         check(left_out >= 50, "%d were left out" % left_out)
+
+
+@test("a setting that is changed while gmemd serves")
+def _():
+    with journal(config="[limits]\nslots-per-vm = 9\n") as (daemon, entrance, _):
+        reader = Reader(entrance)
+        daemon.change_config("[limits]\nslots-per-vm = 10\n")
+        os.kill(daemon.pid, signal.SIGHUP)
+        entry = reader.next("limit_changed")
+        check_entry(entry, GMEMD_SCOPE="limits", GMEMD_LIMIT="slots-per-vm", GMEMD_OLD="9", GMEMD_NEW="10")
 
 
 @test("what was left out is told by a gmemd that ends")

@@ -4,13 +4,14 @@
 import fcntl
 import os
 import subprocess
+import tempfile
 import time
 
 from gmemtest.tap import Skip
 
 MIB = 1 << 20
 PAGE_2M = 2 * MIB
-LOCK = "/run/lock/gmemd-tests-hugepages"
+LOCK = os.path.join(tempfile.gettempdir(), "gmemd-tests-hugepages")
 SECONDS = 60
 # It outlives the test, and is no child that anybody ends.
 RESTORE = 'cat >/dev/null; echo "$1" >"$2"'
