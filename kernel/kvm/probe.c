@@ -67,6 +67,18 @@ static bool is_lack_of_room(int error)
 	return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR;
 }
 
+/* On a file of its own, which no guest has, and which is private from the start. */
+static bool converts_in_place(int vm_fd)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	struct kvm_create_guest_memfd creation = {.size = page};
+	struct kvm_memory_attributes2 attributes = {
+		.size = page, .attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE};
+	cleanup_fd int file = ioctl(vm_fd, KVM_CREATE_GUEST_MEMFD, &creation);
+
+	return file >= 0 && ioctl(file, KVM_SET_MEMORY_ATTRIBUTES2, &attributes) == 0;
+}
+
 /* A type that no VM can be made of is not offered. */
 static int probe_vm_type(int kvm_fd, unsigned long type, struct vm_type_offer *ret)
 {
@@ -85,8 +97,8 @@ static int probe_vm_type(int kvm_fd, unsigned long type, struct vm_type_offer *r
 		.address_spaces = extension(vm_fd, KVM_CAP_MULTI_ADDRESS_SPACE),
 		.pre_fault_memory = extension(vm_fd, KVM_CAP_PRE_FAULT_MEMORY) > 0,
 	};
-	/* All types but the default one are there for what is private. */
-	offer.converts_in_place = type != 0 && offer.guest_memfd && offer.memory_attributes == 0;
+	offer.converts_in_place =
+		offer.guest_memfd && offer.memory_attributes == 0 && converts_in_place(vm_fd);
 	if (offer.memslots == 0)
 		offer.memslots = 32; /* what api.rst promises of a kernel that doesn't say */
 	if (offer.address_spaces == 0)

@@ -20,7 +20,8 @@ struct vm_type_offer {
 	uint64_t guest_memfd_flags; /* GUEST_MEMFD_FLAG_* */
 	uint64_t memory_attributes; /* KVM_MEMORY_ATTRIBUTE_* */
 	/* Its private memory is converted in place, by an ioctl on the guest_memfd
-	 * (KVM_SET_MEMORY_ATTRIBUTES2, after Linux 7.3), and the VM has no attributes. */
+	 * (KVM_SET_MEMORY_ATTRIBUTES2, after Linux 7.3), and the VM has no attributes. Tried, for
+	 * types without private memory (SEV, SEV-ES) have no attributes either. */
 	bool converts_in_place;
 	uint32_t memslots;       /* how many per address space */
 	uint32_t address_spaces; /* of guest-physical memory: 2 where SMM has one of its own */

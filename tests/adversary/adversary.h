@@ -101,6 +101,8 @@ bool reason_is(const char *reason);
 int make_memory(struct world *world, uint64_t size, struct order *ret);
 /* Bytes that are right in themselves, of whoever wrote them. */
 struct kvm_create_guest_memfd creation_of(uint64_t size);
+/* What gmemd writes where no flags are asked for: those that the VM's type has. */
+struct kvm_create_guest_memfd expected_creation(const struct world *world, uint64_t size);
 struct kvm_userspace_memory_region2 slot_of(uint32_t slot, uint64_t guest_phys_addr, int fd);
 
 /* Creates, binds, unbinds and closes; all of that has to work. */

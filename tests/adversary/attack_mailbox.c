@@ -30,7 +30,7 @@ static void order_witness(struct world *world, struct order *ret)
 
 static void try_witness(struct world *world, struct order *witness)
 {
-	struct kvm_create_guest_memfd expected = creation_of(7 * PAGE);
+	struct kvm_create_guest_memfd expected = expected_creation(world, 7 * PAGE);
 	struct stat status;
 	int fd;
 
@@ -139,7 +139,7 @@ void attack_remap(struct world *world)
 
 static void try_guard(struct world *world)
 {
-	struct kvm_create_guest_memfd expected = creation_of(7 * PAGE);
+	struct kvm_create_guest_memfd expected = expected_creation(world, 7 * PAGE);
 	struct order witness;
 
 	order_witness(world, &witness);
@@ -172,7 +172,7 @@ void attack_forget(struct world *world)
 		{MADV_HWPOISON, "HWPOISON"},
 		{24 /* DONTNEED_LOCKED */, "DONTNEED_LOCKED"},
 	};
-	struct kvm_create_guest_memfd expected = creation_of(7 * PAGE);
+	struct kvm_create_guest_memfd expected = expected_creation(world, 7 * PAGE);
 	struct order witness;
 
 	for (size_t i = 0; i < sizeof advices / sizeof *advices; i++) {

@@ -205,27 +205,36 @@ static const unsigned char guest_code[] = {
 	0xf4,                                                               /* hlt */
 };
 
+static void *own_page(void)
+{
+	void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	require(page != MAP_FAILED, "a page");
+	return page;
+}
+
+static void open_slot(struct world *world, uint32_t number, uint64_t address, const void *memory)
+{
+	struct order slot;
+
+	require(order_own_slot(world, number, address, PAGE, memory, &slot) == 0 &&
+			trigger(world, &slot) == 0 && report(world, &slot, -1) == 0,
+		"a slot is bound");
+}
+
+/* In the VMM's own memory: a guest_memfd of a type with private memory can't be written to here. */
 static unsigned char *load_guest(struct world *world)
 {
-	struct order memory, slot;
-	int fd = make_memory(world, PAGE, &memory);
-	unsigned char *bytes = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	unsigned char *bytes = own_page();
 
-	require(bytes != MAP_FAILED, "the guest's memory is mapped");
 	memcpy(bytes, guest_code, sizeof guest_code);
-	require(order_mapped_slot(world, 0, 0, bytes, memory.memory, fd, &slot) == 0 &&
-			trigger(world, &slot) == 0 && report(world, &slot, -1) == 0,
-		"the guest's memory is bound");
+	open_slot(world, 0, 0, bytes);
 	return bytes;
 }
 
 static void open_window(struct world *world, const void *memory)
 {
-	struct order slot;
-
-	require(order_own_slot(world, 1, GUEST_WINDOW_ADDRESS, PAGE, memory, &slot) == 0 &&
-			trigger(world, &slot) == 0 && report(world, &slot, -1) == 0,
-		"the guest's window is bound");
+	open_slot(world, 1, GUEST_WINDOW_ADDRESS, memory);
 }
 
 static void shut_window(struct world *world)
@@ -261,7 +270,7 @@ void attack_guest_write(struct world *world)
 	require(vcpu >= 0, "a vCPU");
 	run = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
 	require(run != MAP_FAILED, "the vCPU's page is mapped");
-	own = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	own = own_page();
 	open_window(world, own);
 	reset(vcpu);
 	verdict(ioctl(vcpu, KVM_RUN, 0) == 0 && run->exit_reason == KVM_EXIT_HLT &&

@@ -160,6 +160,16 @@ struct kvm_create_guest_memfd creation_of(uint64_t size)
 		.size = size, .flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED};
 }
 
+struct kvm_create_guest_memfd expected_creation(const struct world *world, uint64_t size)
+{
+	int offered = ioctl(world->vm.fd, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD_FLAGS);
+	struct kvm_create_guest_memfd creation = creation_of(size);
+
+	require(offered >= 0, "the VM's flags of guest_memfd are known");
+	creation.flags &= (unsigned)offered;
+	return creation;
+}
+
 struct kvm_userspace_memory_region2 slot_of(uint32_t slot, uint64_t guest_phys_addr, int fd)
 {
 	return (struct kvm_userspace_memory_region2){

@@ -47,6 +47,18 @@ static void test_with_another_file(void)
 	CU_ASSERT_EQUAL(offer.vm_type_mask, 0);
 }
 
+/* It is the file's own ioctl that says so, not the lack of a VM's attributes. */
+static void check_in_place(int vm, unsigned type, const struct vm_type_offer *offer)
+{
+	struct kvm_memory_attributes2 attributes = {.size = (uint64_t)sysconf(_SC_PAGESIZE),
+		.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE};
+	cleanup_fd int fd = vm_guest_memfd(vm, attributes.size, 0);
+	bool converts = ioctl(fd, KVM_SET_MEMORY_ATTRIBUTES2, &attributes) == 0;
+
+	UNIT_ASSERT_ROW(offer->converts_in_place == (converts && offer->memory_attributes == 0),
+		"type %u: %d", type, offer->converts_in_place);
+}
+
 /* What is offered of a type can be done with a VM of it. */
 static void check_type(int kvm, unsigned type, const struct vm_type_offer *offer)
 {
@@ -60,6 +72,7 @@ static void check_type(int kvm, unsigned type, const struct vm_type_offer *offer
 	fd = vm_guest_memfd(vm, (uint64_t)sysconf(_SC_PAGESIZE), offer->guest_memfd_flags);
 	UNIT_ASSERT_ROW((fd >= 0) == offer->guest_memfd, "type %u: %d", type, fd);
 	fd_close(fd);
+	check_in_place(vm, type, offer);
 	for (unsigned bit = 0; bit < 8 && offer->guest_memfd; bit++) {
 		fd = vm_guest_memfd(vm, (uint64_t)sysconf(_SC_PAGESIZE), 1ull << bit);
 		UNIT_ASSERT_ROW(fd == -EINVAL || offer->guest_memfd_flags & 1ull << bit,
