@@ -538,7 +538,14 @@ static const struct field vm_set_parameters[] = {
 	VM_PARAMETER(vm_set_parameters),
 	{"minimum", FIELD_INTEGER, FIELD_OPTIONAL, .max = INT64_MAX, .default_value = FIELD_UNSET,
 		AT(vm_set_parameters, minimum),
-		.summary = "As vm.open's, from now on. By default it stays what it was."},
+		.summary = "As vm.open's, from now on; told by the VM itself. By default it stays "
+			   "what "
+			   "it was."},
+	{"commit_limit", FIELD_INTEGER, FIELD_OPTIONAL, .min = 1, .max = INT64_MAX,
+		.default_value = FIELD_UNSET, AT(vm_set_parameters, commit_limit),
+		.summary = "As vm.open's, from now on, and promised as that is; set by operators. "
+			   "What "
+			   "the VM has beyond it stays, and it gets no more."},
 	END,
 };
 
@@ -872,8 +879,9 @@ const struct method methods[METHODS] = {
 	[METHOD_VM_CLOSE] = {"vm.close", ACCESS_VMM | ACCESS_OPERATOR, vm_close_parameters,
 		released_result, ERRORS(RPC_NOT_FOUND, RPC_GONE),
 		"Releases all memory of a VM and whatever else gmemd holds for it."},
-	[METHOD_VM_SET] = {"vm.set", ACCESS_VMM, vm_set_parameters, no_fields,
-		ERRORS(RPC_NOT_FOUND, RPC_GONE), "Changes what a VM was opened with."},
+	[METHOD_VM_SET] = {"vm.set", ACCESS_VMM | ACCESS_OPERATOR, vm_set_parameters, no_fields,
+		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_GONE),
+		"Changes what a VM was opened with."},
 	[METHOD_MEMORY_CREATE] = {"memory.create", ACCESS_VMM, memory_create_parameters,
 		memory_create_result,
 		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,

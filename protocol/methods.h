@@ -143,7 +143,8 @@ struct vm_get_parameters {
 
 struct vm_set_parameters {
 	const char *vm;
-	uint64_t minimum; /* FIELD_UNSET: as it was */
+	uint64_t minimum;      /* FIELD_UNSET: as it was */
+	uint64_t commit_limit; /* the same */
 };
 
 struct vm_close_parameters {

@@ -121,3 +121,20 @@ void budget_end_promise(struct budget *budget)
 	}
 	budget_give_back(budget->within, unused);
 }
+
+const struct budget *budget_set_limit(struct budget *budget, uint64_t limit)
+{
+	bool promised = budget->is_promised || budget->limit == BUDGET_UNLIMITED;
+	uint64_t before = budget->limit;
+	const struct budget *refused;
+
+	budget_end_promise(budget);
+	budget->limit = limit;
+	refused = promised ? budget_promise(budget) : NULL;
+	if (!refused)
+		return NULL;
+	budget->limit = before;
+	if (before != BUDGET_UNLIMITED)
+		budget_promise(budget);
+	return refused;
+}

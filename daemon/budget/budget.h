@@ -17,12 +17,12 @@
 #define BUDGET_UNLIMITED UINT64_MAX
 
 struct budget {
-	const char *scope;     /* as in the error: vm, tenant, node, host */
-	uint64_t limit;        /* bytes; constant while it is promised */
-	uint64_t committed;    /* a promise to one within it counts as a whole */
-	uint64_t promised;     /* how much of that is promises */
-	bool is_promised;      /* by those that it is within */
-	bool lifted;           /* the limit refuses nothing for now */
+	const char *scope;  /* as in the error: vm, tenant, node, host */
+	uint64_t limit;     /* bytes; while it is promised, budget_set_limit() alone changes it */
+	uint64_t committed; /* a promise to one within it counts as a whole */
+	uint64_t promised;  /* how much of that is promises */
+	bool is_promised;   /* by those that it is within */
+	bool lifted;        /* the limit refuses nothing for now */
 	struct budget *within; /* NULL for the outermost */
 };
 
@@ -45,5 +45,8 @@ void budget_give_back_alone(struct budget *budget, uint64_t bytes);
  * unlimited budget is promised nothing, and NULL is returned.
  */
 const struct budget *budget_promise(struct budget *budget);
+/* The budget's limit from now on, promised where the old one was. NULL, or who can't keep that
+ * promise; then nothing has changed. What is committed beyond it stays so, and grows no more. */
+const struct budget *budget_set_limit(struct budget *budget, uint64_t limit);
 /* Ends the promise, where there is one. What is still committed stays charged at all levels. */
 void budget_end_promise(struct budget *budget);

@@ -288,17 +288,3 @@ int handle_vm_close(struct request *request)
 		return request_was_done(request) ? release_nothing(request) : r;
 	return release_vm(request, vm);
 }
-
-int handle_vm_set(struct request *request)
-{
-	const struct vm_set_parameters *parameters = &request->parameters.vm_set;
-	struct vm *vm;
-	int r;
-
-	r = request_vm(request, parameters->vm, &vm);
-	if (r < 0)
-		return r;
-	if (parameters->minimum != FIELD_UNSET)
-		set_minimum(vm, parameters->minimum);
-	return 0;
-}

@@ -132,6 +132,33 @@ def unlimited():
         opened(third, 56 * MIB)
 
 
+def set_limit(vm, limit):
+    operator.call("vm.set", {"vm": vm, "commit_limit": limit})
+    equal(operator.call("vm.get", {"vm": vm})["promised"], limit, "what is promised")
+
+
+@test("an operator changes what a VM is promised, up to what is left; lowered below what it has, it gets no more")
+def changed():
+    with others(2) as (first, second):
+        vm, unlimited = opened(first, 16 * MIB), opened(second)
+        set_limit(vm, 40 * MIB)
+        created(first, vm, 40 * MIB)
+        before = operator.call("vm.list")
+        error = operator.error("vm.set", {"vm": vm, "commit_limit": HOST + PAGE})
+        is_refusal(error, "host", HOST, 40 * MIB, 24 * MIB + PAGE, "more than the host has", 40 * MIB)
+        equal(operator.call("vm.list"), before, "VMs")
+        set_limit(vm, 8 * MIB)
+        error = create_error(first, vm, PAGE)
+        equal((error["code"], error["data"]["scope"], error["data"]["available"]), (-32003, "vm", 0), "more for it")
+        created(second, unlimited, 24 * MIB)
+        is_refusal(create_error(second, unlimited, PAGE), "host", HOST, HOST, PAGE, "the rest is the other's")
+        set_limit(unlimited, 24 * MIB)
+        error = first.error("vm.set", {"vm": vm, "commit_limit": HOST})
+        equal(error["code"], -32002, "a VM that sets its own limit")
+        equal(operator.error("vm.set", {"vm": vm, "minimum": 0})["code"], -32002, "an operator who tells a VM's minimum")
+        equal(operator.error("vm.set", {"vm": vm, "commit_limit": 0})["data"]["param"], "commit_limit", "none at all")
+
+
 @test("a promise ends with the VM's process, and by vm.close")
 def released():
     with others(3) as (first, second, third):

@@ -62,7 +62,10 @@ def _():
         memories.append(vmm.create(SIZE, **options))
         vmm.bind(i, i * SIZE, SIZE, *memories[i])
     vmm.peer.call("vm.set", {"vm": vmm.id, "minimum": PAGE})
-    equal(described()["minimum"], PAGE, "minimum")
+    operator = host.operator()
+    operator.call("vm.set", {"vm": vmm.id, "commit_limit": 64 * SIZE})
+    operator.close()
+    equal((described()["minimum"], described()["promised"]), (PAGE, 64 * SIZE), "minimum, limit")
     need(wait_until(held), "the keeper has read of no ledger yet")
     before, ledgers = described(), held()
     for _ in range(3):

@@ -306,6 +306,48 @@ static void test_random(void)
 	}
 }
 
+/* A promise that is changed is as if the new one had been made, or nothing has happened. */
+static void test_set_limit(void)
+{
+	struct levels levels;
+
+	levels_init(&levels, 100, 90, 50);
+	CU_ASSERT_PTR_NULL(budget_promise(&levels.vm));
+	CU_ASSERT_PTR_NULL(budget_charge(&levels.vm, 40));
+	CU_ASSERT_PTR_EQUAL(budget_set_limit(&levels.vm, 91), &levels.node);
+	CU_ASSERT_TRUE(
+		levels.vm.limit == 50 && levels.vm.is_promised && levels.host.promised == 50);
+	CU_ASSERT_PTR_NULL(budget_set_limit(&levels.vm, 90));
+	CU_ASSERT_TRUE(levels.host.committed == 90 && levels.host.promised == 90);
+	CU_ASSERT_PTR_NULL(budget_charge(&levels.vm, 50));
+	CU_ASSERT_PTR_NULL(budget_set_limit(&levels.vm, 30));
+	CU_ASSERT_TRUE(levels.vm.committed == 90 && levels.host.committed == 90);
+	CU_ASSERT_PTR_EQUAL(budget_charge(&levels.vm, 1), &levels.vm);
+	budget_give_back(&levels.vm, 80);
+	CU_ASSERT_TRUE(levels.vm.committed == 10 && levels.host.committed == 30);
+	budget_end_promise(&levels.vm);
+	budget_give_back(&levels.vm, 10);
+	check_committed(&levels, 0);
+	CU_ASSERT_TRUE(levels.host.promised == 0 && levels.node.promised == 0);
+}
+
+static void test_set_limit_of_unlimited(void)
+{
+	struct levels levels;
+
+	levels_init(&levels, 100, 100, BUDGET_UNLIMITED);
+	CU_ASSERT_PTR_NULL(budget_promise(&levels.vm));
+	CU_ASSERT_PTR_NULL(budget_charge(&levels.vm, 60));
+	CU_ASSERT_PTR_EQUAL(budget_set_limit(&levels.vm, 101), &levels.node);
+	CU_ASSERT_TRUE(levels.vm.limit == BUDGET_UNLIMITED && !levels.vm.is_promised);
+	check_committed(&levels, 60);
+	CU_ASSERT_PTR_NULL(budget_set_limit(&levels.vm, 80));
+	CU_ASSERT_TRUE(levels.host.committed == 80 && levels.host.promised == 80);
+	budget_give_back(&levels.vm, 60);
+	budget_end_promise(&levels.vm);
+	check_committed(&levels, 0);
+}
+
 /* What is there whatever the limits: beyond a promise the levels above have more of it. */
 static void test_anyway(void)
 {
@@ -344,6 +386,8 @@ int main(void)
 		{"promises refused", test_promise_refused},
 		{"promises around charges", test_promise_around_charges},
 		{"promises within promises", test_promises_nested},
+		{"another limit", test_set_limit},
+		{"a limit where there was none", test_set_limit_of_unlimited},
 		{"what is there whatever the limits", test_anyway},
 		{"charges and promises at random", test_random},
 		CU_TEST_INFO_NULL,
