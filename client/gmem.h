@@ -49,7 +49,7 @@ extern "C" {
 struct gmem;
 /* A VM of this process. A process can have one. */
 struct gmem_vm;
-/* A memory of a VM: a guest_memfd. */
+/* A memory of a VM: a guest_memfd, or a memfd. */
 struct gmem_memory;
 
 /*
@@ -226,8 +226,8 @@ const char *gmem_vm_id(const struct gmem_vm *vm);
 
 enum gmem_backing {
 	GMEM_BACKING_GUEST_MEMFD,
-	/* a sealed memfd, to be shared with who knows no guest_memfd; can be bound as a slot's
-	 * shared half alone */
+	/* a sealed memfd, to be shared with who knows no guest_memfd, or of huge pages; can be
+	 * bound through a mapping, or as a slot's shared half */
 	GMEM_BACKING_MEMFD,
 };
 
@@ -237,12 +237,30 @@ enum gmem_backing {
 #define GMEM_MEMORY_NO_FLAGS                                                                       \
 	(1ull << 63) /* none of these: the guest's alone, of VM types with private memory */
 
+#define GMEM_PAGES_2M (UINT64_C(2) << 20)
+#define GMEM_PAGES_1G (UINT64_C(1) << 30)
+
 #define GMEM_RANGES_MAX 1000 /* of one gmem_memory_reclaimv() or gmem_convertv() */
 
 struct gmem_memory_options {
 	const char *name; /* for people; NULL: none */
 	enum gmem_backing backing;
 	uint64_t flags; /* GMEM_MEMORY_…; of a guest_memfd, else 0 */
+	/*
+	 * Of a memfd: GMEM_PAGES_2M or GMEM_PAGES_1G, of which size is a multiple; 0: the host's
+	 * own pages. A guest_memfd has those alone, 4 KiB on x86, in every kernel so far. The host
+	 * must have set huge pages aside (hugetlb, vm.nr_hugepages): all that the memory can need
+	 * are reserved now, so that the guest never meets SIGBUS for want of one, and stay so as
+	 * long as the memory. -EREMOTEIO with reason budget_exceeded where there are not so many,
+	 * and data says how many there are; unsupported where the kernel has none such. Offsets and
+	 * sizes of what is mapped, preallocated and reclaimed of it are multiples of it; slots, all
+	 * GMEM_SLOT_THROUGH_MAPPING, may be any pages of it. It can't be a shared_memory. What this
+	 * process frees itself, by fallocate(2) or MADV_REMOVE, loses its reservation: use
+	 * gmem_memory_reclaim(), which keeps it.
+	 */
+	uint64_t page_size;
+	/* The NUMA node that it is charged to, and that gmemd allocates from; NULL: any. */
+	const unsigned *node;
 };
 
 /*
@@ -286,6 +304,28 @@ int gmem_memory_fd(const struct gmem_memory *memory);
 /* gmemd's id of it, unique on the host until reboot. */
 uint64_t gmem_memory_id(const struct gmem_memory *memory);
 uint64_t gmem_memory_size(const struct gmem_memory *memory);
+
+enum gmem_grantee_kind { GMEM_GRANT_TO_UID, GMEM_GRANT_TO_PID, GMEM_GRANT_TO_PIDFD };
+
+struct gmem_grantee {
+	enum gmem_grantee_kind kind;
+	/* A user; a process by the pid that it has now, in this process's and gmemd's PID
+	 * namespace; or by a pidfd, which stays the caller's, in any. */
+	uint64_t number;
+	int once; /* it may open the memory once */
+};
+
+/*
+ * Lets another process, a vhost-user back end of another user say, open the memory by its id, until
+ * it is closed or the VM ends. Who has opened a guest_memfd can keep it and pass it on: no call
+ * takes it back. vm.get lists who may, and who has. A VM that gmemd has rebuilt has no grants any
+ * more. ret_grant: the grant's id; may be NULL.
+ */
+int gmem_memory_grant(
+	struct gmem_memory *memory, const struct gmem_grantee *to, uint64_t *ret_grant);
+/* The file of another process's memory, by a grant to this process or its user. It is the caller's.
+ * ret_size: may be NULL. */
+int gmem_open_granted(struct gmem *gmem, uint64_t memory, int *ret_fd, uint64_t *ret_size);
 
 /*
  * Maps [offset, offset + size) of it, shared, with protection as of mmap(2) (no PROT_EXEC). To be

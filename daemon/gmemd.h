@@ -9,6 +9,7 @@
 
 #include "daemon/budget/capacity.h"
 #include "daemon/config/config.h"
+#include "daemon/report/audit.h"
 #include "daemon/report/events.h"
 #include "daemon/vm/registry.h"
 
@@ -81,6 +82,7 @@ struct gmemd {
 	struct screening *screening;
 	struct json_object *description; /* rpc.discover's answer; NULL: nobody has asked */
 	struct events events;
+	struct audit audit;
 	dev_t kvm_device;            /* /dev/kvm's, to know it again in a VMM */
 	struct creations *creations; /* with KVM */
 };

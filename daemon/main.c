@@ -11,6 +11,7 @@
 #include "daemon/config/command_line.h"
 #include "daemon/gmemd.h"
 #include "daemon/peer/listener.h"
+#include "daemon/start/confinement.h"
 #include "daemon/start/recover_peers.h"
 #include "daemon/start/runtime_directory.h"
 #include "daemon/start/service.h"
@@ -84,7 +85,11 @@ static int set_up_and_serve(struct gmemd *gmemd)
 	if (r == 0)
 		r = log_watch(gmemd->base);
 	if (r == 0)
+		r = audit_watch(&gmemd->audit, gmemd->base);
+	if (r == 0)
 		r = listeners_new(gmemd, &listeners);
+	if (r == 0)
+		r = gmemd_confinement_enter();
 	r = r < 0 ? start_failed("beginning to serve", r) : serve_until_end(gmemd, service);
 	takeover_leave(gmemd);
 	listeners_free(listeners);
@@ -108,6 +113,7 @@ static int start_and_run(const struct command_line *command_line, struct config 
 		return r;
 	gmemd.command_line = *command_line;
 	r = set_up_and_serve(&gmemd);
+	audit_unwatch(&gmemd.audit);
 	log_unwatch();
 	gmemd_clear(&gmemd);
 	return r;

@@ -216,6 +216,28 @@ int rpc_error_budget_exceeded(struct rpc_error *error, const char *scope, uint64
 	return error->code;
 }
 
+int rpc_error_no_huge_pages(struct rpc_error *error, const char *scope, uint64_t page_size,
+	uint64_t total, uint64_t free_pages, uint64_t reserved, uint64_t requested)
+{
+	uint64_t available = free_pages > reserved ? free_pages - reserved : 0;
+
+	fill(error, RPC_BUDGET_EXCEEDED,
+		"%" PRIu64 " huge pages of %" PRIu64 " bytes are more than the %s has: of %" PRIu64
+		" in all %" PRIu64 " are free, and %" PRIu64 " of those reserved.",
+		requested / page_size, page_size, scope, total, free_pages, reserved);
+	rpc_error_detail_string(error, "scope", scope);
+	rpc_error_detail_uint(error, "limit", total * page_size);
+	rpc_error_detail_uint(error, "committed", (total - available) * page_size);
+	rpc_error_detail_uint(error, "promised", reserved * page_size);
+	rpc_error_detail_uint(error, "available", available * page_size);
+	rpc_error_detail_uint(error, "requested", requested);
+	rpc_error_detail_uint(error, "page_size", page_size);
+	rpc_error_detail_uint(error, "total", total);
+	rpc_error_detail_uint(error, "free", free_pages);
+	rpc_error_detail_uint(error, "reserved", reserved);
+	return error->code;
+}
+
 int rpc_error_conflict(struct rpc_error *error, const char *with, const char *message)
 {
 	fill(error, RPC_CONFLICT, "%s.", message);

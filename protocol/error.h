@@ -63,6 +63,10 @@ int rpc_error_not_permitted(struct rpc_error *error, const char *missing);
 /* promised: how much of what is committed is promised and need not be charged yet. */
 int rpc_error_budget_exceeded(struct rpc_error *error, const char *scope, uint64_t limit,
 	uint64_t committed, uint64_t promised, uint64_t requested);
+/* The same for huge pages, of which there are so many in all, so many of them free, and so many of
+ * those reserved. requested: bytes. */
+int rpc_error_no_huge_pages(struct rpc_error *error, const char *scope, uint64_t page_size,
+	uint64_t total, uint64_t free_pages, uint64_t reserved, uint64_t requested);
 /*
  * with: the kind of thing that is in the way; the identity of it is data's member of that name, if
  * rpc_error_detail_… adds one.

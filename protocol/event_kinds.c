@@ -58,6 +58,11 @@ static const struct field slot_fields[] = {
 	END,
 };
 
+static const struct field waited_fields[] = {
+	{"waited_ms", FIELD_INTEGER, .summary = "For how long, as the VMM has told."},
+	END,
+};
+
 #define LEVEL_FIELD                                                                                \
 	{                                                                                          \
 		"level", FIELD_ENUM, .names = pressure_level_names,                                \
@@ -114,6 +119,10 @@ const struct event_description event_descriptions[EVENT_KINDS] = {
 	[EVENT_SLOT_FAILED] = {"slot_failed",
 		"The VMM has reported that a binding or deletion failed; the slot is as before.",
 		slot_fields},
+	[EVENT_VM_WAITED] = {"vm_waited",
+		"A change of its memory or slots, for which its VMM has waited while gmemd was "
+		"away, is done.",
+		waited_fields},
 	[EVENT_PRESSURE] = {"pressure",
 		"The host is short of memory and asks this VM to give some back; or the level has "
 		"changed, which its VMM is told with an ask of 0.",

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "protocol/acts.h"
+
 /* The largest offset that a file can have, and the largest address of a guest: whole pages of
  * either size below. */
 #define BYTES_MAX ((uint64_t)INT64_MAX & ~(uint64_t)0xffff)
@@ -14,6 +16,9 @@
 #define SLOT_BYTES_MAX   ((uint64_t)0x7fffffff << 12)
 #define USER_ADDRESS_MAX ((uint64_t)0x7ffffffff000)
 #define FD_NUMBER_MAX    INT32_MAX
+/* What x86 has besides pages of 4 KiB. */
+#define HUGE_PAGE_MIN ((uint64_t)2 << 20)
+#define HUGE_PAGE_MAX ((uint64_t)1 << 30)
 
 #define AT(type, member) .offset = offsetof(struct type, member)
 #define END                                                                                        \
@@ -67,6 +72,9 @@ static const struct field vm_type_fields[] = {
 	{"guest_memfd_flags", FIELD_FLAGS, .names = memory_flag_names,
 		.summary = "KVM_CAP_GUEST_MEMFD_FLAGS."},
 	{"memory_attributes", FIELD_INTEGER, .summary = "KVM_CAP_MEMORY_ATTRIBUTES."},
+	{"converts_in_place", FIELD_BOOLEAN,
+		.summary = "Its private memory is converted by an ioctl on the guest_memfd, after "
+			   "Linux 7.3, which gmemd does not do."},
 	{"memslots", FIELD_INTEGER, .summary = "KVM_CAP_NR_MEMSLOTS."},
 	{"pre_fault_memory", FIELD_BOOLEAN, .summary = "KVM_CAP_PRE_FAULT_MEMORY."},
 	END,
@@ -99,6 +107,8 @@ static const struct field limit_fields[] = {
 	{"closed_memories_per_vm", FIELD_INTEGER,
 		.summary = "Closed memories of one VM that are counted again, at most."},
 	{"closed_memories_per_user", FIELD_INTEGER, .summary = "The same of one user."},
+	{"grants_per_vm", FIELD_INTEGER,
+		.summary = "Grants and holders of one VM's memories at most."},
 	{"slots_per_vm", FIELD_INTEGER, .summary = "Slots of one VM at most."},
 	{"private_ranges_per_vm", FIELD_INTEGER,
 		.summary = "Ranges that the private memory of one VM is in, at most."},
@@ -217,6 +227,8 @@ static const struct field memory_fields[] = {
 	{"backing", FIELD_ENUM, .names = backing_names, .summary = "What kind of file it is."},
 	{"flags", FIELD_FLAGS, .names = memory_flag_names, .summary = "As it was created."},
 	{"node", FIELD_INTEGER, FIELD_NULLABLE, .summary = "The NUMA node it was asked for."},
+	{"page_size", FIELD_INTEGER,
+		.summary = "Bytes: what its offsets and sizes are multiples of."},
 	{"state", FIELD_ENUM, .names = memory_state_names,
 		.summary = "pending until its creation is reported."},
 	{"resident", FIELD_INTEGER,
@@ -473,6 +485,28 @@ static const struct field vm_get_parameters[] = {
 	END,
 };
 
+static const struct field grant_fields[] = {
+	{"grant", FIELD_INTEGER, .summary = "Its id."},
+	{"memory", FIELD_INTEGER, .summary = MEMORY_ID},
+	{"uid", FIELD_INTEGER, FIELD_OPTIONAL, .summary = "Any process of this user may."},
+	{"pid", FIELD_INTEGER, FIELD_OPTIONAL,
+		.summary = "This process may; 0 where gmemd can't see it."},
+	{"once", FIELD_BOOLEAN, .summary = "Whether it ends when the memory is opened."},
+	END,
+};
+
+static const struct field holder_fields[] = {
+	{"memory", FIELD_INTEGER, .summary = MEMORY_ID},
+	{"grant", FIELD_INTEGER, .summary = "By which it was opened."},
+	{"pid", FIELD_INTEGER, .summary = "The process that has; 0 where gmemd can't see it."},
+	{"uid", FIELD_INTEGER, .summary = "Its user then."},
+	{"ended", FIELD_BOOLEAN,
+		.summary = "Whether the process has; it may have passed the file on."},
+	{"closed", FIELD_BOOLEAN, .summary = "Whether the memory is."},
+	{"resident", FIELD_INTEGER, .summary = "Bytes of the memory's pages."},
+	END,
+};
+
 static const struct field vm_get_result[] = {
 	VM_FIELDS,
 	{"memories", FIELD_ARRAY, .fields = memory_fields, .summary = "By id."},
@@ -484,6 +518,11 @@ static const struct field vm_get_result[] = {
 	{"calls", FIELD_ARRAY, .fields = call_fields, .summary = "Not yet reported, by id."},
 	{"closed_memories", FIELD_ARRAY, .fields = closed_memory_fields,
 		.summary = "Those that have pages, by id."},
+	{"grants", FIELD_ARRAY, .fields = grant_fields,
+		.summary = "Who else may open a memory, by memory.grant."},
+	{"holders", FIELD_ARRAY, .fields = holder_fields,
+		.summary = "Who has opened one by a grant, and may hold its file; closed memories' "
+			   "too."},
 	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .summary = "Where there are more."},
 	END,
 };
@@ -520,6 +559,11 @@ static const struct field memory_create_parameters[] = {
 		.summary = "Of a guest_memfd; by default what the VM's type offers."},
 	{"node", FIELD_INTEGER, FIELD_OPTIONAL, .max = 1023, .default_value = FIELD_UNSET,
 		AT(memory_create_parameters, node), .summary = "The NUMA node."},
+	{"page_size", FIELD_INTEGER, FIELD_PAGES | FIELD_OPTIONAL, .min = HUGE_PAGE_MIN,
+		.max = HUGE_PAGE_MAX, AT(memory_create_parameters, page_size),
+		.summary = "Of a memfd: 2097152 or 1073741824, for huge pages, which the host must "
+			   "have set aside and which are reserved for it. By default the host's "
+			   "own pages. A guest_memfd has no others."},
 	END,
 };
 
@@ -533,6 +577,37 @@ static const struct field memory_create_result[] = {
 static const struct field memory_parameters[] = {
 	{"memory", FIELD_INTEGER, .max = INT64_MAX, AT(memory_parameters, memory),
 		.summary = MEMORY_ID},
+	END,
+};
+
+static const struct field memory_grant_to_fields[] = {
+	{"uid", FIELD_INTEGER, FIELD_OPTIONAL, .max = UINT32_MAX - 1, .default_value = FIELD_UNSET,
+		AT(memory_grant_to, uid), .summary = "Any process of a user."},
+	{"pid", FIELD_INTEGER, FIELD_OPTIONAL, .min = 1, .max = INT32_MAX,
+		.default_value = FIELD_UNSET, AT(memory_grant_to, pid),
+		.summary = "The process that has this pid now, in the caller's and gmemd's PID "
+			   "namespace."},
+	{"pidfd", FIELD_FD, FIELD_OPTIONAL, AT(memory_grant_to, pidfd),
+		.summary = "The process that it is of, in any PID namespace."},
+	END,
+};
+
+static const struct field memory_grant_parameters[] = {
+	{"memory", FIELD_INTEGER, .max = INT64_MAX, AT(memory_grant_parameters, memory),
+		.summary = MEMORY_ID},
+	{"to", FIELD_OBJECT, .fields = memory_grant_to_fields,
+		.item_size = sizeof(struct memory_grant_to), AT(memory_grant_parameters, to),
+		.summary = "Who may open it: one of these."},
+	{"once", FIELD_BOOLEAN, FIELD_OPTIONAL, AT(memory_grant_parameters, once),
+		.summary = "Whether it may be opened once only."},
+	END,
+};
+
+static const struct field memory_grant_result[] = {
+	{"grant", FIELD_INTEGER, .summary = "Its id, as vm.get lists it."},
+	{"revocable", FIELD_BOOLEAN,
+		.summary = "false: who has opened a guest_memfd can keep it, and pass it on."},
+	{"notice", FIELD_STRING, .summary = "The same in words."},
 	END,
 };
 
@@ -700,6 +775,11 @@ static const struct field call_done_parameters[] = {
 		.summary = "The name of the first failure's errno, where one failed."},
 	{"fd", FIELD_FD, FIELD_OPTIONAL, AT(call_done_parameters, fd),
 		.summary = "The new guest_memfd, of a creation that succeeded."},
+	{"waited_ms", FIELD_INTEGER, FIELD_OPTIONAL, .max = UINT32_MAX,
+		AT(call_done_parameters, waited_ms),
+		.summary =
+			"For how long the VMM has waited until gmemd gave it the call, where that "
+			"is worth telling: operators hear of it by an event."},
 	END,
 };
 
@@ -793,8 +873,8 @@ const struct method methods[METHODS] = {
 			RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY, RPC_LIMIT, RPC_GONE),
 		"Charges a memory and writes the arguments that create it."},
 	[METHOD_MEMORY_OPEN] = {"memory.open", ACCESS_VMM | ACCESS_OPERATOR, memory_parameters,
-		memory_open_result, ERRORS(RPC_NOT_FOUND, RPC_BUSY, RPC_GONE),
-		"Hands the memory's file out."},
+		memory_open_result, ERRORS(RPC_NOT_FOUND, RPC_BUSY, RPC_LIMIT, RPC_GONE),
+		"Hands the memory's file out, to its VM's process, or to who was granted it."},
 	[METHOD_MEMORY_CLOSE] = {"memory.close", ACCESS_VMM | ACCESS_OPERATOR, memory_parameters,
 		released_result, ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_BUSY, RPC_GONE),
 		"Frees a memory's pages and gives its charge back. Of a closed one it frees the "
@@ -836,6 +916,13 @@ const struct method methods[METHODS] = {
 	[METHOD_EVENT_SUBSCRIBE] = {"event.subscribe", ACCESS_VMM | ACCESS_OPERATOR, no_fields,
 		no_fields, ERRORS(),
 		"From now on sends notifications \"event\" of the VMs that the peer may see."},
+	[METHOD_MEMORY_GRANT] = {"memory.grant", ACCESS_VMM, memory_grant_parameters,
+		memory_grant_result,
+		ERRORS(RPC_NOT_FOUND, RPC_BUSY, RPC_LIMIT, RPC_KERNEL, RPC_GONE),
+		"Lets another process open the memory by memory.open, until the memory is closed "
+		"or the VM ends."},
+	[METHOD_METRICS_GET] = {"metrics.get", ACCESS_OPERATOR, no_fields, metric_fields, ERRORS(),
+		"Counters, since gmemd was started, and gauges, by their OpenMetrics names."},
 	[METHOD_CONFIG_GET] = {"config.get", ACCESS_OPERATOR, config_get_parameters,
 		config_get_result, ERRORS(), "The settings that hold, and where each comes from."},
 	[METHOD_CONFIG_RELOAD] = {"config.reload", ACCESS_OPERATOR, no_fields, config_reload_result,

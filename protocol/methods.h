@@ -46,6 +46,8 @@ enum method_number {
 	METHOD_MEMORY_CONVERT,
 	METHOD_CALL_DONE,
 	METHOD_EVENT_SUBSCRIBE,
+	METHOD_METRICS_GET,
+	METHOD_MEMORY_GRANT,
 	METHOD_CONFIG_GET,
 	METHOD_CONFIG_RELOAD,
 	METHODS
@@ -155,11 +157,25 @@ struct memory_create_parameters {
 	uint64_t backing;
 	uint64_t flags;
 	uint64_t node;
+	uint64_t page_size; /* 0: the host's own pages */
 };
 
 /* Of memory.open and memory.close. */
 struct memory_parameters {
 	uint64_t memory;
+};
+
+/* One of these; the others are FIELD_UNSET, the pidfd -1. */
+struct memory_grant_to {
+	uint64_t uid;
+	uint64_t pid;
+	int pidfd;
+};
+
+struct memory_grant_parameters {
+	uint64_t memory;
+	struct field_array to; /* of struct memory_grant_to: one */
+	uint64_t once;
 };
 
 /* Of a memory's file. */
@@ -235,6 +251,7 @@ struct call_done_parameters {
 	uint64_t done;
 	const char *errno_name;
 	int fd;
+	uint64_t waited_ms;
 };
 
 struct config_get_parameters {
@@ -253,6 +270,7 @@ union method_parameters {
 	struct vm_set_parameters vm_set;
 	struct memory_create_parameters memory_create;
 	struct memory_parameters memory;
+	struct memory_grant_parameters memory_grant;
 	struct memory_reclaim_parameters memory_reclaim;
 	struct memory_preallocate_parameters memory_preallocate;
 	struct memory_cancel_parameters memory_cancel;

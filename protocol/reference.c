@@ -4,7 +4,9 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "protocol/acts.h"
 #include "protocol/description.h"
 #include "protocol/event_kinds.h"
 #include "protocol/methods.h"
@@ -186,6 +188,43 @@ static void print_events(void)
 	print_result(progress_fields);
 }
 
+static void print_fields_of(const char *fields)
+{
+	const char *separator = " ";
+
+	while (*fields) {
+		size_t length = strcspn(fields, " ");
+
+		printf("%s`%.*s=`", separator, (int)length, fields);
+		separator = ", ";
+		fields += length;
+		fields += strspn(fields, " ");
+	}
+}
+
+static void print_acts(void)
+{
+	puts("\n## The journal\n");
+	puts("Each of these acts is an entry in the journal, which `journalctl -x` explains, and "
+	     "a");
+	puts("counter of metrics.get (gmemd_NAME_total). Each has MESSAGE= and GMEMD_ACT=, its "
+	     "name;");
+	puts("GMEMD_BY_PID= and GMEMD_BY_UID= too where somebody else has asked for it than the");
+	puts("process that it is about.\n");
+	puts("| act | MESSAGE_ID= | what has happened | also has |\n| --- | --- | --- | --- |");
+	for (unsigned number = 0; number < ACTS; number++) {
+		const struct act_description *act = &act_descriptions[number];
+
+		printf("| `%s` | %s ", act->name, act->message_id);
+		print_cell(act->summary);
+		printf("|");
+		print_fields_of(act_fields[act->whose]);
+		printf("%s", *act->also && *act_fields[act->whose] ? "," : "");
+		print_fields_of(act->also);
+		puts(" |");
+	}
+}
+
 static void print_columns(void)
 {
 	puts("\nIn the tables, `a[].b` is member b of each object of the array a; \"required\" is "
@@ -204,5 +243,6 @@ int main(void)
 	for (unsigned number = 0; number < METHODS; number++)
 		print_method(&methods[number]);
 	print_events();
+	print_acts();
 	return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -91,9 +91,26 @@ static bool has_attributes(const struct vm_type_offer *offer)
 	return offer->memory_attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE;
 }
 
+static bool converts_in_place(const struct vm_type_offer *offer)
+{
+	return offer->converts_in_place;
+}
+
 static bool private_attributes(const struct checked_host *host, char *ret_detail, size_t size)
 {
-	return any_type(host, has_attributes, ret_detail, size);
+	if (any_type(host, has_attributes, ret_detail, size))
+		return true;
+	if (any_type(host, converts_in_place, ret_detail, size))
+		append_check(ret_detail, size,
+			"converted in place, by KVM_SET_MEMORY_ATTRIBUTES2 on the guest_memfd");
+	return false;
+}
+
+static bool has_other_conversion(const struct checked_host *host)
+{
+	char types[256];
+
+	return any_type(host, converts_in_place, types, sizeof types);
 }
 
 static bool is_offered(const struct vm_type_offer *offer)
@@ -311,6 +328,12 @@ void check_remedy(
 {
 	bool old = release_number(host->offer.kernel_release) < check->since;
 
+	if (check->present == private_attributes && has_other_conversion(host)) {
+		snprintf(ret, size,
+			"This gmemd does not do that yet: boot a kernel whose VMs have "
+			"KVM_SET_MEMORY_ATTRIBUTES, or use a later gmemd.");
+		return;
+	}
 	ret[0] = '\0';
 	if (old)
 		snprintf(ret, size, "Boot Linux %u.%u or newer.%s", check->since / 100,
@@ -368,7 +391,8 @@ const struct check checks[] = {
 	{"SO_PEERPIDFD", peer_pidfd, false, false,
 		"gmemd tells a peer's process by its number, which another may get meanwhile.", 605,
 		"See what it failed with."},
-	{"NUMA nodes", one_node, false, false, "gmemd does not place memory on a node yet.", 0,
-		"Bind VMMs to the node that their memory should be allocated on."},
+	{"NUMA nodes", one_node, false, false,
+		"A memory for which no node was asked is allocated wherever there is room.", 0,
+		"Ask for a memory's node (memory.create's node), or bind VMMs to one."},
 	{.name = NULL},
 };

@@ -54,6 +54,7 @@ static void read_offer(const struct json_object *host, struct host_offer *offer)
 		target->guest_memfd = json_get_bool(described, "guest_memfd");
 		target->guest_memfd_flags = read_flags(json_get(described, "guest_memfd_flags"));
 		json_get_uint(described, "memory_attributes", &target->memory_attributes);
+		target->converts_in_place = json_get_bool(described, "converts_in_place");
 	}
 	offer->vm_types[0].pre_fault_memory = json_get_bool(kernel, "pre_fault_memory");
 	offer->kvm = true;

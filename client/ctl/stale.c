@@ -17,15 +17,24 @@ struct slot {
 	bool mapped;  /* its guest_memfd can be, and is what the guest sees (Linux 6.18) */
 };
 
-static bool can_be_mapped(const struct json_object *vm, uint64_t memory)
+/* NULL where it is not told of. */
+static const struct json_object *find_memory(const struct json_object *vm, uint64_t memory)
 {
-	const struct json_object *memories = json_get(vm, "memories"), *flags = NULL;
+	const struct json_object *memories = json_get(vm, "memories");
 	uint64_t id;
 
 	for (size_t i = 0; i < json_length(memories); i++) {
 		if (json_get_uint(json_at(memories, i), "memory", &id) && id == memory)
-			flags = json_get(json_at(memories, i), "flags");
+			return json_at(memories, i);
 	}
+	return NULL;
+}
+
+static bool can_be_mapped(const struct json_object *vm, uint64_t memory)
+{
+	const struct json_object *found = find_memory(vm, memory);
+	const struct json_object *flags = found ? json_get(found, "flags") : NULL;
+
 	for (size_t i = 0; i < json_length(flags); i++) {
 		if (strcmp(json_string(json_at(flags, i)), "mmap") == 0)
 			return true;
@@ -100,6 +109,29 @@ static int keep_seen(
 	return ranges_remove(ret, slot->offset, slot->size);
 }
 
+/* A huge page is given back as a whole or not at all. An older gmemd tells of none. */
+static int keep_parts(const struct json_object *vm, uint64_t memory, struct ranges *ranges)
+{
+	const struct json_object *found = find_memory(vm, memory);
+	struct ranges whole = {.count = 0};
+	uint64_t page = 0;
+	int r = 0;
+
+	if (!found || !json_get_uint(found, "page_size", &page) || page == 0)
+		return 0;
+	for (const struct range *range = ranges_from(ranges, 0); r == 0 && range;
+		range = ranges_next(range)) {
+		uint64_t start = (range->start + page - 1) / page * page;
+		uint64_t end = range->end / page * page;
+
+		if (start < end)
+			r = ranges_add(&whole, start, end - start);
+	}
+	ranges_clear(ranges);
+	*ranges = whole;
+	return r;
+}
+
 int stale_find(const struct json_object *vm, uint64_t memory, uint64_t size, struct ranges *ret)
 {
 	struct json_object *slots = json_get(vm, "slots");
@@ -114,6 +146,8 @@ int stale_find(const struct json_object *vm, uint64_t memory, uint64_t size, str
 		read_slot(vm, json_at(slots, i), &slot);
 		r = keep_seen(&slot, memory, &private, ret);
 	}
+	if (r == 0)
+		r = keep_parts(vm, memory, ret);
 	ranges_clear(&private);
 	return r;
 }

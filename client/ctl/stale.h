@@ -10,6 +10,6 @@
 
 struct json_object;
 
-/* Adds to ret the offsets of the memory that no bound slot shows its guest. vm: vm.get's result.
- * -ENOMEM. */
+/* Adds to ret, which is empty, the offsets of the memory that no bound slot shows its guest: whole
+ * pages of the memory's. vm: vm.get's result. -ENOMEM. */
 int stale_find(const struct json_object *vm, uint64_t memory, uint64_t size, struct ranges *ret);

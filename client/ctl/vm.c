@@ -49,6 +49,7 @@ static const struct column memory_columns[] = {
 	{"name", "NAME", TEXT_PLAIN},
 	{"backing", "BACKING", TEXT_PLAIN},
 	{"flags", "FLAGS", TEXT_NAMES},
+	{"page_size", "PAGES", TEXT_BYTES},
 	{"node", "NODE", TEXT_NUMBER},
 	{"state", "STATE", TEXT_PLAIN},
 	{"size", "SIZE", TEXT_BYTES},
@@ -60,6 +61,26 @@ static const struct column closed_memory_columns[] = {
 	{"memory", "ID", TEXT_NUMBER},
 	{"name", "NAME", TEXT_PLAIN},
 	{"size", "SIZE", TEXT_BYTES},
+	{"resident", "RESIDENT", TEXT_BYTES},
+	{.member = NULL},
+};
+
+static const struct column grant_columns[] = {
+	{"grant", "GRANT", TEXT_NUMBER},
+	{"memory", "MEMORY", TEXT_NUMBER},
+	{"uid", "UID", TEXT_NUMBER},
+	{"pid", "PID", TEXT_NUMBER},
+	{"once", "ONCE", TEXT_PLAIN},
+	{.member = NULL},
+};
+
+static const struct column holder_columns[] = {
+	{"memory", "MEMORY", TEXT_NUMBER},
+	{"grant", "GRANT", TEXT_NUMBER},
+	{"pid", "PID", TEXT_NUMBER},
+	{"uid", "UID", TEXT_NUMBER},
+	{"ended", "ENDED", TEXT_PLAIN},
+	{"closed", "CLOSED", TEXT_PLAIN},
 	{"resident", "RESIDENT", TEXT_BYTES},
 	{.member = NULL},
 };
@@ -106,6 +127,8 @@ const struct table show_tables[] = {
 	/* Where there are any. */
 	{"Closed memories with pages", closed_memory_columns, METHOD_VM_GET, CLOSED_MEMORIES, NULL,
 		NULL},
+	{"Grants", grant_columns, METHOD_VM_GET, "grants", NULL, NULL},
+	{"Processes that may hold a memory", holder_columns, METHOD_VM_GET, "holders", NULL, NULL},
 	{.columns = NULL},
 };
 
@@ -152,6 +175,17 @@ enum ctl_status ctl_vms(struct ctl *ctl, char **arguments)
 	return status;
 }
 
+static bool is_seldom(const struct table *table)
+{
+	static const char *const seldom[] = {CLOSED_MEMORIES, "grants", "holders"};
+
+	for (size_t i = 0; i < sizeof seldom / sizeof *seldom; i++) {
+		if (strcmp(table->array, seldom[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 static enum ctl_status print_vm(const struct ctl *ctl, const struct json_object *vm)
 {
 	enum ctl_status status = CTL_DONE;
@@ -161,7 +195,7 @@ static enum ctl_status print_vm(const struct ctl *ctl, const struct json_object 
 		print_facts(ctl, closed_facts, vm);
 	for (const struct table *table = show_tables; status == CTL_DONE && table->columns;
 		table++) {
-		if (strcmp(table->array, CLOSED_MEMORIES) == 0 && !has_closed(vm))
+		if (is_seldom(table) && json_length(json_get(vm, table->array)) == 0)
 			continue;
 		printf("\n%s:\n", table->title);
 		status = print_table(ctl, table->columns, json_get(vm, table->array));

@@ -27,10 +27,23 @@ static bool by_default(uint64_t flags)
 	return flags == 0 || flags == GMEM_MEMORY_DEFAULT_FLAGS;
 }
 
+/* Which sizes there are, and whether the memory's is a multiple, gmemd says. */
+static int check_page_size(const struct gmem_memory_options *options)
+{
+	if (options->page_size == 0 || options->backing == GMEM_BACKING_MEMFD)
+		return 0;
+	return last_error_own(-EINVAL,
+		"page_size must be 0 but with GMEM_BACKING_MEMFD: a guest_memfd has the host's own "
+		"pages alone");
+}
+
 static int check_options(const struct gmem_memory_options *options)
 {
 	uint64_t flags = options->flags;
+	int r = check_page_size(options);
 
+	if (r < 0)
+		return r;
 	if (options->backing != GMEM_BACKING_GUEST_MEMFD && options->backing != GMEM_BACKING_MEMFD)
 		return last_error_own(-EINVAL,
 			"backing must be GMEM_BACKING_GUEST_MEMFD or GMEM_BACKING_MEMFD, not %d",
@@ -60,6 +73,10 @@ static struct json_object *create_params(
 		json_add_string(params, "backing", backing_names[BACKING_MEMFD]);
 	else if (!by_default(options->flags))
 		json_add_flags(params, "flags", options->flags & FLAGS_TOLD, memory_flag_names);
+	if (options->page_size > 0)
+		json_add_uint(params, "page_size", options->page_size);
+	if (options->node)
+		json_add_uint(params, "node", *options->node);
 	return params;
 }
 
@@ -133,7 +150,7 @@ static int request_memory(
 	struct json_object *result;
 	int r;
 
-	r = connection_request(memory->vm->gmem, "memory.create", take_params, &exchange, &result);
+	r = vm_request_call(memory->vm, "memory.create", take_params, &exchange, &result);
 	if (r < 0)
 		return r;
 	*ret_call = json_ref(json_get(result, "call"));

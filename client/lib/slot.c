@@ -98,7 +98,7 @@ static int change_slot(
 	struct json_object *result, *convert;
 	int r;
 
-	r = connection_request(change->vm->gmem, method, take_params, NULL, &result);
+	r = vm_request_call(change->vm, method, take_params, NULL, &result);
 	if (r < 0)
 		return r;
 	convert = json_get(result, "convert");
@@ -269,8 +269,7 @@ static int carry_out_changes(struct changes *changes, struct json_object *calls)
 static int change_slots(struct changes *changes)
 {
 	struct json_object *result, *calls;
-	int r = connection_request(
-		changes->vm->gmem, "slot.change", changes_params(changes), NULL, &result);
+	int r = vm_request_call(changes->vm, "slot.change", changes_params(changes), NULL, &result);
 
 	if (r < 0)
 		return r;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
 #include "client/lib/connection.h"
 #include "client/lib/last_error.h"
@@ -15,6 +16,9 @@
 #include "kernel/base/uapi.h"
 #include "protocol/json.h"
 
+/* gmemd is told of waits from then on: no answer takes so long where there is a gmemd. */
+#define WAITED_TOLD_MS 2000
+
 static struct json_object *report_params(const struct gmem_vm *vm, uint64_t call, uint64_t done)
 {
 	struct json_object *params = vm_params(vm);
@@ -22,6 +26,33 @@ static struct json_object *report_params(const struct gmem_vm *vm, uint64_t call
 	json_add_uint(params, "call", call);
 	json_add_uint(params, "done", done);
 	return params;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+int vm_request_call(struct gmem_vm *vm, const char *method, struct json_object *take_params,
+	struct exchange *exchange, struct json_object **ret_result)
+{
+	uint64_t began = now_ms(), waited;
+	int r = connection_request(vm->gmem, method, take_params, exchange, ret_result);
+
+	waited = now_ms() - began;
+	vm->waited_ms = waited >= WAITED_TOLD_MS && waited <= UINT32_MAX ? waited : 0;
+	return r;
+}
+
+/* With a report of what it was for. */
+static void tell_waited(struct gmem_vm *vm, struct json_object *params)
+{
+	if (vm->waited_ms > 0)
+		json_add_uint(params, "waited_ms", vm->waited_ms);
+	vm->waited_ms = 0;
 }
 
 static void report_failure(struct gmem_vm *vm, uint64_t call, uint64_t done, int number)
@@ -58,13 +89,14 @@ static int report_done(struct gmem_vm *vm, uint64_t call, uint64_t count, uint64
 {
 	struct exchange exchange = {.repeated = false};
 	struct json_object *result;
+	struct json_object *params = report_params(vm, call, count);
 	uint64_t bytes = 0;
 	int r;
 
+	tell_waited(vm, params);
 	if (!discarded)
-		return connection_notify(vm->gmem, "call.done", report_params(vm, call, count));
-	r = connection_request(
-		vm->gmem, "call.done", report_params(vm, call, count), &exchange, &result);
+		return connection_notify(vm->gmem, "call.done", params);
+	r = connection_request(vm->gmem, "call.done", params, &exchange, &result);
 	if (r == -EREMOTEIO && exchange.repeated && is_unknown_call())
 		return 0;
 	if (r < 0)
@@ -90,6 +122,7 @@ int vm_report_created(struct gmem_vm *vm, uint64_t call, int fd)
 	int r;
 
 	json_add_uint(params, "fd", (uint64_t)fd);
+	tell_waited(vm, params);
 	r = connection_request(vm->gmem, "call.done", params, &exchange, NULL);
 	if (r == -EREMOTEIO && is_unknown_call())
 		return exchange.repeated ? 0 : tell_again(vm);

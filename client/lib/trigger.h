@@ -5,8 +5,13 @@
  */
 #pragma once
 
+#include "client/lib/exchange.h"
 #include "client/lib/vm_state.h"
 
+/* connection_request() for a call. Where that has taken long, for gmemd was away, the next report
+ * tells gmemd so. */
+int vm_request_call(struct gmem_vm *vm, const char *method, struct json_object *take_params,
+	struct exchange *exchange, struct json_object **ret_result);
 /*
  * Triggers a call as gmemd has described it, and reports a failure. Returns what the last ioctl
  * did, which is an fd for a creation, or the negative errno of the first that failed. *ret_id is

@@ -41,6 +41,7 @@ struct gmem_vm {
 	struct opening opening;
 	int fd;
 	uint64_t minimum;    /* as gmemd was told */
+	uint64_t waited_ms;  /* for gmemd, to be told with what is reported next; 0: nothing */
 	unsigned n_memories; /* that have not been freed */
 	LIST_HEAD(, gmem_memory) memories;
 	LIST_HEAD(, bound_slot) slots;

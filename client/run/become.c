@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "client/run/program.h"
+#include "client/run/ready.h"
 #include "client/run/say.h"
 #include "client/run/shim.h"
 #include "client/run/work.h"
@@ -83,8 +84,8 @@ static int become_prepared(char **command, int r)
 	return EXIT_FAILED;
 }
 
-int become_shimmed_vmm(
-	char **command, const char *socket, const struct gmem_vm_options *vm, unsigned timeout)
+int become_shimmed_vmm(char **command, const char *socket, const struct gmem_vm_options *vm,
+	unsigned timeout, bool notify)
 {
 	const struct work work = {.socket = socket,
 		.timeout = timeout,
@@ -92,7 +93,7 @@ int become_shimmed_vmm(
 		.run = ask_for_sign};
 	char library[PATH_MAX];
 	struct gmem *gmem;
-	int status = check_program(command[0]);
+	int r, status = check_program(command[0]);
 
 	if (status < 0)
 		status = find_library(library);
@@ -101,7 +102,8 @@ int become_shimmed_vmm(
 	if (work_with_gmemd(&work, &gmem) < 0)
 		return EXIT_FAILED;
 	gmem_free(gmem);
-	return become_prepared(command, shim_prepare(library, socket, vm, timeout));
+	r = notify ? ready_watch(socket) : 0;
+	return become_prepared(command, r < 0 ? r : shim_prepare(library, socket, vm, timeout));
 }
 
 int become_probe(char **command, const char *socket, unsigned timeout)

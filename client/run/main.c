@@ -20,6 +20,7 @@
 #include "client/lib/opening.h"
 #include "client/run/become.h"
 #include "client/run/name.h"
+#include "client/run/ready.h"
 #include "client/run/say.h"
 #include "client/run/size.h"
 #include "client/run/work.h"
@@ -39,6 +40,7 @@ struct settings {
 	char **command;
 	uint64_t timeout; /* seconds; 0: none */
 	bool shim;
+	bool notify;
 };
 
 struct opened {
@@ -49,7 +51,7 @@ struct opened {
 static const char usage[] =
 	"Usage: gmem-run [--socket=PATH] [--name=NAME] [--gate=required|none] [--type=TYPE]\n"
 	"                [--uuid=UUID] [--commit-limit=SIZE] [--initial-state=shared|private]\n"
-	"                [--timeout=SECONDS] [--shim] -- VMM ARG...\n"
+	"                [--timeout=SECONDS] [--shim] [--notify] -- VMM ARG...\n"
 	"Runs a VMM whose guest memory is gmemd's, behind the gate.\n"
 	"\n"
 	"  --socket=PATH        gmemd's socket (/run/gmemd/gmemd.sock)\n"
@@ -57,12 +59,16 @@ static const char usage[] =
 	"  --gate=GATE          required, or none where gmemd's policy permits that\n"
 	"  --type=TYPE          the VM's type, by name or number (default)\n"
 	"  --uuid=UUID          the VM's UUID\n"
-	"  --commit-limit=SIZE  how much memory it may have; K, M, G, T are powers of 1024\n"
+	"  --commit-limit=SIZE  how much memory it may have; K, M, G, T are powers of 1024;\n"
+	"                       none, which is the default, where the host alone limits it\n"
 	"  --initial-state=STATE  what memory is when it is bound: shared (the default),\n"
 	"                       or private where the VM's type has that\n"
 	"  --timeout=SECONDS    how long it waits for gmemd (30); 0: for ever\n"
 	"  --shim               the VMM knows nothing of gmemd: a preloaded library opens its VM,\n"
 	"                       of the default type, when it opens /dev/kvm\n"
+	"  --notify             tells the service manager that it is ready when the VM runs, in "
+	"the\n"
+	"                       VMM's place, which has no NOTIFY_SOCKET; needs NotifyAccess=all\n"
 	"  --help, --version\n"
 	"\n"
 	"Exits 125 where there is no gmemd or it refuses, 126 where the VMM can't be executed,\n"
@@ -96,6 +102,12 @@ static bool set_timeout(const char *value, uint64_t *ret)
 	       *ret <= TIMEOUT_MAX;
 }
 
+static bool set_commit_limit(const char *value, uint64_t *ret)
+{
+	*ret = 0;
+	return strcmp(value, "none") == 0 || (size_parse(value, ret) == 0 && *ret > 0);
+}
+
 static const struct option options[] = {
 	{"socket", required_argument, NULL, 's'},
 	{"name", required_argument, NULL, 'n'},
@@ -106,6 +118,7 @@ static const struct option options[] = {
 	{"initial-state", required_argument, NULL, 'i'},
 	{"timeout", required_argument, NULL, 'T'},
 	{"shim", no_argument, NULL, 'S'},
+	{"notify", no_argument, NULL, 'N'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{NULL, 0, NULL, 0},
@@ -132,10 +145,9 @@ static int set_option(struct settings *settings, int option)
 			       ? -1
 			       : wrong_usage("--gate must be required or none");
 	case 'c':
-		return size_parse(optarg, &settings->vm.commit_limit) == 0 &&
-				       settings->vm.commit_limit > 0
+		return set_commit_limit(optarg, &settings->vm.commit_limit)
 			       ? -1
-			       : wrong_usage("--commit-limit must be a size such as 512M");
+			       : wrong_usage("--commit-limit must be a size such as 512M, or none");
 	case 'i':
 		return set_initial_state(optarg, &settings->vm.initial_state)
 			       ? -1
@@ -146,6 +158,9 @@ static int set_option(struct settings *settings, int option)
 			       : wrong_usage("--timeout must be seconds, at most 86400");
 	case 'S':
 		settings->shim = true;
+		return -1;
+	case 'N':
+		settings->notify = true;
 		return -1;
 	case 'h':
 		fputs(usage, stdout);
@@ -247,11 +262,14 @@ static int run_opened(const char *path, const struct settings *settings)
 		.run = open_vm,
 		.context = &opened};
 	struct gmem *gmem;
-	int status;
+	int status, r;
 
 	if (work_with_gmemd(&work, &gmem) < 0)
 		return EXIT_FAILED;
-	status = hand_over(gmem, &opened.opening, settings);
+	r = settings->notify ? ready_watch(path) : 0;
+	if (r < 0)
+		say_error("telling the service manager later", strerror(-r));
+	status = r < 0 ? EXIT_FAILED : hand_over(gmem, &opened.opening, settings);
 	opening_clear(&opened.opening);
 	gmem_free(gmem);
 	return status;
@@ -267,8 +285,8 @@ static int run_vmm(struct settings *settings)
 		settings->vm.name = name;
 	}
 	if (settings->shim)
-		return become_shimmed_vmm(
-			settings->command, path, &settings->vm, (unsigned)settings->timeout);
+		return become_shimmed_vmm(settings->command, path, &settings->vm,
+			(unsigned)settings->timeout, settings->notify);
 	return run_opened(path, settings);
 }
 

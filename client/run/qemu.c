@@ -50,7 +50,7 @@ static int become_guest(char **arguments, const char *socket, struct qemu_comman
 	if (command->name[0] == '\0')
 		name_after(arguments[0], command->name, sizeof command->name);
 	vm.name = command->name;
-	return become_shimmed_vmm(arguments, socket, &vm, TIMEOUT);
+	return become_shimmed_vmm(arguments, socket, &vm, TIMEOUT, /* notify= */ false);
 }
 
 static int become_qemu(char **arguments)

@@ -7,20 +7,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/mempolicy.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 
+#include "client/shim/advice.h"
 #include "client/shim/areas.h"
 #include "client/shim/book.h"
+#include "client/shim/policy.h"
 #include "client/shim/ram.h"
 #include "client/shim/real.h"
 #include "client/shim/say.h"
 #include "client/shim/vcpus.h"
 #include "kernel/base/uapi.h"
-
-#define NODES_MAX 1024
 
 /* What is known of an area while the books are closed. */
 struct candidate {
@@ -99,28 +97,10 @@ static bool look_for(uint64_t start, uint64_t size, struct candidate *ret)
 
 /* What was said of the memory before is to be true of what takes its place. The policy does
  * something from Linux 6.19 on. */
-struct policy {
-	int mode;
-	unsigned long nodes[NODES_MAX / (8 * sizeof(unsigned long))];
-};
-
-static void read_policy(void *address, struct policy *ret)
-{
-	*ret = (struct policy){.mode = MPOL_DEFAULT};
-	if (real_calls()->syscall(SYS_get_mempolicy, &ret->mode, ret->nodes,
-		    (unsigned long)NODES_MAX, address, (unsigned long)MPOL_F_ADDR) < 0)
-		ret->mode = MPOL_DEFAULT;
-}
-
 static void say_again(void *address, uint64_t size, unsigned advice, const struct policy *policy)
 {
-	for (int i = 0; advice >> i; i++) {
-		if (advice >> i & 1)
-			real_calls()->madvise(address, size, i);
-	}
-	if (policy->mode != MPOL_DEFAULT)
-		real_calls()->syscall(SYS_mbind, address, size, (unsigned long)policy->mode,
-			policy->nodes, (unsigned long)NODES_MAX, 0ul);
+	advice_repeat(address, size, advice);
+	policy_set(address, size, policy);
 }
 
 /* With the books open. False where the area is not what it was. */
@@ -133,7 +113,7 @@ static bool replace(const struct candidate *candidate, struct ram *ram)
 
 	if (!area)
 		return false;
-	read_policy(address, &policy);
+	policy_read(address, &policy);
 	if (real_calls()->mmap64(address, candidate->size, PROT_READ | PROT_WRITE,
 		    MAP_SHARED | MAP_FIXED, ram->fd, 0) == MAP_FAILED)
 		return false;
@@ -159,10 +139,14 @@ static bool take_place(const struct candidate *candidate, struct ram *ram)
 
 static int adopt_candidate(const struct candidate *candidate)
 {
+	struct ram_wish wish = {.kind = "ram", .size = candidate->size, .anonymous = true};
+	struct policy policy;
 	struct ram *ram;
 	int r;
 
-	r = ram_create("ram", candidate->size, /* anonymous= */ true, &ram);
+	policy_read((void *)(uintptr_t)candidate->start, &policy);
+	wish.node = policy_node(&policy);
+	r = ram_create(&wish, &ram);
 	if (r < 0)
 		return r;
 	if (take_place(candidate, ram) && candidate->allocated)

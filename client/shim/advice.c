@@ -26,6 +26,11 @@ static bool drops(int advice)
 	return advice == MADV_DONTNEED || advice == MADV_FREE;
 }
 
+static bool frees(int advice)
+{
+	return advice == MADV_REMOVE;
+}
+
 static bool outlives(int advice)
 {
 	return advice == MADV_DONTFORK || advice == MADV_DOFORK || advice == MADV_DONTDUMP ||
@@ -54,8 +59,25 @@ static int drop(uint64_t start, uint64_t end, int advice)
 	return r;
 }
 
+static int remove_pages(uint64_t start, uint64_t end)
+{
+	int r = advise_really(start, end, MADV_REMOVE);
+	const struct area *area = areas_from(start);
+
+	for (; r == 0 && area && area->start < end; area = areas_next((struct area *)area)) {
+		uint64_t from = area->start > start ? area->start : start;
+
+		if (area->ram)
+			ram_freed(area->ram, area->offset + (from - area->start),
+				least(area->end, end) - from);
+	}
+	return r;
+}
+
 static int advise_known(uint64_t start, uint64_t size, int advice)
 {
+	if (frees(advice) && start + size >= start)
+		return remove_pages(start, start + size);
 	if (drops(advice) && start + size >= start)
 		return drop(start, start + size, advice);
 	if (outlives(advice))
@@ -68,7 +90,7 @@ int advise(void *address, size_t size, int advice)
 	uint64_t start = (uintptr_t)address;
 	int r;
 
-	if ((!drops(advice) && !outlives(advice)) || !book_open())
+	if ((!drops(advice) && !outlives(advice) && !frees(advice)) || !book_open())
 		return advise_really(start, start + size, advice);
 	if (areas_meet(start, size))
 		r = advise_known(start, size, advice);
@@ -76,4 +98,12 @@ int advise(void *address, size_t size, int advice)
 		r = advise_really(start, start + size, advice);
 	book_close();
 	return r;
+}
+
+void advice_repeat(void *address, size_t size, unsigned advice)
+{
+	for (int i = 0; advice >> i; i++) {
+		if (advice >> i & 1)
+			real_calls()->madvise(address, size, i);
+	}
 }

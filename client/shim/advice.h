@@ -13,3 +13,5 @@
 
 /* As the call: 0, or a negative errno. */
 int advise(void *address, size_t size, int advice);
+/* What an area's advice says, of what has taken its place: a bit for each, 1 << advice. */
+void advice_repeat(void *address, size_t size, unsigned advice);

@@ -18,6 +18,8 @@
 #include <time.h>
 
 #include "client/lib/last_error.h"
+#include "client/lib/transport.h"
+#include "client/lib/vm_state.h"
 #include "client/shim/book.h"
 #include "client/shim/say.h"
 #include "client/shim/settings.h"
@@ -64,6 +66,19 @@ bool broker_is_this_thread(void)
 struct gmem_vm *broker_vm(void)
 {
 	return broker.vm;
+}
+
+int broker_connection(void)
+{
+	return broker.gmem ? broker.gmem->fd : -1;
+}
+
+void broker_files(int ret[static BROKER_FILES])
+{
+	ret[0] = broker.wake;
+	ret[1] = broker.vm ? broker.vm->fd : -1;
+	ret[2] = broker.vm ? broker.vm->opening.kvm_fd : -1;
+	ret[3] = broker.vm ? broker.vm->opening.mailbox_fd : -1;
 }
 
 /* The thread */

@@ -38,6 +38,12 @@ int broker_do(struct job *job);
 /* The same, but waits for nothing; what fails there is said on stderr. */
 void broker_post(int (*run)(void *context), void *context, const char *what);
 
+/* The connection's number, which another one may have by now where it was lost; -1: there is none.
+ * Of the others that the thread has, those that stay: up to BROKER_FILES, -1 for none. */
+#define BROKER_FILES 4
+int broker_connection(void);
+void broker_files(int ret[static BROKER_FILES]);
+
 /* For what runs there: NULL before the VM is open. */
 struct gmem_vm *broker_vm(void);
 /* Opens the VM of this process; -EREMOTEIO and such as gmem_vm_open(). A job. */

@@ -30,6 +30,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/kvm.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
@@ -44,6 +45,7 @@
 #include "client/shim/files.h"
 #include "client/shim/mappings.h"
 #include "client/shim/memfds.h"
+#include "client/shim/nodes.h"
 #include "client/shim/ram.h"
 #include "client/shim/real.h"
 #include "client/shim/slots.h"
@@ -201,11 +203,13 @@ static int allocate(int fd, int mode, int64_t offset, int64_t size)
 	const struct file *file;
 	int r = -EAGAIN;
 
-	if (mode != 0 || !files_has(fd) || !book_open())
+	if ((mode != 0 && !(mode & FALLOC_FL_PUNCH_HOLE)) || !files_has(fd) || !book_open())
 		return r;
 	file = files_get(fd);
-	if (file && file->ram)
-		r = memfds_allocate(file, mode, offset, size);
+	if (file && file->ram && mode == 0)
+		r = memfds_allocate(file, offset, size);
+	else if (file && file->ram && file->ram->page_size > 0)
+		r = memfds_punch(file, mode, offset, size);
 	book_close();
 	return r;
 }
@@ -243,10 +247,22 @@ POSIX_FALLOCATE(posix_fallocate64, off64_t)
 
 /* Numbers of files */
 
+static bool is_connection(int fd)
+{
+	return fd >= 0 && fd == broker_connection();
+}
+
 /* The books stay open during the call: the number may be another thread's right after it. */
 static bool open_for(int fd, int number)
 {
-	return (files_has(fd) || files_has(number)) && !broker_is_this_thread() && book_open();
+	return (files_has(fd) || files_has(number) || is_connection(fd) || is_connection(number)) &&
+	       !broker_is_this_thread() && book_open();
+}
+
+/* To the VMM those are not open. */
+static bool is_own(int fd)
+{
+	return fd >= 0 && (files_are_own(fd) || is_connection(fd));
 }
 
 static int note_copy(int fd, int copy)
@@ -268,9 +284,17 @@ INTERPOSED int dup(int fd)
 
 	if (!open_for(fd, -1))
 		return real_calls()->dup(fd);
-	copy = note_copy(fd, real_calls()->dup(fd));
+	copy = is_own(fd) ? returned(-EBADF) : note_copy(fd, real_calls()->dup(fd));
 	book_close();
 	return copy;
+}
+
+/* What dup2(2) says of a number that is just being opened: it can't be had. */
+static int refuse_copy(int fd, int number)
+{
+	if (is_own(fd))
+		return -EBADF;
+	return is_own(number) ? -EBUSY : 0;
 }
 
 INTERPOSED int dup2(int fd, int number)
@@ -279,7 +303,9 @@ INTERPOSED int dup2(int fd, int number)
 
 	if (!open_for(fd, number))
 		return real_calls()->dup2(fd, number);
-	copy = note_copy(fd, real_calls()->dup2(fd, number));
+	copy = returned(refuse_copy(fd, number));
+	if (copy == 0)
+		copy = note_copy(fd, real_calls()->dup2(fd, number));
 	book_close();
 	return copy;
 }
@@ -290,7 +316,9 @@ INTERPOSED int dup3(int fd, int number, int flags)
 
 	if (!open_for(fd, number))
 		return real_calls()->dup3(fd, number, flags);
-	copy = note_copy(fd, real_calls()->dup3(fd, number, flags));
+	copy = returned(refuse_copy(fd, number));
+	if (copy == 0)
+		copy = note_copy(fd, real_calls()->dup3(fd, number, flags));
 	book_close();
 	return copy;
 }
@@ -301,9 +329,38 @@ INTERPOSED int close(int fd)
 
 	if (!open_for(fd, -1))
 		return real_calls()->close(fd);
+	if (is_own(fd)) {
+		book_close();
+		return returned(-EBADF);
+	}
 	files_drop(fd);
 	r = real_calls()->close(fd);
 	book_close();
+	return r;
+}
+
+/* From there on the first number of this library's own, or last + 1. */
+static unsigned next_own(unsigned from, unsigned last)
+{
+	while (from <= last && from < FILES_MAX && !is_own((int)from))
+		from++;
+	return from <= last && from < FILES_MAX ? from : last + 1;
+}
+
+/* With the books open: what is between its own. */
+static int close_others(unsigned first, unsigned last)
+{
+	int r = 0;
+
+	if (last > INT_MAX)
+		last = INT_MAX;
+	for (unsigned own = first; r == 0 && first <= last; first = own + 1) {
+		own = next_own(first, last);
+		if (own == first)
+			continue;
+		files_drop_range(first, own - 1);
+		r = real_calls()->close_range(first, own - 1, 0);
+	}
 	return r;
 }
 
@@ -311,10 +368,9 @@ INTERPOSED int close_range(unsigned first, unsigned last, int flags)
 {
 	int r;
 
-	if (flags != 0 || broker_is_this_thread() || !book_open())
+	if (flags != 0 || first > last || broker_is_this_thread() || !book_open())
 		return real_calls()->close_range(first, last, flags);
-	files_drop_range(first, last);
-	r = real_calls()->close_range(first, last, flags);
+	r = close_others(first, last);
 	book_close();
 	return r;
 }
@@ -325,8 +381,7 @@ INTERPOSED void closefrom(int first)
 		real_calls()->closefrom(first);
 		return;
 	}
-	files_drop_range(first < 0 ? 0 : (unsigned)first, ~0u);
-	real_calls()->closefrom(first);
+	close_others(first < 0 ? 0 : (unsigned)first, INT_MAX);
 	book_close();
 }
 
@@ -334,6 +389,8 @@ static int fcntl_in_books(int (*real)(int fd, int command, ...), int fd, int com
 {
 	struct file *file = files_get(fd);
 
+	if (is_own(fd))
+		return returned(-EBADF);
 	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
 		return note_copy(fd, real(fd, command, argument));
 	if (file && file->ram && command == F_ADD_SEALS)
@@ -413,6 +470,16 @@ INTERPOSED int madvise(void *address, size_t size, int advice)
 	return returned(advise(address, size, advice));
 }
 
+/* libnuma's. */
+long mbind(void *address, unsigned long size, int mode, const unsigned long *nodes,
+	unsigned long end, unsigned flags);
+
+INTERPOSED long mbind(void *address, unsigned long size, int mode, const unsigned long *nodes,
+	unsigned long end, unsigned flags)
+{
+	return returned(nodes_bind(address, size, mode, nodes, end, flags));
+}
+
 /* System calls by their numbers */
 
 #define FD(i)      ((int)argument[i])
@@ -475,6 +542,10 @@ static bool serve_memory(long number, const long argument[static 6], long *ret)
 		return true;
 	case SYS_mprotect:
 		*ret = mprotect(POINTER(0), (size_t)argument[1], FD(2));
+		return true;
+	case SYS_mbind:
+		*ret = mbind(POINTER(0), (unsigned long)argument[1], FD(2), POINTER(3),
+			(unsigned long)argument[4], (unsigned)argument[5]);
 		return true;
 	case SYS_madvise:
 		*ret = madvise(POINTER(0), (size_t)argument[1], FD(2));

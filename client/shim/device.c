@@ -36,6 +36,18 @@ bool device_is_meant(const char *path, int flags)
 	       (book_is_claimed() || settings_exist() || device.probes);
 }
 
+static void keep_files(void)
+{
+	int files[BROKER_FILES];
+
+	broker_files(files);
+	if (!book_open())
+		return;
+	for (unsigned i = 0; i < BROKER_FILES; i++)
+		files_keep(files[i]);
+	book_close();
+}
+
 static int open_vm(void)
 {
 	struct job job = {.run = broker_open_vm, .what = "opening the VM"};
@@ -51,6 +63,7 @@ static int open_vm(void)
 	device.kvm_fd = gmem_vm_kvm_fd(broker_vm());
 	device.vm_fd = gmem_vm_fd(broker_vm());
 	device.open = true;
+	keep_files();
 	return 0;
 }
 

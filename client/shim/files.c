@@ -11,14 +11,12 @@
 #include "client/shim/ram.h"
 
 /* No page of it is there but those of numbers in use. */
-#define NUMBERS_MAX 65536
-
-static struct file *_Atomic table[NUMBERS_MAX];
-static unsigned counts[FILE_MEMFD + 1];
+static struct file *_Atomic table[FILES_MAX];
+static unsigned counts[FILE_KINDS];
 
 bool files_has(int fd)
 {
-	return fd >= 0 && fd < NUMBERS_MAX &&
+	return fd >= 0 && fd < FILES_MAX &&
 	       atomic_load_explicit(&table[fd], memory_order_relaxed) != NULL;
 }
 
@@ -35,11 +33,26 @@ struct file *file_new(enum file_kind kind)
 	return file;
 }
 
-static void file_free(struct file *file)
+void file_leave_ram(struct file *file)
 {
 	if (file->ram)
 		ram_leave(file->ram);
+	file->ram = NULL;
+}
+
+static void file_free(struct file *file)
+{
+	file_leave_ram(file);
 	free(file);
+}
+
+int files_find(const struct ram *ram)
+{
+	for (int fd = 0; fd < FILES_MAX; fd++) {
+		if (table[fd] && table[fd]->ram == ram)
+			return fd;
+	}
+	return -1;
 }
 
 void file_join(struct file *file)
@@ -68,7 +81,7 @@ void files_put(int fd, struct file *file)
 {
 	file_join(file); /* it may have this number already */
 	files_drop(fd);
-	if (fd < 0 || fd >= NUMBERS_MAX) {
+	if (fd < 0 || fd >= FILES_MAX) {
 		file_leave(file);
 		return;
 	}
@@ -76,9 +89,22 @@ void files_put(int fd, struct file *file)
 	counts[file->kind]++;
 }
 
+void files_keep(int fd)
+{
+	if (fd >= 0)
+		files_put(fd, file_new(FILE_OWN));
+}
+
+bool files_are_own(int fd)
+{
+	const struct file *file = files_get(fd);
+
+	return file && file->kind == FILE_OWN;
+}
+
 void files_drop_range(unsigned first, unsigned last)
 {
-	for (unsigned fd = first; fd <= last && fd < NUMBERS_MAX; fd++)
+	for (unsigned fd = first; fd <= last && fd < FILES_MAX; fd++)
 		files_drop((int)fd);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Which of the VMM's files this library has to do with, by their numbers: the device and the VM
- * that it was given, and memfds, of which some become guest memory.
+ * that it was given, and memfds, of which some become guest memory. And which numbers are this
+ * library's own: a VMM that closes all that it has not opened itself is not to close those.
  */
 #pragma once
 
@@ -10,10 +11,15 @@
 
 struct ram;
 
+/* Numbers that are noted are below this. */
+#define FILES_MAX 65536
+
 enum file_kind {
 	FILE_DEVICE, /* /dev/kvm */
 	FILE_VM,
 	FILE_MEMFD,
+	FILE_OWN,
+	FILE_KINDS
 };
 
 struct file {
@@ -41,5 +47,13 @@ void files_put(int fd, struct file *file);
 /* The number stands for something else from now on, or for nothing. */
 void files_drop(int fd);
 void files_drop_range(unsigned first, unsigned last);
+/* It is this library's own, until files_drop(). Not its connection, which changes: see
+ * broker_connection(). */
+void files_keep(int fd);
+bool files_are_own(int fd);
+/* A number of a file that has become that RAM; -1: none has. */
+int files_find(const struct ram *ram);
+/* It is not that RAM any more. */
+void file_leave_ram(struct file *file);
 /* How many numbers files of that kind have. */
 unsigned files_count(enum file_kind kind);

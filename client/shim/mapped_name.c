@@ -39,9 +39,7 @@ void mapped_name_of(const char *line, char *ret, size_t size)
 		snprintf(ret, size,
 			"shared anonymous memory (memory-backend-ram,share=on); " INSTEAD);
 	else
-		snprintf(ret, size,
-			"a mapping of %s (memory-backend-file, or hugetlb=on); " INSTEAD,
-			mapped.path);
+		snprintf(ret, size, "a mapping of %s (memory-backend-file); " INSTEAD, mapped.path);
 }
 
 void mapped_name(uint64_t address, char *ret, size_t size)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "client/shim/areas.h"
 #include "client/shim/book.h"
@@ -14,6 +15,9 @@
 #include "client/shim/memfds.h"
 #include "client/shim/ram.h"
 #include "client/shim/real.h"
+
+#define GIVEN_UP_TRIES    500
+#define GIVEN_UP_PAUSE_NS 10000000
 
 #define PLACED (MAP_FIXED | MAP_FIXED_NOREPLACE)
 
@@ -60,23 +64,37 @@ static void note(const struct mapping_call *call, void *mapped)
 		areas_remove(start, size);
 }
 
-/* A private copy of RAM is no RAM of gmemd's. */
-static int keep_private(const struct mapping_call *call)
+/* Huge pages that gmemd had reserved for what it is given up for are there again when gmemd has
+ * closed that, which takes some milliseconds. */
+static void *map_given_up(const struct mapping_call *call)
 {
-	return ram_of(call) && (call->flags & MAP_TYPE) == MAP_PRIVATE ? memfds_give_up(call->fd)
-								       : 0;
+	const struct timespec pause = {.tv_nsec = GIVEN_UP_PAUSE_NS};
+	void *mapped = map_really(call);
+
+	for (unsigned i = 0; i < GIVEN_UP_TRIES && mapped == MAP_FAILED && errno == ENOMEM; i++) {
+		nanosleep(&pause, NULL);
+		mapped = map_really(call);
+	}
+	return mapped;
+}
+
+/* A private copy of RAM is no RAM of gmemd's. */
+static void *map_private(const struct mapping_call *call)
+{
+	bool huge = ram_of(call)->page_size > 0;
+	int r = memfds_give_up(call->fd);
+
+	if (r == 0)
+		return huge ? map_given_up(call) : map_really(call);
+	errno = -r;
+	return MAP_FAILED;
 }
 
 static void *map_in_books(const struct mapping_call *call)
 {
-	int r = keep_private(call);
-	void *mapped;
+	bool private = ram_of(call) && (call->flags & MAP_TYPE) == MAP_PRIVATE;
+	void *mapped = private ? map_private(call) : map_really(call);
 
-	if (r < 0) {
-		errno = -r;
-		return MAP_FAILED;
-	}
-	mapped = map_really(call);
 	if (mapped != MAP_FAILED)
 		note(call, mapped);
 	return mapped;

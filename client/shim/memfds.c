@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "client/shim/book.h"
+#include "client/shim/policy.h"
 #include "client/shim/ram.h"
 #include "client/shim/real.h"
 
@@ -35,7 +36,7 @@ void memfds_note(int fd, const char *name, unsigned flags)
 {
 	struct file *file;
 
-	if ((flags & MFD_HUGETLB) || !is_guest_name(name) || !book_is_claimed() || !book_open())
+	if (!is_guest_name(name) || !book_is_claimed() || !book_open())
 		return;
 	file = file_new(FILE_MEMFD);
 	snprintf(file->name, sizeof file->name, "%s", name);
@@ -54,6 +55,15 @@ static int take_place(int number, int fd)
 	return real_calls()->dup3(fd, number, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0 ? -errno : 0;
 }
 
+/* Huge pages, which may be of the host's default size, are their file system's blocks. */
+static uint64_t page_size_of(int fd)
+{
+	struct stat status;
+
+	return fstat(fd, &status) == 0 ? (uint64_t)status.st_blksize
+				       : (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static bool is_empty(int fd)
 {
 	struct stat status;
@@ -66,10 +76,10 @@ static bool is_empty(int fd)
 static bool is_to_become_ram(int fd, const struct file *file, uint64_t size)
 {
 	return file && file->kind == FILE_MEMFD && !file->ram && file->numbers == 1 && size > 0 &&
-	       size % (uint64_t)sysconf(_SC_PAGESIZE) == 0 && is_empty(fd);
+	       size % page_size_of(fd) == 0 && is_empty(fd);
 }
 
-static int become_ram(int fd, struct file *file, struct ram *ram)
+int memfds_become(int fd, struct file *file, struct ram *ram)
 {
 	int r = files_get(fd) == file ? take_place(fd, ram->fd) : -EBADF;
 
@@ -84,17 +94,21 @@ static int become_ram(int fd, struct file *file, struct ram *ram)
 /* It may have been closed while the books were. */
 static int convert(int fd, struct file *file, uint64_t size)
 {
+	struct ram_wish wish = {.size = size, .node = POLICY_ANY_NODE};
 	struct ram *ram;
 	char name[64];
 	int r;
 
 	memcpy(name, file->name, sizeof name);
+	wish.kind = name;
+	if (file->flags & MFD_HUGETLB)
+		wish.page_size = page_size_of(fd);
 	file_join(file);
 	book_close();
-	r = ram_create(name, size, /* anonymous= */ false, &ram);
+	r = ram_create(&wish, &ram);
 	book_open();
 	if (r == 0)
-		r = become_ram(fd, file, ram);
+		r = memfds_become(fd, file, ram);
 	file_leave(file);
 	return r;
 }
@@ -118,14 +132,22 @@ int memfds_seal(struct file *file, unsigned seals)
 	return 0;
 }
 
-int memfds_allocate(const struct file *file, int mode, int64_t offset, int64_t size)
+int memfds_allocate(const struct file *file, int64_t offset, int64_t size)
 {
 	if (offset < 0 || size <= 0)
 		return -EINVAL;
 	if ((uint64_t)offset + (uint64_t)size > file->ram->size)
 		return -EPERM;
-	if (real_calls()->fallocate64(file->ram->fd, mode | FALLOC_FL_KEEP_SIZE, offset, size) < 0)
+	if (real_calls()->fallocate64(file->ram->fd, FALLOC_FL_KEEP_SIZE, offset, size) < 0)
 		return -errno;
+	return 0;
+}
+
+int memfds_punch(const struct file *file, int mode, int64_t offset, int64_t size)
+{
+	if (real_calls()->fallocate64(file->ram->fd, mode, offset, size) < 0)
+		return -errno;
+	ram_freed(file->ram, (uint64_t)offset, (uint64_t)size);
 	return 0;
 }
 

@@ -81,7 +81,8 @@ static void leave(struct slot *slot)
 
 static void decide(struct slot *slot)
 {
-	slot->direct = slot->ram && slot->region.flags == 0 && !is_taken(slot);
+	slot->direct = slot->ram && slot->ram->page_size == 0 && slot->region.flags == 0 &&
+		       !is_taken(slot);
 }
 
 static int plan(const struct kvm_userspace_memory_region *region, struct slot *ret)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "client/shim/real.h"
+#include "client/shim/settings.h"
 #include "kernel/base/uapi.h"
 
 /* Until those that are still in KVM_RUN are sent the signal again. */
@@ -149,10 +150,26 @@ static bool is_free(int signal)
 	       action.sa_handler == SIG_DFL;
 }
 
+static int register_for_barriers(void)
+{
+	return real_calls()->syscall(
+		       SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) < 0
+		       ? -errno
+		       : 0;
+}
+
+/* Beforehand: in a process of several threads the kernel waits for a grace period of RCU, 6 to 15
+ * ms, the first time (Linux 6.18); later it has nothing to do. */
+__attribute__((constructor)) static void begin(void)
+{
+	if (settings_exist())
+		register_for_barriers();
+}
+
 int vcpus_begin(void)
 {
 	const struct sigaction action = {.sa_handler = interrupt};
-	int signal = SIGRTMAX - 1;
+	int signal = SIGRTMAX - 1, r;
 
 	if (vcpus.signal != 0)
 		return 0;
@@ -160,12 +177,12 @@ int vcpus_begin(void)
 		signal--;
 	if (pthread_key_create(&vcpus.end_of_thread, forget_thread) != 0)
 		return -ENOMEM;
-	if (sigaction(signal, &action, NULL) < 0 ||
-		real_calls()->syscall(
-			SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) < 0)
+	if (sigaction(signal, &action, NULL) < 0)
 		return -errno;
-	vcpus.signal = signal;
-	return 0;
+	r = register_for_barriers();
+	if (r == 0)
+		vcpus.signal = signal;
+	return r;
 }
 
 /* Whether any is in KVM_RUN, but for the calling thread. */

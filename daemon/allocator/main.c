@@ -61,12 +61,14 @@ static enum allocation_end fail_start(struct allocation *allocation, int r)
 }
 
 /* This process's pages; and those of the memory, whose own policy goes before that from Linux 6.19
- * on, and may have been changed by whoever has mapped it. */
+ * on, and may have been changed by whoever has mapped it. A file of huge pages has none. */
 static int bind_all(int node)
 {
 	uint64_t size;
 	int r = node_bind(node);
 
+	if (memory_file_huge(ALLOCATION_MEMORY) > 0)
+		return r;
 	if (r == 0)
 		r = memory_file_size(ALLOCATION_MEMORY, &size);
 	return r == 0 ? node_bind_file(ALLOCATION_MEMORY, size, node) : r;

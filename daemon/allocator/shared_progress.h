@@ -53,6 +53,7 @@ struct allocation {
 	pid_t parent;
 	uint64_t offset;
 	uint64_t size;
+	uint64_t chunk;   /* bytes: ALLOCATION_CHUNK, or a huge page where that is larger */
 	unsigned threads; /* 0: as many as the node has cores */
 	int node;         /* or NODE_ANY */
 	bool ignore_room;

@@ -45,9 +45,9 @@ static void stop_work(struct work *work, int r, const struct cgroup_room *room)
 /* Chunks begin and end at multiples of their size; the range cuts off the first and the last. */
 static bool next_chunk(struct allocation *allocation, struct allocation_progress *ret)
 {
-	uint64_t first = allocation->offset / ALLOCATION_CHUNK;
+	uint64_t first = allocation->offset / allocation->chunk;
 	uint64_t number = first + atomic_fetch_add(&allocation->cursor, 1);
-	uint64_t start = number * ALLOCATION_CHUNK, end = start + ALLOCATION_CHUNK;
+	uint64_t start = number * allocation->chunk, end = start + allocation->chunk;
 	uint64_t range_end = allocation->offset + allocation->size;
 
 	if (start >= range_end)
@@ -160,7 +160,7 @@ static int check_room(struct work *work, struct cgroup_room *ret_room)
 
 static unsigned count_threads(const struct allocation *allocation)
 {
-	uint64_t chunks = allocation->size / ALLOCATION_CHUNK + 1;
+	uint64_t chunks = allocation->size / allocation->chunk + 1;
 	unsigned threads = allocation->threads ? allocation->threads : node_cores(allocation->node);
 
 	if (threads > ALLOCATION_THREADS_MAX)

@@ -61,25 +61,27 @@ static int write_line(const char *prefix, const char *vm, const char *message)
 
 /* Where the journal's socket isn't to be had, as in a root directory of one's own, stderr still
  * leads there, with the level as sd-daemon(3) has it. */
-static int write_journal(int level, const char *vm, const char *message)
+static int write_journal(int level, const char *vm, const struct log_field *fields, size_t count,
+	const char *message)
 {
 	char whole[LOG_LINE_MAX], prefix[8];
 	int r;
 
 	snprintf(whole, sizeof whole, "%s%s%s", vm ? vm : "", vm ? ": " : "", message);
-	r = log_journal_write(&the_log.journal, level, vm, whole);
+	r = log_journal_write(&the_log.journal, level, whole, fields, count);
 	if (r == 0 || r == -EAGAIN || r == -ENOBUFS)
 		return r;
 	snprintf(prefix, sizeof prefix, "<%d>", level);
 	return write_line(prefix, vm, message);
 }
 
-static int write_one(int level, const char *vm, const char *message)
+static int write_one(int level, const char *vm, const struct log_field *fields, size_t count,
+	const char *message)
 {
 	char prefix[32];
 
 	if (the_log.to_journal)
-		return write_journal(level, vm, message);
+		return write_journal(level, vm, fields, count, message);
 	snprintf(prefix, sizeof prefix, "gmemd: %s: ", level_names[level]);
 	return write_line(prefix, vm, message);
 }
@@ -96,7 +98,7 @@ static int tell_dropped(void)
 		"%" PRIu64 " line%s of this log could not be written at once and %s dropped",
 		the_log.dropped, the_log.dropped == 1 ? "" : "s",
 		the_log.dropped == 1 ? "was" : "were");
-	r = write_one(LOG_WARNING, NULL, message);
+	r = write_one(LOG_WARNING, NULL, NULL, 0, message);
 	if (r == 0)
 		the_log.dropped = 0;
 	return r;
@@ -109,20 +111,29 @@ static void drop_line(void)
 		event_add(the_log.retrying, &retry);
 }
 
+void log_entry(int level, const char *vm, const struct log_field *fields, size_t count,
+	const char *message)
+{
+	char printable[2048];
+
+	/* What a name brings along is to make no line of its own, nor move the cursor of a
+	 * terminal. */
+	text_copy_printable(message, printable, sizeof printable);
+	the_log.has_error |= level <= LOG_ERR;
+	if (tell_dropped() < 0 || write_one(level, vm, fields, count, printable) < 0)
+		drop_line();
+}
+
 void log_write(int level, const char *vm, const char *format, ...)
 {
-	char formatted[1024], message[2048];
+	const struct log_field field = {"GMEMD_VM", vm};
+	char message[1024];
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(formatted, sizeof formatted, format, arguments);
+	vsnprintf(message, sizeof message, format, arguments);
 	va_end(arguments);
-	/* What a name brings along is to make no line of its own, nor move the cursor of a
-	 * terminal. */
-	text_copy_printable(formatted, message, sizeof message);
-	the_log.has_error |= level <= LOG_ERR;
-	if (tell_dropped() < 0 || write_one(level, vm, message) < 0)
-		drop_line();
+	log_entry(level, vm, &field, vm ? 1 : 0, message);
 }
 
 bool log_has_error(void)

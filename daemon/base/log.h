@@ -11,6 +11,7 @@
 
 #include <event2/event.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <syslog.h>
 
 void log_open(void);
@@ -22,6 +23,17 @@ void log_unwatch(void);
 /* vm: the id of the VM that it is about, NULL where it is about none; GMEMD_VM= in the journal. */
 __attribute__((format(printf, 3, 4))) void log_write(
 	int level, const char *vm, const char *format, ...);
+
+/* A field of an entry to the journal; to stderr goes none. */
+struct log_field {
+	const char *name, *value;
+};
+
+#define LOG_FIELDS_MAX 16
+
+/* The same with fields; vm is one of them by the caller's doing. */
+void log_entry(int level, const char *vm, const struct log_field *fields, size_t count,
+	const char *message);
 
 /* Whether there was an error, even if it was dropped. */
 bool log_has_error(void);

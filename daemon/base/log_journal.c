@@ -17,13 +17,18 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* A field has four: its name, its size, its value, its end. There are two, and one for the rest. */
-#define PARTS_MAX 9
+#include "daemon/base/log.h"
+
+/* And the message. */
+#define SIZES_MAX (LOG_FIELDS_MAX + 1)
+/* A field has five: its name and that's end, its size, its value, its end. There is one for the
+ * rest. */
+#define PARTS_MAX (5 * SIZES_MAX + 1)
 
 struct entry {
 	struct iovec parts[PARTS_MAX];
 	size_t n_parts;
-	uint64_t sizes[2]; /* as they are sent */
+	uint64_t sizes[SIZES_MAX]; /* as they are sent */
 	size_t n_sizes;
 };
 
@@ -58,6 +63,7 @@ static void add_field(struct entry *entry, const char *name, const char *value)
 
 	*size = htole64(length);
 	add_part(entry, name, strlen(name));
+	add_part(entry, "\n", 1);
 	add_part(entry, size, sizeof *size);
 	add_part(entry, value, length);
 	add_part(entry, "\n", 1);
@@ -79,16 +85,16 @@ static int send_entry(const struct log_journal *journal, struct entry *entry)
 	return 0;
 }
 
-int log_journal_write(
-	const struct log_journal *journal, int level, const char *vm, const char *message)
+int log_journal_write(const struct log_journal *journal, int level, const char *message,
+	const struct log_field *fields, size_t count)
 {
 	struct entry entry = {.n_parts = 0};
 	char fixed[64];
 
 	snprintf(fixed, sizeof fixed, "SYSLOG_IDENTIFIER=gmemd\nPRIORITY=%d\n", level);
 	add_part(&entry, fixed, strlen(fixed));
-	add_field(&entry, "MESSAGE\n", message);
-	if (vm)
-		add_field(&entry, "GMEMD_VM\n", vm);
+	add_field(&entry, "MESSAGE", message);
+	for (size_t i = 0; i < count && i < LOG_FIELDS_MAX; i++)
+		add_field(&entry, fields[i].name, fields[i].value);
 	return send_entry(journal, &entry);
 }

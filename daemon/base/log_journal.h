@@ -9,6 +9,9 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
+
+struct log_field;
 
 struct log_journal {
 	int fd; /* -1: none */
@@ -18,6 +21,7 @@ struct log_journal {
 bool log_journal_is_stderr(void);
 /* -errno where there can be no socket. */
 int log_journal_open(struct log_journal *journal);
-/* vm: NULL for none. Returns 0, or a negative errno where it is lost; -EAGAIN: for the moment. */
-int log_journal_write(
-	const struct log_journal *journal, int level, const char *vm, const char *message);
+/* Of fields at most LOG_FIELDS_MAX. Returns 0, or a negative errno where it is lost; -EAGAIN: for
+ * the moment. */
+int log_journal_write(const struct log_journal *journal, int level, const char *message,
+	const struct log_field *fields, size_t count);

@@ -25,6 +25,7 @@ const struct config config_defaults = {
 	.closed_memories_per_vm = 64,
 	.closed_memories_per_user = 2048,
 	.slots_per_vm = 4096,
+	.grants_per_vm = 64,
 	.private_ranges_per_vm = 2u << 20,
 	.own_memory_per_vm = 256ull << 20,
 	.preallocations_per_vm = 8,

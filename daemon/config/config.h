@@ -71,6 +71,7 @@ struct config {
 	uint64_t closed_memories_per_vm; /* whose files are kept, to count them again */
 	uint64_t closed_memories_per_user;
 	uint64_t slots_per_vm;
+	uint64_t grants_per_vm; /* and who has used them */
 	uint64_t private_ranges_per_vm;
 	uint64_t own_memory_per_vm; /* bytes */
 	uint64_t preallocations_per_vm;

@@ -45,6 +45,7 @@ const struct config_setting config_settings[] = {
 	COUNT("limits", "memories-per-vm", memories_per_vm),
 	COUNT("limits", "closed-memories-per-vm", closed_memories_per_vm),
 	COUNT("limits", "closed-memories-per-user", closed_memories_per_user),
+	COUNT("limits", "grants-per-vm", grants_per_vm),
 	COUNT("limits", "slots-per-vm", slots_per_vm),
 	COUNT("limits", "private-ranges-per-vm", private_ranges_per_vm),
 	BYTES("limits", "own-memory-per-vm", own_memory_per_vm),

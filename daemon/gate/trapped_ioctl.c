@@ -16,9 +16,6 @@
 #include "daemon/vm/vm_ledger.h"
 #include "kernel/kvm/gate.h"
 
-/* So many of a VM's refusals are logged; what comes then is only told as events. */
-#define REFUSALS_LOGGED 16
-
 static const char *ioctl_name(uint32_t request)
 {
 	switch (request) {
@@ -49,10 +46,11 @@ static void refuse_trap(
 	note_answer(vm, trap, TRAP_REFUSE);
 	STEP("trap: refusal decided");
 	gate_refuse(vm->listener, trap->id);
-	vm->refusals++;
-	if (vm->refusals <= REFUSALS_LOGGED)
-		log_vm_warning(vm->id, "refused %s of thread %d: %s%s", name, trap->thread, reason,
-			vm->refusals == REFUSALS_LOGGED ? " (further ones are not logged)" : "");
+	audit_write(&gmemd->audit,
+		&(struct audit_entry){.act = ACT_IOCTL_REFUSED,
+			.vm = vm,
+			.also = {{"GMEMD_IOCTL", name}, {"GMEMD_REASON", reason}}},
+		"refused %s of thread %d: %s", name, trap->thread, reason);
 	events_gate_refused(&gmemd->events, vm, name, reason);
 }
 
@@ -176,7 +174,8 @@ static void announce_vm(struct gmemd *gmemd, const struct vm *vm, bool again)
 		log_vm_info(vm->id, "its KVM_CREATE_VM made no VM: it is let through again");
 		return;
 	}
-	log_vm_info(vm->id, "made behind its gate by process %d", vm->process.pid);
+	audit_vm(&gmemd->audit, ACT_VM_RUNNING, vm, "made behind its gate by process %d",
+		vm->process.pid);
 	events_vm(&gmemd->events, vm, EVENT_VM_RUNNING);
 }
 

@@ -3,6 +3,7 @@
  * call.done: what came of a call that a VMM had to trigger.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "daemon/base/log.h"
@@ -83,8 +84,17 @@ static void note_running(struct request *request, struct vm *vm)
 		return;
 	vm_state_change(&vm->state, VM_RUNNING);
 	vm_ledger_note_vm(vm);
-	log_vm_info(vm->id, "made without a gate by process %d", vm->process.pid);
+	audit_vm(&request->gmemd->audit, ACT_VM_RUNNING, vm, "made without a gate by process %d",
+		vm->process.pid);
 	events_vm(&request->gmemd->events, vm, EVENT_VM_RUNNING);
+}
+
+static void note_waited(struct request *request, const struct vm *vm)
+{
+	uint64_t waited_ms = request->parameters.call_done.waited_ms;
+
+	log_vm_info(vm->id, "its VMM has waited %" PRIu64 " ms for gmemd", waited_ms);
+	events_vm_waited(&request->gmemd->events, vm, waited_ms);
 }
 
 static int finish_call(struct request *request, struct call *call, unsigned done)
@@ -139,5 +149,7 @@ int handle_call_done(struct request *request)
 		r = finish_call(request, call, (unsigned)parameters->done);
 	if (r >= 0 && parameters->done > 0)
 		note_running(request, vm);
+	if (r >= 0 && parameters->waited_ms > 0)
+		note_waited(request, vm);
 	return r;
 }

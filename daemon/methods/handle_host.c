@@ -80,6 +80,7 @@ static void describe_vm_type(
 	json_add_bool(object, "guest_memfd", offer->guest_memfd);
 	json_add_flags(object, "guest_memfd_flags", offer->guest_memfd_flags, memory_flag_names);
 	json_add_uint(object, "memory_attributes", offer->memory_attributes);
+	json_add_bool(object, "converts_in_place", offer->converts_in_place);
 	json_add_uint(object, "memslots", offer->memslots);
 	json_add_bool(object, "pre_fault_memory", offer->pre_fault_memory);
 }
@@ -116,6 +117,7 @@ static void describe_limits(struct json_object *object, const struct gmemd *gmem
 	json_add_uint(object, "memories_per_vm", config->memories_per_vm);
 	json_add_uint(object, "closed_memories_per_vm", config->closed_memories_per_vm);
 	json_add_uint(object, "closed_memories_per_user", config->closed_memories_per_user);
+	json_add_uint(object, "grants_per_vm", config->grants_per_vm);
 	json_add_uint(object, "slots_per_vm", config->slots_per_vm);
 	json_add_uint(object, "private_ranges_per_vm", config->private_ranges_per_vm);
 	json_add_uint(object, "own_memory_bytes_per_vm", config->own_memory_per_vm);

@@ -6,7 +6,9 @@
 #include <stdio.h>
 
 #include "daemon/methods/call_answer.h"
+#include "daemon/methods/handle_grant.h"
 #include "daemon/methods/handle_memory.h"
+#include "daemon/methods/huge_memory.h"
 #include "daemon/methods/methods.h"
 #include "daemon/methods/type_lack.h"
 #include "daemon/release/release.h"
@@ -147,6 +149,8 @@ int handle_memory_create(struct request *request)
 		r = check_create(request, vm, &wanted);
 	if (r == 0)
 		r = check_closed(request, vm, wanted.size);
+	if (r == 0)
+		r = request_huge_pages(request, &wanted);
 	if (r != 0)
 		return r;
 	r = memory_new(vm, &wanted, &memory, &refused, &requested);
@@ -165,12 +169,18 @@ int handle_memory_create(struct request *request)
 
 int handle_memory_open(struct request *request)
 {
+	uint64_t id = request->parameters.memory.memory;
+	struct grant *grant = NULL;
 	struct memory *memory;
 	int r;
 
-	r = request_memory(request, request->parameters.memory.memory, &memory);
+	r = request_memory(request, id, &memory);
+	if (r == RPC_NOT_FOUND)
+		r = request_granted_memory(request, id, &memory, &grant);
 	if (r == 0)
 		r = answer_file(request, memory);
+	if (r == 0 && grant)
+		r = request_use_grant(request, memory, grant);
 	if (r < 0)
 		return r;
 	json_add_uint(request->result, "size", memory->size);
@@ -237,6 +247,20 @@ static int check_ranges(struct request *request, const struct memory *memory)
 	return 0;
 }
 
+static int check_range_pages(struct request *request, const struct memory *memory)
+{
+	const struct memory_reclaim_parameters *parameters = &request->parameters.memory_reclaim;
+	const struct file_range *ranges = parameters->ranges.items;
+	char prefix[32];
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < parameters->ranges.count; i++) {
+		snprintf(prefix, sizeof prefix, "ranges[%zu].", i);
+		r = request_whole_pages(request, memory, prefix, ranges[i].offset, ranges[i].size);
+	}
+	return r;
+}
+
 int handle_memory_reclaim(struct request *request)
 {
 	const struct memory_reclaim_parameters *parameters = &request->parameters.memory_reclaim;
@@ -246,6 +270,8 @@ int handle_memory_reclaim(struct request *request)
 	r = request_memory(request, parameters->memory, &memory);
 	if (r == 0)
 		r = check_ranges(request, memory);
+	if (r == 0)
+		r = check_range_pages(request, memory);
 	if (r < 0)
 		return r;
 	return release_ranges(request, memory, parameters->ranges.items, parameters->ranges.count);

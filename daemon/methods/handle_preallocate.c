@@ -2,6 +2,7 @@
 /*
  * memory.preallocate, memory.cancel.
  */
+#include "daemon/methods/huge_memory.h"
 #include "daemon/methods/methods.h"
 #include "daemon/prealloc/preallocations.h"
 #include "daemon/request/request.h"
@@ -21,7 +22,7 @@ static int check_range(struct request *request, const struct memory *memory, uin
 		return rpc_error_invalid_param(
 			&request->error, "size", "at most what the memory has from offset on");
 	*ret_size = size;
-	return 0;
+	return request_whole_pages(request, memory, "", parameters->offset, size);
 }
 
 int handle_memory_preallocate(struct request *request)

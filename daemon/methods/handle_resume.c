@@ -67,7 +67,12 @@ static int resume_known(struct request *request, struct vm *vm)
 
 	if (r == 0)
 		r = resume_content(request, vm);
-	return r == 0 ? answer_resumed(request, vm) : r;
+	if (r == 0)
+		r = answer_resumed(request, vm);
+	if (r == 0)
+		audit_vm(&request->gmemd->audit, ACT_VM_RESUMED, vm,
+			"process %d goes on with it on another connection", vm->process.pid);
+	return r;
 }
 
 /* A VM that gmemd has lost */
@@ -97,8 +102,11 @@ static void announce_rebuilt(struct gmemd *gmemd, struct vm *vm)
 	STEP("vm.resume: committed");
 	vm_put(vm);
 	STEP("vm.resume: put");
-	log_vm_info(vm->id, "rebuilt as \"%s\" from what process %d of user %u still has", vm->name,
+	audit_vm(&gmemd->audit, ACT_VM_RESUMED, vm,
+		"rebuilt as \"%s\" from what process %d of user %u still has", vm->name,
 		vm->process.pid, vm->process.uid);
+	if (vm->gate == VM_GATE_LOST)
+		audit_vm(&gmemd->audit, ACT_GATE_LOST, vm, "its gate has lost its listener");
 	log_promise(vm);
 	events_vm(&gmemd->events, vm, EVENT_VM_OPENED);
 	events_vm(&gmemd->events, vm, EVENT_VM_RUNNING);

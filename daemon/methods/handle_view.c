@@ -20,6 +20,7 @@
 #define SLOT_BYTES   500
 #define RANGE_BYTES  80
 #define CALL_BYTES   180
+#define GRANT_BYTES  200
 
 /* Behind all numbers of slots. */
 #define LEAVING_SLOTS (UINT64_C(1) << 32)
@@ -101,6 +102,8 @@ enum view_list {
 	VIEW_UNCERTAIN_RANGES,
 	VIEW_CALLS,
 	VIEW_CLOSED_MEMORIES,
+	VIEW_GRANTS,
+	VIEW_HOLDERS,
 	VIEW_LISTS
 };
 
@@ -221,6 +224,37 @@ static bool view_closed_memories(struct view *view, struct json_object *list, ui
 	return true;
 }
 
+/* The numbers of these are their places among them. */
+static bool view_some_grants(
+	struct view *view, struct json_object *list, uint64_t *next, bool holdings)
+{
+	const struct grant *grant;
+	uint64_t place = 0;
+
+	TAILQ_FOREACH (grant, &view->vm->grants.all, link) {
+		if ((grant->kind == GRANT_HOLDING) != holdings || place++ < *next)
+			continue;
+		if (!fits(view, GRANT_BYTES))
+			return false;
+		if (holdings)
+			describe_holder(json_append_object(list), view->vm, grant);
+		else
+			describe_grant(json_append_object(list), grant);
+		*next = place;
+	}
+	return true;
+}
+
+static bool view_grants(struct view *view, struct json_object *list, uint64_t *next)
+{
+	return view_some_grants(view, list, next, /* holdings= */ false);
+}
+
+static bool view_holders(struct view *view, struct json_object *list, uint64_t *next)
+{
+	return view_some_grants(view, list, next, /* holdings= */ true);
+}
+
 static const struct {
 	const char *member;
 	const char *word; /* in a cursor */
@@ -232,6 +266,8 @@ static const struct {
 	[VIEW_UNCERTAIN_RANGES] = {"uncertain_ranges", "uncertain", view_uncertain_ranges},
 	[VIEW_CALLS] = {"calls", "call", view_calls},
 	[VIEW_CLOSED_MEMORIES] = {"closed_memories", "closed", view_closed_memories},
+	[VIEW_GRANTS] = {"grants", "grant", view_grants},
+	[VIEW_HOLDERS] = {"holders", "holder", view_holders},
 };
 
 static bool view_read(const char *cursor, struct view *view)

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "daemon/base/kill_step.h"
-#include "daemon/base/log.h"
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/gate/gate_watch.h"
 #include "daemon/methods/handle_vm.h"
@@ -153,7 +152,8 @@ static void announce_opened(struct request *request, struct vm *vm)
 {
 	vm_state_change(&vm->state, vm->registry->backend->runs_at_once ? VM_RUNNING : VM_OPENING);
 	vm_ledger_note_vm(vm);
-	log_vm_info(vm->id, "opened as \"%s\" by process %d of user %u", vm->name, vm->process.pid,
+	audit_vm(&request->gmemd->audit, ACT_VM_OPENED, vm,
+		"opened as \"%s\" by process %d of user %u", vm->name, vm->process.pid,
 		vm->process.uid);
 	events_vm(&request->gmemd->events, vm, EVENT_VM_OPENED);
 	if (vm->state == VM_RUNNING)
@@ -273,6 +273,8 @@ int handle_vm_gate(struct request *request)
 	STEP("gate: listener put");
 	vm_ledger_note_vm(vm);
 	gate_wake_in_sync(vm->listener);
+	audit_vm(&request->gmemd->audit, ACT_GATE_SET, vm, "process %d has its gate",
+		vm->process.pid);
 	return 0;
 }
 

@@ -29,6 +29,8 @@ handler handle_slot_change;
 handler handle_memory_convert;
 handler handle_call_done;
 handler handle_event_subscribe;
+handler handle_metrics_get;
+handler handle_memory_grant;
 handler handle_config_get;
 handler handle_config_reload;
 

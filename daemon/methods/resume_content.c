@@ -92,6 +92,7 @@ static int describe_new(
 	if (!memory_file_is_guest_memfd(fd)) {
 		described.backing = BACKING_MEMFD;
 		described.flags = FIELD_UNSET;
+		described.page_size = memory_file_huge(fd);
 	}
 	*ret = described;
 	return 0;

@@ -28,6 +28,8 @@ handler *const method_handlers[METHODS] = {
 	[METHOD_MEMORY_CONVERT] = handle_memory_convert,
 	[METHOD_CALL_DONE] = handle_call_done,
 	[METHOD_EVENT_SUBSCRIBE] = handle_event_subscribe,
+	[METHOD_METRICS_GET] = handle_metrics_get,
+	[METHOD_MEMORY_GRANT] = handle_memory_grant,
 	[METHOD_CONFIG_GET] = handle_config_get,
 	[METHOD_CONFIG_RELOAD] = handle_config_reload,
 };

@@ -25,6 +25,7 @@ static const struct {
 	[LIMIT_CLOSED_MEMORIES_PER_USER] = {"closed-memories-per-user", "user",
 		offsetof(struct config, closed_memories_per_user)},
 	[LIMIT_SLOTS_PER_VM] = {"slots-per-vm", "vm", offsetof(struct config, slots_per_vm)},
+	[LIMIT_GRANTS_PER_VM] = {"grants-per-vm", "vm", offsetof(struct config, grants_per_vm)},
 	[LIMIT_PRIVATE_RANGES_PER_VM] = {"private-ranges-per-vm", "vm",
 		offsetof(struct config, private_ranges_per_vm)},
 	[LIMIT_PREALLOCATIONS_PER_VM] = {"preallocations-per-vm", "vm",

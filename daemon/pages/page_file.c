@@ -9,11 +9,13 @@
 #include "daemon/base/container_of.h"
 #include "daemon/fdstore/fdstore.h"
 #include "kernel/base/cleanup.h"
+#include "kernel/host/memory_file.h"
 
 struct page_file {
 	struct fdstore_closer closer;
 	int fd;
 	uint64_t size;
+	uint64_t huge; /* bytes of a page; 0: they are the host's own */
 	unsigned references;
 	struct owner *owner;
 	bool released;                     /* its pages are nobody's any more */
@@ -37,6 +39,7 @@ struct page_file *page_file_make(
 	*file = (struct page_file){.closer = {unref_by_closer},
 		.fd = consume_fd,
 		.size = size,
+		.huge = memory_file_huge(consume_fd),
 		.references = 1,
 		.owner = owner_ref(owner),
 		.closing = take_closing};
@@ -95,6 +98,16 @@ struct fdstore_closer *page_file_closer(struct page_file *file)
 int page_file_fd(const struct page_file *file)
 {
 	return file->fd;
+}
+
+uint64_t page_file_huge(const struct page_file *file)
+{
+	return file->huge;
+}
+
+bool page_file_is_released(const struct page_file *file)
+{
+	return file->released;
 }
 
 void page_file_close(struct page_file *file)

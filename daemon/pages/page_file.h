@@ -43,5 +43,9 @@ void page_file_take_charge(struct page_file *file);
 struct fdstore_closer *page_file_closer(struct page_file *file);
 
 int page_file_fd(const struct page_file *file);
+/* Of its huge pages, in bytes; 0: it has the host's own. */
+uint64_t page_file_huge(const struct page_file *file);
+/* Whether page_file_set_released() has been called. */
+bool page_file_is_released(const struct page_file *file);
 /* Where the page worker is done with it. It is not to be used any more. */
 void page_file_close(struct page_file *file);

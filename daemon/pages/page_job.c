@@ -16,6 +16,9 @@
 static const uint64_t piece[] = {
 	[PAGES_COUNT] = 64ull << 20, [PAGES_PUNCH] = 16ull << 20, [PAGES_EMPTY] = 16ull << 20};
 
+/* Huge pages that one step takes: to free one takes microseconds, however large it is. */
+#define HUGE_PIECE 64
+
 /* Of ranges in a small job: to count those takes a tenth of a millisecond. */
 #define SMALL_RANGES 256
 
@@ -42,12 +45,23 @@ void page_job_take_from(struct page_job *job, struct owner *owner)
 	job->taken_from = owner_ref(owner);
 }
 
+/* What is nobody's any more needs nothing reserved. */
+static enum punch_kind punch_kind_of(const struct page_file *file)
+{
+	if (page_file_huge(file) == 0)
+		return PUNCH_PAGES;
+	return page_file_is_released(file) ? PUNCH_HUGE : PUNCH_HUGE_RESERVED;
+}
+
 static struct page_part *add_part(
 	struct page_job *job, enum page_job_kind kind, struct page_file *file, size_t count)
 {
 	struct page_part *part = &job->parts[job->count++];
 
-	*part = (struct page_part){.kind = kind, .file = page_file_ref(file), .count = count};
+	*part = (struct page_part){.kind = kind,
+		.file = page_file_ref(file),
+		.punch = punch_kind_of(file),
+		.count = count};
 	return part;
 }
 
@@ -156,11 +170,19 @@ bool page_job_is_done(const struct page_job *job)
 	return job->part == job->count;
 }
 
+/* A file of huge pages is counted as a whole, and in no time. */
+static uint64_t piece_of(const struct page_part *part)
+{
+	if (part->punch == PUNCH_PAGES)
+		return piece[part->kind];
+	return part->kind == PAGES_COUNT ? UINT64_MAX : HUGE_PIECE * page_file_huge(part->file);
+}
+
 /* What comes next of the part, up to a step's work. */
 static size_t next_ranges(struct page_job *job, struct punch_range *ret)
 {
 	const struct page_part *part = &job->parts[job->part];
-	uint64_t left = piece[part->kind];
+	uint64_t left = piece_of(part);
 	size_t count = 0;
 
 	while (job->range < part->count && left > 0 && count < PUNCHER_RANGES_MAX) {
@@ -202,13 +224,13 @@ static void work(struct page_job *job, struct puncher *puncher)
 	int fd = page_file_fd(part->file);
 
 	if (part->kind != PAGES_COUNT && puncher)
-		puncher_punch(puncher, fd, ranges, count, &punched);
+		puncher_punch(puncher, fd, part->punch, ranges, count, &punched);
 	else
 		punched.resident = punched.left = count_pages(fd, ranges, count);
 	part->resident += punched.resident;
 	part->released += punched.released;
 	if (part->kind != PAGES_COUNT)
-		part->left += punched.left;
+		part->left = (part->punch == PUNCH_PAGES ? part->left : 0) + punched.left;
 }
 
 /* Once more over the file where it has pages again. False where it is closed. */

@@ -12,6 +12,7 @@
 
 #include "daemon/owner/scheduler.h"
 #include "daemon/pages/page_file.h"
+#include "daemon/puncher/punch.h"
 #include "protocol/methods.h"
 
 struct puncher;
@@ -31,6 +32,7 @@ enum page_job_kind {
 struct page_part {
 	enum page_job_kind kind;
 	struct page_file *file; /* a reference */
+	enum punch_kind punch;
 	struct file_range one;
 	struct file_range *many; /* owned; NULL: one alone */
 	size_t count;

@@ -101,11 +101,13 @@ void puncher_clear(struct puncher *puncher)
 }
 
 /* The file stays the caller's. */
-static int ask_puncher(const struct puncher *puncher, int fd, const struct punch_range *ranges,
-	size_t count, struct puncher_answer *ret)
+static int ask_puncher(const struct puncher *puncher, int fd, enum punch_kind kind,
+	const struct punch_range *ranges, size_t count, struct puncher_answer *ret)
 {
-	struct puncher_request request = {
-		.magic = PUNCHER_MAGIC, .version = PUNCHER_VERSION, .count = (uint16_t)count};
+	struct puncher_request request = {.magic = PUNCHER_MAGIC,
+		.version = PUNCHER_VERSION,
+		.count = (uint16_t)count,
+		.kind = kind};
 	struct fd_packet packet;
 	int r;
 
@@ -121,14 +123,15 @@ static int ask_puncher(const struct puncher *puncher, int fd, const struct punch
 }
 
 /* One that has ended meanwhile is replaced, once. What it had done by then is not counted. */
-static bool have_it_punch(struct puncher *puncher, int fd, const struct punch_range *ranges,
-	size_t count, struct punched *ret)
+static bool have_it_punch(struct puncher *puncher, int fd, enum punch_kind kind,
+	const struct punch_range *ranges, size_t count, struct punched *ret)
 {
 	struct puncher_answer answer;
 
 	for (unsigned i = 0; i < 2 && !is_stopped(puncher); i++) {
 		puncher_ready(puncher);
-		if (puncher->pidfd >= 0 && ask_puncher(puncher, fd, ranges, count, &answer) == 0) {
+		if (puncher->pidfd >= 0 &&
+			ask_puncher(puncher, fd, kind, ranges, count, &answer) == 0) {
 			ret->resident += answer.punched.resident;
 			ret->released += answer.punched.released;
 			ret->left += answer.punched.left;
@@ -139,11 +142,11 @@ static bool have_it_punch(struct puncher *puncher, int fd, const struct punch_ra
 	return false;
 }
 
-void puncher_punch(struct puncher *puncher, int fd, const struct punch_range *ranges, size_t count,
-	struct punched *ret)
+void puncher_punch(struct puncher *puncher, int fd, enum punch_kind kind,
+	const struct punch_range *ranges, size_t count, struct punched *ret)
 {
-	if (!have_it_punch(puncher, fd, ranges, count, ret) && !is_stopped(puncher))
-		punch(fd, ranges, count, ret);
+	if (!have_it_punch(puncher, fd, kind, ranges, count, ret) && !is_stopped(puncher))
+		punch(fd, kind, ranges, count, ret);
 }
 
 void puncher_stop(struct puncher *puncher)

@@ -34,8 +34,8 @@ void puncher_leave(struct puncher *puncher);
 
 /* punch(), of at most PUNCHER_RANGES_MAX ranges. Once it is stopped it does and waits for
  * nothing. */
-void puncher_punch(struct puncher *puncher, int fd, const struct punch_range *ranges, size_t count,
-	struct punched *ret);
+void puncher_punch(struct puncher *puncher, int fd, enum punch_kind kind,
+	const struct punch_range *ranges, size_t count, struct punched *ret);
 
 /* From another thread: who waits in puncher_punch() returns. */
 void puncher_stop(struct puncher *puncher);

@@ -59,9 +59,8 @@ static void admit_peer(struct acceptor *acceptor, const struct peer_entry *entry
 {
 	int r = peer_new(acceptor->gmemd, acceptor->plan.peers, entry, consume_fd);
 
-	if (r < 0 && r != -ESRCH)
-		warn_of_failure(acceptor, "refused a connection",
-			r == -EDQUOT ? "its user has as many as it may have" : strerror(-r));
+	if (r < 0 && r != -ESRCH && r != -EDQUOT)
+		warn_of_failure(acceptor, "refused a connection", strerror(-r));
 }
 
 /* What others may give back; who waits at the listener meanwhile loses nothing. */

@@ -118,6 +118,18 @@ static void set_owner(struct peer *peer, struct owner *owner)
 	memcpy(peer->entry.unit, owner_name(owner).unit, sizeof peer->entry.unit);
 }
 
+static void audit_refused(struct peer *peer)
+{
+	const struct process *process = &peer->caller.process;
+
+	audit_write(&peer->gmemd->audit,
+		&(struct audit_entry){.act = ACT_CONNECTION_REFUSED,
+			.process = process,
+			.also = {{"GMEMD_LIMIT", "peers-per-user"}}},
+		"refused a connection of process %d: user %u has as many as it may have",
+		process->pid, process->uid);
+}
+
 static int charge_owner(struct peer *peer)
 {
 	struct owner *owner;
@@ -128,6 +140,8 @@ static int charge_owner(struct peer *peer)
 	r = owner_charge(owner, OWNER_PEERS);
 	if (r == 0)
 		set_owner(peer, owner);
+	else if (r == -EDQUOT)
+		audit_refused(peer);
 	owner_unref(owner); /* the charge has it */
 	return r;
 }

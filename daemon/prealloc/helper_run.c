@@ -30,6 +30,8 @@ struct preallocation {
 	struct cgroup cgroup;  /* that the helper is in; no directory where there is none */
 	uint64_t kills_before; /* of the cgroup's processes, by the kernel */
 	uint64_t reported;     /* bytes */
+	uint64_t huge;         /* bytes of a page; 0: they are the host's own */
+	uint64_t resident;     /* bytes before, of huge pages */
 	bool cancelled;
 };
 
@@ -60,10 +62,23 @@ static uint64_t count_unfinished(int file, const struct allocation_progress *pro
 	return resident > progress->resident ? resident - progress->resident : 0;
 }
 
+/* The kernel counts huge pages for a file as a whole alone: what a guest or another helper has
+ * allocated meanwhile is among them. */
+static uint64_t count_huge(const struct preallocation *preallocation)
+{
+	uint64_t resident = 0;
+
+	memory_file_resident(preallocation->file, &resident);
+	return resident > preallocation->resident ? resident - preallocation->resident : 0;
+}
+
 /* The helper has ended, so nothing of this changes any more. */
 static uint64_t count_allocated(const struct preallocation *preallocation)
 {
 	uint64_t allocated = 0;
+
+	if (preallocation->huge > 0)
+		return count_huge(preallocation);
 
 	for (int i = 0; i < ALLOCATION_THREADS_MAX; i++) {
 		const struct allocation_thread *thread = &preallocation->allocation->thread[i];
@@ -171,6 +186,13 @@ static void ticked(evutil_socket_t fd, short what, void *context)
 
 /* Starting it */
 
+static uint64_t chunk_of(const struct preallocation *preallocation)
+{
+	return preallocation->huge > ALLOCATION_CHUNK ? preallocation->huge : ALLOCATION_CHUNK;
+}
+
+/* Huge pages need no room in a memory cgroup. Where it counts them all the same, what does not fit
+ * fails and kills nobody. */
 static int share(struct preallocation *preallocation, const struct preallocation_request *request,
 	int *ret_state)
 {
@@ -187,9 +209,10 @@ static int share(struct preallocation *preallocation, const struct preallocation
 		.parent = getpid(),
 		.offset = request->offset,
 		.size = request->size,
+		.chunk = chunk_of(preallocation),
 		.threads = request->threads,
 		.node = request->node,
-		.ignore_room = request->ignore_room,
+		.ignore_room = request->ignore_room || preallocation->huge > 0,
 	};
 	preallocation->allocation = allocation;
 	*ret_state = state;
@@ -235,6 +258,9 @@ static int start_helper(struct event_base *base, const struct preallocation_requ
 	preallocation->file = fcntl(request->file, F_DUPFD_CLOEXEC, 0);
 	if (preallocation->file < 0)
 		return -errno;
+	preallocation->huge = memory_file_huge(preallocation->file);
+	if (preallocation->huge > 0)
+		memory_file_resident(preallocation->file, &preallocation->resident);
 	r = find_cgroup(preallocation, request->cgroup, &entrance);
 	if (r == 0)
 		r = share(preallocation, request, &state);

@@ -30,8 +30,9 @@ enum preallocation_outcome {
 
 struct preallocation_result {
 	enum preallocation_outcome outcome;
-	int error;          /* a negative errno, with PREALLOCATION_FAILED */
-	uint64_t allocated; /* bytes that it added, exact */
+	int error; /* a negative errno, with PREALLOCATION_FAILED */
+	/* bytes that it added, exact; of huge pages, that were added while it ran */
+	uint64_t allocated;
 	/* With PREALLOCATION_NO_ROOM as it was found, with PREALLOCATION_OUT_OF_MEMORY as it is
 	 * now. */
 	struct cgroup_room room;

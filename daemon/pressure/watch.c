@@ -77,7 +77,7 @@ static void tell_level(struct pressure_watch *watch)
 /* What it can give: not what it has said that it can't do without. */
 static uint64_t can_give(const struct vm *vm)
 {
-	uint64_t resident = vm_is_released(vm) ? 0 : vm_resident(vm);
+	uint64_t resident = vm_is_released(vm) ? 0 : vm_resident_ordinary(vm);
 
 	return resident > vm->minimum ? resident - vm->minimum : 0;
 }
@@ -228,6 +228,19 @@ static void observe_host(
 		count_pages(watch);
 }
 
+static void audit_memory_change(struct gmemd *gmemd, uint64_t total)
+{
+	char old[24], new[24];
+
+	snprintf(old, sizeof old, "%" PRIu64, gmemd->host.memory_total);
+	snprintf(new, sizeof new, "%" PRIu64, total);
+	audit_write(&gmemd->audit,
+		&(struct audit_entry){.act = ACT_LIMIT_CHANGED,
+			.also = {{"GMEMD_SCOPE", "host"}, {"GMEMD_LIMIT", "memory"},
+				{"GMEMD_OLD", old}, {"GMEMD_NEW", new}}},
+		"the host's memory is %s bytes now; it was %s", new, old);
+}
+
 static struct pressure_settings settings_of(const struct gmemd *gmemd)
 {
 	const struct config *config = &gmemd->config;
@@ -244,8 +257,7 @@ static void follow_total(struct pressure_watch *watch, uint64_t total)
 
 	if (total == gmemd->host.memory_total)
 		return;
-	log_info("the host's memory is %" PRIu64 " bytes now; it was %" PRIu64, total,
-		gmemd->host.memory_total);
+	audit_memory_change(gmemd, total);
 	gmemd->host.memory_total = total;
 	if (capacity_follow_host(&gmemd->capacity, &gmemd->config, total) < 0)
 		log_warning("a NUMA node is new, and there is no memory for its budget: nothing is "

@@ -21,7 +21,7 @@ static bool is_request(const struct fd_packet *packet, const struct puncher_requ
 {
 	return packet->n_fds == 1 && packet->length >= puncher_request_length(1) &&
 	       request->magic == PUNCHER_MAGIC && request->version == PUNCHER_VERSION &&
-	       request->count <= PUNCHER_RANGES_MAX &&
+	       request->count <= PUNCHER_RANGES_MAX && request->kind <= PUNCH_HUGE_RESERVED &&
 	       packet->length == puncher_request_length(request->count);
 }
 
@@ -37,7 +37,8 @@ static int serve_gmemd(void)
 		return r;
 	if (!is_request(&packet, &request))
 		return -EBADMSG;
-	punch(packet.fds[0], request.ranges, request.count, &answer.punched);
+	punch(packet.fds[0], (enum punch_kind)request.kind, request.ranges, request.count,
+		&answer.punched);
 	fd_packet_clear(&packet);
 	return fd_packet_send(PUNCHER_SOCKET, &answer, sizeof answer, NULL, 0);
 }

@@ -17,7 +17,7 @@
 #define PUNCHER_SOCKET 3
 
 #define PUNCHER_MAGIC   0x504d4547u /* "GEMP" */
-#define PUNCHER_VERSION 1
+#define PUNCHER_VERSION 2
 
 #define PUNCHER_RANGES_MAX 64
 
@@ -25,6 +25,7 @@ struct puncher_request {
 	uint32_t magic;
 	uint16_t version;
 	uint16_t count; /* of ranges: 1 to PUNCHER_RANGES_MAX. No others are sent */
+	uint64_t kind;  /* enum punch_kind */
 	struct punch_range ranges[PUNCHER_RANGES_MAX];
 };
 
@@ -40,5 +41,5 @@ static inline size_t puncher_request_length(uint16_t count)
 	return offsetof(struct puncher_request, ranges) + count * sizeof(struct punch_range);
 }
 
-_Static_assert(sizeof(struct puncher_request) == 1032, "protocol");
+_Static_assert(sizeof(struct puncher_request) == 1040, "protocol");
 _Static_assert(sizeof(struct puncher_answer) == 32, "protocol");

@@ -20,6 +20,13 @@
 #include "daemon/vm/vm_ledger.h"
 #include "protocol/json.h"
 
+/* How a VM is released. */
+struct release_way {
+	bool ended;        /* its process has */
+	bool told;         /* that it is released, to all who hear of it */
+	struct process by; /* who has asked for it; without an identity: nobody */
+};
+
 /* What is to be done once the pages are gone, and for whom. It is done by the job's function, at
  * once or when the page worker has done the job; that ends by release_answer(). */
 struct release {
@@ -31,8 +38,7 @@ struct release {
 	struct deferred_answer *deferred; /* NULL: nobody waits */
 	struct vm *vm;                    /* all of it; it stays while it is releasing */
 	uint64_t memory;                  /* of a memory: its id */
-	bool ended;                       /* the VM's process has */
-	bool told;                        /* that the VM is released, to all who hear of it */
+	struct release_way way;           /* of a VM */
 	uint64_t giver;                   /* number of the VM that gives something back; 0: none */
 };
 
@@ -126,10 +132,12 @@ static void answer_released(struct release *release, uint64_t released)
 	release_answer(release, result);
 }
 
-/* What an operator takes is no answer of the VM. */
+/* What an operator takes is no answer of the VM; nor are huge pages, which relieve nobody. */
 static uint64_t giver_of(const struct request *request, const struct memory *memory)
 {
-	return request->caller->access == ACCESS_VMM ? memory->vm->number : 0;
+	bool gives = request->caller->access == ACCESS_VMM && memory->page_size == 0;
+
+	return gives ? memory->vm->number : 0;
 }
 
 static uint64_t count_released(const struct release *release)
@@ -277,16 +285,23 @@ int release_ranges(struct request *request, struct memory *memory, const struct 
 /* A VM */
 
 /* Pages that a pipe or an io_uring has pinned are in no file any more, and in no count. */
-static void tell_released(struct gmemd *gmemd, const struct vm *vm, bool ended, uint64_t released)
+static void tell_released(
+	struct gmemd *gmemd, const struct vm *vm, const struct release_way *way, uint64_t released)
 {
 	static const char uncounted[] = "; what a pipe or an io_uring has pinned stays charged to "
 					"its memory cgroup, and shows in no count";
+	char bytes[24];
+	const struct audit_entry entry = {.act = ACT_VM_RELEASED,
+		.vm = vm,
+		.by = way->by.identity ? &way->by : NULL,
+		.also = {{"GMEMD_RELEASED", bytes}}};
 
-	if (ended)
-		log_vm_info(vm->id, "process %d has ended; %" PRIu64 " bytes released%s",
-			vm->process.pid, released, uncounted);
+	snprintf(bytes, sizeof bytes, "%" PRIu64, released);
+	if (way->ended)
+		audit_write(&gmemd->audit, &entry, "process %d has ended; %s bytes released%s",
+			vm->process.pid, bytes, uncounted);
 	else
-		log_vm_info(vm->id, "closed; %" PRIu64 " bytes released%s", released, uncounted);
+		audit_write(&gmemd->audit, &entry, "closed; %s bytes released%s", bytes, uncounted);
 	events_vm(&gmemd->events, vm, EVENT_VM_RELEASED);
 }
 
@@ -310,14 +325,14 @@ static void stop_vm(struct gmemd *gmemd, struct vm *vm)
 
 /* job: NULL where there was no memory for one, and the kernel gives the pages back when the files
  * are closed. */
-static void drop_released(
-	struct gmemd *gmemd, struct vm *vm, const struct page_job *job, bool ended, bool told)
+static void drop_released(struct gmemd *gmemd, struct vm *vm, const struct page_job *job,
+	const struct release_way *way)
 {
 	if (job)
 		note_left(vm, job);
 	vm_drop(vm);
-	if (!told)
-		tell_released(gmemd, vm, ended, job ? page_job_released(job) : 0);
+	if (!way->told)
+		tell_released(gmemd, vm, way, job ? page_job_released(job) : 0);
 }
 
 /* Its process may have ended meanwhile, who then is not watched any more. */
@@ -330,7 +345,7 @@ static void vm_released(struct page_job *job)
 	STEP("vm.close: punched");
 	if (vm->state == VM_RELEASING)
 		vm_state_change(&vm->state, VM_RELEASED);
-	drop_released(release->gmemd, vm, job, release->ended, release->told);
+	drop_released(release->gmemd, vm, job, &release->way);
 	if (!release->request && !vm->watch)
 		vm_end(vm);
 	answer_released(release, released);
@@ -371,45 +386,45 @@ int release_vm(struct request *request, struct vm *vm)
 	if (!release)
 		return no_memory(request);
 	release->vm = vm;
+	release->way.by = request->caller->process;
 	release->request = request;
 	stop_vm(request->gmemd, vm);
 	return vm_is_to_wait(release) ? wait_for(request, release) : 0;
 }
 
-/* What a process has left that has ended, or a predecessor. told: that it is released. */
-static void release_left(struct gmemd *gmemd, struct vm *vm, bool ended, bool told)
+/* What a process has left that has ended, or a predecessor. */
+static void release_left(struct gmemd *gmemd, struct vm *vm, const struct release_way *way)
 {
 	struct page_job *job = job_of_vm(vm, vm->owner);
 	struct release *release = new_release(gmemd, job, vm_released);
 
 	if (!release) {
 		preallocating_stop_vm(gmemd, vm, NULL);
-		drop_released(gmemd, vm, /* job= */ NULL, ended, told);
-		if (ended)
+		drop_released(gmemd, vm, /* job= */ NULL, way);
+		if (way->ended)
 			vm_end(vm);
 		return;
 	}
 	release->vm = vm;
-	release->ended = ended;
-	release->told = told;
-	job->of_the_dead = ended;
+	release->way = *way;
+	job->of_the_dead = way->ended;
 	vm_is_to_wait(release);
 }
 
 void release_ended_vm(struct gmemd *gmemd, struct vm *vm)
 {
-	bool told = vm_is_released(vm);
+	const struct release_way way = {.ended = true, .told = vm_is_released(vm)};
 
 	stop_vm(gmemd, vm);
 	if (vm->state != VM_RELEASING) /* else what does that frees it */
-		release_left(gmemd, vm, /* ended= */ true, told);
+		release_left(gmemd, vm, &way);
 }
 
 /* Its predecessor has told that it is released once its memories were gone. */
 void release_rest(struct gmemd *gmemd, struct vm *vm)
 {
-	bool told = vm->n_memories == 0;
+	const struct release_way way = {.told = vm->n_memories == 0};
 
 	vm_stop(vm);
-	release_left(gmemd, vm, /* ended= */ false, told);
+	release_left(gmemd, vm, &way);
 }

@@ -5,6 +5,9 @@
 #include "daemon/report/describe.h"
 
 #include <stdio.h>
+#include <sys/pidfd.h>
+
+#include "kernel/base/cleanup.h"
 
 #include "protocol/json.h"
 
@@ -23,11 +26,16 @@ static const char *object_state_name(enum object_state state, const char *ready)
 	return "closing";
 }
 
+void describe_tenant(uid_t uid, char ret[static TENANT_SIZE])
+{
+	snprintf(ret, TENANT_SIZE, "uid:%u", uid);
+}
+
 void describe_vm(struct json_object *object, const struct vm *vm)
 {
-	char tenant[32];
+	char tenant[TENANT_SIZE];
 
-	snprintf(tenant, sizeof tenant, "uid:%u", vm->process.uid);
+	describe_tenant(vm->process.uid, tenant);
 	json_add_string(object, "vm", vm->id);
 	json_add_string(object, "name", vm->name);
 	json_add_string(object, "uuid", vm->uuid);
@@ -53,6 +61,7 @@ void describe_memory(struct json_object *object, const struct memory *memory)
 		json_add_null(object, "node");
 	else
 		json_add_uint(object, "node", (uint64_t)memory->node);
+	json_add_uint(object, "page_size", memory_page_size(memory));
 	json_add_string(object, "state", object_state_name(memory->state, "ready"));
 	json_add_uint(object, "resident", memory->resident);
 }
@@ -63,6 +72,45 @@ void describe_closed_memory(struct json_object *object, const struct memory *mem
 	json_add_string(object, "name", memory->name);
 	json_add_uint(object, "size", memory->size);
 	json_add_uint(object, "resident", memory->resident);
+}
+
+void describe_grant(struct json_object *object, const struct grant *grant)
+{
+	json_add_uint(object, "grant", grant->id);
+	json_add_uint(object, "memory", grant->memory);
+	if (grant->kind == GRANT_TO_USER)
+		json_add_uint(object, "uid", grant->uid);
+	else
+		json_add_uint(object, "pid", (uint64_t)grant->pid);
+	json_add_bool(object, "once", grant->once);
+}
+
+/* Of one that can't be seen nobody knows. */
+static bool has_ended(const struct grant *holding)
+{
+	cleanup_fd int pidfd = holding->pid > 0 ? pidfd_open(holding->pid, 0) : -1;
+	uint64_t identity;
+
+	if (holding->pid == 0)
+		return false;
+	return pidfd < 0 || process_identity(pidfd, holding->pid, &identity) < 0 ||
+	       identity != holding->identity || process_ended(pidfd);
+}
+
+void describe_holder(struct json_object *object, struct vm *vm, const struct grant *holding)
+{
+	const struct memory *memory = registry_memory(vm->registry, holding->memory);
+	bool closed = !memory;
+
+	if (closed)
+		memory = registry_closed_memory(vm->registry, holding->memory);
+	json_add_uint(object, "memory", holding->memory);
+	json_add_uint(object, "grant", holding->id);
+	json_add_uint(object, "pid", (uint64_t)holding->pid);
+	json_add_uint(object, "uid", holding->uid);
+	json_add_bool(object, "ended", has_ended(holding));
+	json_add_bool(object, "closed", closed);
+	json_add_uint(object, "resident", memory ? memory->resident : 0);
 }
 
 void describe_slot(struct json_object *object, const struct slot *slot)

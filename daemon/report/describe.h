@@ -8,9 +8,16 @@
 
 struct json_object;
 
+#define TENANT_SIZE 32
+
+/* The name of the tenant that the user is. */
+void describe_tenant(uid_t uid, char ret[static TENANT_SIZE]);
+
 /* Each adds its members to an object. What is resident is as it was last counted. */
 void describe_vm(struct json_object *object, const struct vm *vm);
 void describe_memory(struct json_object *object, const struct memory *memory);
 void describe_closed_memory(struct json_object *object, const struct memory *memory);
 void describe_slot(struct json_object *object, const struct slot *slot);
+void describe_grant(struct json_object *object, const struct grant *grant);
+void describe_holder(struct json_object *object, struct vm *vm, const struct grant *holding);
 void describe_call(struct json_object *object, const struct call *call);

@@ -124,6 +124,17 @@ void events_slot(struct events *events, const struct slot *slot, enum event_kind
 	publish_to_all(events, slot->vm, params);
 }
 
+void events_vm_waited(struct events *events, const struct vm *vm, uint64_t waited_ms)
+{
+	struct json_object *params;
+
+	if (TAILQ_EMPTY(events))
+		return;
+	params = event_new(vm, EVENT_VM_WAITED);
+	json_add_uint(params, "waited_ms", waited_ms);
+	publish_to_all(events, vm, params);
+}
+
 void events_gate_refused(
 	struct events *events, const struct vm *vm, const char *ioctl, const char *reason)
 {

@@ -39,6 +39,8 @@ void events_memory(struct events *events, const struct memory *memory, enum even
 /* Of a closed memory that has pages, or has none any more. */
 void events_closed_memory(struct events *events, const struct memory *memory);
 void events_slot(struct events *events, const struct slot *slot, enum event_kind kind);
+/* Its VMM has waited so many milliseconds for gmemd. */
+void events_vm_waited(struct events *events, const struct vm *vm, uint64_t waited_ms);
 /* ioctl: its name; reason: a sentence's end. */
 void events_gate_refused(
 	struct events *events, const struct vm *vm, const char *ioctl, const char *reason);

@@ -6,13 +6,16 @@
 
 #include <stdlib.h>
 
+#include "daemon/request/refusal.h"
 #include "daemon/vm/vm_ledger.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
 
 struct deferred_answer {
 	LIST_ENTRY(deferred_answer) link;
+	struct gmemd *gmemd;
 	struct caller *caller; /* NULL: gone */
+	const char *method;
 	struct json_object *id;
 	bool notification;
 	bool in_order;
@@ -49,7 +52,9 @@ struct deferred_answer *request_defer(struct request *request, enum deferred_ans
 	if (!deferred)
 		return NULL;
 	*deferred = (struct deferred_answer){
+		.gmemd = request->gmemd,
 		.caller = request->caller,
+		.method = request->method,
 		.id = json_ref(request->id),
 		.notification = request->notification,
 		.in_order = order == DEFERRED_ANSWER_IN_ORDER || request->batch,
@@ -147,6 +152,9 @@ void deferred_answer_refuse(struct deferred_answer *take_deferred, struct rpc_er
 	struct json_object *answer = message_error(take_deferred->id, error);
 	struct fd_list none = {.count = 0};
 
+	if (take_deferred->caller)
+		refusal_note(
+			take_deferred->gmemd, take_deferred->caller, take_deferred->method, error);
 	rpc_error_clear(error);
 	deferred_answer_give_message(take_deferred, answer, &none);
 }

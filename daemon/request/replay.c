@@ -8,6 +8,13 @@
 #include "protocol/json.h"
 #include "protocol/message.h"
 
+/* Or has opened it by a grant. */
+static bool caller_has_memory(const struct caller *caller, const struct memory *memory)
+{
+	return caller_sees_vm(caller, memory->vm) ||
+	       grants_find_holding(&memory->vm->grants, memory->id, caller->process.identity);
+}
+
 /* Those of what the caller may know of alone, whatever the ledger says. */
 static int take_files(struct request *request, const struct owed_answer *owed)
 {
@@ -23,7 +30,7 @@ static int take_files(struct request *request, const struct owed_answer *owed)
 	}
 	if (owed->files == OWED_MEMORY_FILE) {
 		memory = registry_memory(registry, owed->object);
-		if (memory && !caller_sees_vm(request->caller, memory->vm))
+		if (memory && !caller_has_memory(request->caller, memory))
 			memory = NULL;
 		return request_take_memory_file(request, memory);
 	}

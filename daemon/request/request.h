@@ -71,6 +71,7 @@ struct request {
 	struct batch *batch; /* that it is of; NULL: none */
 	struct numbered_request numbered;
 	struct json_object *message; /* borrowed */
+	const char *method;          /* once it is known; for who reads the journal */
 	union method_parameters parameters;
 	struct request_files *files; /* that the parameters name, once they were taken */
 	size_t looked;  /* at how many views the parameters tell of: see request_views.h */

@@ -9,6 +9,7 @@
 #include "daemon/request/deferred_answer.h"
 #include "daemon/request/outliving.h"
 #include "daemon/request/postponement.h"
+#include "daemon/request/refusal.h"
 #include "daemon/request/replay.h"
 #include "daemon/vm/vm_ledger.h"
 #include "protocol/json.h"
@@ -54,7 +55,7 @@ static bool needs_configuration(const struct request_message *message)
 	return method_by_name(message->method) != &methods[METHOD_CONFIG_RELOAD];
 }
 
-static int carry_out(const struct request_message *message, struct request *request)
+static int try_to_carry_out(const struct request_message *message, struct request *request)
 {
 	const struct method *method = NULL;
 	int r;
@@ -67,6 +68,7 @@ static int carry_out(const struct request_message *message, struct request *requ
 	r = find_method(message->method, request, &method);
 	if (r < 0)
 		return r;
+	request->method = method->name;
 	r = fields_decode(
 		method->parameters, message->params, &request->parameters, &request->error);
 	if (r < 0)
@@ -79,6 +81,15 @@ static int carry_out(const struct request_message *message, struct request *requ
 	if (r == 0)
 		r = request->gmemd->handlers[method - methods](request);
 	fields_release(method->parameters, &request->parameters);
+	return r;
+}
+
+static int carry_out(const struct request_message *message, struct request *request)
+{
+	int r = try_to_carry_out(message, request);
+
+	if (r < 0)
+		refusal_note(request->gmemd, request->caller, message->method, &request->error);
 	return r;
 }
 

@@ -315,6 +315,37 @@ static int recover_memories(struct vm *vm, struct ledger *ledger, struct inherit
 	return 0;
 }
 
+/* What gmemd can have written of a memory that there is. */
+static bool grant_is_right(struct vm *vm, const struct grant *grant)
+{
+	const struct memory *memory = memory_of(vm, grant->memory);
+	bool of_process = grant->kind != GRANT_TO_USER;
+
+	if (!memory || grant->kind >= GRANT_KINDS || of_process != (grant->identity != 0))
+		return false;
+	return memory->state == OBJECT_CLOSED ? grant->kind == GRANT_HOLDING
+					      : memory->state != OBJECT_PENDING;
+}
+
+static int recover_grants(struct vm *vm, struct ledger *ledger)
+{
+	struct grant told, *grant;
+	union record record;
+	int recovered, r = 0;
+
+	EACH_RECORD (ledger, index, RECORD_GRANT, &record) {
+		record_read_grant(&record.grant, &told);
+		recovered = r < 0 ? r : grant_is_right(vm, &told) ? 0 : -EBADMSG;
+		grant = recovered == 0 ? grants_add(&vm->grants, &told) : NULL;
+		if (grant)
+			grant->record = index;
+		else if (recovered == 0)
+			recovered = -ENOMEM;
+		r = note_recovered(ledger, index, recovered);
+	}
+	return r;
+}
+
 static int recover_slots(struct vm *vm, struct ledger *ledger)
 {
 	union record record;
@@ -351,6 +382,8 @@ int recovery_content(struct vm *vm, struct ledger *ledger, struct inherited_fds 
 
 	vm_ledger_read_minimum(vm, ledger);
 	r = recover_memories(vm, ledger, inherited);
+	if (r == 0)
+		r = recover_grants(vm, ledger);
 	if (r == 0 && vm->state == VM_REMAINING)
 		return 0;
 	if (r == 0)

@@ -88,9 +88,12 @@ static void forget_memory_records(struct memory *memory)
 static void forget_records(struct vm *vm)
 {
 	struct memory *memory;
+	struct grant *grant;
 	struct slot *slot;
 	struct call *call;
 
+	TAILQ_FOREACH (grant, &vm->grants.all, link)
+		grant->record = 0;
 	RB_FOREACH (memory, memory_tree, &vm->memories)
 		forget_memory_records(memory);
 	RB_FOREACH (memory, memory_tree, &vm->closed)
@@ -107,6 +110,7 @@ static void forget_records(struct vm *vm)
 static int renew_ledger(struct vm *vm)
 {
 	struct memory *memory;
+	struct grant *grant;
 	struct slot *slot;
 	struct call *call;
 	int r;
@@ -115,6 +119,8 @@ static int renew_ledger(struct vm *vm)
 	r = vm_ledger_new(vm);
 	if (r < 0)
 		return r;
+	TAILQ_FOREACH (grant, &vm->grants.all, link)
+		vm_ledger_note_grant(vm, grant);
 	RB_FOREACH (memory, memory_tree, &vm->memories)
 		vm_ledger_note_memory(memory);
 	RB_FOREACH (memory, memory_tree, &vm->closed)

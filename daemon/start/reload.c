@@ -58,7 +58,7 @@ static void keep_started(const struct config *old, struct config *next)
 	}
 }
 
-static void tell_changes(const struct config *old, const struct config *next)
+static void tell_changes(struct gmemd *gmemd, const struct config *old, const struct config *next)
 {
 	char before[CONFIG_VALUE_SIZE], after[CONFIG_VALUE_SIZE];
 
@@ -69,7 +69,12 @@ static void tell_changes(const struct config *old, const struct config *next)
 			continue;
 		config_setting_print(setting, old, before);
 		config_setting_print(setting, next, after);
-		log_info("[%s] %s is %s now; it was %s", setting->section, setting->name, after,
+		audit_write(&gmemd->audit,
+			&(struct audit_entry){.act = ACT_LIMIT_CHANGED,
+				.also = {{"GMEMD_SCOPE", setting->section},
+					{"GMEMD_LIMIT", setting->name}, {"GMEMD_OLD", before},
+					{"GMEMD_NEW", after}}},
+			"[%s] %s is %s now; it was %s", setting->section, setting->name, after,
 			before);
 	}
 }
@@ -89,7 +94,7 @@ static void take(struct gmemd *gmemd, const struct config *read)
 	struct config next = *read;
 
 	keep_started(&gmemd->config, &next);
-	tell_changes(&gmemd->config, &next);
+	tell_changes(gmemd, &gmemd->config, &next);
 	config_clear(&gmemd->config);
 	gmemd->config = next;
 	gmemd->configured = *read;

@@ -57,7 +57,7 @@ static bool files_valid(const struct taker_message *message)
 	for (uint32_t i = 0; i < message->header.count; i++) {
 		uint32_t kind = message->request.files[i].kind;
 
-		if (kind < TAKER_GUEST_MEMFD || kind > TAKER_VM)
+		if (kind < TAKER_GUEST_MEMFD || kind > TAKER_PIDFD)
 			return false;
 	}
 	return true;

@@ -48,6 +48,8 @@ enum taker_kind {
 	/* These are looked at, and not handed over. */
 	TAKER_KVM, /* expected: the device's number, a dev_t */
 	TAKER_VM,  /* of KVM_CREATE_VM */
+	/* Handed over. */
+	TAKER_PIDFD, /* of any process */
 };
 
 struct taker_file {

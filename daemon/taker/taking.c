@@ -68,6 +68,8 @@ static bool is_as_expected(int fd, const struct taker_file *file)
 		return is_device(fd, file->expected);
 	case TAKER_VM:
 		return is_vm(fd);
+	case TAKER_PIDFD:
+		return process_is_pidfd(fd);
 	}
 	return false;
 }

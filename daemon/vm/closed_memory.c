@@ -225,11 +225,16 @@ static bool may_keep_closed(const struct vm *vm)
 	return limit_of_vm(vm) > 0 && limit_of_user(vm) > 0;
 }
 
+/* A file of huge pages keeps those reserved that were never touched, as long as anybody has it. */
+static bool is_to_be_kept(const struct memory *memory)
+{
+	return memory->pages && memory->page_size == 0 && may_keep_closed(memory->vm);
+}
+
 bool closed_memory_keep(struct memory *memory)
 {
 	struct vm *vm = memory->vm;
-	struct closed_of_user *user =
-		memory->pages && may_keep_closed(vm) ? get_closed_user(vm) : NULL;
+	struct closed_of_user *user = is_to_be_kept(memory) ? get_closed_user(vm) : NULL;
 
 	if (!user)
 		return false;

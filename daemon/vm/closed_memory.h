@@ -9,6 +9,10 @@
  * after that (recount_policy.h), or until there are too many of the VM's or its user's: then the
  * one that has been empty for longest is let go (vm_end.h).
  *
+ * Of huge pages none is kept: gmemd's own file would keep those that were reserved from the next
+ * VM. What somebody else who has the file fills in again is charged to nobody then, and ends with
+ * that file; the hugetlb controller of cgroups is what limits it.
+ *
  * A VM whose process has ended remains for as long as a file of it is kept; nobody sees it unless
  * one has pages.
  */
@@ -18,7 +22,7 @@
 #include "daemon/vm/memory.h"
 
 /* Keeps the file of a memory whose pages are gone, but for memory->resident. False where it has no
- * file, or gmemd keeps none of its VM's. */
+ * file, or one of huge pages, or gmemd keeps none of its VM's. */
 bool closed_memory_keep(struct memory *memory);
 /* The next to be let go where those of the VM or its user are too many; NULL: none is. */
 struct memory *closed_memory_too_many(const struct vm *vm);

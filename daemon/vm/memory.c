@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/base/kill_step.h"
 #include "daemon/budget/capacity.h"
@@ -120,6 +121,7 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
 	memory->backing = request->backing;
 	memory->flags = request->flags;
 	memory->node = request->node;
+	memory->page_size = request->page_size;
 	memory->node_budget = node_budget_of(memory);
 	memory->id = request->id ? request->id : registry_next_id(vm->registry);
 	r = memory_set_up(memory, request->name);
@@ -153,7 +155,8 @@ static int check_file(const struct memory *memory, int fd)
 					      : memory_file_is_guest_memfd(fd);
 	if (!is && errno == ENOMEM)
 		return -ENOMEM;
-	if (!is || memory_file_size(fd, &size) < 0 || size != memory->size)
+	if (!is || memory_file_size(fd, &size) < 0 || size != memory->size ||
+		memory_file_huge(fd) != memory->page_size)
 		return -EINVAL;
 	return 0;
 }
@@ -173,7 +176,8 @@ static int memory_take_file(struct memory *memory, int consume_fd)
 	RB_INSERT(memory_file_tree, &registry->memory_files, memory);
 	memory->fd = consume_fd;
 	memory->state = OBJECT_READY;
-	node_bind_file(memory->fd, memory->size, memory->node);
+	if (memory->page_size == 0) /* huge pages know no policy of their file's */
+		node_bind_file(memory->fd, memory->size, memory->node);
 	vm_ledger_note_memory(memory);
 	return 0;
 }
@@ -203,6 +207,7 @@ static struct memory *allocate_recovered(struct vm *vm, const struct memory_requ
 		.backing = request->backing,
 		.flags = request->flags,
 		.node = request->node,
+		.page_size = request->page_size,
 		.fd = -1};
 	memory->node_budget = node_budget_of(memory);
 	return memory;
@@ -274,8 +279,23 @@ static void memory_leave(struct memory *memory)
 	memory_give_back(memory);
 }
 
+/* holdings: who has opened it is of no interest any more, too. */
+static void end_grants(struct memory *memory, bool holdings)
+{
+	struct vm *vm = memory->vm;
+	struct grant *grant, *next;
+
+	TAILQ_FOREACH_SAFE (grant, &vm->grants.all, link, next) {
+		if (grant->memory != memory->id || (grant->kind == GRANT_HOLDING && !holdings))
+			continue;
+		vm_ledger_forget_grant(vm, grant);
+		grants_remove(&vm->grants, grant);
+	}
+}
+
 void memory_to_closed(struct memory *memory)
 {
+	end_grants(memory, /* holdings= */ false);
 	memory_leave(memory);
 	memory->owner = owner_give_back(memory->owner, OWNER_MEMORIES);
 	memory->model = model_memory_unref(memory->model);
@@ -309,6 +329,7 @@ struct memory *memory_free(struct memory *memory)
 {
 	if (!memory)
 		return NULL;
+	end_grants(memory, /* holdings= */ true);
 	vm_ledger_forget_memory(memory);
 	if (memory->state == OBJECT_CLOSED)
 		memory_leave_closed(memory);
@@ -344,12 +365,19 @@ int memory_make_memfd(struct memory *memory)
 	int r;
 
 	memfd_name(memory, name);
-	r = memory_file_create_memfd(name, memory->size, &fd);
+	r = memory->page_size > 0
+		    ? memory_file_create_huge(name, memory->size, memory->page_size, &fd)
+		    : memory_file_create_memfd(name, memory->size, &fd);
 	if (r == 0)
 		r = memory_take_new_file(memory, fd);
 	if (r == 0)
 		fd = -1; /* consumed */
 	return r;
+}
+
+uint64_t memory_page_size(const struct memory *memory)
+{
+	return memory->page_size > 0 ? memory->page_size : (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 struct memory *registry_memory(struct registry *registry, uint64_t id)
@@ -399,12 +427,22 @@ struct memory *vm_closed_memory_from(struct vm *vm, uint64_t id)
 	return RB_NFIND(memory_tree, &vm->closed, &key);
 }
 
-uint64_t vm_resident(const struct vm *vm)
+static uint64_t sum_resident(const struct vm *vm, bool huge)
 {
 	uint64_t resident = 0;
 	struct memory *memory;
 
 	RB_FOREACH (memory, memory_tree, (struct memory_tree *)&vm->memories)
-		resident += memory->resident;
+		resident += memory->page_size == 0 || huge ? memory->resident : 0;
 	return resident;
+}
+
+uint64_t vm_resident(const struct vm *vm)
+{
+	return sum_resident(vm, /* huge= */ true);
+}
+
+uint64_t vm_resident_ordinary(const struct vm *vm)
+{
+	return sum_resident(vm, /* huge= */ false);
 }

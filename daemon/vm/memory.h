@@ -8,6 +8,11 @@
  *
  * What is bound to a NUMA node is charged to that, too. Of a VM with private memory those are the
  * guest_memfds alone: the other half's pages are there in the place of theirs.
+ *
+ * A memfd of huge pages has all of them reserved from its creation: then the guest always gets one,
+ * where else its access would be a SIGBUS that ends the VMM. A page that is given back takes its
+ * reservation with it, so the memory is reserved again (daemon/puncher/punch.h); the pages are free
+ * then, but nobody else's. That ends with the memory, or where others have its file, with them.
  */
 #pragma once
 
@@ -31,7 +36,8 @@ struct memory {
 	uint64_t size;
 	enum memory_backing backing;
 	uint64_t flags;
-	int node; /* that its pages come from, or NODE_ANY */
+	int node;           /* that its pages come from, or NODE_ANY */
+	uint64_t page_size; /* of huge ones; 0: the host's own */
 	enum object_state state;
 	int fd;                  /* -1 while pending */
 	struct page_file *pages; /* has the fd; NULL while pending */
@@ -58,8 +64,9 @@ struct memory_request {
 	uint64_t size;
 	enum memory_backing backing;
 	uint64_t flags;
-	int node;    /* or NODE_ANY */
-	uint64_t id; /* 0: the next */
+	int node;           /* or NODE_ANY */
+	uint64_t page_size; /* of huge ones; 0: the host's own */
+	uint64_t id;        /* 0: the next */
 };
 
 /*
@@ -91,8 +98,10 @@ struct memory *memory_free(struct memory *memory);
 int memory_adopt(struct memory *memory, int consume_fd);
 /* The same for the model's file and its memory, which are the memory's on success. -ENOMEM. */
 int memory_take_model(struct memory *memory, struct model_memory *consume_model, int consume_fd);
-/* Makes a pending memfd ready. */
+/* Makes a pending memfd ready. -ENOMEM also where the host has not so many huge pages. */
 int memory_make_memfd(struct memory *memory);
+/* What offsets into it and sizes of its parts are multiples of. */
+uint64_t memory_page_size(const struct memory *memory);
 
 /* NULL where there is none; the same of closed ones. */
 struct memory *registry_memory(struct registry *registry, uint64_t id);
@@ -106,3 +115,5 @@ struct memory *vm_memory_from(struct vm *vm, uint64_t id);
 struct memory *vm_closed_memory_from(struct vm *vm, uint64_t id);
 /* Bytes of pages of the VM's memories when they were last counted. */
 uint64_t vm_resident(const struct vm *vm);
+/* The same without huge pages: nobody else has more memory when those are given back. */
+uint64_t vm_resident_ordinary(const struct vm *vm);

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "daemon/budget/capacity.h"
+#include "kernel/host/huge_pages.h"
 #include "protocol/field_check.h"
 
 static int wrong_param(struct memory_fault *fault, enum memory_fault_kind kind, const char *param,
@@ -46,6 +47,23 @@ static int check_flags(const struct vm *vm, const struct memory_create_parameter
 	return 0;
 }
 
+static int check_page_size(const struct memory_create_parameters *told, struct memory_fault *fault)
+{
+	uint64_t page_size = told->page_size;
+
+	if (page_size == 0)
+		return 0;
+	if (told->backing != BACKING_MEMFD)
+		return wrong_param(fault, MEMORY_FAULT_PARAM, "page_size",
+			"left out for a guest_memfd, which has the host's own pages alone");
+	if (page_size != HUGE_PAGES_2M && page_size != HUGE_PAGES_1G)
+		return wrong_param(fault, MEMORY_FAULT_PARAM, "page_size", "2097152 or 1073741824");
+	if (told->size % page_size != 0)
+		return wrong_param(
+			fault, MEMORY_FAULT_PARAM, "size", "a multiple of the page_size");
+	return 0;
+}
+
 /* One that gmemd has no budget of yet would bear no limit. */
 static bool has_node(const struct vm *vm, unsigned number)
 {
@@ -62,10 +80,14 @@ int memory_check_told(struct vm *vm, const struct memory_create_parameters *told
 	struct memory_request request = {.name = told->name,
 		.size = told->size,
 		.backing = told->backing,
-		.node = told->node == FIELD_UNSET ? NODE_ANY : (int)told->node};
+		.node = told->node == FIELD_UNSET ? NODE_ANY : (int)told->node,
+		.page_size = told->page_size};
 	int r;
 
 	r = check_values(vm, told, ret_fault);
+	if (r < 0)
+		return r;
+	r = check_page_size(told, ret_fault);
 	if (r < 0)
 		return r;
 	if (request.node != NODE_ANY && !has_node(vm, (unsigned)request.node))

@@ -139,6 +139,19 @@ static int check_shown(struct vm *vm, const struct slot_bind_parameters *told,
 	return 0;
 }
 
+/* Frames are converted one by one: a part of a huge page could not be given back. */
+static int check_shared(struct vm *vm, const struct slot_bind_parameters *told,
+	struct slot_request *request, struct slot_fault *fault)
+{
+	int r = check_part(vm, &shared_part, told->shared_memory, told->shared_offset,
+		told->memory_size, &request->shared_memory, fault);
+
+	if (r == 0 && request->shared_memory->page_size > 0)
+		return wrong_value(
+			fault, "shared_memory", "one of the host's own pages, not of huge ones");
+	return r;
+}
+
 static int check_memories(struct vm *vm, const struct slot_bind_parameters *told,
 	struct slot_request *request, struct slot_fault *fault)
 {
@@ -152,8 +165,7 @@ static int check_memories(struct vm *vm, const struct slot_bind_parameters *told
 		told->memory_size, &request->memory, fault);
 	if (r < 0 || told->shared_memory == FIELD_UNSET)
 		return r;
-	return check_part(vm, &shared_part, told->shared_memory, told->shared_offset,
-		told->memory_size, &request->shared_memory, fault);
+	return check_shared(vm, told, request, fault);
 }
 
 static int check_others(struct vm *vm, const struct slot_request *request, struct slot_fault *fault)

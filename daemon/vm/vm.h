@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "daemon/budget/budget.h"
+#include "daemon/grant/grant.h"
 #include "daemon/owner/owner.h"
 #include "daemon/vm/recount_policy.h"
 #include "daemon/vm/vm_state.h"
@@ -113,7 +114,6 @@ struct vm {
 		bool made;        /* KVM has told of it */
 		uint64_t hearing; /* what was heard then; 0: nothing */
 	} creation;
-	unsigned refusals; /* of trapped calls, for the log */
 	struct budget budget;
 	struct commitment commitment;
 	uint64_t own_memory; /* bytes of slots on the VMM's own memory */
@@ -122,6 +122,7 @@ struct vm {
 
 	struct memory_tree memories;
 	unsigned n_memories;
+	struct grants grants; /* of these, and of closed ones */
 	struct memory_tree closed;
 	struct closed_counts closed_counts;
 	struct closed_list closed_empty; /* the one that has been so for longest is the first */

@@ -152,6 +152,19 @@ void vm_ledger_forget_call(struct call *call)
 	delete_record(call->vm, &call->record);
 }
 
+void vm_ledger_note_grant(struct vm *vm, struct grant *grant)
+{
+	struct grant_record record;
+
+	record_write_grant(grant, &record);
+	put_record(vm, &grant->record, &record, sizeof record);
+}
+
+void vm_ledger_forget_grant(struct vm *vm, struct grant *grant)
+{
+	delete_record(vm, &grant->record);
+}
+
 void vm_ledger_commit(struct vm *vm)
 {
 	if (vm->noted)

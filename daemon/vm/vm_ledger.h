@@ -23,11 +23,13 @@ void vm_ledger_read_minimum(struct vm *vm, const struct ledger *ledger);
 void vm_ledger_note_memory(struct memory *memory);
 void vm_ledger_note_slot(struct slot *slot);
 void vm_ledger_note_call(struct call *call);
+void vm_ledger_note_grant(struct vm *vm, struct grant *grant);
 
 /* It is no more. */
 void vm_ledger_forget_memory(struct memory *memory);
 void vm_ledger_forget_slot(struct slot *slot);
 void vm_ledger_forget_call(struct call *call);
+void vm_ledger_forget_grant(struct vm *vm, struct grant *grant);
 
 void vm_ledger_commit(struct vm *vm);
 /* Of all VMs of which something was noted. */

@@ -106,6 +106,7 @@ static struct vm *vm_allocate(
 	vm->frames = -1;
 	vm->budget = budget_of_vm(registry, commit_limit);
 	TAILQ_INIT(&vm->leaving);
+	grants_init(&vm->grants);
 	TAILQ_INIT(&vm->calls);
 	TAILQ_INIT(&vm->closed_empty);
 	return vm;

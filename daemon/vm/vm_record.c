@@ -191,6 +191,7 @@ void record_write_memory(const struct memory *memory, struct memory_record *ret)
 		.size = memory->size,
 		.flags = memory->flags,
 		.resident = memory->state == OBJECT_CLOSED ? memory->resident : 0,
+		.page_size = memory->page_size,
 	};
 }
 
@@ -203,6 +204,36 @@ void record_read_memory(const struct memory_record *record, struct memory_create
 		.backing = record->backing,
 		.flags = no_flags ? FIELD_UNSET : record->flags,
 		.node = record->node == NODE_ANY ? FIELD_UNSET : (uint64_t)record->node,
+		.page_size = record->page_size,
+	};
+}
+
+/* Grants */
+
+void record_write_grant(const struct grant *grant, struct grant_record *ret)
+{
+	*ret = (struct grant_record){
+		.kind = RECORD_GRANT,
+		.grant_kind = (uint8_t)grant->kind,
+		.flags = grant->once ? RECORD_GRANT_ONCE : 0,
+		.uid = grant->uid,
+		.pid = grant->pid,
+		.id = grant->id,
+		.memory = grant->memory,
+		.identity = grant->identity,
+	};
+}
+
+void record_read_grant(const struct grant_record *record, struct grant *ret)
+{
+	*ret = (struct grant){
+		.kind = record->grant_kind,
+		.once = record->flags & RECORD_GRANT_ONCE,
+		.uid = record->uid,
+		.pid = record->pid,
+		.id = record->id,
+		.memory = record->memory,
+		.identity = record->identity,
 	};
 }
 

@@ -17,6 +17,7 @@
 
 struct call;
 struct conversion_plan;
+struct grant;
 struct memory;
 struct slot;
 struct vm;
@@ -34,6 +35,7 @@ enum record_kind {
 	RECORD_CALL,
 	RECORD_UNIT,    /* a part of the name of the unit that its process was in */
 	RECORD_MINIMUM, /* of a VM, where it has told one */
+	RECORD_GRANT = 16,
 };
 
 /* With RECORD_VM_REMAINS and RECORD_VM_UNFINISHED: where in its life a VM is. */
@@ -89,6 +91,20 @@ struct minimum_record {
 	uint64_t bytes;
 };
 
+enum record_grant_flags { RECORD_GRANT_ONCE = 1 << 0 };
+
+struct grant_record {
+	uint16_t kind;
+	uint8_t grant_kind; /* enum grant_kind */
+	uint8_t flags;
+	uint32_t uid;
+	int32_t pid;
+	uint32_t reserved;
+	uint64_t id;
+	uint64_t memory;
+	uint64_t identity;
+};
+
 struct memory_record {
 	uint16_t kind;
 	uint8_t backing;
@@ -97,7 +113,8 @@ struct memory_record {
 	uint64_t id;
 	uint64_t size;
 	uint64_t flags;
-	uint64_t resident; /* of a closed one: bytes of pages that are charged */
+	uint64_t resident;  /* of a closed one: bytes of pages that are charged */
+	uint64_t page_size; /* of huge ones; 0: the host's own */
 };
 
 enum record_slot_how {
@@ -145,6 +162,7 @@ struct call_record {
 _Static_assert(sizeof(struct vm_record) <= RECORD_SIZE, "record");
 _Static_assert(sizeof(struct name_record) <= RECORD_SIZE, "record");
 _Static_assert(sizeof(struct memory_record) <= RECORD_SIZE, "record");
+_Static_assert(sizeof(struct grant_record) <= RECORD_SIZE, "record");
 _Static_assert(sizeof(struct slot_record) <= RECORD_SIZE, "record");
 _Static_assert(sizeof(struct call_record) <= RECORD_SIZE, "record");
 
@@ -153,6 +171,7 @@ union record {
 	struct vm_record vm;
 	struct name_record name;
 	struct minimum_record minimum;
+	struct grant_record grant;
 	struct memory_record memory;
 	struct slot_record slot;
 	struct call_record call;
@@ -193,6 +212,9 @@ void record_read_unit(const struct ledger *ledger, char ret[static NAME_BYTES_MA
 
 void record_write_memory(const struct memory *memory, struct memory_record *ret);
 void record_read_memory(const struct memory_record *record, struct memory_create_parameters *ret);
+
+void record_write_grant(const struct grant *grant, struct grant_record *ret);
+void record_read_grant(const struct grant_record *record, struct grant *ret);
 
 void record_write_slot(const struct slot *slot, struct slot_record *ret);
 void record_read_slot(const struct slot_record *record, struct slot_bind_parameters *ret);

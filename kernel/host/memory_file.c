@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -76,9 +77,10 @@ int memory_file_size(int fd, uint64_t *ret_size)
 	return 0;
 }
 
-int memory_file_create_memfd(const char *name, uint64_t size, int *ret_fd)
+static int create_sealed(const char *name, uint64_t size, unsigned flags, int *ret_fd)
 {
-	cleanup_fd int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	cleanup_fd int fd =
+		memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | flags);
 
 	if (fd < 0)
 		return -errno;
@@ -88,6 +90,46 @@ int memory_file_create_memfd(const char *name, uint64_t size, int *ret_fd)
 		return -errno;
 	*ret_fd = fd;
 	fd = -1; /* handed over */
+	return 0;
+}
+
+int memory_file_create_memfd(const char *name, uint64_t size, int *ret_fd)
+{
+	return create_sealed(name, size, 0, ret_fd);
+}
+
+int memory_file_create_huge(const char *name, uint64_t size, uint64_t page_size, int *ret_fd)
+{
+	const unsigned exponent = (unsigned)__builtin_ctzll(page_size);
+	cleanup_fd int fd = -1;
+	int r = create_sealed(name, size, MFD_HUGETLB | exponent << MAP_HUGE_SHIFT, &fd);
+
+	if (r == 0)
+		r = memory_file_reserve(fd, 0, size);
+	if (r < 0)
+		return r;
+	*ret_fd = fd;
+	fd = -1; /* handed over */
+	return 0;
+}
+
+uint64_t memory_file_huge(int fd)
+{
+	struct statfs status;
+
+	if (fstatfs(fd, &status) < 0 || status.f_type != HUGETLBFS_MAGIC)
+		return 0;
+	return (uint64_t)status.f_bsize;
+}
+
+/* A shared mapping reserves what it could fault in, and the file keeps that when it is gone. */
+int memory_file_reserve(int fd, uint64_t offset, uint64_t size)
+{
+	void *mapped = mmap(NULL, size, PROT_NONE, MAP_SHARED, fd, (off_t)offset);
+
+	if (mapped == MAP_FAILED)
+		return -errno;
+	munmap(mapped, size);
 	return 0;
 }
 
@@ -129,6 +171,19 @@ bool memory_file_is_own_memfd(int fd, const char *name)
 	       strcmp(target, expected) == 0;
 }
 
+/* cachestat(2) does not know them, but a file's blocks are as many as its pages have. */
+static int huge_resident(int fd, uint64_t size, uint64_t *ret_bytes)
+{
+	struct stat status;
+	uint64_t bytes;
+
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	bytes = (uint64_t)status.st_blocks * 512;
+	*ret_bytes = size > 0 && size < bytes ? size : bytes;
+	return 0;
+}
+
 /* A memfd's pages can be swapped out, and whoever has it can have them so, by MADV_PAGEOUT; they
  * are its pages still, with what was in them. Of such files cachestat(2) counts them, and nothing
  * else, as evicted; a guest_memfd has none. */
@@ -138,7 +193,7 @@ int memory_file_resident_range(int fd, uint64_t offset, uint64_t size, uint64_t 
 	struct gmem_cachestat counts;
 
 	if (syscall(__NR_cachestat, fd, &range, &counts, 0) < 0)
-		return -errno;
+		return errno == EOPNOTSUPP ? huge_resident(fd, size, ret_bytes) : -errno;
 	*ret_bytes = (counts.nr_cache + counts.nr_evicted) * (uint64_t)sysconf(_SC_PAGESIZE);
 	return 0;
 }

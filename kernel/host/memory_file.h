@@ -38,6 +38,24 @@ int memory_file_size(int fd, uint64_t *ret_size);
  */
 int memory_file_create_memfd(const char *name, uint64_t size, int *ret_fd);
 
+/*
+ * The same of huge pages (hugetlb, MFD_HUGETLB), of which size is a multiple: HUGE_PAGES_2M or
+ * HUGE_PAGES_1G. All are reserved for it, and none allocated: without that whoever touches the file
+ * when there is none left gets SIGBUS. -ENOMEM where so many are not to be had. Pages that the
+ * kernel would have to make for it (nr_overcommit_hugepages) it makes here, which takes long: see
+ * to it before that there are enough.
+ */
+int memory_file_create_huge(const char *name, uint64_t size, uint64_t page_size, int *ret_fd);
+
+/* Bytes of one of its huge pages; 0: it has the host's own. It asks the file system. */
+uint64_t memory_file_huge(int fd);
+
+/*
+ * Reserves what a file of huge pages has not allocated of the range, as for one that was punched:
+ * that ends the pages' reservations with them. Waits for whoever allocates in it. -ENOMEM.
+ */
+int memory_file_reserve(int fd, uint64_t offset, uint64_t size);
+
 /* Whether fd is such a memfd that this user has made, and of this name. */
 bool memory_file_is_of_this_user(int fd);
 bool memory_file_is_own_memfd(int fd, const char *name);
@@ -53,11 +71,13 @@ int memory_file_set_immutable(int fd, bool immutable);
 /* Bytes of pages allocated, in memory or swapped out, exact: cachestat(2), Linux 6.5; -ENOSYS
  * before. */
 int memory_file_resident(int fd, uint64_t *ret_bytes);
-/* The same of [offset, offset + size), whole pages. */
+/* The same of [offset, offset + size), whole pages. Of huge pages, which the kernel counts for a
+ * file as a whole alone, it is at most that much. */
 int memory_file_resident_range(int fd, uint64_t offset, uint64_t size, uint64_t *ret_bytes);
 
 /*
  * Frees [offset, offset + size): the pages go back to the host, and whoever touches them next reads
- * zeroes. Both must be multiples of the page size. Past the end is no error.
+ * zeroes. Both must be multiples of the page size: of a huge page that is not all in it the part is
+ * zeroed, and nothing freed. Past the end is no error.
  */
 int memory_file_punch(int fd, uint64_t offset, uint64_t size);

@@ -152,6 +152,24 @@ void process_release(struct process *process)
 	process->pidfd = fd_close(process->pidfd);
 }
 
+bool process_is_pidfd(int fd)
+{
+	struct statfs status;
+
+	return fstatfs(fd, &status) == 0 && status.f_type == PID_FS_MAGIC;
+}
+
+bool process_shares_pid_namespace(pid_t process)
+{
+	char path[64], line[256];
+	int here, below;
+
+	snprintf(path, sizeof path, "/proc/%d/status", process);
+	/* One number for each namespace from that of /proc on. */
+	return process > 0 && read_line(path, "NSpid:", line, sizeof line) == 0 &&
+	       sscanf(line, "NSpid: %d %d", &here, &below) == 1;
+}
+
 bool process_ended(int pidfd)
 {
 	struct pollfd event = {.fd = pidfd, .events = POLLIN};

@@ -45,6 +45,13 @@ int process_pid(int pidfd, pid_t *ret);
 /* Closes what it holds. */
 void process_release(struct process *process);
 
+/* Whether the file is a pidfd (Linux 6.9: before that it is never found to be one). */
+bool process_is_pidfd(int fd);
+
+/* Whether the process is in the very PID namespace that /proc is of, where its pids are the same
+ * as here. */
+bool process_shares_pid_namespace(pid_t process);
+
 /* Whether the process behind a pidfd has ended (a zombie has). */
 bool process_ended(int pidfd);
 

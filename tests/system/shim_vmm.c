@@ -215,6 +215,91 @@ static void be_child(int vm, const char *memory)
 		"echo preload $LD_PRELOAD; env | grep -c GMEM; ls -l /proc/self/fd", NULL);
 }
 
+/* Many slots */
+
+#define MANY       40
+#define MANY_BYTES 0x4000
+#define MANY_START 0x10000
+
+/* Without end: adds one to a word of each of the slots, and writes to a port. */
+static const uint8_t visiting[] = {
+	0xbb, MANY_START >> 4 & 0xff, MANY_START >> 12,       /* mov bx, the first's segment */
+	0x8e, 0xc3,                                           /* mov es, bx */
+	0x26, 0xff, 0x06, 0x00, 0x00,                         /* inc word [es:0] */
+	0x81, 0xc3, MANY_BYTES >> 4 & 0xff, MANY_BYTES >> 12, /* add bx, a slot's */
+	0x81, 0xfb, (MANY_START + MANY * MANY_BYTES) >> 4 & 0xff,
+	(MANY_START + MANY * MANY_BYTES) >> 12, /* cmp bx, the end's */
+	0x75, 0xef,                             /* jne to the second */
+	0xe6, 0xe9,                             /* out 0xe9, al */
+	0xeb, 0xe8,                             /* jmp to the first */
+};
+
+struct visitor {
+	int vcpu;
+	const struct kvm_run *run;
+	_Atomic bool over;
+	_Atomic uint64_t passes, others; /* exits for that port, and for another reason */
+};
+
+static void *visit(void *context)
+{
+	struct visitor *visitor = context;
+
+	while (!visitor->over) {
+		if (ioctl(visitor->vcpu, KVM_RUN, 0) < 0)
+			visitor->others += errno != EINTR;
+		else if (visitor->run->exit_reason == KVM_EXIT_IO)
+			visitor->passes++;
+		else
+			visitor->others++;
+	}
+	return NULL;
+}
+
+static int set_many(int vm, char *memory, uint32_t flags)
+{
+	int failed = 0;
+
+	for (uint32_t i = 0; i < MANY && failed == 0; i++) {
+		const uint64_t address = MANY_START + (uint64_t)i * MANY_BYTES;
+		const struct kvm_userspace_memory_region region = {.slot = 1 + i,
+			.flags = flags,
+			.guest_phys_addr = address,
+			.memory_size = MANY_BYTES,
+			.userspace_addr = (uintptr_t)memory + address};
+
+		failed = ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? errno : 0;
+	}
+	return failed;
+}
+
+/* The writes to all of them are logged, and not any more, while the guest goes through them. */
+static void many_slots(void)
+{
+	struct visitor visitor = {.over = false};
+	int vm = create_vm(), kvm = opened(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm");
+	int size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	char *memory = map(2 * MIB);
+	pthread_t thread;
+
+	say("set", (uint64_t)set_slot(vm, 0, 0, MANY_START, memory));
+	say("set", (uint64_t)set_many(vm, memory, 0));
+	visitor.vcpu = make_vcpu(vm, memory, visiting, sizeof visiting);
+	visitor.run = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, visitor.vcpu, 0);
+	pthread_create(&thread, NULL, visit, &visitor);
+	for (unsigned i = 0; i < 6; i++) {
+		uint64_t before = visitor.passes;
+
+		say("set", (uint64_t)set_many(vm, memory, i % 2 ? 0 : KVM_MEM_LOG_DIRTY_PAGES));
+		while (visitor.passes < before + 3 && visitor.others == 0)
+			usleep(1000);
+		look();
+	}
+	visitor.over = true;
+	pthread_join(thread, NULL);
+	say("others", visitor.others);
+}
+
 /* What it was given, put elsewhere and closed; children. */
 static void misuse(void)
 {
@@ -234,6 +319,47 @@ static void misuse(void)
 	if (child == 0)
 		be_child(vm, memory);
 	waitpid(child, NULL, 0);
+}
+
+/* Its own are those that it knows of. */
+static void close_all_but(int vm)
+{
+	say("range", (uint64_t)close_range(3, (unsigned)vm - 1, 0));
+	say("rest", (uint64_t)close_range((unsigned)vm + 1, ~0u, 0));
+	for (int fd = 3; fd < 1024; fd++) {
+		if (fd != vm)
+			close(fd);
+	}
+}
+
+/* A VMM that closes whatever it has not opened, and so does a program that it starts. */
+static void closing(void)
+{
+	int vm = create_vm(), moved = fcntl(vm, F_DUPFD_CLOEXEC, 200);
+	char *memory = map(4 * MIB);
+	pid_t child;
+
+	close(vm);
+	vm = moved;
+	say("before", (uint64_t)set_slot(vm, 0, 0, 2 * MIB, memory));
+	close_all_but(vm);
+	memory = map(4 * MIB);
+	say("after", (uint64_t)set_slot(vm, 1, HIGH, 2 * MIB, memory));
+	say("unbound", (uint64_t)set_slot(vm, 1, HIGH, 0, memory));
+	look();
+	for (int fd = 3; fd < 1024; fd++) {
+		if (fd != vm && dup2(vm, fd) == fd)
+			close(fd);
+	}
+	say("again", (uint64_t)set_slot(vm, 1, HIGH, 2 * MIB, memory));
+	child = fork();
+	if (child == 0) {
+		closefrom(3);
+		execl("/bin/ls", "ls", "/proc/self/fd", NULL);
+	}
+	waitpid(child, NULL, 0);
+	closefrom(3);
+	say("closed", (uint64_t)set_slot(vm, 2, 2 * HIGH, 2 * MIB, memory));
 }
 
 static void written_before(void)
@@ -340,7 +466,8 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} parts[] = {{"hole", area_with_hole}, {"threads", threads}, {"misuse", misuse},
-		{"written", written_before}, {"exits", exits}, {"exchanges", exchanges}};
+		{"many", many_slots}, {"closing", closing}, {"written", written_before},
+		{"exits", exits}, {"exchanges", exchanges}};
 
 	for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
 		if (argc == 2 && strcmp(argv[1], parts[i].name) == 0) {

@@ -81,6 +81,7 @@ def valid_params(method):
         "memory.close": {"memory": memory},
         "memory.preallocate": {"memory": memory},
         "memory.cancel": {"token": "none"},
+        "memory.grant": {"memory": memory, "to": {"uid": 54321}},
         "memory.reclaim": {"memory": memory, "ranges": [{"offset": 0, "size": PAGE}]},
         "slot.bind": vmm.bind_params(5, 1 << 32, PAGE, memory, memory_fd, PAGE),
         "slot.unbind": {"vm": vmm.id, "slot": 0},
@@ -145,10 +146,12 @@ def accepts(parameter, literal):
 
 
 def names(parameter, literal):
-    """The param of the error: the parameter's name, or its item's where it is an array's."""
+    """The param of the error: the parameter's name, or its item's or member's where it is of one."""
     name = parameter["name"]
     of = parameter["schema"]
     value = json.loads(literal)
+    if isinstance(value, dict) and of.get("type") == "object":
+        return lambda told: told.startswith(name + ".")
     if not isinstance(value, list) or of.get("items", {}).get("type") != "object":
         return name
     if not of["minItems"] <= len(value) <= of["maxItems"]:

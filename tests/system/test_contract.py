@@ -123,6 +123,14 @@ def discover_one():
     equal((error["code"], error["data"]["id"]), (-32001, "vm.opne"), "a method that there is not")
 
 
+@test("metrics.get counts, for operators")
+def metrics():
+    counted = operator.call("metrics.get")
+    check(counted["gmemd_vm_opened_total"] >= 1, counted)
+    equal(counted["gmemd_vms"], len(operator.call("vm.list")["vms"]), "VMs")
+    equal(vmm.peer.error("metrics.get")["code"], -32002, "a VMM that asks")
+
+
 @test("host.describe says what this host is")
 def describe():
     for peer in (vmm.peer, operator):

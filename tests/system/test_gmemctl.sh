@@ -345,7 +345,7 @@ one_vm() {
 	done
 	exits 0 "show" show web
 	out_has "it has facts" "^uuid +$uuid$"
-	check "its memories are aligned" aligned ID NODE SIZE RESIDENT
+	check "its memories are aligned" aligned ID PAGES NODE SIZE RESIDENT
 	check "its slots are aligned" aligned SLOT GUEST_PHYS_ADDR SIZE USERSPACE_ADDR MEMORY OFFSET
 	exits 0 "slots" slots web
 	out_has "addresses are hexadecimal" "^ +1 +0x20000 +64K +0x[0-9a-f]+ +[0-9]+ +0x14000 +guest_memfd +- +- +bound$"

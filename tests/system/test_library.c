@@ -296,6 +296,42 @@ static void count_call(const struct gmem_pressure *pressure, void *context)
 }
 
 /* Other events stay for who asks for the next. That the handler is called is the example VMM's. */
+/* By another process, whose connection is its own. */
+static void open_granted(void *context)
+{
+	const uint64_t *memory = context;
+	uint64_t size = 0;
+	struct gmem *own;
+	int fd = -1;
+
+	CU_ASSERT_EQUAL_FATAL(gmem_connect(gmemd.socket, &own), 0);
+	CU_ASSERT_EQUAL_FATAL(gmem_open_granted(own, *memory, &fd, &size), 0);
+	CU_ASSERT_EQUAL(size, SIZE);
+	CU_ASSERT_EQUAL(lseek(fd, 0, SEEK_END), (off_t)SIZE);
+	CU_ASSERT_EQUAL(gmem_open_granted(own, *memory, &fd, NULL), -EREMOTEIO);
+	close(fd);
+	gmem_free(own);
+}
+
+static void test_grant(void)
+{
+	struct gmem_grantee user = {GMEM_GRANT_TO_UID, getuid(), /* once= */ 1};
+	const struct gmem_grantee nobody = {7, 0, 0};
+	uint64_t grant = 0, id;
+
+	open_vm(GMEM_SHARED);
+	id = gmem_memory_id(shared);
+	CU_ASSERT_EQUAL(gmem_memory_grant(shared, &nobody, &grant), -EINVAL);
+	CU_ASSERT_EQUAL_FATAL(gmem_memory_grant(shared, &user, &grant), 0);
+	CU_ASSERT_NOT_EQUAL(grant, 0);
+	unit_in_child(open_granted, &id);
+	user.kind = GMEM_GRANT_TO_PIDFD;
+	user.number = 9999;
+	CU_ASSERT_EQUAL(gmem_memory_grant(shared, &user, NULL), -EREMOTEIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(gmem_last_error(), "to.pidfd"));
+	close_vm();
+}
+
 static void test_dispatch(void)
 {
 	unsigned calls = 0;
@@ -327,6 +363,13 @@ static void test_options(void)
 		{.flags = GMEM_MEMORY_NO_FLAGS | GMEM_MEMORY_MMAP},
 		{.backing = 2},
 		{.backing = GMEM_BACKING_MEMFD, .flags = GMEM_MEMORY_MMAP},
+		{.page_size = GMEM_PAGES_2M},
+	};
+	const unsigned far = 1023;
+	const struct gmem_memory_options refused[] = {
+		{.backing = GMEM_BACKING_MEMFD, .page_size = PAGE},
+		{.backing = GMEM_BACKING_MEMFD, .page_size = GMEM_PAGES_1G},
+		{.node = &far},
 	};
 	struct gmem_slot slot = {.slot = 9, .memory_size = PAGE, .flags = 1u << 2};
 	struct gmem_memory *memory;
@@ -334,6 +377,8 @@ static void test_options(void)
 
 	open_vm(GMEM_SHARED);
 	CU_ASSERT_EQUAL_FATAL(gmem_memory_create(vm, 0, &zeroes, &memory), -EREMOTEIO);
+	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+		CU_ASSERT_EQUAL(gmem_memory_create(vm, PAGE, &refused[i], &memory), -EREMOTEIO);
 	CU_ASSERT_EQUAL(gmem_slot_unbind(vm, 0), 0);
 	CU_ASSERT_EQUAL(gmem_slot_unbind(vm, 1), 0);
 	CU_ASSERT_EQUAL(gmem_memory_map(private, 0, PAGE, PROT_READ, &mapped), -ENODEV);
@@ -562,6 +607,7 @@ int main(int argc, char **argv)
 		{"KVM_EXIT_MEMORY_FAULT", test_memory_fault},
 		{"KVM_EXIT_MEMORY_FAULT that is no wish", test_memory_fault_without_wish},
 		{"giving pages back", test_reclaim},
+		{"a memory for another process", test_grant},
 		{"dispatching events", test_dispatch},
 		{"several slots at once", test_slot_change},
 		{"options", test_options},

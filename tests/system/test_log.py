@@ -9,21 +9,19 @@ import pty
 import re
 import select
 import socket
-import struct
 import tempfile
 import termios
 import time
 
 from gmemtest import linux, programs, tap
 from gmemtest.daemon import Daemon
-from gmemtest.fuse import checked, libc, own_mounts, require_mounts
 from gmemtest.host import wait_until
+from gmemtest.journal import entries, journal
 from gmemtest.tap import check, equal, test
 
 SECONDS = 60
 VMS = 300  # each has two lines
 F_SETPIPE_SZ = 1031
-MS_BIND = 0x1000
 ANOTHER = 4711
 ABOUT_VMS = re.compile(rb"(opened as|closed;)")
 COUNT = re.compile(rb"(\d+) lines? of this log could not be written")
@@ -180,51 +178,6 @@ def _():
 
 
 # The journal, where stderr leads to one.
-
-
-def entries(packets):
-    """The fields of each, by the journal's native protocol."""
-    for packet in packets:
-        fields = {}
-        while packet:
-            line, _, packet = packet.partition(b"\n")
-            name, equals, value = line.partition(b"=")
-            if not equals:
-                [size] = struct.unpack_from("<Q", packet)
-                value, packet = packet[8 : 8 + size], packet[9 + size :]
-            fields[name.decode()] = value
-        yield fields
-
-
-def own_journal(directory):
-    """What the process that becomes gmemd finds at the journal's place is that directory."""
-
-    def before(_):
-        own_mounts()
-        checked(libc.mount(b"none", b"/run", b"tmpfs", 0, None))
-        os.makedirs("/run/systemd/journal")
-        checked(libc.mount(directory.encode(), b"/run/systemd/journal", None, MS_BIND, None))
-
-    return before
-
-
-@contextlib.contextmanager
-def journal():
-    """(a gmemd that logs to it, its socket, the other end of gmemd's stderr)"""
-    linux.require_root()
-    require_mounts()
-    ours, theirs = socket.socketpair()
-    status = os.fstat(theirs.fileno())
-    os.environ["JOURNAL_STREAM"] = "%d:%d" % (status.st_dev, status.st_ino)
-    with tempfile.TemporaryDirectory() as directory:
-        entrance = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        entrance.bind(os.path.join(directory, "socket"))
-        with gmemd(stderr=theirs.fileno(), before=own_journal(directory)) as daemon:
-            del os.environ["JOURNAL_STREAM"]
-            yield daemon, entrance, ours
-        entrance.close()
-    ours.close()
-    theirs.close()
 
 
 @test("a journald that does not read")

@@ -102,10 +102,19 @@ def add(vmm, kind, name):
     return vmm.ask("object-add", **{"qom-type": kind, "id": name, "size": PLUGGED})
 
 
+def events(peer):
+    while True:
+        message, _ = peer.receive()
+        if message.get("method") == "event":
+            yield message["params"]
+
+
 @test("without gmemd: a new backend is refused after 5 s, by a sentence; a slot waits for the next one, and says so")
 def away():
     with running(*ROOM) as vmm:
         add(vmm, "memory-backend-ram", "plugged")
+        operator = host.operator()
+        operator.call("event.subscribe")
         host.kill()
         began = time.monotonic()
         answer = add(vmm, "memory-backend-memfd", "refused")
@@ -118,6 +127,9 @@ def away():
         host.start(alone=False)
         work.end()
         vmm.goes_on()
+        waited = next(event["waited_ms"] for event in events(operator) if event["kind"] == "vm_waited")
+        check(waited >= 2000, "the event that it has waited: %d ms" % waited)
+        operator.close()
         equal(view()["committed"], RAM + PLUGGED, "what is charged then")
         equal(view()["calls"], [], "calls that wait")
         check("error" not in add(vmm, "memory-backend-memfd", "refused"), "with gmemd")

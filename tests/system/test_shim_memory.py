@@ -9,8 +9,9 @@ import contextlib
 import os
 import subprocess
 
-from gmemtest import linux, qemu, tap
+from gmemtest import huge, linux, qemu, tap
 from gmemtest.host import Host
+from gmemtest.huge import PAGE_2M, HugePages
 from gmemtest.qemu import Programs, Qemu, as_nobody, slurp, wait_until
 from gmemtest.tap import Skip, check, equal, test
 
@@ -105,13 +106,16 @@ def hot_plug():
 @test("two NUMA nodes, of either kind of backend, allocated beforehand")
 def numa():
     half = "%d" % (RAM // 2)
-    backends = ("-object", "memory-backend-memfd,id=a,prealloc=on,size=" + half)
-    backends += ("-object", "memory-backend-ram,id=b,prealloc=on,size=" + half)
+    backends = ("-object", "memory-backend-memfd,id=a,prealloc=on,host-nodes=0,policy=bind,size=" + half)
+    backends += ("-object", "memory-backend-ram,id=b,prealloc=on,host-nodes=0,policy=bind,size=" + half)
     with running(*PC, *backends, "-numa", "node,memdev=a", "-numa", "node,memdev=b") as vmm:
         vmm.goes_on()
         charged(RAM, "both")
         for name in ("memory-backend-memfd", "ram"):
             equal(memory(name)["resident"], RAM // 2, "allocated of " + name)
+            equal(memory(name)["node"], 0, "the host's node that %s is bound to" % name)
+        equal(len(view()["memories"]), 2, "memories")
+        equal({slot["through"] for slot in view()["slots"] if slot["memory"] is not None}, {"guest_memfd"}, "their slots")
 
 
 @test("all of it locked")
@@ -135,11 +139,79 @@ def virtio_mem():
             equal(sizes[2 * PLUGGED], 0, "resident of what is not plugged")
 
 
+HUGE = 128 * MIB
+HUGE_RAM = ("-M", "pc,memory-backend=ram", "-m", "%d" % (HUGE // MIB), "-object")
+HUGE_BACKEND = "memory-backend-memfd,hugetlb=on,id=ram,size=%d" % HUGE
+
+
+@contextlib.contextmanager
+def huge_pages(size):
+    pages = HugePages(size // PAGE_2M)
+    try:
+        yield
+    finally:
+        pages.give_back()
+
+
+def memory_of_huge_pages():
+    [found] = view()["memories"]
+    equal([found["size"], found["backing"], found["page_size"]], [HUGE, "memfd", PAGE_2M], "the memory")
+    charged(HUGE, "it")
+    bound = [slot for slot in view()["slots"] if slot["memory"] is not None]
+    equal({slot["through"] for slot in bound}, {"mapping"}, "its slots")
+    check(sum(slot["memory_size"] for slot in bound) > HUGE - 2 * MIB, "what is bound to it: %s" % bound)
+    return found
+
+
+@test("hugetlb=on: gmemd's huge pages, all of them reserved, to the end of Debian's firmware")
+def huge_memory():
+    with huge_pages(HUGE):
+        before = huge.counts()
+        with running(*HUGE_RAM, HUGE_BACKEND, bios=False) as vmm:
+            vmm.shows("No bootable device.")
+            touched = memory_of_huge_pages()["resident"]
+            check(HUGE > touched > 0, "resident: %d" % touched)
+            total, free, reserved = huge.counts()
+            equal(free - reserved, before[1] - before[2] - HUGE // PAGE_2M, "what is left to others")
+        wait_until(lambda: huge.counts() == before, "the host has them again")
+
+
+@test("hugetlb=on,hugetlbsize=2M,prealloc=on; writes are logged and no longer, and the guest goes on")
+def huge_logged():
+    with huge_pages(HUGE):
+        with running(*HUGE_RAM, HUGE_BACKEND + ",hugetlbsize=2M,prealloc=on") as vmm:
+            vmm.goes_on()
+            equal(memory_of_huge_pages()["resident"], HUGE, "allocated")
+            vmm.qmp("migrate", uri="exec:cat >/dev/null")
+            wait_until(lambda: vmm.qmp("query-migrate").get("status") == "completed", "the migration's end")
+            vmm.qmp("cont")
+            vmm.goes_on()
+            memory_of_huge_pages()
+
+
+@test("hugetlb=on,share=off: QEMU's own, though the host has no more than it needs")
+def huge_private():
+    with huge_pages(HUGE), running(*HUGE_RAM, HUGE_BACKEND + ",share=off") as vmm:
+        vmm.goes_on()
+        equal(view()["memories"], [], "memories")
+
+
+@test("hugetlb=on, and the host has too few: refused with what there is")
+def no_huge_pages():
+    if not os.path.isdir(huge.folder()):
+        raise Skip("the kernel has no huge pages of 2 MiB")
+    size = (huge.available() + 1) * PAGE_2M + 1024 * MIB
+    vmm = Qemu(programs, "-m", "%d" % (size // MIB), *HUGE_RAM[:2], "-object", "memory-backend-memfd,hugetlb=on,id=ram,size=%d" % size)
+    vmm.process.wait(60)
+    check(vmm.process.returncode != 0 and "huge pages of %d bytes are more than the host has" % PAGE_2M in vmm.said(), vmm.said())
+    wait_until(lambda: not vms(), "the VM's end")
+
+
 # What gmemd can't be the owner of, and what is said of it.
 OTHERS = (
     ("memory-backend-memfd,share=off", "(share=off); for RAM of gmemd's write memory-backend-memfd,share=on"),
     ("memory-backend-ram,share=on", "(memory-backend-ram,share=on); for RAM of gmemd's"),
-    ("memory-backend-file,share=on,mem-path=%s", "(memory-backend-file, or hugetlb=on); for RAM of gmemd's"),
+    ("memory-backend-file,share=on,mem-path=%s", "(memory-backend-file); for RAM of gmemd's"),
 )
 
 

@@ -39,6 +39,12 @@ def tear_down():
     host.stop()
 
 
+def reconnect():
+    global operator
+    operator.close()
+    operator = host.operator()
+
+
 def vms():
     return operator.call("vm.list")["vms"]
 
@@ -120,6 +126,17 @@ def threads():
         running.go_on()
 
 
+@test("writes to 40 slots are logged, and no longer, while the guest goes through all of them: it never misses one")
+def many():
+    with vmm("many") as running:
+        for through in ("mapping", "guest_memfd") * 3:
+            found = [slot["through"] for slot in view()["slots"] if slot["slot"] > 0]
+            equal(found, [through] * 40, "its slots")
+            running.go_on()
+        equal(running.of("set"), [0] * 8, "errnos")
+        equal(running.of("others"), [0], "exits but for the port")
+
+
 @test("files that are duplicated, put elsewhere and closed; a child has nothing of it")
 def misuse():
     with vmm("misuse") as running:
@@ -135,6 +152,20 @@ def misuse():
         equal(said.get("0"), "", "its variables")
         text = str(running.values)
         check("socket:" not in text and "gmem" not in text, "its files: " + text)
+
+
+@test("a VMM that closes all numbers but its own, by range and one by one, and opens some over them: its VM goes on")
+def closing():
+    with vmm("closing") as running:
+        equal(running.of("range") + running.of("rest"), [0, 0], "close_range")
+        equal(running.of("before") + running.of("after") + running.of("unbound"), [0, 0, 0], "slots")
+        wait_until(lambda: [memory["size"] for memory in view()["memories"]] == [4 * MIB] * 2, "its memories")
+        host.restart()
+        reconnect()
+        running.go_on()
+        equal(running.of("again"), [0], "a slot when gmemd has restarted")
+        running.process.wait(SECONDS)
+        equal(running.of("closed"), [errno.EPERM], "a slot when it has closed the VM: the gate lets none through")
 
 
 @test("what the VMM has written before it binds it stays its own; what it has allocated does not")

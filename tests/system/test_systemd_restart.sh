@@ -91,7 +91,7 @@ goes_on() { # what restarts [expected complaints]
 	report $? "$1: connections go on, and a subscription"
 	vm_goes_on "$1"
 	complaints "${3-}"
-	report $? "$1: nothing else is complained of"
+	report $? "$1: nothing is complained of"
 }
 vm_goes_on() { # what
 	described example >"$work/now"
@@ -240,7 +240,7 @@ keeper_replaced() { # what [expected complaints]
 	report $? "$1: gmemd has another keeper"
 	vm_goes_on "$1"
 	complaints "gmemd-keeper is gone${2-}"
-	report $? "$1: nothing else is complained of"
+	report $? "$1: nothing is complained of"
 	remember
 	container_run systemctl restart gmemd.service >"$work/output" 2>&1
 	peer send

@@ -71,7 +71,14 @@ install_project() {
 		put_into_container "$work/install" &&
 		container_run sh -c 'ldconfig; systemd-sysusers && systemd-tmpfiles --create &&
 			install -D -m 644 /usr/local/share/gmemd/gmemd.conf /etc/gmemd/gmemd.conf &&
-			chgrp kvm /dev/kvm && systemctl daemon-reload' >>"$work/output" 2>&1
+			chgrp kvm /dev/kvm && systemctl daemon-reload' >>"$work/output" 2>&1 &&
+		plain_vmms
+}
+
+# A VMM that a test kills stays dead, and one that is to do all but make its VM has started.
+plain_vmms() {
+	printf '%s\n' '[Service]' Restart=no Type=exec | container_run sh -c 'mkdir -p /etc/systemd/system/gmem-vmm@.service.d &&
+		cat >/etc/systemd/system/gmem-vmm@.service.d/plain.conf && systemctl daemon-reload'
 }
 
 # What tests write in Python, with its library: /tmp is emptied when a systemd boots.

@@ -77,9 +77,19 @@ class Owner:
         self.vmm.peer.send(request("ping", number=7))
         equal([self.vmm.peer.receive_answer()[0]["id"] for _ in range(2)], [6, 7], "the order")
 
+    def granted(self, memory):
+        """To another process, which opens it, and can do so once."""
+        with Child(lambda channel: open_granted(channel, self.path, memory)) as other:
+            self.vmm.peer.call("memory.grant", {"memory": memory, "to": {"pid": other.pid}, "once": True})
+            equal(other.ask("open"), SIZE, "what another opens")
+            equal(other.ask("open"), -32001, "the second time")
+            view = self.vmm.get()
+            equal((view["grants"], [one["pid"] for one in view["holders"]]), ([], [other.pid]), "grants, holders")
+
     def all(self):
         memory, fd, shared = self.memories()
         self.refused()
+        self.granted(shared)
         self.closed_later()
         self.exchanged(memory, fd)
         self.vmm.unbind(0)
@@ -186,6 +196,15 @@ class Owner:
     def note(self):
         self.kept_view = self.vmm.get()
         return self.kept_view
+
+
+def open_granted(channel, path, memory):
+    peer = Peer(path)
+    while channel.hear():
+        peer.send(request("memory.open", {"memory": memory}))
+        answer, fds = peer.receive_answer()
+        close_all(fds)
+        channel.say(answer["result"]["size"] if "result" in answer else answer["error"]["code"])
 
 
 def serve(channel, path):

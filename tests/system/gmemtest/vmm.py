@@ -169,7 +169,7 @@ class Vmm:
         whole = dict(page)
         while "cursor" in page:
             page = self.peer.call("vm.get", {"vm": self.id, "cursor": page["cursor"]})
-            for name in ("memories", "slots", "private_ranges", "calls"):
+            for name in ("memories", "slots", "private_ranges", "calls", "grants", "holders"):
                 whole[name] += page[name]
         whole.pop("cursor", None)
         return whole

@@ -53,6 +53,16 @@ static void test_unbound(void)
 		"0+100");
 }
 
+/* What a page is not all in is not given back. */
+static void test_huge(void)
+{
+#define HUGE "{\"memories\":[{\"memory\":1,\"page_size\":20000,\"flags\":[]}],\"slots\":["
+	check(HUGE "]}", 1, "0+100");
+	check(HUGE SLOT(5000, 30000, 1, 10000) "}]}", 1, "40+60");
+	check(HUGE SLOT(5000, 20000, 1, 41000) "}," SLOT(30000, 1000, 1, 99000) "}]}", 1, "0+40");
+	check(HUGE SLOT(5000, 20000, 1, 20000) "}]}", 1, "0+20 40+60");
+}
+
 /* Private frames are seen in the guest_memfd, shared ones in the other half. */
 static void test_halves(void)
 {
@@ -94,6 +104,7 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"what no slot shows", test_unbound},
+		{"of huge pages", test_huge},
 		{"the half that is not in use", test_halves},
 		{"in doubt it is in use", test_in_doubt},
 		CU_TEST_INFO_NULL,

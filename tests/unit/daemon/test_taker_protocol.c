@@ -84,11 +84,11 @@ static void test_kinds(void)
 {
 	struct taker_packet packet = request_of(TAKER_TAKE, 2, 1);
 
-	for (uint32_t kind = TAKER_GUEST_MEMFD; kind <= TAKER_VM; kind++) {
+	for (uint32_t kind = TAKER_GUEST_MEMFD; kind <= TAKER_PIDFD; kind++) {
 		packet.message.request.files[1].kind = kind;
 		CU_ASSERT_EQUAL(taker_request_check(&packet), 0);
 	}
-	packet.message.request.files[1].kind = TAKER_VM + 1;
+	packet.message.request.files[1].kind = TAKER_PIDFD + 1;
 	CU_ASSERT_EQUAL(taker_request_check(&packet), -EBADMSG);
 	packet.message.request.files[1].kind = 0;
 	CU_ASSERT_EQUAL(taker_request_check(&packet), -EBADMSG);

@@ -17,6 +17,7 @@
 
 #include "kernel/base/cleanup.h"
 #include "kernel/base/uapi.h"
+#include "kernel/host/huge_pages.h"
 #include "tests/lib/unit.h"
 #include "tests/lib/vm.h"
 
@@ -231,6 +232,58 @@ static void test_resident_of_nothing(void)
 
 /* The memfd behind shared memory */
 
+/* Of huge pages */
+
+static void check_huge(int fd)
+{
+	struct huge_pages before, now;
+	uint64_t bytes = 77;
+	struct stat status;
+
+	huge_pages_read(HUGE_PAGES_2M, &before);
+	CU_ASSERT_EQUAL(memory_file_huge(fd), HUGE_PAGES_2M);
+	CU_ASSERT_EQUAL(fcntl(fd, F_GET_SEALS) & (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL),
+		F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	CU_ASSERT_EQUAL(fstat(fd, &status), 0);
+	CU_ASSERT_EQUAL(status.st_mode & 0111, 0);
+	CU_ASSERT_TRUE(memory_file_is_any(fd) && memory_file_is_own_memfd(fd, "huge"));
+	CU_ASSERT_EQUAL(memory_file_resident(fd, &bytes), 0);
+	CU_ASSERT_EQUAL(bytes, 0);
+	CU_ASSERT_EQUAL(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 2 * (off_t)HUGE_PAGES_2M), 0);
+	CU_ASSERT_EQUAL(memory_file_resident_range(fd, 0, HUGE_PAGES_2M, &bytes), 0);
+	CU_ASSERT_EQUAL(bytes, HUGE_PAGES_2M);
+	CU_ASSERT_EQUAL(memory_file_punch(fd, 0, HUGE_PAGES_2M), 0);
+	CU_ASSERT_EQUAL(memory_file_resident(fd, &bytes), 0);
+	CU_ASSERT_EQUAL(bytes, HUGE_PAGES_2M);
+	CU_ASSERT_EQUAL(memory_file_reserve(fd, 0, HUGE_PAGES_2M), 0);
+	huge_pages_read(HUGE_PAGES_2M, &now);
+	CU_ASSERT_EQUAL(now.total, before.total);
+}
+
+static void test_huge(void)
+{
+	cleanup_fd int fd = -1, ordinary = -1;
+	struct huge_pages pages;
+
+	CU_ASSERT_EQUAL(huge_pages_read(4096, &pages), -ENOENT);
+	CU_ASSERT_EQUAL(memory_file_create_memfd("ordinary", page_size(), &ordinary), 0);
+	CU_ASSERT_EQUAL(memory_file_huge(ordinary), 0);
+	if (huge_pages_read(HUGE_PAGES_2M, &pages) < 0) {
+		unit_skip("the kernel has no huge pages of 2 MiB");
+		return;
+	}
+	CU_ASSERT_TRUE(pages.reserved <= pages.free && pages.free <= pages.total);
+	CU_ASSERT_EQUAL(
+		memory_file_create_huge("huge", UINT64_C(1) << 50, HUGE_PAGES_2M, &fd), -ENOMEM);
+	if (huge_pages_available(&pages) < 2) {
+		unit_skip("the host has not set two huge pages aside");
+		return;
+	}
+	CU_ASSERT_EQUAL_FATAL(
+		memory_file_create_huge("huge", 2 * HUGE_PAGES_2M, HUGE_PAGES_2M, &fd), 0);
+	check_huge(fd);
+}
+
 static void test_memfd(void)
 {
 	size_t before = unit_open_fds();
@@ -340,6 +393,7 @@ int main(void)
 	CU_TestInfo memfd[] = {
 		{"sealed", test_memfd},
 		{"refused", test_memfd_refused},
+		{"of huge pages", test_huge},
 		CU_TEST_INFO_NULL,
 	};
 	CU_TestInfo identity[] = {

@@ -49,10 +49,12 @@ static void check_rows(const char *method, const struct field *fields)
 static void check_parameters(const char *method, const struct field *fields)
 {
 	for (const struct field *field = fields; field->name; field++) {
-		size_t end = field->offset + sizeof(uint64_t);
+		bool is_object = field->type == FIELD_OBJECT && field->fields;
+		size_t end =
+			field->offset + (is_object ? sizeof(struct field_array) : sizeof(uint64_t));
 
-		UNIT_ASSERT_ROW(field->type < FIELD_OBJECT, "%s: %s can't be a parameter", method,
-			field->name);
+		UNIT_ASSERT_ROW(field->type < FIELD_OBJECT || is_object,
+			"%s: %s can't be a parameter", method, field->name);
 		UNIT_ASSERT_ROW(end <= sizeof(union method_parameters), "%s: %s lies outside",
 			method, field->name);
 		if (field->type == FIELD_STRING || field->type == FIELD_INTEGER)

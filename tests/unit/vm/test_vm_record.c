@@ -190,6 +190,11 @@ static void test_memfd(void)
 	record_read_memory(&record, &told);
 	CU_ASSERT_EQUAL(told.backing, BACKING_MEMFD);
 	CU_ASSERT_EQUAL(told.flags, FIELD_UNSET);
+	CU_ASSERT_EQUAL(told.page_size, 0);
+	memory.page_size = 2 << 20;
+	record_write_memory(&memory, &record);
+	record_read_memory(&record, &told);
+	CU_ASSERT_EQUAL(told.page_size, 2 << 20);
 	memory.backing = BACKING_GUEST_MEMFD;
 	record_write_memory(&memory, &record);
 	record_read_memory(&record, &told);

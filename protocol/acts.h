@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Acts: what an auditor asks for, of which gmemd writes an entry to the journal each.
+ *
+ * One table, act_table.h, drives the entries, the message catalogue (journalctl -x), the
+ * reference's list of them, and the counters of metrics.get.
+ */
+#pragma once
+
+#include "protocol/field.h"
+
+#define ACT(symbol, ...) ACT_##symbol,
+enum act {
+#include "protocol/act_table.h"
+	ACTS
+};
+#undef ACT
+
+/* What an entry is about: which fields it has. */
+enum act_whose {
+	ACT_OF_VM,
+	ACT_OF_PEER, /* a process that connected, and its VM where it has one */
+	ACT_OF_USER,
+	ACT_OF_HOST,
+};
+
+struct act_description {
+	const char *name;
+	const char *message_id; /* 32 hexadecimal digits */
+	int level;              /* syslog(3)'s */
+	enum act_whose whose;
+	const char *also; /* names of fields that its entries have too */
+	const char *subject, *summary, *advice;
+};
+
+extern const struct act_description act_descriptions[ACTS];
+
+/* The fields of an entry about that, with a space between. */
+extern const char *const act_fields[];
+
+/* Behind the counters of the acts. */
+enum metric_gauge {
+	METRIC_VMS = ACTS,
+	METRIC_MEMORIES,
+	METRIC_COMMITTED,
+	METRIC_PROMISED,
+	METRIC_LIMIT,
+	METRICS
+};
+
+/* The result of metrics.get: a counter for each act, by its number, then the gauges. */
+extern const struct field metric_fields[];
