@@ -161,8 +161,10 @@ enum config_outcome config_read(
 		&config, ret_faults);
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
-		if (!set_option(&config, option))
+		if (!set_option(&config, option)) {
+			config_clear(&config);
 			return CONFIG_WRONG;
+		}
 	}
 	if (wanted.check) {
 		config_clear(&config);
