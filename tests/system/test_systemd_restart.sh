@@ -260,10 +260,10 @@ report $? "gmemd is as confined as ever"
 keeper_is_confined
 report $? "so is the keeper"
 
-# libgmem gives its VM back with its next call. What differs is what has been touched since, and
-# that nobody serves its gate any more.
+# libgmem gives its VM back with its next call. What differs is what has been touched and told since,
+# and that nobody serves its gate any more.
 resumable() { # vm
-	described "$1" | sed -E 's/"(resident|gate)":("[a-z]*"|[0-9]*)//g'
+	described "$1" | sed -E 's/"(resident|gate|minimum)":("[a-z]*"|[0-9]*)//g'
 }
 start_vmm halfway --pause-at=opened && start_vmm bound --pause-at=bound &&
 	eventually paused halfway && eventually paused bound
