@@ -105,10 +105,14 @@ static int start_and_run(const struct command_line *command_line, struct config 
 
 	r = privileges_give_up();
 	if (r < 0)
-		return start_failed("giving up capabilities", r);
-	r = runtime_directory_prepare(config);
-	if (r == 0)
-		r = gmemd_init(&gmemd, config, faults->count > 0 ? faults : NULL);
+		start_failed("giving up capabilities", r);
+	else
+		r = runtime_directory_prepare(config);
+	if (r < 0) {
+		config_clear(config);
+		return r;
+	}
+	r = gmemd_init(&gmemd, config, faults->count > 0 ? faults : NULL);
 	if (r < 0)
 		return r;
 	gmemd.command_line = *command_line;

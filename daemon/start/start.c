@@ -186,17 +186,11 @@ static struct event_base *new_base(void)
 	return base;
 }
 
-int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct config_faults *faults)
+/* What it takes to set anything up. */
+static int prepare(struct gmemd *gmemd)
 {
-	struct timespec now;
-	int r;
+	int r = file_reserve_set_up();
 
-	core_init(gmemd, config);
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	gmemd->started = (uint64_t)now.tv_sec;
-	gmemd->faults = faults;
-	gmemd->reload = reload_configuration;
-	r = file_reserve_set_up();
 	if (r < 0)
 		return start_failed("reserving files for operators", r);
 	r = probe(gmemd);
@@ -208,6 +202,25 @@ int gmemd_init(struct gmemd *gmemd, const struct config *config, const struct co
 	gmemd->base = new_base();
 	if (!gmemd->base || event_base_priority_init(gmemd->base, SCHEDULER_PRIORITIES) < 0)
 		return start_failed("making an event loop", errno ? -errno : -ENOMEM);
+	return 0;
+}
+
+int gmemd_init(
+	struct gmemd *gmemd, const struct config *take_config, const struct config_faults *faults)
+{
+	struct timespec now;
+	int r;
+
+	core_init(gmemd, take_config);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	gmemd->started = (uint64_t)now.tv_sec;
+	gmemd->faults = faults;
+	gmemd->reload = reload_configuration;
+	r = prepare(gmemd);
+	if (r < 0) {
+		config_clear(&gmemd->config);
+		return r;
+	}
 	r = set_up(gmemd);
 	if (r < 0)
 		gmemd_clear(gmemd);
