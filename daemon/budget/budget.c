@@ -122,19 +122,35 @@ void budget_end_promise(struct budget *budget)
 	budget_give_back(budget->within, unused);
 }
 
+/* Of a promise: what is charged above changes by the difference alone, so that nothing is lost
+ * where that is refused. */
+static const struct budget *change_promise(struct budget *budget, uint64_t limit)
+{
+	uint64_t had = known_above(budget), before = budget->limit;
+	uint64_t will = limit > budget->committed ? limit : budget->committed;
+	const struct budget *refused =
+		will > had ? budget_charge(budget->within, will - had) : NULL;
+
+	if (refused)
+		return refused;
+	budget->limit = limit;
+	if (will < had)
+		budget_give_back(budget->within, had - will);
+	for (struct budget *level = budget->within; level; level = above(level))
+		level->promised += limit - before;
+	return NULL;
+}
+
 const struct budget *budget_set_limit(struct budget *budget, uint64_t limit)
 {
-	bool promised = budget->is_promised || budget->limit == BUDGET_UNLIMITED;
 	uint64_t before = budget->limit;
 	const struct budget *refused;
 
-	budget_end_promise(budget);
+	if (budget->is_promised)
+		return change_promise(budget, limit);
 	budget->limit = limit;
-	refused = promised ? budget_promise(budget) : NULL;
-	if (!refused)
-		return NULL;
-	budget->limit = before;
-	if (before != BUDGET_UNLIMITED)
-		budget_promise(budget);
+	refused = before == BUDGET_UNLIMITED ? budget_promise(budget) : NULL;
+	if (refused)
+		budget->limit = before;
 	return refused;
 }

@@ -53,12 +53,12 @@ static uint64_t bytes_had(const struct budget *budget)
 
 static int set_commit_limit(struct request *request, struct vm *vm, uint64_t limit)
 {
-	uint64_t before = vm->budget.limit;
+	uint64_t before = vm->budget.limit, had = bytes_had(&vm->budget);
 	const struct budget *refused = budget_set_limit(&vm->budget, limit);
 
 	if (refused)
 		return rpc_error_budget_exceeded(&request->error, refused->scope, refused->limit,
-			refused->committed, refused->promised, limit - bytes_had(&vm->budget));
+			refused->committed, refused->promised, limit > had ? limit - had : 0);
 	vm_ledger_note_vm(vm);
 	tell_commit_limit(request, vm, before);
 	return 0;

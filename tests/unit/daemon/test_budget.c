@@ -331,6 +331,21 @@ static void test_set_limit(void)
 	CU_ASSERT_TRUE(levels.host.promised == 0 && levels.node.promised == 0);
 }
 
+/* Where the host has less by now than is committed, a promise can be lowered, and is not lost. */
+static void test_set_limit_beyond_host(void)
+{
+	struct levels levels;
+
+	levels_init(&levels, 100, 100, 90);
+	CU_ASSERT_PTR_NULL(budget_promise(&levels.vm));
+	levels.host.limit = 50;
+	CU_ASSERT_PTR_EQUAL(budget_set_limit(&levels.vm, 91), &levels.host);
+	CU_ASSERT_TRUE(
+		levels.vm.is_promised && levels.vm.limit == 90 && levels.host.promised == 90);
+	CU_ASSERT_PTR_NULL(budget_set_limit(&levels.vm, 40));
+	CU_ASSERT_TRUE(levels.host.committed == 40 && levels.host.promised == 40);
+}
+
 static void test_set_limit_of_unlimited(void)
 {
 	struct levels levels;
@@ -387,6 +402,7 @@ int main(void)
 		{"promises around charges", test_promise_around_charges},
 		{"promises within promises", test_promises_nested},
 		{"another limit", test_set_limit},
+		{"another limit on a host that has less", test_set_limit_beyond_host},
 		{"a limit where there was none", test_set_limit_of_unlimited},
 		{"what is there whatever the limits", test_anyway},
 		{"charges and promises at random", test_random},
