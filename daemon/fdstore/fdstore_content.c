@@ -98,12 +98,17 @@ static void put_file(struct fdstore *fdstore, const struct keeper_id *id, int fd
 			    "gmemd");
 }
 
+/* While VMs wait that another keeper is to have, what is made waits behind them: before those
+ * connections, one of which may be its process's. */
 void fdstore_put(struct fdstore *fdstore, const struct keeper_id *ids, const int *fds, size_t count)
 {
+	bool urgent;
+
 	if (!fdstore)
 		return;
+	urgent = fdstore_serves(fdstore) && fdstore_table_has_sent_vms(&fdstore->table);
 	for (size_t i = 0; i < count; i++)
-		put_file(fdstore, &ids[i], fds[i], fdstore_serves(fdstore));
+		put_file(fdstore, &ids[i], fds[i], urgent);
 	fdstore_send_all(fdstore);
 }
 

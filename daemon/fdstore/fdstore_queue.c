@@ -70,23 +70,25 @@ static int send_next(struct fdstore *fdstore, struct fdstore_queue *queue)
 
 int fdstore_send_urgent(struct fdstore *fdstore)
 {
+	struct fdstore_queue *urgent = &fdstore->table.queues[FDSTORE_URGENT];
 	int r = 0;
 
-	while (r == 0 && !TAILQ_EMPTY(&fdstore->table.urgent))
-		r = send_next(fdstore, &fdstore->table.urgent);
+	while (r == 0 && !TAILQ_EMPTY(urgent))
+		r = send_next(fdstore, urgent);
 	return r;
 }
 
 int fdstore_send_rest(struct fdstore *fdstore)
 {
 	struct fdstore_table *table = &fdstore->table;
+	struct fdstore_queue *queue;
 	int r = 0;
 
-	while (r == 0 && !TAILQ_EMPTY(&table->rest)) {
+	while (r == 0 && (queue = fdstore_table_queue_from(table, FDSTORE_DROPS))) {
 		if (keeper_unanswered(fdstore->keeper) >= UNANSWERED_REST_MAX ||
 			table->n_posted_files >= fdstore->files_max)
 			return -EAGAIN;
-		r = send_next(fdstore, &table->rest);
+		r = send_next(fdstore, queue);
 	}
 	return r;
 }

@@ -22,7 +22,7 @@ enum fdstore_readiness fdstore_readiness(const struct fdstore *fdstore)
 {
 	if (!fdstore || !fdstore_serves(fdstore) ||
 		(keeper_unanswered(fdstore->keeper) < UNANSWERED_MAX &&
-			TAILQ_EMPTY(&fdstore->table.urgent)))
+			TAILQ_EMPTY(&fdstore->table.queues[FDSTORE_URGENT])))
 		return FDSTORE_READY;
 	return fdstore_silence(fdstore) < STALLED_MS ? FDSTORE_BEHIND : FDSTORE_STALLED;
 }

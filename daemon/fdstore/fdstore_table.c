@@ -20,8 +20,8 @@ void fdstore_table_init(struct fdstore_table *table)
 {
 	*table = (struct fdstore_table){.n_held = 0};
 	RB_INIT(&table->entries);
-	TAILQ_INIT(&table->urgent);
-	TAILQ_INIT(&table->rest);
+	for (enum fdstore_order order = 0; order < FDSTORE_ORDERS; order++)
+		TAILQ_INIT(&table->queues[order]);
 	TAILQ_INIT(&table->posted);
 }
 
@@ -39,16 +39,30 @@ static void leave_stage(struct fdstore_table *table, struct fdstore_entry *entry
 		TAILQ_REMOVE(&table->posted, entry, link);
 		table->n_posted_files -= !entry->dropped;
 	} else if (entry->stage == FDSTORE_QUEUED) {
-		TAILQ_REMOVE(entry->urgent ? &table->urgent : &table->rest, entry, link);
+		TAILQ_REMOVE(&table->queues[entry->order], entry, link);
 	}
 	entry->stage = FDSTORE_AT_REST;
+}
+
+/*
+ * Should this gmemd end amid it, nobody is to be told that something is not there which is only not
+ * there yet. So a VM's ledger comes when all else of the VM is there, and connections come after
+ * all VMs: whose connection ends resumes its VM.
+ */
+static enum fdstore_order order_of(const struct fdstore_entry *entry)
+{
+	if (entry->dropped)
+		return FDSTORE_DROPS;
+	if (entry->id.kind < KEEPER_OWNED_KINDS)
+		return FDSTORE_CONNECTIONS;
+	return entry->id.kind == FDSTORE_VM_LEDGER ? FDSTORE_LEDGERS : FDSTORE_CONTENT;
 }
 
 static void queue(struct fdstore_table *table, struct fdstore_entry *entry, bool urgent)
 {
 	entry->stage = FDSTORE_QUEUED;
-	entry->urgent = urgent;
-	TAILQ_INSERT_TAIL(urgent ? &table->urgent : &table->rest, entry, link);
+	entry->order = urgent ? FDSTORE_URGENT : order_of(entry);
+	TAILQ_INSERT_TAIL(&table->queues[entry->order], entry, link);
 }
 
 static void post(struct fdstore_table *table, struct fdstore_entry *entry, uint64_t serial)
@@ -182,6 +196,22 @@ static unsigned flags_of(const struct fdstore_entry *entry)
 	return entry->id.kind == FDSTORE_LISTENER && entry->id.member > 0 ? KEEPER_STORE : 0;
 }
 
+bool fdstore_table_has_sent_vms(const struct fdstore_table *table)
+{
+	return TAILQ_EMPTY(&table->queues[FDSTORE_CONTENT]) &&
+	       TAILQ_EMPTY(&table->queues[FDSTORE_LEDGERS]);
+}
+
+struct fdstore_queue *fdstore_table_queue_from(
+	struct fdstore_table *table, enum fdstore_order order)
+{
+	for (; order < FDSTORE_ORDERS; order++) {
+		if (!TAILQ_EMPTY(&table->queues[order]))
+			return &table->queues[order];
+	}
+	return NULL;
+}
+
 void fdstore_table_next(const struct fdstore_queue *queue, struct fdstore_batch *ret)
 {
 	const struct fdstore_entry *entry = TAILQ_FIRST(queue);
@@ -229,31 +259,8 @@ void fdstore_table_answered(struct fdstore_table *table, uint64_t serial, int re
 		take_answer_of(table, entry, result);
 }
 
-enum order { ORDER_CONTENT, ORDER_LEDGERS, ORDER_CONNECTIONS, ORDERS };
-
-static enum order order_of(uint64_t kind)
-{
-	if (kind < KEEPER_OWNED_KINDS)
-		return ORDER_CONNECTIONS;
-	return kind == FDSTORE_VM_LEDGER ? ORDER_LEDGERS : ORDER_CONTENT;
-}
-
-static void queue_again(struct fdstore_table *table, enum order order)
-{
-	struct fdstore_entry *entry;
-
-	RB_FOREACH (entry, fdstore_tree, &table->entries) {
-		if (order_of(entry->id.kind) == order)
-			queue(table, entry, /* urgent= */ false);
-	}
-}
-
-/*
- * Should this gmemd end amid it, nobody is to be told that something is not there which is only not
- * there yet. So a VM's ledger comes when all else of the VM is there, and connections come after
- * all VMs: whose connection ends resumes its VM. The next keeper may be the same, whose connection
- * has ended: what was to be dropped is so again, and what it may have is still to be dropped.
- */
+/* The next keeper may be the same, whose connection has ended: what was to be dropped is so again,
+ * and what it may have is still to be dropped. Of a VM the ledger comes first there, by its kind. */
 void fdstore_table_lost(struct fdstore_table *table)
 {
 	struct fdstore_entry *entry;
@@ -262,7 +269,6 @@ void fdstore_table_lost(struct fdstore_table *table)
 		leave_stage(table, entry);
 		if (entry->dropped)
 			close_file(entry);
+		queue(table, entry, /* urgent= */ false);
 	}
-	for (enum order order = ORDER_CONTENT; order < ORDERS; order++)
-		queue_again(table, order);
 }

@@ -42,6 +42,16 @@ enum fdstore_stage {
 	FDSTORE_POSTED,
 };
 
+/* In which order what is queued is sent. */
+enum fdstore_order {
+	FDSTORE_URGENT, /* what a request depends on */
+	FDSTORE_DROPS,
+	FDSTORE_CONTENT, /* VMs', but for their ledgers */
+	FDSTORE_LEDGERS,
+	FDSTORE_CONNECTIONS,
+	FDSTORE_ORDERS
+};
+
 struct fdstore_entry {
 	RB_ENTRY(fdstore_entry) by_id;
 	TAILQ_ENTRY(fdstore_entry) link; /* of its stage's queue */
@@ -51,8 +61,8 @@ struct fdstore_entry {
 	int fd;        /* to be put: its putter's; to be dropped: to be closed then */
 	bool dropped;  /* it is to be */
 	bool there;    /* the keeper has it, or will when it has done what was sent */
-	bool urgent;   /* whose queue it is in */
 	uint8_t stage; /* of enum fdstore_stage */
+	uint8_t order; /* of enum fdstore_order: whose queue it is in */
 };
 
 RB_HEAD(fdstore_tree, fdstore_entry);
@@ -60,8 +70,7 @@ TAILQ_HEAD(fdstore_queue, fdstore_entry);
 
 struct fdstore_table {
 	struct fdstore_tree entries;
-	/* What a request depends on, and all else: in the order that it is to be sent in. */
-	struct fdstore_queue urgent, rest;
+	struct fdstore_queue queues[FDSTORE_ORDERS];
 	struct fdstore_queue posted;
 	size_t n_posted_files; /* to be put */
 	size_t n_held;
@@ -80,7 +89,7 @@ void fdstore_table_init(struct fdstore_table *table);
 /* Closes what was to be closed once it is dropped. */
 void fdstore_table_clear(struct fdstore_table *table);
 
-/* -ENOMEM: then it won't be held. */
+/* urgent: before all that waits. -ENOMEM: then it won't be held. */
 int fdstore_table_put(struct fdstore_table *table, const struct keeper_id *id, int fd, bool urgent);
 /* The keeper holds it. -ENOMEM. */
 int fdstore_table_adopt(struct fdstore_table *table, const struct keeper_id *id, int fd);
@@ -88,6 +97,11 @@ int fdstore_table_adopt(struct fdstore_table *table, const struct keeper_id *id,
 void fdstore_table_drop(struct fdstore_table *table, const struct keeper_id *id, int take_fd,
 	struct fdstore_closer *closer);
 
+/* Whether what there is of each VM has been sent, or is before all else. */
+bool fdstore_table_has_sent_vms(const struct fdstore_table *table);
+/* The first queue that has something, from that on; NULL: none has. */
+struct fdstore_queue *fdstore_table_queue_from(
+	struct fdstore_table *table, enum fdstore_order order);
 /* The next request of a queue, which is not empty. */
 void fdstore_table_next(const struct fdstore_queue *queue, struct fdstore_batch *ret);
 /* It was sent. */
@@ -97,5 +111,5 @@ void fdstore_table_posted(
 void fdstore_table_skip(struct fdstore_table *table, struct fdstore_queue *queue, uint32_t count);
 /* The answer to a request. */
 void fdstore_table_answered(struct fdstore_table *table, uint64_t serial, int result);
-/* The keeper is gone: all is to be put to another. */
+/* The keeper is gone: all is to be put to another, nothing of it urgent. */
 void fdstore_table_lost(struct fdstore_table *table);

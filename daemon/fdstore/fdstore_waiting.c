@@ -29,7 +29,7 @@ static void wait_while(struct fdstore *fdstore,
 static bool has_unsent(const struct fdstore *fdstore, const void *context)
 {
 	(void)context;
-	return !TAILQ_EMPTY(&fdstore->table.urgent) || !TAILQ_EMPTY(&fdstore->table.rest);
+	return fdstore_table_queue_from((struct fdstore_table *)&fdstore->table, FDSTORE_URGENT);
 }
 
 void fdstore_await_sent(struct fdstore *fdstore, unsigned milliseconds)

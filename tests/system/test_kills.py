@@ -500,9 +500,8 @@ def kills():
     try:
         all_kills()
         field.failed = False
-    except Failed:
-        note("the end of gmemd's log:\n" + host.log()[-4000:])
-        raise
+    except Failed as e:
+        raise Failed("%s\nkills: %s\nthe end of gmemd's log:\n%s" % (e, field.kinds, host.log()[-4000:])) from e
     finally:
         note("seed %d, kills: %s" % (SEED, dict(field.kinds)))
     note("requests: %d, passes of the guest: %d" % (field.requests(), field.guest.done()))

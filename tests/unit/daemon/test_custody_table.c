@@ -46,6 +46,12 @@ static void drop(enum fdstore_kind kind, uint64_t owner, uint64_t member)
 	fdstore_table_drop(&table, &id, -1, NULL);
 }
 
+/* What is sent next of what can wait. */
+static struct fdstore_queue *rest(void)
+{
+	return fdstore_table_queue_from(&table, FDSTORE_DROPS);
+}
+
 /* Sends the next of the queue; count: of the files or ids in it. */
 static uint64_t send_next(
 	struct fdstore_queue *queue, enum keeper_operation operation, uint32_t count)
@@ -78,12 +84,12 @@ static void test_batches(void)
 	put(FDSTORE_VM_PROCESS, 1, 0, 50, /* urgent= */ true);
 	put(FDSTORE_VM_LEDGER, 1, 0, 51, /* urgent= */ true);
 	put(FDSTORE_PEER, 9, 0, 60, /* urgent= */ false);
-	send_and_answer(&table.urgent, KEEPER_BATCH);
-	send_and_answer(&table.urgent, 3);
-	send_and_answer(&table.urgent, 1); /* with a flag of its own */
-	send_and_answer(&table.urgent, 1);
-	CU_ASSERT_TRUE(TAILQ_EMPTY(&table.urgent));
-	send_and_answer(&table.rest, 1);
+	send_and_answer(&table.queues[FDSTORE_URGENT], KEEPER_BATCH);
+	send_and_answer(&table.queues[FDSTORE_URGENT], 3);
+	send_and_answer(&table.queues[FDSTORE_URGENT], 1); /* with a flag of its own */
+	send_and_answer(&table.queues[FDSTORE_URGENT], 1);
+	CU_ASSERT_TRUE(TAILQ_EMPTY(&table.queues[FDSTORE_URGENT]));
+	send_and_answer(rest(), 1);
 	CU_ASSERT_EQUAL(table.n_held, KEEPER_BATCH + 6);
 	CU_ASSERT_EQUAL(table.n_posted_files, 0);
 	fdstore_table_clear(&table);
@@ -96,15 +102,15 @@ static void test_drops(void)
 	begin();
 	put(FDSTORE_MEMORY, 1, 1, 11, /* urgent= */ true);
 	drop(FDSTORE_MEMORY, 1, 1); /* nobody has heard of it */
-	CU_ASSERT_TRUE(TAILQ_EMPTY(&table.urgent) && TAILQ_EMPTY(&table.rest));
+	CU_ASSERT_PTR_NULL(fdstore_table_queue_from(&table, FDSTORE_URGENT));
 	put(FDSTORE_MEMORY, 1, 2, 12, /* urgent= */ true);
-	asked = send_next(&table.urgent, KEEPER_PUT, 1);
+	asked = send_next(&table.queues[FDSTORE_URGENT], KEEPER_PUT, 1);
 	drop(FDSTORE_MEMORY, 1, 2); /* before it is answered */
 	fdstore_table_answered(&table, asked, 0);
 	CU_ASSERT_EQUAL(table.n_held, 0);
-	asked = send_next(&table.rest, KEEPER_DROP, 1);
+	asked = send_next(rest(), KEEPER_DROP, 1);
 	drop(FDSTORE_MEMORY, 1, 2); /* once more */
-	CU_ASSERT_TRUE(TAILQ_EMPTY(&table.rest));
+	CU_ASSERT_PTR_NULL(rest());
 	fdstore_table_answered(&table, asked, 0);
 	CU_ASSERT_TRUE(RB_EMPTY(&table.entries));
 	fdstore_table_clear(&table);
@@ -116,21 +122,21 @@ static void test_replacements(void)
 
 	begin();
 	put(FDSTORE_VM_LEDGER, 1, 0, 11, /* urgent= */ true);
-	first = send_next(&table.urgent, KEEPER_PUT, 1);
+	first = send_next(&table.queues[FDSTORE_URGENT], KEEPER_PUT, 1);
 	put(FDSTORE_VM_LEDGER, 1, 0, 12, /* urgent= */ true);
 	fdstore_table_answered(&table, first, 0); /* of what it was */
 	CU_ASSERT_EQUAL(table.n_held, 0);
-	second = send_next(&table.urgent, KEEPER_PUT, 1);
+	second = send_next(&table.queues[FDSTORE_URGENT], KEEPER_PUT, 1);
 	fdstore_table_answered(&table, second, -EMFILE);
 	CU_ASSERT_EQUAL(table.n_held, 0);
 	drop(FDSTORE_VM_LEDGER, 1, 0); /* which it does not hold */
 	CU_ASSERT_TRUE(RB_EMPTY(&table.entries));
 	put(FDSTORE_VM_LEDGER, 1, 0, 13, /* urgent= */ true);
-	send_and_answer(&table.urgent, 1);
+	send_and_answer(&table.queues[FDSTORE_URGENT], 1);
 	drop(FDSTORE_VM_LEDGER, 1, 0);
 	put(FDSTORE_VM_LEDGER, 1, 0, 14, /* urgent= */ true);
-	CU_ASSERT_TRUE(TAILQ_EMPTY(&table.rest)); /* it is replaced */
-	send_and_answer(&table.urgent, 1);
+	CU_ASSERT_PTR_NULL(rest()); /* it is replaced */
+	send_and_answer(&table.queues[FDSTORE_URGENT], 1);
 	CU_ASSERT_EQUAL(table.n_held, 1);
 	fdstore_table_clear(&table);
 }
@@ -147,7 +153,7 @@ static void test_closers(void)
 	CU_ASSERT_EQUAL(table.n_held, 1);
 	fdstore_table_drop(&table, &held, 11, &closer.closer);
 	CU_ASSERT_EQUAL(closer.closed, 0);
-	asked = send_next(&table.rest, KEEPER_DROP, 1);
+	asked = send_next(rest(), KEEPER_DROP, 1);
 	CU_ASSERT_EQUAL(closer.closed, 0);
 	fdstore_table_answered(&table, asked, 0);
 	CU_ASSERT_TRUE(closer.closed == 1 && closer.last == 11);
@@ -164,31 +170,55 @@ static void test_closers(void)
 	CU_ASSERT_EQUAL(closer.closed, 4);
 }
 
-static void test_next_keeper(void)
+/* The next of what can wait: so many files, of which the first is that one. */
+static void expect_next(int fd, uint32_t count)
 {
+	struct fdstore_queue *queue = rest();
 	struct fdstore_batch batch;
 
+	CU_ASSERT_PTR_NOT_NULL_FATAL(queue);
+	fdstore_table_next(queue, &batch);
+	CU_ASSERT_TRUE(batch.count == count && batch.fds[0] == fd);
+	send_next(queue, KEEPER_PUT, count);
+}
+
+static void test_next_keeper(void)
+{
 	begin();
 	put(FDSTORE_PEER, 1, 0, 15, /* urgent= */ true);
 	put(FDSTORE_VM_LEDGER, 1, 0, 11, /* urgent= */ true);
 	put(FDSTORE_MEMORY, 1, 5, 12, /* urgent= */ true);
 	put(FDSTORE_VM_MAILBOX, 1, 0, 13, /* urgent= */ false);
 	put(FDSTORE_MEMORY, 1, 6, 14, /* urgent= */ true);
-	send_next(&table.urgent, KEEPER_PUT, 4);
+	send_next(&table.queues[FDSTORE_URGENT], KEEPER_PUT, 4);
 	fdstore_table_answered(&table, serial, 0);
 	drop(FDSTORE_MEMORY, 1, 6);
 	fdstore_table_lost(&table);
-	CU_ASSERT_TRUE(TAILQ_EMPTY(&table.urgent) && TAILQ_EMPTY(&table.posted));
+	CU_ASSERT_TRUE(TAILQ_EMPTY(&table.queues[FDSTORE_URGENT]) && TAILQ_EMPTY(&table.posted));
 	CU_ASSERT_TRUE(table.n_held == 0 && table.n_posted_files == 0);
-	fdstore_table_next(&table.rest, &batch);
-	CU_ASSERT_TRUE(batch.count == 2 && batch.fds[0] == 13 && batch.fds[1] == 12);
-	fdstore_table_posted(&table, &table.rest, batch.count, ++serial);
-	send_next(&table.rest, KEEPER_DROP, 1); /* the next may be the same */
-	fdstore_table_next(&table.rest, &batch);
-	CU_ASSERT_TRUE(batch.fds[0] == 11); /* the ledger */
-	fdstore_table_posted(&table, &table.rest, 1, ++serial);
-	fdstore_table_next(&table.rest, &batch);
-	CU_ASSERT_TRUE(batch.count == 1 && batch.fds[0] == 15); /* a connection */
+	send_next(rest(), KEEPER_DROP, 1); /* the next may be the same */
+	CU_ASSERT_FALSE(fdstore_table_has_sent_vms(&table));
+	expect_next(13, 2); /* and memory 5 */
+	expect_next(11, 1); /* the ledger */
+	CU_ASSERT_TRUE(fdstore_table_has_sent_vms(&table));
+	expect_next(15, 1); /* a connection */
+	CU_ASSERT_PTR_NULL(rest());
+	fdstore_table_clear(&table);
+}
+
+/* While VMs are put to another keeper, a process connects and opens one more. */
+static void test_made_meanwhile(void)
+{
+	begin();
+	put(FDSTORE_MEMORY, 1, 5, 12, /* urgent= */ true);
+	send_and_answer(&table.queues[FDSTORE_URGENT], 1);
+	fdstore_table_lost(&table);
+	put(FDSTORE_PEER, 3, 0, 15, /* urgent= */ false);
+	put(FDSTORE_VM_LEDGER, 2, 0, 21, /* urgent= */ false);
+	put(FDSTORE_VM_MAILBOX, 2, 0, 22, /* urgent= */ false);
+	expect_next(12, 2); /* and the mailbox */
+	expect_next(21, 1);
+	expect_next(15, 1);
 	fdstore_table_clear(&table);
 }
 
@@ -197,15 +227,15 @@ static void test_same_keeper(void)
 {
 	begin();
 	put(FDSTORE_MEMORY, 1, 5, 12, /* urgent= */ true);
-	send_and_answer(&table.urgent, 1);
+	send_and_answer(&table.queues[FDSTORE_URGENT], 1);
 	put(FDSTORE_MEMORY, 1, 6, 13, /* urgent= */ true);
-	send_next(&table.urgent, KEEPER_PUT, 1); /* its answer is lost */
+	send_next(&table.queues[FDSTORE_URGENT], KEEPER_PUT, 1); /* its answer is lost */
 	put(FDSTORE_MEMORY, 1, 7, 14, /* urgent= */ true);
 	fdstore_table_lost(&table);
 	drop(FDSTORE_MEMORY, 1, 5);
 	drop(FDSTORE_MEMORY, 1, 6);
 	drop(FDSTORE_MEMORY, 1, 7); /* which it has not been sent */
-	fdstore_table_answered(&table, send_next(&table.rest, KEEPER_DROP, 2), 0);
+	fdstore_table_answered(&table, send_next(rest(), KEEPER_DROP, 2), 0);
 	CU_ASSERT_TRUE(RB_EMPTY(&table.entries));
 	fdstore_table_clear(&table);
 }
@@ -216,6 +246,7 @@ static CU_TestInfo tests[] = {
 	{"what is put in the place of another", test_replacements},
 	{"a file is closed once the keeper doesn't hold it, and once", test_closers},
 	{"all is put to the next keeper, ledgers after VMs, then connections", test_next_keeper},
+	{"what is made meanwhile is put in that order too", test_made_meanwhile},
 	{"what the same keeper may hold is dropped there", test_same_keeper},
 	CU_TEST_INFO_NULL,
 };
