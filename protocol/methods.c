@@ -844,6 +844,72 @@ static const struct field config_reload_result[] = {
 	END,
 };
 
+/* Of no tenant by user's number: that has 42 bytes, and the cursor its word before it. */
+#define TENANT_BYTES_MAX 42
+
+#define TENANT_FIELDS                                                                              \
+	{"tenant", FIELD_STRING, .summary = "Its name; uid:NUMBER is a user by itself."},          \
+		{"configured", FIELD_BOOLEAN, .summary = "Whether gmemd.conf has it."},            \
+		{"limit", FIELD_INTEGER, FIELD_NULLABLE,                                           \
+			.summary = "Bytes that its VMs may have together; null: what the host "    \
+				   "has."},                                                        \
+		{"reserve", FIELD_INTEGER,                                                         \
+			.summary = "Bytes of the host's that no other tenant can have."},          \
+		{"promised", FIELD_INTEGER,                                                        \
+			.summary = "Bytes promised to its VMs, whether charged yet or not."},      \
+		{"committed", FIELD_INTEGER, .summary = "Bytes charged for their memories."},      \
+		{"resident", FIELD_INTEGER,                                                        \
+			.summary = "Bytes of pages allocated, in memory or swapped out."},         \
+	{                                                                                          \
+		"vms", FIELD_INTEGER, .summary = "How many VMs it has."                            \
+	}
+
+static const struct field tenant_fields[] = {TENANT_FIELDS, END};
+
+static const struct field tenant_list_parameters[] = {
+	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 64,
+		AT(tenant_list_parameters, cursor),
+		.summary = "Of an answer, for what follows it."},
+	{"limit", FIELD_INTEGER, FIELD_OPTIONAL, .min = 1, .max = 100, .default_value = 100,
+		AT(tenant_list_parameters, limit), .summary = "How many at most."},
+	END,
+};
+
+static const struct field tenant_list_result[] = {
+	{"tenants", FIELD_ARRAY, .fields = tenant_fields,
+		.summary = "Those that gmemd.conf has, and others that have VMs, by name."},
+	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .summary = "For the next page."},
+	END,
+};
+
+static const struct field tenant_get_parameters[] = {
+	{"tenant", FIELD_STRING, .min = 1, .max = TENANT_BYTES_MAX,
+		AT(tenant_get_parameters, tenant), .summary = "Its name."},
+	END,
+};
+
+#define TENANT_MOST(field, what)                                                                   \
+	{                                                                                          \
+		field, FIELD_INTEGER, FIELD_OPTIONAL | FIELD_NULLABLE, .summary = what             \
+	}
+
+static const struct field tenant_get_result[] = {
+	TENANT_FIELDS,
+	{"priority", FIELD_INTEGER, FIELD_OPTIONAL,
+		.summary = "Under pressure, VMs of tenants with a lower one are asked first. This "
+			   "and what follows is of one that gmemd.conf has; null: nothing but the "
+			   "limits of all."},
+	TENANT_MOST("vms_max", "VMs at most."),
+	TENANT_MOST("memories_max", "Memories of all its VMs at most."),
+	TENANT_MOST("connections_max", "Connections at most."),
+	TENANT_MOST("requests_max", "Requests that are not answered yet, at most."),
+	TENANT_MOST("memories_per_vm", "Memories of each VM at most."),
+	TENANT_MOST("slots_per_vm", "Slots of each VM at most."),
+	TENANT_MOST("private_ranges_per_vm",
+		"Ranges that the private memory of each VM is in, at most."),
+	END,
+};
+
 #define ERRORS(...) ((const enum rpc_code[]){__VA_ARGS__ __VA_OPT__(, ) RPC_OK})
 
 const struct method methods[METHODS] = {
@@ -944,6 +1010,10 @@ const struct method methods[METHODS] = {
 		ERRORS(RPC_CONFIGURATION),
 		"Reads the configuration files anew. All of it holds from then on; or, where "
 		"anything is wrong, nothing."},
+	[METHOD_TENANT_LIST] = {"tenant.list", ACCESS_OPERATOR, tenant_list_parameters,
+		tenant_list_result, ERRORS(), "The tenants, and what they have, in pages."},
+	[METHOD_TENANT_GET] = {"tenant.get", ACCESS_OPERATOR, tenant_get_parameters,
+		tenant_get_result, ERRORS(RPC_NOT_FOUND), "One tenant, and what it may have."},
 };
 
 const struct method *method_by_name(const char *name)

@@ -50,6 +50,8 @@ enum method_number {
 	METHOD_MEMORY_GRANT,
 	METHOD_CONFIG_GET,
 	METHOD_CONFIG_RELOAD,
+	METHOD_TENANT_LIST,
+	METHOD_TENANT_GET,
 	METHODS
 };
 
@@ -255,12 +257,23 @@ struct call_done_parameters {
 	uint64_t waited_ms;
 };
 
+struct tenant_list_parameters {
+	const char *cursor;
+	uint64_t limit;
+};
+
+struct tenant_get_parameters {
+	const char *tenant;
+};
+
 struct config_get_parameters {
 	const char *cursor;
 };
 
 union method_parameters {
 	struct config_get_parameters config_get;
+	struct tenant_list_parameters tenant_list;
+	struct tenant_get_parameters tenant_get;
 	struct rpc_discover_parameters rpc_discover;
 	struct vm_open_parameters vm_open;
 	struct vm_gate_parameters vm_gate;

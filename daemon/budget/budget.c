@@ -7,10 +7,20 @@
 #include <assert.h>
 #include <stddef.h>
 
-/* The next level that a charge reaches: none above a promised one, which have it already. */
-static struct budget *above(const struct budget *level)
+static uint64_t largest(uint64_t a, uint64_t b)
 {
-	return level->is_promised ? NULL : level->within;
+	return a > b ? a : b;
+}
+
+uint64_t budget_known_above(const struct budget *budget)
+{
+	return largest(budget->committed, budget->reserve);
+}
+
+/* How much of that is reserves. */
+static uint64_t promised_above(const struct budget *budget)
+{
+	return largest(budget->promised, budget->reserve);
 }
 
 /* What was taken back at a start may be more than a new configuration allows. */
@@ -21,53 +31,83 @@ static bool has_room(const struct budget *level, uint64_t bytes)
 	return level->committed <= level->limit && bytes <= level->limit - level->committed;
 }
 
-const struct budget *budget_refuses(const struct budget *budget, uint64_t bytes)
+/* What a reserve of one within it covers has been committed since. */
+static bool bounds(const struct budget *level, uint64_t bytes)
 {
-	for (const struct budget *level = budget; level; level = above(level)) {
-		if (!has_room(level, bytes))
+	return level->bounds_reserves && !level->lifted &&
+	       (level->used > level->limit || bytes > level->limit - level->used);
+}
+
+/* What the larger ones would have more of it. */
+static uint64_t growth(const struct budget *level, uint64_t bytes)
+{
+	uint64_t committed = level->committed + bytes;
+
+	return largest(committed, level->reserve) - budget_known_above(level);
+}
+
+/* charge: of what is charged in all; 0 where it is but reserved. */
+static const struct budget *find_refusing(
+	const struct budget *budget, uint64_t bytes, uint64_t charge)
+{
+	for (const struct budget *level = budget; level; level = level->within) {
+		bool asked = level == budget || bytes > 0;
+
+		if ((asked && !has_room(level, bytes)) || (charge > 0 && bounds(level, charge)))
 			return level;
+		bytes = growth(level, bytes);
 	}
 	return NULL;
+}
+
+/* From there up. */
+static void take(struct budget *budget, uint64_t bytes)
+{
+	for (struct budget *level = budget; level && bytes > 0; level = level->within) {
+		uint64_t more = growth(level, bytes);
+
+		level->committed += bytes;
+		bytes = more;
+	}
+}
+
+static void let_go(struct budget *budget, uint64_t bytes)
+{
+	for (struct budget *level = budget; level && bytes > 0; level = level->within) {
+		uint64_t before = budget_known_above(level);
+
+		assert(level->committed >= bytes);
+		level->committed -= bytes;
+		bytes = before - budget_known_above(level);
+	}
+}
+
+const struct budget *budget_refuses(const struct budget *budget, uint64_t bytes)
+{
+	return find_refusing(budget, bytes, bytes);
+}
+
+void budget_charge_anyway(struct budget *budget, uint64_t bytes)
+{
+	take(budget, bytes);
+	for (struct budget *level = budget; level; level = level->within)
+		level->used += bytes;
 }
 
 const struct budget *budget_charge(struct budget *budget, uint64_t bytes)
 {
 	const struct budget *refused = budget_refuses(budget, bytes);
 
-	if (refused)
-		return refused;
-	for (struct budget *level = budget; level; level = above(level))
-		level->committed += bytes;
-	return NULL;
-}
-
-/* What the levels above have of it. */
-static uint64_t known_above(const struct budget *budget)
-{
-	if (budget->is_promised && budget->committed < budget->limit)
-		return budget->limit;
-	return budget->committed;
-}
-
-void budget_charge_anyway(struct budget *budget, uint64_t bytes)
-{
-	for (struct budget *level = budget; level && bytes > 0; level = level->within) {
-		uint64_t before = known_above(level);
-
-		level->committed += bytes;
-		bytes = known_above(level) - before;
-	}
+	if (!refused)
+		budget_charge_anyway(budget, bytes);
+	return refused;
 }
 
 void budget_give_back(struct budget *budget, uint64_t bytes)
 {
-	for (struct budget *level = budget; level && bytes > 0; level = level->within) {
-		uint64_t before = known_above(level);
-
-		assert(level->committed >= bytes);
-		level->committed -= bytes;
-		bytes = before - known_above(level);
-	}
+	let_go(budget, bytes);
+	for (struct budget *level = budget; level; level = level->within)
+		level->used -= bytes;
 }
 
 const struct budget *budget_charge_alone(struct budget *budget, uint64_t bytes)
@@ -84,73 +124,96 @@ void budget_give_back_alone(struct budget *budget, uint64_t bytes)
 	budget->committed -= bytes;
 }
 
-/* What the levels above know of it as promised, beside what is promised to those within it. */
-static uint64_t promised_beside(const struct budget *budget)
+/* Of what is known above of reserves, from one level to the next. */
+static void promise_above(struct budget *budget, uint64_t before, uint64_t now)
 {
-	return budget->limit - budget->promised;
+	for (struct budget *level = budget->within; level && before != now; level = level->within) {
+		uint64_t had = promised_above(level);
+
+		level->promised = level->promised - before + now;
+		before = had;
+		now = promised_above(level);
+	}
+}
+
+const struct budget *budget_set_reserve(struct budget *budget, uint64_t reserve)
+{
+	uint64_t had = budget_known_above(budget), will = largest(budget->committed, reserve);
+	uint64_t promised = promised_above(budget);
+	const struct budget *refused =
+		will > had ? find_refusing(budget->within, will - had, /* charge= */ 0) : NULL;
+
+	if (refused)
+		return refused;
+	budget->reserve = reserve;
+	if (will > had)
+		take(budget->within, will - had);
+	else
+		let_go(budget->within, had - will);
+	promise_above(budget, promised, promised_above(budget));
+	return NULL;
 }
 
 const struct budget *budget_promise(struct budget *budget)
 {
 	const struct budget *refused;
-	uint64_t unused;
 
 	assert(!budget->is_promised);
 	if (budget->limit == BUDGET_UNLIMITED || !budget->within)
 		return NULL;
-	unused = budget->limit > budget->committed ? budget->limit - budget->committed : 0;
-	refused = budget_charge(budget->within, unused);
-	if (refused)
-		return refused;
-	for (struct budget *level = budget->within; level; level = above(level))
-		level->promised += promised_beside(budget);
-	budget->is_promised = true;
-	return NULL;
+	refused = budget_set_reserve(budget, budget->limit);
+	budget->is_promised = !refused;
+	return refused;
 }
 
 void budget_end_promise(struct budget *budget)
 {
-	uint64_t unused = known_above(budget) - budget->committed;
-
 	if (!budget->is_promised)
 		return;
 	budget->is_promised = false;
-	for (struct budget *level = budget->within; level; level = above(level)) {
-		assert(level->promised >= promised_beside(budget));
-		level->promised -= promised_beside(budget);
-	}
-	budget_give_back(budget->within, unused);
-}
-
-/* Of a promise: what is charged above changes by the difference alone, so that nothing is lost
- * where that is refused. */
-static const struct budget *change_promise(struct budget *budget, uint64_t limit)
-{
-	uint64_t had = known_above(budget), before = budget->limit;
-	uint64_t will = limit > budget->committed ? limit : budget->committed;
-	const struct budget *refused =
-		will > had ? budget_charge(budget->within, will - had) : NULL;
-
-	if (refused)
-		return refused;
-	budget->limit = limit;
-	if (will < had)
-		budget_give_back(budget->within, had - will);
-	for (struct budget *level = budget->within; level; level = above(level))
-		level->promised += limit - before;
-	return NULL;
+	budget_set_reserve(budget, 0);
 }
 
 const struct budget *budget_set_limit(struct budget *budget, uint64_t limit)
 {
 	uint64_t before = budget->limit;
-	const struct budget *refused;
+	const struct budget *refused = NULL;
 
-	if (budget->is_promised)
-		return change_promise(budget, limit);
 	budget->limit = limit;
-	refused = before == BUDGET_UNLIMITED ? budget_promise(budget) : NULL;
+	if (budget->is_promised)
+		refused = budget_set_reserve(budget, limit);
+	else if (before == BUDGET_UNLIMITED)
+		refused = budget_promise(budget);
 	if (refused)
 		budget->limit = before;
+	return refused;
+}
+
+/* From the old ones, or to the new ones. */
+static void leave(struct budget *budget)
+{
+	let_go(budget->within, budget_known_above(budget));
+	promise_above(budget, promised_above(budget), 0);
+	for (struct budget *level = budget->within; level; level = level->within)
+		level->used -= budget->used;
+}
+
+static void join(struct budget *budget)
+{
+	take(budget->within, budget_known_above(budget));
+	promise_above(budget, 0, promised_above(budget));
+	for (struct budget *level = budget->within; level; level = level->within)
+		level->used += budget->used;
+}
+
+const struct budget *budget_move(struct budget *budget, struct budget *to)
+{
+	const struct budget *refused;
+
+	leave(budget);
+	refused = find_refusing(to, budget_known_above(budget), budget->used);
+	if (!refused)
+		budget->within = to;
+	join(budget);
 	return refused;
 }

@@ -15,13 +15,6 @@ static uint64_t saturate(wide number)
 	return number > UINT64_MAX ? UINT64_MAX : (uint64_t)number;
 }
 
-uint64_t capacity_of(uint64_t total, uint64_t reserve, uint64_t overcommit)
-{
-	if (reserve >= total)
-		return 0;
-	return saturate((wide)(total - reserve) * ((wide)100 + overcommit) / 100);
-}
-
 /* Rounded up, so that nodes never have more than the host. */
 static uint64_t share_of(uint64_t reserve, uint64_t part, uint64_t whole)
 {

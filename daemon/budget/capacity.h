@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "daemon/budget/budget.h"
+#include "daemon/config/config.h"
 
 struct capacity_request {
 	uint64_t total;        /* bytes: MemTotal */
@@ -31,9 +32,6 @@ struct capacity {
 	struct capacity_node **nodes; /* each stays where it is */
 	size_t n_nodes;
 };
-
-/* What may be committed of total bytes; 0 where the reserve leaves nothing. */
-uint64_t capacity_of(uint64_t total, uint64_t reserve, uint64_t overcommit);
 
 /* It must stay where it is. nodes are copied; their numbers differ. -ENOMEM. */
 int capacity_init(struct capacity *capacity, const struct capacity_request *request,

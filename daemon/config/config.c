@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "daemon/config/config_tenant.h"
+
 const struct config config_defaults = {
 	.runtime_directory = DEFAULT_RUNTIME_DIRECTORY,
 	.backend = BACKEND_AUTO,
@@ -39,6 +41,7 @@ const struct config config_defaults = {
 
 void config_clear(struct config *config)
 {
+	config_tenants_clear(&config->tenants);
 	for (unsigned i = 0; i < config->paths.count; i++)
 		free(config->paths.all[i]);
 	free(config->paths.all);
@@ -50,4 +53,25 @@ uint64_t config_bytes(const struct config_amount *amount, uint64_t memory_total)
 	if (!amount->percent)
 		return amount->number;
 	return memory_total / 100 * amount->number + memory_total % 100 * amount->number / 100;
+}
+
+__extension__ typedef unsigned __int128 wide;
+
+uint64_t capacity_of(uint64_t total, uint64_t reserve, uint64_t overcommit)
+{
+	wide capacity;
+
+	if (reserve >= total)
+		return 0;
+	capacity = (wide)(total - reserve) * ((wide)100 + overcommit) / 100;
+	return capacity > UINT64_MAX ? UINT64_MAX : (uint64_t)capacity;
+}
+
+uint64_t config_capacity(const struct config *config, uint64_t memory_total)
+{
+	uint64_t reserve = config_bytes(&config->host_reserve, memory_total);
+	uint64_t limit = capacity_of(memory_total, reserve, config->overcommit);
+
+	return config->commit_limit > 0 && config->commit_limit < limit ? config->commit_limit
+									: limit;
 }

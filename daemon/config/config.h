@@ -18,6 +18,9 @@ enum gate_policy {
 	GATE_POLICY_PREFERRED, /* a VM may ask to do without */
 };
 
+/* Whose peers are that are of no tenant that the files tell of. */
+enum others_policy { OTHERS_DEFAULT, OTHERS_REFUSED };
+
 enum backend_choice {
 	BACKEND_AUTO, /* kvm, and an error where the host lacks it */
 	BACKEND_KVM,
@@ -51,6 +54,15 @@ struct config_paths {
 
 #define CONFIG_SETTINGS_MAX 40
 
+struct config_tenant;
+
+/* See config_tenant.h. */
+struct config_tenants {
+	struct config_tenant **all;     /* in their order */
+	struct config_tenant **by_name; /* once all were read */
+	unsigned count;                 /* 0: each user is one */
+};
+
 struct config {
 	char runtime_directory[RUNTIME_DIRECTORY_MAX + 1];
 	enum backend_choice backend;
@@ -83,7 +95,9 @@ struct config {
 	uint64_t overcommit;
 	/* Where VMs are asked to give memory back, and for how long; floor 0: they never are. */
 	struct config_amount pressure_floor;
-	uint64_t pressure_deadline;                        /* milliseconds */
+	uint64_t pressure_deadline; /* milliseconds */
+	enum others_policy others;
+	struct config_tenants tenants;
 	struct config_origin origins[CONFIG_SETTINGS_MAX]; /* by config_settings */
 	struct config_paths paths;
 };
@@ -96,6 +110,11 @@ void config_clear(struct config *config);
 
 /* In bytes, on a host with as much memory. */
 uint64_t config_bytes(const struct config_amount *amount, uint64_t memory_total);
+
+/* What of so much VMs may be promised; 0 where the reserve leaves nothing. */
+uint64_t capacity_of(uint64_t total, uint64_t reserve, uint64_t overcommit);
+/* The same of a host with as much memory. */
+uint64_t config_capacity(const struct config *config, uint64_t memory_total);
 
 /* What came of a command line. */
 enum config_outcome {

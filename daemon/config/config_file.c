@@ -13,6 +13,7 @@
 
 #include "daemon/config/config_lines.h"
 #include "daemon/config/config_setting.h"
+#include "daemon/config/config_tenant.h"
 #include "kernel/base/cleanup.h"
 
 #define SUFFIX ".conf"
@@ -22,7 +23,17 @@
 struct file_reading {
 	struct config *config;
 	struct config_lines lines;
+	struct config_tenant *tenant; /* whose section it is; NULL: it is none's */
 };
+
+static struct config_origin origin_of(const struct file_reading *reading)
+{
+	return (struct config_origin){
+		.source = CONFIG_FROM_FILE,
+		.file = reading->config->paths.count - 1,
+		.line = reading->lines.line,
+	};
+}
 
 static void refuse_name(struct file_reading *reading, const char *section, const char *name)
 {
@@ -36,39 +47,87 @@ static void refuse_name(struct file_reading *reading, const char *section, const
 	}
 	config_setting_names(NULL, names, sizeof names);
 	config_faults_add(reading->lines.faults, reading->lines.line, name,
-		"there is no section [%s]; there are %s", section, names);
+		"there is no section [%s]; there are %s, " TENANT_SECTION "NAME", section, names);
 }
 
-static void take_value(
-	struct file_reading *reading, const struct config_setting *setting, const char *value)
+static void take_value(struct file_reading *reading, const struct config_setting *setting,
+	const char *value, void *where, struct config_origin *origin)
 {
-	struct config *config = reading->config;
-
-	if (!config_setting_parse(setting, value, config))
+	if (!config_setting_parse(setting, value, where))
 		config_faults_add(reading->lines.faults, reading->lines.line, setting->name,
 			"must be %s", setting->expected);
-	*config_setting_origin(config, setting) = (struct config_origin){
-		.source = CONFIG_FROM_FILE,
-		.file = config->paths.count - 1,
-		.line = reading->lines.line,
-	};
+	*origin = origin_of(reading);
+}
+
+static void take_of_tenant(struct file_reading *reading, const char *name, const char *value)
+{
+	const struct config_setting *setting = config_tenant_setting_find(name);
+	struct config_tenant *tenant = reading->tenant;
+	char names[400];
+
+	if (setting) {
+		take_value(reading, setting, value, tenant,
+			&tenant->origins[setting - config_tenant_settings]);
+		return;
+	}
+	config_tenant_setting_names(names, sizeof names);
+	config_faults_add(reading->lines.faults, reading->lines.line, name,
+		"there is no such setting of a tenant, which has %s", names);
 }
 
 /* inih's handler. What is wrong is noted, so that it goes on. */
 static int read_setting(void *context, const char *section, const char *name, const char *value)
 {
 	const struct config_setting *setting = config_setting_find(section, name);
+	struct file_reading *reading = context;
 
-	if (setting)
-		take_value(context, setting, value);
-	else
-		refuse_name(context, section, name);
+	if (reading->tenant)
+		take_of_tenant(reading, name, value);
+	else if (setting)
+		take_value(reading, setting, value, reading->config,
+			config_setting_origin(reading->config, setting));
+	else if (!config_section_is_tenant(section)) /* whose name was refused */
+		refuse_name(reading, section, name);
 	return 1;
+}
+
+/* libinih tells of no section that has no setting, and cuts long names. */
+static void begin_section(struct file_reading *reading, const char *line)
+{
+	const struct config_origin origin = origin_of(reading);
+	size_t length = strcspn(line, "]");
+	char section[CONFIG_SECTION_MAX + 1];
+
+	reading->tenant = NULL;
+	if (line[length] != ']')
+		return;
+	if (length > CONFIG_SECTION_MAX) {
+		config_faults_add(reading->lines.faults, origin.line, "",
+			"must be [SECTION] of at most %d bytes; it has %zu", CONFIG_SECTION_MAX,
+			length);
+		return;
+	}
+	memcpy(section, line, length);
+	section[length] = '\0';
+	if (config_section_is_tenant(section))
+		reading->tenant = config_tenants_section(
+			&reading->config->tenants, section, &origin, reading->lines.faults);
+}
+
+/* inih's reader. */
+static char *read_line(char *line, int size, void *context)
+{
+	struct file_reading *reading = context;
+	char *read = config_lines_read(line, size, &reading->lines);
+
+	if (read && read[0] == '[')
+		begin_section(reading, read + 1);
+	return read;
 }
 
 static void parse(struct file_reading *reading)
 {
-	int line = ini_parse_stream(config_lines_read, &reading->lines, read_setting, reading);
+	int line = ini_parse_stream(read_line, reading, read_setting, reading);
 
 	if (line > 0)
 		config_faults_add(reading->lines.faults, (unsigned)line, "",
@@ -167,6 +226,7 @@ bool config_file_read(
 
 	*ret_faults = (struct config_faults){.count = 0};
 	read.paths = (struct config_paths){.count = 0};
+	read.tenants = (struct config_tenants){.count = 0};
 	read_file(path, required, &read, ret_faults);
 	if (asprintf(&directory, "%s.d", path) < 0)
 		directory = NULL;
@@ -175,6 +235,8 @@ bool config_file_read(
 	else
 		config_faults_add(ret_faults, 0, "", "%s", strerror(ENOMEM));
 	config_faults_sort(ret_faults);
+	if (ret_faults->count == 0)
+		config_tenants_check(&read, ret_faults);
 	if (ret_faults->count > 0) {
 		config_clear(&read);
 		return false;

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/config/config_list.h"
+
 #define AT(member) offsetof(struct config, member)
 #define COUNT(section, name, member)                                                               \
 	{                                                                                          \
@@ -58,6 +60,7 @@ const struct config_setting config_settings[] = {
 	AMOUNT("pressure", "floor", pressure_floor),
 	{"pressure", "deadline", CONFIG_NUMBER, AT(pressure_deadline), 1, 3600000,
 		"a number of milliseconds, 1 to 3600000", false},
+	{"tenants", "others", CONFIG_OTHERS, AT(others), 0, 0, "default or refused", false},
 };
 
 const unsigned config_settings_count = sizeof config_settings / sizeof *config_settings;
@@ -101,6 +104,7 @@ static size_t size_of(const struct config_setting *setting)
 		[CONFIG_YES_NO] = sizeof(bool),
 		[CONFIG_MODE] = sizeof(mode_t),
 		[CONFIG_GATE] = sizeof(enum gate_policy),
+		[CONFIG_OTHERS] = sizeof(enum others_policy),
 	};
 
 	return sizes[setting->type];
@@ -141,6 +145,8 @@ static bool parse_amount(const char *text, struct config_amount *ret)
 
 static const char *const gate_names[] = {
 	[GATE_POLICY_REQUIRED] = "required", [GATE_POLICY_PREFERRED] = "preferred"};
+static const char *const others_names[] = {
+	[OTHERS_DEFAULT] = "default", [OTHERS_REFUSED] = "refused"};
 static const char *const yes_no_names[] = {[false] = "no", [true] = "yes"};
 
 /* -1 where it is neither. */
@@ -153,8 +159,15 @@ static int which_of(const char *const names[2], const char *text)
 	return -1;
 }
 
-bool config_setting_parse(
-	const struct config_setting *setting, const char *text, struct config *config)
+static bool parse_list(const struct config_setting *setting, const char *text, void *where)
+{
+	struct config_list *list = (void *)((char *)where + setting->at);
+
+	return config_list_add(list, (enum config_list_of)setting->min, text) &&
+	       list->count <= setting->max;
+}
+
+bool config_setting_parse(const struct config_setting *setting, const char *text, void *where)
 {
 	union {
 		uint64_t number;
@@ -162,6 +175,7 @@ bool config_setting_parse(
 		bool yes;
 		mode_t mode;
 		enum gate_policy gate;
+		enum others_policy others;
 	} value;
 	bool parsed = false;
 	uint64_t number;
@@ -189,16 +203,23 @@ bool config_setting_parse(
 		parsed = which >= 0;
 		value.gate = parsed ? (enum gate_policy)which : GATE_POLICY_REQUIRED;
 		break;
+	case CONFIG_OTHERS:
+		which = which_of(others_names, text);
+		parsed = which >= 0;
+		value.others = parsed ? (enum others_policy)which : OTHERS_DEFAULT;
+		break;
+	case CONFIG_LIST:
+		return parse_list(setting, text, where);
 	}
 	if (parsed)
-		memcpy((char *)config + setting->at, &value, size_of(setting));
+		memcpy((char *)where + setting->at, &value, size_of(setting));
 	return parsed;
 }
 
-void config_setting_print(const struct config_setting *setting, const struct config *config,
-	char ret[static CONFIG_VALUE_SIZE])
+void config_setting_print(
+	const struct config_setting *setting, const void *where, char ret[static CONFIG_VALUE_SIZE])
 {
-	const void *value = (const char *)config + setting->at;
+	const void *value = (const char *)where + setting->at;
 	const struct config_amount *amount = value;
 
 	switch (setting->type) {
@@ -218,12 +239,17 @@ void config_setting_print(const struct config_setting *setting, const struct con
 	case CONFIG_GATE:
 		strcpy(ret, gate_names[*(const enum gate_policy *)value]);
 		break;
+	case CONFIG_OTHERS:
+		strcpy(ret, others_names[*(const enum others_policy *)value]);
+		break;
+	case CONFIG_LIST:
+		config_list_print(value, ret, CONFIG_VALUE_SIZE);
+		break;
 	}
 }
 
 /* An amount has bytes that mean nothing. */
-bool config_setting_equal(
-	const struct config_setting *setting, const struct config *a, const struct config *b)
+bool config_setting_equal(const struct config_setting *setting, const void *a, const void *b)
 {
 	char one[CONFIG_VALUE_SIZE], other[CONFIG_VALUE_SIZE];
 

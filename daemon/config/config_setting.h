@@ -17,12 +17,14 @@ enum config_type {
 	CONFIG_YES_NO, /* bool */
 	CONFIG_MODE,   /* of a file, octal: mode_t */
 	CONFIG_GATE,   /* enum gate_policy */
+	CONFIG_OTHERS, /* enum others_policy */
+	CONFIG_LIST,   /* struct config_list; min is what of: enum config_list_of, max how many */
 };
 
 struct config_setting {
 	const char *section, *name;
 	enum config_type type;
-	size_t at; /* in struct config */
+	size_t at; /* in struct config, or in struct config_tenant */
 	uint64_t min, max;
 	const char *expected; /* completes "must be …" */
 	bool at_start;        /* what it is when gmemd starts holds until it ends */
@@ -39,17 +41,19 @@ const struct config_setting *config_setting_at(size_t at);
 struct config_origin *config_setting_origin(
 	struct config *config, const struct config_setting *setting);
 
-/* Sets it. False where the text is none of its values; then it is as it was. */
-bool config_setting_parse(
-	const struct config_setting *setting, const char *text, struct config *config);
+/*
+ * What follows is of settings in a struct config, or of a tenant's in its struct config_tenant.
+ *
+ * Sets it. False where the text is none of its values; then it is as it was, or a part of a list.
+ */
+bool config_setting_parse(const struct config_setting *setting, const char *text, void *where);
 
-#define CONFIG_VALUE_SIZE 32
+#define CONFIG_VALUE_SIZE 256
 
-/* Its value as a file would have it. */
-void config_setting_print(const struct config_setting *setting, const struct config *config,
+/* Its value as a file would have it; of a list as much as there is room for. */
+void config_setting_print(const struct config_setting *setting, const void *where,
 	char ret[static CONFIG_VALUE_SIZE]);
-bool config_setting_equal(
-	const struct config_setting *setting, const struct config *a, const struct config *b);
+bool config_setting_equal(const struct config_setting *setting, const void *a, const void *b);
 /* What it is in from is what it is in config from then on. */
 void config_setting_copy(
 	const struct config_setting *setting, const struct config *from, struct config *config);

@@ -11,6 +11,7 @@
 #include "daemon/gate/gate_watch.h"
 #include "daemon/methods/handle_vm.h"
 #include "daemon/methods/methods.h"
+#include "daemon/methods/tenant_policy.h"
 #include "daemon/methods/type_lack.h"
 #include "daemon/release/release.h"
 #include "daemon/release/vm_watch.h"
@@ -163,8 +164,13 @@ static void announce_opened(struct request *request, struct vm *vm)
 static int check_promise(struct request *request)
 {
 	uint64_t limit = request->parameters.vm_open.commit_limit;
-	const struct budget *refused = vm_promise_refused(&request->gmemd->registry, limit);
+	struct tenant *tenant;
+	const struct budget *refused;
 
+	if (request_tenant(request, &tenant) < 0)
+		return request->error.code;
+	refused = vm_promise_refused(tenant, limit);
+	tenant_unref(tenant);
 	if (!refused)
 		return 0;
 	return rpc_error_budget_exceeded(&request->error, refused->scope, refused->limit,

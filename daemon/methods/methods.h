@@ -33,6 +33,8 @@ handler handle_metrics_get;
 handler handle_memory_grant;
 handler handle_config_get;
 handler handle_config_reload;
+handler handle_tenant_list;
+handler handle_tenant_get;
 
 /* By enum method_number. */
 extern handler *const method_handlers[METHODS];

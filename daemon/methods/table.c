@@ -32,4 +32,6 @@ handler *const method_handlers[METHODS] = {
 	[METHOD_MEMORY_GRANT] = handle_memory_grant,
 	[METHOD_CONFIG_GET] = handle_config_get,
 	[METHOD_CONFIG_RELOAD] = handle_config_reload,
+	[METHOD_TENANT_LIST] = handle_tenant_list,
+	[METHOD_TENANT_GET] = handle_tenant_get,
 };

@@ -22,7 +22,7 @@ _Static_assert(OWNER_UNIT_BYTES_MAX == NAME_BYTES_MAX, "records of names hold un
 #define THREADS_MAX      512
 #define FILES_PER_THREAD 64
 
-enum level { LEVEL_HOST, LEVEL_USER, LEVEL_UNIT, LEVEL_OWNER };
+enum level { LEVEL_HOST, LEVEL_TENANT, LEVEL_USER, LEVEL_UNIT, LEVEL_OWNER };
 
 RB_HEAD(owner_tree_of, owner);
 
@@ -30,7 +30,7 @@ RB_HEAD(owner_tree_of, owner);
 struct owner {
 	RB_ENTRY(owner) link;
 	struct owners *owners;
-	struct owner *parent; /* NULL: a user; else a reference */
+	struct owner *parent; /* NULL: a tenant, or a user that is one; else a reference */
 	struct owner_tree_of children;
 	enum level level;
 	uint64_t references;
@@ -40,13 +40,15 @@ struct owner {
 	enum owner_kind kind;
 	uid_t uid;
 	uint64_t vm;
-	char unit[OWNER_UNIT_BYTES_MAX + 1];
+	char name[OWNER_UNIT_BYTES_MAX + 1]; /* a tenant's or a unit's; "" */
 };
+
+_Static_assert(TENANT_NAME_SIZE <= OWNER_UNIT_BYTES_MAX + 1, "a level's name");
 
 struct owners {
 	const struct config *config;
 	unsigned threads;
-	struct owner_tree_of users;
+	struct owner_tree_of tenants; /* and users that are tenants */
 	struct share_node roots[OWNER_TREES][2];
 	uint64_t held[OWNER_RESOURCES];
 	bool lifted;
@@ -76,10 +78,12 @@ static int owner_compare(struct owner *a, struct owner *b)
 	int r = compare_numbers(a->kind, b->kind);
 
 	if (r == 0)
+		r = compare_numbers(a->level, b->level);
+	if (r == 0)
 		r = compare_numbers(a->uid, b->uid);
 	if (r == 0)
 		r = compare_numbers(a->vm, b->vm);
-	return r == 0 ? strcmp(a->unit, b->unit) : r;
+	return r == 0 ? strcmp(a->name, b->name) : r;
 }
 
 RB_GENERATE_LOCAL(owner_tree_of, owner, link, owner_compare)
@@ -127,14 +131,14 @@ struct owners *owners_free(struct owners *owners)
 {
 	if (!owners)
 		return NULL;
-	free_all(&owners->users);
+	free_all(&owners->tenants);
 	free(owners);
 	return NULL;
 }
 
 bool owners_any(const struct owners *owners)
 {
-	return !RB_EMPTY(&owners->users);
+	return !RB_EMPTY(&owners->tenants);
 }
 
 void owners_lift_limits(struct owners *owners, bool lifted)
@@ -154,14 +158,15 @@ struct share_node *owners_root(struct owners *owners, enum owner_tree tree, bool
 
 /* Finding */
 
-/* Of threads that do its work at once: a VM has one, a user a quarter, a unit half of that. */
+/* Of threads that do its work at once: a VM has one, a tenant a quarter, a user of several as much
+ * as half of that, a unit half of what its user has. */
 static unsigned threads_max(const struct owner *owner)
 {
-	const unsigned of_user = owner->owners->threads / 4;
-	const unsigned of_users[] = {
-		[LEVEL_USER] = of_user, [LEVEL_UNIT] = of_user / 2, [LEVEL_OWNER] = 1};
-
-	return owner->kind == OWNER_IS_USER ? of_users[owner->level] : 4;
+	if (owner->kind != OWNER_IS_USER)
+		return 4;
+	if (owner->level == LEVEL_OWNER)
+		return 1;
+	return owner->parent ? owner->parent->nodes[0].held_max / 2 : owner->owners->threads / 4;
 }
 
 static struct owner *owner_new(struct owners *owners, struct owner *parent, const struct owner *key)
@@ -179,7 +184,7 @@ static struct owner *owner_new(struct owners *owners, struct owner *parent, cons
 			       : owners_root(owners, tree, key->kind == OWNER_IS_OPERATOR));
 		owner->nodes[tree].held_max = threads_max(owner);
 	}
-	RB_INSERT(owner_tree_of, parent ? &parent->children : &owners->users, owner);
+	RB_INSERT(owner_tree_of, parent ? &parent->children : &owners->tenants, owner);
 	return owner;
 }
 
@@ -189,13 +194,15 @@ static struct owner *get_level(struct owners *owners, struct owner *parent, enum
 {
 	struct owner key = {.level = level, .kind = name->kind}, *found;
 
-	if (level > LEVEL_USER || name->kind == OWNER_IS_USER)
+	if (level > LEVEL_USER || (level == LEVEL_USER && name->kind == OWNER_IS_USER))
 		key.uid = name->uid;
-	if (level >= LEVEL_UNIT)
-		strcpy(key.unit, name->unit);
+	if (level == LEVEL_TENANT)
+		strcpy(key.name, name->tenant);
+	if (level == LEVEL_UNIT)
+		strcpy(key.name, name->unit);
 	if (level == LEVEL_OWNER)
 		key.vm = name->vm;
-	found = RB_FIND(owner_tree_of, parent ? &parent->children : &owners->users, &key);
+	found = RB_FIND(owner_tree_of, parent ? &parent->children : &owners->tenants, &key);
 	if (!found)
 		found = owner_new(owners, parent, &key);
 	return found ? owner_ref(found) : NULL;
@@ -203,9 +210,10 @@ static struct owner *get_level(struct owners *owners, struct owner *parent, enum
 
 int owner_get(struct owners *owners, const struct owner_name *name, struct owner **ret)
 {
+	enum level first = name->tenant[0] ? LEVEL_TENANT : LEVEL_USER;
 	struct owner *parent = NULL;
 
-	for (enum level level = LEVEL_USER; level <= LEVEL_OWNER; level++) {
+	for (enum level level = first; level <= LEVEL_OWNER; level++) {
 		struct owner *child = get_level(owners, parent, level, name);
 
 		owner_unref(parent); /* the child has it */
@@ -239,19 +247,40 @@ struct owner *owner_unref(struct owner *owner)
 
 		for (unsigned tree = 0; tree < OWNER_TREES; tree++)
 			assert(!share_waits(&owner->nodes[tree]));
-		RB_REMOVE(owner_tree_of, parent ? &parent->children : &owner->owners->users, owner);
+		RB_REMOVE(
+			owner_tree_of, parent ? &parent->children : &owner->owners->tenants, owner);
 		free(owner);
 		owner = parent;
 	}
 	return NULL;
 }
 
+static const struct owner *at_level(const struct owner *owner, enum level level)
+{
+	while (owner->level > level && owner->parent)
+		owner = owner->parent;
+	return owner;
+}
+
 struct owner_name owner_name(const struct owner *owner)
 {
 	struct owner_name name = {.kind = owner->kind, .uid = owner->uid, .vm = owner->vm};
+	const struct owner *tenant = at_level(owner, LEVEL_TENANT);
 
-	strcpy(name.unit, owner->unit);
+	strcpy(name.unit, at_level(owner, LEVEL_UNIT)->name);
+	if (tenant->level == LEVEL_TENANT)
+		strcpy(name.tenant, tenant->name);
 	return name;
+}
+
+void owner_tenant(const struct owner *owner, char ret[static TENANT_NAME_SIZE])
+{
+	const struct owner *tenant = at_level(owner, LEVEL_TENANT);
+
+	if (tenant->level == LEVEL_TENANT)
+		strcpy(ret, tenant->name);
+	else
+		tenant_name_of_user(owner->uid, ret);
 }
 
 uid_t owner_uid(const struct owner *owner)
@@ -266,17 +295,19 @@ struct share_node *owner_node(struct owner *owner, enum owner_tree tree)
 
 /* Charges */
 
-static const struct owner *at_level(const struct owner *owner, enum level level)
+/* What one of many may have: half of what the others have left. */
+static uint64_t part_of(uint64_t limit, uint64_t all, uint64_t own)
 {
-	while (owner->level > level)
-		owner = owner->parent;
-	return owner;
+	uint64_t others = all - own;
+
+	return others < limit ? (limit - others) / 2 + (limit - others) % 2 : 0;
 }
 
-/* Whether one of many has at most half of what the others have left then. */
 static bool leaves_room(uint64_t all, uint64_t own, uint64_t limit, uint64_t count)
 {
-	return own + count <= (limit - (all - own) + 1) / 2;
+	uint64_t part = part_of(limit, all, own);
+
+	return own <= part && count <= part - own;
 }
 
 /* What is of no unit is not of one of many, as far as gmemd can tell. */
@@ -285,15 +316,28 @@ static bool unit_leaves_room(
 {
 	const struct owner *user = at_level(owner, LEVEL_USER), *unit = at_level(owner, LEVEL_UNIT);
 
-	return unit->unit[0] == '\0' ||
+	return unit->name[0] == '\0' ||
 	       leaves_room(user->held[resource], unit->held[resource], limit, count);
 }
 
+/* A user of a tenant; limit: the tenant's. */
 static bool user_leaves_room(
 	const struct owner *owner, enum owner_resource resource, uint64_t limit, uint64_t count)
 {
-	return leaves_room(owner->owners->held[resource],
-		at_level(owner, LEVEL_USER)->held[resource], limit, count);
+	const struct owner *user = at_level(owner, LEVEL_USER);
+
+	return !user->parent ||
+	       leaves_room(user->parent->held[resource], user->held[resource], limit, count);
+}
+
+static bool tenant_leaves_room(
+	const struct owner *owner, enum owner_resource resource, uint64_t limit, uint64_t count)
+{
+	uint64_t all = owner->owners->held[resource];
+	uint64_t own = at_level(owner, LEVEL_TENANT)->held[resource];
+
+	return leaves_room(all, own, limit, count) &&
+	       user_leaves_room(owner, resource, part_of(limit, all, own), count);
 }
 
 static uint64_t held_at(const struct owner *owner, enum owner_resource resource, enum level level)
@@ -312,7 +356,7 @@ static bool has_room(const struct owner *owner, enum owner_resource resource, ui
 		return true;
 	if (held >= limit || count > limit - held)
 		return false;
-	if (level == LEVEL_HOST && !user_leaves_room(owner, resource, limit, count))
+	if (level == LEVEL_HOST && !tenant_leaves_room(owner, resource, limit, count))
 		return false;
 	return level == LEVEL_OWNER || unit_leaves_room(owner, resource, limit, count);
 }

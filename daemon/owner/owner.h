@@ -2,10 +2,13 @@
 /*
  * Owners: who is charged for what gmemd holds and does.
  *
- * There are three levels: a user; within it each unit of systemd's, a machine's scope or a service,
- * whose cgroup its processes were in when they connected; and within that each VM's process, beside
- * all that is of no VM. Operators are a user of their own, whoever they are, and so is gmemd. An
- * owner is one of the third level. Turns are taken between users, then between a user's units, then
+ * There are four levels: a tenant that the configuration has; within it a user; within that each
+ * unit of systemd's, a machine's scope or a service, whose cgroup its processes were in when they
+ * connected; and within that each VM's process, beside all that is of no VM. A user that is a
+ * tenant by itself, as all are where the configuration has none, is of the first level at once.
+ * Operators are a user of their own, whoever they are, and so is gmemd. An owner is one of the last
+ * level.
+ * Turns are taken between tenants, then between a tenant's users, then between a user's units, then
  * between a unit's owners; what is charged counts at each level.
  *
  * An owner exists as long as anybody refers to it or anything is charged to it. It is found again
@@ -17,6 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "daemon/config/config_tenant.h"
 #include "daemon/owner/limit.h"
 #include "daemon/owner/share.h"
 
@@ -31,6 +35,7 @@ enum owner_kind {
 
 struct owner_name {
 	enum owner_kind kind;
+	char tenant[TENANT_NAME_SIZE]; /* "": the user is one by itself */
 	uid_t uid;
 	char unit[OWNER_UNIT_BYTES_MAX + 1]; /* "": none */
 	uint64_t vm;                         /* its number; 0: of no VM */
@@ -73,7 +78,7 @@ void owners_lift_limits(struct owners *owners, bool lifted);
 /* How many threads may be at owners' work at once, where each can be kept waiting by who is served:
  * a gmemd that may have few files has few. */
 unsigned owners_threads(const struct owners *owners);
-/* The root of the users' nodes, or of the operators'. */
+/* The root of the tenants' nodes, or of the operators'. */
 struct share_node *owners_root(struct owners *owners, enum owner_tree tree, bool of_operators);
 
 /* The owner of that name: a reference. -ENOMEM. */
@@ -85,15 +90,18 @@ struct owner *owner_ref(struct owner *owner);
 struct owner *owner_unref(struct owner *owner);
 
 struct owner_name owner_name(const struct owner *owner);
+/* The name of its tenant, as it is shown. */
+void owner_tenant(const struct owner *owner, char ret[static TENANT_NAME_SIZE]);
 uid_t owner_uid(const struct owner *owner);
 /* Where its work waits. */
 struct share_node *owner_node(struct owner *owner, enum owner_tree tree);
 
 /*
- * Charges one, which is a reference until it is given back. -EDQUOT where owner_limit() is reached.
- * A unit has at most half of what its user's other units have left of the user's limit, and a user
- * at most half of what other users have left of the host's: so however many are hostile, the next
- * one finds something.
+ * Charges one, which is a reference until it is given back. -EDQUOT where owner_limit() is reached,
+ * or what the tenant may have. A unit has at most half of what its user's other units have left of
+ * the user's limit, a tenant at most half of what other tenants have left of the host's, and a user
+ * at most half of what its tenant's other users have left of the tenant's: so however many are
+ * hostile, the next one finds something.
  */
 int owner_charge(struct owner *owner, enum owner_resource resource);
 /* The same of several, all or none. */

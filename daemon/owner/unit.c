@@ -11,9 +11,6 @@
 
 #include "kernel/base/cleanup.h"
 
-/* systemd allows no such name. */
-#define UNKNOWN "(none)"
-
 /* Of a process or a thread. */
 static int read_unit(pid_t id, char ret[static OWNER_UNIT_BYTES_MAX + 1])
 {
@@ -42,5 +39,5 @@ void unit_of_process(const struct process *process, char ret[static OWNER_UNIT_B
 		r = read_unit(thread, ret);
 	/* Its pid could have been another's by then. */
 	if (r < 0 || process_ended(process->pidfd))
-		owner_write_unit(ret, UNKNOWN);
+		owner_write_unit(ret, UNIT_UNKNOWN);
 }

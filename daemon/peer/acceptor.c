@@ -59,7 +59,7 @@ static void admit_peer(struct acceptor *acceptor, const struct peer_entry *entry
 {
 	int r = peer_new(acceptor->gmemd, acceptor->plan.peers, entry, consume_fd);
 
-	if (r < 0 && r != -ESRCH && r != -EDQUOT)
+	if (r < 0 && r != -ESRCH && r != -EDQUOT && r != -EACCES)
 		warn_of_failure(acceptor, "refused a connection", strerror(-r));
 }
 

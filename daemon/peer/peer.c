@@ -17,6 +17,7 @@
 #include "daemon/peer/send_queue.h"
 #include "daemon/request/deferred_answer.h"
 #include "daemon/request/dispatch.h"
+#include "daemon/tenant/tenant_rules.h"
 #include "kernel/base/cleanup.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
@@ -91,6 +92,39 @@ static void note_changes(struct peer *peer)
 
 /* Whose it is */
 
+static void audit_refused(struct peer *peer, const char *tenant, const char *limit, const char *why)
+{
+	const struct process *process = &peer->caller.process;
+
+	audit_write(&peer->gmemd->audit,
+		&(struct audit_entry){.act = ACT_CONNECTION_REFUSED,
+			.process = process,
+			.tenant = tenant,
+			.also = {{"GMEMD_LIMIT", limit}}},
+		"refused a connection of process %d of user %u: %s", process->pid, process->uid,
+		why);
+}
+
+static void name_noted(const struct peer_entry *entry, struct owner_name *name)
+{
+	owner_write_unit(name->unit, entry->unit);
+	memcpy(name->tenant, entry->tenant, sizeof name->tenant);
+}
+
+static int find_tenant(struct peer *peer, struct owner_name *name)
+{
+	char reason[TENANT_REASON_SIZE];
+	struct identity identity;
+	int r;
+
+	identity_begin(peer->fd, &peer->caller.process, name->unit, &identity);
+	r = tenant_of_peer(&peer->gmemd->config, &identity, name->tenant, reason);
+	identity_clear(&identity);
+	if (r == -EACCES)
+		audit_refused(peer, "(none)", "others", reason);
+	return r;
+}
+
 /* In a process that has a VM, the VM's; else by what was noted of it, or by where the process
  * is. */
 static int find_owner(struct peer *peer, struct owner **ret)
@@ -98,40 +132,35 @@ static int find_owner(struct peer *peer, struct owner **ret)
 	const struct process *process = &peer->caller.process;
 	const struct vm *vm = registry_vm_of_process(&peer->gmemd->registry, process);
 	struct owner_name name = {.uid = process->uid};
+	int r = 0;
 
 	if (peer->entry.access == ACCESS_OPERATOR)
 		name.kind = OWNER_IS_OPERATOR;
 	else if (vm)
 		name = owner_name(vm->owner);
 	else if (peer->entry.owned)
-		owner_write_unit(name.unit, peer->entry.unit);
-	else
+		name_noted(&peer->entry, &name);
+	else {
 		unit_of_process(process, name.unit);
-	return owner_get(peer->gmemd->owners, &name, ret);
+		r = find_tenant(peer, &name);
+	}
+	return r < 0 ? r : owner_get(peer->gmemd->owners, &name, ret);
 }
 
 static void set_owner(struct peer *peer, struct owner *owner)
 {
+	const struct owner_name name = owner_name(owner);
+
 	peer->caller.owner = peer->work.owner = owner;
 	peer->vms_seen = peer->gmemd->registry.n_made;
 	peer->entry.owned = true;
-	memcpy(peer->entry.unit, owner_name(owner).unit, sizeof peer->entry.unit);
-}
-
-static void audit_refused(struct peer *peer)
-{
-	const struct process *process = &peer->caller.process;
-
-	audit_write(&peer->gmemd->audit,
-		&(struct audit_entry){.act = ACT_CONNECTION_REFUSED,
-			.process = process,
-			.also = {{"GMEMD_LIMIT", "peers-per-user"}}},
-		"refused a connection of process %d: user %u has as many as it may have",
-		process->pid, process->uid);
+	memcpy(peer->entry.unit, name.unit, sizeof peer->entry.unit);
+	memcpy(peer->entry.tenant, name.tenant, sizeof peer->entry.tenant);
 }
 
 static int charge_owner(struct peer *peer)
 {
+	char tenant[TENANT_NAME_SIZE];
 	struct owner *owner;
 	int r = find_owner(peer, &owner);
 
@@ -140,8 +169,10 @@ static int charge_owner(struct peer *peer)
 	r = owner_charge(owner, OWNER_PEERS);
 	if (r == 0)
 		set_owner(peer, owner);
-	else if (r == -EDQUOT)
-		audit_refused(peer);
+	owner_tenant(owner, tenant);
+	if (r == -EDQUOT)
+		audit_refused(
+			peer, tenant, "peers-per-user", "its user has as many as it may have");
 	owner_unref(owner); /* the charge has it */
 	return r;
 }

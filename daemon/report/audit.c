@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "daemon/report/describe.h"
+#include "daemon/tenant/tenant.h"
 
 /* MESSAGE_ID, GMEMD_ACT, those of a VM, and who has asked. */
 #define FIELDS_MAX (10 + AUDIT_ALSO_MAX)
@@ -20,7 +20,7 @@ static const struct timeval telling_interval = {.tv_sec = 5};
 struct fields {
 	struct log_field all[FIELDS_MAX];
 	size_t count;
-	char tenant[TENANT_SIZE], pid[16], uid[16], by_pid[16], by_uid[16];
+	char tenant[TENANT_NAME_SIZE], pid[16], uid[16], by_pid[16], by_uid[16];
 };
 
 static uint64_t now_us(void)
@@ -49,17 +49,20 @@ static void add_vm(struct fields *fields, const struct vm *vm)
 	add_field(fields, "GMEMD_UUID", vm->uuid);
 }
 
-static void add_user(struct fields *fields, uid_t uid)
+static void add_user(struct fields *fields, uid_t uid, const char *tenant)
 {
-	describe_tenant(uid, fields->tenant);
+	if (tenant)
+		snprintf(fields->tenant, sizeof fields->tenant, "%s", tenant);
+	else
+		tenant_name_of_user(uid, fields->tenant);
 	snprintf(fields->uid, sizeof fields->uid, "%u", uid);
 	add_field(fields, "GMEMD_TENANT", fields->tenant);
 	add_field(fields, "GMEMD_UID", fields->uid);
 }
 
-static void add_process(struct fields *fields, const struct process *process)
+static void add_process(struct fields *fields, const struct process *process, const char *tenant)
 {
-	add_user(fields, process->uid);
+	add_user(fields, process->uid, tenant);
 	snprintf(fields->pid, sizeof fields->pid, "%d", process->pid);
 	add_field(fields, "GMEMD_PID", fields->pid);
 }
@@ -72,6 +75,13 @@ static void add_asker(struct fields *fields, const struct process *by)
 	add_field(fields, "GMEMD_BY_UID", fields->by_uid);
 }
 
+static const char *tenant_of(const struct audit_entry *entry, const struct process *process)
+{
+	if (entry->tenant || !entry->vm || entry->vm->process.identity != process->identity)
+		return entry->tenant;
+	return entry->vm->tenant->name;
+}
+
 static void fill_fields(
 	struct fields *fields, const struct audit_entry *entry, const struct process *process)
 {
@@ -79,7 +89,7 @@ static void fill_fields(
 	if (entry->vm)
 		add_vm(fields, entry->vm);
 	if (process)
-		add_process(fields, process);
+		add_process(fields, process, tenant_of(entry, process));
 	if (entry->by && process && entry->by->identity != process->identity)
 		add_asker(fields, entry->by);
 	for (size_t i = 0; i < AUDIT_ALSO_MAX && entry->also[i].name; i++)
@@ -142,7 +152,7 @@ static void tell_left_out(struct audit *audit)
 			"%" PRIu32 " entries about user %u were left out: there were too many",
 			count, uid);
 		add_act(&fields, ACT_ENTRIES_LEFT_OUT);
-		add_user(&fields, uid);
+		add_user(&fields, uid, /* tenant= */ NULL);
 		add_field(&fields, "GMEMD_COUNT", number);
 		log_entry(act_descriptions[ACT_ENTRIES_LEFT_OUT].level, NULL, fields.all,
 			fields.count, message);

@@ -28,6 +28,7 @@ struct audit_entry {
 	enum act act;
 	const struct vm *vm;           /* NULL: none, or none that is known */
 	const struct process *process; /* NULL: the VM's; it has a pid and a uid */
+	const char *tenant;            /* the process's; NULL: the VM's, or the user's own */
 	const struct process *by;      /* who has asked; NULL: the process itself, or nobody */
 	struct log_field also[AUDIT_ALSO_MAX]; /* ends with one without a name, or is full */
 };

@@ -26,20 +26,12 @@ static const char *object_state_name(enum object_state state, const char *ready)
 	return "closing";
 }
 
-void describe_tenant(uid_t uid, char ret[static TENANT_SIZE])
-{
-	snprintf(ret, TENANT_SIZE, "uid:%u", uid);
-}
-
 void describe_vm(struct json_object *object, const struct vm *vm)
 {
-	char tenant[TENANT_SIZE];
-
-	describe_tenant(vm->process.uid, tenant);
 	json_add_string(object, "vm", vm->id);
 	json_add_string(object, "name", vm->name);
 	json_add_string(object, "uuid", vm->uuid);
-	json_add_string(object, "tenant", tenant);
+	json_add_string(object, "tenant", vm->tenant->name);
 	json_add_uint(object, "pid", (uint64_t)vm->process.pid);
 	json_add_string(object, "state", vm_state_name(vm->state));
 	json_add_string(object, "gate", vm_gate_state_name(vm->gate));

@@ -8,11 +8,6 @@
 
 struct json_object;
 
-#define TENANT_SIZE 32
-
-/* The name of the tenant that the user is. */
-void describe_tenant(uid_t uid, char ret[static TENANT_SIZE]);
-
 /* Each adds its members to an object. What is resident is as it was last counted. */
 void describe_vm(struct json_object *object, const struct vm *vm);
 void describe_memory(struct json_object *object, const struct memory *memory);

@@ -22,13 +22,15 @@ void peer_record_write(const struct peer_entry *entry, struct peer_record *ret)
 		.owned = entry->owned,
 	};
 	memcpy(ret->unit, entry->unit, sizeof ret->unit);
+	memcpy(ret->tenant, entry->tenant, sizeof ret->tenant);
 }
 
 static bool peer_record_fits(const struct peer_record *record)
 {
 	return (record->access == ACCESS_VMM || record->access == ACCESS_OPERATOR) &&
 	       record->subscribed <= 1 && record->number > 0 && record->owned <= 1 &&
-	       memchr(record->unit, '\0', sizeof record->unit);
+	       memchr(record->unit, '\0', sizeof record->unit) &&
+	       memchr(record->tenant, '\0', sizeof record->tenant);
 }
 
 bool peer_record_read(const void *bytes, size_t length, struct peer_entry *ret)
@@ -48,6 +50,7 @@ bool peer_record_read(const void *bytes, size_t length, struct peer_entry *ret)
 		.owned = record.owned,
 	};
 	memcpy(ret->unit, record.unit, sizeof ret->unit);
+	memcpy(ret->tenant, record.tenant, sizeof ret->tenant);
 	return true;
 }
 

@@ -46,6 +46,7 @@ struct peer_record {
 	/* What older ones lack. */
 	uint8_t owned; /* its owner is known */
 	char unit[OWNER_UNIT_BYTES_MAX + 1];
+	char tenant[TENANT_NAME_SIZE];
 };
 
 struct owed_record {
@@ -73,8 +74,9 @@ struct peer_entry {
 	bool subscribed;
 	uint64_t sequence;
 	uint32_t record; /* 0: not noted yet */
-	bool owned;      /* it is of this unit: see owner_name */
+	bool owned;      /* it is of this unit and this tenant: see owner_name */
 	char unit[OWNER_UNIT_BYTES_MAX + 1];
+	char tenant[TENANT_NAME_SIZE];
 };
 
 void peer_record_write(const struct peer_entry *entry, struct peer_record *ret);

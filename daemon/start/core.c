@@ -21,6 +21,15 @@ void core_init(struct gmemd *gmemd, const struct config *config)
 	TAILQ_INIT(&gmemd->preallocating_waits);
 }
 
+/* Nobody has anything yet. */
+static int tenants_set_up(struct gmemd *gmemd)
+{
+	const struct config_tenant *refused;
+
+	return tenants_configure(
+		&gmemd->registry.tenants, &gmemd->config, gmemd->host.memory_total, &refused);
+}
+
 int core_set_up(struct gmemd *gmemd, const struct backend *backend)
 {
 	int r = owners_new(&gmemd->config, &gmemd->owners);
@@ -30,5 +39,7 @@ int core_set_up(struct gmemd *gmemd, const struct backend *backend)
 	registry_init(&gmemd->registry, backend, &gmemd->config, &gmemd->host, gmemd->owners,
 		&gmemd->capacity);
 	r = capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host);
+	if (r == 0)
+		r = tenants_set_up(gmemd);
 	return r < 0 ? start_failed("the host's capacity", r) : 0;
 }

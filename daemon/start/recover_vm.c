@@ -93,6 +93,7 @@ static void forget_records(struct vm *vm)
 	struct call *call;
 
 	vm->minimum_record = 0;
+	memset(vm->tenant_records, 0, sizeof vm->tenant_records);
 	TAILQ_FOREACH (grant, &vm->grants.all, link)
 		grant->record = 0;
 	RB_FOREACH (memory, memory_tree, &vm->memories)
@@ -245,11 +246,12 @@ static int read_record(struct registry *registry, const struct ledger *ledger, u
 static int make_vm(struct gmemd *gmemd, const struct ledger *ledger, uint64_t number,
 	struct inherited_fds *inherited, struct vm **ret)
 {
-	char name[NAME_BYTES_MAX + 1], unit[NAME_BYTES_MAX + 1];
+	char name[NAME_BYTES_MAX + 1], unit[NAME_BYTES_MAX + 1], tenant[NAME_BYTES_MAX + 1];
 	union record record;
 	struct vm_recovery recovery = {.record = &record.vm,
 		.name = name,
 		.unit = unit,
+		.tenant = tenant,
 		.pidfd = -1,
 		.listener = -1,
 		.frames = -1};
@@ -259,6 +261,7 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger, uint64_t nu
 	if (r < 0)
 		return r;
 	record_read_unit(ledger, unit);
+	record_read_tenant(ledger, tenant);
 	r = take_files(inherited, &recovery);
 	if (r == 0)
 		r = vm_recover(&gmemd->registry, &recovery, ret);

@@ -16,6 +16,7 @@
 #include "daemon/budget/capacity_probe.h"
 #include "daemon/config/command_line.h"
 #include "daemon/config/config_setting.h"
+#include "daemon/config/config_tenant.h"
 #include "daemon/peer/listener.h"
 #include "daemon/pressure/watch.h"
 
@@ -89,6 +90,24 @@ static void apply(struct gmemd *gmemd)
 	listeners_follow_config(gmemd->listeners);
 }
 
+/* The first that can be refused, of what is right by itself. */
+static int take_tenants(
+	struct gmemd *gmemd, const struct config *config, struct config_faults *faults)
+{
+	const struct config_tenant *refused;
+	int r = tenants_configure(
+		&gmemd->registry.tenants, config, gmemd->host.memory_total, &refused);
+
+	if (r == -ENOSPC) {
+		config_faults_of_file(faults, config->paths.all[refused->origin.file]);
+		config_faults_add(faults, refused->origin.line, "reserve",
+			"of tenant %s must be what others have left", refused->name);
+	} else if (r < 0) {
+		config_faults_add(faults, 0, "", "%s", strerror(-r));
+	}
+	return r;
+}
+
 static void take(struct gmemd *gmemd, const struct config *read)
 {
 	struct config next = *read;
@@ -114,6 +133,8 @@ static void read_anew(struct gmemd *gmemd, struct config_faults *faults)
 	if (config_read(command_line->argc, command_line->argv, &config, faults) != CONFIG_RUN)
 		config_faults_add(faults, 0, "", "the command line is wrong");
 	else if (faults->count > 0)
+		config_clear(&config);
+	else if (take_tenants(gmemd, &config, faults) < 0)
 		config_clear(&config);
 	else
 		take(gmemd, &config);

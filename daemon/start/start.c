@@ -239,6 +239,7 @@ void gmemd_clear(struct gmemd *gmemd)
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
 		watch_stop(vm);
 	vms_free(&gmemd->registry);
+	tenants_clear(&gmemd->registry.tenants);
 	capacity_clear(&gmemd->capacity);
 	json_unref(gmemd->description);
 	takeover_clear(gmemd);

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/budget/capacity.h"
+
 static int vm_compare_id(struct vm *a, struct vm *b)
 {
 	return a->number < b->number ? -1 : a->number > b->number;
@@ -52,6 +54,7 @@ void registry_init(struct registry *registry, const struct backend *backend,
 		.last_id = first_id(),
 	};
 	registry->first_id = registry->last_id;
+	tenants_init(&registry->tenants, config, &capacity->host);
 	TAILQ_INIT(&registry->noted);
 	recounts_init(&registry->recounts);
 	TAILQ_INIT(&registry->closed_changed);
@@ -109,6 +112,8 @@ void registry_add(struct vm *vm)
 
 	snprintf(vm->id, sizeof vm->id, "vm-%" PRIu64, vm->number);
 	registry->n_made++;
+	LIST_INSERT_HEAD(&vm->tenant->vms, vm, of_tenant);
+	vm->tenant->n_vms++;
 	RB_INSERT(vm_tree, &registry->vms, vm);
 	if (vm->state != VM_REMAINING)
 		RB_INSERT(vm_process_tree, &registry->vms_by_process, vm);
@@ -120,6 +125,8 @@ void registry_remove(struct vm *vm)
 
 	if (registry_vm_by_number(registry, vm->number) != vm)
 		return;
+	LIST_REMOVE(vm, of_tenant);
+	vm->tenant->n_vms--;
 	RB_REMOVE(vm_tree, &registry->vms, vm);
 	if (vm->state != VM_REMAINING)
 		RB_REMOVE(vm_process_tree, &registry->vms_by_process, vm);

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "daemon/tenant/tenant.h"
 #include "daemon/vm/recount_policy.h"
 #include "daemon/vm/vm.h"
 
@@ -33,8 +34,9 @@ struct registry {
 	struct noted_list noted;   /* VMs whose ledgers are to be committed */
 	bool forgetting;           /* its VMs, which go on running on what they have */
 	struct capacity *capacity; /* the host's */
-	uint64_t last_id;          /* of VMs and memories */
-	uint64_t first_id;         /* up to here they were an earlier gmemd's */
+	struct tenants tenants;
+	uint64_t last_id;  /* of VMs and memories */
+	uint64_t first_id; /* up to here they were an earlier gmemd's */
 	struct vm_tree vms;
 	uint64_t n_made; /* that were ever there */
 	struct vm_process_tree vms_by_process;
@@ -49,7 +51,7 @@ struct registry {
 RB_PROTOTYPE(vm_tree, vm, by_id, )
 RB_PROTOTYPE(vm_process_tree, vm, by_process, )
 
-/* All must outlive it. It has nothing of its own but VMs, which vms_free() ends. */
+/* All must outlive it. It has nothing of its own but VMs, which vms_free() ends, and tenants. */
 void registry_init(struct registry *registry, const struct backend *backend,
 	const struct config *config, const struct host_offer *host, struct owners *owners,
 	struct capacity *capacity);

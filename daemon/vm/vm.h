@@ -52,6 +52,7 @@ struct ledger;
 struct memory;
 struct model_vm;
 struct slot;
+struct tenant;
 struct views_look;
 struct vm_record;
 struct watch;
@@ -91,6 +92,8 @@ struct vm {
 	enum vm_charge charge;  /* whose memory cgroup what gmemd allocates for it is charged to */
 	struct process process;
 	struct owner *owner; /* its process; what is charged to it, charges it */
+	struct tenant *tenant;
+	LIST_ENTRY(vm) of_tenant; /* while it is in the registry */
 	enum vm_state state;
 	enum vm_gate_state gate;
 
@@ -119,6 +122,7 @@ struct vm {
 	uint64_t own_memory; /* bytes of slots on the VMM's own memory */
 	uint64_t minimum;    /* bytes of pages that it can't do without, as it has told */
 	uint32_t minimum_record;
+	uint32_t tenant_records[2];
 
 	struct memory_tree memories;
 	unsigned n_memories;

@@ -154,6 +154,7 @@ struct vm *vm_free(struct vm *vm)
 		owner_unref(vm->owner);
 	else
 		owner_give_back(vm->owner, OWNER_VMS);
+	tenant_unref(vm->tenant);
 	free(vm->name);
 	free(vm);
 	return NULL;

@@ -96,6 +96,7 @@ int vm_ledger_new(struct vm *vm)
 	vm_ledger_note_vm(vm);
 	note_name(vm, RECORD_NAME, 0, vm->name, names);
 	note_name(vm, RECORD_UNIT, 0, owner_name(vm->owner).unit, units);
+	note_name(vm, RECORD_TENANT, 0, owner_name(vm->owner).tenant, vm->tenant_records);
 	vm_ledger_commit(vm);
 	return 0;
 }

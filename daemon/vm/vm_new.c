@@ -77,6 +77,7 @@ static int vm_set_up_again(
 	int r;
 
 	owner_write_unit(name.unit, recovery->unit);
+	snprintf(name.tenant, sizeof name.tenant, "%s", recovery->tenant);
 	r = owner_get(vm->registry->owners, &name, &owner);
 	if (r == 0 && vm->state == VM_REMAINING)
 		vm->owner = owner;
@@ -85,26 +86,30 @@ static int vm_set_up_again(
 	return r < 0 ? r : vm_set_up(vm, process, recovery->name);
 }
 
-static struct budget budget_of_vm(struct registry *registry, uint64_t commit_limit)
+static struct budget budget_of_vm(struct tenant *tenant, uint64_t commit_limit)
 {
-	return (struct budget){
-		.scope = "vm", .limit = commit_limit, .within = &registry->capacity->host};
+	return (struct budget){.scope = "vm", .limit = commit_limit, .within = &tenant->budget};
 }
 
-static struct vm *vm_allocate(
-	struct registry *registry, uint64_t number, unsigned type, uint64_t commit_limit)
+/* tenant: a name as owners have it. */
+static struct vm *vm_allocate(struct registry *registry, const char *tenant, uid_t uid,
+	uint64_t number, unsigned type, uint64_t commit_limit)
 {
 	struct vm *vm = calloc(1, sizeof *vm);
 
 	if (!vm)
 		return NULL;
+	if (tenants_get(&registry->tenants, tenant, uid, &vm->tenant) < 0) {
+		free(vm);
+		return NULL;
+	}
 	vm->registry = registry;
 	vm->number = number;
 	vm->type = type;
 	vm->process.pidfd = -1;
 	vm->listener = -1;
 	vm->frames = -1;
-	vm->budget = budget_of_vm(registry, commit_limit);
+	vm->budget = budget_of_vm(vm->tenant, commit_limit);
 	TAILQ_INIT(&vm->leaving);
 	grants_init(&vm->grants);
 	TAILQ_INIT(&vm->calls);
@@ -120,9 +125,9 @@ static int vm_outlive(struct vm *vm)
 	return r == 0 && vm_has_private_memory(vm) ? frames_new(&vm->frames) : r;
 }
 
-const struct budget *vm_promise_refused(struct registry *registry, uint64_t commit_limit)
+const struct budget *vm_promise_refused(struct tenant *tenant, uint64_t commit_limit)
 {
-	struct budget budget = budget_of_vm(registry, commit_limit);
+	struct budget budget = budget_of_vm(tenant, commit_limit);
 	const struct budget *refused = budget_promise(&budget);
 
 	budget_end_promise(&budget);
@@ -138,8 +143,8 @@ int vm_new(struct registry *registry, const struct process *process,
 
 	if (registry_has_process(registry, process))
 		return -EEXIST;
-	vm = vm_allocate(
-		registry, registry_next_id(registry), request->type, request->commit_limit);
+	vm = vm_allocate(registry, owner_name(request->opener).tenant, owner_uid(request->opener),
+		registry_next_id(registry), request->type, request->commit_limit);
 	if (!vm)
 		return -ENOMEM;
 	vm->initially_private = request->initially_private;
@@ -193,7 +198,8 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 {
 	const struct vm_record *record = recovery->record;
 	struct process process = {.uid = record->uid};
-	struct vm *vm = vm_allocate(registry, record->number, record->type, record->commit_limit);
+	struct vm *vm = vm_allocate(registry, recovery->tenant, record->uid, record->number,
+		record->type, record->commit_limit);
 	int r;
 
 	if (!vm)
@@ -229,7 +235,8 @@ int vm_resume(struct registry *registry, const struct process *process, struct o
 
 	if (registry_has_process(registry, process))
 		return -EEXIST;
-	vm = vm_allocate(registry, label->number, label->type, label->commit_limit);
+	vm = vm_allocate(registry, owner_name(opener).tenant, label->uid, label->number,
+		label->type, label->commit_limit);
 	if (!vm)
 		return -ENOMEM;
 	vm_set_uuid(vm, label->uuid);

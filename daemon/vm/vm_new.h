@@ -22,8 +22,8 @@ struct vm_request {
 	struct owner *opener; /* whose connection asks for it */
 };
 
-/* Who can't promise a VM so much, NULL where it can be promised. */
-const struct budget *vm_promise_refused(struct registry *registry, uint64_t commit_limit);
+/* Who can't promise a VM of the tenant so much, NULL where it can be promised. */
+const struct budget *vm_promise_refused(struct tenant *tenant, uint64_t commit_limit);
 
 /*
  * A new VM of a process, VM_MAKING. The process's pidfd is duplicated. -EEXIST where the process
@@ -37,7 +37,8 @@ int vm_new(struct registry *registry, const struct process *process,
 struct vm_recovery {
 	const struct vm_record *record;
 	const char *name;
-	const char *unit; /* of its owner */
+	const char *unit;   /* of its owner */
+	const char *tenant; /* "": its user's own */
 	int pidfd;
 	int listener; /* -1: none */
 	int frames;   /* -1: none */

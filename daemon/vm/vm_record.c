@@ -173,6 +173,11 @@ void record_read_name(
 	read_whole_name(ledger, RECORD_NAME, owner, ret);
 }
 
+void record_read_tenant(const struct ledger *ledger, char ret[static NAME_BYTES_MAX + 1])
+{
+	read_whole_name(ledger, RECORD_TENANT, 0, ret);
+}
+
 void record_read_unit(const struct ledger *ledger, char ret[static NAME_BYTES_MAX + 1])
 {
 	read_whole_name(ledger, RECORD_UNIT, 0, ret);

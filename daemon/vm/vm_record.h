@@ -35,6 +35,7 @@ enum record_kind {
 	RECORD_CALL,
 	RECORD_UNIT,    /* a part of the name of the unit that its process was in */
 	RECORD_MINIMUM, /* of a VM, where it has told one */
+	RECORD_TENANT,  /* a part of its tenant's name, where that is not its user alone */
 	RECORD_GRANT = 16,
 };
 
@@ -208,6 +209,7 @@ void record_read_name_part(const struct name_record *record, char name[static NA
 /* The name of a memory, or of the VM for 0; "" where there is none. */
 void record_read_name(
 	const struct ledger *ledger, uint64_t owner, char ret[static NAME_BYTES_MAX + 1]);
+void record_read_tenant(const struct ledger *ledger, char ret[static NAME_BYTES_MAX + 1]);
 void record_read_unit(const struct ledger *ledger, char ret[static NAME_BYTES_MAX + 1]);
 
 void record_write_memory(const struct memory *memory, struct memory_record *ret);

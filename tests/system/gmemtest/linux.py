@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import signal
+import socket
 import struct
 
 from gmemtest.tap import Skip
@@ -265,3 +266,25 @@ def require_guest_memfd():
 def require_root():
     if os.geteuid() != 0:
         raise Skip("only root can act as other users")
+
+
+SO_PEERSEC = 31
+
+
+def has_labels():
+    """Whether a security module labels peers here."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        try:
+            ours.getsockopt(socket.SOL_SOCKET, SO_PEERSEC, 256)
+            return True
+        except OSError:
+            return False
+
+
+def cgroup_path(pid):
+    """In the unified hierarchy, or systemd's where there is none."""
+    with open("/proc/%d/cgroup" % pid, encoding="utf-8") as file:
+        lines = [line.rstrip("\n").split(":", 2) for line in file]
+    paths = {controllers: path for _, controllers, path in lines}
+    return paths.get("", paths.get("name=systemd"))

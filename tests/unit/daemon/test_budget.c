@@ -390,6 +390,74 @@ static void test_anyway(void)
 	check_committed(&levels, 0);
 }
 
+/* A reserve is there whatever others take, and what is beyond it is shared. */
+static void test_reserve(void)
+{
+	struct budget host = {.scope = "host", .limit = 100};
+	struct budget one = {.scope = "tenant", .limit = 80, .within = &host};
+	struct budget other = {.scope = "tenant", .limit = BUDGET_UNLIMITED, .within = &host};
+	struct budget vm = {.scope = "vm", .limit = 30, .within = &one};
+
+	CU_ASSERT_PTR_NULL(budget_set_reserve(&one, 40));
+	CU_ASSERT_TRUE(host.committed == 40 && host.promised == 40 && host.used == 0);
+	CU_ASSERT_PTR_EQUAL(budget_charge(&other, 61), &host);
+	CU_ASSERT_PTR_NULL(budget_charge(&other, 60));
+	CU_ASSERT_PTR_NULL(budget_promise(&vm));
+	CU_ASSERT_TRUE(one.committed == 30 && one.promised == 30 && host.committed == 100);
+	CU_ASSERT_PTR_NULL(budget_charge(&vm, 20));
+	CU_ASSERT_TRUE(one.used == 20 && host.used == 80 && host.promised == 40);
+	CU_ASSERT_PTR_NULL(budget_charge(&one, 10));
+	CU_ASSERT_PTR_EQUAL(budget_charge(&one, 1), &host);
+	budget_give_back(&other, 60);
+	CU_ASSERT_PTR_NULL(budget_charge(&one, 40));
+	CU_ASSERT_PTR_EQUAL(budget_charge(&one, 1), &one);
+	CU_ASSERT_TRUE(host.committed == 80 && host.promised == 40);
+	CU_ASSERT_PTR_EQUAL(budget_set_reserve(&one, 101), &host);
+	CU_ASSERT_EQUAL(one.reserve, 40);
+	CU_ASSERT_PTR_NULL(budget_set_reserve(&one, 0));
+	CU_ASSERT_TRUE(host.committed == 80 && host.promised == 30);
+	budget_give_back(&one, 50);
+	budget_give_back(&vm, 20);
+	budget_end_promise(&vm);
+	CU_ASSERT_TRUE(host.committed + host.promised + host.used == 0);
+}
+
+/* A limit that is lowered below a promise within it bounds what is charged there, too. */
+static void test_bounded_promise(void)
+{
+	struct budget host = {.scope = "host", .limit = 100};
+	struct budget tenant = {
+		.scope = "tenant", .limit = 80, .bounds_reserves = true, .within = &host};
+	struct budget vm = {.scope = "vm", .limit = 60, .within = &tenant};
+
+	CU_ASSERT_PTR_NULL(budget_promise(&vm));
+	CU_ASSERT_PTR_NULL(budget_charge(&vm, 20));
+	CU_ASSERT_PTR_NULL(budget_set_limit(&tenant, 30));
+	CU_ASSERT_PTR_EQUAL(budget_charge(&vm, 11), &tenant);
+	CU_ASSERT_PTR_NULL(budget_charge(&vm, 10));
+	CU_ASSERT_TRUE(tenant.used == 30 && tenant.committed == 60);
+	tenant.lifted = true;
+	CU_ASSERT_PTR_NULL(budget_charge(&vm, 1));
+}
+
+static void test_move(void)
+{
+	struct budget host = {.scope = "host", .limit = 100};
+	struct budget one = {.scope = "tenant", .limit = 80, .within = &host};
+	struct budget other = {.scope = "tenant", .limit = 30, .within = &host};
+	struct budget vm = {.scope = "vm", .limit = 40, .within = &one};
+
+	CU_ASSERT_PTR_NULL(budget_promise(&vm));
+	CU_ASSERT_PTR_NULL(budget_charge(&vm, 20));
+	CU_ASSERT_PTR_EQUAL(budget_move(&vm, &other), &other);
+	CU_ASSERT_TRUE(one.committed == 40 && one.promised == 40 && one.used == 20);
+	other.limit = 40;
+	CU_ASSERT_PTR_NULL(budget_move(&vm, &other));
+	CU_ASSERT_TRUE(one.committed + one.promised + one.used == 0);
+	CU_ASSERT_TRUE(other.committed == 40 && other.promised == 40 && other.used == 20);
+	CU_ASSERT_TRUE(host.committed == 40 && host.promised == 40 && host.used == 20);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -405,6 +473,9 @@ int main(void)
 		{"another limit on a host that has less", test_set_limit_beyond_host},
 		{"a limit where there was none", test_set_limit_of_unlimited},
 		{"what is there whatever the limits", test_anyway},
+		{"a reserve", test_reserve},
+		{"a limit below a promise", test_bounded_promise},
+		{"within another", test_move},
 		{"charges and promises at random", test_random},
 		CU_TEST_INFO_NULL,
 	};

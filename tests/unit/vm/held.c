@@ -40,6 +40,8 @@ void held_init(struct held *held)
 void held_end(struct held *held)
 {
 	vms_free(&held->registry);
+	tenants_clear(&held->registry.tenants);
+	CU_ASSERT_TRUE(RB_EMPTY(&held->registry.tenants.all));
 	CU_ASSERT_EQUAL(held->capacity.host.committed, 0);
 	CU_ASSERT_EQUAL(held->capacity.host.promised, 0);
 	capacity_clear(&held->capacity);

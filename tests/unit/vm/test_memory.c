@@ -98,10 +98,10 @@ static void test_promise(void)
 	held_init(&held);
 	vm = held_vm(&held, 1, HELD_HOST - HELD_PAGE);
 	CU_ASSERT_EQUAL(held.capacity.host.promised, HELD_HOST - HELD_PAGE);
-	CU_ASSERT_PTR_EQUAL(vm_promise_refused(&held.registry, 2 * HELD_PAGE), &held.capacity.host);
+	CU_ASSERT_PTR_EQUAL(vm_promise_refused(vm->tenant, 2 * HELD_PAGE), &held.capacity.host);
 	CU_ASSERT_EQUAL(held_vm_new(&held, 2, 2 * HELD_PAGE, &other), -ENOSPC);
-	CU_ASSERT_PTR_NULL(vm_promise_refused(&held.registry, HELD_PAGE));
-	CU_ASSERT_PTR_NULL(vm_promise_refused(&held.registry, BUDGET_UNLIMITED));
+	CU_ASSERT_PTR_NULL(vm_promise_refused(vm->tenant, HELD_PAGE));
+	CU_ASSERT_PTR_NULL(vm_promise_refused(vm->tenant, BUDGET_UNLIMITED));
 	CU_ASSERT_EQUAL(held.capacity.host.committed, HELD_HOST - HELD_PAGE);
 	held_memory(vm, 10 * HELD_PAGE, NULL);
 	vm_stop(vm);

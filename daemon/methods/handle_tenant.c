@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tenant.list, tenant.get.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/methods/counted_answer.h"
+#include "daemon/methods/methods.h"
+#include "daemon/methods/page_cursor.h"
+#include "daemon/tenant/tenant.h"
+#include "protocol/json.h"
+
+#define CURSOR "tenant:"
+
+/* What is asked for, as it outlives the request. */
+struct tenant_context {
+	char name[TENANT_NAME_SIZE]; /* that the page begins with, or that alone */
+	uint64_t limit;
+};
+
+static struct tenants *tenants_of(struct gmemd *gmemd)
+{
+	return &gmemd->registry.tenants;
+}
+
+static void add_limit(struct json_object *object, const char *name, uint64_t limit)
+{
+	if (limit == CONFIG_NO_NUMBER)
+		json_add_null(object, name);
+	else
+		json_add_uint(object, name, limit);
+}
+
+static uint64_t resident_of(const struct tenant *tenant)
+{
+	const struct vm *vm;
+	uint64_t sum = 0;
+
+	LIST_FOREACH (vm, &tenant->vms, of_tenant)
+		sum += vm_resident(vm);
+	return sum;
+}
+
+static uint64_t count_seen(const struct tenant *tenant)
+{
+	const struct vm *vm;
+	uint64_t count = 0;
+
+	LIST_FOREACH (vm, &tenant->vms, of_tenant)
+		count += vm_is_seen(vm);
+	return count;
+}
+
+/* What remains of a VM for its closed memories alone is nobody's to see. */
+static bool is_seen(const struct tenant *tenant)
+{
+	return tenant->config || tenant->budget.committed > 0 || count_seen(tenant) > 0;
+}
+
+static struct tenant *seen_from(struct tenant *tenant)
+{
+	while (tenant && !is_seen(tenant))
+		tenant = tenants_next(tenant);
+	return tenant;
+}
+
+static struct tenant *first_of(struct gmemd *gmemd, const struct tenant_context *context)
+{
+	return seen_from(tenants_from(tenants_of(gmemd), context->name));
+}
+
+static struct tenant *find_seen(struct gmemd *gmemd, const char *name)
+{
+	struct tenant *tenant = tenants_find(tenants_of(gmemd), name);
+
+	return tenant && is_seen(tenant) ? tenant : NULL;
+}
+
+static void describe_tenant(struct json_object *object, const struct tenant *tenant)
+{
+	const struct budget *budget = &tenant->budget;
+
+	json_add_string(object, "tenant", tenant->name);
+	json_add_bool(object, "configured", tenant->config);
+	add_limit(object, "limit", budget->limit);
+	json_add_uint(object, "reserve", budget->reserve);
+	json_add_uint(object, "promised", budget->promised);
+	json_add_uint(object, "committed", budget->used);
+	json_add_uint(object, "resident", resident_of(tenant));
+	json_add_uint(object, "vms", count_seen(tenant));
+}
+
+/* Counted before it is told */
+
+static int add_vms(struct page_count *count, const struct tenant *tenant)
+{
+	struct vm *vm;
+	int r = 0;
+
+	LIST_FOREACH (vm, &tenant->vms, of_tenant) {
+		if (r == 0)
+			r = page_count_add(count, vm);
+	}
+	return r;
+}
+
+static int answer_counted(struct request *request, struct page_count *count, int r,
+	counted_fill *fill, const struct tenant_context *context)
+{
+	if (r == 0 && count)
+		return request_answer_counted(request, count, fill, context, sizeof *context);
+	page_count_free(count);
+	return rpc_error_internal(&request->error, "no memory");
+}
+
+static int fill_list(struct gmemd *gmemd, const struct caller *caller, const void *what,
+	struct json_object *result, struct rpc_error *error)
+{
+	const struct tenant_context *context = what;
+	struct json_object *list = json_add_array(result, "tenants");
+	struct tenant *tenant = first_of(gmemd, context);
+	char cursor[sizeof CURSOR + TENANT_NAME_SIZE];
+
+	(void)caller;
+	(void)error;
+	for (uint64_t listed = 0; tenant; tenant = seen_from(tenants_next(tenant)), listed++) {
+		if (listed == context->limit) {
+			snprintf(cursor, sizeof cursor, CURSOR "%s", tenant->name);
+			json_add_string(result, "cursor", cursor);
+			break;
+		}
+		describe_tenant(json_append_object(list), tenant);
+	}
+	return 0;
+}
+
+int handle_tenant_list(struct request *request)
+{
+	const struct tenant_list_parameters *parameters = &request->parameters.tenant_list;
+	struct tenant_context context = {.limit = parameters->limit};
+	struct page_count *count;
+	struct tenant *tenant;
+	int r = 0;
+
+	if (parameters->cursor &&
+		(strncmp(parameters->cursor, CURSOR, strlen(CURSOR)) != 0 ||
+			strlen(parameters->cursor + strlen(CURSOR)) >= sizeof context.name))
+		return page_cursor_error(request);
+	if (parameters->cursor)
+		strcpy(context.name, parameters->cursor + strlen(CURSOR));
+	count = page_count_new(&request->gmemd->registry, request->caller->owner);
+	tenant = first_of(request->gmemd, &context);
+	for (uint64_t i = 0; count && r == 0 && tenant && i < context.limit; i++) {
+		r = add_vms(count, tenant);
+		tenant = seen_from(tenants_next(tenant));
+	}
+	return answer_counted(request, count, r, fill_list, &context);
+}
+
+static void describe_policy(struct json_object *object, const struct config_tenant *config)
+{
+	json_add_uint(object, "priority", config->priority);
+	add_limit(object, "vms_max", config->vms);
+	add_limit(object, "memories_max", config->memories);
+	add_limit(object, "connections_max", config->connections);
+	add_limit(object, "requests_max", config->requests);
+	add_limit(object, "memories_per_vm", config->memories_per_vm);
+	add_limit(object, "slots_per_vm", config->slots_per_vm);
+	add_limit(object, "private_ranges_per_vm", config->private_ranges_per_vm);
+}
+
+static int not_found(struct rpc_error *error, const char *name)
+{
+	return rpc_error_not_found(error, "tenant", name);
+}
+
+static int fill_one(struct gmemd *gmemd, const struct caller *caller, const void *what,
+	struct json_object *result, struct rpc_error *error)
+{
+	const struct tenant_context *context = what;
+	const struct tenant *tenant = find_seen(gmemd, context->name);
+
+	(void)caller;
+	if (!tenant)
+		return not_found(error, context->name);
+	describe_tenant(result, tenant);
+	if (tenant->config)
+		describe_policy(result, tenant->config);
+	return 0;
+}
+
+int handle_tenant_get(struct request *request)
+{
+	const char *name = request->parameters.tenant_get.tenant;
+	const struct tenant *tenant = find_seen(request->gmemd, name);
+	struct tenant_context context = {.limit = 1};
+	struct page_count *count;
+
+	if (!tenant)
+		return not_found(&request->error, name);
+	strcpy(context.name, tenant->name);
+	count = page_count_new(&request->gmemd->registry, request->caller->owner);
+	return answer_counted(
+		request, count, count ? add_vms(count, tenant) : 0, fill_one, &context);
+}

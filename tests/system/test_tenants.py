@@ -1,0 +1,282 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Tenants: who is of which, what they have, and that it stays so past gmemd's end."""
+
+import contextlib
+import os
+
+from gmemtest import linux, tap
+from gmemtest.child import RemotePeer
+from gmemtest.host import Host, wait_until
+from gmemtest.tap import Skip, check, equal, need, test
+
+MIB = 1 << 20
+HOST = 256 * MIB
+BACKEND = os.environ.get("BACKEND", "auto")
+# Nobody's, as far as this machine knows; nothing is written as them.
+ALICE, BOB, CAROL, DAVE = 54321, 54322, 54323, 54324
+
+COMMON = "[limits]\nhost-reserve = 0\ncommit-limit = %d\n[pressure]\nfloor = 0\n" % HOST
+RULES = COMMON + """
+[tenant gold]
+users = %d, %d
+[tenant silver]
+groups = %d
+[tenant operators-alone]
+""" % (ALICE, BOB, CAROL)
+
+host = None
+
+
+def set_up():
+    global host
+    linux.require_root()
+    if BACKEND != "model":
+        linux.require_guest_memfd()
+    host = Host(config=RULES, backend=BACKEND)
+
+
+def tear_down():
+    host.stop()
+
+
+def restarts():
+    """The model's VMs end with their gmemd."""
+    if BACKEND != "model":
+        host.restart()
+    return BACKEND != "model"
+
+
+def as_operator(method, params=None):
+    with contextlib.closing(host.operator()) as peer:
+        return peer.call(method, params)
+
+
+def refused_operator(method, params=None):
+    with contextlib.closing(host.operator()) as peer:
+        return peer.error(method, params)
+
+
+def reload_with(config):
+    host.change_config(config)
+    as_operator("config.reload")
+
+
+def wrong(config):
+    host.change_config(config)
+    error = refused_operator("config.reload")
+    equal(error["data"]["reason"], "configuration", "reason")
+    return error["data"]["faults"]
+
+
+def peer(uid):
+    return RemotePeer(host.socket_path("gmemd.sock"), uid)
+
+
+@contextlib.contextmanager
+def peers(*uids):
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(peer(uid)) for uid in uids]
+    need(wait_until(lambda: as_operator("vm.list")["vms"] == []), "VMs stay")
+
+
+def opened(one, name="vm", **more):
+    return one.call("vm.open", dict({"name": name, "gate": "none"}, **more))["vm"]
+
+
+def created(one, vm, size):
+    return one.call("memory.create", {"vm": vm, "size": size, "backing": "memfd"})["memory"]
+
+
+def tenants_of_vms():
+    return {vm["vm"]: vm["tenant"] for vm in as_operator("vm.list")["vms"]}
+
+
+def tenant_of(vm):
+    return tenants_of_vms()[vm]
+
+
+def tenant(name):
+    return as_operator("tenant.get", {"tenant": name})
+
+
+def names():
+    return [one["tenant"] for one in as_operator("tenant.list")["tenants"]]
+
+
+@test("a peer is of the first tenant whose rules it has, and of default where there is none")
+def _():
+    with peers(ALICE, BOB, CAROL, DAVE) as all_of_them:
+        vms = [opened(one) for one in all_of_them]
+        found = tenants_of_vms()
+        equal([found[vm] for vm in vms], ["gold", "gold", "silver", "default"], "tenants")
+        equal(names(), ["default", "gold", "operators-alone", "silver"], "tenant.list")
+        equal(all_of_them[0].call("vm.get", {"vm": vms[0]})["tenant"], "gold", "what the peer itself is told")
+
+
+@test("what a tenant has is told: its VMs, what is committed, promised, resident")
+def _():
+    with peers(ALICE, BOB) as (alice, bob):
+        first, second = opened(alice), opened(bob, commit_limit=8 * MIB)
+        memory = created(alice, first, 4 * MIB)
+        created(bob, second, 2 * MIB)
+        alice.call("memory.preallocate", {"memory": memory})
+        told = tenant("gold")
+        expected = {"tenant": "gold", "configured": True, "limit": None, "reserve": 0, "promised": 8 * MIB, "vms": 2}
+        equal({name: told[name] for name in expected}, expected, "gold")
+        equal((told["committed"], told["resident"]), (6 * MIB, 4 * MIB), "bytes")
+        equal(next(one for one in as_operator("tenant.list")["tenants"] if one["tenant"] == "gold")["vms"], 2, "list")
+        alice.call("vm.close", {"vm": first})
+        equal((tenant("gold")["committed"], tenant("gold")["vms"]), (2 * MIB, 2), "after vm.close")
+
+
+@test("within one tenant nobody sees another's VM, and a name is each user's own")
+def _():
+    with peers(ALICE, BOB) as (alice, bob):
+        first, second = opened(alice, "same"), opened(bob, "same")
+        equal([vm["vm"] for vm in alice.call("vm.list")["vms"]], [first], "what Alice sees")
+        error = alice.error("vm.get", {"vm": second})
+        equal(error["data"]["reason"], "not_found", "Bob's")
+        memory = created(bob, second, MIB)
+        equal(alice.error("memory.open", {"memory": memory})["data"]["reason"], "not_found", "Bob's memory")
+        equal(alice.error("tenant.list")["data"]["reason"], "not_permitted", "tenant.list")
+
+
+@test("tenants are listed in pages, and one that is not there is not found")
+def _():
+    first = as_operator("tenant.list", {"limit": 3})
+    equal([one["tenant"] for one in first["tenants"]], ["default", "gold", "operators-alone"], "the first page")
+    rest = as_operator("tenant.list", {"limit": 3, "cursor": first["cursor"]})
+    equal(([one["tenant"] for one in rest["tenants"]], "cursor" in rest), (["silver"], False), "the second")
+    equal(refused_operator("tenant.get", {"tenant": "lead"})["data"], {"reason": "not_found", "what": "tenant", "id": "lead"}, "lead")
+    equal(refused_operator("tenant.list", {"cursor": "vm:1"})["data"]["param"], "cursor", "another cursor")
+    equal(refused_operator("tenant.list", {"cursor": "tenant:" + 50 * "x"})["data"]["param"], "cursor", "a long one")
+
+
+@test("a VM and a connection stay in their tenant when gmemd is killed, and when both are")
+def _():
+    with peers(ALICE, CAROL) as (alice, carol):
+        vm = opened(alice)
+        created(alice, vm, 4 * MIB)
+        if not restarts():
+            raise Skip("the model's VMs end with their gmemd")
+        equal((tenant("gold")["committed"], tenants_of_vms()), (4 * MIB, {vm: "gold"}), "gold")
+        later = opened(carol)
+        equal(tenant_of(later), "silver", "who had connected before")
+
+
+@test("a reload that takes a tenant away leaves it its VMs, and opens no more; one that brings it back does")
+def _():
+    with peers(ALICE, BOB, CAROL) as (alice, bob, carol):
+        vm = opened(alice)
+        created(alice, vm, 4 * MIB)
+        reload_with(COMMON + "[tenant silver]\ngroups = %d\n" % CAROL)
+        told = tenant("gold")
+        equal((told["configured"], told["committed"], told["vms"]), (False, 4 * MIB, 1), "gold")
+        error = bob.error("vm.open", {"name": "vm", "gate": "none"})
+        equal(error["data"]["reason"], "not_permitted", "another VM")
+        check("tenant gold" in error["message"], error["message"])
+        restarts()
+        equal(tenants_of_vms(), {vm: "gold"}, "past gmemd's end")
+        created(alice, vm, MIB)
+        with peer(BOB) as again:
+            equal(tenant_of(opened(again)), "default", "who connects then")
+        reload_with(RULES)
+        equal((tenant("gold")["configured"], tenant_of(opened(bob))), (True, "gold"), "again")
+        equal(tenant_of(opened(carol)), "silver", "the other")
+
+
+@test("without a section each user is a tenant")
+def _():
+    reload_with(COMMON)
+    with peers(ALICE, BOB) as (alice, bob):
+        first, second = opened(alice), opened(bob)
+        equal(tenants_of_vms(), {first: "uid:%d" % ALICE, second: "uid:%d" % BOB}, "tenants")
+        equal(names(), ["uid:%d" % ALICE, "uid:%d" % BOB], "tenant.list")
+        restarts()
+        equal(tenants_of_vms(), {first: "uid:%d" % ALICE, second: "uid:%d" % BOB}, "past gmemd's end")
+    equal(names(), [], "afterwards")
+    reload_with(RULES)
+
+
+def is_closed(uid):
+    with peer(uid) as one:
+        try:
+            one.call("ping")
+        except (AssertionError, EOFError, OSError):
+            return True
+    return False
+
+
+@test("who is of none is refused where the configuration says so, and the log says why")
+def _():
+    reload_with(RULES + "[tenants]\nothers = refused\n")
+    check(is_closed(DAVE), "Dave is let in")
+    check("user %d: it is of no tenant" % DAVE in host.log(), host.log())
+    check(not is_closed(ALICE), "Alice is refused")
+    equal(names(), ["gold", "operators-alone", "silver"], "tenant.list")
+    reload_with(RULES)
+
+
+@test("where a rule needs what can't be had nobody is let in by guess; who doesn't need it is")
+def _():
+    need(not linux.has_labels(), "this host's peers have security labels")
+    reload_with(COMMON + "[tenant gold]\nusers = %d\nlabels = *\n[tenant silver]\nusers = %d\n" % (ALICE, BOB))
+    check(is_closed(ALICE), "Alice is let in")
+    check("its security label can't be had, which the rules of tenant gold need" in host.log(), host.log())
+    check(not is_closed(BOB), "Bob is refused")
+    reload_with(RULES)
+
+
+@test("a cgroup says who is whose, as it was when it connected")
+def _():
+    path = linux.cgroup_path(os.getpid())
+    reload_with(COMMON + "[tenant here]\ncgroups = %s\n" % (path[:-1] + "?" if len(path) > 1 else path))
+    with peers(ALICE) as (alice,):
+        equal(tenant_of(opened(alice)), "here", "in it")
+    reload_with(COMMON + "[tenant here]\ncgroups = /elsewhere/*\n")
+    with peers(ALICE) as (alice,):
+        equal(tenant_of(opened(alice)), "default", "elsewhere")
+    reload_with(RULES)
+
+
+WRONG = {
+    "[tenant %s]\nlimit = 1\n" % (43 * "x"): "must be [SECTION] of at most 49 bytes; it has 50",
+    "[tenant a b]\n": "must be [tenant NAME], a name of 1 to 42",
+    "[tenant uid:7]\n": "must be [tenant NAME]",
+    "[tenant ]\nlimit = 1\n": "must be [tenant NAME]",
+    "[tenant a]\nusers = nobody-of-that-name\n": "users: must be names of users",
+    "[tenant a]\ncolour = blue\n": "there is no such setting of a tenant, which has users, groups",
+    "[tenant default]\nusers = 1\n": "[tenant default] must not say who it is",
+    "[tenant a]\nlimit = 4096\nreserve = 8192\n": "reserve: must be at most the tenant's limit, 4096 bytes",
+    "[tenant a]\nreserve = %d\n[tenant b]\nreserve = 4096\n" % HOST: "must be at most 0 bytes, which the reserves before it leave",
+    "[tenants]\nothers = maybe\n": "others: must be default or refused",
+}
+
+
+@test("what can't be a tenant is refused by its line, and nothing has changed")
+def _():
+    for config, text in WRONG.items():
+        faults = wrong(COMMON + config)
+        check(text in faults[0], "%r, not %r" % (faults[0], text))
+        equal(names(), ["default", "gold", "operators-alone", "silver"], "tenants")
+    reload_with(RULES)
+
+
+@test("a tenant goes on in another file, and what is set last counts")
+def _():
+    directory = os.path.join(host.directory, "gmemd.conf.d")
+    os.mkdir(directory)
+    with open(os.path.join(directory, "10.conf"), "w", encoding="utf-8") as file:
+        file.write("[tenant silver]\ngroups =\nusers = %d\npriority = 7\n[tenant lead]\nusers = %d\n" % (DAVE, CAROL))
+    reload_with(RULES)
+    with peers(CAROL, DAVE) as (carol, dave):
+        equal([tenant_of(opened(one)) for one in (carol, dave)], ["lead", "silver"], "tenants")
+    equal(tenant("silver")["priority"], 7, "its priority")
+    os.unlink(os.path.join(directory, "10.conf"))
+    os.rmdir(directory)
+    reload_with(RULES)
+
+
+if __name__ == "__main__":
+    tap.main(set_up, tear_down)
