@@ -136,11 +136,25 @@ static enum ctl_status print_method(const struct ctl *ctl, const struct json_obj
 
 static struct json_object *verb_value(const struct verb *verb)
 {
-	struct json_object *value = json_new_object();
+	struct json_object *value = json_new_object(), *options;
 
 	json_add_string(value, "verb", verb->name);
 	json_add_string(value, "arguments", verb->arguments);
 	json_add_string(value, "summary", verb->summary);
+	options = json_add_array(value, "options");
+	for (const struct verb_option *option = verb_options; option->usage; option++) {
+		if (verb->options & option->option)
+			json_append_string(options, option->usage);
+	}
+	return value;
+}
+
+static struct json_object *option_value(const struct verb_option *option)
+{
+	struct json_object *value = json_new_object();
+
+	json_add_string(value, "option", option->usage);
+	json_add_string(value, "summary", option->summary);
 	return value;
 }
 
@@ -218,6 +232,9 @@ static void print_json_all(const struct ctl *ctl)
 	list = json_add_array(value, "verbs");
 	for (const struct verb *verb = verbs; verb->name; verb++)
 		json_append(list, verb_value(verb));
+	list = json_add_array(value, "options");
+	for (const struct verb_option *option = verb_options; option->usage; option++)
+		json_append(list, option_value(option));
 	list = json_add_array(value, "methods");
 	for (unsigned number = 0; number < METHODS; number++)
 		json_append_string(list, methods[number].name);
