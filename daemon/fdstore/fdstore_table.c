@@ -260,7 +260,7 @@ void fdstore_table_answered(struct fdstore_table *table, uint64_t serial, int re
 }
 
 /* The next keeper may be the same, whose connection has ended: what was to be dropped is so again,
- * and what it may have is still to be dropped. Of a VM the ledger comes first there, by its kind. */
+ * and what it may have is still to be dropped. By their kinds, a VM's ledger comes first then. */
 void fdstore_table_lost(struct fdstore_table *table)
 {
 	struct fdstore_entry *entry;
