@@ -19,7 +19,7 @@ skip() { # name reason
 }
 
 mkdir "$work/examples"
-python3 "$SOURCE_DIR/tests/manual/examples.py" "$work/examples" "$SOURCE_DIR"/manual/*.scd "$BUILD_DIR"/manual/*.scd \
+python3 "$SOURCE_DIR/tests/manual/examples.py" "$work/examples" "$SOURCE_DIR"/units/manual/*.scd "$BUILD_DIR"/units/manual/*.scd \
 	2>"$work/output"
 report $? "examples are found"
 

@@ -39,7 +39,7 @@ def installed():
 
 
 def pages():
-    return sorted(path for path in (BUILD / "manual").iterdir() if PAGE.fullmatch(path.name))
+    return sorted(path for path in (BUILD / "units" / "manual").iterdir() if PAGE.fullmatch(path.name))
 
 
 @functools.cache
@@ -99,11 +99,11 @@ def options():
     programs = {"gmemd.8": "daemon/gmemd", "gmemd-keeper.8": "daemon/gmemd-keeper", "gmemctl.1": "client/gmemctl",
                 "gmem-run.1": "client/gmem-run", "gmem-example-vmm.1": "client/gmem-example-vmm"}
     for page, program in programs.items():
-        if not (BUILD / "manual" / page).exists() or not (BUILD / program).exists():
+        if not (BUILD / "units" / "manual" / page).exists() or not (BUILD / program).exists():
             continue
         answer = subprocess.run([BUILD / program, "--help"], capture_output=True, text=True, timeout=60, check=False)
         has = set(OPTION.findall(answer.stdout)) - {"--help", "--version"}
-        text = text_of(BUILD / "manual" / page).split("\nEXAMPLES\n")[0]
+        text = text_of(BUILD / "units" / "manual" / page).split("\nEXAMPLES\n")[0]
         tells = set(OPTION.findall(re.sub(r"-\n\s+", "-", text))) - {"--help", "--version"}
         equal(sorted(has - tells), [], f"options of {program} that {page} lacks")
         equal(sorted(tells - has), [], f"options in {page} that {program} lacks")
