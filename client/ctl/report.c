@@ -143,6 +143,16 @@ enum ctl_status report_system(const struct ctl *ctl, const char *what, int r)
 	return CTL_REFUSED;
 }
 
+enum ctl_status report_no_bridge(const struct ctl *ctl, const char *path)
+{
+	char message[MESSAGE_SIZE];
+
+	snprintf(message, sizeof message,
+		"%s: gmemd-libvirt has written nothing there; does it run?", path);
+	print_error(ctl, error_new("no_daemon", message));
+	return CTL_NO_DAEMON;
+}
+
 enum ctl_status report_answer(const struct ctl *ctl, const char *what)
 {
 	print_error(ctl, error_new("protocol", what));

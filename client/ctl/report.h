@@ -21,6 +21,8 @@ enum ctl_status report_answer(const struct ctl *ctl, const char *what);
 void report_waiting(const struct ctl *ctl, bool given_up, const char *message);
 /* Says that of VMs the caller's own alone are shown, where that is so: at the VMMs' socket. */
 void report_own_view(const struct ctl *ctl);
+/* gmemd-libvirt has written nothing there. */
+enum ctl_status report_no_bridge(const struct ctl *ctl, const char *path);
 /* Events that were due between two that came. */
 void report_gap(const struct ctl *ctl, uint64_t lost);
 

@@ -33,6 +33,10 @@ const struct verb verbs[] = {
 		"What happens, a line for each event, until Ctrl-C.", NULL},
 	{"metrics", "", 0, 0, 0, ctl_metrics,
 		"Counters, since gmemd was started, and gauges, as OpenMetrics text.", NULL},
+	{"domains", "[FILE]", 0, 1, VERB_BYTES, ctl_domains,
+		"libvirt's domains as gmemd-libvirt has read them, and what of their VMs differs; "
+		"FILE is where it has written that.",
+		NULL},
 	{"config", "", 0, 0, 0, ctl_config,
 		"gmemd's settings, and where each comes from: a file and line, or its default.",
 		config_tables},

@@ -65,6 +65,7 @@ enum ctl_status ctl_events(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_metrics(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_config(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_reload(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_domains(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_call(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_ping(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_help(struct ctl *ctl, char **arguments);

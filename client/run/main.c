@@ -16,13 +16,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/common/size.h"
 #include "client/lib/environment.h"
 #include "client/lib/opening.h"
 #include "client/run/become.h"
 #include "client/run/name.h"
 #include "client/run/ready.h"
 #include "client/run/say.h"
-#include "client/run/size.h"
 #include "client/run/work.h"
 #include "kernel/host/own_process.h"
 #include "kernel/host/process_start.h"

@@ -7,19 +7,14 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 
-from gmemtest import linux, qemu, tap
+from gmemtest import libvirt, qemu, tap
 from gmemtest.host import Host
-from gmemtest.qemu import Programs, slurp, wait_until
-from gmemtest.tap import Skip, check, equal, need, test
+from gmemtest.libvirt import do, mount, virsh
+from gmemtest.qemu import Programs, wait_until
+from gmemtest.tap import check, equal, test
 
-SECONDS = 120
-INSIDE = "GMEMD_TEST_INSIDE"
-OWN = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
-OWN += ["sh", "-c", '"$@"; exit $?', "sh"]  # the first process there, which waits for orphans
-DIRECTORIES = ("/run", "/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt")
-CONFIG = 'cgroup_controllers = [ ]\nnamespaces = [ ]\nsecurity_driver = "none"\nstdio_handler = "file"\n'
+CONFIG = 'cgroup_controllers = [ ]\n' + libvirt.CONFIG
 KVM_DEVICE = os.makedev(10, 232)
 UUID = "123e4567-e89b-12d3-a456-426614174000"
 STARTS = 20
@@ -39,47 +34,18 @@ host = programs = operator = libvirtd = None
 without = ""
 
 
-def mount(*words):
-    subprocess.run(["mount", *words], check=True)
-
-
-def make_namespaces():
-    kept = "/etc/libvirt"
-    before = os.path.join("/tmp", "gmemd-test-libvirt-%d" % os.getpid())
-    shutil.copytree(kept, before)
-    for directory in DIRECTORIES:
-        mount("-t", "tmpfs", "-o", "mode=755,dev", "tmpfs", directory)
-    shutil.copytree(before, kept, dirs_exist_ok=True)
-    shutil.rmtree(before)
-    with open("/etc/libvirt/qemu.conf", "a", encoding="utf-8") as file:
-        file.write(CONFIG)
-    for directory in ("/run/libvirt", "/run/gmemd"):
-        os.mkdir(directory)
+def give_device():
     os.mknod("/run/kvm", 0o666 | 0o020000, KVM_DEVICE)
     os.chmod("/run/kvm", 0o666)
     mount("--bind", "/run/kvm", "/dev/kvm")
 
 
-def start_libvirtd():
-    global libvirtd
-    log = open("/run/libvirtd.log", "ab")
-    words = ["libvirtd", "--pid-file", "/run/libvirt/pid"]
-    libvirtd = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    wait_until(lambda: virsh("list")[0] == 0, "libvirtd: " + slurp("/run/libvirtd.log"))
-
-
-def stop_libvirtd():
-    libvirtd.terminate()
-    libvirtd.wait(SECONDS)
-
-
 def set_up():
-    global host, programs, operator, without
-    if not shutil.which("libvirtd") or not shutil.which("virsh"):
-        raise Skip("libvirt is not installed")
-    linux.require_root()
+    global host, programs, operator, libvirtd, without
+    libvirt.require()
     qemu.require()
-    make_namespaces()
+    libvirt.make_directories(CONFIG)
+    give_device()
     if qemu.find_processor() != "host":
         without = "<feature policy='disable' name='arch-capabilities'/>"
     host = Host(gate="required", config="[limits]\ncommit-limit = %d\n" % (LIMIT << 20))
@@ -87,27 +53,14 @@ def set_up():
     programs = Programs(host)
     shutil.copy(os.path.join(os.environ["BUILD_DIR"], "client/gmem-run-qemu"), programs.directory)
     operator = host.operator()
-    start_libvirtd()
+    libvirtd = libvirt.Libvirtd()
 
 
 def tear_down():
-    stop_libvirtd()
+    libvirtd.end()
     operator.close()
     host.stop()
     subprocess.run(["umount", "/run/gmemd"], check=True)
-
-
-def virsh(*words):
-    """(its status, what it has said)."""
-    how = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": SECONDS}
-    ended = subprocess.run(["virsh", *words], check=False, **how)
-    return ended.returncode, (ended.stdout + ended.stderr).strip()
-
-
-def do(*words):
-    status, said = virsh(*words)
-    need(status == 0, "virsh %s: %s" % (" ".join(words), said))
-    return said
 
 
 def define(name, uuid=UUID, size=128, machine="q35", backing=""):
@@ -191,8 +144,8 @@ def restarted():
     host.restart()
     reconnect()
     equal((view()["pid"], view()["committed"]), (pid, 128 << 20), "after gmemd's restart")
-    stop_libvirtd()
-    start_libvirtd()
+    libvirtd.stop()
+    libvirtd.start()
     equal((do("domstate", "plain"), view()["pid"]), ("running", pid), "after libvirtd's restart")
     os.kill(pid, signal.SIGKILL)
     gone()
@@ -233,7 +186,5 @@ def starts():
 
 
 if __name__ == "__main__":
-    if os.geteuid() == 0 and INSIDE not in os.environ:
-        os.environ[INSIDE] = "yes"
-        os.execvp(OWN[0], [*OWN, sys.executable, os.path.abspath(__file__)])
+    libvirt.enter(__file__)
     tap.main(set_up, tear_down)

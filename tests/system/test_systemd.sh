@@ -21,7 +21,7 @@ report $? "the sockets start"
 container_run stat -c '%n %a %U %G' /run/gmemd/gmemd.sock /run/gmemd/admin.sock >"$work/output"
 diff - "$work/output" >"$work/difference" <<-EOF
 	/run/gmemd/gmemd.sock 660 root gmem
-	/run/gmemd/admin.sock 600 root root
+	/run/gmemd/admin.sock 660 root gmem-admin
 EOF
 report $? "they are for group gmem, and for root"
 

@@ -23,7 +23,7 @@ skip() { # name reason
 	echo "ok $number - $1 # SKIP $2"
 }
 
-echo 1..14
+echo 1..15
 
 DESTDIR=$work/root meson install -C "$BUILD_DIR" --no-rebuild >"$work/output" 2>&1
 report $? "everything installs"
@@ -49,11 +49,14 @@ report $? "nothing is installed outside the prefix"
 # What a unit starts is where the installation has put it: below DESTDIR here.
 mkdir "$work/units"
 for unit in gmemd.service gmemd.socket gmemd-admin.socket gmemd-keeper.service gmemd-keeper.socket gmem-vmm@.service \
-	gmem-vmm-name@.service; do
+	gmem-vmm-name@.service gmemd-libvirt.service; do
 	path=$(find "$work/root" -name "$unit")
+	[ -n "$path" ] || continue # built without libvirt
 	sed "/^Exec\(Start\|StartPre\|Reload\)=/s#/#$work/root/#" "$path" >"$work/units/$unit"
 done
-systemd-analyze verify "$work"/units/gmemd.service "$work"/units/gmemd.socket \
+bridge=$work/units/gmemd-libvirt.service
+[ -f "$bridge" ] || bridge=
+systemd-analyze verify ${bridge:+"$bridge"} "$work"/units/gmemd.service "$work"/units/gmemd.socket \
 	"$work"/units/gmemd-admin.socket "$work"/units/gmemd-keeper.service \
 	"$work"/units/gmemd-keeper.socket "$work/units/gmem-vmm@example.service" \
 	"$work/units/gmem-vmm-name@example.service" >"$work/output" 2>&1
@@ -82,10 +85,10 @@ if systemd-sysusers --help 2>/dev/null | grep -q -- --root; then
 	mkdir -p "$work/users/etc"
 	systemd-sysusers --root="$work/users" "$(find "$work/root" -path '*sysusers.d/gmemd.conf')" >"$work/output" 2>&1 &&
 		grep -q '^gmemd:' "$work/users/etc/passwd" && grep -q '^gmem:' "$work/users/etc/group" &&
-		grep -q '^kvm:.*gmemd' "$work/users/etc/group"
-	report $? "sysusers makes the user gmemd in group kvm, and the group gmem"
+		grep -q '^kvm:.*gmemd' "$work/users/etc/group" && grep -q '^gmem-admin:.*gmemd-libvirt' "$work/users/etc/group"
+	report $? "sysusers makes the users gmemd in group kvm and gmemd-libvirt in gmem-admin, and the group gmem"
 else
-	skip "sysusers makes the user gmemd in group kvm, and the group gmem" "this systemd-sysusers has no --root"
+	skip "sysusers makes the users gmemd in group kvm and gmemd-libvirt in gmem-admin, and the group gmem" "this systemd-sysusers has no --root"
 fi
 
 systemd-tmpfiles --create --root="$work/tmpfiles" \
@@ -100,6 +103,14 @@ mkdir -p "$work/catalog/usr/lib/systemd/catalog" "$work/catalog/var/lib/systemd/
 	sed -n 's/^-- //p' "$work/catalog/usr/lib/systemd/catalog/gmemd.catalog" | sort >"$work/messages" &&
 	cut -d' ' -f1 "$work/listed" | sort | diff "$work/messages" - >"$work/output" && [ -s "$work/messages" ]
 report $? "journalctl makes its catalogue of gmemd's"
+
+exposed="gmemd-libvirt.service's exposure is at most 1 of 10"
+if [ -n "$bridge" ]; then
+	systemd-analyze security --offline=yes --threshold=10 "$bridge" >"$work/output" 2>&1
+	report $? "$exposed"
+else
+	skip "$exposed" "it is built without libvirt"
+fi
 
 name="AppArmor's parser takes the profile"
 parser=$(PATH=$PATH:/sbin:/usr/sbin command -v apparmor_parser)

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What gmemd-libvirt says: lines on stderr, with their level as the journal takes it.
+ */
+#pragma once
+
+#include <syslog.h>
+
+__attribute__((format(printf, 2, 3))) void say(int level, const char *format, ...);
