@@ -38,6 +38,23 @@ static bool bounds(const struct budget *level, uint64_t bytes)
 	       (level->used > level->limit || bytes > level->limit - level->used);
 }
 
+uint64_t budget_most(const struct budget *budget)
+{
+	uint64_t each = budget->within ? budget->within->each : 0;
+
+	return each > 0 && each < budget->limit ? each : budget->limit;
+}
+
+/* What each within another may have. */
+static bool is_each_full(const struct budget *level, uint64_t charge)
+{
+	uint64_t most = budget_most(level);
+
+	if (most == level->limit || level->within->lifted)
+		return false;
+	return level->used > most || charge > most - level->used;
+}
+
 /* What the larger ones would have more of it. */
 static uint64_t growth(const struct budget *level, uint64_t bytes)
 {
@@ -53,7 +70,8 @@ static const struct budget *find_refusing(
 	for (const struct budget *level = budget; level; level = level->within) {
 		bool asked = level == budget || bytes > 0;
 
-		if ((asked && !has_room(level, bytes)) || (charge > 0 && bounds(level, charge)))
+		if ((asked && !has_room(level, bytes)) ||
+			(charge > 0 && (bounds(level, charge) || is_each_full(level, charge))))
 			return level;
 		bytes = growth(level, bytes);
 	}

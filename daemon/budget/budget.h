@@ -27,6 +27,7 @@ struct budget {
 	bool bounds_reserves; /* what is charged within a reserve of one within it stays within its
 				 limit, too, where that was lowered since */
 	bool lifted;          /* the limit refuses nothing for now */
+	uint64_t each; /* what one right within it may be charged at most; 0: that has its limit */
 	struct budget *within; /* NULL for the outermost */
 };
 
@@ -43,6 +44,8 @@ const struct budget *budget_refuses(const struct budget *budget, uint64_t bytes)
 const struct budget *budget_charge_alone(struct budget *budget, uint64_t bytes);
 void budget_give_back_alone(struct budget *budget, uint64_t bytes);
 
+/* What may be charged of it at most, as an error is to tell. */
+uint64_t budget_most(const struct budget *budget);
 /* What the larger ones have of it: what is committed, or its reserve where that is more. */
 uint64_t budget_known_above(const struct budget *budget);
 

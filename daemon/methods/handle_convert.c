@@ -87,8 +87,8 @@ static int begin(struct request *request, struct vm *vm, struct conversion *conv
 
 	r = conversion_begin(vm, conversion, &refused, &requested);
 	if (r == -ENOSPC && refused)
-		return rpc_error_budget_exceeded(&request->error, refused->scope, refused->limit,
-			refused->committed, refused->promised, requested);
+		return rpc_error_budget_exceeded(&request->error, refused->scope,
+			budget_most(refused), refused->committed, refused->promised, requested);
 	return r < 0 ? rpc_error_internal(&request->error, "no memory") : 0;
 }
 

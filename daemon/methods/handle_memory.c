@@ -10,6 +10,7 @@
 #include "daemon/methods/handle_memory.h"
 #include "daemon/methods/huge_memory.h"
 #include "daemon/methods/methods.h"
+#include "daemon/methods/tenant_policy.h"
 #include "daemon/methods/type_lack.h"
 #include "daemon/release/release.h"
 #include "daemon/request/answer_files.h"
@@ -25,14 +26,15 @@ int request_memory_error(
 	struct request *request, int r, const struct budget *refused, uint64_t requested)
 {
 	if (r == -ENOSPC && refused)
-		return rpc_error_budget_exceeded(&request->error, refused->scope, refused->limit,
-			refused->committed, refused->promised, requested);
+		return rpc_error_budget_exceeded(&request->error, refused->scope,
+			budget_most(refused), refused->committed, refused->promised, requested);
 	if (r == -E2BIG)
 		return request_limit_error(request, LIMIT_MEMORIES_PER_VM,
 			"The VM has as many memories as it may have");
 	if (r == -EDQUOT)
-		return request_limit_error(request, LIMIT_MEMORIES_PER_USER,
-			"The user has as many memories as it may have");
+		return request_owner_limit_error(request, OWNER_MEMORIES,
+			"The user has as many memories as it may have",
+			"The tenant has as many memories as it may have");
 	return rpc_error_internal(&request->error, "no memory");
 }
 
@@ -147,6 +149,8 @@ int handle_memory_create(struct request *request)
 		r = check_gate(request, vm);
 	if (r == 0)
 		r = check_create(request, vm, &wanted);
+	if (r == 0)
+		r = request_tenant_lets_create(request, vm, &wanted.node);
 	if (r == 0)
 		r = check_closed(request, vm, wanted.size);
 	if (r == 0)

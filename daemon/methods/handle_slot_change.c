@@ -123,7 +123,7 @@ static int check_end(const struct changing *changing, uint64_t own_before, unsig
 	if (vm->own_memory > config->own_memory_per_vm && vm->own_memory > own_before)
 		return rpc_error_budget_exceeded(&request->error, "vm", config->own_memory_per_vm,
 			own_before, 0, vm->own_memory - own_before);
-	if (vm->n_slots > config->slots_per_vm && vm->n_slots > slots_before)
+	if (vm->n_slots > vm_limit(vm, LIMIT_SLOTS_PER_VM) && vm->n_slots > slots_before)
 		return request_limit_error(request, LIMIT_SLOTS_PER_VM,
 			"The VM would have more slots than it may have");
 	return 0;

@@ -49,7 +49,7 @@ int request_may_offer_vm(
 
 	if (vm_check_told(&gmemd->registry, told, type, &fault) < 0)
 		return fault_error(request, &fault, type);
-	if (told->gate == GATE_WANTED_NONE && gmemd->config.gate_policy == GATE_POLICY_REQUIRED)
+	if (told->gate == GATE_WANTED_NONE && request_needs_gate(request))
 		return rpc_error_not_permitted(
 			&request->error, "a gate, which gmemd's policy requires");
 	return 0;
@@ -65,6 +65,8 @@ static int check_offer(struct request *request, unsigned *ret_type)
 	if (vm_type_by_name(parameters->type, &type) < 0)
 		return request_no_type(request);
 	r = request_may_offer_vm(request, parameters, type);
+	if (r == 0)
+		r = request_tenant_lets_open(request, type, parameters->commit_limit);
 	if (r < 0)
 		return r;
 	if (parameters->gate == GATE_WANTED_REQUIRED && gmemd->registry.backend->needs_gate &&
@@ -135,8 +137,9 @@ int request_vm_error(struct request *request, int r)
 		return rpc_error_conflict(
 			&request->error, "vm", "This process has opened its VM already");
 	if (r == -EDQUOT)
-		return request_limit_error(
-			request, LIMIT_VMS_PER_USER, "The user has as many VMs as it may have");
+		return request_owner_limit_error(request, OWNER_VMS,
+			"The user has as many VMs as it may have",
+			"The tenant has as many VMs as it may have");
 	return rpc_error_kernel(&request->error, -r, "setting up what a VM needs");
 }
 
@@ -173,7 +176,7 @@ static int check_promise(struct request *request)
 	tenant_unref(tenant);
 	if (!refused)
 		return 0;
-	return rpc_error_budget_exceeded(&request->error, refused->scope, refused->limit,
+	return rpc_error_budget_exceeded(&request->error, refused->scope, budget_most(refused),
 		refused->committed, refused->promised, limit);
 }
 

@@ -57,8 +57,9 @@ static int set_commit_limit(struct request *request, struct vm *vm, uint64_t lim
 	const struct budget *refused = budget_set_limit(&vm->budget, limit);
 
 	if (refused)
-		return rpc_error_budget_exceeded(&request->error, refused->scope, refused->limit,
-			refused->committed, refused->promised, limit > had ? limit - had : 0);
+		return rpc_error_budget_exceeded(&request->error, refused->scope,
+			budget_most(refused), refused->committed, refused->promised,
+			limit > had ? limit - had : 0);
 	vm_ledger_note_vm(vm);
 	tell_commit_limit(request, vm, before);
 	return 0;

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#include "daemon/vm/memory.h"
+
 static int not_open(struct request *request, const struct tenant *tenant)
 {
 	char what[TENANT_NAME_SIZE + 64];
@@ -29,4 +31,94 @@ int request_tenant(struct request *request, struct tenant **ret)
 	}
 	*ret = tenant;
 	return 0;
+}
+
+/* What gmemd's own command line demands of every VM holds for a tenant's, too. */
+bool request_needs_gate(const struct request *request)
+{
+	const struct config *config = &request->gmemd->config;
+	const struct config_tenant *tenant = owner_tenant_config(request->caller->owner);
+	const struct config_origin *origin = &config->origins[0];
+	bool of_all = config->gate_policy == GATE_POLICY_REQUIRED;
+
+	origin += config_setting_at(offsetof(struct config, gate_policy)) - config_settings;
+	if (!tenant || !config_tenant_is_set(tenant, &tenant->gate))
+		return of_all;
+	return tenant->gate == GATE_POLICY_REQUIRED ||
+	       (of_all && origin->source == CONFIG_FROM_COMMAND_LINE);
+}
+
+/* It may have those of what in the list alone. */
+static int not_of(struct request *request, const struct config_tenant *tenant, const char *what,
+	const struct config_list *list)
+{
+	char all[256], missing[400];
+
+	config_list_print(list, all, sizeof all);
+	snprintf(missing, sizeof missing, "a %s that tenant %s may have: %s", what, tenant->name,
+		all);
+	return rpc_error_not_permitted(&request->error, missing);
+}
+
+static int check_type(struct request *request, const struct config_tenant *tenant, unsigned type)
+{
+	if (tenant->types.count == 0 || config_list_has(&tenant->types, type))
+		return 0;
+	return not_of(request, tenant, "VM type", &tenant->types);
+}
+
+int request_tenant_lets_open(struct request *request, unsigned type, uint64_t commit_limit)
+{
+	const struct config_tenant *tenant = owner_tenant_config(request->caller->owner);
+	uint64_t most;
+	int r;
+
+	if (!tenant)
+		return 0;
+	r = check_type(request, tenant, type);
+	if (r < 0 || commit_limit == BUDGET_UNLIMITED)
+		return r;
+	most = config_bytes(&tenant->vm_limit, request->gmemd->host.memory_total);
+	if (commit_limit <= most)
+		return 0;
+	return rpc_error_limit(&request->error, "A VM of the tenant may be promised less",
+		"vm-limit", most, "tenant");
+}
+
+/* Of several, the one with the most left; NODE_ANY where the host has none of them. */
+static int roomiest_node(struct gmemd *gmemd, const struct config_list *nodes)
+{
+	int node = NODE_ANY;
+	uint64_t most = 0;
+
+	for (unsigned i = 0; i < nodes->count; i++) {
+		const struct budget *budget = capacity_of_node(&gmemd->capacity, nodes->ids[i]);
+		uint64_t left = budget && budget->committed < budget->limit
+					? budget->limit - budget->committed
+					: 0;
+
+		if (budget && (node == NODE_ANY || left > most)) {
+			most = left;
+			node = (int)nodes->ids[i];
+		}
+	}
+	return node;
+}
+
+static int wrong_node(struct request *request, const struct config_tenant *tenant)
+{
+	return not_of(request, tenant, "NUMA node", &tenant->nodes);
+}
+
+int request_tenant_lets_create(struct request *request, const struct vm *vm, int *node)
+{
+	const struct config_tenant *tenant = vm->tenant->config;
+
+	if (!tenant || tenant->nodes.count == 0)
+		return 0;
+	if (*node == NODE_ANY) {
+		*node = roomiest_node(request->gmemd, &tenant->nodes);
+		return *node == NODE_ANY ? wrong_node(request, tenant) : 0;
+	}
+	return config_list_has(&tenant->nodes, (uint32_t)*node) ? 0 : wrong_node(request, tenant);
 }

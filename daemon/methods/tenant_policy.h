@@ -9,3 +9,9 @@
 
 /* The tenant that the caller opens VMs in: a reference. */
 int request_tenant(struct request *request, struct tenant **ret);
+/* Whether the caller's VM must have a gate. */
+bool request_needs_gate(const struct request *request);
+/* A VM of that type, and with so much promised to it. */
+int request_tenant_lets_open(struct request *request, unsigned type, uint64_t commit_limit);
+/* A memory of the VM, asked for on a node or on any. *node: where it is to be then. */
+int request_tenant_lets_create(struct request *request, const struct vm *vm, int *node);

@@ -56,16 +56,18 @@ struct owners {
 
 static const struct {
 	enum limit limit;
-	enum level level; /* that it is of */
+	enum level level;     /* that it is of */
+	enum limit of_tenant; /* LIMITS: there is none */
 } resources[OWNER_RESOURCES] = {
-	[OWNER_PEERS] = {LIMIT_PEERS_PER_USER, LEVEL_USER},
-	[OWNER_VMS] = {LIMIT_VMS_PER_USER, LEVEL_USER},
-	[OWNER_MEMORIES] = {LIMIT_MEMORIES_PER_USER, LEVEL_USER},
-	[OWNER_TAKERS] = {LIMIT_TAKERS_PER_OWNER, LEVEL_OWNER},
-	[OWNER_TAKERS_OF_USER] = {LIMIT_TAKERS_PER_USER, LEVEL_USER},
-	[OWNER_PREALLOCATIONS] = {LIMIT_PREALLOCATIONS_PER_USER, LEVEL_USER},
-	[OWNER_PREALLOCATIONS_ON_HOST] = {LIMIT_PREALLOCATIONS_ON_HOST, LEVEL_HOST},
-	[OWNER_RECORDS] = {LIMIT_PEER_RECORDS, LEVEL_HOST},
+	[OWNER_PEERS] = {LIMIT_PEERS_PER_USER, LEVEL_USER, LIMIT_CONNECTIONS_OF_TENANT},
+	[OWNER_VMS] = {LIMIT_VMS_PER_USER, LEVEL_USER, LIMIT_VMS_OF_TENANT},
+	[OWNER_MEMORIES] = {LIMIT_MEMORIES_PER_USER, LEVEL_USER, LIMIT_MEMORIES_OF_TENANT},
+	[OWNER_TAKERS] = {LIMIT_TAKERS_PER_OWNER, LEVEL_OWNER, LIMITS},
+	[OWNER_TAKERS_OF_USER] = {LIMIT_TAKERS_PER_USER, LEVEL_USER, LIMITS},
+	[OWNER_PREALLOCATIONS] = {LIMIT_PREALLOCATIONS_PER_USER, LEVEL_USER, LIMITS},
+	[OWNER_PREALLOCATIONS_ON_HOST] = {LIMIT_PREALLOCATIONS_ON_HOST, LEVEL_HOST, LIMITS},
+	[OWNER_RECORDS] = {LIMIT_PEER_RECORDS, LEVEL_HOST, LIMITS},
+	[OWNER_IN_FLIGHT] = {LIMIT_REQUESTS_OF_TENANT, LEVEL_OWNER, LIMIT_REQUESTS_OF_TENANT},
 };
 
 static int compare_numbers(uint64_t a, uint64_t b)
@@ -346,6 +348,30 @@ static uint64_t held_at(const struct owner *owner, enum owner_resource resource,
 				   : at_level(owner, level)->held[resource];
 }
 
+const struct config_tenant *owner_tenant_config(const struct owner *owner)
+{
+	const struct owner *tenant = at_level(owner, LEVEL_TENANT);
+
+	return tenant->level == LEVEL_TENANT
+		       ? config_tenant_find(&owner->owners->config->tenants, tenant->name)
+		       : NULL;
+}
+
+static bool tenant_has_room(const struct owner *owner, enum owner_resource resource, uint64_t count)
+{
+	const struct config_tenant *tenant = owner_tenant_config(owner);
+	uint64_t held, limit = CONFIG_NO_NUMBER;
+
+	if (tenant && resources[resource].of_tenant != LIMITS)
+		limit = limit_value_for(
+			owner->owners->config, tenant, resources[resource].of_tenant);
+	if (limit == CONFIG_NO_NUMBER)
+		return true;
+	held = at_level(owner, LEVEL_TENANT)->held[resource];
+	return held < limit && count <= limit - held &&
+	       user_leaves_room(owner, resource, limit, count);
+}
+
 static bool has_room(const struct owner *owner, enum owner_resource resource, uint64_t count)
 {
 	uint64_t limit = limit_value(owner->owners->config, resources[resource].limit);
@@ -354,6 +380,8 @@ static bool has_room(const struct owner *owner, enum owner_resource resource, ui
 
 	if (owner->owners->lifted)
 		return true;
+	if (!tenant_has_room(owner, resource, count))
+		return false;
 	if (held >= limit || count > limit - held)
 		return false;
 	if (level == LEVEL_HOST && !tenant_leaves_room(owner, resource, limit, count))
@@ -421,6 +449,17 @@ uint64_t owner_holds(const struct owner *owner, enum owner_resource resource)
 enum limit owner_limit(enum owner_resource resource)
 {
 	return resources[resource].limit;
+}
+
+enum limit owner_limit_reached(const struct owner *owner, enum owner_resource resource)
+{
+	return tenant_has_room(owner, resource, 1) ? resources[resource].limit
+						   : resources[resource].of_tenant;
+}
+
+bool owner_is_full(const struct owner *owner, enum owner_resource resource)
+{
+	return !has_room(owner, resource, 1);
 }
 
 /* Names */

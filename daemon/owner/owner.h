@@ -50,6 +50,7 @@ enum owner_resource {
 	OWNER_PREALLOCATIONS,
 	OWNER_PREALLOCATIONS_ON_HOST, /* the same, within the host's limit */
 	OWNER_RECORDS,                /* of the ledger of peers, for what is owed */
+	OWNER_IN_FLIGHT,              /* requests that are answered later */
 	OWNER_RESOURCES
 };
 
@@ -117,6 +118,12 @@ struct owner *owner_give_back_many(
 /* How many the owner alone is charged. */
 uint64_t owner_holds(const struct owner *owner, enum owner_resource resource);
 enum limit owner_limit(enum owner_resource resource);
+/* Which limit one more would be refused by: its tenant's, where that has no room, or that one. */
+enum limit owner_limit_reached(const struct owner *owner, enum owner_resource resource);
+/* Whether one more would be refused. */
+bool owner_is_full(const struct owner *owner, enum owner_resource resource);
+/* What the configuration has of its tenant; NULL: nothing. */
+const struct config_tenant *owner_tenant_config(const struct owner *owner);
 
 /* A unit's name as an owner_name has it: whole, or cut with a hash of all of it. */
 void owner_write_unit(char ret[static OWNER_UNIT_BYTES_MAX + 1], const char *unit);

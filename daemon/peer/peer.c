@@ -158,9 +158,21 @@ static void set_owner(struct peer *peer, struct owner *owner)
 	memcpy(peer->entry.tenant, name.tenant, sizeof peer->entry.tenant);
 }
 
+static void audit_full(struct peer *peer, const struct owner *owner)
+{
+	bool of_user = owner_limit_reached(owner, OWNER_PEERS) == owner_limit(OWNER_PEERS);
+	char tenant[TENANT_NAME_SIZE];
+
+	owner_tenant(owner, tenant);
+	if (of_user)
+		audit_refused(
+			peer, tenant, "peers-per-user", "its user has as many as it may have");
+	else
+		audit_refused(peer, tenant, "connections", "its tenant has as many as it may have");
+}
+
 static int charge_owner(struct peer *peer)
 {
-	char tenant[TENANT_NAME_SIZE];
 	struct owner *owner;
 	int r = find_owner(peer, &owner);
 
@@ -169,10 +181,8 @@ static int charge_owner(struct peer *peer)
 	r = owner_charge(owner, OWNER_PEERS);
 	if (r == 0)
 		set_owner(peer, owner);
-	owner_tenant(owner, tenant);
 	if (r == -EDQUOT)
-		audit_refused(
-			peer, tenant, "peers-per-user", "its user has as many as it may have");
+		audit_full(peer, owner);
 	owner_unref(owner); /* the charge has it */
 	return r;
 }

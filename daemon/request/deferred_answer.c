@@ -15,6 +15,7 @@ struct deferred_answer {
 	LIST_ENTRY(deferred_answer) link;
 	struct gmemd *gmemd;
 	struct caller *caller; /* NULL: gone */
+	struct owner *owner;   /* charged for it while its caller is there */
 	const char *method;
 	struct json_object *id;
 	bool notification;
@@ -65,6 +66,8 @@ struct deferred_answer *request_defer(struct request *request, enum deferred_ans
 	};
 	if (!deferred->in_order)
 		owe_later(request, &deferred->later);
+	deferred->owner = request->caller->owner;
+	owner_charge_anyway(deferred->owner, OWNER_IN_FLIGHT);
 	LIST_INSERT_HEAD(&request->caller->deferrals, deferred, link);
 	request->caller->held += deferred->in_order;
 	return deferred;
@@ -90,12 +93,19 @@ void deferred_answer_notify(
 	json_unref(message);
 }
 
+/* From its caller's. */
+static void unlist(struct deferred_answer *deferred)
+{
+	LIST_REMOVE(deferred, link);
+	deferred->owner = owner_give_back(deferred->owner, OWNER_IN_FLIGHT);
+}
+
 static void deliver(
 	struct deferred_answer *deferred, struct json_object *take_answer, struct fd_list *take_fds)
 {
 	struct caller *caller = deferred->caller;
 
-	LIST_REMOVE(deferred, link);
+	unlist(deferred);
 	if (deferred->notification)
 		take_answer = json_unref(take_answer);
 	else if (!take_answer)
@@ -164,7 +174,7 @@ void deferred_answer_dissolve(struct deferred_answer *take_deferred)
 	struct caller *caller = take_deferred->caller;
 
 	if (caller) {
-		LIST_REMOVE(take_deferred, link);
+		unlist(take_deferred);
 		delivery_forget_later(&caller->delivery, &take_deferred->later);
 		caller->held -= take_deferred->in_order;
 	}
@@ -180,7 +190,7 @@ void deferred_answers_abandon(struct caller *caller)
 		caller->paused->abandon(caller->paused);
 	caller->paused = NULL;
 	while ((deferred = LIST_FIRST(&caller->deferrals))) {
-		LIST_REMOVE(deferred, link);
+		unlist(deferred);
 		delivery_forget_later(&caller->delivery, &deferred->later);
 		deferred->caller = NULL;
 		if (deferred->batch)

@@ -4,6 +4,8 @@
  */
 #include "daemon/request/serve.h"
 
+#include <string.h>
+
 #include "daemon/base/kill_step.h"
 #include "daemon/config/config_fault.h"
 #include "daemon/request/deferred_answer.h"
@@ -170,6 +172,23 @@ static void serve_again(struct request *request, struct deferred_answer *take_de
 
 static const struct server server = {.serve = serve, .serve_again = serve_again};
 
+/* What ends another, or tells what was done, is served all the same. */
+static int carry_out_first(const struct request_message *message, struct request *request)
+{
+	static const enum method_number always[] = {
+		METHOD_PING, METHOD_MEMORY_CANCEL, METHOD_CALL_DONE, METHOD_VM_CLOSE};
+	bool exempt = !owner_is_full(request->caller->owner, OWNER_IN_FLIGHT);
+
+	for (size_t i = 0; !exempt && i < sizeof always / sizeof *always; i++)
+		exempt = strcmp(message->method, methods[always[i]].name) == 0;
+	if (exempt)
+		return carry_out(message, request);
+	request_limit_error(request, LIMIT_REQUESTS_OF_TENANT,
+		"As many requests of the tenant's as may be are not answered yet");
+	refusal_note(request->gmemd, request->caller, message->method, &request->error);
+	return request->error.code;
+}
+
 /* r: what came of reading it. */
 static enum serve_outcome serve_read(struct request *request, const struct request_message *read,
 	int r, struct json_object **ret_answer)
@@ -179,7 +198,7 @@ static enum serve_outcome serve_read(struct request *request, const struct reque
 		return SERVE_ANSWERED;
 	delivery_number(&request->caller->delivery, &request->numbered);
 	if (r == 0)
-		r = carry_out(read, request);
+		r = carry_out_first(read, request);
 	if (r == REQUEST_POSTPONED)
 		r = request_postpone(request, request->message);
 	if (r == REQUEST_DEFERRED) {

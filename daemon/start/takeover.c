@@ -22,6 +22,7 @@ static void lift_limits(struct gmemd *gmemd, bool lifted)
 {
 	owners_lift_limits(gmemd->owners, lifted);
 	capacity_lift_limits(&gmemd->capacity, lifted);
+	tenants_lift_limits(&gmemd->registry.tenants, lifted);
 }
 
 /* The model's VMs end with their gmemd. */

@@ -61,6 +61,7 @@ static struct tenant *tenant_new(struct tenants *tenants, const char *name)
 	tenant->budget = (struct budget){.scope = "tenant",
 		.limit = BUDGET_UNLIMITED,
 		.bounds_reserves = true,
+		.lifted = tenants->lifted,
 		.within = tenants->host};
 	LIST_INIT(&tenant->vms);
 	RB_INSERT(tenant_tree, &tenants->all, tenant);
@@ -173,6 +174,14 @@ static void set_reserves(struct tenants *tenants, uint64_t memory_total)
 	tenants->host->lifted = lifted;
 }
 
+/* 0 would be no limit: a byte is less than any page. */
+static uint64_t each_of(const struct config_tenant *config, uint64_t total)
+{
+	uint64_t most = config_bytes(&config->vm_limit, total);
+
+	return most > 0 ? most : 1;
+}
+
 static void configure(struct tenant *tenant, const struct config_tenant *config, uint64_t total)
 {
 	bool was = tenant->config;
@@ -180,6 +189,7 @@ static void configure(struct tenant *tenant, const struct config_tenant *config,
 	tenant->config = config;
 	if (config) {
 		tenant->budget.limit = config_bytes(&config->limit, total);
+		tenant->budget.each = each_of(config, total);
 		tenant->references += !was;
 	}
 }
@@ -218,6 +228,15 @@ int tenants_configure(struct tenants *tenants, const struct config *config, uint
 	}
 	set_reserves(tenants, memory_total);
 	return 0;
+}
+
+void tenants_lift_limits(struct tenants *tenants, bool lifted)
+{
+	struct tenant *tenant;
+
+	tenants->lifted = lifted;
+	RB_FOREACH (tenant, tenant_tree, &tenants->all)
+		tenant->budget.lifted = lifted;
 }
 
 void tenants_clear(struct tenants *tenants)

@@ -40,6 +40,7 @@ struct tenants {
 	const struct config *config;
 	struct budget *host;
 	struct tenant_tree all;
+	bool lifted;
 };
 
 /* Both must outlive it. It has nothing to clear once tenants_clear() was called. */
@@ -54,6 +55,9 @@ void tenants_clear(struct tenants *tenants);
  */
 int tenants_configure(struct tenants *tenants, const struct config *config, uint64_t memory_total,
 	const struct config_tenant **ret_refused);
+
+/* While what a predecessor had granted is taken back, no limit of theirs refuses. */
+void tenants_lift_limits(struct tenants *tenants, bool lifted);
 
 /* NULL where there is none. name may be "uid:NUMBER". */
 struct tenant *tenants_find(struct tenants *tenants, const char *name);

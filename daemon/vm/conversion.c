@@ -210,7 +210,7 @@ static size_t plan_range(
 /* Whether so many pieces more fit into the VM's private memory. */
 static int check_pieces(const struct vm *vm, size_t added)
 {
-	uint64_t limit = vm->registry->config->private_ranges_per_vm;
+	uint64_t limit = vm_limit(vm, LIMIT_PRIVATE_RANGES_PER_VM);
 
 	if (added > 0 && vm->private_ranges.count + vm->converting.count + added > limit)
 		return CONVERSION_TOO_MANY;

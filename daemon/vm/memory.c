@@ -110,7 +110,7 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
 	struct memory *memory;
 	int r;
 
-	if (vm->n_memories >= limit_value(vm->registry->config, LIMIT_MEMORIES_PER_VM))
+	if (vm->n_memories >= vm_limit(vm, LIMIT_MEMORIES_PER_VM))
 		return -E2BIG;
 	memory = calloc(1, sizeof *memory);
 	if (!memory)

@@ -144,6 +144,11 @@ uint32_t registry_late_generation(const struct registry *registry)
 	return (uint32_t)(time % GENERATIONS_END) + 1;
 }
 
+uint64_t vm_limit(const struct vm *vm, enum limit limit)
+{
+	return limit_value_for(vm->registry->config, vm->tenant->config, limit);
+}
+
 const struct vm_type_offer *vm_offer(const struct vm *vm)
 {
 	return &vm->registry->host->vm_types[vm->type];

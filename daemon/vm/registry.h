@@ -74,6 +74,8 @@ bool registry_has_process(struct registry *registry, const struct process *proce
 void registry_add(struct vm *vm);
 void registry_remove(struct vm *vm);
 
+/* What the limit is of this VM. */
+uint64_t vm_limit(const struct vm *vm, enum limit limit);
 /* What a VM of its type offers. */
 const struct vm_type_offer *vm_offer(const struct vm *vm);
 /* Whether its guest frames can be private. */

@@ -188,7 +188,7 @@ static void leave_trees(struct slot *slot)
 
 int slot_new(struct vm *vm, const struct slot_request *request, struct slot **ret)
 {
-	if (vm->n_slots >= vm->registry->config->slots_per_vm)
+	if (vm->n_slots >= vm_limit(vm, LIMIT_SLOTS_PER_VM))
 		return -EDQUOT;
 	return slot_recover(vm, request, ret);
 }

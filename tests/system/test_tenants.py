@@ -240,6 +240,118 @@ def _():
     reload_with(RULES)
 
 
+def gold_with(lines, others=""):
+    reload_with(COMMON + "[tenant gold]\nusers = %d %d\n%s%s" % (ALICE, BOB, lines, others))
+
+
+def limit_of(error):
+    need(error, "nothing is refused")
+    equal(error["data"]["reason"], "limit", "reason")
+    return error["data"]["limit"], error["data"]["value"], error["data"]["scope"]
+
+
+def budget_of(error):
+    need(error, "nothing is refused")
+    equal(error["data"]["reason"], "budget_exceeded", "reason")
+    return error["data"]["scope"], error["data"]["limit"]
+
+
+def memory_error(one, vm, size=4096, **more):
+    return one.error("memory.create", dict({"vm": vm, "size": size, "backing": "memfd"}, **more))
+
+
+@test("a tenant's limit is of all its VMs together, and one VM's is of each")
+def _():
+    gold_with("limit = %d\nvm-limit = %d\n" % (24 * MIB, 16 * MIB))
+    with peers(ALICE, BOB, CAROL) as (alice, bob, carol):
+        first, second, other = (opened(one) for one in (alice, bob, carol))
+        created(alice, first, 16 * MIB)
+        equal(budget_of(memory_error(alice, first)), ("vm", 16 * MIB), "more for the first")
+        created(bob, second, 8 * MIB)
+        equal(budget_of(memory_error(bob, second)), ("tenant", 24 * MIB), "more for the second")
+        created(carol, other, 64 * MIB)
+        gold_with("limit = %d\n" % (20 * MIB))
+        equal(budget_of(memory_error(bob, second)), ("tenant", 20 * MIB), "a lower limit")
+        equal(tenant("gold")["committed"], 24 * MIB, "and what is there stays")
+        gold_with("limit = %d\n" % (32 * MIB))
+        created(alice, first, 8 * MIB)
+    with peers(ALICE) as (alice,):
+        gold_with("vm-limit = %d\n" % (16 * MIB))
+        params = {"name": "vm", "gate": "none", "commit_limit": 16 * MIB + 4096}
+        equal(limit_of(alice.error("vm.open", params)), ("vm-limit", 16 * MIB, "tenant"), "a promise of more")
+        opened(alice, commit_limit=16 * MIB)
+
+
+@test("a reserve is there for its tenant, whatever the others have taken, and only for it")
+def _():
+    gold_with("reserve = %d\n" % (64 * MIB))
+    with peers(ALICE, CAROL, DAVE) as (alice, carol, dave):
+        gold, one, other = (opened(each) for each in (alice, carol, dave))
+        equal(budget_of(memory_error(carol, one, HOST - 64 * MIB + 4096)), ("host", HOST), "more than the rest")
+        created(carol, one, HOST - 64 * MIB)
+        equal(budget_of(memory_error(dave, other))[0], "host", "another's")
+        created(alice, gold, 64 * MIB)
+        equal(budget_of(memory_error(alice, gold))[0], "host", "beyond the reserve")
+        equal((tenant("gold")["reserve"], tenant("gold")["committed"]), (64 * MIB, 64 * MIB), "gold")
+    with peers(CAROL) as (carol,):
+        gold_with("")
+        created(carol, opened(carol), HOST - 4 * MIB)
+        faults = wrong(COMMON + "[tenant gold]\nusers = %d\nreserve = %d\n" % (ALICE, 8 * MIB))
+        check("reserve: of tenant gold must be what others have left" in faults[0], faults)
+        equal(tenant("gold")["reserve"], 0, "the reserve")
+
+
+@test("a tenant has as many VMs, memories and connections as its section says, one user of it half of what is left")
+def _():
+    gold_with("vms = 2\nmemories = 4\n")
+    with peers(ALICE, BOB, BOB) as (alice, bob, more):
+        vms = [opened(alice), opened(bob)]
+        error = more.error("vm.open", {"name": "third", "gate": "none"})
+        equal(limit_of(error), ("vms", 2, "tenant"), "a third VM")
+        check("The tenant has as many VMs" in error["message"], error["message"])
+        created(alice, vms[0], MIB)
+        created(alice, vms[0], MIB)
+        equal(limit_of(memory_error(alice, vms[0])), ("memories", 4, "tenant"), "a user's third memory")
+        created(bob, vms[1], MIB)
+        equal(limit_of(memory_error(bob, vms[1])), ("memories", 4, "tenant"), "another's second")
+    gold_with("connections = 2\n")
+    with peers(ALICE, BOB):
+        check(is_closed(BOB), "a third connection")
+        check("its tenant has as many as it may have" in host.log(), host.log())
+        check(not is_closed(CAROL), "another tenant's")
+
+
+@test("what each VM of a tenant may have can be less than another's")
+def _():
+    gold_with("memories-per-vm = 1\nslots-per-vm = 1\n")
+    with peers(ALICE, CAROL) as (alice, carol):
+        vm, other = opened(alice), opened(carol)
+        memory = created(alice, vm, 4 * MIB)
+        equal(limit_of(memory_error(alice, vm)), ("memories-per-vm", 1, "tenant"), "a memory")
+        created(carol, other, MIB)
+        created(carol, other, MIB)
+        bind = {"vm": vm, "slot": 0, "guest_phys_addr": 0, "memory_size": MIB, "userspace_addr": 1 << 30, "memory": None,
+                "guest_memfd_offset": 0, "guest_memfd": 0}
+        alice.call("slot.bind", bind)
+        error = alice.error("slot.bind", dict(bind, slot=1, guest_phys_addr=MIB))
+        equal(limit_of(error), ("slots-per-vm", 1, "tenant"), "a slot")
+        alice.call("memory.close", {"memory": memory})
+
+
+@test("gate, VM types and NUMA nodes are a tenant's own policy")
+def _():
+    gold_with("gate = required\ntypes = sw_protected\n", "[tenant silver]\nusers = %d\nnodes = 7\n" % CAROL)
+    with peers(ALICE, CAROL) as (alice, carol):
+        error = alice.error("vm.open", {"name": "vm", "gate": "none"})
+        equal((error["data"]["reason"], "a gate" in error["message"]), ("not_permitted", True), "no gate")
+        gold_with("types = sw_protected\n", "[tenant silver]\nusers = %d\nnodes = 7\n" % CAROL)
+        error = alice.error("vm.open", {"name": "vm", "gate": "none"})
+        equal((error["data"]["reason"], "a VM type that tenant gold may have" in error["message"]), ("not_permitted", True), "a type")
+        error = memory_error(carol, opened(carol))
+        equal((error["data"]["reason"], "a NUMA node that tenant silver may have: 7" in error["message"]), ("not_permitted", True), "a node")
+    reload_with(RULES)
+
+
 WRONG = {
     "[tenant %s]\nlimit = 1\n" % (43 * "x"): "must be [SECTION] of at most 49 bytes; it has 50",
     "[tenant a b]\n": "must be [tenant NAME], a name of 1 to 42",
