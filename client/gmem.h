@@ -187,6 +187,9 @@ struct gmem_vm_options {
 	enum gmem_gate gate;
 	enum gmem_state initial_state; /* of what is bound; private where the VM's type has that */
 	uint64_t minimum;              /* as gmem_vm_set_minimum(); 0: none */
+	/* What an operator has reserved for it, by its id, or by its name where it is for this
+	 * process's tenant; its size is the commit limit, or the most of it. NULL: none. */
+	const char *reservation;
 };
 
 /*

@@ -11,6 +11,7 @@
 #include "daemon/config/config.h"
 #include "daemon/report/audit.h"
 #include "daemon/report/events.h"
+#include "daemon/reservation/reservation.h"
 #include "daemon/vm/registry.h"
 
 struct config_faults;
@@ -19,6 +20,7 @@ struct request;
 struct in_flight;
 struct inherited_fds;
 struct json_object;
+struct lapses;
 struct listeners;
 struct peer_ledger;
 struct pressure_watch;
@@ -72,6 +74,8 @@ struct gmemd {
 	struct in_flight *in_flight; /* files, to all peers */
 	struct takings *takings;     /* of files of peers' processes */
 	struct capacity capacity;
+	struct reservations reservations;
+	struct lapses *lapses; /* of reservations */
 	struct registry registry;
 	uint64_t started; /* CLOCK_MONOTONIC, seconds */
 	struct recovered recovered;

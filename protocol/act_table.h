@@ -88,6 +88,32 @@ ACT(LIMIT_CHANGED, "limit_changed", "29b67f60eef84315a1d28d5f5f15d819", LOG_NOTI
 	"Compare with what is promised: `gmemctl status`. What was granted already stays so; what "
 	"goes beyond is refused from now on.")
 
+ACT(RESERVATION_MADE, "reservation_made", "0f3b5cc9c3bb486aa4d6d5ccadbb71ba", LOG_NOTICE,
+	ACT_OF_PEER, "GMEMD_RESERVATION GMEMD_SIZE GMEMD_FOR",
+	"@GMEMD_SIZE@ bytes were reserved: @GMEMD_RESERVATION@",
+	"An operator has had memory promised to a VM that is to be opened.",
+	"Nothing is to be done: it lapses by itself. `gmemctl reservations` lists what is "
+	"reserved, and `gmemctl unreserve` gives it back. GMEMD_FOR is the tenant that alone may "
+	"use it, where there is one.")
+
+ACT(RESERVATION_USED, "reservation_used", "460c46a44d81491b835cbca10f36fe8f", LOG_INFO, ACT_OF_VM,
+	"GMEMD_RESERVATION GMEMD_SIZE",
+	"Reservation @GMEMD_RESERVATION@ is the promise of VM @GMEMD_VM_NAME@",
+	"A VM was opened with a reservation, which is none any more: what was reserved is promised "
+	"to the VM, or as much of it as its commit limit.",
+	"Nothing is to be done.")
+
+ACT(RESERVATION_LAPSED, "reservation_lapsed", "7db035c8bdcf4642a10a9bc9d92646fd", LOG_NOTICE,
+	ACT_OF_HOST, "GMEMD_RESERVATION GMEMD_SIZE", "Reservation @GMEMD_RESERVATION@ has lapsed",
+	"No VM was opened with it in its time: what was reserved others can have.",
+	"Find out why its VM did not start; or have memory reserved for longer.")
+
+ACT(RESERVATION_CANCELLED, "reservation_cancelled", "116617fc72a84a8587b8bff42e1f5b4f", LOG_NOTICE,
+	ACT_OF_PEER, "GMEMD_RESERVATION GMEMD_SIZE",
+	"Reservation @GMEMD_RESERVATION@ was cancelled",
+	"An operator has given a reservation back: others can have what was reserved.",
+	"Nothing is to be done.")
+
 ACT(VM_RELEASED, "vm_released", "c095938aad6a4d4b9db181b32649b3da", LOG_INFO, ACT_OF_VM,
 	"GMEMD_RELEASED", "VM @GMEMD_VM_NAME@ was released",
 	"The VM was closed, or its process has ended: its memory is back on the "

@@ -28,7 +28,11 @@ const struct field metric_fields[] = {
 	GAUGE(METRIC_VMS, "gmemd_vms", "VMs that there are."),
 	GAUGE(METRIC_MEMORIES, "gmemd_memories", "Their memories."),
 	GAUGE(METRIC_COMMITTED, "gmemd_committed_bytes", "Bytes that are charged to them."),
-	GAUGE(METRIC_PROMISED, "gmemd_promised_bytes", "Bytes that are promised to them."),
+	GAUGE(METRIC_PROMISED, "gmemd_promised_bytes",
+		"Bytes that are promised to them, and to reservations."),
+	GAUGE(METRIC_RESERVATIONS, "gmemd_reservations",
+		"Reservations that no VM was opened with yet."),
+	GAUGE(METRIC_RESERVED, "gmemd_reserved_bytes", "Bytes that are promised to those."),
 	GAUGE(METRIC_LIMIT, "gmemd_commit_limit_bytes", "Bytes that may be committed on the host."),
 	[METRICS] = {.name = NULL},
 };

@@ -94,6 +94,13 @@ static const struct field pressure_overdue_fields[] = {
 	END,
 };
 
+static const struct field reservation_fields[] = {
+	{"reservation", FIELD_STRING, .summary = "Its id."},
+	{"reserved_as", FIELD_STRING, .summary = "Its name."},
+	{"size", FIELD_INTEGER, .summary = "Bytes."},
+	END,
+};
+
 const struct event_description event_descriptions[EVENT_KINDS] = {
 	[EVENT_VM_OPENED] = {"vm_opened", "A VM was opened.", no_fields},
 	[EVENT_VM_RUNNING] = {"vm_running",
@@ -132,4 +139,13 @@ const struct event_description event_descriptions[EVENT_KINDS] = {
 	[EVENT_PRESSURE_OVERDUE] = {"pressure_overdue",
 		"The VM has not given all that it was asked for in time. Operators alone are told.",
 		pressure_overdue_fields},
+	[EVENT_RESERVATION_MADE] = {"reservation_made",
+		"Memory was reserved. Of reservations operators alone are told.",
+		reservation_fields},
+	[EVENT_RESERVATION_USED] = {"reservation_used",
+		"The VM was opened with it, and has it as its promise.", reservation_fields},
+	[EVENT_RESERVATION_LAPSED] = {"reservation_lapsed", "No VM was opened with it in its time.",
+		reservation_fields},
+	[EVENT_RESERVATION_CANCELLED] = {"reservation_cancelled", "It was given back.",
+		reservation_fields},
 };

@@ -118,6 +118,7 @@ static const struct field limit_fields[] = {
 		.summary = "Processes that take files for one VM or unit, at most."},
 	{"takers_per_user", FIELD_INTEGER, .summary = "For one user at most."},
 	{"takers_on_host", FIELD_INTEGER, .summary = "For all at most."},
+	{"reservations_on_host", FIELD_INTEGER, .summary = "Reservations of all at most."},
 	{"commit_bytes", FIELD_INTEGER,
 		.summary = "Bytes committed or promised on the host at most."},
 	END,
@@ -151,7 +152,8 @@ static const struct field commitment_fields[] = {
 	{"limit", FIELD_INTEGER, .summary = "Bytes committed or promised on the host at most."},
 	{"committed", FIELD_INTEGER, .summary = "Bytes charged for memories."},
 	{"promised", FIELD_INTEGER,
-		.summary = "Bytes promised to VMs, whether charged yet or not."},
+		.summary = "Bytes promised to VMs and reservations, whether charged yet or not."},
+	{"reserved", FIELD_INTEGER, .summary = "Bytes of them that reservations have."},
 	{"available", FIELD_INTEGER, .summary = "Bytes that would still fit."},
 	END,
 };
@@ -357,6 +359,11 @@ static const struct field vm_open_parameters[] = {
 		.summary =
 			"Bytes of pages that it can't do without: under pressure it is asked for "
 			"what it has beyond them. vm.set changes it."},
+	{"reservation", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = NAME_BYTES_MAX,
+		AT(vm_open_parameters, reservation),
+		.summary = "Of reservation.create, by its id; or, of one that was made for the "
+			   "caller's tenant, by its name too. It becomes the VM's promise, and "
+			   "its size the commit_limit, which can be less, but not more."},
 	END,
 };
 
@@ -856,7 +863,8 @@ static const struct field config_reload_result[] = {
 		{"reserve", FIELD_INTEGER,                                                         \
 			.summary = "Bytes of the host's that no other tenant can have."},          \
 		{"promised", FIELD_INTEGER,                                                        \
-			.summary = "Bytes promised to its VMs, whether charged yet or not."},      \
+			.summary = "Bytes promised to its VMs and reservations, whether charged "  \
+				   "yet or not."},                                                 \
 		{"committed", FIELD_INTEGER, .summary = "Bytes charged for their memories."},      \
 		{"resident", FIELD_INTEGER,                                                        \
 			.summary = "Bytes of pages allocated, in memory or swapped out."},         \
@@ -910,6 +918,65 @@ static const struct field tenant_get_result[] = {
 	END,
 };
 
+static const struct field reservation_create_parameters[] = {
+	{"name", FIELD_STRING, .min = 1, .max = NAME_BYTES_MAX,
+		AT(reservation_create_parameters, name),
+		.summary = "No other reservation has it meanwhile."},
+	{"size", FIELD_INTEGER, .min = 1, .max = INT64_MAX, AT(reservation_create_parameters, size),
+		.summary = "Bytes that nobody else can have from now on."},
+	{"tenant", FIELD_STRING, FIELD_OPTIONAL | FIELD_NULLABLE, .min = 1, .max = NAME_BYTES_MAX,
+		AT(reservation_create_parameters, tenant),
+		.summary =
+			"Who alone may open a VM with it, as vm.list names tenants (\"uid:107\"). "
+			"By default whoever knows its id."},
+	{"node", FIELD_INTEGER, FIELD_OPTIONAL | FIELD_NULLABLE, .max = 1023,
+		.default_value = FIELD_UNSET, AT(reservation_create_parameters, node),
+		.summary = "The NUMA node that it is of: the VM's memory is charged there, and is "
+			   "of that node where memory.create names no other."},
+	{"ttl_ms", FIELD_INTEGER, .min = 1, .max = RESERVATION_MS_MAX,
+		AT(reservation_create_parameters, ttl_ms),
+		.summary = "Milliseconds after which it lapses, if no VM was opened with it. While "
+			   "the host is suspended they don't pass."},
+	END,
+};
+
+static const struct field reservation_create_result[] = {
+	{"reservation", FIELD_STRING,
+		.summary = "Its id, for vm.open: random, so that it can't be guessed."},
+	END,
+};
+
+static const struct field reservation_list_parameters[] = {
+	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 64,
+		AT(reservation_list_parameters, cursor),
+		.summary = "Of an answer, for what follows it."},
+	END,
+};
+
+static const struct field reservation_fields[] = {
+	{"reservation", FIELD_STRING, .summary = "Its id."},
+	{"name", FIELD_STRING, .summary = "As it was made."},
+	{"size", FIELD_INTEGER, .summary = "Bytes."},
+	{"tenant", FIELD_STRING, FIELD_NULLABLE, .summary = "Who alone may use it."},
+	{"node", FIELD_INTEGER, FIELD_NULLABLE, .summary = "The NUMA node that it is of."},
+	{"ttl_ms", FIELD_INTEGER, .summary = "As it was made."},
+	{"remaining_ms", FIELD_INTEGER, .summary = "Milliseconds until it lapses."},
+	END,
+};
+
+static const struct field reservation_list_result[] = {
+	{"reservations", FIELD_ARRAY, .fields = reservation_fields,
+		.summary = "Those that no VM was opened with yet, in the order they were made."},
+	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .summary = "Where there are more."},
+	END,
+};
+
+static const struct field reservation_cancel_parameters[] = {
+	{"reservation", FIELD_STRING, .min = 1, .max = NAME_BYTES_MAX,
+		AT(reservation_cancel_parameters, reservation), .summary = "Its id, or its name."},
+	END,
+};
+
 #define ERRORS(...) ((const enum rpc_code[]){__VA_ARGS__ __VA_OPT__(, ) RPC_OK})
 
 const struct method methods[METHODS] = {
@@ -927,8 +994,8 @@ const struct method methods[METHODS] = {
 		rpc_discover_parameters, rpc_discover_result, ERRORS(RPC_NOT_FOUND),
 		"This description of all methods, as OpenRPC."},
 	[METHOD_VM_OPEN] = {"vm.open", ACCESS_VMM, vm_open_parameters, vm_open_result,
-		ERRORS(RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT, RPC_UNSUPPORTED,
-			RPC_KERNEL, RPC_BUSY, RPC_LIMIT),
+		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,
+			RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY, RPC_LIMIT),
 		"Opens a VM for the peer's process, which then may make it."},
 	[METHOD_VM_GATE] = {"vm.gate", ACCESS_VMM, vm_gate_parameters, no_fields,
 		ERRORS(RPC_NOT_FOUND, RPC_CONFLICT, RPC_BUSY, RPC_LIMIT, RPC_GONE),
@@ -1014,6 +1081,18 @@ const struct method methods[METHODS] = {
 		tenant_list_result, ERRORS(), "The tenants, and what they have, in pages."},
 	[METHOD_TENANT_GET] = {"tenant.get", ACCESS_OPERATOR, tenant_get_parameters,
 		tenant_get_result, ERRORS(RPC_NOT_FOUND), "One tenant, and what it may have."},
+	[METHOD_RESERVATION_CREATE] = {"reservation.create", ACCESS_OPERATOR,
+		reservation_create_parameters, reservation_create_result,
+		ERRORS(RPC_BUDGET_EXCEEDED, RPC_CONFLICT, RPC_LIMIT),
+		"Promises memory to a VM that is to be opened with it (vm.open's reservation). It "
+		"outlives gmemd, and lapses when it says."},
+	[METHOD_RESERVATION_LIST] = {"reservation.list", ACCESS_OPERATOR,
+		reservation_list_parameters, reservation_list_result, ERRORS(),
+		"The reservations that there are, in pages."},
+	[METHOD_RESERVATION_CANCEL] = {"reservation.cancel", ACCESS_OPERATOR,
+		reservation_cancel_parameters, no_fields, ERRORS(RPC_NOT_FOUND),
+		"Gives a reservation back. One that a VM was opened with is none any more: what it "
+		"was is that VM's until it ends."},
 };
 
 const struct method *method_by_name(const char *name)

@@ -21,6 +21,8 @@
 #define SLOTS_MAX            512
 /* As many entries as a mailbox has for them. */
 #define SLOT_CHANGES_MAX 16
+/* Of a reservation: 30 days. */
+#define RESERVATION_MS_MAX ((uint64_t)30 * 24 * 3600 * 1000)
 
 enum method_number {
 	METHOD_PING,
@@ -52,6 +54,9 @@ enum method_number {
 	METHOD_CONFIG_RELOAD,
 	METHOD_TENANT_LIST,
 	METHOD_TENANT_GET,
+	METHOD_RESERVATION_CREATE,
+	METHOD_RESERVATION_LIST,
+	METHOD_RESERVATION_CANCEL,
 	METHODS
 };
 
@@ -105,6 +110,7 @@ struct vm_open_parameters {
 	uint64_t gate;
 	uint64_t charge;
 	uint64_t minimum;
+	const char *reservation; /* NULL: none */
 };
 
 struct vm_gate_parameters {
@@ -270,10 +276,29 @@ struct config_get_parameters {
 	const char *cursor;
 };
 
+struct reservation_create_parameters {
+	const char *name;
+	uint64_t size;
+	const char *tenant; /* NULL: nobody in particular */
+	uint64_t node;
+	uint64_t ttl_ms;
+};
+
+struct reservation_list_parameters {
+	const char *cursor;
+};
+
+struct reservation_cancel_parameters {
+	const char *reservation;
+};
+
 union method_parameters {
 	struct config_get_parameters config_get;
 	struct tenant_list_parameters tenant_list;
 	struct tenant_get_parameters tenant_get;
+	struct reservation_create_parameters reservation_create;
+	struct reservation_list_parameters reservation_list;
+	struct reservation_cancel_parameters reservation_cancel;
 	struct rpc_discover_parameters rpc_discover;
 	struct vm_open_parameters vm_open;
 	struct vm_gate_parameters vm_gate;

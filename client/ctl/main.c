@@ -13,8 +13,9 @@
 #include "client/ctl/verb.h"
 #include "client/gmem.h"
 #include "kernel/host/process_start.h"
+#include "protocol/methods.h"
 
-enum { OPTION_SOCKET = 256, OPTION_JSON, OPTION_TIMEOUT };
+enum { OPTION_SOCKET = 1 << 12, OPTION_JSON, OPTION_TIMEOUT };
 
 /* Options that not every verb takes: their value is the bit of enum verb_options. */
 static const struct option options[] = {
@@ -29,6 +30,8 @@ static const struct option options[] = {
 	{"force", no_argument, NULL, VERB_FORCE},
 	{"interval", required_argument, NULL, VERB_INTERVAL},
 	{"sort", required_argument, NULL, VERB_SORT},
+	{"ttl", required_argument, NULL, VERB_TTL},
+	{"tenant", required_argument, NULL, VERB_TENANT},
 	{"help", no_argument, NULL, 'h' << 16},
 	{"version", no_argument, NULL, 'V' << 16},
 	{NULL, 0, NULL, 0},
@@ -54,6 +57,31 @@ static bool parse_number(const char *text, uint64_t min, uint64_t max, uint64_t 
 		return false;
 	*ret = number;
 	return true;
+}
+
+/* Seconds, or with a unit; in milliseconds. */
+static bool parse_duration(const char *text, uint64_t *ret)
+{
+	static const struct {
+		char name;
+		uint64_t milliseconds;
+	} units[] = {{'\0', 1000}, {'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}};
+	unsigned long long number;
+	char *end;
+
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	if (errno != 0 || text[0] < '0' || text[0] > '9' || (*end && end[1]))
+		return false;
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+		uint64_t max = RESERVATION_MS_MAX / units[i].milliseconds;
+
+		if (*end != units[i].name)
+			continue;
+		*ret = number * units[i].milliseconds;
+		return number >= 1 && number <= max;
+	}
+	return false;
 }
 
 static bool parse_sort(const char *text, enum ctl_sort *ret)
@@ -105,6 +133,13 @@ static const char *read_value(unsigned option, struct ctl *ctl)
 		return parse_sort(optarg, &ctl->sort)
 			       ? NULL
 			       : "--sort must be committed, resident, private or rate";
+	case VERB_TTL:
+		return parse_duration(optarg, &ctl->ttl)
+			       ? NULL
+			       : "--ttl must be a time such as 90s, 10m, 2h or 7d, at most 30d";
+	case VERB_TENANT:
+		ctl->tenant = optarg;
+		break;
 	}
 	return NULL;
 }
@@ -216,6 +251,7 @@ int main(int argc, char **argv)
 		.node = CTL_ANY,
 		.threads = CTL_ANY,
 		.milliseconds = 1000,
+		.ttl = CTL_TTL,
 		.timeout = CTL_TIMEOUT};
 	enum ctl_status status;
 	int r = process_start(PROCESS_TOOL);

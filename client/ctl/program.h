@@ -13,6 +13,8 @@ struct gmem;
 
 #define CTL_ANY UINT64_MAX
 
+#define CTL_TTL 600000
+
 #define CTL_TIMEOUT     30
 #define CTL_TIMEOUT_MAX 86400
 
@@ -38,6 +40,8 @@ struct ctl {
 	uint64_t threads;   /* CTL_ANY: gmemd's choice */
 	bool force;         /* what a guest may be using, too */
 	uint64_t milliseconds; /* between two views */
+	uint64_t ttl;          /* milliseconds until what is reserved lapses */
+	const char *tenant;    /* for whom something is reserved; NULL: nobody in particular */
 	enum ctl_sort sort;
 	uint64_t timeout;  /* seconds to wait for an answer; 0: for ever */
 	bool patient;      /* waits for what gmemd has received */

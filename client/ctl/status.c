@@ -55,32 +55,13 @@ static void print_json_status(
 		const struct json_object *commitment = json_get(host, "commitment");
 
 		json_add(value, "promised", json_ref(json_get(commitment, "promised")));
+		json_add(value, "reserved", json_ref(json_get(commitment, "reserved")));
 		json_add(value, "available", json_ref(json_get(commitment, "available")));
 	}
 	json_add_uint(value, "resident", totals->resident);
 	json_add_uint(value, "closed_resident", totals->closed);
 	print_value(ctl, value);
 	json_unref(value);
-}
-
-#define MINUTE 60
-#define HOUR   (60 * MINUTE)
-#define DAY    (24 * HOUR)
-
-/* "3d 4h", "5m 6s": the two largest units. */
-static void text_of_duration(uint64_t seconds, char ret[static TEXT_SIZE])
-{
-	if (seconds >= DAY)
-		snprintf(ret, TEXT_SIZE, "%" PRIu64 "d %" PRIu64 "h", seconds / DAY,
-			seconds % DAY / HOUR);
-	else if (seconds >= HOUR)
-		snprintf(ret, TEXT_SIZE, "%" PRIu64 "h %" PRIu64 "m", seconds / HOUR,
-			seconds % HOUR / MINUTE);
-	else if (seconds >= MINUTE)
-		snprintf(ret, TEXT_SIZE, "%" PRIu64 "m %" PRIu64 "s", seconds / MINUTE,
-			seconds % MINUTE);
-	else
-		snprintf(ret, TEXT_SIZE, "%" PRIu64 "s", seconds);
 }
 
 static uint64_t number(const struct json_object *object, const char *name)
@@ -152,14 +133,18 @@ static void print_host(const struct ctl *ctl, const struct json_object *host)
 /* A VMM's socket does not tell what is promised to others. */
 static void print_commitment(const struct ctl *ctl, const struct json_object *commitment)
 {
-	char promised[TEXT_SIZE], available[TEXT_SIZE];
+	char promised[TEXT_SIZE], reserved[TEXT_SIZE], available[TEXT_SIZE];
 
 	if (!commitment)
 		return;
 	text_of_value(ctl, TEXT_BYTES, json_get(commitment, "promised"), promised, sizeof promised);
 	text_of_value(
 		ctl, TEXT_BYTES, json_get(commitment, "available"), available, sizeof available);
-	printf("promised   %s; %s would still fit\n", promised, available);
+	text_of_value(ctl, TEXT_BYTES, json_get(commitment, "reserved"), reserved, sizeof reserved);
+	printf("promised   %s", promised);
+	if (number(commitment, "reserved") > 0)
+		printf(", %s of it reserved", reserved);
+	printf("; %s would still fit\n", available);
 }
 
 static void print_totals(const struct ctl *ctl, const struct json_object *host,

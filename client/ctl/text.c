@@ -18,6 +18,25 @@ void text_of_count(uint64_t count, const char *one, const char *several, char re
 	snprintf(ret, TEXT_SIZE, "%" PRIu64 " %s", count, count == 1 ? one : several);
 }
 
+#define MINUTE 60
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
+
+void text_of_duration(uint64_t seconds, char ret[static TEXT_SIZE])
+{
+	if (seconds >= DAY)
+		snprintf(ret, TEXT_SIZE, "%" PRIu64 "d %" PRIu64 "h", seconds / DAY,
+			seconds % DAY / HOUR);
+	else if (seconds >= HOUR)
+		snprintf(ret, TEXT_SIZE, "%" PRIu64 "h %" PRIu64 "m", seconds / HOUR,
+			seconds % HOUR / MINUTE);
+	else if (seconds >= MINUTE)
+		snprintf(ret, TEXT_SIZE, "%" PRIu64 "m %" PRIu64 "s", seconds / MINUTE,
+			seconds % MINUTE);
+	else
+		snprintf(ret, TEXT_SIZE, "%" PRIu64 "s", seconds);
+}
+
 void text_of_size(uint64_t bytes, char *ret, size_t size)
 {
 	static const char units[] = "BKMGTPE";

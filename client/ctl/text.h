@@ -26,6 +26,8 @@ enum text_kind {
 /* "1 VM", "2 VMs". */
 void text_of_count(
 	uint64_t count, const char *one, const char *several, char ret[static TEXT_SIZE]);
+/* "3d 4h", "5m 6s": the two largest units. */
+void text_of_duration(uint64_t seconds, char ret[static TEXT_SIZE]);
 /* "4K", "1.5G": in powers of 1024, with one decimal where that is not 0. */
 void text_of_size(uint64_t bytes, char *ret, size_t size);
 /* "-" where value is NULL (null, or not there). Truncates to size. */

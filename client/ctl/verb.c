@@ -44,6 +44,15 @@ const struct verb verbs[] = {
 		"Has gmemd read its configuration anew; where anything is wrong in it, nothing "
 		"changes.",
 		NULL},
+	{"reserve", "NAME SIZE", 2, 2, VERB_TTL | VERB_TENANT | VERB_NODE, ctl_reserve,
+		"Reserves memory for a VM that is to be opened, and prints the id that it is to be "
+		"opened with.",
+		NULL},
+	{"unreserve", "RESERVATION", 1, 1, 0, ctl_unreserve,
+		"Gives back what is reserved, by name or id, and what no VM was opened with.",
+		NULL},
+	{"reservations", "", 0, 0, VERB_BYTES, ctl_reservations,
+		"What is reserved for VMs that are to be opened.", reservation_tables},
 	{"call", "METHOD [JSON]", 1, 2, 0, ctl_call,
 		"Calls a method with parameters ({}) and prints its result.", NULL},
 	{"ping", "", 0, 0, 0, ctl_ping, "Asks gmemd for an answer, and says how long it took.",
@@ -57,11 +66,13 @@ const struct verb_option verb_options[] = {
 	{VERB_BYTES, "--bytes", "print sizes in bytes"},
 	{VERB_COUNT, "--count=N", "end after N events, or views"},
 	{VERB_MEMORY, "--memory=ID|NAME", "of the VM's memories, this one"},
-	{VERB_NODE, "--node=N", "of the VM's memories, those of this NUMA node"},
+	{VERB_NODE, "--node=N", "of the VM's memories, those of this NUMA node; reserve of it"},
 	{VERB_THREADS, "--threads=N", "allocate by so many threads at most"},
 	{VERB_FORCE, "--force", "what the guest may be using, too"},
 	{VERB_INTERVAL, "--interval=SECONDS", "between two views"},
 	{VERB_SORT, "--sort=WHAT", "by committed, resident, private or rate"},
+	{VERB_TTL, "--ttl=TIME", "until it lapses: 90s, 10m (the default), 2h, up to 30d"},
+	{VERB_TENANT, "--tenant=TENANT", "who alone may use it, such as uid:107"},
 	{.usage = NULL},
 };
 

@@ -20,6 +20,8 @@ enum verb_options {
 	VERB_FORCE = 1 << 5,
 	VERB_INTERVAL = 1 << 6,
 	VERB_SORT = 1 << 7,
+	VERB_TTL = 1 << 8,
+	VERB_TENANT = 1 << 9,
 };
 
 /* How help shows each; ends with one without usage. */
@@ -51,7 +53,7 @@ const struct verb *verb_by_name(const char *name);
 void verb_names(char *ret, size_t size);
 
 extern const struct table vms_tables[], show_tables[], slots_tables[], reclaim_tables[],
-	top_tables[], config_tables[];
+	top_tables[], config_tables[], reservation_tables[];
 
 enum ctl_status ctl_overview(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_probe(struct ctl *ctl, char **arguments);
@@ -66,6 +68,9 @@ enum ctl_status ctl_metrics(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_config(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_reload(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_domains(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_reserve(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_unreserve(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_reservations(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_call(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_ping(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_help(struct ctl *ctl, char **arguments);

@@ -33,6 +33,8 @@ static struct json_object *open_params(const struct gmem_vm_options *options)
 		json_add_uint(params, "commit_limit", options->commit_limit);
 	if (options->minimum > 0)
 		json_add_uint(params, "minimum", options->minimum);
+	if (options->reservation)
+		json_add_string(params, "reservation", options->reservation);
 	if (options->initial_state == GMEM_PRIVATE)
 		json_add_string(params, "initial_state", "private");
 	json_add_string(params, "gate", options->gate == GMEM_GATE_NONE ? "none" : "required");

@@ -51,6 +51,7 @@ struct opened {
 static const char usage[] =
 	"Usage: gmem-run [--socket=PATH] [--name=NAME] [--gate=required|none] [--type=TYPE]\n"
 	"                [--uuid=UUID] [--commit-limit=SIZE] [--initial-state=shared|private]\n"
+	"                [--reservation=ID|NAME]\n"
 	"                [--timeout=SECONDS] [--shim] [--notify] -- VMM ARG...\n"
 	"Runs a VMM whose guest memory is gmemd's, behind the gate.\n"
 	"\n"
@@ -61,6 +62,8 @@ static const char usage[] =
 	"  --uuid=UUID          the VM's UUID\n"
 	"  --commit-limit=SIZE  how much memory it may have; K, M, G, T are powers of 1024;\n"
 	"                       none, which is the default, where the host alone limits it\n"
+	"  --reservation=ID|NAME  of what an operator has reserved for it (gmemctl reserve);\n"
+	"                       it has no more than that\n"
 	"  --initial-state=STATE  what memory is when it is bound: shared (the default),\n"
 	"                       or private where the VM's type has that\n"
 	"  --timeout=SECONDS    how long it waits for gmemd (30); 0: for ever\n"
@@ -115,6 +118,7 @@ static const struct option options[] = {
 	{"type", required_argument, NULL, 't'},
 	{"uuid", required_argument, NULL, 'u'},
 	{"commit-limit", required_argument, NULL, 'c'},
+	{"reservation", required_argument, NULL, 'r'},
 	{"initial-state", required_argument, NULL, 'i'},
 	{"timeout", required_argument, NULL, 'T'},
 	{"shim", no_argument, NULL, 'S'},
@@ -139,6 +143,9 @@ static int set_option(struct settings *settings, int option)
 		return -1;
 	case 'u':
 		settings->vm.uuid = optarg;
+		return -1;
+	case 'r':
+		settings->vm.reservation = optarg;
 		return -1;
 	case 'g':
 		return set_gate(optarg, &settings->vm.gate)

@@ -74,6 +74,7 @@ static bool describe_vm(const char *socket, const struct gmem_vm_options *option
 	return set(GMEM_SOCKET_VARIABLE, whole ? whole : socket) &&
 	       set(GMEM_NAME_VARIABLE, options->name) && set(GMEM_UUID_VARIABLE, options->uuid) &&
 	       set_number(GMEM_COMMIT_LIMIT_VARIABLE, options->commit_limit) &&
+	       set(GMEM_RESERVATION_VARIABLE, options->reservation) &&
 	       set(GMEM_GATE_VARIABLE, options->gate == GMEM_GATE_NONE ? "none" : NULL) &&
 	       set_number(GMEM_TIMEOUT_VARIABLE, timeout);
 }

@@ -65,6 +65,7 @@ static void read_all(struct settings *settings)
 	settings->vm.name = take(GMEM_NAME_VARIABLE);
 	settings->vm.uuid = take(GMEM_UUID_VARIABLE);
 	settings->vm.commit_limit = take_number(GMEM_COMMIT_LIMIT_VARIABLE);
+	settings->vm.reservation = take(GMEM_RESERVATION_VARIABLE);
 	settings->vm.gate = gate ? GMEM_GATE_NONE : GMEM_GATE_REQUIRED;
 	settings->timeout_ms = (unsigned)take_number(GMEM_TIMEOUT_VARIABLE) * 1000;
 	leave_preload(library);

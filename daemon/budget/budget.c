@@ -128,20 +128,6 @@ void budget_give_back(struct budget *budget, uint64_t bytes)
 		level->used -= bytes;
 }
 
-const struct budget *budget_charge_alone(struct budget *budget, uint64_t bytes)
-{
-	if (!has_room(budget, bytes))
-		return budget;
-	budget->committed += bytes;
-	return NULL;
-}
-
-void budget_give_back_alone(struct budget *budget, uint64_t bytes)
-{
-	assert(budget->committed >= bytes);
-	budget->committed -= bytes;
-}
-
 /* Of what is known above of reserves, from one level to the next. */
 static void promise_above(struct budget *budget, uint64_t before, uint64_t now)
 {
@@ -154,22 +140,29 @@ static void promise_above(struct budget *budget, uint64_t before, uint64_t now)
 	}
 }
 
-const struct budget *budget_set_reserve(struct budget *budget, uint64_t reserve)
+/* Whatever the limits. */
+static void set_reserve(struct budget *budget, uint64_t reserve)
 {
 	uint64_t had = budget_known_above(budget), will = largest(budget->committed, reserve);
 	uint64_t promised = promised_above(budget);
-	const struct budget *refused =
-		will > had ? find_refusing(budget->within, will - had, /* charge= */ 0) : NULL;
 
-	if (refused)
-		return refused;
 	budget->reserve = reserve;
 	if (will > had)
 		take(budget->within, will - had);
 	else
 		let_go(budget->within, had - will);
 	promise_above(budget, promised, promised_above(budget));
-	return NULL;
+}
+
+const struct budget *budget_set_reserve(struct budget *budget, uint64_t reserve)
+{
+	uint64_t had = budget_known_above(budget), will = largest(budget->committed, reserve);
+	const struct budget *refused =
+		will > had ? find_refusing(budget->within, will - had, /* charge= */ 0) : NULL;
+
+	if (!refused)
+		set_reserve(budget, reserve);
+	return refused;
 }
 
 const struct budget *budget_promise(struct budget *budget)
@@ -234,4 +227,35 @@ const struct budget *budget_move(struct budget *budget, struct budget *to)
 		budget->within = to;
 	join(budget);
 	return refused;
+}
+
+static bool is_within(const struct budget *budget, const struct budget *level)
+{
+	while (budget && budget != level)
+		budget = budget->within;
+	return budget;
+}
+
+const struct budget *budget_hand_over_refused(struct budget *from, const struct budget *to)
+{
+	const struct budget *refused = NULL, *level = to->within;
+	uint64_t bytes = to->limit;
+
+	set_reserve(from, 0);
+	for (; !refused && level && !is_within(from, level); level = level->within) {
+		if (bytes > 0 && !has_room(level, bytes))
+			refused = level;
+		bytes = growth(level, bytes);
+	}
+	set_reserve(from, from->limit);
+	return refused;
+}
+
+void budget_hand_over(struct budget *from, struct budget *to)
+{
+	assert(from->is_promised && from->committed == 0);
+	assert(!to->is_promised && to->committed == 0 && to->limit <= from->limit);
+	budget_end_promise(from);
+	set_reserve(to, to->limit);
+	to->is_promised = true;
 }

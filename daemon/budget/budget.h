@@ -40,10 +40,6 @@ void budget_charge_anyway(struct budget *budget, uint64_t bytes);
 /* The level that would refuse a charge, NULL for none. */
 const struct budget *budget_refuses(const struct budget *budget, uint64_t bytes);
 
-/* The same at this level alone, where the larger ones are charged for it by another way. */
-const struct budget *budget_charge_alone(struct budget *budget, uint64_t bytes);
-void budget_give_back_alone(struct budget *budget, uint64_t bytes);
-
 /* What may be charged of it at most, as an error is to tell. */
 uint64_t budget_most(const struct budget *budget);
 /* What the larger ones have of it: what is committed, or its reserve where that is more. */
@@ -69,3 +65,13 @@ void budget_end_promise(struct budget *budget);
 /* It is within another from now on, with all that it has. NULL, or who has no room for it; then
  * nothing has changed. */
 const struct budget *budget_move(struct budget *budget, struct budget *to);
+
+/*
+ * The promise of the one, of which nothing is committed, becomes the other's, whose limit is no
+ * more than that: as much as its limit is, and the rest ends. That is one step, in which what both
+ * are within refuses nothing, whatever its limit is by now. Who else would: NULL, or a level that
+ * the other alone is within.
+ */
+const struct budget *budget_hand_over_refused(struct budget *from, const struct budget *to);
+/* Whoever would refuse it. */
+void budget_hand_over(struct budget *from, struct budget *to);

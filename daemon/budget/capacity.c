@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/numa_node.h"
+
 __extension__ typedef unsigned __int128 wide;
 
 static uint64_t saturate(wide number)
@@ -62,7 +64,7 @@ static struct capacity_node *find_node(const struct capacity *capacity, unsigned
 	return NULL;
 }
 
-/* VMs' budgets are within it. */
+/* Others' budgets are within it. */
 static int add_node(struct capacity *capacity, const struct capacity_node *told)
 {
 	struct capacity_node **nodes = reallocarray(
@@ -76,9 +78,7 @@ static int add_node(struct capacity *capacity, const struct capacity_node *told)
 	if (!node)
 		return -ENOMEM;
 	*node = (struct capacity_node){.number = told->number,
-		.budget = {.scope = "node",
-			.lifted = capacity->host.lifted,
-			.within = &capacity->host}};
+		.budget = {.scope = "node", .lifted = capacity->host.lifted}};
 	nodes[capacity->n_nodes++] = node;
 	return 0;
 }
@@ -131,6 +131,13 @@ struct budget *capacity_of_node(struct capacity *capacity, unsigned number)
 	struct capacity_node *node = find_node(capacity, number);
 
 	return node ? &node->budget : NULL;
+}
+
+bool capacity_has_node(struct capacity *capacity, unsigned number)
+{
+	if (capacity->n_nodes == 0)
+		return number == 0;
+	return capacity_of_node(capacity, number) && node_exists((int)number);
 }
 
 void capacity_lift_limits(struct capacity *capacity, bool lifted)

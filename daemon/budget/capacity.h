@@ -3,11 +3,12 @@
  * The host's capacity: what of its memory, and of each of its NUMA nodes, VMs may have.
  *
  * That is all of it but the host's reserve, and as much more as may be overcommitted. Each node
- * bears its share of the reserve, in proportion to its memory. A VM's budget is within its node's,
- * or within the host's where it is bound to none; what is bound to a node counts for the host, too.
+ * bears its share of the reserve, in proportion to its memory. VMs' budgets are within the host's, by
+ * their tenants'; a node's stands by itself, and is charged besides for what is bound to it.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -51,3 +52,6 @@ void capacity_lift_limits(struct capacity *capacity, bool lifted);
 
 /* NULL where the host has not had such a node with memory. */
 struct budget *capacity_of_node(struct capacity *capacity, unsigned number);
+/* Whether something can be of that node now. One that it has no budget of yet would bear no
+ * limit. */
+bool capacity_has_node(struct capacity *capacity, unsigned number);

@@ -32,6 +32,7 @@ const struct config config_defaults = {
 	.own_memory_per_vm = 256ull << 20,
 	.preallocations_per_vm = 8,
 	.preallocations_on_host = 64,
+	.reservations_on_host = 4096,
 	.commit_limit = 0,
 	.host_reserve = {10, /* percent= */ true},
 	.overcommit = 0,

@@ -88,6 +88,7 @@ struct config {
 	uint64_t own_memory_per_vm; /* bytes */
 	uint64_t preallocations_per_vm;
 	uint64_t preallocations_on_host;
+	uint64_t reservations_on_host;
 	bool keeper;           /* whether VMs outlive gmemd, held by gmemd-keeper */
 	uint64_t commit_limit; /* bytes on the host; 0: all of its memory */
 	/* What may be promised: the host's memory less the reserve, and so many percent more. */

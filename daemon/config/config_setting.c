@@ -53,6 +53,8 @@ const struct config_setting config_settings[] = {
 	BYTES("limits", "own-memory-per-vm", own_memory_per_vm),
 	COUNT("limits", "preallocations-per-vm", preallocations_per_vm),
 	COUNT("limits", "preallocations-on-host", preallocations_on_host),
+	{"limits", "reservations-on-host", CONFIG_NUMBER, AT(reservations_on_host), 0, 65535,
+		"a number, at most 65535", false},
 	BYTES("limits", "commit-limit", commit_limit),
 	AMOUNT("limits", "host-reserve", host_reserve),
 	{"limits", "overcommit", CONFIG_NUMBER, AT(overcommit), 0, 1000,

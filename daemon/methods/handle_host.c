@@ -124,6 +124,7 @@ static void describe_limits(struct json_object *object, const struct gmemd *gmem
 	json_add_uint(object, "takers_per_owner", config->takers_per_owner);
 	json_add_uint(object, "takers_per_user", config->takers_per_user);
 	json_add_uint(object, "takers_on_host", config->takers_on_host);
+	json_add_uint(object, "reservations_on_host", config->reservations_on_host);
 	json_add_uint(object, "commit_bytes", gmemd->capacity.host.limit);
 }
 
@@ -210,6 +211,7 @@ static void describe_commitment(struct json_object *object, struct gmemd *gmemd)
 	json_add_uint(object, "limit", host->limit);
 	json_add_uint(object, "committed", sum_committed(gmemd));
 	json_add_uint(object, "promised", host->promised);
+	json_add_uint(object, "reserved", gmemd->reservations.bytes);
 	json_add_uint(object, "available",
 		host->limit > host->committed ? host->limit - host->committed : 0);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "daemon/base/numa_node.h"
 #include "daemon/methods/call_answer.h"
 #include "daemon/methods/handle_grant.h"
 #include "daemon/methods/handle_memory.h"
@@ -102,6 +103,8 @@ static int check_create(struct request *request, struct vm *vm, struct memory_re
 	struct memory_fault fault;
 
 	if (memory_check_told(vm, parameters, ret, &fault) == 0) {
+		if (ret->node == NODE_ANY)
+			ret->node = vm->reserved.node;
 		if (!is_never_seen(vm, ret))
 			return 0;
 		return rpc_error_invalid_param(&request->error, "flags",

@@ -35,6 +35,8 @@ int handle_metrics_get(struct request *request)
 		add_metric(request->result, act, gmemd->audit.counts[act]);
 	add_sums(request->result, &gmemd->registry);
 	add_metric(request->result, METRIC_PROMISED, gmemd->capacity.host.promised);
+	add_metric(request->result, METRIC_RESERVATIONS, gmemd->reservations.count);
+	add_metric(request->result, METRIC_RESERVED, gmemd->reservations.bytes);
 	add_metric(request->result, METRIC_LIMIT, gmemd->capacity.host.limit);
 	return 0;
 }

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "daemon/base/kill_step.h"
@@ -15,6 +16,7 @@
 #include "daemon/methods/type_lack.h"
 #include "daemon/release/release.h"
 #include "daemon/release/vm_watch.h"
+#include "daemon/report/reservation_report.h"
 #include "daemon/request/answer_files.h"
 #include "daemon/request/request.h"
 #include "daemon/request/request_files.h"
@@ -164,20 +166,78 @@ static void announce_opened(struct request *request, struct vm *vm)
 		events_vm(&request->gmemd->events, vm, EVENT_VM_RUNNING);
 }
 
-static int check_promise(struct request *request)
+/* The same, whatever the reason: others' are not to be told from none. */
+static int no_reservation(struct request *request, const char *named)
 {
-	uint64_t limit = request->parameters.vm_open.commit_limit;
-	struct tenant *tenant;
-	const struct budget *refused;
+	rpc_error_not_found(&request->error, "reservation", named);
+	rpc_error_describe(&request->error,
+		"There is no reservation of this id that this process may use, or none of this "
+		"name that was made for its tenant: it may be used or cancelled, or have lapsed.");
+	return request->error.code;
+}
 
-	if (request_tenant(request, &tenant) < 0)
-		return request->error.code;
-	refused = vm_promise_refused(tenant, limit);
-	tenant_unref(tenant);
-	if (!refused)
-		return 0;
+static int too_small(struct request *request, uint64_t size, uint64_t wanted)
+{
+	rpc_error_budget_exceeded(&request->error, "reservation", size, 0, 0, wanted);
+	rpc_error_describe(&request->error,
+		"commit_limit asks for %" PRIu64 " bytes, and %" PRIu64 " are reserved.", wanted,
+		size);
+	return request->error.code;
+}
+
+static int promise_error(struct request *request, const struct budget *refused, uint64_t wanted)
+{
 	return rpc_error_budget_exceeded(&request->error, refused->scope, budget_most(refused),
-		refused->committed, refused->promised, limit);
+		refused->committed, refused->promised, wanted);
+}
+
+static int check_reservation(struct request *request, unsigned type, struct tenant *tenant,
+	struct reservation *reservation)
+{
+	uint64_t wanted = request->parameters.vm_open.commit_limit;
+	uint64_t size = reservation->budget.limit;
+	const struct budget *refused;
+	int r;
+
+	if (wanted == FIELD_UNSET)
+		wanted = size;
+	if (wanted > size)
+		return too_small(request, size, wanted);
+	r = request_tenant_lets_open(request, type, wanted);
+	if (r < 0)
+		return r;
+	refused = vm_reservation_refused(tenant, reservation, wanted);
+	return refused ? promise_error(request, refused, wanted) : 0;
+}
+
+static int find_reservation(
+	struct request *request, unsigned type, struct tenant *tenant, struct reservation **ret)
+{
+	const char *named = request->parameters.vm_open.reservation;
+
+	*ret = reservations_find_for(&request->gmemd->reservations, named, tenant);
+	return *ret ? check_reservation(request, type, tenant, *ret)
+		    : no_reservation(request, named);
+}
+
+/* *ret: the reservation that the request names, or NULL where it names none. */
+static int check_promise(struct request *request, unsigned type, struct reservation **ret)
+{
+	const struct vm_open_parameters *parameters = &request->parameters.vm_open;
+	const struct budget *refused = NULL;
+	struct tenant *tenant;
+	int r;
+
+	*ret = NULL;
+	r = request_tenant(request, &tenant);
+	if (r < 0)
+		return r;
+	if (parameters->reservation)
+		r = find_reservation(request, type, tenant, ret);
+	else
+		refused = vm_promise_refused(tenant, parameters->commit_limit);
+	tenant_unref(tenant);
+	return refused ? promise_error(request, refused, parameters->commit_limit) : r;
 }
 
 static void set_minimum(struct vm *vm, uint64_t minimum)
@@ -186,42 +246,70 @@ static void set_minimum(struct vm *vm, uint64_t minimum)
 	vm_ledger_note_minimum(vm);
 }
 
-static int open_vm(struct request *request, unsigned type)
+static struct vm_request wanted_vm(
+	const struct request *request, unsigned type, const struct reservation *reservation)
 {
 	const struct vm_open_parameters *parameters = &request->parameters.vm_open;
-	struct registry *registry = &request->gmemd->registry;
-	const struct vm_request wanted = {
+	bool all_reserved = reservation && parameters->commit_limit == FIELD_UNSET;
+
+	return (struct vm_request){
 		.name = parameters->name,
 		.uuid = parameters->uuid,
 		.type = type,
-		.commit_limit = parameters->commit_limit,
+		.commit_limit = all_reserved ? reservation->budget.limit : parameters->commit_limit,
+		.is_reserved = reservation,
 		.initially_private = parameters->initial_state == INITIAL_STATE_PRIVATE,
 		.charge = parameters->charge,
-		.gate = parameters->gate == GATE_WANTED_REQUIRED && registry->backend->needs_gate,
+		.gate = parameters->gate == GATE_WANTED_REQUIRED &&
+			request->gmemd->registry.backend->needs_gate,
 		.opener = request->caller->owner,
 	};
+}
+
+/* consume_reservation: NULL where it has none. */
+static int open_finally(
+	struct request *request, struct vm *vm, struct reservation *consume_reservation)
+{
+	struct reservation used;
+
+	if (!consume_reservation) {
+		announce_opened(request, vm);
+		return 0;
+	}
+	used = *consume_reservation;
+	if (vm_take_reservation(vm, consume_reservation) < 0)
+		return rpc_error_internal(&request->error, "no memory");
+	used.tenant = vm->tenant;
+	announce_opened(request, vm);
+	report_reservation(&request->gmemd->audit, &request->gmemd->events,
+		&(struct reservation_report){
+			.turn = RESERVATION_USED, .reservation = &used, .vm = vm});
+	return 0;
+}
+
+static int open_vm(struct request *request, unsigned type, struct reservation *reservation)
+{
+	const struct vm_request wanted = wanted_vm(request, type, reservation);
 	struct vm *vm;
 	int r;
 
-	r = check_promise(request);
-	if (r < 0)
-		return r;
 	make_room(request);
-	r = vm_new(registry, &request->caller->process, &wanted, &vm);
+	r = vm_new(&request->gmemd->registry, &request->caller->process, &wanted, &vm);
 	if (r < 0)
 		return request_vm_error(request, r);
-	set_minimum(vm, parameters->minimum);
+	set_minimum(vm, request->parameters.vm_open.minimum);
 	r = start_vm(request, vm);
+	if (r == 0)
+		r = open_finally(request, vm, reservation);
 	if (r < 0)
 		vm_free(vm);
-	else
-		announce_opened(request, vm);
 	return r;
 }
 
 int handle_vm_open(struct request *request)
 {
 	const struct vm_open_parameters *parameters = &request->parameters.vm_open;
+	struct reservation *reservation = NULL;
 	unsigned type = 0;
 	int r;
 
@@ -229,7 +317,9 @@ int handle_vm_open(struct request *request)
 	if (r == 0)
 		r = request_may_have_vm(request, owner_uid(request->caller->owner),
 			parameters->name, parameters->uuid);
-	return r < 0 ? r : open_vm(request, type);
+	if (r == 0)
+		r = check_promise(request, type, &reservation);
+	return r < 0 ? r : open_vm(request, type, reservation);
 }
 
 static int check_gate(struct request *request, const struct vm *vm)

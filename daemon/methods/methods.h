@@ -35,6 +35,9 @@ handler handle_config_get;
 handler handle_config_reload;
 handler handle_tenant_list;
 handler handle_tenant_get;
+handler handle_reservation_create;
+handler handle_reservation_list;
+handler handle_reservation_cancel;
 
 /* By enum method_number. */
 extern handler *const method_handlers[METHODS];

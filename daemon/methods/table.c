@@ -34,4 +34,7 @@ handler *const method_handlers[METHODS] = {
 	[METHOD_CONFIG_RELOAD] = handle_config_reload,
 	[METHOD_TENANT_LIST] = handle_tenant_list,
 	[METHOD_TENANT_GET] = handle_tenant_get,
+	[METHOD_RESERVATION_CREATE] = handle_reservation_create,
+	[METHOD_RESERVATION_LIST] = handle_reservation_list,
+	[METHOD_RESERVATION_CANCEL] = handle_reservation_cancel,
 };

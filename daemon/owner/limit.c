@@ -42,6 +42,8 @@ static const struct {
 		offsetof(struct config, takers_per_user)},
 	[LIMIT_TAKERS_ON_HOST] = {"takers-on-host", "host",
 		offsetof(struct config, takers_on_host)},
+	[LIMIT_RESERVATIONS_ON_HOST] = {"reservations-on-host", "host",
+		offsetof(struct config, reservations_on_host)},
 	/* The rest is for the peers themselves. */
 	[LIMIT_PEER_RECORDS] = {"peer-records", "host", .fixed = PEER_RECORDS_MAX / 4 * 3},
 	[LIMIT_CONNECTIONS_OF_TENANT] = {"connections", "tenant", .fixed = CONFIG_NO_NUMBER,

@@ -200,3 +200,17 @@ void events_pressure_overdue(
 	json_add_uint(params, "missed", missed);
 	publish_to(events, AUDIENCE_OPERATORS, vm, params);
 }
+
+void events_reservation(struct events *events, const struct reservation *reservation,
+	const struct vm *vm, enum event_kind kind)
+{
+	struct json_object *params;
+
+	if (TAILQ_EMPTY(events))
+		return;
+	params = event_new(vm, kind);
+	json_add_string(params, "reservation", reservation->id);
+	json_add_string(params, "reserved_as", reservation->name);
+	json_add_uint(params, "size", reservation->budget.limit);
+	publish_to(events, AUDIENCE_OPERATORS, vm, params);
+}

@@ -53,5 +53,8 @@ void events_pressure_asked(struct events *events, const struct vm *vm, enum pres
 /* To operators alone: of the host, and of a VM that has not answered its ask in time. */
 void events_pressure_level(
 	struct events *events, enum pressure_level level, uint64_t available, uint64_t floor);
+/* To operators alone; vm: that was opened with it, or NULL. */
+void events_reservation(struct events *events, const struct reservation *reservation,
+	const struct vm *vm, enum event_kind kind);
 void events_pressure_overdue(struct events *events, const struct vm *vm, uint64_t asked,
 	uint64_t given, unsigned missed);

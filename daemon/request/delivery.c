@@ -5,6 +5,7 @@
 #include "daemon/request/delivery.h"
 
 #include "daemon/base/kill_step.h"
+#include "daemon/reservation/reservation_ledger.h"
 #include "daemon/vm/registry.h"
 #include "protocol/json.h"
 
@@ -96,7 +97,7 @@ static bool is_committed(struct delivery *delivery, const struct owed_answer *ow
 		if (vm->request == owed->request)
 			return true;
 	}
-	return false;
+	return reservation_ledger_has_committed(delivery->registry->reservations, owed->request);
 }
 
 /* Whether the answer is still to be given. */

@@ -9,7 +9,8 @@
  *     that it is there (syscall_marks.h). The packet leaves the socket's queue in that very call.
  *  2. A request that changes something is carried out. Its answer is written to the ledger of
  * peers, as owed under the request's number, and committed there.
- *  3. The VM's ledger is committed under the same number. From now on the change stands.
+ *  3. The VM's ledger is committed under the same number, and then that of reservations. From now
+ *     on the change stands.
  *  4. sendmmsg(2) sends the answer, and then writes the mark that it is sent.
  *  5. The receive area is free again, and what was owed is deleted.
  *
@@ -43,7 +44,7 @@ struct numbered_request {
 };
 
 struct delivery {
-	struct registry *registry;  /* whose VMs tell what is committed */
+	struct registry *registry;  /* whose VMs and reservations tell what is committed */
 	struct peer_ledger *ledger; /* NULL: nothing of it outlives gmemd */
 	struct owner *const *owner; /* the peer's, as it is now */
 	int fd;                     /* the peer's; not owned */

@@ -13,6 +13,7 @@
 #include "daemon/request/postponement.h"
 #include "daemon/request/refusal.h"
 #include "daemon/request/replay.h"
+#include "daemon/reservation/reservation_ledger.h"
 #include "daemon/vm/vm_ledger.h"
 #include "protocol/json.h"
 #include "protocol/message.h"
@@ -111,10 +112,16 @@ static struct json_object *answer_of(struct request *request, int r)
 	return request->notification ? json_unref(message) : message;
 }
 
-/* Its answer, NULL where it is to have none; what it has changed is committed then. */
+static bool has_changed_anything(const struct gmemd *gmemd)
+{
+	return !TAILQ_EMPTY(&gmemd->registry.noted) || gmemd->reservations.noted;
+}
+
+/* Its answer, NULL where it is to have none; what it has changed is committed then: a VM before the
+ * reservation that it was opened with, so that it is always the one's or the other's. */
 static struct json_object *finish_request(struct request *request, int r)
 {
-	struct registry *registry = &request->gmemd->registry;
+	struct gmemd *gmemd = request->gmemd;
 	struct json_object *message;
 
 	STEP("request: carried out");
@@ -123,11 +130,13 @@ static struct json_object *finish_request(struct request *request, int r)
 		delivery_fail(&request->caller->delivery);
 	if (!message)
 		fd_list_close(&request->answer_fds);
-	if (!TAILQ_EMPTY(&registry->noted))
+	if (has_changed_anything(gmemd))
 		delivery_owe(&request->caller->delivery, &request->numbered, message);
 	STEP("request: answer owed");
-	vm_ledgers_commit_request(registry, request->numbered.number);
+	vm_ledgers_commit_request(&gmemd->registry, request->numbered.number);
 	STEP("request: committed");
+	reservation_ledger_commit_request(&gmemd->reservations, request->numbered.number);
+	STEP("request: reservations committed");
 	return message;
 }
 

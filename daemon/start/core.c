@@ -38,6 +38,8 @@ int core_set_up(struct gmemd *gmemd, const struct backend *backend)
 		return start_failed("the ledger of users", r);
 	registry_init(&gmemd->registry, backend, &gmemd->config, &gmemd->host, gmemd->owners,
 		&gmemd->capacity);
+	reservations_init(&gmemd->reservations, &gmemd->capacity, &gmemd->registry.tenants);
+	gmemd->registry.reservations = &gmemd->reservations;
 	r = capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host);
 	if (r == 0)
 		r = tenants_set_up(gmemd);

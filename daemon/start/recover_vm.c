@@ -94,6 +94,7 @@ static void forget_records(struct vm *vm)
 
 	vm->minimum_record = 0;
 	memset(vm->tenant_records, 0, sizeof vm->tenant_records);
+	vm->reserved.record = 0;
 	TAILQ_FOREACH (grant, &vm->grants.all, link)
 		grant->record = 0;
 	RB_FOREACH (memory, memory_tree, &vm->memories)
@@ -122,6 +123,7 @@ static int renew_ledger(struct vm *vm)
 	if (r < 0)
 		return r;
 	vm_ledger_note_minimum(vm);
+	vm_ledger_note_reserved(vm);
 	TAILQ_FOREACH (grant, &vm->grants.all, link)
 		vm_ledger_note_grant(vm, grant);
 	RB_FOREACH (memory, memory_tree, &vm->memories)
@@ -249,6 +251,7 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger, uint64_t nu
 	char name[NAME_BYTES_MAX + 1], unit[NAME_BYTES_MAX + 1], tenant[NAME_BYTES_MAX + 1];
 	union record record;
 	struct vm_recovery recovery = {.record = &record.vm,
+		.ledger = ledger,
 		.name = name,
 		.unit = unit,
 		.tenant = tenant,

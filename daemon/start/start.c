@@ -25,6 +25,7 @@
 #include "daemon/peerfd/taker_client.h"
 #include "daemon/prealloc/preallocations.h"
 #include "daemon/pressure/watch.h"
+#include "daemon/release/lapse.h"
 #include "daemon/release/recount.h"
 #include "daemon/release/vm_watch.h"
 #include "daemon/start/core.h"
@@ -168,6 +169,9 @@ static int set_up(struct gmemd *gmemd)
 	r = recounting_new(gmemd, &gmemd->recounting);
 	if (r < 0)
 		return start_failed("counting closed memories", r);
+	r = lapses_new(gmemd, &gmemd->lapses);
+	if (r < 0)
+		return start_failed("a timer for reservations", r);
 	r = takeover_take_over(gmemd);
 	return r < 0 ? start_failed("taking over from a predecessor", r) : 0;
 }
@@ -239,6 +243,8 @@ void gmemd_clear(struct gmemd *gmemd)
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms)
 		watch_stop(vm);
 	vms_free(&gmemd->registry);
+	lapses_free(gmemd->lapses);
+	reservations_clear(&gmemd->reservations);
 	tenants_clear(&gmemd->registry.tenants);
 	capacity_clear(&gmemd->capacity);
 	json_unref(gmemd->description);

@@ -12,7 +12,9 @@
 #include "daemon/fdstore/inherited_fds.h"
 #include "daemon/pages/page_closer.h"
 #include "daemon/peer/listener.h"
+#include "daemon/release/lapse.h"
 #include "daemon/request/peer_ledger.h"
+#include "daemon/reservation/reservation_ledger.h"
 #include "daemon/start/recover_vm.h"
 #include "daemon/vm/closed_memory.h"
 #include "daemon/vm/vm_end.h"
@@ -40,6 +42,25 @@ int takeover_begin(struct gmemd *gmemd)
 	return 0;
 }
 
+/* Those that a VM has become the promise of, before anything is done to it. */
+static int end_used_reservations(struct gmemd *gmemd)
+{
+	struct reservations *reservations = &gmemd->reservations;
+	struct reservation *reservation;
+	struct vm *vm;
+	int r = 0;
+
+	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms) {
+		reservation = reservations_by_id(reservations, vm->reserved.id);
+		if (r == 0 && reservation)
+			r = reservations_end(reservations, reservation);
+	}
+	if (r == 0)
+		reservation_ledger_commit(reservations);
+	STEP("recovery: used reservations ended");
+	return r;
+}
+
 int takeover_take_over(struct gmemd *gmemd)
 {
 	int r;
@@ -55,8 +76,13 @@ int takeover_take_over(struct gmemd *gmemd)
 		return r;
 	STEP("recovery: what was held taken");
 	lift_limits(gmemd, true);
-	r = recover_vms(gmemd, gmemd->inherited);
+	r = reservation_ledger_open(&gmemd->reservations, gmemd->fdstore, gmemd->inherited);
+	STEP("recovery: reservations");
+	if (r == 0)
+		r = recover_vms(gmemd, gmemd->inherited);
 	STEP("recovery: VMs");
+	if (r == 0)
+		r = end_used_reservations(gmemd);
 	return r;
 }
 
@@ -81,6 +107,7 @@ void takeover_finish(struct gmemd *gmemd)
 	lift_limits(gmemd, false);
 	STEP("recovery: rest dropped");
 	recovery_finish(gmemd);
+	lapses_schedule(gmemd->lapses);
 	fdstore_await_sent(gmemd->fdstore, FDSTORE_SEND_MS);
 	STEP("recovery: finished");
 	if (recovered->vms > 0 || recovered->peers > 0 || recovered->dropped > 0)
@@ -100,7 +127,8 @@ static bool anybody_would_miss_it(const struct gmemd *gmemd)
 		if (vm_is_seen(vm))
 			return true;
 	}
-	return (gmemd->listeners && listeners_have_peers(gmemd->listeners)) ||
+	return gmemd->reservations.count > 0 ||
+	       (gmemd->listeners && listeners_have_peers(gmemd->listeners)) ||
 	       (gmemd->inherited && !inherited_fds_is_empty(gmemd->inherited));
 }
 
@@ -115,6 +143,7 @@ void takeover_leave(struct gmemd *gmemd)
 		vms_free_unseen(&gmemd->registry);
 		fdstore_await_sent(gmemd->fdstore, FDSTORE_SEND_MS);
 		peer_ledger_drop(gmemd->peer_ledger);
+		reservation_ledger_drop(&gmemd->reservations);
 	}
 }
 

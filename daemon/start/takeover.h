@@ -12,7 +12,8 @@
  *  2. All that it holds is fetched, by id (inherited_fds.h); the keeper goes on holding it. The
  *     ledger of peers is locked, which waits for the predecessor's end: from here on this gmemd
  *     is the only one that writes.
- *  3. Each VM is made again as its ledger says (recover_vm.h): itself, its memories, slots, private
+ *  3. Reservations are taken over, then VMs; what both have is a VM's, and a reservation no more.
+ *     Each VM is made again as its ledger says (recover_vm.h): itself, its memories, slots, private
  *     frames and calls; then the call that its gate had trapped is answered, and calls that were
  *     being finished are finished. What a ledger says is held to the same checks as what a peer
  *     says. No limit refuses meanwhile: what was granted stays so.

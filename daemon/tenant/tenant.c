@@ -252,24 +252,3 @@ void tenants_clear(struct tenants *tenants)
 			tenant_unref(tenant);
 	}
 }
-
-/* Promises of no VM's */
-
-const struct budget *tenant_promise(struct tenant *tenant, uint64_t bytes)
-{
-	struct budget promise = {.limit = bytes, .within = &tenant->budget};
-	const struct budget *refused = budget_promise(&promise);
-
-	if (!refused)
-		tenant_ref(tenant);
-	return refused;
-}
-
-void tenant_end_promise(struct tenant *tenant, uint64_t bytes)
-{
-	struct budget promise = {
-		.limit = bytes, .reserve = bytes, .is_promised = true, .within = &tenant->budget};
-
-	budget_end_promise(&promise);
-	tenant_unref(tenant);
-}

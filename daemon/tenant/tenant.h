@@ -73,10 +73,3 @@ struct tenant *tenant_unref(struct tenant *tenant);
 
 /* Whether VMs may be opened in it. */
 bool tenant_is_open(const struct tenant *tenant);
-
-/*
- * Promises bytes of the tenant's, so that nobody else can have them. NULL, or the budget that can't
- * keep the promise; then nothing has changed. Whoever ends it says how many there were.
- */
-const struct budget *tenant_promise(struct tenant *tenant, uint64_t bytes);
-void tenant_end_promise(struct tenant *tenant, uint64_t bytes);

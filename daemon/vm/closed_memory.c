@@ -109,7 +109,7 @@ static void charge_closed(struct memory *memory, uint64_t bytes)
 	memory->vm->closed_resident += bytes;
 	budget_charge_anyway(&memory->vm->budget, bytes);
 	if (memory->node_budget)
-		memory->node_budget->committed += bytes;
+		budget_charge_anyway(memory->node_budget, bytes);
 }
 
 static void give_back_closed(struct memory *memory, uint64_t bytes)
@@ -117,7 +117,7 @@ static void give_back_closed(struct memory *memory, uint64_t bytes)
 	memory->vm->closed_resident -= bytes;
 	budget_give_back(&memory->vm->budget, bytes);
 	if (memory->node_budget)
-		budget_give_back_alone(memory->node_budget, bytes);
+		budget_give_back(memory->node_budget, bytes);
 }
 
 static void set_closed_changed(struct memory *memory, bool changed)

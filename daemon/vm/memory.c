@@ -61,7 +61,8 @@ static void memory_unset(struct memory *memory)
 	free(memory);
 }
 
-/* The VM's budget is within the host's, which so is charged once. */
+/* The VM's budget is within the host's, which so is charged once; or within that of a node, which so
+ * is charged for all that is not of another. */
 static const struct budget *memory_charge(struct memory *memory, uint64_t *ret_bytes)
 {
 	const struct budget *refused =
@@ -69,7 +70,7 @@ static const struct budget *memory_charge(struct memory *memory, uint64_t *ret_b
 
 	if (refused || !memory->node_budget)
 		return refused;
-	refused = budget_charge_alone(memory->node_budget, memory->size);
+	refused = budget_charge(memory->node_budget, memory->size);
 	if (refused) {
 		commitment_shrink(memory->vm, memory->backing, memory->size);
 		*ret_bytes = memory->size;
@@ -81,16 +82,21 @@ static void memory_give_back(struct memory *memory)
 {
 	commitment_shrink(memory->vm, memory->backing, memory->size);
 	if (memory->node_budget)
-		budget_give_back_alone(memory->node_budget, memory->size);
+		budget_give_back(memory->node_budget, memory->size);
 }
 
+/* Of what was reserved for the VM there, as long as that has room for it. */
 static struct budget *node_budget_of(const struct memory *memory)
 {
-	const struct vm *vm = memory->vm;
+	struct vm *vm = memory->vm;
+	struct budget *reserved = &vm->reserved.of_node;
 
 	if (memory->node == NODE_ANY ||
 		(memory->backing == BACKING_MEMFD && vm_has_private_memory(vm)))
 		return NULL;
+	if (memory->node == vm->reserved.node && reserved->is_promised &&
+		!budget_refuses(reserved, memory->size))
+		return reserved;
 	return capacity_of_node(vm->registry->capacity, (unsigned)memory->node);
 }
 

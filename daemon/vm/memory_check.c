@@ -64,16 +64,6 @@ static int check_page_size(const struct memory_create_parameters *told, struct m
 	return 0;
 }
 
-/* One that gmemd has no budget of yet would bear no limit. */
-static bool has_node(const struct vm *vm, unsigned number)
-{
-	struct capacity *capacity = vm->registry->capacity;
-
-	if (capacity->n_nodes == 0)
-		return number == 0;
-	return capacity_of_node(capacity, number) && node_exists((int)number);
-}
-
 int memory_check_told(struct vm *vm, const struct memory_create_parameters *told,
 	struct memory_request *ret, struct memory_fault *ret_fault)
 {
@@ -90,7 +80,8 @@ int memory_check_told(struct vm *vm, const struct memory_create_parameters *told
 	r = check_page_size(told, ret_fault);
 	if (r < 0)
 		return r;
-	if (request.node != NODE_ANY && !has_node(vm, (unsigned)request.node))
+	if (request.node != NODE_ANY &&
+		!capacity_has_node(vm->registry->capacity, (unsigned)request.node))
 		return wrong_param(ret_fault, MEMORY_FAULT_PARAM, "node",
 			"a NUMA node of this host that has memory");
 	if (told->name && vm_memory_by_name(vm, told->name))

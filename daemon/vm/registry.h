@@ -15,6 +15,7 @@ struct backend;
 struct capacity;
 struct fdstore;
 struct page_worker;
+struct reservations;
 struct takings;
 struct views_look;
 
@@ -35,8 +36,9 @@ struct registry {
 	bool forgetting;           /* its VMs, which go on running on what they have */
 	struct capacity *capacity; /* the host's */
 	struct tenants tenants;
-	uint64_t last_id;  /* of VMs and memories */
-	uint64_t first_id; /* up to here they were an earlier gmemd's */
+	struct reservations *reservations; /* NULL: there can be none */
+	uint64_t last_id;                  /* of VMs and memories */
+	uint64_t first_id;                 /* up to here they were an earlier gmemd's */
 	struct vm_tree vms;
 	uint64_t n_made; /* that were ever there */
 	struct vm_process_tree vms_by_process;

@@ -18,6 +18,7 @@
 #include "daemon/budget/budget.h"
 #include "daemon/grant/grant.h"
 #include "daemon/owner/owner.h"
+#include "daemon/reservation/reservation.h"
 #include "daemon/vm/recount_policy.h"
 #include "daemon/vm/vm_state.h"
 #include "kernel/base/ranges.h"
@@ -118,6 +119,13 @@ struct vm {
 		uint64_t hearing; /* what was heard then; 0: nothing */
 	} creation;
 	struct budget budget;
+	/* What its promise was before it was opened. */
+	struct {
+		char id[RESERVATION_ID_SIZE]; /* "": none */
+		int node;                     /* or NODE_ANY */
+		struct budget of_node;        /* what it is promised there */
+		uint32_t record;
+	} reserved;
 	struct commitment commitment;
 	uint64_t own_memory; /* bytes of slots on the VMM's own memory */
 	uint64_t minimum;    /* bytes of pages that it can't do without, as it has told */

@@ -85,6 +85,12 @@ void vm_stop(struct vm *vm)
 	STEP("VM's end: committed");
 }
 
+static void end_promises(struct vm *vm)
+{
+	budget_end_promise(&vm->budget);
+	budget_end_promise(&vm->reserved.of_node);
+}
+
 void vm_drop(struct vm *vm)
 {
 	while (!RB_EMPTY(&vm->memories))
@@ -92,7 +98,7 @@ void vm_drop(struct vm *vm)
 	STEP("VM's end: memories dropped");
 	vm_ledgers_commit(vm->registry); /* of those, too, that it has made let something go */
 	STEP("VM's end: their end committed");
-	budget_end_promise(&vm->budget);
+	end_promises(vm);
 }
 
 static void close_vm_files(struct vm *vm)
@@ -142,7 +148,7 @@ struct vm *vm_free(struct vm *vm)
 	while (!RB_EMPTY(&vm->closed))
 		closed_memory_free(RB_MIN(memory_tree, &vm->closed));
 	vm_ledger_commit(vm);
-	budget_end_promise(&vm->budget);
+	end_promises(vm);
 	registry_remove(vm);
 	if (vm->ledger)
 		vm_drop_held(vm->registry->fdstore, vm->number);

@@ -5,6 +5,7 @@
 #include "daemon/vm/vm_ledger.h"
 
 #include <string.h>
+#include <systemd/sd-id128.h>
 
 #include "daemon/base/log.h"
 #include "daemon/vm/vm_record.h"
@@ -82,6 +83,33 @@ void vm_ledger_read_minimum(struct vm *vm, const struct ledger *ledger)
 	EACH_RECORD (ledger, index, RECORD_MINIMUM, &record) {
 		vm->minimum = record.minimum.bytes;
 		vm->minimum_record = index;
+	}
+}
+
+void vm_ledger_note_reserved(struct vm *vm)
+{
+	struct reserved_record record = {.kind = RECORD_RESERVED,
+		.node = vm->reserved.node,
+		.of_node = vm->reserved.of_node.limit};
+	sd_id128_t id;
+
+	if (sd_id128_from_string(vm->reserved.id, &id) < 0)
+		return;
+	memcpy(record.id, &id, sizeof id);
+	put_record(vm, &vm->reserved.record, &record, sizeof record);
+}
+
+void vm_ledger_read_reserved(struct vm *vm, const struct ledger *ledger)
+{
+	union record record;
+	sd_id128_t id;
+
+	EACH_RECORD (ledger, index, RECORD_RESERVED, &record) {
+		memcpy(&id, record.reserved.id, sizeof id);
+		sd_id128_to_string(id, vm->reserved.id);
+		vm->reserved.node = record.reserved.node;
+		vm->reserved.of_node.limit = record.reserved.of_node;
+		vm->reserved.record = index;
 	}
 }
 

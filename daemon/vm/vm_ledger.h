@@ -20,6 +20,9 @@ void vm_ledger_note_vm(struct vm *vm);
 /* vm->minimum; read from a predecessor's ledger. */
 void vm_ledger_note_minimum(struct vm *vm);
 void vm_ledger_read_minimum(struct vm *vm, const struct ledger *ledger);
+/* vm->reserved; the same. */
+void vm_ledger_note_reserved(struct vm *vm);
+void vm_ledger_read_reserved(struct vm *vm, const struct ledger *ledger);
 void vm_ledger_note_memory(struct memory *memory);
 void vm_ledger_note_slot(struct slot *slot);
 void vm_ledger_note_call(struct call *call);

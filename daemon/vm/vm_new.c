@@ -12,6 +12,7 @@
 #include <systemd/sd-id128.h>
 
 #include "daemon/base/kill_step.h"
+#include "daemon/base/numa_node.h"
 #include "daemon/budget/capacity.h"
 #include "daemon/vm/backend.h"
 #include "daemon/vm/mailbox_label.h"
@@ -109,12 +110,56 @@ static struct vm *vm_allocate(struct registry *registry, const char *tenant, uid
 	vm->process.pidfd = -1;
 	vm->listener = -1;
 	vm->frames = -1;
+	vm->reserved.node = NODE_ANY;
 	vm->budget = budget_of_vm(vm->tenant, commit_limit);
 	TAILQ_INIT(&vm->leaving);
 	grants_init(&vm->grants);
 	TAILQ_INIT(&vm->calls);
 	TAILQ_INIT(&vm->closed_empty);
 	return vm;
+}
+
+static struct budget reserved_of_node(struct registry *registry, int node, uint64_t size)
+{
+	return (struct budget){.scope = "node",
+		.limit = size,
+		.within = node == NODE_ANY ? NULL
+					   : capacity_of_node(registry->capacity, (unsigned)node)};
+}
+
+const struct budget *vm_reservation_refused(
+	struct tenant *tenant, struct reservation *reservation, uint64_t commit_limit)
+{
+	const struct budget budget = budget_of_vm(tenant, commit_limit);
+
+	return budget_hand_over_refused(&reservation->budget, &budget);
+}
+
+int vm_take_reservation(struct vm *vm, struct reservation *consume_reservation)
+{
+	const struct reservation reservation = *consume_reservation;
+	struct budget of_node = reserved_of_node(vm->registry, reservation.node, vm->budget.limit);
+	int r;
+
+	r = reservations_use(
+		vm->registry->reservations, consume_reservation, &vm->budget, &of_node);
+	if (r < 0)
+		return r;
+	memcpy(vm->reserved.id, reservation.id, sizeof reservation.id);
+	vm->reserved.node = reservation.node;
+	vm->reserved.of_node = of_node;
+	vm_ledger_note_reserved(vm);
+	return 0;
+}
+
+static void recover_reserved(struct vm *vm, const struct ledger *ledger)
+{
+	struct budget *of_node = &vm->reserved.of_node;
+
+	vm_ledger_read_reserved(vm, ledger);
+	*of_node = reserved_of_node(vm->registry, vm->reserved.node, of_node->limit);
+	if (vm->state != VM_REMAINING)
+		budget_promise(of_node);
 }
 
 /* Makes what is put to the keeper. */
@@ -155,7 +200,7 @@ int vm_new(struct registry *registry, const struct process *process,
 	r = vm_set_up_for(vm, &owned, request->opener, request->name);
 	if (r == 0)
 		r = vm_dup_pidfd(vm, process->pidfd);
-	if (r == 0 && budget_promise(&vm->budget))
+	if (r == 0 && !request->is_reserved && budget_promise(&vm->budget))
 		r = -ENOSPC;
 	if (r == 0) {
 		registry_add(vm);
@@ -205,6 +250,7 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	if (!vm)
 		return -ENOMEM;
 	record_read_vm(record, vm);
+	recover_reserved(vm, recovery->ledger);
 	r = process_of_recovery(recovery, &process);
 	if (r == 0 && vm->state != VM_REMAINING && registry_has_process(registry, &process))
 		r = -EEXIST;

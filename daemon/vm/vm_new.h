@@ -16,6 +16,7 @@ struct vm_request {
 	const char *uuid; /* NULL: one is made */
 	unsigned type;
 	uint64_t commit_limit; /* promised to it; BUDGET_UNLIMITED: it has what the host has */
+	bool is_reserved;      /* vm_take_reservation() is to promise it that */
 	bool initially_private;
 	enum vm_charge charge;
 	bool gate;
@@ -32,10 +33,18 @@ const struct budget *vm_promise_refused(struct tenant *tenant, uint64_t commit_l
  */
 int vm_new(struct registry *registry, const struct process *process,
 	const struct vm_request *request, struct vm **ret);
-/* What a predecessor has left of a VM. All is the VM's where it succeeds, but the record and the
- * name. */
+/* Which level of the tenant's can't promise a VM of its so much that is reserved, NULL where it
+ * can. */
+const struct budget *vm_reservation_refused(
+	struct tenant *tenant, struct reservation *reservation, uint64_t commit_limit);
+/* What the VM was opened for is the promise of it from now on: the last that can fail when it is
+ * opened. -ENOMEM: nothing has changed. */
+int vm_take_reservation(struct vm *vm, struct reservation *consume_reservation);
+/* What a predecessor has left of a VM. All is the VM's where it succeeds, but the record, the
+ * ledger and the name. */
 struct vm_recovery {
 	const struct vm_record *record;
+	const struct ledger *ledger;
 	const char *name;
 	const char *unit;   /* of its owner */
 	const char *tenant; /* "": its user's own */

@@ -37,6 +37,7 @@ enum record_kind {
 	RECORD_MINIMUM, /* of a VM, where it has told one */
 	RECORD_TENANT,  /* a part of its tenant's name, where that is not its user alone */
 	RECORD_GRANT = 16,
+	RECORD_RESERVED, /* of a VM that was opened with a reservation */
 };
 
 /* With RECORD_VM_REMAINS and RECORD_VM_UNFINISHED: where in its life a VM is. */
@@ -90,6 +91,14 @@ struct minimum_record {
 	uint16_t kind;
 	uint16_t reserved[3];
 	uint64_t bytes;
+};
+
+struct reserved_record {
+	uint16_t kind;
+	uint16_t reserved;
+	int32_t node; /* -1: none */
+	uint8_t id[16];
+	uint64_t of_node; /* bytes */
 };
 
 enum record_grant_flags { RECORD_GRANT_ONCE = 1 << 0 };
@@ -172,6 +181,7 @@ union record {
 	struct vm_record vm;
 	struct name_record name;
 	struct minimum_record minimum;
+	struct reserved_record reserved;
 	struct grant_record grant;
 	struct memory_record memory;
 	struct slot_record slot;

@@ -57,6 +57,7 @@ WINGS = {
     "daemon": [
         # What knows of no VM.
         "base", "config", "owner", "budget", "tenant", "allocator", "taker", "screener", "puncher", "keeper", "peerfd", "fdstore", "pages", "grant",
+        "reservation",
         # VMs, and what is told of them.
         "vm", "report",
         # What all share who are above.

@@ -195,7 +195,7 @@ def seen():
         equal((views[promised]["committed"], views[promised]["promised"]), (16 * MIB, 40 * MIB), "with a limit")
         equal((views[unlimited]["committed"], views[unlimited]["promised"]), (8 * MIB, 0), "without one")
         equal(first.call("vm.get", {"vm": promised})["promised"], 40 * MIB, "vm.get")
-        expected = {"limit": HOST, "committed": 24 * MIB, "promised": 40 * MIB, "available": HOST - 48 * MIB}
+        expected = {"limit": HOST, "committed": 24 * MIB, "promised": 40 * MIB, "reserved": 0, "available": HOST - 48 * MIB}
         equal(operator.call("host.describe")["commitment"], expected, "host.describe")
         check("commitment" not in first.call("host.describe"), "a VMM is told what others have")
         is_refusal(open_error(third, HOST), "host", HOST, 48 * MIB, HOST, "what would fit", 40 * MIB)

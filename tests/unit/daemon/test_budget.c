@@ -458,6 +458,52 @@ static void test_move(void)
 	CU_ASSERT_TRUE(host.committed == 40 && host.promised == 40 && host.used == 20);
 }
 
+/* What both are within refuses nothing, be it more than its limit by now; what the new one alone is
+ * within does. */
+static void test_hand_over(void)
+{
+	struct budget host = {.scope = "host", .limit = 100};
+	struct budget tenant = {.scope = "tenant", .limit = 50, .within = &host};
+	struct budget reserved = {.scope = "reservation", .limit = 60, .within = &host};
+	struct budget vm = {.scope = "vm", .limit = 51, .within = &tenant};
+
+	CU_ASSERT_PTR_NULL(budget_promise(&reserved));
+	host.limit = 10;
+	CU_ASSERT_PTR_EQUAL(budget_hand_over_refused(&reserved, &vm), &tenant);
+	CU_ASSERT_TRUE(host.committed == 60 && host.promised == 60 && reserved.is_promised);
+	vm.limit = 50;
+	CU_ASSERT_PTR_NULL(budget_hand_over_refused(&reserved, &vm));
+	CU_ASSERT_TRUE(host.committed == 60 && tenant.committed == 0 && tenant.promised == 0);
+	budget_hand_over(&reserved, &vm);
+	CU_ASSERT_TRUE(vm.is_promised && !reserved.is_promised);
+	CU_ASSERT_TRUE(host.committed == 50 && host.promised == 50);
+	CU_ASSERT_TRUE(tenant.committed == 50 && tenant.promised == 50);
+	CU_ASSERT_PTR_NULL(budget_charge(&vm, 50));
+	CU_ASSERT_PTR_EQUAL(budget_charge(&vm, 1), &vm);
+	budget_give_back(&vm, 50);
+	budget_end_promise(&vm);
+	CU_ASSERT_TRUE(host.committed == 0 && host.promised == 0 && tenant.committed == 0);
+}
+
+/* Within a tenant's reserve that both are in, and that hides them from the host. */
+static void test_hand_over_in_reserve(void)
+{
+	struct budget host = {.scope = "host", .limit = 100};
+	struct budget tenant = {.scope = "tenant", .limit = 90, .within = &host};
+	struct budget reserved = {.scope = "reservation", .limit = 60, .within = &tenant};
+	struct budget vm = {.scope = "vm", .limit = 40, .within = &tenant};
+
+	CU_ASSERT_PTR_NULL(budget_set_reserve(&tenant, 50));
+	CU_ASSERT_PTR_NULL(budget_promise(&reserved));
+	CU_ASSERT_EQUAL(host.committed, 60);
+	tenant.limit = 10;
+	CU_ASSERT_PTR_NULL(budget_hand_over_refused(&reserved, &vm));
+	budget_hand_over(&reserved, &vm);
+	CU_ASSERT_TRUE(tenant.committed == 40 && host.committed == 50 && host.promised == 50);
+	budget_end_promise(&vm);
+	CU_ASSERT_TRUE(tenant.committed == 0 && host.committed == 50);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -476,6 +522,8 @@ int main(void)
 		{"a reserve", test_reserve},
 		{"a limit below a promise", test_bounded_promise},
 		{"within another", test_move},
+		{"a promise handed over", test_hand_over},
+		{"a promise handed over in a reserve", test_hand_over_in_reserve},
 		{"charges and promises at random", test_random},
 		CU_TEST_INFO_NULL,
 	};
