@@ -61,8 +61,8 @@ static void memory_unset(struct memory *memory)
 	free(memory);
 }
 
-/* The VM's budget is within the host's, which so is charged once; or within that of a node, which so
- * is charged for all that is not of another. */
+/* The VM's budget is within the host's, which so is charged once; or within that of its node, which
+ * is so as well. */
 static const struct budget *memory_charge(struct memory *memory, uint64_t *ret_bytes)
 {
 	const struct budget *refused =

@@ -28,7 +28,7 @@ SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))
 USERS = (54411, 54412, 54413)
 MACHINES = 7
 HOST_PAGES = 160
-LIMITS = {"vms-per-user": 2, "memories-per-user": 9, "memories-per-vm": 6}
+LIMITS = {"vms-per-user": 2, "memories-per-user": 9, "memories-per-vm": 6, "reservations-on-host": 3}
 
 daemon = play = None
 
@@ -61,7 +61,7 @@ def adds_up():
             note("operation %d of SEED=%d" % (count, SEED))
             break
     note("%d operations; done: %s; refused: %s" % (count, play.done, play.refused))
-    for name in ("open", "create", "bind"):
+    for name in ("open", "create", "bind", "reservation.create"):
         check(play.done.get(name, 0) > 0, "none was done: " + name)
 
 
@@ -69,6 +69,9 @@ def adds_up():
 def nothing_is_left():
     for machine in list(play.machines):
         play.kill(machine)
+    for name in list(play.host.reservations):
+        play.operate("reservation.cancel", {"reservation": name}, [])
+        del play.host.reservations[name]
     equal(play.host.vms, {}, "on paper")
     check(play.compare(), "what is left")
 

@@ -152,18 +152,32 @@ class Vm:
         return {name: pages * PAGE for name, pages in numbers.items()}
 
 
+class Reservation:
+    def __init__(self, number, pages, user):
+        self.number, self.pages, self.user = number, pages, user  # user: None for whoever knows its number
+
+    def is_for(self, user, by_name):
+        return self.user == user if self.user is not None else not by_name
+
+
 class Host:
     def __init__(self, limit, limits):
         self.limit, self.limits = limit, limits  # pages; the configuration's numbers
-        self.vms = {}
+        self.vms, self.reservations = {}, {}  # by name
 
     def taken(self):
-        return sum(vm.taken() for vm in self.vms.values())
+        return sum(vm.taken() for vm in self.vms.values()) + self.reserved()
+
+    def reserved(self):
+        return sum(one.pages for one in self.reservations.values())
+
+    def promised(self):
+        return sum(vm.promised() for vm in self.vms.values()) + self.reserved()
 
     def commitment(self):
         vms = self.vms.values()
         numbers = {"limit": self.limit, "committed": sum(vm.committed() for vm in vms)}
-        numbers.update({"promised": sum(vm.promised() for vm in vms), "available": self.limit - self.taken()})
+        numbers.update({"promised": self.promised(), "reserved": self.reserved(), "available": self.limit - self.taken()})
         return {name: pages * PAGE for name, pages in numbers.items()}
 
     def vms_of(self, user):
@@ -174,8 +188,11 @@ class Host:
         if vm is not None and vm.commit_limit is not None:
             scope, limit, committed, promised = "vm", vm.commit_limit, vm.committed(), 0
         else:
-            scope, limit, committed = "host", self.limit, self.taken()
-            promised = sum(one.promised() for one in self.vms.values())
+            scope, limit, committed, promised = "host", self.limit, self.taken(), self.promised()
+        return self.refusal(scope, limit, committed, promised, pages)
+
+    @staticmethod
+    def refusal(scope, limit, committed, promised, pages):
         if pages <= limit - committed:
             return None
         numbers = {"limit": limit, "committed": committed, "promised": promised, "requested": pages}

@@ -6,12 +6,14 @@ import time
 from gmemtest.host import wait_until
 from gmemtest.linux import PAGE
 from gmemtest.tap import check, equal, need
+from gmemtest.wire import RpcError
 from accounts.machine import Machine
-from accounts.model import BUDGET_EXCEEDED, CONFLICT, INVALID, LIMIT, Memory, Slot, UNSUPPORTED, Vm, overlap
+from accounts.model import BUDGET_EXCEEDED, CONFLICT, INVALID, LIMIT, NOT_FOUND, Memory, Reservation, Slot, UNSUPPORTED, Vm, overlap
 
 FRAMES = 96  # of a guest
 PAGES = 24  # of a memory at most
 SLOTS = 6
+NAMES = ["red", "green", "blue", "white"]  # of reservations
 
 
 def is_passing(error):
@@ -68,16 +70,77 @@ class Play:
         refusals, data = [], None
         if before is not None and not before.closed:
             refusals.append(CONFLICT)
-        if limit is not None:
+        name = self.some_reservation(params)
+        reserved = self.host.reservations.get(name)
+        if "reservation" in params:
+            if reserved is None or not reserved.is_for(user, params["reservation"] == name):
+                refusals.append(NOT_FOUND)
+            elif limit is None:
+                limit = reserved.pages
+            else:
+                data = self.host.refusal("reservation", reserved.pages, 0, 0, limit)
+        elif limit is not None:
             data = self.host.refuses(None, limit)
-            refusals += [BUDGET_EXCEEDED] if data else []
+        refusals += [BUDGET_EXCEEDED] if data else []
         if len([vm for vm in self.host.vms_of(user) if vm is not before]) >= self.host.limits["vms-per-user"]:
             refusals.append(LIMIT)
         opened = self.ask(machine, "open", params, refusals, "open", data)
         if opened:
             self.host.vms.pop(machine.vm, None)
+            if self.host.reservations.pop(name, None):
+                self.done["use"] = self.done.get("use", 0) + 1
             machine.vm = opened["vm"]
             self.host.vms[machine.vm] = Vm(machine.vm, user, limit, private, starts_private)
+
+    def some_reservation(self, params):
+        """Its name, and in params how a VM names it; some of the names are of none."""
+        if self.random.random() < 0.5:
+            return None
+        name = self.random.choice(NAMES)
+        known = self.host.reservations.get(name)
+        by_name = known is None or self.random.random() < 0.5
+        params["reservation"] = name if by_name else known.number
+        return name
+
+    def operate(self, method, params, refusals, data=None):
+        """Its result, or None, as ask()."""
+        self.last = "%s(%r), reasons to refuse it: %r" % (method, params, refusals)
+        try:
+            result = self.operator.call(method, params)
+        except RpcError as e:
+            need(e.code in refusals, "%s: %r" % (self.last, e.error))
+            need(not data or e.code != BUDGET_EXCEEDED or e.data == data, "%s: %r, expected %r" % (self.last, e.data, data))
+            self.refused[method] = self.refused.get(method, 0) + 1
+            return None
+        need(not refusals, "%s was done" % self.last)
+        self.done[method] = self.done.get(method, 0) + 1
+        return result
+
+    def reserve(self):
+        name, pages = self.random.choice(NAMES), self.random.randrange(1, PAGES)
+        user = self.random.choice([None, *self.users])
+        short = self.random.random() < 0.1
+        params = {"name": name, "size": pages * PAGE, "ttl_ms": 1 if short else 3600000}
+        params.update({} if user is None else {"tenant": "uid:%d" % user})
+        data = self.host.refuses(None, pages)
+        refusals = ([CONFLICT] if name in self.host.reservations else []) + ([BUDGET_EXCEEDED] if data else [])
+        if len(self.host.reservations) >= self.host.limits["reservations-on-host"]:
+            refusals.append(LIMIT)
+        made = self.operate("reservation.create", params, refusals, data)
+        if made and short:
+            gone = lambda: made["reservation"] not in self.reservations()  # noqa: E731
+            need(wait_until(gone, 60), "a reservation of a millisecond does not lapse")
+        elif made:
+            self.host.reservations[name] = Reservation(made["reservation"], pages, user)
+
+    def cancel(self):
+        name = self.random.choice(NAMES)
+        known = self.host.reservations.pop(name, None)
+        named = known.number if known and self.random.random() < 0.5 else name
+        self.operate("reservation.cancel", {"reservation": named}, [] if known else [NOT_FOUND])
+
+    def reservations(self):
+        return {one["reservation"]: one for one in self.operator.call("reservation.list")["reservations"]}
 
     def create(self, machine, vm):
         pages, backing = self.random.randrange(1, PAGES), self.random.choice(["guest_memfd", "memfd"])
@@ -230,6 +293,8 @@ class Play:
         vm = self.vm_of(machine)
         if not self.on_model and self.random.random() < 0.005:
             return self.restart()
+        if self.random.random() < 0.1:
+            return self.reserve() if self.random.random() < 0.7 else self.cancel()
         if vm is None or vm.closed or self.random.random() < 0.02:
             return self.open(machine, self.users[index])
         if self.random.random() < 0.03:
@@ -253,6 +318,8 @@ class Play:
     def compare(self):
         what = "after " + str(self.last)
         right = equal(self.operator.call("host.describe")["commitment"], self.host.commitment(), what)
+        sizes = {number: one["size"] for number, one in self.reservations().items()}
+        right &= equal(sizes, {one.number: one.pages * PAGE for one in self.host.reservations.values()}, what)
         listed = self.listed()
         right &= equal(sorted(listed), sorted(self.host.vms), what)
         for number, vm in self.host.vms.items():

@@ -185,6 +185,13 @@ _ROWS = {
         ("giver+taker", "a VM's memory is made in another VM", "isolation", "adversary"),
         ("without a grant nobody else can open it", "another's memory is opened", "isolation", "test_grants.py"),
         ("a process can, by its pid, once; another of its user can't", "a grant is its whole user's", "isolation", "test_grants.py"),
+        (
+            "who may use it: its tenant alone, by name or id; without a tenant whoever knows the id; others can't tell it from none",
+            "what is reserved for another is used, or told of",
+            "isolation",
+            "test_reservations.py",
+        ),
+        ("reservations are the operators' alone", "a VMM has memory kept from others", "budget", "test_reservations.py"),
         ("the next process that has its pid can't", "a grant is a pid's, not a process's", "isolation", "test_grants.py"),
         ("what calls itself a probe binds no memory", "a VM that gmemd doesn't know has memory", "authorship", "test_run_qemu.py"),
     ],
@@ -232,6 +239,18 @@ _ROWS = {
         ("a peer that goes in the middle leaves nothing", "what it has begun stays", "release", "test_bad_input.py"),
         ("create-interrupted", "a creation that failed is counted as made, or the other way", "authorship", "adversary"),
         ("one-entry", "an entry changes while it is read", "authorship", "adversary"),
+        (
+            "vm.open with a reservation has its promise, and no more is promised meanwhile or afterwards",
+            "a reservation is used twice, or promised anew",
+            "budget",
+            "test_reservations.py",
+        ),
+        (
+            "it lapses when it says, is told of, and nobody can use it then",
+            "what has lapsed is used, or is kept for ever",
+            "budget",
+            "test_reservations.py",
+        ),
         ("every change is done once and answered once, whenever gmemd is killed", "it is done twice", "durability", "test_succession.py"),
     ],
     "death at each step": [
@@ -254,6 +273,12 @@ _ROWS = {
         ("a VM that ends in the middle of an ask owes nothing", "the dead are waited for", "release", "test_pressure.py"),
     ],
     "limits": [
+        (
+            "limits: how many, how large, how long, and how their names are",
+            "reservations make gmemd hold without end, or the host promises a byte more than it has",
+            "budget",
+            "test_reservations.py",
+        ),
         ("grants and holders are bounded", "grants make gmemd hold without end", "budget", "test_grants.py"),
         ("limit-of-connections", "one more than the limit, or one less for ever", "fairness"),
         ("limit-of-VMs", "what was closed counts on", "fairness"),
