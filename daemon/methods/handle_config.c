@@ -9,7 +9,7 @@
 #include "daemon/config/config_fault.h"
 #include "daemon/config/config_setting.h"
 #include "daemon/methods/methods.h"
-#include "daemon/methods/page_cursor.h"
+#include "daemon/request/page_cursor.h"
 #include "protocol/json.h"
 
 /* The sources are in the order of their names. */

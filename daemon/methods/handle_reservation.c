@@ -8,9 +8,9 @@
 
 #include "daemon/base/numa_node.h"
 #include "daemon/methods/methods.h"
-#include "daemon/methods/page_cursor.h"
 #include "daemon/release/lapse.h"
 #include "daemon/report/reservation_report.h"
+#include "daemon/request/page_cursor.h"
 #include "daemon/request/request.h"
 #include "protocol/json.h"
 

@@ -8,7 +8,7 @@
 
 #include "daemon/methods/counted_answer.h"
 #include "daemon/methods/methods.h"
-#include "daemon/methods/page_cursor.h"
+#include "daemon/request/page_cursor.h"
 #include "daemon/tenant/tenant.h"
 #include "protocol/json.h"
 

@@ -9,8 +9,8 @@
 
 #include "daemon/methods/counted_answer.h"
 #include "daemon/methods/methods.h"
-#include "daemon/methods/page_cursor.h"
 #include "daemon/report/describe.h"
+#include "daemon/request/page_cursor.h"
 #include "daemon/vm/closed_memory.h"
 #include "daemon/vm/slot_views.h"
 #include "protocol/json.h"

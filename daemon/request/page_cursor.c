@@ -2,7 +2,7 @@
 /*
  * The cursors of answers in pages. See page_cursor.h.
  */
-#include "daemon/methods/page_cursor.h"
+#include "daemon/request/page_cursor.h"
 
 #include <inttypes.h>
 #include <stdio.h>
