@@ -159,7 +159,7 @@ static void describe(
 	else
 		json_add_null(object, "node");
 	json_add_uint(object, "ttl_ms", reservation->ttl);
-	json_add_uint(object, "remaining_ms", reservation->end > now ? reservation->end - now : 0);
+	json_add_uint(object, "remaining_ms", reservation->end - now);
 }
 
 int handle_reservation_list(struct request *request)
@@ -177,6 +177,8 @@ int handle_reservation_list(struct request *request)
 	reservation = reservations_from(reservations, number);
 	for (; reservation; reservation = reservations_from(reservations, number + 1)) {
 		number = reservation->number;
+		if (reservation->end <= now)
+			continue; /* it is none any more */
 		bytes += RESERVATION_BYTES + 6 * (strlen(reservation->name) + TENANT_NAME_SIZE);
 		if (bytes > PAGE_BYTES_MAX) {
 			page_cursor_add(request->result, "reservation", number);

@@ -29,6 +29,7 @@ from gmemtest.wire import Peer, close_all
 
 SIZE = 8 * PAGE
 SECONDS = 6
+HOUR = 3600000  # milliseconds
 LIBRARY_LEAKS, MINUTES = 1, 5
 SERVING, REFUSING, MISSED = "serves, kernel", "refuses all requests", "no gmemd-keeper"
 CODES = (-32603, -32001, -32002, -32003, -32004, -32005, -32006, -32007, -32008, -32602)
@@ -315,6 +316,77 @@ class Opening(Work):
         self.operator.close()
 
 
+class OpeningReserved(Opening):
+    """What was reserved is the VM's, or still reserved."""
+
+    name = "vm.open with a reservation"
+
+    def prepare(self):
+        params = {"name": "failing", "size": SIZE, "ttl_ms": HOUR}
+        self.reserved = self.operator.call("reservation.create", params)["reservation"]
+        super().prepare()
+
+    def ask(self):
+        return tuple(self.child.ask("open", self.reserved))
+
+    def restore(self):
+        opened = len(self.operator.call("vm.list")["vms"]) > self.others
+        left = [one["reservation"] for one in self.operator.call("reservation.list")["reservations"]]
+        check(left == ([] if opened else [self.reserved]), "reserved: %r; opened: %r" % (left, opened))
+        cancel_all(self.operator)
+        super().restore()
+
+
+class Reserving(Work):
+    """Of an operator."""
+
+    name = "reservation.create"
+
+    def __init__(self, host, base):
+        super().__init__(host, base)
+        self.operator = host.operator()
+
+    def ask(self):
+        return outcome(self.operator, "reservation.create", {"name": "failing", "size": SIZE, "ttl_ms": HOUR})
+
+    def restore(self):
+        cancel_all(self.operator)
+
+    def reconnect(self):
+        self.operator.close()
+        self.operator = self.host.operator()
+
+    def view(self):
+        """One that failed is promised nothing."""
+        told = self.operator.call("host.describe")["commitment"]
+        return told, self.operator.call("reservation.list")
+
+    def end(self):
+        self.operator.close()
+
+
+class Cancelling(Reserving):
+    name = "reservation.cancel"
+
+    def prepare(self):
+        self.operator.call("reservation.create", {"name": "failing", "size": SIZE, "ttl_ms": HOUR})
+
+    def ask(self):
+        return outcome(self.operator, "reservation.cancel", {"reservation": "failing"})
+
+
+class Listing(Cancelling):
+    name = "reservation.list"
+
+    def ask(self):
+        return outcome(self.operator, "reservation.list")
+
+
+def cancel_all(operator):
+    for one in operator.call("reservation.list")["reservations"]:
+        operator.call("reservation.cancel", {"reservation": one["reservation"]})
+
+
 class Gating(Opening):
     name = "vm.gate"
     operations = ("open_gated", "filter")
@@ -344,9 +416,11 @@ def serve_opener(channel, path, backend):
     peer, vm, listener = Peer(path, SECONDS), None, -1
     gates = {"open": "none", "open_gated": "required"}
     while True:
-        operation = channel.hear()[0]
+        operation, *reservation = channel.hear()
         if operation in gates:
-            result = outcome(peer, "vm.open", {"name": "opened", "gate": gates[operation]})
+            params = {"name": "opened", "gate": gates[operation]}
+            params.update({"reservation": one for one in reservation})
+            result = outcome(peer, "vm.open", params)
             vm = result[1].get("vm") if result[0] == "done" else None
         elif operation == "filter":
             listener, result = linux.seccomp_listener(), ("done", {})
@@ -381,6 +455,10 @@ WORKS = [
     Setting,
     Preallocating,
     Opening,
+    OpeningReserved,
+    Reserving,
+    Cancelling,
+    Listing,
     Gating,
     Ending,
     Resuming,

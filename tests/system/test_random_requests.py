@@ -74,6 +74,9 @@ class Player(Child):
         """What a request has changed."""
         if method == "vm.open":
             self.vm = result["vm"]
+            used = [name for name, (one, _) in reserved.items() if params.get("reservation") in (one, name)]
+            for name in used:
+                del reserved[name]
         elif method == "vm.close":
             self.forget()
         elif method == "memory.create":
@@ -87,6 +90,7 @@ class Player(Child):
 
 
 players = []
+reserved = {}  # ids and sizes by name, as gmemd has acknowledged them
 
 
 def someone():
@@ -106,6 +110,12 @@ def likely(player, name, schema):
         return PAGE * random.choice((1, 2, 4, 1024))
     if name in ("guest_phys_addr", "guest_memfd_offset", "offset", "userspace_addr", "shared_offset"):
         return PAGE * random.randrange(8)
+    if name == "reservation":
+        return random.choice([*reserved, *[one for one, _ in reserved.values()], "none"])
+    if name == "ttl_ms":
+        return 3600000
+    if name == "tenant":
+        return "uid:%d" % random.choice(USERS)
     if name == "gate":
         return "none"
     if "enum" in schema:
@@ -134,12 +144,31 @@ def invent(player):
         method = random.choice(("vm.open", "memory.create", "slot.bind", "slot.unbind", "memory.close", "memory.reclaim"))
     if method in ("vm.gate", "vm.resume"):
         method = "vm.open"
+    return method, invent_params(player, method)
+
+
+def invent_params(player, method):
     properties = {one["name"]: one["schema"] for one in methods[method]}
     params = make(player, properties, [one["name"] for one in methods[method] if one.get("required")])
     if random.random() < 0.25:
         name = random.choice([*properties, "what"])
         params[name] = random.choice(NUMBERS + TEXTS)
-    return method, params
+    return params
+
+
+def operate(operator):
+    """What an operator reserves, and gives back."""
+    method = random.choice(("reservation.create", "reservation.create", "reservation.cancel", "reservation.list"))
+    params = invent_params(someone(), method)
+    if type(params.get("ttl_ms")) is int and params["ttl_ms"] > 0:
+        params["ttl_ms"] = max(params["ttl_ms"], 3600000)  # none lapses
+    kind, value = outcome(operator, method, params)
+    check_clarity("%s %r" % (method, params), kind, value)
+    if kind == "done" and method == "reservation.create":
+        reserved[params["name"]] = value["reservation"], params["size"]
+    if kind == "done" and method == "reservation.cancel":
+        for name in [name for name, (one, _) in reserved.items() if params["reservation"] in (one, name)]:
+            del reserved[name]
 
 
 # What must be so
@@ -176,7 +205,13 @@ def check_budget(operator, what):
     vms = {one["vm"]: one["committed"] for one in listed if one["state"] != "released"}
     expected = {one.vm: sum(one.memories.values()) for one in players if one.vm}
     check(vms == expected, "%s: VMs %r, acknowledged %r" % (what, vms, expected))
-    check(sum(vms.values()) <= LIMIT, "%s: %d committed" % (what, sum(vms.values())))
+    taken = sum(max(one["committed"], one["promised"]) for one in listed if one["state"] != "released")
+    taken += sum(size for _, size in reserved.values())
+    check(taken <= LIMIT, "%s: %d committed, promised and reserved" % (what, taken))
+    told = {one["name"]: (one["reservation"], one["size"]) for one in operator.call("reservation.list")["reservations"]}
+    check(told == reserved, "%s: reservations %r, acknowledged %r" % (what, told, reserved))
+    told = operator.call("host.describe")["commitment"]
+    check(told["available"] == LIMIT - taken, "%s: %r, and %d is taken" % (what, told, taken))
 
 
 def check_isolation(player, method, value, what):
@@ -201,6 +236,7 @@ def kill_player(operator):
 def kill_gmemd():
     """The model's VMs and connections end with it; nothing of them is left."""
     host.restart()
+    reserved.clear()
     for player in players:
         player.forget()
         player.ask(None, None)
@@ -224,6 +260,8 @@ def requests():
             player.learn(method, params, value)
             check_isolation(player, method, value, what)
         check_truth(player, what)
+        if random.random() < 0.1:
+            operate(operator)
         check_budget(operator, what)
         need(host.alive(), "gmemd has ended: " + what)
         chance = random.randrange(2 * MANY)

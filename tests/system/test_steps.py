@@ -11,18 +11,21 @@ import collections
 import os
 import pathlib
 import re
+import select
 import subprocess
 import sys
 import time
 
 from gmemtest import private_kernel
+from gmemtest.child import Child
 from gmemtest.host import Host, wait_until
 from gmemtest.keeper import FRAMES, GATE, LEDGER, MAILBOX, MEMORY, OWNED, PROCESS, KeeperPeer, of_closed_memories
 from gmemtest.owner import OwnerProcess
 from gmemtest.tap import Failed, Skip, check, equal, main, need, note, test
-from gmemtest.wire import close_all, request
+from gmemtest.wire import Peer, close_all, request
 
 SECONDS = 60
+RESERVED = 1 << 20
 DYING = 0.3  # seconds in which gmemd has seen the end of a process, mostly
 SOURCE = pathlib.Path(__file__).resolve().parents[2] / "daemon"
 BUILD = os.environ["BUILD_DIR"]
@@ -158,6 +161,52 @@ class Dying(Closing):
     def after(self):
         check(wait_until(lambda: not vms()), "the VM is there still")
         consistent()
+
+
+class Reserving(Work):
+    """An operator reserves, cancels, and lets lapse; a VM is opened with what is left."""
+
+    def before(self):
+        self.child = Child(reserve_and_open)
+
+    def start(self):
+        self.child.channel.say("go")
+
+    def is_done(self):
+        return bool(select.select([self.child.channel.socket], [], [], 0)[0])
+
+    def after(self):
+        vm, left = self.child.channel.hear()
+        equal(left, [], "reservations, once the VM is opened")
+        (listed,) = vms()
+        equal((listed["vm"], listed["promised"]), (vm, RESERVED), "the VM and its promise")
+        peer = host.operator()
+        told = peer.call("host.describe")["commitment"]
+        equal((told["reserved"], told["promised"]), (0, RESERVED), "what is promised")
+        equal(peer.call("reservation.list")["reservations"], [], "reservations")
+        peer.close()
+        consistent()
+
+
+def reserve_and_open(channel):
+    """Each call is answered once, whatever becomes of gmemd: a second would be refused."""
+    channel.hear()
+    operator, peer = Peer(host.socket_path("admin.sock"), SECONDS), Peer(host.socket_path("gmemd.sock"), SECONDS)
+
+    def reserve(name, ttl):
+        return operator.call("reservation.create", {"name": name, "size": RESERVED, "ttl_ms": ttl})["reservation"]
+
+    def names():
+        return [one["name"] for one in operator.call("reservation.list")["reservations"]]
+
+    made, _ = reserve("used", 3600000), reserve("cancelled", 3600000)
+    operator.call("reservation.cancel", {"reservation": "cancelled"})
+    reserve("lapsed", 50)
+    while names() != ["used"]:
+        time.sleep(0.01)
+    opened = peer.call_with_fds("vm.open", {"name": "reserved", "gate": "none", "reservation": made})[0]
+    channel.say([opened["vm"], names()])
+    channel.hear()
 
 
 class Resuming(Closing):
@@ -346,6 +395,11 @@ def closed_for_good():
 @test("the end of a VM's process")
 def died():
     each_step(Dying)
+
+
+@test("memory reserved, cancelled, lapsed, and a VM opened with it")
+def reserved():
+    each_step(Reserving)
 
 
 @test("a VM that was lost, resumed")
