@@ -200,6 +200,9 @@ static const struct field mailbox_fields[] = {
 		{"name", FIELD_STRING, .summary = "As it was opened."},                            \
 		{"uuid", FIELD_UUID, .summary = "As it was opened, or gmemd's choice."},           \
 		{"tenant", FIELD_STRING, .summary = "Whose it is."},                               \
+		{"unit", FIELD_STRING, FIELD_NULLABLE,                                             \
+			.summary = "Systemd's that its process was in when it connected; null "    \
+				   "where no systemd runs."},                                      \
 		{"pid", FIELD_INTEGER, .summary = "The VMM's process."},                           \
 		{"state", FIELD_ENUM, .names = vm_state_names,                                     \
 			.summary = "opening until its VM is made; without a gate, until its "      \

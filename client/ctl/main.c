@@ -15,7 +15,8 @@
 #include "kernel/host/process_start.h"
 #include "protocol/methods.h"
 
-enum { OPTION_SOCKET = 1 << 12, OPTION_JSON, OPTION_TIMEOUT };
+/* Behind all bits of enum verb_options, and what is shifted there. */
+enum { OPTION_SOCKET = 1 << 24, OPTION_JSON, OPTION_TIMEOUT };
 
 /* Options that not every verb takes: their value is the bit of enum verb_options. */
 static const struct option options[] = {
@@ -31,7 +32,14 @@ static const struct option options[] = {
 	{"interval", required_argument, NULL, VERB_INTERVAL},
 	{"sort", required_argument, NULL, VERB_SORT},
 	{"ttl", required_argument, NULL, VERB_TTL},
+	{"output", required_argument, NULL, VERB_OUTPUT},
+	{"noheadings", no_argument, NULL, VERB_NO_HEADINGS},
+	{"name", required_argument, NULL, VERB_NAME},
 	{"tenant", required_argument, NULL, VERB_TENANT},
+	{"state", required_argument, NULL, VERB_STATE},
+	{"unit", required_argument, NULL, VERB_UNIT},
+	{"pid", required_argument, NULL, VERB_PID},
+	{"watch", no_argument, NULL, VERB_WATCH},
 	{"help", no_argument, NULL, 'h' << 16},
 	{"version", no_argument, NULL, 'V' << 16},
 	{NULL, 0, NULL, 0},
@@ -84,34 +92,52 @@ static bool parse_duration(const char *text, uint64_t *ret)
 	return false;
 }
 
-static bool parse_sort(const char *text, enum ctl_sort *ret)
+/* Where a text goes that the verb looks at. NULL: the option has none. */
+static const char **text_of_option(unsigned option, struct ctl *ctl)
 {
-	static const char *const names[SORTS] = {"committed", "resident", "private", "rate"};
-
-	for (unsigned sort = 0; sort < SORTS; sort++) {
-		if (strcmp(text, names[sort]) == 0) {
-			*ret = sort;
-			return true;
-		}
+	switch (option) {
+	case VERB_MEMORY:
+		return &ctl->memory;
+	case VERB_SORT:
+		return &ctl->sort_by;
+	case VERB_OUTPUT:
+		return &ctl->output;
+	case VERB_NAME:
+		return &ctl->filter.name;
+	case VERB_TENANT:
+		return &ctl->filter.tenant;
+	case VERB_STATE:
+		return &ctl->filter.state;
+	case VERB_UNIT:
+		return &ctl->filter.unit;
+	default:
+		return NULL;
 	}
-	return false;
 }
 
-/* Returns what the option's value must be where it is not, else NULL. */
-static const char *read_value(unsigned option, struct ctl *ctl)
+/* What is said by the option's being there. NULL: it has a value. */
+static bool *switch_of_option(unsigned option, struct ctl *ctl)
+{
+	switch (option) {
+	case VERB_BYTES:
+		return &ctl->bytes;
+	case VERB_FORCE:
+		return &ctl->force;
+	case VERB_NO_HEADINGS:
+		return &ctl->no_headings;
+	case VERB_WATCH:
+		return &ctl->watch;
+	default:
+		return NULL;
+	}
+}
+
+/* Returns what the option's number must be where it is not, else NULL. */
+static const char *read_number(unsigned option, struct ctl *ctl)
 {
 	uint64_t seconds;
 
 	switch (option) {
-	case VERB_BYTES:
-		ctl->bytes = true;
-		break;
-	case VERB_FORCE:
-		ctl->force = true;
-		break;
-	case VERB_MEMORY:
-		ctl->memory = optarg;
-		break;
 	case VERB_COUNT:
 		return parse_number(optarg, 1, UINT64_MAX, &ctl->count)
 			       ? NULL
@@ -124,23 +150,34 @@ static const char *read_value(unsigned option, struct ctl *ctl)
 		return parse_number(optarg, 1, 64, &ctl->threads)
 			       ? NULL
 			       : "--threads must be a number from 1 to 64";
+	case VERB_PID:
+		return parse_number(optarg, 1, INT32_MAX, &ctl->filter.pid)
+			       ? NULL
+			       : "--pid must be a process's number";
 	case VERB_INTERVAL:
 		if (!parse_number(optarg, 1, 3600, &seconds))
 			return "--interval must be seconds from 1 to 3600";
 		ctl->milliseconds = seconds * 1000;
 		break;
-	case VERB_SORT:
-		return parse_sort(optarg, &ctl->sort)
-			       ? NULL
-			       : "--sort must be committed, resident, private or rate";
 	case VERB_TTL:
 		return parse_duration(optarg, &ctl->ttl)
 			       ? NULL
 			       : "--ttl must be a time such as 90s, 10m, 2h or 7d, at most 30d";
-	case VERB_TENANT:
-		ctl->tenant = optarg;
-		break;
 	}
+	return NULL;
+}
+
+static const char *read_value(unsigned option, struct ctl *ctl)
+{
+	const char **text = text_of_option(option, ctl);
+	bool *said = switch_of_option(option, ctl);
+
+	if (text)
+		*text = optarg;
+	else if (said)
+		*said = true;
+	else
+		return read_number(option, ctl);
 	return NULL;
 }
 
@@ -171,6 +208,8 @@ static void read_option(int option, char **argv, struct ctl *ctl, struct command
 		line->unknown = argv[optind - 1];
 		break;
 	default:
+		if (option == 'o')
+			option = VERB_OUTPUT;
 		line->given |= (unsigned)option;
 		wrong = read_value((unsigned)option, ctl);
 		line->wrong = line->wrong ? line->wrong : wrong;
@@ -184,7 +223,7 @@ static enum ctl_status read_options(
 	int option;
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, "hV", options, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, "hVo:", options, NULL)) != -1)
 		read_option(option, argv, ctl, line);
 	if (line->unknown)
 		return report_usage(ctl,
@@ -250,6 +289,7 @@ int main(int argc, char **argv)
 	struct ctl ctl = {.socket = CTL_DEFAULT_SOCKET,
 		.node = CTL_ANY,
 		.threads = CTL_ANY,
+		.filter = {.pid = CTL_ANY},
 		.milliseconds = 1000,
 		.ttl = CTL_TTL,
 		.timeout = CTL_TIMEOUT};

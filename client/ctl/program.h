@@ -29,6 +29,12 @@ enum ctl_status {
 
 enum ctl_sort { SORT_COMMITTED, SORT_RESIDENT, SORT_PRIVATE, SORT_RATE, SORTS };
 
+/* Which VMs are shown: all that fit. NULL, CTL_ANY: all. */
+struct ctl_filter {
+	const char *name, *tenant, *state, *unit; /* patterns of fnmatch(3) */
+	uint64_t pid;
+};
+
 struct ctl {
 	const char *socket;
 	bool json;          /* print raw results, errors too */
@@ -41,8 +47,12 @@ struct ctl {
 	bool force;         /* what a guest may be using, too */
 	uint64_t milliseconds; /* between two views */
 	uint64_t ttl;          /* milliseconds until what is reserved lapses */
-	const char *tenant;    /* for whom something is reserved; NULL: nobody in particular */
-	enum ctl_sort sort;
+	const char *sort_by;   /* as it was said; NULL: it was not */
+	enum ctl_sort sort;    /* of top */
+	const char *output;    /* columns, by their names; NULL: the usual ones */
+	bool no_headings;
+	bool watch;
+	struct ctl_filter filter;
 	uint64_t timeout;  /* seconds to wait for an answer; 0: for ever */
 	bool patient;      /* waits for what gmemd has received */
 	struct gmem *gmem; /* NULL until the first request */

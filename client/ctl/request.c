@@ -175,18 +175,32 @@ enum ctl_status request_vms(struct ctl *ctl, struct json_object **ret_list)
 	return request_pages(ctl, "vm.list", NULL, NULL, ret_list);
 }
 
-/* By name or uuid: both are a tenant's to choose, so that VMs of two tenants can have the same, and
- * a VM the same as one that is released. */
-static bool is_called(const struct json_object *vm, const char *which, bool released)
+/* Of a uuid, to tell one. */
+#define PREFIX_MIN 4
+
+/* What is looked for: a VM of that name or uuid, or whose uuid begins so. */
+struct sought {
+	const char *which;
+	bool prefix, released;
+};
+
+/* Name and uuid are a tenant's to choose, so that VMs of two tenants can have the same, and a VM
+ * the same as one that is released. */
+static bool is_called(const struct json_object *vm, const struct sought *sought)
 {
-	if (released != (strcmp(json_get_string(vm, "state"), "released") == 0))
+	const char *uuid = json_get_string(vm, "uuid");
+	size_t length = strlen(sought->which);
+
+	if (sought->released != (strcmp(json_get_string(vm, "state"), "released") == 0))
 		return false;
-	return text_is_name(json_get_string(vm, "name"), which) ||
-	       strcasecmp(json_get_string(vm, "uuid"), which) == 0;
+	if (sought->prefix)
+		return length >= PREFIX_MIN && strncasecmp(uuid, sought->which, length) == 0;
+	return text_is_name(json_get_string(vm, "name"), sought->which) ||
+	       strcasecmp(uuid, sought->which) == 0;
 }
 
 static enum ctl_status report_ambiguous(
-	const struct ctl *ctl, const char *which, bool released, const struct json_object *vms)
+	const struct ctl *ctl, const struct sought *sought, const struct json_object *vms)
 {
 	char ids[512] = "";
 
@@ -194,24 +208,24 @@ static enum ctl_status report_ambiguous(
 		const struct json_object *vm = json_at(vms, i);
 		size_t used = strlen(ids);
 
-		if (is_called(vm, which, released))
+		if (is_called(vm, sought))
 			snprintf(ids + used, sizeof ids - used, " %s", json_get_string(vm, "vm"));
 	}
-	return report_usage(
-		ctl, "more than one VM is called \"%s\"; say which by its id:%s", which, ids);
+	return report_usage(ctl, "more than one VM is called \"%s\"; say which by its id:%s",
+		sought->which, ids);
 }
 
 /* *ret_id: NULL where there is none. */
-static enum ctl_status find_id(const struct ctl *ctl, const char *which, bool released,
+static enum ctl_status find_id(const struct ctl *ctl, const struct sought *sought,
 	const struct json_object *vms, const char **ret_id)
 {
 	const char *id = NULL;
 
 	for (size_t i = 0; i < json_length(vms); i++) {
-		if (!is_called(json_at(vms, i), which, released))
+		if (!is_called(json_at(vms, i), sought))
 			continue;
 		if (id)
-			return report_ambiguous(ctl, which, released, vms);
+			return report_ambiguous(ctl, sought, vms);
 		id = json_get_string(json_at(vms, i), "vm");
 	}
 	*ret_id = id;
@@ -228,9 +242,12 @@ static enum ctl_status request_vm_by_name(
 
 	if (status != CTL_DONE)
 		return status;
-	status = find_id(ctl, which, /* released= */ false, json_get(list, "vms"), &id);
-	if (status == CTL_DONE && !id)
-		status = find_id(ctl, which, /* released= */ true, json_get(list, "vms"), &id);
+	/* A whole name before how a uuid begins, and one that lives before one that is gone. */
+	for (unsigned i = 0; status == CTL_DONE && !id && i < 4; i++) {
+		const struct sought sought = {which, /* prefix= */ i >= 2, /* released= */ i % 2};
+
+		status = find_id(ctl, &sought, json_get(list, "vms"), &id);
+	}
 	if (status == CTL_DONE)
 		status = request_pages(ctl, "vm.get", id ? id : which, NULL, ret_vm);
 	json_unref(list);

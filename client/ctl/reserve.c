@@ -51,8 +51,8 @@ enum ctl_status ctl_reserve(struct ctl *ctl, char **arguments)
 	json_add_string(params, "name", arguments[0]);
 	json_add_uint(params, "size", size);
 	json_add_uint(params, "ttl_ms", ctl->ttl);
-	if (ctl->tenant)
-		json_add_string(params, "tenant", ctl->tenant);
+	if (ctl->filter.tenant)
+		json_add_string(params, "tenant", ctl->filter.tenant);
 	if (ctl->node != CTL_ANY)
 		json_add_uint(params, "node", ctl->node);
 	status = request(ctl, "reservation.create", params, &result);

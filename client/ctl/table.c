@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <libsmartcols.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "client/ctl/report.h"
 #include "protocol/json.h"
@@ -27,6 +30,34 @@ static int add_columns(struct libscols_table *table, const struct column *column
 	return 0;
 }
 
+/* NULL: none. */
+static const char *colour_of_state(const char *state)
+{
+	static const struct {
+		const char *state, *colour;
+	} colours[] = {
+		{"opening", "yellow"},
+		{"pending", "yellow"},
+		{"closing", "yellow"},
+		{"released", "darkgray"},
+		{"none", "yellow"},
+		{"lost", "red"},
+	};
+
+	for (size_t i = 0; i < sizeof colours / sizeof *colours; i++) {
+		if (strcmp(state, colours[i].state) == 0)
+			return colours[i].colour;
+	}
+	return NULL;
+}
+
+static int set_colour(struct libscols_line *line, size_t column, const char *state)
+{
+	const char *colour = colour_of_state(state);
+
+	return colour ? scols_cell_set_color(scols_line_get_cell(line, column), colour) : 0;
+}
+
 static int add_row(const struct ctl *ctl, struct libscols_table *table,
 	const struct column *columns, const struct json_object *row)
 {
@@ -40,8 +71,19 @@ static int add_row(const struct ctl *ctl, struct libscols_table *table,
 			ctl, columns[i].kind, json_get(row, columns[i].member), text, sizeof text);
 		if (scols_line_set_data(line, i, text) < 0)
 			return -ENOMEM;
+		if (columns[i].kind == TEXT_STATE && set_colour(line, i, text) < 0)
+			return -ENOMEM;
 	}
 	return 0;
+}
+
+/* As no-color.org has it. */
+static bool wants_colours(void)
+{
+	const char *none = getenv("NO_COLOR"), *terminal = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && (!none || !none[0]) && terminal &&
+	       strcmp(terminal, "dumb") != 0;
 }
 
 static int fill_line(const struct ctl *ctl, struct libscols_table *table,
@@ -49,6 +91,8 @@ static int fill_line(const struct ctl *ctl, struct libscols_table *table,
 {
 	int r = add_columns(table, columns);
 
+	scols_table_enable_noheadings(table, ctl->no_headings);
+	scols_table_enable_colors(table, wants_colours());
 	for (size_t i = 0; r == 0 && i < json_length(rows); i++)
 		r = add_row(ctl, table, columns, json_at(rows, i));
 	return r == 0 ? scols_print_table(table) : r;
@@ -61,7 +105,8 @@ enum ctl_status print_table(
 	int r = -ENOMEM;
 
 	if (json_length(rows) == 0) {
-		puts("none");
+		if (!ctl->no_headings)
+			puts("none");
 		return CTL_DONE;
 	}
 	table = scols_new_table();

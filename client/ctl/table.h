@@ -23,7 +23,8 @@ struct table {
 	const char *member, *summary; /* of a column of gmemctl's own */
 };
 
-/* One line for each object of the array; "none" where there are none. */
+/* One line for each object of the array; "none" where there are none, or nothing where there are to
+ * be no headings. */
 enum ctl_status print_table(
 	const struct ctl *ctl, const struct column *columns, const struct json_object *rows);
 /* One line for each of its members. */

@@ -17,6 +17,7 @@ struct json_object;
 
 enum text_kind {
 	TEXT_PLAIN,  /* a string or number as it is */
+	TEXT_STATE,  /* the same; on a terminal its colour says whether one should look at it */
 	TEXT_NUMBER, /* the same, aligned to the right */
 	TEXT_BYTES,  /* bytes: "1.5G", or all of them with --bytes */
 	TEXT_HEX,    /* an address or offset */

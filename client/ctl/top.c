@@ -271,6 +271,19 @@ static int show_views(struct ctl *ctl, struct screen *screen, struct view *view)
 	return status;
 }
 
+static bool parse_sort(const char *text, enum ctl_sort *ret)
+{
+	static const char *const names[SORTS] = {"committed", "resident", "private", "rate"};
+
+	for (unsigned sort = 0; sort < SORTS; sort++) {
+		if (strcmp(text, names[sort]) == 0) {
+			*ret = sort;
+			return true;
+		}
+	}
+	return false;
+}
+
 enum ctl_status ctl_top(struct ctl *ctl, char **arguments)
 {
 	struct view view = {.list = NULL};
@@ -278,6 +291,8 @@ enum ctl_status ctl_top(struct ctl *ctl, char **arguments)
 	int status;
 
 	(void)arguments;
+	if (ctl->sort_by && !parse_sort(ctl->sort_by, &ctl->sort))
+		return report_usage(ctl, "--sort must be committed, resident, private or rate");
 	if (ctl->json || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO))
 		return print_views(ctl);
 	screen = screen_open();

@@ -13,9 +13,14 @@ const struct verb verbs[] = {
 	{"probe", "", 0, 0, 0, ctl_probe,
 		"What this host can and can't do, and what follows from that; needs no gmemd.",
 		NULL},
-	{"vms", "", 0, 0, VERB_BYTES, ctl_vms, "All VMs.", vms_tables},
+	{"vms", "", 0, 0,
+		VERB_BYTES | VERB_COUNT | VERB_INTERVAL | VERB_SORT | VERB_OUTPUT |
+			VERB_NO_HEADINGS | VERB_NAME | VERB_TENANT | VERB_STATE | VERB_UNIT |
+			VERB_PID | VERB_WATCH,
+		ctl_vms, "VMs: all, or those that fit what is said of them.", vms_tables},
 	{"show", "VM", 1, 1, VERB_BYTES, ctl_show,
-		"A VM, by id, name or uuid, with its memories, slots and pending calls.",
+		"A VM, by id, name, or uuid or how that begins, with its memories, slots and "
+		"pending calls.",
 		show_tables},
 	{"slots", "VM", 1, 1, VERB_BYTES, ctl_slots, "A VM's memslots.", slots_tables},
 	{"prealloc", "VM", 1, 1, VERB_BYTES | VERB_MEMORY | VERB_NODE | VERB_THREADS, ctl_prealloc,
@@ -70,9 +75,17 @@ const struct verb_option verb_options[] = {
 	{VERB_THREADS, "--threads=N", "allocate by so many threads at most"},
 	{VERB_FORCE, "--force", "what the guest may be using, too"},
 	{VERB_INTERVAL, "--interval=SECONDS", "between two views"},
-	{VERB_SORT, "--sort=WHAT", "by committed, resident, private or rate"},
 	{VERB_TTL, "--ttl=TIME", "until it lapses: 90s, 10m (the default), 2h, up to 30d"},
-	{VERB_TENANT, "--tenant=TENANT", "who alone may use it, such as uid:107"},
+	{VERB_SORT, "--sort=WHAT", "by a column; of top: committed, resident, private or rate"},
+	{VERB_OUTPUT, "--output=COLUMN,...",
+		"these columns (-o, too); with + before the first, besides the usual ones"},
+	{VERB_NO_HEADINGS, "--noheadings", "no line with the columns' titles"},
+	{VERB_NAME, "--name=PATTERN", "VMs of such a name; * and ? stand for any characters"},
+	{VERB_TENANT, "--tenant=TENANT", "of that tenant; which VMs: as a pattern"},
+	{VERB_STATE, "--state=PATTERN", "VMs in such a state"},
+	{VERB_UNIT, "--unit=PATTERN", "VMs whose process is of such a unit"},
+	{VERB_PID, "--pid=PID", "the VM of this process"},
+	{VERB_WATCH, "--watch", "again and again, until Ctrl-C"},
 	{.usage = NULL},
 };
 

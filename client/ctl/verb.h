@@ -20,8 +20,15 @@ enum verb_options {
 	VERB_FORCE = 1 << 5,
 	VERB_INTERVAL = 1 << 6,
 	VERB_SORT = 1 << 7,
-	VERB_TTL = 1 << 8,
-	VERB_TENANT = 1 << 9,
+	VERB_OUTPUT = 1 << 8,
+	VERB_NO_HEADINGS = 1 << 9,
+	VERB_NAME = 1 << 10,
+	VERB_TENANT = 1 << 11,
+	VERB_STATE = 1 << 12,
+	VERB_UNIT = 1 << 13,
+	VERB_PID = 1 << 14,
+	VERB_WATCH = 1 << 15,
+	VERB_TTL = 1 << 16,
 };
 
 /* How help shows each; ends with one without usage. */

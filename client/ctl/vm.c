@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * gmemctl vms, show and slots: VMs and what they have.
+ * gmemctl show and slots: a VM and what it has.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,25 +13,12 @@
 
 #define CLOSED_MEMORIES "closed_memories" /* the member */
 
-#define VM_COLUMNS                                                                                 \
-	{"vm", "ID", TEXT_PLAIN}, {"name", "NAME", TEXT_PLAIN}, {"tenant", "TENANT", TEXT_PLAIN},  \
-		{"pid", "PID", TEXT_NUMBER}, {"state", "STATE", TEXT_PLAIN},                       \
-		{"gate", "GATE", TEXT_PLAIN}, {"committed", "COMMITTED", TEXT_BYTES},              \
-		{"promised", "PROMISED", TEXT_BYTES},                                              \
-	{                                                                                          \
-		"resident", "RESIDENT", TEXT_BYTES                                                 \
-	}
-
-static const struct column vm_columns[] = {VM_COLUMNS, {.member = NULL}};
-/* Where any has pages in closed memories. */
-static const struct column vm_columns_closed[] = {
-	VM_COLUMNS, {"closed_resident", "CLOSED", TEXT_BYTES}, {.member = NULL}};
-
 static const struct column vm_facts[] = {
 	{"vm", "id", TEXT_PLAIN},
 	{"name", "name", TEXT_PLAIN},
 	{"uuid", "uuid", TEXT_PLAIN},
 	{"tenant", "tenant", TEXT_PLAIN},
+	{"unit", "unit", TEXT_PLAIN},
 	{"pid", "pid", TEXT_NUMBER},
 	{"state", "state", TEXT_PLAIN},
 	{"gate", "gate", TEXT_PLAIN},
@@ -114,11 +101,6 @@ static const struct column call_columns[] = {
 	{.member = NULL},
 };
 
-const struct table vms_tables[] = {
-	{"VMs", vm_columns_closed, METHOD_VM_LIST, "vms", NULL, NULL},
-	{.columns = NULL},
-};
-
 const struct table show_tables[] = {
 	{"Memories", memory_columns, METHOD_VM_GET, "memories", NULL, NULL},
 	{"Slots", slot_columns, METHOD_VM_GET, "slots", NULL, NULL},
@@ -144,35 +126,6 @@ static bool has_closed(const struct json_object *vm)
 
 	json_get_uint(vm, "closed_resident", &bytes);
 	return bytes > 0;
-}
-
-static const struct column *columns_for(const struct json_object *vms)
-{
-	for (size_t i = 0; i < json_length(vms); i++) {
-		if (has_closed(json_at(vms, i)))
-			return vm_columns_closed;
-	}
-	return vm_columns;
-}
-
-enum ctl_status ctl_vms(struct ctl *ctl, char **arguments)
-{
-	struct json_object *list;
-	enum ctl_status status;
-
-	(void)arguments;
-	status = request_vms(ctl, &list);
-	if (status != CTL_DONE)
-		return status;
-	if (ctl->json)
-		print_value(ctl, list);
-	else
-		status =
-			print_table(ctl, columns_for(json_get(list, "vms")), json_get(list, "vms"));
-	if (status == CTL_DONE)
-		report_own_view(ctl);
-	json_unref(list);
-	return status;
 }
 
 static bool is_seldom(const struct table *table)

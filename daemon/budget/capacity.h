@@ -3,8 +3,8 @@
  * The host's capacity: what of its memory, and of each of its NUMA nodes, VMs may have.
  *
  * That is all of it but the host's reserve, and as much more as may be overcommitted. Each node
- * bears its share of the reserve, in proportion to its memory. VMs' budgets are within the host's, by
- * their tenants'; a node's stands by itself, and is charged besides for what is bound to it.
+ * bears its share of the reserve, in proportion to its memory. VMs' budgets are within the host's,
+ * by their tenants'; a node's stands by itself, and is charged besides for what is bound to it.
  */
 #pragma once
 

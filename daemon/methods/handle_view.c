@@ -14,6 +14,11 @@
 #include "daemon/vm/closed_memory.h"
 #include "daemon/vm/slot_views.h"
 #include "protocol/json.h"
+#include "protocol/packet.h"
+
+/* What a VM takes at most, without its texts, and what all of an answer's may. */
+#define VM_BYTES       400
+#define LIST_BYTES_MAX (PACKET_BYTES_MAX - 512)
 
 /* What an object of each list takes at most. */
 #define MEMORY_BYTES 480
@@ -30,6 +35,32 @@ struct list_context {
 	uint64_t from, limit;
 };
 
+/* How much there is of an answer so far. */
+struct listing {
+	uint64_t listed;
+	size_t bytes;
+};
+
+/* At most, where each byte of a text may take two. */
+static size_t vm_bytes(const struct vm *vm)
+{
+	const struct owner_name unit = owner_name(vm->owner);
+
+	return VM_BYTES + 2 * (strlen(vm->name) + strlen(vm->tenant->name) + strlen(unit.unit));
+}
+
+/* Whether it has room for one more, which is counted then. */
+static bool listing_takes(
+	struct listing *listing, const struct list_context *context, const struct vm *vm)
+{
+	size_t bytes = listing->bytes + vm_bytes(vm);
+
+	if (listing->listed == context->limit || bytes > LIST_BYTES_MAX)
+		return false;
+	*listing = (struct listing){listing->listed + 1, bytes};
+	return true;
+}
+
 static struct vm *first_vm(struct gmemd *gmemd, const struct list_context *context)
 {
 	struct vm key = {.number = context->from};
@@ -43,18 +74,17 @@ static int fill_list(struct gmemd *gmemd, const struct caller *caller, const voi
 	const struct list_context *context = what;
 	struct json_object *list = json_add_array(result, "vms");
 	struct vm *vm = first_vm(gmemd, context);
-	uint64_t listed = 0;
+	struct listing listing = {.listed = 0};
 
 	(void)error;
 	for (; vm; vm = RB_NEXT(vm_tree, _, vm)) {
 		if (!caller_sees_vm(caller, vm))
 			continue;
-		if (listed == context->limit) {
+		if (!listing_takes(&listing, context, vm)) {
 			page_cursor_add(result, "vm", vm->number);
 			break;
 		}
 		describe_vm(json_append_object(list), vm);
-		listed++;
 	}
 	return 0;
 }
@@ -63,15 +93,16 @@ static int add_listed(
 	struct page_count *count, const struct request *request, const struct list_context *context)
 {
 	struct vm *vm = first_vm(request->gmemd, context);
-	uint64_t listed = 0;
+	struct listing listing = {.listed = 0};
 	int r = 0;
 
-	for (; r == 0 && vm && listed < context->limit; vm = RB_NEXT(vm_tree, _, vm)) {
+	for (; r == 0 && vm; vm = RB_NEXT(vm_tree, _, vm)) {
 		if (!caller_sees_vm(request->caller, vm))
 			continue;
+		if (!listing_takes(&listing, context, vm))
+			break;
 		r = page_count_add(count, vm);
 		views_look(vm);
-		listed++;
 	}
 	return r;
 }

@@ -28,10 +28,13 @@ static const char *object_state_name(enum object_state state, const char *ready)
 
 void describe_vm(struct json_object *object, const struct vm *vm)
 {
+	const struct owner_name unit = owner_name(vm->owner);
+
 	json_add_string(object, "vm", vm->id);
 	json_add_string(object, "name", vm->name);
 	json_add_string(object, "uuid", vm->uuid);
 	json_add_string(object, "tenant", vm->tenant->name);
+	json_add_string(object, "unit", unit.unit[0] ? unit.unit : NULL);
 	json_add_uint(object, "pid", (uint64_t)vm->process.pid);
 	json_add_string(object, "state", vm_state_name(vm->state));
 	json_add_string(object, "gate", vm_gate_state_name(vm->gate));

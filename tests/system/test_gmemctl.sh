@@ -173,7 +173,7 @@ without_gmemd() {
 	exits 2 "ping takes no argument" ping a
 	exits 2 "--count=0 is wrong usage" events --count=0
 	exits 2 "--count must be a number" events --count=1x
-	exits 2 "vms takes no --count" vms --count=1
+	exits 2 "status takes no --count" status --count=1
 	exits 2 "ping takes no --bytes" ping --bytes
 	exits 2 "parameters that are no JSON are wrong usage" call ping '{'
 	exits 2 "parameters that are an array are wrong usage" call ping '[]'

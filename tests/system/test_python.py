@@ -154,6 +154,8 @@ def examples():
 
 @test("it is installed where Python finds it")
 def installed():
+    if not shutil.which("meson"):
+        raise tap.Skip("no meson, to ask where that is")
     with tempfile.TemporaryDirectory(prefix="gmemd-test-") as root:
         command = ["meson", "introspect", "--installed", BUILD]
         files = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
