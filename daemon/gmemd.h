@@ -9,6 +9,7 @@
 
 #include "daemon/budget/capacity.h"
 #include "daemon/config/config.h"
+#include "daemon/override/overrides.h"
 #include "daemon/report/audit.h"
 #include "daemon/report/events.h"
 #include "daemon/vm/registry.h"
@@ -73,6 +74,7 @@ struct gmemd {
 	struct takings *takings;     /* of files of peers' processes */
 	struct capacity capacity;
 	struct registry registry;
+	struct overrides overrides;
 	uint64_t started; /* CLOCK_MONOTONIC, seconds */
 	struct recovered recovered;
 	struct fdstore *fdstore;         /* NULL: nothing outlives gmemd */

@@ -52,6 +52,7 @@ enum method_number {
 	METHOD_CONFIG_RELOAD,
 	METHOD_TENANT_LIST,
 	METHOD_TENANT_GET,
+	METHOD_TENANT_SET,
 	METHODS
 };
 
@@ -266,6 +267,12 @@ struct tenant_get_parameters {
 	const char *tenant;
 };
 
+struct tenant_set_parameters {
+	const char *tenant;
+	uint64_t limit;   /* FIELD_UNSET: as it was */
+	uint64_t reserve; /* the same */
+};
+
 struct config_get_parameters {
 	const char *cursor;
 };
@@ -274,6 +281,7 @@ union method_parameters {
 	struct config_get_parameters config_get;
 	struct tenant_list_parameters tenant_list;
 	struct tenant_get_parameters tenant_get;
+	struct tenant_set_parameters tenant_set;
 	struct rpc_discover_parameters rpc_discover;
 	struct vm_open_parameters vm_open;
 	struct vm_gate_parameters vm_gate;

@@ -22,6 +22,7 @@ enum fdstore_kind {
 	FDSTORE_LISTENER = 1, /* owner: which; member: the inode of its path, 0: passed */
 	FDSTORE_PEER,         /* owner: the peer's number */
 	FDSTORE_PEERS,        /* what there is of all of them */
+	FDSTORE_TENANTS = 5,  /* what operators have set of them */
 	/* owner of this and those below: the VM's number, whose process's life they share */
 	FDSTORE_VM_LEDGER = KEEPER_OWNED_KINDS,
 	FDSTORE_VM_FRAMES,

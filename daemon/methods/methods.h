@@ -35,6 +35,7 @@ handler handle_config_get;
 handler handle_config_reload;
 handler handle_tenant_list;
 handler handle_tenant_get;
+handler handle_tenant_set;
 
 /* By enum method_number. */
 extern handler *const method_handlers[METHODS];

@@ -34,4 +34,5 @@ handler *const method_handlers[METHODS] = {
 	[METHOD_CONFIG_RELOAD] = handle_config_reload,
 	[METHOD_TENANT_LIST] = handle_tenant_list,
 	[METHOD_TENANT_GET] = handle_tenant_get,
+	[METHOD_TENANT_SET] = handle_tenant_set,
 };

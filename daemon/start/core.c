@@ -39,6 +39,7 @@ int core_set_up(struct gmemd *gmemd, const struct backend *backend)
 	registry_init(&gmemd->registry, backend, &gmemd->config, &gmemd->host, gmemd->owners,
 		&gmemd->capacity);
 	r = capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host);
+	overrides_init(&gmemd->overrides, &gmemd->registry.tenants, NULL);
 	if (r == 0)
 		r = tenants_set_up(gmemd);
 	return r < 0 ? start_failed("the host's capacity", r) : 0;

@@ -37,6 +37,7 @@ int takeover_begin(struct gmemd *gmemd)
 		return r;
 	fdstore_make_room(gmemd->fdstore);
 	gmemd->registry.fdstore = gmemd->fdstore;
+	overrides_init(&gmemd->overrides, &gmemd->registry.tenants, gmemd->fdstore);
 	return 0;
 }
 
@@ -55,6 +56,9 @@ int takeover_take_over(struct gmemd *gmemd)
 		return r;
 	STEP("recovery: what was held taken");
 	lift_limits(gmemd, true);
+	r = overrides_take_over(&gmemd->overrides, gmemd->inherited);
+	if (r < 0)
+		return r;
 	r = recover_vms(gmemd, gmemd->inherited);
 	STEP("recovery: VMs");
 	return r;
@@ -100,6 +104,8 @@ static bool anybody_would_miss_it(const struct gmemd *gmemd)
 		if (vm_is_seen(vm))
 			return true;
 	}
+	if (overrides_any(&gmemd->overrides))
+		return true;
 	return (gmemd->listeners && listeners_have_peers(gmemd->listeners)) ||
 	       (gmemd->inherited && !inherited_fds_is_empty(gmemd->inherited));
 }
@@ -115,6 +121,7 @@ void takeover_leave(struct gmemd *gmemd)
 		vms_free_unseen(&gmemd->registry);
 		fdstore_await_sent(gmemd->fdstore, FDSTORE_SEND_MS);
 		peer_ledger_drop(gmemd->peer_ledger);
+		overrides_drop(&gmemd->overrides);
 	}
 }
 
@@ -122,5 +129,6 @@ void takeover_clear(struct gmemd *gmemd)
 {
 	inherited_fds_free(gmemd->inherited);
 	peer_ledger_free(gmemd->peer_ledger);
+	overrides_clear(&gmemd->overrides);
 	fdstore_free(gmemd->fdstore);
 }
