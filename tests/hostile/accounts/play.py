@@ -69,7 +69,7 @@ class Play:
         if before is not None and not before.closed:
             refusals.append(CONFLICT)
         if limit is not None:
-            data = self.host.refuses(None, limit)
+            data = self.host.refuses(None, limit, user)
             refusals += [BUDGET_EXCEEDED] if data else []
         if len([vm for vm in self.host.vms_of(user) if vm is not before]) >= self.host.limits["vms-per-user"]:
             refusals.append(LIMIT)
@@ -255,6 +255,9 @@ class Play:
         right = equal(self.operator.call("host.describe")["commitment"], self.host.commitment(), what)
         listed = self.listed()
         right &= equal(sorted(listed), sorted(self.host.vms), what)
+        for tenant in self.host.tenants.values():
+            seen = self.operator.call("tenant.get", {"tenant": tenant.name})
+            right &= part(seen, tenant.view(), "%s: tenant %s" % (what, tenant.name))
         for number, vm in self.host.vms.items():
             right &= part(listed.get(number, {}), vm.view(), "%s: %s" % (what, number))
         number = self.random.choice(sorted(self.host.vms) or [None])
