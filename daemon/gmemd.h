@@ -9,6 +9,7 @@
 
 #include "daemon/budget/capacity.h"
 #include "daemon/config/config.h"
+#include "daemon/override/overrides.h"
 #include "daemon/report/audit.h"
 #include "daemon/report/events.h"
 #include "daemon/reservation/reservation.h"
@@ -77,6 +78,7 @@ struct gmemd {
 	struct reservations reservations;
 	struct lapses *lapses; /* of reservations */
 	struct registry registry;
+	struct overrides overrides;
 	uint64_t started; /* CLOCK_MONOTONIC, seconds */
 	struct recovered recovered;
 	struct fdstore *fdstore;         /* NULL: nothing outlives gmemd */

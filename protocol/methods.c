@@ -871,8 +871,11 @@ static const struct field config_reload_result[] = {
 		{"committed", FIELD_INTEGER, .summary = "Bytes charged for their memories."},      \
 		{"resident", FIELD_INTEGER,                                                        \
 			.summary = "Bytes of pages allocated, in memory or swapped out."},         \
+		{"vms", FIELD_INTEGER, .summary = "How many VMs it has."},                         \
 	{                                                                                          \
-		"vms", FIELD_INTEGER, .summary = "How many VMs it has."                            \
+		"under_pressure", FIELD_BOOLEAN,                                                   \
+			.summary = "Whether its VMs alone are asked for memory: they have more "   \
+				   "than its limit, or its cgroup waits for memory."               \
 	}
 
 static const struct field tenant_fields[] = {TENANT_FIELDS, END};
@@ -896,6 +899,29 @@ static const struct field tenant_list_result[] = {
 static const struct field tenant_get_parameters[] = {
 	{"tenant", FIELD_STRING, .min = 1, .max = TENANT_BYTES_MAX,
 		AT(tenant_get_parameters, tenant), .summary = "Its name."},
+	END,
+};
+
+static const struct field tenant_set_parameters[] = {
+	{"tenant", FIELD_STRING, .min = 1, .max = TENANT_BYTES_MAX,
+		AT(tenant_set_parameters, tenant), .summary = "Its name."},
+	{"limit", FIELD_INTEGER, FIELD_OPTIONAL, .max = INT64_MAX, .default_value = FIELD_UNSET,
+		AT(tenant_set_parameters, limit),
+		.summary = "Bytes that its VMs may have together, from now on. What they have "
+			   "beyond it stays, grows no more, and they are asked for it."},
+	{"reserve", FIELD_INTEGER, FIELD_OPTIONAL, .max = INT64_MAX, .default_value = FIELD_UNSET,
+		AT(tenant_set_parameters, reserve),
+		.summary = "Bytes of the host's that no other tenant can have, from now on."},
+	END,
+};
+
+static const struct field tenant_set_result[] = {
+	{"limit", FIELD_INTEGER, FIELD_NULLABLE, .summary = "As it is now."},
+	{"reserve", FIELD_INTEGER, .summary = "As it is now."},
+	{"committed", FIELD_INTEGER, .summary = "Bytes charged for its memories."},
+	{"beyond", FIELD_INTEGER,
+		.summary = "Bytes of these that are beyond the limit: while there are any, nothing "
+			   "of its VMs grows."},
 	END,
 };
 
@@ -1096,6 +1122,9 @@ const struct method methods[METHODS] = {
 		reservation_cancel_parameters, no_fields, ERRORS(RPC_NOT_FOUND),
 		"Gives a reservation back. One that a VM was opened with is none any more: what it "
 		"was is that VM's until it ends."},
+	[METHOD_TENANT_SET] = {"tenant.set", ACCESS_OPERATOR, tenant_set_parameters,
+		tenant_set_result, ERRORS(RPC_NOT_FOUND, RPC_BUDGET_EXCEEDED, RPC_BUSY),
+		"Changes what a tenant may have, until the configuration is read anew."},
 };
 
 const struct method *method_by_name(const char *name)

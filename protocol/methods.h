@@ -57,6 +57,7 @@ enum method_number {
 	METHOD_RESERVATION_CREATE,
 	METHOD_RESERVATION_LIST,
 	METHOD_RESERVATION_CANCEL,
+	METHOD_TENANT_SET,
 	METHODS
 };
 
@@ -272,6 +273,12 @@ struct tenant_get_parameters {
 	const char *tenant;
 };
 
+struct tenant_set_parameters {
+	const char *tenant;
+	uint64_t limit;   /* FIELD_UNSET: as it was */
+	uint64_t reserve; /* the same */
+};
+
 struct config_get_parameters {
 	const char *cursor;
 };
@@ -299,6 +306,7 @@ union method_parameters {
 	struct reservation_create_parameters reservation_create;
 	struct reservation_list_parameters reservation_list;
 	struct reservation_cancel_parameters reservation_cancel;
+	struct tenant_set_parameters tenant_set;
 	struct rpc_discover_parameters rpc_discover;
 	struct vm_open_parameters vm_open;
 	struct vm_gate_parameters vm_gate;

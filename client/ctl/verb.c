@@ -45,6 +45,8 @@ const struct verb verbs[] = {
 	{"config", "", 0, 0, 0, ctl_config,
 		"gmemd's settings, and where each comes from: a file and line, or its default.",
 		config_tables},
+	{"tenants", "", 0, 0, VERB_BYTES, ctl_tenants,
+		"What each tenant may have, and has; tenant.set changes it.", tenants_tables},
 	{"reload", "", 0, 0, 0, ctl_reload,
 		"Has gmemd read its configuration anew; where anything is wrong in it, nothing "
 		"changes.",

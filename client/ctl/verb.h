@@ -60,7 +60,7 @@ const struct verb *verb_by_name(const char *name);
 void verb_names(char *ret, size_t size);
 
 extern const struct table vms_tables[], show_tables[], slots_tables[], reclaim_tables[],
-	top_tables[], config_tables[], reservation_tables[];
+	top_tables[], config_tables[], tenants_tables[], reservation_tables[];
 
 enum ctl_status ctl_overview(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_probe(struct ctl *ctl, char **arguments);
@@ -73,6 +73,7 @@ enum ctl_status ctl_top(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_events(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_metrics(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_config(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_tenants(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_reload(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_domains(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_reserve(struct ctl *ctl, char **arguments);

@@ -79,8 +79,9 @@ static bool parse_word(enum config_list_of of, const char *word, uint32_t *ret)
 		*ret = type;
 		return true;
 	case CONFIG_LIST_PATTERNS:
+	case CONFIG_LIST_PATHS:
 		*ret = 0;
-		return true;
+		return of == CONFIG_LIST_PATTERNS || word[0] == '/';
 	}
 	return false;
 }

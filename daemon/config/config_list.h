@@ -17,6 +17,7 @@ enum config_list_of {
 	CONFIG_LIST_NODES,
 	CONFIG_LIST_VM_TYPES,
 	CONFIG_LIST_PATTERNS, /* as fnmatch(3) has them */
+	CONFIG_LIST_PATHS,    /* absolute */
 };
 
 #define CONFIG_LIST_MAX 1024

@@ -53,7 +53,7 @@ const struct config_setting config_tenant_settings[] = {
 	LIST("nodes", nodes, CONFIG_LIST_NODES, CONFIG_LIST_MAX, "numbers of NUMA nodes"),
 	{"tenant", "priority", CONFIG_NUMBER, AT(priority), 0, 100, "a number from 0 to 100",
 		false},
-	LIST("pressure-cgroup", pressure_cgroup, CONFIG_LIST_PATTERNS, 1,
+	LIST("pressure-cgroup", pressure_cgroup, CONFIG_LIST_PATHS, 1,
 		"a cgroup's path, as /gold.slice"),
 };
 

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * tenant.list, tenant.get.
+ * tenant.list, tenant.get, tenant.set.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "daemon/methods/counted_answer.h"
 #include "daemon/methods/methods.h"
+#include "daemon/pressure/watch.h"
 #include "daemon/request/page_cursor.h"
+#include "daemon/request/request_tenant.h"
 #include "daemon/tenant/tenant.h"
 #include "protocol/json.h"
 
@@ -43,25 +46,9 @@ static uint64_t resident_of(const struct tenant *tenant)
 	return sum;
 }
 
-static uint64_t count_seen(const struct tenant *tenant)
-{
-	const struct vm *vm;
-	uint64_t count = 0;
-
-	LIST_FOREACH (vm, &tenant->vms, of_tenant)
-		count += vm_is_seen(vm);
-	return count;
-}
-
-/* What remains of a VM for its closed memories alone is nobody's to see. */
-static bool is_seen(const struct tenant *tenant)
-{
-	return tenant->config || tenant->budget.committed > 0 || count_seen(tenant) > 0;
-}
-
 static struct tenant *seen_from(struct tenant *tenant)
 {
-	while (tenant && !is_seen(tenant))
+	while (tenant && !tenant_is_seen(tenant))
 		tenant = tenants_next(tenant);
 	return tenant;
 }
@@ -75,7 +62,7 @@ static struct tenant *find_seen(struct gmemd *gmemd, const char *name)
 {
 	struct tenant *tenant = tenants_find(tenants_of(gmemd), name);
 
-	return tenant && is_seen(tenant) ? tenant : NULL;
+	return tenant && tenant_is_seen(tenant) ? tenant : NULL;
 }
 
 static void describe_tenant(struct json_object *object, const struct tenant *tenant)
@@ -89,7 +76,8 @@ static void describe_tenant(struct json_object *object, const struct tenant *ten
 	json_add_uint(object, "promised", budget->promised);
 	json_add_uint(object, "committed", budget->used);
 	json_add_uint(object, "resident", resident_of(tenant));
-	json_add_uint(object, "vms", count_seen(tenant));
+	json_add_uint(object, "vms", tenant_vms_seen(tenant));
+	json_add_bool(object, "under_pressure", tenant->under_pressure);
 }
 
 /* Counted before it is told */
@@ -204,4 +192,137 @@ int handle_tenant_get(struct request *request)
 	count = page_count_new(&request->gmemd->registry, request->caller->owner);
 	return answer_counted(
 		request, count, count ? add_vms(count, tenant) : 0, fill_one, &context);
+}
+
+/* tenant.set */
+
+/* A user by itself has VMs, or is told of before it has any. */
+static int find_to_set(struct request *request, struct tenant **ret)
+{
+	const char *name = request->parameters.tenant_set.tenant;
+	struct tenants *tenants = &request->gmemd->registry.tenants;
+	char own[TENANT_NAME_SIZE];
+	unsigned uid;
+
+	*ret = tenants_find(tenants, name);
+	if (*ret && tenant_is_seen(*ret)) {
+		tenant_ref(*ret);
+		return 0;
+	}
+	if (tenants->config->tenants.count > 0 || sscanf(name, "uid:%u", &uid) != 1)
+		return rpc_error_not_found(&request->error, "tenant", name);
+	tenant_name_of_user(uid, own);
+	if (strcmp(own, name) != 0)
+		return rpc_error_not_found(&request->error, "tenant", name);
+	if (tenants_get(tenants, name, uid, ret) < 0)
+		return rpc_error_internal(&request->error, "no memory");
+	return 0;
+}
+
+static struct tenant_override wanted_of(const struct request *request, const struct tenant *tenant)
+{
+	const struct tenant_set_parameters *parameters = &request->parameters.tenant_set;
+	struct tenant_override wanted = tenant->set;
+
+	if (parameters->limit != FIELD_UNSET) {
+		wanted.has_limit = true;
+		wanted.limit = parameters->limit;
+	}
+	if (parameters->reserve != FIELD_UNSET) {
+		wanted.has_reserve = true;
+		wanted.reserve = parameters->reserve;
+	}
+	return wanted;
+}
+
+static int check_wanted(
+	struct request *request, struct tenant *tenant, const struct tenant_override *wanted)
+{
+	uint64_t limit = wanted->has_limit ? wanted->limit : tenant->budget.limit;
+	uint64_t reserve = wanted->has_reserve ? wanted->reserve : tenant->budget.reserve;
+	uint64_t had = budget_known_above(&tenant->budget);
+	const struct budget *refused;
+	char expected[80];
+
+	if (reserve > limit) {
+		snprintf(expected, sizeof expected,
+			"so that the reserve, %" PRIu64 " bytes, is at most the limit", reserve);
+		return rpc_error_invalid_param(&request->error,
+			request->parameters.tenant_set.reserve == FIELD_UNSET ? "limit" : "reserve",
+			expected);
+	}
+	refused = reserve > tenant->budget.reserve ? tenant_reserve_refused(tenant, reserve) : NULL;
+	if (!refused)
+		return 0;
+	return rpc_error_budget_exceeded(&request->error, refused->scope, refused->limit,
+		refused->committed, refused->promised, reserve > had ? reserve - had : 0);
+}
+
+static void tell_change(const struct request *request, const struct tenant *tenant,
+	const char *name, uint64_t before, uint64_t now)
+{
+	char old[24] = "none", new[24] = "none", scope[TENANT_NAME_SIZE + 8];
+
+	if (before == now)
+		return;
+	if (before != BUDGET_UNLIMITED)
+		snprintf(old, sizeof old, "%" PRIu64, before);
+	if (now != BUDGET_UNLIMITED)
+		snprintf(new, sizeof new, "%" PRIu64, now);
+	snprintf(scope, sizeof scope, TENANT_SECTION "%s", tenant->name);
+	audit_write(&request->gmemd->audit,
+		&(struct audit_entry){.act = ACT_LIMIT_CHANGED,
+			.also = {{"GMEMD_SCOPE", scope}, {"GMEMD_LIMIT", name}, {"GMEMD_OLD", old},
+				{"GMEMD_NEW", new}}},
+		"tenant %s: its %s is %s now; it was %s", tenant->name, name, new, old);
+}
+
+static int set(struct request *request, struct tenant *tenant, const struct tenant_override *wanted)
+{
+	const struct tenant_override before = tenant->set;
+	const struct budget was = tenant->budget;
+
+	tenant_set_override(tenant, wanted);
+	if (overrides_note(&request->gmemd->overrides, tenant) < 0) {
+		tenant_set_override(tenant, &before);
+		return rpc_error_internal(&request->error, "no memory");
+	}
+	tell_change(request, tenant, "limit", was.limit, tenant->budget.limit);
+	tell_change(request, tenant, "reserve", was.reserve, tenant->budget.reserve);
+	return 0;
+}
+
+static void answer(struct request *request, struct tenant *tenant)
+{
+	const struct budget *budget = &tenant->budget;
+	bool beyond = budget->used > budget->limit;
+
+	if (budget->limit == BUDGET_UNLIMITED)
+		json_add_null(request->result, "limit");
+	else
+		json_add_uint(request->result, "limit", budget->limit);
+	json_add_uint(request->result, "reserve", budget->reserve);
+	json_add_uint(request->result, "committed", budget->used);
+	json_add_uint(request->result, "beyond", beyond ? budget->used - budget->limit : 0);
+	if (beyond)
+		pressure_watch_ask_tenant(request->gmemd->pressure, tenant);
+}
+
+int handle_tenant_set(struct request *request)
+{
+	struct tenant_override wanted;
+	struct tenant *tenant;
+	int r;
+
+	r = find_to_set(request, &tenant);
+	if (r < 0)
+		return r;
+	wanted = wanted_of(request, tenant);
+	r = check_wanted(request, tenant, &wanted);
+	if (r == 0 && (wanted.has_limit || wanted.has_reserve))
+		r = set(request, tenant, &wanted);
+	if (r == 0)
+		answer(request, tenant);
+	tenant_unref(tenant);
+	return r;
 }

@@ -38,6 +38,7 @@ handler handle_tenant_get;
 handler handle_reservation_create;
 handler handle_reservation_list;
 handler handle_reservation_cancel;
+handler handle_tenant_set;
 
 /* By enum method_number. */
 extern handler *const method_handlers[METHODS];

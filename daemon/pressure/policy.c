@@ -176,11 +176,14 @@ bool pressure_policy_round_due(const struct pressure_policy *policy, uint64_t ti
 	       (!policy->round_open || time >= policy->round_end);
 }
 
-/* The largest first; of the same size, in the order of their keys, for the sake of order. */
+/* The lowest priority first, and of those the largest; of the same size, in the order of their
+ * keys, for the sake of order. */
 static int vm_compare(const void *left, const void *right)
 {
 	const struct pressure_vm *a = left, *b = right;
 
+	if (a->priority != b->priority)
+		return a->priority < b->priority ? -1 : 1;
 	if (a->reclaimable != b->reclaimable)
 		return a->reclaimable > b->reclaimable ? -1 : 1;
 	return a->key < b->key ? -1 : a->key > b->key;

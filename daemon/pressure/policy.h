@@ -5,8 +5,8 @@
  *
  * There is pressure once less than the floor is available on the host, and until the target, a
  * margin above the floor, was available for a quiet time. Then VMs are asked in rounds, each with a
- * deadline and none before the one of the round before, the largest first, until what they are
- * asked for makes up for what the target lacks.
+ * deadline and none before the one of the round before, those of the lowest priority first, and of
+ * these the largest, until what they are asked for makes up for what the target lacks.
  *
  * Nothing here looks at the host or at a clock. Times are CLOCK_MONOTONIC's in microseconds, sizes
  * bytes. A VM's key is the caller's own.
@@ -101,10 +101,11 @@ struct pressure_vm {
 	uint64_t key;
 	uint64_t reclaimable;
 	uint64_t ask; /* made by pressure_policy_ask(), in whole pages */
+	unsigned priority;
 };
 
 /*
- * Begins a round where one is due: puts the VMs in order, the largest first, and asks as many as
+ * Begins a round where one is due: puts the VMs in order, as above, and asks as many as
  * are needed. The first *ret_asked of them have an ask then. One that missed its last deadline is
  * asked again, but counted on only for as much as it gave to the ask before. Each key is there
  * once. -ENOMEM: then nobody is asked.

@@ -14,6 +14,7 @@
 #include "daemon/base/timer_file.h"
 #include "daemon/budget/capacity_probe.h"
 #include "daemon/pressure/policy.h"
+#include "daemon/pressure/tenant_pressure.h"
 #include "daemon/vm/page_count.h"
 #include "daemon/vm/slot_views.h"
 #include "kernel/base/cleanup.h"
@@ -38,6 +39,7 @@ struct pressure_watch {
 	struct event *stalled;
 	bool counting;   /* what VMs have, before a round */
 	bool unreadable; /* and the log says so */
+	struct tenant_pressure *tenants;
 };
 
 /* CLOCK_MONOTONIC in microseconds. */
@@ -74,14 +76,6 @@ static void tell_level(struct pressure_watch *watch)
 	}
 }
 
-/* What it can give: not what it has said that it can't do without. */
-static uint64_t can_give(const struct vm *vm)
-{
-	uint64_t resident = vm_is_released(vm) ? 0 : vm_resident_ordinary(vm);
-
-	return resident > vm->minimum ? resident - vm->minimum : 0;
-}
-
 /* A VM that has none left that it can give owes none: it gave some between being counted and being
  * asked, or all that it could. */
 static void forgive(struct pressure_watch *watch)
@@ -93,7 +87,7 @@ static void forgive(struct pressure_watch *watch)
 		const struct vm *vm = registry_vm_by_number(&watch->gmemd->registry, ask->key);
 
 		key = ask->key;
-		if (pressure_ask_is_overdue(ask) && (!vm || can_give(vm) == 0))
+		if (pressure_ask_is_overdue(ask) && (!vm || vm_can_give(vm) == 0))
 			pressure_policy_forget(&watch->policy, key);
 	}
 }
@@ -122,13 +116,16 @@ static size_t list_vms(struct pressure_watch *watch, struct pressure_vm *vms, si
 	size_t count = 0;
 	struct vm *vm;
 
+	tenants_measure(&watch->gmemd->registry.tenants);
 	RB_FOREACH (vm, vm_tree, &watch->gmemd->registry.vms) {
-		uint64_t reclaimable = can_give(vm);
+		uint64_t reclaimable = vm_gives_beyond_reserve(vm);
 
 		if (reclaimable == 0)
 			continue;
 		if (count < room)
-			vms[count] = (struct pressure_vm){vm->number, reclaimable, 0};
+			vms[count] = (struct pressure_vm){.key = vm->number,
+				.reclaimable = reclaimable,
+				.priority = tenant_priority(vm->tenant)};
 		count++;
 	}
 	return count;
@@ -250,6 +247,17 @@ static struct pressure_settings settings_of(const struct gmemd *gmemd)
 		config->pressure_deadline * 1000, gmemd->host.page_size);
 }
 
+/* Of what they have in percent. A reserve that the host can't give any more stays as it was. */
+static void follow_tenants(struct gmemd *gmemd)
+{
+	const struct config_tenant *refused = NULL;
+
+	if (tenants_configure(&gmemd->registry.tenants, &gmemd->config, gmemd->host.memory_total,
+		    &refused) < 0)
+		log_warning("tenants' limits stay as they were: the host has not got what they "
+			    "reserve");
+}
+
 /* What may be promised, and where pressure begins, follow the host's memory. */
 static void follow_total(struct pressure_watch *watch, uint64_t total)
 {
@@ -263,6 +271,7 @@ static void follow_total(struct pressure_watch *watch, uint64_t total)
 		log_warning("a NUMA node is new, and there is no memory for its budget: nothing is "
 			    "made there");
 	watch->policy.settings = settings_of(gmemd);
+	follow_tenants(gmemd);
 }
 
 static void look_at_host(struct pressure_watch *watch, bool stalled)
@@ -275,6 +284,7 @@ static void look_at_host(struct pressure_watch *watch, bool stalled)
 	} else {
 		watch->unreadable = false;
 		follow_total(watch, meminfo.total);
+		tenant_pressure_look(watch->tenants);
 		observe_host(watch,
 			&(struct pressure_observation){monotonic_us(), meminfo.available, stalled});
 	}
@@ -319,6 +329,9 @@ static int set_up(struct pressure_watch *watch)
 	r = meminfo_open(&watch->meminfo);
 	if (r < 0)
 		log_error("/proc/meminfo: %s", strerror(-r));
+	if (r < 0)
+		return r;
+	r = tenant_pressure_new(watch->gmemd, &watch->tenants);
 	if (r < 0)
 		return r;
 	r = timer_file_new(watch->gmemd->base, timer_due, watch, &watch->timer);
@@ -369,6 +382,7 @@ void pressure_watch_follow_config(struct pressure_watch *watch)
 	if (settings.floor != watch->policy.settings.floor)
 		warn_of_reserve(watch->gmemd, settings.floor);
 	watch->policy.settings = settings;
+	tenant_pressure_follow_config(watch->tenants);
 	if (settings.floor > 0 && !watch->stalled && watch_stalls(watch) < 0)
 		log_warning("there is no memory to be told of stalls: the host is looked at each "
 			    "second");
@@ -379,6 +393,7 @@ struct pressure_watch *pressure_watch_free(struct pressure_watch *watch)
 {
 	if (!watch)
 		return NULL;
+	tenant_pressure_free(watch->tenants);
 	timer_file_free(watch->timer);
 	if (watch->stalled)
 		event_free(watch->stalled);
@@ -402,4 +417,9 @@ void pressure_watch_forget(struct pressure_watch *watch, const struct vm *vm)
 const struct pressure_policy *pressure_watch_policy(const struct pressure_watch *watch)
 {
 	return &watch->policy;
+}
+
+void pressure_watch_ask_tenant(struct pressure_watch *watch, struct tenant *tenant)
+{
+	tenant_pressure_ask(watch->tenants, tenant);
 }

@@ -25,6 +25,9 @@ void pressure_watch_forget(struct pressure_watch *watch, const struct vm *vm);
 /* The settings of it have changed. */
 void pressure_watch_follow_config(struct pressure_watch *watch);
 
+/* The tenant has more than its limit by now: its VMs are asked for it. */
+void pressure_watch_ask_tenant(struct pressure_watch *watch, struct tenant *tenant);
+
 /* The asks; their keys are VMs' numbers. */
 const struct pressure_policy *pressure_watch_policy(const struct pressure_watch *watch);
 /* MemAvailable now, in bytes. */

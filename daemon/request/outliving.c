@@ -23,6 +23,7 @@ static bool puts_anything(const struct request *request, enum method_number meth
 	case METHOD_VM_OPEN:
 	case METHOD_VM_GATE:
 	case METHOD_MEMORY_CREATE:
+	case METHOD_TENANT_SET:
 		return true;
 	case METHOD_VM_RESUME:
 		return resumes_lost(request);

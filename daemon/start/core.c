@@ -41,6 +41,7 @@ int core_set_up(struct gmemd *gmemd, const struct backend *backend)
 	reservations_init(&gmemd->reservations, &gmemd->capacity, &gmemd->registry.tenants);
 	gmemd->registry.reservations = &gmemd->reservations;
 	r = capacity_init_host(&gmemd->capacity, &gmemd->config, &gmemd->host);
+	overrides_init(&gmemd->overrides, &gmemd->registry.tenants, NULL);
 	if (r == 0)
 		r = tenants_set_up(gmemd);
 	return r < 0 ? start_failed("the host's capacity", r) : 0;

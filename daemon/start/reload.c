@@ -98,6 +98,8 @@ static int take_tenants(
 	int r = tenants_configure(
 		&gmemd->registry.tenants, config, gmemd->host.memory_total, &refused);
 
+	if (r == 0)
+		overrides_forget(&gmemd->overrides);
 	if (r == -ENOSPC) {
 		config_faults_of_file(faults, config->paths.all[refused->origin.file]);
 		config_faults_add(faults, refused->origin.line, "reserve",

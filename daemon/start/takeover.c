@@ -39,6 +39,7 @@ int takeover_begin(struct gmemd *gmemd)
 		return r;
 	fdstore_make_room(gmemd->fdstore);
 	gmemd->registry.fdstore = gmemd->fdstore;
+	overrides_init(&gmemd->overrides, &gmemd->registry.tenants, gmemd->fdstore);
 	return 0;
 }
 
@@ -76,7 +77,9 @@ int takeover_take_over(struct gmemd *gmemd)
 		return r;
 	STEP("recovery: what was held taken");
 	lift_limits(gmemd, true);
-	r = reservation_ledger_open(&gmemd->reservations, gmemd->fdstore, gmemd->inherited);
+	r = overrides_take_over(&gmemd->overrides, gmemd->inherited);
+	if (r == 0)
+		r = reservation_ledger_open(&gmemd->reservations, gmemd->fdstore, gmemd->inherited);
 	STEP("recovery: reservations");
 	if (r == 0)
 		r = recover_vms(gmemd, gmemd->inherited);
@@ -127,7 +130,7 @@ static bool anybody_would_miss_it(const struct gmemd *gmemd)
 		if (vm_is_seen(vm))
 			return true;
 	}
-	return gmemd->reservations.count > 0 ||
+	return gmemd->reservations.count > 0 || overrides_any(&gmemd->overrides) ||
 	       (gmemd->listeners && listeners_have_peers(gmemd->listeners)) ||
 	       (gmemd->inherited && !inherited_fds_is_empty(gmemd->inherited));
 }
@@ -144,6 +147,7 @@ void takeover_leave(struct gmemd *gmemd)
 		fdstore_await_sent(gmemd->fdstore, FDSTORE_SEND_MS);
 		peer_ledger_drop(gmemd->peer_ledger);
 		reservation_ledger_drop(&gmemd->reservations);
+		overrides_drop(&gmemd->overrides);
 	}
 }
 
@@ -151,5 +155,6 @@ void takeover_clear(struct gmemd *gmemd)
 {
 	inherited_fds_free(gmemd->inherited);
 	peer_ledger_free(gmemd->peer_ledger);
+	overrides_clear(&gmemd->overrides);
 	fdstore_free(gmemd->fdstore);
 }

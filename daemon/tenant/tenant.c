@@ -63,6 +63,7 @@ static struct tenant *tenant_new(struct tenants *tenants, const char *name)
 		.bounds_reserves = true,
 		.lifted = tenants->lifted,
 		.within = tenants->host};
+	tenant->configured_limit = BUDGET_UNLIMITED;
 	LIST_INIT(&tenant->vms);
 	RB_INSERT(tenant_tree, &tenants->all, tenant);
 	return tenant;
@@ -111,6 +112,25 @@ bool tenant_is_open(const struct tenant *tenant)
 static uint64_t reserve_of(const struct config_tenant *config, uint64_t memory_total)
 {
 	return config ? config_bytes(&config->reserve, memory_total) : 0;
+}
+
+/* The host is not asked. */
+static void set_reserve(struct tenant *tenant, uint64_t reserve)
+{
+	struct budget *host = tenant->tenants->host;
+	bool lifted = host->lifted;
+
+	host->lifted = true;
+	budget_set_reserve(&tenant->budget, reserve);
+	host->lifted = lifted;
+}
+
+static void follow_settings(struct tenant *tenant)
+{
+	const struct tenant_override *set = &tenant->set;
+
+	tenant->budget.limit = set->has_limit ? set->limit : tenant->configured_limit;
+	set_reserve(tenant, set->has_reserve ? set->reserve : tenant->configured_reserve);
 }
 
 static uint64_t known_with(const struct tenant *tenant, uint64_t reserve)
@@ -162,18 +182,6 @@ static void drop_unused(struct tenants *tenants)
 	}
 }
 
-/* They were checked as a whole. */
-static void set_reserves(struct tenants *tenants, uint64_t memory_total)
-{
-	bool lifted = tenants->host->lifted;
-	struct tenant *tenant;
-
-	tenants->host->lifted = true;
-	RB_FOREACH (tenant, tenant_tree, &tenants->all)
-		budget_set_reserve(&tenant->budget, reserve_of(tenant->config, memory_total));
-	tenants->host->lifted = lifted;
-}
-
 /* 0 would be no limit: a byte is less than any page. */
 static uint64_t each_of(const struct config_tenant *config, uint64_t total)
 {
@@ -188,9 +196,11 @@ static void configure(struct tenant *tenant, const struct config_tenant *config,
 
 	tenant->config = config;
 	if (config) {
-		tenant->budget.limit = config_bytes(&config->limit, total);
+		tenant->configured_limit = config_bytes(&config->limit, total);
+		tenant->configured_reserve = reserve_of(config, total);
 		tenant->budget.each = each_of(config, total);
 		tenant->references += !was;
+		follow_settings(tenant);
 	}
 }
 
@@ -202,7 +212,8 @@ static void forget(struct tenants *tenants, const struct config *config)
 		if (!tenant->config || config_tenant_find(&config->tenants, tenant->name))
 			continue;
 		tenant->config = NULL;
-		budget_set_reserve(&tenant->budget, 0);
+		tenant->configured_reserve = 0;
+		follow_settings(tenant);
 		tenant_unref(tenant);
 	}
 }
@@ -226,7 +237,6 @@ int tenants_configure(struct tenants *tenants, const struct config *config, uint
 
 		configure(tenants_find(tenants, next->name), next, memory_total);
 	}
-	set_reserves(tenants, memory_total);
 	return 0;
 }
 
@@ -241,14 +251,47 @@ void tenants_lift_limits(struct tenants *tenants, bool lifted)
 
 void tenants_clear(struct tenants *tenants)
 {
+	static const struct tenant_override none = {.has_limit = false};
 	struct tenant *tenant, *next;
 
 	RB_FOREACH_SAFE (tenant, tenant_tree, &tenants->all, next) {
 		bool configured = tenant->config;
 
+		tenant_ref(tenant);
 		tenant->config = NULL;
-		budget_set_reserve(&tenant->budget, 0);
+		tenant->configured_reserve = 0;
+		tenant_set_override(tenant, &none);
 		if (configured)
 			tenant_unref(tenant);
+		tenant_unref(tenant);
 	}
+}
+
+/* What operators set */
+
+static bool is_set(const struct tenant_override *set)
+{
+	return set->has_limit || set->has_reserve;
+}
+
+void tenant_set_override(struct tenant *tenant, const struct tenant_override *set)
+{
+	bool was = is_set(&tenant->set);
+
+	if (is_set(set) && !was)
+		tenant_ref(tenant);
+	tenant->set = *set;
+	follow_settings(tenant);
+	if (!is_set(set) && was)
+		tenant_unref(tenant);
+}
+
+const struct budget *tenant_reserve_refused(struct tenant *tenant, uint64_t reserve)
+{
+	uint64_t before = tenant->budget.reserve;
+	const struct budget *refused = budget_set_reserve(&tenant->budget, reserve);
+
+	if (!refused)
+		set_reserve(tenant, before);
+	return refused;
 }

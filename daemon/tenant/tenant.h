@@ -25,6 +25,13 @@ struct vm;
 LIST_HEAD(tenant_vms, vm);
 RB_HEAD(tenant_tree, tenant);
 
+/* What an operator has set, which holds in place of what the configuration says. */
+struct tenant_override {
+	bool has_limit, has_reserve;
+	uint64_t limit, reserve;
+	uint32_t record; /* see daemon/override/overrides.h; 0: none */
+};
+
 struct tenant {
 	RB_ENTRY(tenant) link;
 	struct tenants *tenants;
@@ -32,6 +39,14 @@ struct tenant {
 	uint64_t references;
 	const struct config_tenant *config; /* NULL: the configuration has none of that name */
 	struct budget budget;
+	/* What they are where nobody has set others. */
+	uint64_t configured_limit, configured_reserve;
+	struct tenant_override set;
+	/* See daemon/pressure/tenant_pressure.h. */
+	uint64_t resident, can_give; /* as last measured */
+	bool stalled;                /* since it was last asked */
+	bool under_pressure;
+	uint64_t ask_again;    /* not before */
 	struct tenant_vms vms; /* that are seen, or hold anything */
 	unsigned n_vms;
 };
@@ -73,3 +88,9 @@ struct tenant *tenant_unref(struct tenant *tenant);
 
 /* Whether VMs may be opened in it. */
 bool tenant_is_open(const struct tenant *tenant);
+
+/* Limit and reserve are as they are set from now on, and the tenant is there as long as they are;
+ * or as the configuration has them. No limit of the host's is looked at. */
+void tenant_set_override(struct tenant *tenant, const struct tenant_override *set);
+/* NULL, or who can't have the reserve that is wanted; then nothing has changed. */
+const struct budget *tenant_reserve_refused(struct tenant *tenant, uint64_t reserve);

@@ -56,7 +56,7 @@ WINGS = {
     "kernel": ["base", "host", "store", "model", "kvm"],
     "daemon": [
         # What knows of no VM.
-        "base", "config", "owner", "budget", "tenant", "allocator", "taker", "screener", "puncher", "keeper", "peerfd", "fdstore", "pages", "grant",
+        "base", "config", "owner", "budget", "tenant", "allocator", "taker", "screener", "puncher", "keeper", "peerfd", "fdstore", "override", "pages", "grant",
         "reservation",
         # VMs, and what is told of them.
         "vm", "report",

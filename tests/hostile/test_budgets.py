@@ -26,6 +26,8 @@ SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))
 
 # Nobody's, as far as this machine knows; nothing is written as them.
 USERS = (54411, 54412, 54413)
+# Of each: its tenant, and that one's limit and reserve, in pages.
+TENANTS = [(USERS[0], "bounded", 90, 0), (USERS[1], "reserved", 120, 40), (USERS[2], "default", 160, 0)]
 MACHINES = 7
 HOST_PAGES = 160
 LIMITS = {"vms-per-user": 2, "memories-per-user": 9, "memories-per-vm": 6, "reservations-on-host": 3}
@@ -40,8 +42,12 @@ def set_up():
         linux.require_guest_memfd()
     lines = ["%s = %d" % (name, value) for name, value in LIMITS.items()]
     lines += ["host-reserve = 0", "commit-limit = %d" % (HOST_PAGES * PAGE)]
-    daemon = Host(config="[limits]\n%s\n[pressure]\nfloor = 0\n" % "\n".join(lines), backend=BACKEND)
-    paper = Paper(HOST_PAGES, LIMITS)
+    lines += ["[pressure]", "floor = 0"]
+    for user, name, limit, reserve in TENANTS:
+        lines += ["[tenant %s]" % name, "limit = %d" % (limit * PAGE), "reserve = %d" % (reserve * PAGE)]
+        lines += ["users = %d" % user] if name != "default" else []
+    daemon = Host(config="[limits]\n%s\n" % "\n".join(lines), backend=BACKEND)
+    paper = Paper(HOST_PAGES, LIMITS, TENANTS)
     play = Play(daemon, paper, USERS, MACHINES, random.Random(SEED), BACKEND == "model")
 
 

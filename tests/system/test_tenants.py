@@ -4,6 +4,7 @@
 
 import contextlib
 import os
+import subprocess
 
 from gmemtest import linux, tap
 from gmemtest.child import RemotePeer
@@ -349,6 +350,136 @@ def _():
         equal((error["data"]["reason"], "a VM type that tenant gold may have" in error["message"]), ("not_permitted", True), "a type")
         error = memory_error(carol, opened(carol))
         equal((error["data"]["reason"], "a NUMA node that tenant silver may have: 7" in error["message"]), ("not_permitted", True), "a node")
+    reload_with(RULES)
+
+
+@test("an operator sets a tenant's limit and reserve: what is beyond a lower limit is told, stays, and grows no more")
+def _():
+    gold_with("limit = %d\n" % (64 * MIB))
+    with peers(ALICE, CAROL) as (alice, carol):
+        vm, other = opened(alice), opened(carol)
+        created(alice, vm, 16 * MIB)
+        told = as_operator("tenant.set", {"tenant": "gold", "limit": 8 * MIB})
+        equal(told, {"limit": 8 * MIB, "reserve": 0, "committed": 16 * MIB, "beyond": 8 * MIB}, "the answer")
+        equal(budget_of(memory_error(alice, vm)), ("tenant", 8 * MIB), "more")
+        check("tenant gold: its limit is %d now; it was %d" % (8 * MIB, 64 * MIB) in host.log(), host.log())
+        if restarts():
+            equal((tenant("gold")["limit"], tenant("gold")["committed"]), (8 * MIB, 16 * MIB), "past gmemd's end")
+            equal(budget_of(memory_error(alice, vm)), ("tenant", 8 * MIB), "more, then")
+        told = as_operator("tenant.set", {"tenant": "gold", "limit": 128 * MIB, "reserve": 96 * MIB})
+        equal((told["beyond"], told["reserve"]), (0, 96 * MIB), "a higher one")
+        equal(budget_of(memory_error(carol, other, HOST - 96 * MIB + 4096))[0], "host", "another's")
+        error = refused_operator("tenant.set", {"tenant": "default", "reserve": HOST - 96 * MIB + 4096})
+        equal(budget_of(error)[0], "host", "a reserve that the host has not")
+        equal(tenant("default")["reserve"], 0, "its reserve")
+        if restarts():
+            equal(tenant("gold")["reserve"], 96 * MIB, "the reserve past gmemd's end")
+        error = refused_operator("tenant.set", {"tenant": "gold", "limit": 64 * MIB})
+        equal(error["data"]["param"], "limit", "less than the reserve")
+        equal(refused_operator("tenant.set", {"tenant": "lead", "limit": 1})["data"]["reason"], "not_found", "none")
+        equal(refused_operator("tenant.set", {"tenant": "uid:7", "limit": 1})["data"]["reason"], "not_found", "a user")
+    gold_with("limit = %d\n" % (64 * MIB))
+    equal((tenant("gold")["limit"], tenant("gold")["reserve"]), (64 * MIB, 0), "as the files say, after a reload")
+
+
+@test("where users are tenants an operator sets the limit of one, before it has a VM, too")
+def _():
+    reload_with(COMMON)
+    name = "uid:%d" % ALICE
+    as_operator("tenant.set", {"tenant": name, "limit": 4 * MIB})
+    equal(names(), [name], "tenant.list")
+    with peers(ALICE) as (alice,):
+        vm = opened(alice)
+        equal(budget_of(memory_error(alice, vm, 4 * MIB + 4096)), ("tenant", 4 * MIB), "more")
+        created(alice, vm, 4 * MIB)
+    for other in ("uid:x", "uid:07", "uid:", "gold"):
+        equal(refused_operator("tenant.set", {"tenant": other, "limit": 1})["data"]["reason"], "not_found", other)
+    reload_with(COMMON)
+    equal(names(), [], "after a reload")
+
+
+@test("a promise within a tenant whose limit was lowered since is kept as far as that goes")
+def _():
+    gold_with("")
+    with peers(ALICE) as (alice,):
+        vm = opened(alice, commit_limit=32 * MIB)
+        created(alice, vm, 8 * MIB)
+        as_operator("tenant.set", {"tenant": "gold", "limit": 12 * MIB})
+        equal(budget_of(memory_error(alice, vm, 4 * MIB + 4096)), ("tenant", 12 * MIB), "more")
+        created(alice, vm, 4 * MIB)
+
+
+def asked(one):
+    """What the VM is asked for, once it is."""
+    found = []
+
+    def look():
+        found[:] = [event["ask"] for event in one.events() if event["kind"] == "pressure" and event["ask"] > 0]
+        return found
+
+    return found[0] if wait_until(look) else None
+
+
+@test("who has more pages than a lowered limit allows is asked for them, and its tenant is under pressure until then")
+def _():
+    gold_with("")
+    with peers(ALICE, CAROL) as (alice, carol):
+        for one in (alice, carol):
+            one.call("event.subscribe")
+        vm = opened(alice)
+        memory = created(alice, vm, 16 * MIB)
+        alice.call("memory.preallocate", {"memory": memory})
+        other = created(carol, opened(carol), 16 * MIB)
+        carol.call("memory.preallocate", {"memory": other})
+        as_operator("tenant.set", {"tenant": "gold", "limit": 12 * MIB})
+        equal(asked(alice), 4 * MIB, "what Alice is asked for")
+        check(wait_until(lambda: tenant("gold")["under_pressure"]), "under pressure")
+        equal(tenant("default")["under_pressure"], False, "another")
+        alice.call("memory.reclaim", {"memory": memory, "ranges": [{"offset": 0, "size": 4 * MIB}]})
+        check(wait_until(lambda: not tenant("gold")["under_pressure"]), "still under pressure")
+        equal([one for one in carol.events() if one["kind"] == "pressure"], [], "what Carol is asked for")
+
+
+def pressure_of(config, *sizes):
+    """What VMs of Alice and Carol, who have so many bytes, are asked for on a host where there is nothing but pressure."""
+    reload_with(RULES)
+    with peers(ALICE, CAROL) as both:
+        for one, size in zip(both, sizes):
+            one.call("event.subscribe")
+            memory = created(one, opened(one), size)
+            one.call("memory.preallocate", {"memory": memory})
+        reload_with(config)
+        first = wait_until(lambda: any(event.get("ask", 0) > 0 for one in both for event in one.events()))
+        check(first, "nobody is asked")
+        found = [sum(event.get("ask", 0) for event in one.events()) for one in both]
+        reload_with(RULES)
+        return found
+
+
+def under_pressure(lines):
+    return COMMON.replace("floor = 0", "floor = 100%\ndeadline = 600000") + lines
+
+
+@test("under pressure of the host's a tenant's reserve is left to it")
+def _():
+    gold = "[tenant gold]\nusers = %d\nreserve = %d\n[tenant silver]\nusers = %d\n" % (ALICE, 12 * MIB, CAROL)
+    equal(pressure_of(under_pressure(gold), 16 * MIB, 8 * MIB), [4 * MIB, 8 * MIB], "asks")
+
+
+def ctl(*arguments):
+    program = os.path.join(os.environ["BUILD_DIR"], "client", "gmemctl")
+    command = [program, "--socket=" + host.socket_path("admin.sock"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+@test("gmemctl tenants shows what each may have, and has")
+def _():
+    gold_with("limit = %d\nreserve = %d\n" % (64 * MIB, 32 * MIB))
+    with peers(ALICE) as (alice,):
+        created(alice, opened(alice, commit_limit=48 * MIB), 16 * MIB)
+        lines = [line.split() for line in ctl("tenants").splitlines()]
+    equal(lines[0], "TENANT LIMIT RESERVE PROMISED COMMITTED RESIDENT VMS UNDER PRESSURE".split(), "the titles")
+    check(["gold", "64M", "32M", "48M", "16M", "0B", "1", "no"] in lines, lines)
     reload_with(RULES)
 
 

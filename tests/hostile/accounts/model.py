@@ -160,19 +160,61 @@ class Reservation:
         return self.user == user if self.user is not None else not by_name
 
 
-class Host:
-    def __init__(self, limit, limits):
-        self.limit, self.limits = limit, limits  # pages; the configuration's numbers
-        self.vms, self.reservations = {}, {}  # by name
+class Tenant:
+    """Of one user."""
+
+    def __init__(self, host, user, name, limit, reserve):
+        self.host, self.user, self.name, self.limit, self.reserve = host, user, name, limit, reserve
+
+    def vms(self):
+        return self.host.vms_of(self.user)
+
+    def reserved(self):
+        return self.host.reserved_for(self.user)
 
     def taken(self):
-        return sum(vm.taken() for vm in self.vms.values()) + self.reserved()
+        return sum(vm.taken() for vm in self.vms()) + self.reserved()
+
+    def promised(self):
+        return sum(vm.promised() for vm in self.vms()) + self.reserved()
+
+    def committed(self):
+        return sum(vm.committed() for vm in self.vms())
+
+    def refuses(self, pages):
+        return refusal("tenant", self.limit, self.taken(), self.promised(), pages, pages)
+
+    def of_host(self, more=0):
+        """What the host has given it, if it has so much more."""
+        return max(self.taken() + more, self.reserve)
+
+    def view(self):
+        """As tenant.get has it; what it doesn't say isn't compared."""
+        numbers = {"committed": self.committed(), "promised": self.promised(), "reserve": self.reserve}
+        numbers["limit"] = self.limit
+        return {name: pages * PAGE for name, pages in numbers.items()}
+
+
+class Host:
+    def __init__(self, limit, limits, tenants=()):
+        """tenants: (user, name, limit, reserve) of each user, in pages."""
+        self.limit, self.limits = limit, limits  # pages; the configuration's numbers
+        self.vms, self.reservations = {}, {}  # by name
+        self.tenants = {one[0]: Tenant(self, *one) for one in tenants}
 
     def reserved(self):
         return sum(one.pages for one in self.reservations.values())
 
+    def reserved_for(self, user):
+        """user: None for nobody in particular."""
+        return sum(one.pages for one in self.reservations.values() if one.user == user)
+
+    def taken(self):
+        return sum(tenant.of_host() for tenant in self.tenants.values()) + self.reserved_for(None)
+
     def promised(self):
-        return sum(vm.promised() for vm in self.vms.values()) + self.reserved()
+        of_tenants = sum(max(tenant.promised(), tenant.reserve) for tenant in self.tenants.values())
+        return of_tenants + self.reserved_for(None)
 
     def commitment(self):
         vms = self.vms.values()
@@ -183,18 +225,24 @@ class Host:
     def vms_of(self, user):
         return [vm for vm in self.vms.values() if vm.user == user]
 
-    def refuses(self, vm, pages):
-        """What a refusal to charge that many more has in its data; None where there is room."""
+    def refuses(self, vm, pages, user=None):
+        """What a refusal to charge that many more has in its data; None where there is room. user: whose the VM is to be."""
+        tenant = self.tenants[user if vm is None else vm.user]
         if vm is not None and vm.commit_limit is not None:
-            scope, limit, committed, promised = "vm", vm.commit_limit, vm.committed(), 0
-        else:
-            scope, limit, committed, promised = "host", self.limit, self.taken(), self.promised()
-        return self.refusal(scope, limit, committed, promised, pages)
+            return refusal("vm", vm.commit_limit, vm.committed(), 0, pages, pages)
+        return self.refuses_promise(pages, tenant)
 
-    @staticmethod
-    def refusal(scope, limit, committed, promised, pages):
-        if pages <= limit - committed:
-            return None
-        numbers = {"limit": limit, "committed": committed, "promised": promised, "requested": pages}
-        numbers["available"] = limit - committed
-        return dict({name: number * PAGE for name, number in numbers.items()}, scope=scope, reason="budget_exceeded")
+    def refuses_promise(self, pages, tenant):
+        """tenant: None for nobody in particular."""
+        of_tenant = tenant and tenant.refuses(pages)
+        more = tenant.of_host(pages) - tenant.of_host() if tenant else pages
+        return of_tenant or refusal("host", self.limit, self.taken(), self.promised(), pages, more)
+
+
+def refusal(scope, limit, committed, promised, pages, more):
+    """more: of what was asked for, what this level would have more of."""
+    if more <= limit - committed:
+        return None
+    numbers = {"limit": limit, "committed": committed, "promised": promised, "requested": pages}
+    numbers["available"] = limit - committed
+    return dict({name: number * PAGE for name, number in numbers.items()}, scope=scope, reason="budget_exceeded")

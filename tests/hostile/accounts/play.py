@@ -8,7 +8,7 @@ from gmemtest.linux import PAGE
 from gmemtest.tap import check, equal, need
 from gmemtest.wire import RpcError
 from accounts.machine import Machine
-from accounts.model import BUDGET_EXCEEDED, CONFLICT, INVALID, LIMIT, NOT_FOUND, Memory, Reservation, Slot, UNSUPPORTED, Vm, overlap
+from accounts.model import BUDGET_EXCEEDED, CONFLICT, INVALID, LIMIT, NOT_FOUND, Memory, Reservation, Slot, UNSUPPORTED, Vm, overlap, refusal
 
 FRAMES = 96  # of a guest
 PAGES = 24  # of a memory at most
@@ -78,9 +78,11 @@ class Play:
             elif limit is None:
                 limit = reserved.pages
             else:
-                data = self.host.refusal("reservation", reserved.pages, 0, 0, limit)
+                data = refusal("reservation", reserved.pages, 0, 0, limit, limit)
+            if reserved and not refusals and not data and reserved.user is None:
+                data = self.host.tenants[user].refuses(limit)
         elif limit is not None:
-            data = self.host.refuses(None, limit)
+            data = self.host.refuses(None, limit, user)
         refusals += [BUDGET_EXCEEDED] if data else []
         if len([vm for vm in self.host.vms_of(user) if vm is not before]) >= self.host.limits["vms-per-user"]:
             refusals.append(LIMIT)
@@ -119,10 +121,11 @@ class Play:
     def reserve(self):
         name, pages = self.random.choice(NAMES), self.random.randrange(1, PAGES)
         user = self.random.choice([None, *self.users])
+        tenant = self.host.tenants.get(user)
         short = self.random.random() < 0.1
         params = {"name": name, "size": pages * PAGE, "ttl_ms": 1 if short else 3600000}
-        params.update({} if user is None else {"tenant": "uid:%d" % user})
-        data = self.host.refuses(None, pages)
+        params.update({"tenant": tenant.name} if tenant else {})
+        data = self.host.refuses_promise(pages, tenant)
         refusals = ([CONFLICT] if name in self.host.reservations else []) + ([BUDGET_EXCEEDED] if data else [])
         if len(self.host.reservations) >= self.host.limits["reservations-on-host"]:
             refusals.append(LIMIT)
@@ -322,6 +325,9 @@ class Play:
         right &= equal(sizes, {one.number: one.pages * PAGE for one in self.host.reservations.values()}, what)
         listed = self.listed()
         right &= equal(sorted(listed), sorted(self.host.vms), what)
+        for tenant in self.host.tenants.values():
+            seen = self.operator.call("tenant.get", {"tenant": tenant.name})
+            right &= part(seen, tenant.view(), "%s: tenant %s" % (what, tenant.name))
         for number, vm in self.host.vms.items():
             right &= part(listed.get(number, {}), vm.view(), "%s: %s" % (what, number))
         number = self.random.choice(sorted(self.host.vms) or [None])

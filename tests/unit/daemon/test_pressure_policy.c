@@ -457,7 +457,8 @@ static void run_random(unsigned seed)
 		size_t asked = 0;
 
 		for (size_t i = 0; i < RANDOM_VMS; i++)
-			vms[i] = (struct pressure_vm){i, random_below(random_below(4000) + 1), 0};
+			vms[i] = (struct pressure_vm){
+				.key = i, .reclaimable = random_below(random_below(4000) + 1)};
 		observe(&policy, time, random_below(own.floor));
 		CU_ASSERT_EQUAL(pressure_policy_ask(&policy, time, vms, RANDOM_VMS, &asked), 0);
 		check_round(vms, asked, pressure_policy_shortfall(&policy), seed);
@@ -479,10 +480,30 @@ static void test_random(void)
 		run_random(seed);
 }
 
+/* Who has the lowest priority is asked for all that it can give before the next one is. */
+static void test_priority(void)
+{
+	struct pressure_settings own = pressure_settings_for(1000 * PAGE, 1000, PAGE);
+	struct pressure_vm vms[] = {{.key = 1, .reclaimable = 400 * PAGE, .priority = 50},
+		{.key = 2, .reclaimable = 100 * PAGE, .priority = 10},
+		{.key = 3, .reclaimable = 300 * PAGE, .priority = 50}};
+	struct pressure_policy policy;
+	size_t asked = 0;
+
+	pressure_policy_init(&policy, &own);
+	observe(&policy, 0, 900 * PAGE);
+	CU_ASSERT_EQUAL(pressure_policy_ask(&policy, 0, vms, 3, &asked), 0);
+	CU_ASSERT_EQUAL(asked, 2);
+	CU_ASSERT_TRUE(vms[0].key == 2 && vms[0].ask == 100 * PAGE);
+	CU_ASSERT_TRUE(vms[1].key == 1 && vms[1].ask == 250 * PAGE);
+	pressure_policy_clear(&policy);
+}
+
 static void test_extremes(void)
 {
 	struct pressure_settings own = pressure_settings_for(UINT64_MAX, UINT64_MAX, PAGE);
-	struct pressure_vm vms[] = {{1, UINT64_MAX, 0}, {2, UINT64_MAX, 0}};
+	struct pressure_vm vms[] = {
+		{.key = 1, .reclaimable = UINT64_MAX}, {.key = 2, .reclaimable = UINT64_MAX}};
 	struct pressure_policy policy;
 	size_t asked = 77;
 
@@ -528,6 +549,7 @@ static CU_TestInfo ask_tests[] = {
 	{"nobody to ask", test_nobody},
 	{"a thousand VMs at random", test_random},
 	{"extremes", test_extremes},
+	{"priorities", test_priority},
 	CU_TEST_INFO_NULL,
 };
 

@@ -1,12 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a tenant lets its VMs do. See tenant_policy.h.
+ * What a tenant lets its VMs do. See request_tenant.h.
  */
-#include "daemon/methods/tenant_policy.h"
+#include "daemon/request/request_tenant.h"
 
 #include <stdio.h>
 
 #include "daemon/vm/memory.h"
+
+uint64_t tenant_vms_seen(const struct tenant *tenant)
+{
+	const struct vm *vm;
+	uint64_t count = 0;
+
+	LIST_FOREACH (vm, &tenant->vms, of_tenant)
+		count += vm_is_seen(vm);
+	return count;
+}
+
+/* What remains of a VM for its closed memories alone is nobody's to see. */
+bool tenant_is_seen(const struct tenant *tenant)
+{
+	return tenant->config || tenant->set.has_limit || tenant->set.has_reserve ||
+	       tenant->budget.committed > 0 || tenant_vms_seen(tenant) > 0;
+}
 
 static int not_open(struct request *request, const struct tenant *tenant)
 {

@@ -7,6 +7,11 @@
 #include "daemon/request/request.h"
 #include "daemon/tenant/tenant.h"
 
+/* How many VMs of it are to be seen. */
+uint64_t tenant_vms_seen(const struct tenant *tenant);
+/* Whether it is: it is configured, or has anything, or something was set of it. */
+bool tenant_is_seen(const struct tenant *tenant);
+
 /* The tenant that the caller opens VMs in: a reference. */
 int request_tenant(struct request *request, struct tenant **ret);
 /* Whether the caller's VM must have a gate. */
