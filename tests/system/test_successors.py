@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Each gmemd is killed at a step of its own: what the one after the next still has to know."""
 
+import contextlib
 import os
 import time
 
+from gmemtest.child import RemotePeer
 from gmemtest.host import Host, wait_until
 from gmemtest.tap import Skip, equal, main, need, test
 from gmemtest.vmm import PAGE, Vmm
@@ -191,6 +193,33 @@ def dropped():
     nothing_more(other)
     peer.close()
     other.close()
+
+
+@test("what a VM was opened with is reserved no more, wherever the next gmemd ends, and is promised once")
+def used_reservation():
+    for label in ("recovery: reservations", "recovery: VMs", "recovery: used reservations ended"):
+        made = as_operator("reservation.create", {"name": "once", "size": SIZE, "ttl_ms": 3600000})["reservation"]
+        before = as_operator("host.describe")["commitment"]
+        child = RemotePeer(host.socket_path("gmemd.sock"))
+        arm("request: committed")
+        child.channel.say(["call", "vm.open", {"name": "reserved", "gate": "none", "reservation": made}])
+        killed("request: committed")
+        start_and_die_at(label)
+        host.start(alone=False)
+        kind, value = child.channel.hear()
+        equal(kind, "result", "%s: vm.open: %r" % (label, value))
+        equal(as_operator("reservation.list")["reservations"], [], label)
+        after = as_operator("host.describe")["commitment"]
+        equal((after["promised"], after["reserved"]), (before["promised"], before["reserved"] - SIZE), label)
+        child.end()
+        need(wait_until(lambda: as_operator("host.describe")["commitment"]["promised"] == before["promised"] - SIZE), label)
+        host.restart()
+        equal(as_operator("reservation.list")["reservations"], [], label + ", and the VM is gone")
+
+
+def as_operator(method, params=None):
+    with contextlib.closing(host.operator()) as peer:
+        return peer.call(method, params)
 
 
 if __name__ == "__main__":
