@@ -221,7 +221,8 @@ def _():
 
 @test("where a rule needs what can't be had nobody is let in by guess; who doesn't need it is")
 def _():
-    need(not linux.has_labels(), "this host's peers have security labels")
+    if linux.has_labels():
+        raise Skip("this host's peers have security labels")
     reload_with(COMMON + "[tenant gold]\nusers = %d\nlabels = *\n[tenant silver]\nusers = %d\n" % (ALICE, BOB))
     check(is_closed(ALICE), "Alice is let in")
     check("its security label can't be had, which the rules of tenant gold need" in host.log(), host.log())
