@@ -23,8 +23,16 @@ static int vm_compare_process(struct vm *a, struct vm *b)
 		       : a->process.identity > b->process.identity;
 }
 
+static int vm_compare_user(struct vm *a, struct vm *b)
+{
+	if (a->process.uid != b->process.uid)
+		return a->process.uid < b->process.uid ? -1 : 1;
+	return vm_compare_id(a, b);
+}
+
 RB_GENERATE(vm_tree, vm, by_id, vm_compare_id)
 RB_GENERATE(vm_process_tree, vm, by_process, vm_compare_process)
+RB_GENERATE(vm_user_tree, vm, by_user, vm_compare_user)
 
 /*
  * Ids must not repeat before the host reboots, though gmemd may restart: they begin with the time
@@ -79,6 +87,14 @@ struct vm *registry_vm_from(struct registry *registry, uint64_t number)
 	return RB_NFIND(vm_tree, &registry->vms, &key);
 }
 
+struct vm *registry_vm_of_user(struct registry *registry, uid_t uid, uint64_t number)
+{
+	struct vm key = {.number = number, .process = {.uid = uid}};
+	struct vm *vm = RB_NFIND(vm_user_tree, &registry->vms_by_user, &key);
+
+	return vm && vm->process.uid == uid ? vm : NULL;
+}
+
 struct vm *registry_vm_by_id(struct registry *registry, const char *id)
 {
 	uint64_t number;
@@ -115,6 +131,7 @@ void registry_add(struct vm *vm)
 	LIST_INSERT_HEAD(&vm->tenant->vms, vm, of_tenant);
 	vm->tenant->n_vms++;
 	RB_INSERT(vm_tree, &registry->vms, vm);
+	RB_INSERT(vm_user_tree, &registry->vms_by_user, vm);
 	if (vm->state != VM_REMAINING)
 		RB_INSERT(vm_process_tree, &registry->vms_by_process, vm);
 }
@@ -128,6 +145,7 @@ void registry_remove(struct vm *vm)
 	LIST_REMOVE(vm, of_tenant);
 	vm->tenant->n_vms--;
 	RB_REMOVE(vm_tree, &registry->vms, vm);
+	RB_REMOVE(vm_user_tree, &registry->vms_by_user, vm);
 	if (vm->state != VM_REMAINING)
 		RB_REMOVE(vm_process_tree, &registry->vms_by_process, vm);
 }
