@@ -162,6 +162,22 @@ uint32_t registry_late_generation(const struct registry *registry)
 	return (uint32_t)(time % GENERATIONS_END) + 1;
 }
 
+const struct budget *vm_move(struct vm *vm, struct tenant *to)
+{
+	const struct budget *refused = budget_move(&vm->budget, &to->budget);
+
+	if (refused)
+		return refused;
+	LIST_REMOVE(vm, of_tenant);
+	vm->tenant->n_vms--;
+	tenant_ref(to);
+	tenant_unref(vm->tenant);
+	vm->tenant = to;
+	LIST_INSERT_HEAD(&to->vms, vm, of_tenant);
+	to->n_vms++;
+	return NULL;
+}
+
 uint64_t vm_limit(const struct vm *vm, enum limit limit)
 {
 	return limit_value_for(vm->registry->config, vm->tenant->config, limit);

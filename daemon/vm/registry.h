@@ -83,6 +83,10 @@ void registry_remove(struct vm *vm);
 
 /* What the limit is of this VM. */
 uint64_t vm_limit(const struct vm *vm, enum limit limit);
+/* It is another tenant's from now on, with all that is charged to it. NULL, or who has no room for
+ * that; then nothing has changed. */
+const struct budget *vm_move(struct vm *vm, struct tenant *to);
+
 /* What a VM of its type offers. */
 const struct vm_type_offer *vm_offer(const struct vm *vm);
 /* Whether its guest frames can be private. */

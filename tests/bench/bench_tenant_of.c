@@ -77,7 +77,8 @@ int main(void)
 	}
 	clock_gettime(CLOCK_MONOTONIC, &ended);
 	ns = (double)(ended.tv_sec - began.tv_sec) * 1e9 + (double)(ended.tv_nsec - began.tv_nsec);
-	printf("a peer's tenant, of %d, and a promise of it: %.2f us\n", TENANTS, ns / 1000 / ROUNDS / TENANTS);
+	printf("a peer's tenant, of %d, and a promise of it: %.2f us\n", TENANTS,
+		ns / 1000 / ROUNDS / TENANTS);
 	tenants_clear(&tenants);
 	config_clear(&config);
 	return 0;
