@@ -556,6 +556,9 @@ static const struct field vm_set_parameters[] = {
 		.summary = "As vm.open's, from now on, and promised as that is; set by operators. "
 			   "What "
 			   "the VM has beyond it stays, and it gets no more."},
+	{"tenant", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 42, AT(vm_set_parameters, tenant),
+		.summary = "Whose budget and policy are its own from now on; set by operators. "
+			   "Turns, and what is counted, stay its opener's."},
 	END,
 };
 

@@ -154,6 +154,7 @@ struct vm_set_parameters {
 	const char *vm;
 	uint64_t minimum;      /* FIELD_UNSET: as it was */
 	uint64_t commit_limit; /* the same */
+	const char *tenant;    /* NULL: the same */
 };
 
 struct vm_close_parameters {

@@ -56,11 +56,21 @@ struct config_paths {
 
 struct config_tenant;
 
+/* That a tenant names; one that names none has one of no number. */
+struct config_user {
+	uint32_t uid;
+	unsigned tenant; /* its place in their order */
+};
+
+#define CONFIG_ANY_USER UINT32_MAX
+
 /* See config_tenant.h. */
 struct config_tenants {
 	struct config_tenant **all;     /* in their order */
 	struct config_tenant **by_name; /* once all were read */
-	unsigned count;                 /* 0: each user is one */
+	struct config_user *users; /* likewise: whom any names, by number, then in their order */
+	unsigned n_users;
+	unsigned count; /* 0: each user is one */
 };
 
 struct config {

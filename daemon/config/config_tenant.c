@@ -94,6 +94,7 @@ void config_tenants_clear(struct config_tenants *tenants)
 		tenant_free(tenants->all[i]);
 	free(tenants->all);
 	free(tenants->by_name);
+	free(tenants->users);
 	*tenants = (struct config_tenants){.count = 0};
 }
 
@@ -190,6 +191,55 @@ static bool sort(struct config_tenants *tenants)
 	return true;
 }
 
+static int compare_users(const void *a, const void *b)
+{
+	const struct config_user *one = a, *other = b;
+
+	if (one->uid != other->uid)
+		return one->uid < other->uid ? -1 : 1;
+	return one->tenant < other->tenant ? -1 : one->tenant > other->tenant;
+}
+
+static unsigned count_users(const struct config_tenants *tenants)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < tenants->count; i++) {
+		unsigned named = tenants->all[i]->users.count;
+
+		count += named > 0 ? named : 1;
+	}
+	return count;
+}
+
+static void list_users(
+	const struct config_tenant *tenant, unsigned place, struct config_tenants *tenants)
+{
+	struct config_user *next = &tenants->users[tenants->n_users];
+
+	if (tenant->users.count == 0) {
+		*next = (struct config_user){CONFIG_ANY_USER, place};
+		tenants->n_users++;
+	}
+	for (unsigned i = 0; i < tenant->users.count; i++)
+		*next++ = (struct config_user){tenant->users.ids[i], place};
+	tenants->n_users += tenant->users.count;
+}
+
+/* So that a peer is not compared with each tenant. */
+static bool sort_users(struct config_tenants *tenants)
+{
+	if (tenants->count == 0)
+		return true;
+	tenants->users = reallocarray(NULL, count_users(tenants), sizeof *tenants->users);
+	if (!tenants->users)
+		return false;
+	for (unsigned i = 0; i < tenants->count; i++)
+		list_users(tenants->all[i], i, tenants);
+	qsort(tenants->users, tenants->n_users, sizeof *tenants->users, compare_users);
+	return true;
+}
+
 static void check_default(struct config *config, struct config_faults *faults)
 {
 	const struct config_tenant *tenant = find(&config->tenants, TENANT_DEFAULT);
@@ -261,13 +311,40 @@ static bool add_default(struct config *config)
 void config_tenants_check(struct config *config, struct config_faults *faults)
 {
 	check_default(config, faults);
-	if (!add_default(config) || !sort(&config->tenants))
+	if (!add_default(config) || !sort(&config->tenants) || !sort_users(&config->tenants))
 		config_faults_add(faults, 0, "", "%s", strerror(ENOMEM));
 	if (config->tenants.count > 0)
 		check_reserves(config, faults);
 }
 
 /* What they say */
+
+/* Of that number, the first from that place on. */
+static unsigned find_user(const struct config_tenants *tenants, uint32_t uid, unsigned from_place)
+{
+	const struct config_user wanted = {uid, from_place};
+	unsigned from = 0, to = tenants->n_users;
+
+	while (from < to) {
+		unsigned middle = from + (to - from) / 2;
+
+		if (compare_users(&tenants->users[middle], &wanted) < 0)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from < tenants->n_users && tenants->users[from].uid == uid
+		       ? tenants->users[from].tenant
+		       : tenants->count;
+}
+
+unsigned config_tenant_of_user(const struct config_tenants *tenants, uint32_t uid, unsigned from)
+{
+	unsigned named = find_user(tenants, uid, from);
+	unsigned any = find_user(tenants, CONFIG_ANY_USER, from);
+
+	return named < any ? named : any;
+}
 
 const struct config_tenant *config_tenant_find(
 	const struct config_tenants *tenants, const char *name)

@@ -67,6 +67,9 @@ void config_tenants_check(struct config *config, struct config_faults *faults);
 /* NULL where there is none. */
 const struct config_tenant *config_tenant_find(
 	const struct config_tenants *tenants, const char *name);
+/* The first tenant, in their order and from that place on, that names the user or none at all: its
+ * place; count where there is none. */
+unsigned config_tenant_of_user(const struct config_tenants *tenants, uint32_t uid, unsigned from);
 /* NULL where there is none of that name. */
 const struct config_setting *config_tenant_setting_find(const char *name);
 /* The name of a user's own, which no section has. */

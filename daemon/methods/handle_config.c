@@ -8,6 +8,7 @@
 
 #include "daemon/config/config_fault.h"
 #include "daemon/config/config_setting.h"
+#include "daemon/config/config_tenant.h"
 #include "daemon/methods/methods.h"
 #include "daemon/request/page_cursor.h"
 #include "protocol/json.h"
@@ -67,6 +68,60 @@ static size_t bytes_of(const struct gmemd *gmemd, unsigned index)
 	return SETTING_BYTES + 6 * strnlen(gmemd->config.paths.all[origin->file], FILE_BYTES_MAX);
 }
 
+/* Those of tenants come after the others, each tenant's with a number, whether it is set or not. */
+struct tenant_setting {
+	const struct config_tenant *tenant;
+	const struct config_setting *setting;
+	const struct config_origin *origin;
+};
+
+/* False behind the last. */
+static bool find_tenant_setting(
+	const struct config *config, uint64_t index, struct tenant_setting *ret)
+{
+	uint64_t place = index / config_tenant_settings_count;
+	unsigned number = (unsigned)(index % config_tenant_settings_count);
+
+	if (place >= config->tenants.count)
+		return false;
+	ret->tenant = config->tenants.all[place];
+	ret->setting = &config_tenant_settings[number];
+	ret->origin = &ret->tenant->origins[number];
+	return true;
+}
+
+static void describe_tenant_setting(struct json_object *object, const struct config *config,
+	const struct tenant_setting *setting)
+{
+	char section[sizeof TENANT_SECTION + TENANT_NAME_SIZE], value[CONFIG_VALUE_SIZE];
+
+	snprintf(section, sizeof section, TENANT_SECTION "%s", setting->tenant->name);
+	json_add_string(object, "section", section);
+	json_add_string(object, "name", setting->setting->name);
+	config_setting_print(setting->setting, setting->tenant, value);
+	json_add_string(object, "value", value);
+	describe_origin(object, config, setting->origin);
+}
+
+/* A default of a tenant's is that it has none of its own. Returns where the next page begins; 0:
+ * nowhere. */
+static uint64_t list_tenants(
+	const struct config *config, struct json_object *list, uint64_t index, size_t bytes)
+{
+	struct tenant_setting setting;
+
+	for (; find_tenant_setting(config, index, &setting); index++) {
+		if (setting.origin->source == CONFIG_FROM_DEFAULT)
+			continue;
+		bytes += SETTING_BYTES + CONFIG_VALUE_SIZE +
+			 6 * strnlen(config->paths.all[setting.origin->file], FILE_BYTES_MAX);
+		if (bytes > PAGE_BYTES_MAX)
+			return index;
+		describe_tenant_setting(json_append_object(list), config, &setting);
+	}
+	return 0;
+}
+
 int handle_config_get(struct request *request)
 {
 	const struct gmemd *gmemd = request->gmemd;
@@ -82,10 +137,13 @@ int handle_config_get(struct request *request)
 		bytes += bytes_of(gmemd, (unsigned)index);
 		if (bytes > PAGE_BYTES_MAX) {
 			page_cursor_add(request->result, "setting", index);
-			break;
+			return 0;
 		}
 		describe_setting(json_append_object(list), gmemd, &config_settings[index]);
 	}
+	index = list_tenants(&gmemd->config, list, index - config_settings_count, bytes);
+	if (index > 0)
+		page_cursor_add(request->result, "setting", index + config_settings_count);
 	return 0;
 }
 

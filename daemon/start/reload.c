@@ -80,6 +80,57 @@ static void tell_changes(struct gmemd *gmemd, const struct config *old, const st
 	}
 }
 
+static void print_of_tenant(
+	const struct config_tenant *tenant, unsigned number, char ret[static CONFIG_VALUE_SIZE])
+{
+	if (tenant->origins[number].source == CONFIG_FROM_DEFAULT)
+		strcpy(ret, "not set");
+	else
+		config_setting_print(&config_tenant_settings[number], tenant, ret);
+}
+
+static void tell_tenant(
+	struct gmemd *gmemd, const struct config_tenant *old, const struct config_tenant *next)
+{
+	char before[CONFIG_VALUE_SIZE], after[CONFIG_VALUE_SIZE], scope[TENANT_NAME_SIZE + 8];
+
+	snprintf(scope, sizeof scope, TENANT_SECTION "%s", next->name);
+	for (unsigned i = 0; i < config_tenant_settings_count; i++) {
+		const char *name = config_tenant_settings[i].name;
+
+		if (config_setting_equal(&config_tenant_settings[i], old, next))
+			continue;
+		print_of_tenant(old, i, before);
+		print_of_tenant(next, i, after);
+		audit_write(&gmemd->audit,
+			&(struct audit_entry){.act = ACT_LIMIT_CHANGED,
+				.also = {{"GMEMD_SCOPE", scope}, {"GMEMD_LIMIT", name},
+					{"GMEMD_OLD", before}, {"GMEMD_NEW", after}}},
+			"[%s] %s is %s now; it was %s", scope, name, after, before);
+	}
+}
+
+static void tell_tenants(struct gmemd *gmemd, const struct config *old, const struct config *next)
+{
+	for (unsigned i = 0; i < next->tenants.count; i++) {
+		const struct config_tenant *tenant = next->tenants.all[i];
+		const struct config_tenant *was = config_tenant_find(&old->tenants, tenant->name);
+
+		if (was)
+			tell_tenant(gmemd, was, tenant);
+		else
+			log_info("tenant %s is new", tenant->name);
+	}
+	for (unsigned i = 0; i < old->tenants.count; i++) {
+		const char *name = old->tenants.all[i]->name;
+
+		if (!config_tenant_find(&next->tenants, name))
+			log_info("tenant %s is in the configuration no more: it keeps what it has, "
+				 "and no VM is opened in it",
+				name);
+	}
+}
+
 /* What of the settings was made something else of. */
 static void apply(struct gmemd *gmemd)
 {
@@ -116,6 +167,7 @@ static void take(struct gmemd *gmemd, const struct config *read)
 
 	keep_started(&gmemd->config, &next);
 	tell_changes(gmemd, &gmemd->config, &next);
+	tell_tenants(gmemd, &gmemd->config, &next);
 	config_clear(&gmemd->config);
 	gmemd->config = next;
 	gmemd->configured = *read;

@@ -44,7 +44,8 @@ static bool says(
 	return false;
 }
 
-/* The parts that are easy to have come first: what is not a tenant's user need not have a label. */
+/* Of one that names the user, if any. What is easy to have comes first: who is not of its unit need
+ * not have a label. */
 static enum match match_tenant(const struct config_tenant *tenant, struct identity *identity,
 	enum identity_part *ret_missing)
 {
@@ -57,8 +58,6 @@ static enum match match_tenant(const struct config_tenant *tenant, struct identi
 	enum match match = MATCHES;
 
 	if (!config_tenant_has_rules(tenant))
-		return MATCHES_NOT;
-	if (tenant->users.count > 0 && !config_list_has(&tenant->users, identity->process->uid))
 		return MATCHES_NOT;
 	for (enum identity_part part = 0; part < IDENTITY_PARTS; part++) {
 		if (lists[part]->count == 0)
@@ -89,11 +88,14 @@ int tenant_of_peer(const struct config *config, struct identity *identity,
 {
 	const struct config_tenants *tenants = &config->tenants;
 	enum identity_part missing = IDENTITY_PARTS;
+	uid_t uid = identity->process->uid;
+	unsigned i;
 
 	ret[0] = '\0';
 	if (tenants->count == 0)
 		return 0;
-	for (unsigned i = 0; i < tenants->count; i++) {
+	for (i = config_tenant_of_user(tenants, uid, 0); i < tenants->count;
+		i = config_tenant_of_user(tenants, uid, i + 1)) {
 		const struct config_tenant *tenant = tenants->all[i];
 		enum match match = match_tenant(tenant, identity, &missing);
 

@@ -23,8 +23,16 @@ static int vm_compare_process(struct vm *a, struct vm *b)
 		       : a->process.identity > b->process.identity;
 }
 
+static int vm_compare_user(struct vm *a, struct vm *b)
+{
+	if (a->process.uid != b->process.uid)
+		return a->process.uid < b->process.uid ? -1 : 1;
+	return vm_compare_id(a, b);
+}
+
 RB_GENERATE(vm_tree, vm, by_id, vm_compare_id)
 RB_GENERATE(vm_process_tree, vm, by_process, vm_compare_process)
+RB_GENERATE(vm_user_tree, vm, by_user, vm_compare_user)
 
 /*
  * Ids must not repeat before the host reboots, though gmemd may restart: they begin with the time
@@ -79,6 +87,14 @@ struct vm *registry_vm_from(struct registry *registry, uint64_t number)
 	return RB_NFIND(vm_tree, &registry->vms, &key);
 }
 
+struct vm *registry_vm_of_user(struct registry *registry, uid_t uid, uint64_t number)
+{
+	struct vm key = {.number = number, .process = {.uid = uid}};
+	struct vm *vm = RB_NFIND(vm_user_tree, &registry->vms_by_user, &key);
+
+	return vm && vm->process.uid == uid ? vm : NULL;
+}
+
 struct vm *registry_vm_by_id(struct registry *registry, const char *id)
 {
 	uint64_t number;
@@ -115,6 +131,7 @@ void registry_add(struct vm *vm)
 	LIST_INSERT_HEAD(&vm->tenant->vms, vm, of_tenant);
 	vm->tenant->n_vms++;
 	RB_INSERT(vm_tree, &registry->vms, vm);
+	RB_INSERT(vm_user_tree, &registry->vms_by_user, vm);
 	if (vm->state != VM_REMAINING)
 		RB_INSERT(vm_process_tree, &registry->vms_by_process, vm);
 }
@@ -128,6 +145,7 @@ void registry_remove(struct vm *vm)
 	LIST_REMOVE(vm, of_tenant);
 	vm->tenant->n_vms--;
 	RB_REMOVE(vm_tree, &registry->vms, vm);
+	RB_REMOVE(vm_user_tree, &registry->vms_by_user, vm);
 	if (vm->state != VM_REMAINING)
 		RB_REMOVE(vm_process_tree, &registry->vms_by_process, vm);
 }
@@ -142,6 +160,22 @@ uint32_t registry_late_generation(const struct registry *registry)
 	uint64_t time = registry->first_id / (IDS_PER_SECOND / GENERATIONS_PER_SECOND);
 
 	return (uint32_t)(time % GENERATIONS_END) + 1;
+}
+
+const struct budget *vm_move(struct vm *vm, struct tenant *to)
+{
+	const struct budget *refused = budget_move(&vm->budget, &to->budget);
+
+	if (refused)
+		return refused;
+	LIST_REMOVE(vm, of_tenant);
+	vm->tenant->n_vms--;
+	tenant_ref(to);
+	tenant_unref(vm->tenant);
+	vm->tenant = to;
+	LIST_INSERT_HEAD(&to->vms, vm, of_tenant);
+	to->n_vms++;
+	return NULL;
 }
 
 uint64_t vm_limit(const struct vm *vm, enum limit limit)

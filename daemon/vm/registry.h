@@ -21,6 +21,7 @@ struct views_look;
 
 RB_HEAD(vm_tree, vm);
 RB_HEAD(vm_process_tree, vm);
+RB_HEAD(vm_user_tree, vm);
 RB_HEAD(memory_id_tree, memory);
 RB_HEAD(memory_file_tree, memory);
 
@@ -42,6 +43,7 @@ struct registry {
 	struct vm_tree vms;
 	uint64_t n_made; /* that were ever there */
 	struct vm_process_tree vms_by_process;
+	struct vm_user_tree vms_by_user;
 	struct memory_id_tree memories, closed_memories;
 	struct memory_file_tree memory_files; /* of both */
 	struct closed_user_tree closed_users;
@@ -52,6 +54,7 @@ struct registry {
 
 RB_PROTOTYPE(vm_tree, vm, by_id, )
 RB_PROTOTYPE(vm_process_tree, vm, by_process, )
+RB_PROTOTYPE(vm_user_tree, vm, by_user, )
 
 /* All must outlive it. It has nothing of its own but VMs, which vms_free() ends, and tenants. */
 void registry_init(struct registry *registry, const struct backend *backend,
@@ -67,6 +70,8 @@ struct vm *registry_vm_by_id(struct registry *registry, const char *id);
 struct vm *registry_vm_by_number(struct registry *registry, uint64_t number);
 /* The first with a number of at least that. */
 struct vm *registry_vm_from(struct registry *registry, uint64_t number);
+/* The first of the user's with a number of at least that; NULL: it has none. */
+struct vm *registry_vm_of_user(struct registry *registry, uid_t uid, uint64_t number);
 /* NULL where the process has ended, too. */
 struct vm *registry_vm_of_process(struct registry *registry, const struct process *process);
 /* Whether a VM is of that process, be it one that has ended. */
@@ -78,6 +83,10 @@ void registry_remove(struct vm *vm);
 
 /* What the limit is of this VM. */
 uint64_t vm_limit(const struct vm *vm, enum limit limit);
+/* It is another tenant's from now on, with all that is charged to it. NULL, or who has no room for
+ * that; then nothing has changed. */
+const struct budget *vm_move(struct vm *vm, struct tenant *to);
+
 /* What a VM of its type offers. */
 const struct vm_type_offer *vm_offer(const struct vm *vm);
 /* Whether its guest frames can be private. */

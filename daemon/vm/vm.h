@@ -83,6 +83,7 @@ TAILQ_HEAD(noted_list, vm);
 struct vm {
 	RB_ENTRY(vm) by_id;
 	RB_ENTRY(vm) by_process;
+	RB_ENTRY(vm) by_user;
 	struct registry *registry;
 	uint64_t number; /* its id is "vm-NUMBER" */
 	char id[32];

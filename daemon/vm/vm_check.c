@@ -55,10 +55,10 @@ int vm_check_told(const struct registry *registry, const struct vm_open_paramete
 const char *vm_name_conflict(
 	struct registry *registry, uid_t uid, const char *name, const char *uuid)
 {
-	struct vm *vm;
+	struct vm *vm = registry_vm_of_user(registry, uid, 0);
 
-	RB_FOREACH (vm, vm_tree, &registry->vms) {
-		if (vm->process.uid != uid || vm_is_released(vm))
+	for (; vm; vm = registry_vm_of_user(registry, uid, vm->number + 1)) {
+		if (vm_is_released(vm))
 			continue;
 		if (strcmp(vm->name, name) == 0)
 			return "name";

@@ -113,6 +113,18 @@ void vm_ledger_read_reserved(struct vm *vm, const struct ledger *ledger)
 	}
 }
 
+/* That its user alone is one need not be said. */
+void vm_ledger_note_tenant(struct vm *vm)
+{
+	char own[TENANT_NAME_SIZE];
+
+	tenant_name_of_user(vm->process.uid, own);
+	for (size_t part = 0; part < NAME_RECORDS; part++)
+		delete_record(vm, &vm->tenant_records[part]);
+	if (strcmp(own, vm->tenant->name) != 0)
+		note_name(vm, RECORD_TENANT, 0, vm->tenant->name, vm->tenant_records);
+}
+
 int vm_ledger_new(struct vm *vm)
 {
 	uint32_t names[NAME_RECORDS] = {0}, units[NAME_RECORDS] = {0};
@@ -124,7 +136,7 @@ int vm_ledger_new(struct vm *vm)
 	vm_ledger_note_vm(vm);
 	note_name(vm, RECORD_NAME, 0, vm->name, names);
 	note_name(vm, RECORD_UNIT, 0, owner_name(vm->owner).unit, units);
-	note_name(vm, RECORD_TENANT, 0, owner_name(vm->owner).tenant, vm->tenant_records);
+	vm_ledger_note_tenant(vm);
 	vm_ledger_commit(vm);
 	return 0;
 }

@@ -19,6 +19,7 @@ void vm_ledger_close(struct vm *vm);
 void vm_ledger_note_vm(struct vm *vm);
 /* vm->minimum; read from a predecessor's ledger. */
 void vm_ledger_note_minimum(struct vm *vm);
+void vm_ledger_note_tenant(struct vm *vm);
 void vm_ledger_read_minimum(struct vm *vm, const struct ledger *ledger);
 /* vm->reserved; the same. */
 void vm_ledger_note_reserved(struct vm *vm);

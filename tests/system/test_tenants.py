@@ -230,6 +230,17 @@ def _():
     reload_with(RULES)
 
 
+@test("a security label says who is whose")
+def _():
+    if not linux.has_labels():
+        raise Skip("no security module labels peers here")
+    rules = "[tenant nobody]\nlabels = no-such-label\n[tenant gold]\nusers = %d\nlabels = *\n" % ALICE
+    reload_with(COMMON + rules)
+    with peers(ALICE, BOB) as both:
+        equal([tenant_of(vm) for vm in [opened(one) for one in both]], ["gold", "default"], "tenants")
+    reload_with(RULES)
+
+
 @test("a cgroup says who is whose, as it was when it connected")
 def _():
     path = linux.cgroup_path(os.getpid())
@@ -273,6 +284,7 @@ def _():
         equal(budget_of(memory_error(bob, second)), ("tenant", 24 * MIB), "more for the second")
         created(carol, other, 64 * MIB)
         gold_with("limit = %d\n" % (20 * MIB))
+        check("[tenant gold] limit is %d now; it was %d" % (20 * MIB, 24 * MIB) in host.log(), host.log())
         equal(budget_of(memory_error(bob, second)), ("tenant", 20 * MIB), "a lower limit")
         equal(tenant("gold")["committed"], 24 * MIB, "and what is there stays")
         gold_with("limit = %d\n" % (32 * MIB))
@@ -317,8 +329,10 @@ def _():
         created(bob, vms[1], MIB)
         equal(limit_of(memory_error(bob, vms[1])), ("memories", 4, "tenant"), "another's second")
     gold_with("connections = 2\n")
-    with peers(ALICE, BOB):
-        check(is_closed(BOB), "a third connection")
+    with peers(ALICE, BOB) as both:
+        for one in both:
+            one.call("ping")  # it has connected
+        check(wait_until(lambda: is_closed(BOB)), "a third connection")
         check("its tenant has as many as it may have" in host.log(), host.log())
         check(not is_closed(CAROL), "another tenant's")
 
@@ -484,6 +498,83 @@ def _():
     reload_with(RULES)
 
 
+@test("requests that are not answered yet are bounded for each tenant; what ends one, or reports, is served all the same")
+def _():
+    gold_with("")
+    with peers(ALICE, CAROL) as (alice, carol):
+        vm = opened(alice)
+        gold_with("requests = 0\n")
+        equal(limit_of(alice.error("vm.list")), ("requests", 0, "tenant"), "a request")
+        alice.call("ping")
+        carol.call("vm.list")
+        alice.call("vm.close", {"vm": vm})
+        gold_with("")
+        alice.call("vm.list")
+
+
+@test("an operator brings a VM to another tenant, with all that it has, or it stays where it was")
+def _():
+    gold_with("", "[tenant silver]\nlimit = %d\n" % (16 * MIB))
+    with peers(ALICE) as (alice,):
+        vm = opened(alice, commit_limit=12 * MIB)
+        memory = created(alice, vm, 8 * MIB)
+        as_operator("vm.set", {"vm": vm, "tenant": "silver"})
+        equal((tenant_of(vm), tenant("silver")["committed"], tenant("silver")["promised"]), ("silver", 8 * MIB, 12 * MIB), "silver")
+        equal((tenant("gold")["committed"], tenant("gold")["promised"], tenant("gold")["vms"]), (0, 0, 0), "gold")
+        error = refused_operator("vm.set", {"vm": vm, "tenant": "gold", "commit_limit": HOST + 4096})
+        equal((budget_of(error)[0], tenant_of(vm)), ("host", "silver"), "with a limit that can't be")
+        if restarts():
+            equal((tenant_of(vm), tenant("silver")["committed"]), ("silver", 8 * MIB), "past gmemd's end")
+        as_operator("vm.set", {"vm": vm, "tenant": "gold", "commit_limit": 24 * MIB})
+        created(alice, vm, 16 * MIB)
+        error = refused_operator("vm.set", {"vm": vm, "tenant": "silver"})
+        equal((budget_of(error), tenant_of(vm)), (("tenant", 16 * MIB), "gold"), "where there is no room")
+        equal(alice.error("vm.set", {"vm": vm, "tenant": "gold"})["data"]["reason"], "not_permitted", "by itself")
+        equal(refused_operator("vm.set", {"vm": vm, "tenant": "lead"})["data"]["what"], "tenant", "one that is not there")
+        alice.call("memory.close", {"memory": memory})
+    equal([tenant(name)["committed"] for name in ("gold", "silver")], [0, 0], "what is left")
+    reload_with(RULES)
+
+
+HOSTILE_LIMITS = "limit = %d\nvms = 3\nmemories = 5\nconnections = 6\n" % (32 * MIB)
+
+
+def takes_all(stack):
+    """All that the hostile tenant can have, of both of its users."""
+    taken = []
+    for uid in (ALICE, BOB, ALICE, BOB, ALICE, BOB, ALICE, BOB):
+        one = stack.enter_context(peer(uid))
+        try:
+            refused = one.error("vm.open", {"name": "vm %d" % len(taken), "gate": "none"})
+        except (AssertionError, EOFError, OSError):
+            continue  # it is one too many
+        taken.append(one)
+        if refused:
+            continue
+        vm = one.call("vm.list")["vms"][0]["vm"]
+        while not memory_error(one, vm, 8 * MIB):
+            pass
+    return taken
+
+
+@test("a hostile tenant at each of its limits takes nothing from another, and its own users share what it has")
+def _():
+    gold_with(HOSTILE_LIMITS, "[tenant quiet]\nusers = %d\nreserve = %d\n" % (CAROL, 32 * MIB))
+    with contextlib.ExitStack() as stack:
+        taken = takes_all(stack)
+        check(1 < len(taken) <= 6, "%d connections" % len(taken))
+        told = tenant("gold")
+        check(told["vms"] <= 3 and told["committed"] <= 32 * MIB, told)
+        quiet = [stack.enter_context(peer(CAROL)) for _ in range(8)]
+        vms = [opened(one, "quiet %d" % number) for number, one in enumerate(quiet)]
+        for one, vm in zip(quiet, vms):
+            created(one, vm, HOST // 8 - 4 * MIB)
+        equal(tenant("quiet")["committed"], HOST - 32 * MIB, "what the quiet one has")
+    need(wait_until(lambda: as_operator("vm.list")["vms"] == []), "VMs stay")
+    equal([tenant(name)["committed"] for name in ("gold", "quiet")], [0, 0], "what is left")
+    reload_with(RULES)
+
+
 WRONG = {
     "[tenant %s]\nlimit = 1\n" % (43 * "x"): "must be [SECTION] of at most 49 bytes; it has 50",
     "[tenant a b]\n": "must be [tenant NAME], a name of 1 to 42",
@@ -517,6 +608,10 @@ def _():
     with peers(CAROL, DAVE) as (carol, dave):
         equal([tenant_of(opened(one)) for one in (carol, dave)], ["lead", "silver"], "tenants")
     equal(tenant("silver")["priority"], 7, "its priority")
+    told = {(one["section"], one["name"]): one for one in as_operator("config.get")["settings"]}
+    priority = told[("tenant silver", "priority")]
+    equal((priority["value"], os.path.basename(priority["file"]), priority["line"]), ("7", "10.conf", 4), "config.get")
+    equal(("tenant silver", "limit") in told, False, "what is not set")
     os.unlink(os.path.join(directory, "10.conf"))
     os.rmdir(directory)
     reload_with(RULES)
