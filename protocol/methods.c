@@ -965,6 +965,11 @@ static const struct field reservation_create_parameters[] = {
 		.default_value = FIELD_UNSET, AT(reservation_create_parameters, node),
 		.summary = "The NUMA node that it is of: the VM's memory is charged there, and is "
 			   "of that node where memory.create names no other."},
+	{"machine", FIELD_STRING, FIELD_OPTIONAL | FIELD_NULLABLE, .min = 1,
+		.max = MACHINE_BYTES_MAX, AT(reservation_create_parameters, machine),
+		.summary = "How the name of a libvirt machine begins, \"qemu-7-\" say, whose "
+			   "processes alone may use it, as vm.open's uuid, which is its name: they "
+			   "need not name it, and others may not open a VM of that UUID."},
 	{"ttl_ms", FIELD_INTEGER, .min = 1, .max = RESERVATION_MS_MAX,
 		AT(reservation_create_parameters, ttl_ms),
 		.summary = "Milliseconds after which it lapses, if no VM was opened with it. While "
@@ -991,6 +996,7 @@ static const struct field reservation_fields[] = {
 	{"size", FIELD_INTEGER, .summary = "Bytes."},
 	{"tenant", FIELD_STRING, FIELD_NULLABLE, .summary = "Who alone may use it."},
 	{"node", FIELD_INTEGER, FIELD_NULLABLE, .summary = "The NUMA node that it is of."},
+	{"machine", FIELD_STRING, FIELD_NULLABLE, .summary = "Whose processes alone may use it."},
 	{"ttl_ms", FIELD_INTEGER, .summary = "As it was made."},
 	{"remaining_ms", FIELD_INTEGER, .summary = "Milliseconds until it lapses."},
 	END,

@@ -22,6 +22,7 @@
 /* As many entries as a mailbox has for them. */
 #define SLOT_CHANGES_MAX 16
 /* Of a reservation: 30 days. */
+#define MACHINE_BYTES_MAX  31 /* of the beginning of a machine's name */
 #define RESERVATION_MS_MAX ((uint64_t)30 * 24 * 3600 * 1000)
 
 enum method_number {
@@ -287,7 +288,8 @@ struct config_get_parameters {
 struct reservation_create_parameters {
 	const char *name;
 	uint64_t size;
-	const char *tenant; /* NULL: nobody in particular */
+	const char *tenant;  /* NULL: nobody in particular */
+	const char *machine; /* NULL: of none */
 	uint64_t node;
 	uint64_t ttl_ms;
 };

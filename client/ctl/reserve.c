@@ -17,6 +17,7 @@ static const struct column columns[] = {
 	{"name", "NAME", TEXT_PLAIN},
 	{"size", "SIZE", TEXT_BYTES},
 	{"tenant", "TENANT", TEXT_PLAIN},
+	{"machine", "MACHINE", TEXT_PLAIN},
 	{"node", "NODE", TEXT_NUMBER},
 	{LEFT, "LAPSES IN", TEXT_PLAIN},
 	{"reservation", "RESERVATION", TEXT_PLAIN},

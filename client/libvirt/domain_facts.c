@@ -19,11 +19,12 @@
 
 #define SEPARATOR   " " /* between a namespace and a name, as expat is told */
 #define TEXT_MAX    4096
-#define MEMORY_UNIT "KiB" /* the one that libvirt writes */
+#define EMULATOR    "gmem-run-qemu" /* and for other machines gmem-run-qemu-system-ARCH */
+#define MEMORY_UNIT "KiB"           /* the one that libvirt writes */
 #define MEMORY_STEP (UINT64_C(1) << 20)
 
-/* Depth of what is below <domain>, and of what is below <metadata>. */
-enum { DEPTH_DOMAIN = 1, DEPTH_CHILD, DEPTH_METADATA };
+/* Of <domain>, of what is below it, and of what is below that. */
+enum { DEPTH_DOMAIN = 1, DEPTH_CHILD, DEPTH_GRANDCHILD };
 
 enum child {
 	CHILD_OTHER,
@@ -32,7 +33,8 @@ enum child {
 	CHILD_TITLE,
 	CHILD_MEMORY,
 	CHILD_MAXIMUM,
-	CHILD_METADATA
+	CHILD_METADATA,
+	CHILD_DEVICES
 };
 
 static const char *const child_names[] = {
@@ -42,6 +44,7 @@ static const char *const child_names[] = {
 	[CHILD_MEMORY] = "memory",
 	[CHILD_MAXIMUM] = "maxMemory",
 	[CHILD_METADATA] = "metadata",
+	[CHILD_DEVICES] = "devices",
 };
 
 struct reader {
@@ -49,7 +52,8 @@ struct reader {
 	struct domain_facts *facts;
 	unsigned depth;
 	enum child child;
-	bool in_own; /* inside of gmemd's element */
+	bool in_own;      /* inside of gmemd's element */
+	bool in_emulator; /* and of <emulator> */
 	uint64_t memory, maximum;
 	size_t length;
 	char text[TEXT_MAX];
@@ -116,7 +120,7 @@ static void begin_child(struct reader *reader, const char *name, const XML_Char 
 
 	reader->length = 0;
 	reader->child = CHILD_OTHER;
-	for (enum child child = CHILD_NAME; child <= CHILD_METADATA; child++) {
+	for (enum child child = CHILD_NAME; child <= CHILD_DEVICES; child++) {
 		if (strcmp(name, child_names[child]) == 0)
 			reader->child = child;
 	}
@@ -173,6 +177,12 @@ static void begin_metadata(struct reader *reader, const char *name, const XML_Ch
 			name + strlen(prefix));
 }
 
+static void begin_device(struct reader *reader, const char *name)
+{
+	reader->in_emulator = strcmp(name, "emulator") == 0;
+	reader->length = 0;
+}
+
 static void begin(void *context, const XML_Char *name, const XML_Char **attributes)
 {
 	struct reader *reader = context;
@@ -182,8 +192,10 @@ static void begin(void *context, const XML_Char *name, const XML_Char **attribut
 		begin_domain(reader, name, attributes);
 	else if (reader->depth == DEPTH_CHILD)
 		begin_child(reader, name, attributes);
-	else if (reader->depth == DEPTH_METADATA && reader->child == CHILD_METADATA)
+	else if (reader->depth == DEPTH_GRANDCHILD && reader->child == CHILD_METADATA)
 		begin_metadata(reader, name, attributes);
+	else if (reader->depth == DEPTH_GRANDCHILD && reader->child == CHILD_DEVICES)
+		begin_device(reader, name);
 	else if (reader->in_own)
 		find_fault(reader, "it has elements in it, and takes attributes alone");
 }
@@ -236,13 +248,25 @@ static void end_child(struct reader *reader)
 	}
 }
 
+static void end_emulator(struct reader *reader)
+{
+	const char *name;
+
+	reader->text[reader->length] = '\0';
+	name = strrchr(reader->text, '/');
+	reader->facts->is_ours = name && strncmp(name + 1, EMULATOR, strlen(EMULATOR)) == 0;
+	reader->in_emulator = false;
+}
+
 static void end(void *context, const XML_Char *name)
 {
 	struct reader *reader = context;
 
 	(void)name;
-	if (reader->depth == DEPTH_METADATA)
+	if (reader->depth == DEPTH_GRANDCHILD)
 		reader->in_own = false;
+	if (reader->depth == DEPTH_GRANDCHILD && reader->in_emulator)
+		end_emulator(reader);
 	if (reader->depth == DEPTH_CHILD && reader->error == 0)
 		end_child(reader);
 	reader->depth--;
@@ -260,7 +284,8 @@ static void add_text(void *context, const XML_Char *text, int length)
 
 	if (reader->in_own && !is_space(text, size))
 		find_fault(reader, "it has text in it, and takes attributes alone");
-	if (reader->depth != DEPTH_CHILD || reader->child == CHILD_OTHER)
+	if (!(reader->depth == DEPTH_CHILD && reader->child != CHILD_OTHER) &&
+		!(reader->depth == DEPTH_GRANDCHILD && reader->in_emulator))
 		return;
 	/* Longer than any name or title that libvirt takes in. */
 	if (size > TEXT_MAX - 1 - reader->length)

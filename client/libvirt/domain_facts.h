@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define METADATA_NAMESPACE "urn:gmemd:domain"
@@ -21,6 +22,7 @@ struct domain_facts {
 	char *title;      /* NULL: none */
 	int64_t id;       /* libvirt's number of one that runs or is about to; -1: none */
 	uint64_t maximum; /* bytes that its guest can have at most: <maxMemory>, else <memory> */
+	bool is_ours;     /* its <emulator> is gmem-run-qemu, so that its memory is gmemd's */
 	char *tenant;     /* of the metadata; NULL: none */
 	uint64_t limit;   /* of the metadata, bytes; 0: none */
 	/* What is wrong with the metadata, of which then nothing counts. "": nothing is. */

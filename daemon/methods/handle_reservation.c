@@ -12,11 +12,18 @@
 #include "daemon/report/reservation_report.h"
 #include "daemon/request/page_cursor.h"
 #include "daemon/request/request.h"
+#include "protocol/field_check.h"
 #include "protocol/json.h"
 
 /* What one takes in an answer at most, but for its name and tenant, a byte of which JSON may write
  * in six. */
-#define RESERVATION_BYTES 300
+#define RESERVATION_BYTES 500
+
+/* It is found by the UUID alone. */
+static bool is_name_of_machine(const char *name)
+{
+	return field_uuid_fits(name) && strcspn(name, "ABCDEF") == strlen(name);
+}
 
 static int check_told(
 	struct request *request, const struct reservation_create_parameters *parameters)
@@ -27,6 +34,9 @@ static int check_told(
 		!capacity_has_node(&request->gmemd->capacity, (unsigned)parameters->node))
 		return rpc_error_invalid_param(
 			&request->error, "node", "a NUMA node of this host that has memory");
+	if (parameters->machine && !is_name_of_machine(parameters->name))
+		return rpc_error_invalid_param(&request->error, "name",
+			"of a machine's reservation, its VM's UUID in small letters");
 	if (gmemd->reservations.count >= limit_value(&gmemd->config, LIMIT_RESERVATIONS_ON_HOST))
 		return request_limit_error(request, LIMIT_RESERVATIONS_ON_HOST,
 			"There are as many reservations as there may be");
@@ -154,6 +164,7 @@ static void describe(
 		json_add_string(object, "tenant", reservation->tenant->name);
 	else
 		json_add_null(object, "tenant");
+	json_add_string(object, "machine", reservation->machine[0] ? reservation->machine : NULL);
 	if (reservation->node != NODE_ANY)
 		json_add_uint(object, "node", (uint64_t)reservation->node);
 	else

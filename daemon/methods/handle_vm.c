@@ -26,6 +26,7 @@
 #include "daemon/vm/vm_ledger.h"
 #include "daemon/vm/vm_new.h"
 #include "kernel/base/cleanup.h"
+#include "kernel/host/machine_cgroup.h"
 #include "kernel/kvm/gate.h"
 #include "protocol/json.h"
 
@@ -185,6 +186,18 @@ static int too_small(struct request *request, uint64_t size, uint64_t wanted)
 	return request->error.code;
 }
 
+static int other_tenant(
+	struct request *request, const struct tenant *reserved, const struct tenant *tenant)
+{
+	rpc_error_not_permitted(&request->error, "a process of the reservation's tenant");
+	rpc_error_detail_string(&request->error, "tenant", reserved->name);
+	rpc_error_describe(&request->error,
+		"What is reserved for this VM is tenant %s's, and its process is of tenant %s by "
+		"gmemd's configuration.",
+		reserved->name, tenant->name);
+	return request->error.code;
+}
+
 static int promise_error(struct request *request, const struct budget *refused, uint64_t wanted)
 {
 	return rpc_error_budget_exceeded(&request->error, refused->scope, budget_most(refused),
@@ -220,7 +233,30 @@ static int find_reservation(
 		    : no_reservation(request, named);
 }
 
-/* *ret: the reservation that the request names, or NULL where it names none. */
+static bool is_named(const struct reservation *reservation, const char *named)
+{
+	return !named || strcmp(named, reservation->id) == 0 ||
+	       strcmp(named, reservation->name) == 0;
+}
+
+/* The process is looked at once more when its cgroup was: till then its pid was its own. */
+static int take_of_machine(struct request *request, unsigned type, struct tenant *tenant,
+	struct reservation *reservation)
+{
+	const struct process *process = &request->caller->process;
+
+	if (!machine_has_process(process->pid, reservation->machine) ||
+		process_ended(process->pidfd))
+		return rpc_error_not_permitted(&request->error,
+			"a process in the cgroup of the machine that this UUID is reserved for");
+	if (!is_named(reservation, request->parameters.vm_open.reservation))
+		return no_reservation(request, request->parameters.vm_open.reservation);
+	if (reservation->tenant && reservation->tenant != tenant)
+		return other_tenant(request, reservation->tenant, tenant);
+	return check_reservation(request, type, tenant, reservation);
+}
+
+/* *ret: the reservation of the UUID's machine, or that the request names, or NULL. */
 static int check_promise(struct request *request, unsigned type, struct reservation **ret)
 {
 	const struct vm_open_parameters *parameters = &request->parameters.vm_open;
@@ -228,11 +264,15 @@ static int check_promise(struct request *request, unsigned type, struct reservat
 	struct tenant *tenant;
 	int r;
 
-	*ret = NULL;
+	*ret = parameters->uuid
+		       ? reservations_of_machine(&request->gmemd->reservations, parameters->uuid)
+		       : NULL;
 	r = request_tenant(request, &tenant);
 	if (r < 0)
 		return r;
-	if (parameters->reservation)
+	if (*ret)
+		r = take_of_machine(request, type, tenant, *ret);
+	else if (parameters->reservation)
 		r = find_reservation(request, type, tenant, ret);
 	else
 		refused = vm_promise_refused(tenant, parameters->commit_limit);

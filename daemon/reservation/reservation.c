@@ -4,6 +4,7 @@
  */
 #include "daemon/reservation/reservation.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,6 +88,19 @@ struct reservation *reservations_find(struct reservations *reservations, const c
 	return reservation && reservation->end > reservations_now() ? reservation : NULL;
 }
 
+struct reservation *reservations_of_machine(struct reservations *reservations, const char *uuid)
+{
+	char name[NAME_BYTES_MAX + 1];
+	struct reservation *reservation;
+	size_t length = 0;
+
+	for (; uuid[length] && length < NAME_BYTES_MAX; length++)
+		name[length] = (char)tolower((unsigned char)uuid[length]);
+	name[length] = '\0';
+	reservation = reservations_find(reservations, name);
+	return reservation && reservation->machine[0] ? reservation : NULL;
+}
+
 /* A name can be guessed. */
 struct reservation *reservations_find_for(
 	struct reservations *reservations, const char *named, const struct tenant *tenant)
@@ -94,7 +108,7 @@ struct reservation *reservations_find_for(
 	struct reservation *reservation = reservations_find(reservations, named);
 	bool may;
 
-	if (!reservation)
+	if (!reservation || reservation->machine[0])
 		return NULL;
 	may = reservation->tenant ? reservation->tenant == tenant
 				  : strcmp(reservation->id, named) == 0;
@@ -194,6 +208,8 @@ static struct reservation *new_reservation(struct reservations *reservations,
 		return NULL;
 	set_id(reservation);
 	snprintf(reservation->name, sizeof reservation->name, "%s", told->name);
+	if (told->machine)
+		snprintf(reservation->machine, sizeof reservation->machine, "%s", told->machine);
 	reservation->tenant = tenant ? tenant_ref(tenant) : NULL;
 	reservation->node = told->node == FIELD_UNSET ? NODE_ANY : (int)told->node;
 	reservation->ttl = told->ttl_ms;
@@ -233,6 +249,7 @@ static bool can_be(
 	const struct reservation_create_parameters as_told = {.name = told->name,
 		.size = told->budget.limit,
 		.tenant = tenant[0] ? tenant : NULL,
+		.machine = told->machine[0] ? told->machine : NULL,
 		.node = told->node == NODE_ANY ? FIELD_UNSET : (uint64_t)told->node,
 		.ttl_ms = told->ttl};
 

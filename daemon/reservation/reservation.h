@@ -9,7 +9,8 @@
  * and nobody can guess.
  *
  * Who may use it: the tenant that it was made for, by its name or id; where it was made for none,
- * whoever knows its id.
+ * whoever knows its id. One that is of a machine is used by a process in that machine's cgroup
+ * alone, as the UUID of its VM, which is the reservation's name; see machine_cgroup.h.
  *
  * It outlives gmemd by a ledger of its own (reservation_ledger.h). What is changed is noted at
  * once, and committed at the end of the request, behind the ledger of the VM that it has become a
@@ -42,12 +43,13 @@ struct reservation {
 	char id[RESERVATION_ID_SIZE];
 	char name[NAME_BYTES_MAX + 1];
 	struct tenant *tenant; /* who alone may use it, a reference; NULL: nobody in particular */
-	int node;              /* or NODE_ANY */
-	uint64_t ttl;          /* milliseconds */
-	uint64_t end;          /* when it lapses: reservations_now() */
-	struct budget budget;  /* promised; its limit is the reservation's size */
-	struct budget of_node; /* the same of the node, where it is of one */
-	uint32_t record;       /* in the ledger; 0: none */
+	char machine[MACHINE_BYTES_MAX + 1]; /* how its name begins; "": of none */
+	int node;                            /* or NODE_ANY */
+	uint64_t ttl;                        /* milliseconds */
+	uint64_t end;                        /* when it lapses: reservations_now() */
+	struct budget budget;                /* promised; its limit is the reservation's size */
+	struct budget of_node;               /* the same of the node, where it is of one */
+	uint32_t record;                     /* in the ledger; 0: none */
 };
 
 RB_HEAD(reservation_id_tree, reservation);
@@ -102,7 +104,9 @@ struct reservation *reservations_by_id(struct reservations *reservations, const 
 struct reservation *reservations_by_name(struct reservations *reservations, const char *name);
 /* By its id, or its name; one that has lapsed is none. NULL: there is none. */
 struct reservation *reservations_find(struct reservations *reservations, const char *named);
-/* The same, if somebody of that tenant may use it. */
+/* The one of a machine that is called as that UUID, whatever its letters' case. NULL: none is. */
+struct reservation *reservations_of_machine(struct reservations *reservations, const char *uuid);
+/* By its id, or its name, if it is of no machine and somebody of that tenant may use it. */
 struct reservation *reservations_find_for(
 	struct reservations *reservations, const char *named, const struct tenant *tenant);
 /* The oldest with a number of at least that. */

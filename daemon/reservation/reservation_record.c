@@ -24,6 +24,7 @@ void reservation_record_write(const struct reservation *reservation, struct rese
 	memcpy(ret->name, reservation->name, strlen(reservation->name));
 	if (reservation->tenant)
 		memcpy(ret->tenant, reservation->tenant->name, strlen(reservation->tenant->name));
+	memcpy(ret->machine, reservation->machine, strlen(reservation->machine));
 }
 
 bool reservation_record_read(const void *bytes, size_t length, struct reservation *ret,
@@ -45,6 +46,7 @@ bool reservation_record_read(const void *bytes, size_t length, struct reservatio
 	memcpy(&id, record.id, sizeof id);
 	sd_id128_to_string(id, ret->id);
 	memcpy(ret->name, record.name, sizeof record.name);
+	memcpy(ret->machine, record.machine, sizeof record.machine - 1);
 	memcpy(ret_tenant, record.tenant, sizeof record.tenant);
 	ret_tenant[sizeof record.tenant] = '\0';
 	return true;

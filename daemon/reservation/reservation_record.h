@@ -32,7 +32,8 @@ struct reservation_record {
 	uint64_t ttl;
 	uint64_t end; /* CLOCK_MONOTONIC, milliseconds */
 	char name[NAME_BYTES_MAX];
-	char tenant[NAME_BYTES_MAX]; /* zero: nobody in particular */
+	char tenant[NAME_BYTES_MAX];         /* zero: nobody in particular */
+	char machine[MACHINE_BYTES_MAX + 1]; /* zero: of none */
 };
 
 _Static_assert(sizeof(struct reservation_record) <= RESERVATION_RECORD_SIZE, "record");

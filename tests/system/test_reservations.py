@@ -17,6 +17,7 @@ from gmemtest.tap import Skip, check, equal, main, need, test
 MIB = 1 << 20
 HOST = 64 * MIB
 MOST = 4
+UUID = "123e4567-e89b-12d3-a456-426614174000"
 LONG = 60000  # milliseconds; longer than anything here takes
 TTL_MAX = 30 * 24 * 3600 * 1000
 BOB, EVE = 54321, 54322
@@ -113,7 +114,7 @@ def reserved():
         adds_up(40 * MIB, 40 * MIB, "reserved")
         (one,) = reservations()
         check(0 < one.pop("remaining_ms") <= LONG, "what remains of its time")
-        expected = {"reservation": made, "name": "web", "size": 40 * MIB, "tenant": None, "node": None, "ttl_ms": LONG}
+        expected = {"reservation": made, "name": "web", "size": 40 * MIB, "tenant": None, "machine": None, "node": None, "ttl_ms": LONG}
         equal(one, expected, "reservation.list")
         error = vmm.error("vm.open", {"name": "vm", "gate": "none", "commit_limit": 24 * MIB + 1})
         equal((error["code"], error["data"]["scope"], error["data"]["available"]), (-32003, "host", 24 * MIB), "a VM beside it")
@@ -379,7 +380,8 @@ def by_gmemctl():
         made = ctl("reserve", "web", "40M", "--ttl=90m", "--tenant=uid:%d" % BOB, "--node=0").strip()
         (one,) = reservations()
         check(5390000 < one.pop("remaining_ms") <= 5400000, "what remains")
-        expected = {"reservation": made, "name": "web", "size": 40 * MIB, "tenant": "uid:%d" % BOB, "node": 0, "ttl_ms": 5400000}
+        expected = {"reservation": made, "name": "web", "size": 40 * MIB, "tenant": "uid:%d" % BOB, "machine": None, "node": 0}
+        expected["ttl_ms"] = 5400000
         equal(one, expected, "as it was told")
         table = ctl("reservations")
         for word in ("NAME", "web", "40M", "uid:%d" % BOB, "1h 29m", made):
@@ -428,6 +430,7 @@ def outlives():
     with durable(), others(BOB, EVE) as (bob, eve):
         made = {reserve("short", 8 * MIB, ttl_ms=LONG + 1), reserve("of a node", 8 * MIB, node=0)}
         made.add(reserve("bob's", 8 * MIB, tenant="uid:%d" % BOB))
+        made.add(reserve(UUID, 8 * MIB, machine="qemu-999-"))
         reserve("cancelled", 8 * MIB)
         cancel("cancelled")
         before = reservations()
@@ -439,12 +442,14 @@ def outlives():
                 one.pop("remaining_ms", None)
             equal(after, before, "reservations")
             equal({one["reservation"] for one in after}, made, "ids")
-            adds_up(24 * MIB, 24 * MIB, "after a restart")
+            adds_up(32 * MIB, 32 * MIB, "after a restart")
+        equal(after[-1]["machine"], "qemu-999-", "its machine")
+        equal(eve.error("vm.open", {"name": "vm", "gate": "none", "uuid": UUID})["code"], -32002, "another's UUID")
         is_none(eve.error("vm.open", opening("bob's")), "bob's", "another tenant")
         bob.call("vm.open", opening("bob's"))
         restarted()
-        equal([one["name"] for one in reservations()], ["short", "of a node"], "one was used")
-        adds_up(24 * MIB, 16 * MIB, "the VM has its promise")
+        equal([one["name"] for one in reservations()], ["short", "of a node", UUID], "one was used")
+        adds_up(32 * MIB, 24 * MIB, "the VM has its promise")
 
 
 @test("one that lapses while gmemd is away has lapsed when it is back, and so does one whose time ends then")

@@ -23,7 +23,7 @@ skip() { # name reason
 	echo "ok $number - $1 # SKIP $2"
 }
 
-echo 1..15
+echo 1..17
 
 DESTDIR=$work/root meson install -C "$BUILD_DIR" --no-rebuild >"$work/output" 2>&1
 report $? "everything installs"
@@ -33,7 +33,7 @@ status=0
 for wanted in sbin/gmemd$ sbin/gmemd-keeper$ libexec/gmemd/gmemd-allocator$ libexec/gmemd/gmemd-taker$ libexec/gmemd/gmemd-screener$ libexec/gmemd/gmem-vmm-limits$ libexec/gmemd/gmem-vmm-name$ bin/gmemctl$ bin/gmem-run$ bin/gmem-example-vmm$ 'libgmem\.so\.0$' 'libgmem\.so$' \
 	include/gmem.h$ pkgconfig/gmem.pc$ system/gmemd.service$ system/gmemd.socket$ \
 	system/gmemd-admin.socket$ system/gmemd-keeper.service$ system/gmemd-keeper.socket$ 'system/gmem-vmm@.service$' 'system/gmem-vmm-name@.service$' sysusers.d/gmemd.conf$ tmpfiles.d/gmemd.conf$ \
-	gmemd/gmemd.conf$ gmemd-protocol.md$ catalog/gmemd.catalog$ apparmor/apparmor-gmemd$; do
+	gmemd/gmemd.conf$ gmemd-protocol.md$ catalog/gmemd.catalog$ apparmor/apparmor-gmemd$ apparmor/apparmor-libvirt-qemu$ apparmor/apparmor-libvirtd$; do
 	grep -q "/$wanted" <<<"$installed" || {
 		echo "$wanted is not there"
 		status=1
@@ -120,5 +120,27 @@ else
 	"$parser" -Q --skip-kernel-load --skip-cache "$(find "$work/root" -name apparmor-gmemd)" >"$work/output" 2>&1
 	report $? "$name"
 fi
+
+# A profile as libvirt makes it of its template for a domain, and libvirtd's own, each with what is added to it.
+for added in libvirt-qemu:abstractions/libvirt-qemu libvirtd:usr.sbin.libvirtd; do
+	name="AppArmor's parser takes what is added for ${added%%:*}"
+	part=$(find "$work/root" -name "apparmor-${added%%:*}")
+	if [ -z "$parser" ]; then
+		skip "$name" "there is no apparmor_parser"
+	elif ! [ -f "/etc/apparmor.d/${added#*:}" ]; then
+		skip "$name" "there is no /etc/apparmor.d/${added#*:}, of libvirt's"
+	else
+		if [ "${added%%:*}" = libvirtd ]; then
+			sed "/<local.usr.sbin.libvirtd>/r $part" "/etc/apparmor.d/${added#*:}"
+		else
+			printf '%s\n' 'include <tunables/global>' 'profile libvirt-test flags=(attach_disconnected) {' \
+				'include <abstractions/libvirt-qemu>'
+			cat "$part"
+			echo '}'
+		fi >"$work/profile"
+		"$parser" -Q --skip-kernel-load --skip-cache "$work/profile" >"$work/output" 2>&1
+		report $? "$name"
+	fi
+done
 
 exit $failures

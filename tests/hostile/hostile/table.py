@@ -209,6 +209,12 @@ _ROWS = {
             "isolation",
             "test_reservations.py",
         ),
+        (
+            "a reserved UUID is its machine's alone: others are refused, by its name too",
+            "a process claims another domain's UUID, and what is reserved for it",
+            "isolation",
+            "test_domains.py",
+        ),
         ("reservations are the operators' alone", "a VMM has memory kept from others", "budget", "test_reservations.py"),
         ("the next process that has its pid can't", "a grant is a pid's, not a process's", "isolation", "test_grants.py"),
         ("what calls itself a probe binds no memory", "a VM that gmemd doesn't know has memory", "authorship", "test_run_qemu.py"),

@@ -48,7 +48,32 @@ static void test_whole(void)
 	CU_ASSERT_EQUAL(facts.limit, UINT64_C(3) << 30);
 	CU_ASSERT_EQUAL(domain_facts_commit_limit(&facts), UINT64_C(3) << 30);
 	CU_ASSERT_STRING_EQUAL(facts.fault, "");
+	CU_ASSERT_FALSE(facts.is_ours);
 	domain_facts_clear(&facts);
+}
+
+static void check_emulator(const char *devices, bool is_ours)
+{
+	struct domain_facts facts;
+	char xml[1024];
+
+	snprintf(xml, sizeof xml, BEGIN MEMORY "<devices>%s</devices></domain>", devices);
+	if (!read_facts(xml, &facts))
+		return;
+	UNIT_ASSERT_ROW(facts.is_ours == is_ours, "%s", devices);
+	domain_facts_clear(&facts);
+}
+
+static void test_emulators(void)
+{
+	check_emulator("<emulator>/usr/local/bin/gmem-run-qemu</emulator>", true);
+	check_emulator("<disk>x</disk><emulator>/opt/gmem-run-qemu-system-aarch64</emulator>"
+		       "<disk><emulator>/usr/bin/qemu</emulator></disk>",
+		true);
+	check_emulator("<emulator>/usr/bin/qemu-system-x86_64</emulator>", false);
+	check_emulator("<emulator>/gmem-run-qemu/qemu</emulator>", false);
+	check_emulator("<emulator/>", false);
+	check_emulator("<disk><emulator>/usr/bin/gmem-run-qemu</emulator></disk>", false);
 }
 
 static void test_least(void)
@@ -162,6 +187,7 @@ int main(void)
 	CU_TestInfo tests[] = {
 		{"a domain with all that there is", test_whole},
 		{"a domain with the least", test_least},
+		{"whose memory is gmemd's, by its emulator", test_emulators},
 		{"metadata that is wrong counts for nothing, and says why", test_faults},
 		{"what is no domain says why", test_wrong},
 		{"a domain that is deep and long", test_deep},

@@ -243,6 +243,49 @@ static void test_records(void)
 	tear_down();
 }
 
+#define UUID "123e4567-e89b-12d3-a456-42661417400f"
+
+/* By its UUID, in letters of either case, and by nothing else; as before in a successor. */
+static void check_of_machine(void)
+{
+	const struct reservation *reservation = reservations_of_machine(&reservations, UUID);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(reservation);
+	CU_ASSERT_STRING_EQUAL(reservation->machine, "qemu-7-");
+	CU_ASSERT_PTR_EQUAL(
+		reservations_of_machine(&reservations, "123E4567-E89B-12D3-A456-42661417400F"),
+		reservation);
+	CU_ASSERT_PTR_NULL(reservations_find_for(&reservations, UUID, NULL));
+	CU_ASSERT_PTR_NULL(reservations_find_for(&reservations, reservation->id, NULL));
+	CU_ASSERT_PTR_NULL(reservations_of_machine(&reservations, "other"));
+	CU_ASSERT_PTR_NULL(reservations_of_machine(&reservations, ""));
+}
+
+static void test_machine(void)
+{
+	const struct reservation_create_parameters told = {.name = UUID,
+		.size = HELD_PAGE,
+		.machine = "qemu-7-",
+		.node = FIELD_UNSET,
+		.ttl_ms = 3600000};
+	char tenant[NAME_BYTES_MAX + 1];
+	struct reservation_record record;
+	struct reservation *reservation, again;
+	const struct budget *refused;
+
+	set_up();
+	CU_ASSERT_PTR_NOT_NULL(reserve("other", 1, NODE_ANY, NULL, &refused));
+	CU_ASSERT_EQUAL_FATAL(
+		reservations_make(&reservations, &told, NULL, &reservation, &refused), 0);
+	check_of_machine();
+	reservation_record_write(reservation, &record);
+	reservations_clear(&reservations);
+	CU_ASSERT_TRUE_FATAL(reservation_record_read(&record, sizeof record, &again, tenant));
+	CU_ASSERT_EQUAL(reservations_recover(&reservations, &again, tenant), 0);
+	check_of_machine();
+	tear_down();
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -250,6 +293,7 @@ int main(void)
 		{"a VM that wants less", test_less},
 		{"who may use it", test_users},
 		{"records", test_records},
+		{"of a machine", test_machine},
 		CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {{.pName = "reservation", .pTests = tests}, CU_SUITE_INFO_NULL};
