@@ -430,9 +430,9 @@ def outlives():
     with durable(), others(BOB, EVE) as (bob, eve):
         made = {reserve("short", 8 * MIB, ttl_ms=LONG + 1), reserve("of a node", 8 * MIB, node=0)}
         made.add(reserve("bob's", 8 * MIB, tenant="uid:%d" % BOB))
-        made.add(reserve(UUID, 8 * MIB, machine="qemu-999-"))
         reserve("cancelled", 8 * MIB)
         cancel("cancelled")
+        made.add(reserve(UUID, 8 * MIB, machine="qemu-999-"))
         before = reservations()
         for _ in range(2):
             restarted()
