@@ -8,6 +8,7 @@ nothing of that: what it is answered must be as if nothing had happened.
 """
 
 import collections
+import itertools
 import os
 import pathlib
 import re
@@ -26,6 +27,7 @@ from gmemtest.wire import Peer, close_all, request
 
 SECONDS = 60
 RESERVED = 1 << 20
+TENANT, LIMIT = "uid:0", 1 << 30
 DYING = 0.3  # seconds in which gmemd has seen the end of a process, mostly
 SOURCE = pathlib.Path(__file__).resolve().parents[2] / "daemon"
 BUILD = os.environ["BUILD_DIR"]
@@ -205,6 +207,35 @@ def reserve_and_open(channel):
         time.sleep(0.01)
     opened = peer.call_with_fds("vm.open", {"name": "reserved", "gate": "none", "reservation": made})[0]
     channel.say(opened["vm"])
+    channel.hear()
+
+
+class Limiting(Work):
+    """An operator sets a tenant's limit, each time another."""
+
+    limits = itertools.count(LIMIT, RESERVED)
+
+    def before(self):
+        self.limit = next(self.limits)
+        self.child = Child(set_limit)
+
+    def start(self):
+        self.child.channel.say(self.limit)
+
+    def is_done(self):
+        return bool(select.select([self.child.channel.socket], [], [], 0)[0])
+
+    def after(self):
+        equal(self.child.channel.hear()["limit"], self.limit, "the answer")
+        peer = host.operator()
+        equal(peer.call("tenant.get", {"tenant": TENANT})["limit"], self.limit, "the limit")
+        peer.close()
+
+
+def set_limit(channel):
+    limit = channel.hear()
+    operator = Peer(host.socket_path("admin.sock"), SECONDS)
+    channel.say(operator.call("tenant.set", {"tenant": TENANT, "limit": limit}))
     channel.hear()
 
 
@@ -399,6 +430,14 @@ def died():
 @test("memory reserved, cancelled, lapsed, and a VM opened with it")
 def reserved():
     each_step(Reserving)
+
+
+@test("a tenant's limit set")
+def limited():
+    each_step(Limiting)
+    peer = host.operator()
+    peer.call("config.reload", {})  # which forgets it
+    peer.close()
 
 
 @test("a VM that was lost, resumed")
