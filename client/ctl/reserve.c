@@ -4,11 +4,11 @@
  */
 #include <stdio.h>
 
-#include "client/common/size.h"
 #include "client/ctl/report.h"
 #include "client/ctl/request.h"
 #include "client/ctl/table.h"
 #include "client/ctl/verb.h"
+#include "kernel/base/size.h"
 #include "protocol/json.h"
 
 #define LEFT "left" /* a member of our own */

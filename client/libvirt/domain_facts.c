@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/common/size.h"
+#include "kernel/base/size.h"
 #include "protocol/methods.h"
 
 #define SEPARATOR   " " /* between a namespace and a name, as expat is told */

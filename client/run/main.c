@@ -16,7 +16,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/common/size.h"
 #include "client/lib/environment.h"
 #include "client/lib/opening.h"
 #include "client/run/become.h"
@@ -24,6 +23,7 @@
 #include "client/run/ready.h"
 #include "client/run/say.h"
 #include "client/run/work.h"
+#include "kernel/base/size.h"
 #include "kernel/host/own_process.h"
 #include "kernel/host/process_start.h"
 #include "protocol/methods.h"

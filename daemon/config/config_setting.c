@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "daemon/config/config_list.h"
+#include "kernel/base/size.h"
 
 #define AT(member) offsetof(struct config, member)
 #define COUNT(section, name, member)                                                               \
@@ -20,13 +21,13 @@
 	}
 #define BYTES(section, name, member)                                                               \
 	{                                                                                          \
-		section, name, CONFIG_NUMBER, AT(member), 0, UINT64_MAX, "a number of bytes",      \
-			false                                                                      \
+		section, name, CONFIG_BYTES, AT(member), 0, 0,                                     \
+			"a number of bytes, such as 2147483648 or 2G", false                       \
 	}
 #define AMOUNT(section, name, member)                                                              \
 	{                                                                                          \
 		section, name, CONFIG_AMOUNT, AT(member), 0, 0,                                    \
-			"a number of bytes, or 0% to 100%", false                                  \
+			"a number of bytes, such as 2147483648 or 2G, or 0% to 100%", false        \
 	}
 
 const struct config_setting config_settings[] = {
@@ -102,6 +103,7 @@ static size_t size_of(const struct config_setting *setting)
 {
 	static const size_t sizes[] = {
 		[CONFIG_NUMBER] = sizeof(uint64_t),
+		[CONFIG_BYTES] = sizeof(uint64_t),
 		[CONFIG_AMOUNT] = sizeof(struct config_amount),
 		[CONFIG_YES_NO] = sizeof(bool),
 		[CONFIG_MODE] = sizeof(mode_t),
@@ -127,19 +129,22 @@ static bool parse_bounded(
 	return parse_number(text, base, ret) && *ret >= setting->min && *ret <= setting->max;
 }
 
+static bool parse_percent(const char *text, uint64_t *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoull(text, &end, 10);
+	return errno == 0 && text[0] >= '0' && text[0] <= '9' && strcmp(end, "%") == 0 &&
+	       *ret <= 100;
+}
+
 static bool parse_amount(const char *text, struct config_amount *ret)
 {
-	size_t length = strlen(text);
-	bool percent = length > 0 && text[length - 1] == '%';
-	char digits[24];
 	uint64_t number;
+	bool percent = parse_percent(text, &number);
 
-	if (length >= sizeof digits)
-		return false;
-	memcpy(digits, text, length + 1);
-	if (percent)
-		digits[length - 1] = '\0';
-	if (!parse_number(digits, 10, &number) || (percent && number > 100))
+	if (!percent && size_parse(text, &number) < 0)
 		return false;
 	*ret = (struct config_amount){.number = number, .percent = percent};
 	return true;
@@ -188,6 +193,9 @@ bool config_setting_parse(const struct config_setting *setting, const char *text
 	case CONFIG_NUMBER:
 		parsed = parse_bounded(setting, text, 10, &value.number);
 		break;
+	case CONFIG_BYTES:
+		parsed = size_parse(text, &value.number) == 0;
+		break;
 	case CONFIG_AMOUNT:
 		parsed = parse_amount(text, &value.amount);
 		break;
@@ -226,6 +234,7 @@ void config_setting_print(
 
 	switch (setting->type) {
 	case CONFIG_NUMBER:
+	case CONFIG_BYTES:
 		snprintf(ret, CONFIG_VALUE_SIZE, "%" PRIu64, *(const uint64_t *)value);
 		break;
 	case CONFIG_AMOUNT:

@@ -13,6 +13,7 @@
 
 enum config_type {
 	CONFIG_NUMBER, /* from min to max */
+	CONFIG_BYTES,  /* as size_parse() reads them: uint64_t */
 	CONFIG_AMOUNT, /* of bytes, or percent of the host's memory: struct config_amount */
 	CONFIG_YES_NO, /* bool */
 	CONFIG_MODE,   /* of a file, octal: mode_t */

@@ -26,7 +26,7 @@
 #define AMOUNT(name, member)                                                                       \
 	{                                                                                          \
 		"tenant", name, CONFIG_AMOUNT, AT(member), 0, 0,                                   \
-			"a number of bytes, or 0% to 100%", false                                  \
+			"a number of bytes, such as 2147483648 or 2G, or 0% to 100%", false        \
 	}
 
 const struct config_setting config_tenant_settings[] = {

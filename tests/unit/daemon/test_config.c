@@ -284,7 +284,8 @@ static void test_amounts(void)
 		uint64_t total, bytes;
 	} rows[] = {{"0", 1000, 0}, {"0%", 1000, 0}, {"100%", UINT64_MAX, UINT64_MAX},
 		{"18446744073709551615", 5, UINT64_MAX}, {"5%", 0, 0}, {"5%", 199, 9},
-		{"50%", UINT64_MAX, UINT64_MAX / 2}, {"7", 5, 7}};
+		{"50%", UINT64_MAX, UINT64_MAX / 2}, {"7", 5, 7}, {"4K", 5, 4096},
+		{"3M", 5, 3 << 20}, {"2G", 5, 2ull << 30}, {"16777215T", 5, 16777215ull << 40}};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct config config;
@@ -325,10 +326,11 @@ static void test_bad_files(void)
 		"[limits]\npeers-per-user = 1\nbogus\n", "[limits]\nhost-reserve = 101%\n",
 		"[limits]\nhost-reserve = %\n", "[limits]\nhost-reserve =\n",
 		"[limits]\nhost-reserve = 5 %\n", "[limits]\nhost-reserve = 5%%\n",
-		"[limits]\nhost-reserve = -1\n", "[limits]\novercommit = 10%\n",
-		"[limits]\novercommit = 1001\n", "[pressure]\nfloor = 1.5%\n",
-		"[pressure]\nfloor = 18446744073709551616\n",
-		"[pressure]\nfloor = 000000000000000000000000000000000000001\n",
+		"[limits]\nhost-reserve = -1\n", "[limits]\nhost-reserve = 2GB\n",
+		"[limits]\ncommit-limit = 1.5G\n", "[limits]\ncommit-limit = 16777216T\n",
+		"[limits]\npeers-per-user = 2K\n", "[limits]\nhost-reserve = 5K%\n",
+		"[limits]\novercommit = 10%\n", "[limits]\novercommit = 1001\n",
+		"[pressure]\nfloor = 1.5%\n", "[pressure]\nfloor = 18446744073709551616\n",
 		"[pressure]\ndeadline = 0\n", "[pressure]\ndeadline = 3600001\n",
 		"[limits]\nfloor = 1\n"};
 

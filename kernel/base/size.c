@@ -2,7 +2,7 @@
 /*
  * Sizes as people write them. See size.h.
  */
-#include "client/common/size.h"
+#include "kernel/base/size.h"
 
 #include <errno.h>
 #include <stdlib.h>
