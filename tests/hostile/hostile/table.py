@@ -302,6 +302,8 @@ _ROWS = {
             "reservations make gmemd hold without end, or the host promises a byte more than it has",
             "budget",
             "test_reservations.py",
+        ),
+        (
             "a hostile tenant at each of its limits takes nothing from another, and its own users share what it has",
             "one tenant has what is another's",
             "budget",
