@@ -21,7 +21,7 @@ report() { # status name; what the test has written to $work/output says why
 		echo "ok $number - $2"
 	else
 		echo "not ok $number - $2"
-		tail -5 "$work/output" 2>/dev/null | cut -c1-200 | sed 's/^/# /'
+		tail -30 "$work/output" 2>/dev/null | cut -c1-200 | sed 's/^/# /'
 		failures=1
 	fi
 	: >"$work/output"
