@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	int file = fuzz_file(bytes, size);
 	char path[32];
 
-	memset(&config, 0x55, sizeof config);
+	memcpy(&config, &config_defaults, sizeof config);
 	memcpy(&before, &config, sizeof config);
 	snprintf(path, sizeof path, "/proc/self/fd/%d", file);
 	if (config_file_read(path, /* required= */ true, &config, &faults)) {
