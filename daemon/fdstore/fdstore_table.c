@@ -47,15 +47,20 @@ static void leave_stage(struct fdstore_table *table, struct fdstore_entry *entry
 /*
  * Should this gmemd end amid it, nobody is to be told that something is not there which is only not
  * there yet. So a VM's ledger comes when all else of the VM is there, and connections come after
- * all VMs: whose connection ends resumes its VM.
+ * all VMs and what operators have made: whose connection ends resumes its VM.
  */
 static enum fdstore_order order_of(const struct fdstore_entry *entry)
 {
 	if (entry->dropped)
 		return FDSTORE_DROPS;
-	if (entry->id.kind < KEEPER_OWNED_KINDS)
-		return FDSTORE_CONNECTIONS;
-	return entry->id.kind == FDSTORE_VM_LEDGER ? FDSTORE_LEDGERS : FDSTORE_CONTENT;
+	switch (entry->id.kind) {
+	case FDSTORE_VM_LEDGER:
+	case FDSTORE_RESERVATIONS:
+	case FDSTORE_TENANTS:
+		return FDSTORE_LEDGERS;
+	default:
+		return entry->id.kind < KEEPER_OWNED_KINDS ? FDSTORE_CONNECTIONS : FDSTORE_CONTENT;
+	}
 }
 
 static void queue(struct fdstore_table *table, struct fdstore_entry *entry, bool urgent)

@@ -214,10 +214,11 @@ static void test_made_meanwhile(void)
 	send_and_answer(&table.queues[FDSTORE_URGENT], 1);
 	fdstore_table_lost(&table);
 	put(FDSTORE_PEER, 3, 0, 15, /* urgent= */ false);
+	put(FDSTORE_RESERVATIONS, 0, 0, 16, /* urgent= */ false);
 	put(FDSTORE_VM_LEDGER, 2, 0, 21, /* urgent= */ false);
 	put(FDSTORE_VM_MAILBOX, 2, 0, 22, /* urgent= */ false);
 	expect_next(12, 2); /* and the mailbox */
-	expect_next(21, 1);
+	expect_next(16, 2); /* and the VM's ledger */
 	expect_next(15, 1);
 	fdstore_table_clear(&table);
 }
