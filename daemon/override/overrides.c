@@ -23,7 +23,7 @@ enum override_flags { OVERRIDE_LIMIT = 1 << 0, OVERRIDE_RESERVE = 1 << 1 };
 struct override_record {
 	uint16_t kind;
 	uint16_t flags;
-	uint32_t uid; /* of a user by itself */
+	uint32_t unused;
 	uint64_t limit;
 	uint64_t reserve;
 	char name[TENANT_NAME_SIZE];
@@ -79,7 +79,7 @@ static int apply(struct overrides *overrides, const struct override_record *reco
 		.record = index,
 	};
 	struct tenant *tenant;
-	int r = tenants_get(overrides->tenants, record->name, record->uid, &tenant);
+	int r = tenants_get(overrides->tenants, record->name, /* uid= */ 0, &tenant);
 
 	if (r < 0)
 		return r;
