@@ -657,7 +657,7 @@ static const struct field memory_reclaim_result[] = {
 };
 
 #define TOKEN_BYTES_MAX 64
-#define THREADS_MAX     64
+#define THREADS_MAX     1024
 
 static const struct field memory_preallocate_parameters[] = {
 	{"memory", FIELD_INTEGER, .max = INT64_MAX, AT(memory_preallocate_parameters, memory),
@@ -669,7 +669,13 @@ static const struct field memory_preallocate_parameters[] = {
 		.summary = "Bytes; to the memory's end by default."},
 	{"threads", FIELD_INTEGER, FIELD_OPTIONAL, .min = 1, .max = THREADS_MAX,
 		.default_value = FIELD_UNSET, AT(memory_preallocate_parameters, threads),
-		.summary = "How many at most; by default as many as the node has cores."},
+		.summary = "How many at most, and at most 64 or as many as the node has cores; by "
+			   "default as many as those."},
+	{"populate", FIELD_BOOLEAN, FIELD_OPTIONAL, AT(memory_preallocate_parameters, populate),
+		.summary =
+			"Whether the pages are zeroed as well (MADV_POPULATE_WRITE, Linux 5.14), "
+			"which the kernel else does at the first touch of each. Of a memory that "
+			"can be mapped: a memfd, or one made with flags mmap and init_shared."},
 	{"token", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = TOKEN_BYTES_MAX,
 		AT(memory_preallocate_parameters, token),
 		.summary =

@@ -206,6 +206,7 @@ struct memory_preallocate_parameters {
 	uint64_t offset;
 	uint64_t size;    /* FIELD_UNSET: to the end */
 	uint64_t threads; /* FIELD_UNSET: as many as the node has cores */
+	uint64_t populate;
 	const char *token;
 };
 

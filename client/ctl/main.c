@@ -28,6 +28,7 @@ static const struct option options[] = {
 	{"memory", required_argument, NULL, VERB_MEMORY},
 	{"node", required_argument, NULL, VERB_NODE},
 	{"threads", required_argument, NULL, VERB_THREADS},
+	{"populate", no_argument, NULL, VERB_POPULATE},
 	{"force", no_argument, NULL, VERB_FORCE},
 	{"interval", required_argument, NULL, VERB_INTERVAL},
 	{"sort", required_argument, NULL, VERB_SORT},
@@ -121,6 +122,8 @@ static bool *switch_of_option(unsigned option, struct ctl *ctl)
 	switch (option) {
 	case VERB_BYTES:
 		return &ctl->bytes;
+	case VERB_POPULATE:
+		return &ctl->populate;
 	case VERB_FORCE:
 		return &ctl->force;
 	case VERB_NO_HEADINGS:
@@ -147,9 +150,9 @@ static const char *read_number(unsigned option, struct ctl *ctl)
 			       ? NULL
 			       : "--node must be a NUMA node's number";
 	case VERB_THREADS:
-		return parse_number(optarg, 1, 64, &ctl->threads)
+		return parse_number(optarg, 1, 1024, &ctl->threads)
 			       ? NULL
-			       : "--threads must be a number from 1 to 64";
+			       : "--threads must be a number from 1 to 1024";
 	case VERB_PID:
 		return parse_number(optarg, 1, INT32_MAX, &ctl->filter.pid)
 			       ? NULL

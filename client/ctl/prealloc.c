@@ -151,6 +151,8 @@ static int ask_gmemd(struct session *session, uint64_t memory)
 	json_add_string(params, "token", session->token);
 	if (session->ctl->threads != CTL_ANY)
 		json_add_uint(params, "threads", session->ctl->threads);
+	if (session->ctl->populate)
+		json_add_bool(params, "populate", true);
 	return send_request(session, REQUEST_PREALLOCATE, "memory.preallocate", params);
 }
 

@@ -44,7 +44,8 @@ struct ctl {
 	const char *memory; /* by id or name; NULL: all of a VM's */
 	uint64_t node;      /* whose memories alone; CTL_ANY: all */
 	uint64_t threads;   /* CTL_ANY: gmemd's choice */
-	bool force;         /* what a guest may be using, too */
+	bool populate;
+	bool force;            /* what a guest may be using, too */
 	uint64_t milliseconds; /* between two views */
 	uint64_t ttl;          /* milliseconds until what is reserved lapses */
 	const char *sort_by;   /* as it was said; NULL: it was not */

@@ -29,6 +29,7 @@ enum verb_options {
 	VERB_PID = 1 << 14,
 	VERB_WATCH = 1 << 15,
 	VERB_TTL = 1 << 16,
+	VERB_POPULATE = 1 << 17,
 };
 
 /* How help shows each; ends with one without usage. */

@@ -107,14 +107,25 @@ static enum allocation_end allocate_all(struct allocation *allocation)
 	return end == ALLOCATION_DONE ? look_where_it_is(allocation) : end;
 }
 
+/* NULL where gmemd has not handed one over. */
+static struct allocation *map_allocation(void)
+{
+	uint64_t length = 0;
+	void *mapped;
+
+	if (memory_file_size(ALLOCATION_STATE, &length) < 0)
+		return NULL;
+	mapped = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, ALLOCATION_STATE, 0);
+	return mapped == MAP_FAILED ? NULL : mapped;
+}
+
 int main(void)
 {
 	int started = process_start(PROCESS_DAEMON);
-	struct allocation *allocation = mmap(
-		NULL, sizeof *allocation, PROT_READ | PROT_WRITE, MAP_SHARED, ALLOCATION_STATE, 0);
+	struct allocation *allocation = map_allocation();
 	sigset_t all;
 
-	if (started < 0 || allocation == MAP_FAILED) {
+	if (started < 0 || !allocation) {
 		fprintf(stderr, "gmemd-allocator is started by gmemd\n");
 		return 2;
 	}

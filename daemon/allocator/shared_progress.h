@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -23,8 +24,7 @@ enum allocation_fd {
 };
 
 /* So small that all threads' together are allocated in a few milliseconds. */
-#define ALLOCATION_CHUNK       (4ull << 20)
-#define ALLOCATION_THREADS_MAX 64
+#define ALLOCATION_CHUNK (4ull << 20)
 
 enum allocation_end {
 	ALLOCATION_RUNNING,
@@ -53,10 +53,12 @@ struct allocation {
 	pid_t parent;
 	uint64_t offset;
 	uint64_t size;
-	uint64_t chunk;   /* bytes: ALLOCATION_CHUNK, or a huge page where that is larger */
-	unsigned threads; /* 0: as many as the node has cores */
-	int node;         /* or NODE_ANY */
+	uint64_t chunk; /* bytes: ALLOCATION_CHUNK, or a huge page where that is larger */
+	int node;       /* or NODE_ANY */
+	bool populate;  /* pages are touched besides: zeroed, and in this process's page tables */
 	bool ignore_room;
+	unsigned threads; /* at most; 0: as many as the node has cores */
+	unsigned records; /* of threads, below: no more are started */
 
 	_Atomic int end; /* enum allocation_end */
 	_Atomic int error;
@@ -64,5 +66,11 @@ struct allocation {
 	uint64_t elsewhere;      /* bytes on another node than that; with ALLOCATION_DONE */
 	_Atomic uint64_t cursor; /* the next chunk's number */
 	_Atomic uint64_t done;   /* bytes, whether they had to be allocated or were there */
-	struct allocation_thread thread[ALLOCATION_THREADS_MAX];
+	struct allocation_thread thread[];
 };
+
+/* Bytes of one with so many records. */
+static inline size_t allocation_length(unsigned records)
+{
+	return sizeof(struct allocation) + records * sizeof(struct allocation_thread);
+}

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 
 #include "daemon/allocator/cgroup_room.h"
 #include "daemon/base/numa_node.h"
@@ -18,6 +20,7 @@
 struct work {
 	struct allocation *allocation;
 	int memory;
+	char *mapped; /* the range, where it is to be populated; NULL: not */
 	struct allocator_room room;
 	_Atomic int end; /* enum allocation_end: the first that came */
 };
@@ -79,6 +82,16 @@ static int allocate_part(int memory, uint64_t offset, uint64_t size)
 	return 0;
 }
 
+/* Allocates what is not there, too. */
+static int populate_part(char *bytes, uint64_t size)
+{
+	while (madvise(bytes, size, MADV_POPULATE_WRITE) < 0) {
+		if (errno != EINTR && errno != EAGAIN)
+			return -errno;
+	}
+	return 0;
+}
+
 /* What has come of one that failed is counted; of one that did not, all has, and counting would
  * cost a twentieth of the time. */
 static int allocate_chunk(struct worker *worker, struct allocation_progress *progress)
@@ -88,7 +101,11 @@ static int allocate_chunk(struct worker *worker, struct allocation_progress *pro
 	int r;
 
 	publish_progress(worker->record, progress);
-	r = allocate_part(work->memory, progress->offset, progress->size);
+	if (work->mapped)
+		r = populate_part(work->mapped + (progress->offset - work->allocation->offset),
+			progress->size);
+	else
+		r = allocate_part(work->memory, progress->offset, progress->size);
 	resident = r == 0 ? progress->size : progress->resident;
 	if (r == 0)
 		atomic_fetch_add(&work->allocation->done, progress->size);
@@ -163,17 +180,19 @@ static unsigned count_threads(const struct allocation *allocation)
 	uint64_t chunks = allocation->size / allocation->chunk + 1;
 	unsigned threads = allocation->threads ? allocation->threads : node_cores(allocation->node);
 
-	if (threads > ALLOCATION_THREADS_MAX)
-		threads = ALLOCATION_THREADS_MAX;
+	if (threads > allocation->records)
+		threads = allocation->records;
 	return threads > chunks ? (unsigned)chunks : threads;
 }
 
 /* A cgroup may let no more threads be started: those that are do all of it. */
-static void run_all(struct work *work)
+static int run_all(struct work *work)
 {
-	struct worker workers[ALLOCATION_THREADS_MAX];
 	unsigned wanted = count_threads(work->allocation), started;
+	struct worker *workers = calloc(wanted, sizeof *workers);
 
+	if (!workers)
+		return -ENOMEM;
 	for (unsigned i = 0; i < wanted; i++)
 		workers[i] = (struct worker){work, &work->allocation->thread[i], 0};
 	for (started = 1; started < wanted; started++) {
@@ -184,6 +203,23 @@ static void run_all(struct work *work)
 	run_thread(&workers[0]);
 	while (started-- > 1)
 		pthread_join(workers[started].thread, NULL);
+	free(workers);
+	return 0;
+}
+
+static int map_range(struct work *work)
+{
+	const struct allocation *allocation = work->allocation;
+	void *mapped;
+
+	if (!allocation->populate)
+		return 0;
+	mapped = mmap(NULL, allocation->size, PROT_READ | PROT_WRITE, MAP_SHARED, work->memory,
+		(off_t)allocation->offset);
+	if (mapped == MAP_FAILED)
+		return -errno;
+	work->mapped = mapped;
+	return 0;
 }
 
 enum allocation_end allocator_work(struct allocation *allocation, int memory)
@@ -194,9 +230,11 @@ enum allocation_end allocator_work(struct allocation *allocation, int memory)
 
 	if (r == 0)
 		r = check_room(&work, &room);
+	if (r == 0)
+		r = map_range(&work);
+	if (r == 0)
+		r = run_all(&work);
 	if (r < 0)
 		stop_work(&work, r, &room);
-	else
-		run_all(&work);
 	return work.end == ALLOCATION_RUNNING ? ALLOCATION_DONE : (enum allocation_end)work.end;
 }

@@ -25,6 +25,18 @@ static int check_range(struct request *request, const struct memory *memory, uin
 	return request_whole_pages(request, memory, "", parameters->offset, size);
 }
 
+/* What a guest_memfd has is zeroed where the guest touches it first, if nobody else can. */
+static int check_populate(struct request *request, const struct memory *memory)
+{
+	const uint64_t needed = MEMORY_MMAP | MEMORY_INIT_SHARED;
+
+	if (!request->parameters.memory_preallocate.populate || memory->backing == BACKING_MEMFD ||
+		(memory->flags & needed) == needed)
+		return 0;
+	return rpc_error_invalid_param(&request->error, "populate",
+		"left out, or of a memory with flags mmap and init_shared");
+}
+
 int handle_memory_preallocate(struct request *request)
 {
 	const struct memory_preallocate_parameters *parameters =
@@ -36,7 +48,9 @@ int handle_memory_preallocate(struct request *request)
 	r = request_memory(request, parameters->memory, &memory);
 	if (r == 0)
 		r = check_range(request, memory, &size);
-	return r < 0 ? r : preallocating_start(request, memory, parameters->offset, size);
+	if (r == 0)
+		r = check_populate(request, memory);
+	return r < 0 ? r : preallocating_start(request, memory, size);
 }
 
 int handle_memory_cancel(struct request *request)

@@ -23,6 +23,7 @@
 struct preallocation {
 	struct preallocation_events events;
 	struct allocation *allocation; /* shared with the helper */
+	unsigned records;              /* of threads, in that */
 	int file;                      /* our own reference */
 	int pidfd;
 	struct event *end;
@@ -42,7 +43,7 @@ static void preallocation_clear(struct preallocation *preallocation)
 	if (preallocation->tick)
 		event_free(preallocation->tick);
 	if (preallocation->allocation)
-		munmap(preallocation->allocation, sizeof *preallocation->allocation);
+		munmap(preallocation->allocation, allocation_length(preallocation->records));
 	cgroup_release(&preallocation->cgroup);
 	fd_close(preallocation->file);
 	fd_close(preallocation->pidfd);
@@ -80,7 +81,7 @@ static uint64_t count_allocated(const struct preallocation *preallocation)
 	if (preallocation->huge > 0)
 		return count_huge(preallocation);
 
-	for (int i = 0; i < ALLOCATION_THREADS_MAX; i++) {
+	for (unsigned i = 0; i < preallocation->records; i++) {
 		const struct allocation_thread *thread = &preallocation->allocation->thread[i];
 		const struct allocation_progress *progress = &thread->progress[thread->current & 1];
 
@@ -192,18 +193,28 @@ static uint64_t chunk_of(const struct preallocation *preallocation)
 	return preallocation->huge > ALLOCATION_CHUNK ? preallocation->huge : ALLOCATION_CHUNK;
 }
 
+/* The helper may have fewer cores, in the VM's cgroup. */
+static unsigned count_records(const struct preallocation_request *request)
+{
+	unsigned cores = node_cores(request->node);
+
+	return cores > PREALLOCATION_THREADS ? cores : PREALLOCATION_THREADS;
+}
+
 /* Huge pages need no room in a memory cgroup. Where it counts them all the same, what does not fit
  * fails and kills nobody. */
 static int share(struct preallocation *preallocation, const struct preallocation_request *request,
 	int *ret_state)
 {
 	cleanup_fd int state = -1;
+	unsigned records = count_records(request);
+	size_t length = allocation_length(records);
 	struct allocation *allocation;
-	int r = memory_file_create_memfd("gmemd-allocation", sizeof *allocation, &state);
+	int r = memory_file_create_memfd("gmemd-allocation", length, &state);
 
 	if (r < 0)
 		return r;
-	allocation = mmap(NULL, sizeof *allocation, PROT_READ | PROT_WRITE, MAP_SHARED, state, 0);
+	allocation = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, state, 0);
 	if (allocation == MAP_FAILED)
 		return -errno;
 	*allocation = (struct allocation){
@@ -211,11 +222,14 @@ static int share(struct preallocation *preallocation, const struct preallocation
 		.offset = request->offset,
 		.size = request->size,
 		.chunk = chunk_of(preallocation),
-		.threads = request->threads,
 		.node = request->node,
+		.populate = request->populate,
 		.ignore_room = request->ignore_room || preallocation->huge > 0,
+		.threads = request->threads,
+		.records = records,
 	};
 	preallocation->allocation = allocation;
+	preallocation->records = records;
 	*ret_state = state;
 	state = -1; /* handed over */
 	return 0;

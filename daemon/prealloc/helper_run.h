@@ -16,6 +16,9 @@
 #include "daemon/base/numa_node.h"
 #include "kernel/host/cgroup.h"
 
+/* As many threads may be asked for on any host. */
+#define PREALLOCATION_THREADS 64
+
 enum preallocation_outcome {
 	PREALLOCATION_DONE,
 	PREALLOCATION_CANCELLED,
@@ -42,9 +45,14 @@ struct preallocation_result {
 };
 
 struct preallocation_request {
-	int file;                    /* the memory's */
-	uint64_t offset, size;       /* bytes, multiples of the page size, size not 0 */
-	unsigned threads;            /* 0: as many as the node has cores; at most 64 are started */
+	int file;              /* the memory's */
+	uint64_t offset, size; /* bytes, multiples of the page size, size not 0 */
+	/* 0: as many as the node has cores; at most so many are started, or PREALLOCATION_THREADS
+	 * where those are more */
+	unsigned threads;
+	/* Its pages are zeroed, too, which else their first touch does. Only of a file that can be
+	 * mapped. */
+	bool populate;
 	int node;                    /* to allocate on it alone, or NODE_ANY */
 	const struct cgroup *cgroup; /* to charge; NULL: gmemd's own */
 	/* Allocates though there is no room, till the kernel kills: for tests of that. */

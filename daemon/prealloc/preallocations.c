@@ -25,6 +25,7 @@ struct preallocating {
 	struct owner *owner; /* and whose that is, which is charged for it */
 	char *token;         /* NULL: none */
 	uint64_t size;
+	bool populate;
 	bool stopped; /* as its memory is closed */
 };
 
@@ -33,6 +34,7 @@ struct ending {
 	struct deferred_answer *deferred;
 	struct preallocation_result result;
 	uint64_t size;
+	bool populate;
 };
 
 /* Those of a user's and of the host's. */
@@ -87,7 +89,8 @@ static int fill_error(const struct ending *ending, struct rpc_error *error)
 		rpc_error_gone(error, "cgroup", "of the VM's process");
 		break;
 	case PREALLOCATION_FAILED:
-		rpc_error_kernel(error, -result->error, "fallocate");
+		rpc_error_kernel(error, -result->error,
+			ending->populate ? "MADV_POPULATE_WRITE" : "fallocate");
 		break;
 	}
 	rpc_error_detail_uint(error, "allocated", result->allocated);
@@ -138,7 +141,7 @@ static void preallocation_end(struct preallocating *one, const struct preallocat
 
 	deferred_answer_ending(deferred);
 	if (memory && ending && job) {
-		*ending = (struct ending){deferred, *result, one->size};
+		*ending = (struct ending){deferred, *result, one->size, one->populate};
 		page_job_add(job, PAGES_COUNT, memory->pages, 0, memory->size);
 		job->done = pages_counted;
 		job->context = ending;
@@ -297,13 +300,15 @@ static int find_cgroup(const struct vm *vm, struct cgroup *cgroup, const struct 
 	return r;
 }
 
-static int start_helper(
-	struct preallocating *one, const struct memory *memory, uint64_t offset, unsigned threads)
+static int start_helper(struct preallocating *one, const struct memory *memory,
+	const struct memory_preallocate_parameters *parameters)
 {
+	uint64_t threads = parameters->threads;
 	struct preallocation_request wanted = {.file = memory->fd,
-		.offset = offset,
+		.offset = parameters->offset,
 		.size = one->size,
-		.threads = threads,
+		.threads = threads == FIELD_UNSET ? 0 : (unsigned)threads,
+		.populate = parameters->populate,
 		.node = memory->node};
 	const struct preallocation_events events = {progress, preallocation_done, one};
 	struct cgroup cgroup;
@@ -335,7 +340,8 @@ static struct preallocating *new_one(
 		.process = request->caller->process.identity,
 		.owner = request->caller->owner,
 		.token = token ? strdup(token) : NULL,
-		.size = size};
+		.size = size,
+		.populate = request->parameters.memory_preallocate.populate};
 	TAILQ_INSERT_TAIL(&request->gmemd->preallocating, one, link);
 	if (!token || one->token)
 		return one;
@@ -343,12 +349,10 @@ static struct preallocating *new_one(
 	return NULL;
 }
 
-int preallocating_start(
-	struct request *request, struct memory *memory, uint64_t offset, uint64_t size)
+int preallocating_start(struct request *request, struct memory *memory, uint64_t size)
 {
 	const struct memory_preallocate_parameters *parameters =
 		&request->parameters.memory_preallocate;
-	unsigned threads = parameters->threads == FIELD_UNSET ? 0 : (unsigned)parameters->threads;
 	struct preallocating *one;
 	int r;
 
@@ -360,7 +364,7 @@ int preallocating_start(
 	if (r < 0)
 		return r;
 	one = new_one(request, memory, size);
-	r = one ? start_helper(one, memory, offset, threads) : -ENOMEM;
+	r = one ? start_helper(one, memory, parameters) : -ENOMEM;
 	STEP("memory.preallocate: begun");
 	if (r == 0) {
 		one->deferred = request_defer(request, DEFERRED_ANSWER_WHENEVER, peer_gone, one);

@@ -10,9 +10,9 @@
 
 #include "daemon/request/request.h"
 
-/* Starts one of a checked range, and defers the request: REQUEST_DEFERRED, or an error's code. */
-int preallocating_start(
-	struct request *request, struct memory *memory, uint64_t offset, uint64_t size);
+/* Starts the one that the parameters ask for, of size bytes, and defers the request:
+ * REQUEST_DEFERRED, or an error's code. The range is checked, and that it can be populated. */
+int preallocating_start(struct request *request, struct memory *memory, uint64_t size);
 
 /* Ends the one with that token, of the caller's process or, for an operator, of any. Not found:
  * false. */

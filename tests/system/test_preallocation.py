@@ -115,7 +115,7 @@ def refusals():
             ({"size": PAGE + 1}, "size"),
             ({"offset": 1}, "offset"),
             ({"threads": 0}, "threads"),
-            ({"threads": 65}, "threads"),
+            ({"threads": 1025}, "threads"),
             ({"token": ""}, "token"),
             ({"token": "x" * 65}, "token"),
         ):

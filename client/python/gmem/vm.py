@@ -193,10 +193,11 @@ class Memory:
         reclaimed: int = self.vm.connection.call("memory.reclaim", memory=self.id, ranges=[part])["reclaimed"]
         return reclaimed
 
-    def preallocate(self, offset: int = 0, size: int | None = None) -> int:
-        """Allocates pages before the guest touches them, and returns how many bytes."""
+    def preallocate(self, offset: int = 0, size: int | None = None, *, populate: bool = False) -> int:
+        """Allocates pages before the guest touches them, zeroed as well where populate says so, and returns how many bytes."""
         part = self.size - offset if size is None else size
-        allocated: int = self.vm.connection.call("memory.preallocate", memory=self.id, offset=offset, size=part)["allocated"]
+        answer = self.vm.connection.call("memory.preallocate", memory=self.id, offset=offset, size=part, populate=populate)
+        allocated: int = answer["allocated"]
         return allocated
 
     def grant(self, *, uid: int | None = None, pid: int | None = None, once: bool = False) -> int:

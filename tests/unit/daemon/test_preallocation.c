@@ -246,6 +246,48 @@ static void test_progress(void)
 	trial_clear(&trial);
 }
 
+/* Bytes of the file from the start on that are zeroed: of a memfd, pages that are allocated and no
+ * more are a hole. */
+static uint64_t zeroed(int file)
+{
+	off_t hole = lseek(file, 0, SEEK_HOLE);
+
+	return hole < 0 ? 0 : (uint64_t)hole;
+}
+
+/* What is allocated already is zeroed, too. */
+static void test_populated(void)
+{
+	cleanup_fd int file = new_memfd(64 * MIB);
+	struct trial trial;
+
+	check_range(file, 0, 8 * MIB, 1);
+	CU_ASSERT_EQUAL(zeroed(file), 0);
+	trial_init(&trial, file, 32 * MIB);
+	trial.request.populate = true;
+	trial_run(&trial, PREALLOCATION_DONE);
+	check_exact(&trial, 8 * MIB);
+	CU_ASSERT_EQUAL(trial.result.allocated, 24 * MIB);
+	CU_ASSERT_EQUAL(zeroed(file), 32 * MIB);
+	trial_clear(&trial);
+}
+
+/* Nothing is allocated of what can't be mapped. */
+static void test_not_populated(void)
+{
+	cleanup_fd int file = memfd_create("memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct trial trial;
+
+	CU_ASSERT_EQUAL_FATAL(ftruncate(file, MIB), 0);
+	CU_ASSERT_EQUAL_FATAL(fcntl(file, F_ADD_SEALS, F_SEAL_FUTURE_WRITE), 0);
+	trial_init(&trial, file, MIB);
+	trial.request.populate = true;
+	trial_run(&trial, PREALLOCATION_FAILED);
+	CU_ASSERT_EQUAL(trial.result.error, -EPERM);
+	check_exact(&trial, 0);
+	trial_clear(&trial);
+}
+
 static void check_failure(int file, uint64_t offset, uint64_t size, int error)
 {
 	struct trial trial;
@@ -898,6 +940,8 @@ int main(void)
 		{"of a memfd", test_memfd},
 		{"of a guest_memfd", test_guest_memfd},
 		{"progress", test_progress},
+		{"populated", test_populated},
+		{"can't be populated", test_not_populated},
 		{"interrupted", test_interrupted},
 		{"failures", test_failures},
 		{"refused", test_refused},
