@@ -429,6 +429,11 @@ static int climb(const struct cgroup *cgroup, int *directory)
 	return hierarchical ? 0 : -ENOENT;
 }
 
+int cgroup_usage(const struct cgroup *cgroup, uint64_t *ret)
+{
+	return control_number(cgroup->directory, interface_of(cgroup)->usage, ret);
+}
+
 int cgroup_room(const struct cgroup *cgroup, struct cgroup_room *ret)
 {
 	struct cgroup_room least = {CGROUP_UNLIMITED, CGROUP_UNLIMITED, 0}, room;

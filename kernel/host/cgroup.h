@@ -64,6 +64,9 @@ void cgroup_release(struct cgroup *cgroup);
  */
 int cgroup_room(const struct cgroup *cgroup, struct cgroup_room *ret);
 
+/* Bytes that are charged to it, and to those below it. -ENOENT where no controller counts them. */
+int cgroup_usage(const struct cgroup *cgroup, uint64_t *ret);
+
 /*
  * How many of its own processes the kernel has killed for want of memory, there or anywhere above.
  * 0 where no memory controller counts them.

@@ -34,7 +34,7 @@ LIBRARY_HEADERS = {
     r"seccomp\.h$": {"daemon"},
     r"bsd/": {"daemon", "kernel"},
     r"ini\.h$": {"daemon"},
-    r"numa": {"daemon"},
+    r"numa": {"daemon", "client/ctl/probe"},
     r"libsmartcols": {"client"},
 }
 LIBRARY_SYMBOLS = {

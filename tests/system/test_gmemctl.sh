@@ -239,6 +239,16 @@ takes_files() {
 	[ "$(cat /proc/sys/kernel/yama/ptrace_scope 2>/dev/null)" = 3 ] && echo False || echo True
 }
 
+takes_trigger() {
+	python3 -c '
+import os
+try:
+    fd = os.open("/proc/pressure/memory", os.O_RDWR)
+    print(bool(os.read(fd, 1)) and os.write(fd, b"some 200000 2000000\0") > 0)
+except OSError:
+    print(False)'
+}
+
 probes() {
 	run --json probe
 	out_json "probe's JSON is valid"
@@ -260,6 +270,10 @@ probes() {
 		"any(c['name'] == 'SO_PASSRIGHTS' and (c['verdict'] == 'PASS') == $(refuses_files) for c in v['checks'])"
 	check "and says whether files of VMMs can be taken" json \
 		"any(c['name'] == 'files of VMMs can be taken' and (c['verdict'] == 'PASS') == $(takes_files) for c in v['checks'])"
+	check "probe has a trigger on the host's pressure where the kernel gives one" json \
+		"any(c['name'] == 'pressure stall information' and (c['verdict'] == 'PASS') == $(takes_trigger) for c in v['checks'])"
+	check "and says in how far what it allocates is charged" json \
+		'any(c["name"] == "charged where it is allocated" and (c["verdict"] == "PASS" or c["detail"]) for c in v["checks"])'
 	run probe
 	out_has "probe's list ends with a summary" "^[0-9]+ passed, [0-9]+ warned, [0-9]+ failed$"
 	run --json probe --bytes

@@ -2,7 +2,7 @@
 /*
  * What gmemctl probe says of hosts that are not this one.
  */
-#include "client/ctl/check.h"
+#include "client/ctl/probe/check.h"
 
 #include <string.h>
 

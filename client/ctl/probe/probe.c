@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client/ctl/check.h"
+#include "client/ctl/probe/check.h"
 #include "client/ctl/report.h"
 #include "client/ctl/request.h"
 #include "client/ctl/text.h"

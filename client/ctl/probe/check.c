@@ -2,7 +2,7 @@
 /*
  * What gmemctl probe checks. See check.h.
  */
-#include "client/ctl/check.h"
+#include "client/ctl/probe/check.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "client/ctl/probe/check_tries.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/base/uapi.h"
 #include "kernel/host/process.h"
@@ -184,16 +185,6 @@ static ssize_t read_text(const char *path, char *ret, size_t size)
 
 	ret[length < 0 ? 0 : length] = '\0';
 	return length;
-}
-
-static bool pressure(const struct checked_host *host, char *ret_detail, size_t size)
-{
-	char text[256];
-	bool there = read_text("/proc/pressure/memory", text, sizeof text) > 0;
-
-	(void)host;
-	snprintf(ret_detail, size, "%s", there ? "" : strerror(errno));
-	return there;
 }
 
 /* A v1 controller has a line of its own, "4:memory:/…" or "4:cpu,memory:/…". */
@@ -382,17 +373,26 @@ const struct check checks[] = {
 	{"cachestat", cachestat_there, false, false,
 		"gmemd can't tell how much of a memory is resident.", 605,
 		"A filter that this process runs under may refuse it."},
-	{"pressure stall information", pressure, false, false,
+	{"pressure stall information", try_pressure, false, false,
 		"Nobody notices that the host's memory gets short.", 420,
-		"Boot with psi=1, with a kernel that has CONFIG_PSI."},
+		"Boot with psi=1, with a kernel that has CONFIG_PSI. Before Linux 6.4 only root "
+		"can "
+		"ask."},
 	{"memory cgroup", memory_cgroup, false, false,
 		"No VM's memory can be limited by its cgroup.", 0,
 		"Mount cgroup2 on /sys/fs/cgroup, and boot without cgroup_disable=memory."},
+	{"charged where it is allocated", try_charge, false, false,
+		"What is preallocated for a VM doesn't count in its cgroup.", 0,
+		"See that the memory controller is on for the cgroup that this is run in."},
 	{"SO_PEERPIDFD", peer_pidfd, false, false,
 		"gmemd tells a peer's process by its number, which another may get meanwhile.", 605,
 		"See what it failed with."},
 	{"NUMA nodes", one_node, false, false,
 		"A memory for which no node was asked is allocated wherever there is room.", 0,
 		"Ask for a memory's node (memory.create's node), or bind VMMs to one."},
+	{"a guest_memfd's memory policy", try_memory_policy, false, true,
+		"A memory's node is kept by what is preallocated; what a guest touches first is "
+		"where its VMM's own policy says.",
+		619, "Preallocate memories that have a node."},
 	{.name = NULL},
 };
