@@ -63,7 +63,7 @@ _gmemctl() {
 		_gmemctl_offer < <(_gmemctl_section Verbs)
 	elif [ "$after" -eq 0 ]; then
 		case $verb in
-		show | slots | prealloc | reclaim)
+		show | slots | prealloc | reclaim | dump)
 			_gmemctl_offer < <(_gmemctl_ask vms --noheadings -o name | sed 's/[[:space:]]*$//' | sort -u)
 			;;
 		call) _gmemctl_offer < <(_gmemctl_section Methods) ;;

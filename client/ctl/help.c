@@ -252,7 +252,7 @@ static void print_all(void)
 	     "  --socket=PATH        gmemd's socket for operators (" CTL_DEFAULT_SOCKET ")\n"
 	     "  --json               print raw results, and errors, as JSON\n"
 	     "  --timeout=SECONDS    how long to wait for an answer (30); 0: for ever. The verbs\n"
-	     "                       call and prealloc may take longer\n"
+	     "                       call, dump and prealloc may take longer\n"
 	     "  --help, --version");
 	puts("\nOf some verbs, as gmemctl help VERB says:");
 	for (const struct verb_option *option = verb_options; option->usage; option++)

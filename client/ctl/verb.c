@@ -31,6 +31,12 @@ const struct verb verbs[] = {
 		"Gives memory back that no guest can see: what no slot shows, and stale halves. "
 		"With --force it gives back all of it, and the guest loses what it has there.",
 		reclaim_tables},
+	{"dump", "VM FILE", 2, 2, VERB_BYTES, ctl_dump,
+		"Writes a VM's memory to a new file, as an ELF core for gdb: a segment for each "
+		"memslot, at its guest address. What is private, or the VMM's own, is left out and "
+		"named. Stopped by Ctrl-C, the same command goes on later. A guest that runs "
+		"meanwhile changes what is dumped.",
+		NULL},
 	{"top", "", 0, 0, VERB_BYTES | VERB_COUNT | VERB_INTERVAL | VERB_SORT, ctl_top,
 		"A live view of all VMs; keys: c, r, p, d sort by committed, resident, private, "
 		"rate, q quits.",

@@ -68,6 +68,7 @@ enum ctl_status ctl_probe(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_vms(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_show(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_slots(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_dump(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_prealloc(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_reclaim(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_top(struct ctl *ctl, char **arguments);
