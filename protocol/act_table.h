@@ -114,6 +114,13 @@ ACT(RESERVATION_CANCELLED, "reservation_cancelled", "116617fc72a84a8587b8bff42e1
 	"An operator has given a reservation back: others can have what was reserved.",
 	"Nothing is to be done.")
 
+ACT(VM_LINGERS, "vm_lingers", "3523c10d4da94c15a7e15e8c45afdc66", LOG_NOTICE, ACT_OF_VM, "",
+	"The process of VM @GMEMD_VM_NAME@ has ended, and its memory lingers",
+	"The VMM has ended without having closed its VM. As gmemd.conf's linger "
+	"says, its memory stays for a time, and is charged as it was.",
+	"`gmemctl dump VM FILE` writes that memory to a file, and `gmemctl call "
+	"vm.close` gives it back at once. Find out why the VMM has ended.")
+
 ACT(VM_RELEASED, "vm_released", "c095938aad6a4d4b9db181b32649b3da", LOG_INFO, ACT_OF_VM,
 	"GMEMD_RELEASED", "VM @GMEMD_VM_NAME@ was released",
 	"The VM was closed, or its process has ended: its memory is back on the "

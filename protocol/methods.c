@@ -26,7 +26,7 @@
 		.name = NULL                                                                       \
 	}
 
-static const char *const vm_state_names[] = {"opening", "running", "released", NULL};
+static const char *const vm_state_names[] = {"opening", "running", "lingering", "released", NULL};
 static const char *const gate_state_names[] = {"none", "pending", "active", "lost", NULL};
 static const char *const memory_state_names[] = {"pending", "ready", "closing", NULL};
 static const char *const slot_state_names[] = {"pending", "bound", "closing", NULL};
@@ -205,8 +205,12 @@ static const struct field mailbox_fields[] = {
 				   "where no systemd runs."},                                      \
 		{"pid", FIELD_INTEGER, .summary = "The VMM's process."},                           \
 		{"state", FIELD_ENUM, .names = vm_state_names,                                     \
-			.summary = "opening until its VM is made; without a gate, until its "      \
-				   "first call is done."},                                         \
+			.summary =                                                                 \
+				"opening until its VM is made; without a gate, until its "         \
+				"first call is done. lingering: its process has ended, and its "   \
+				"memory is still there, as gmemd.conf's linger says."},            \
+		{"lingers_ms", FIELD_INTEGER, FIELD_OPTIONAL,                                      \
+			.summary = "Milliseconds that it may linger on."},                         \
 		{"gate", FIELD_ENUM, .names = gate_state_names,                                    \
 			.summary = "active once the VM was made behind it; lost where its "        \
 				   "listener is gone and nothing can be created any more."},       \
@@ -1127,7 +1131,7 @@ const struct method methods[METHODS] = {
 		tenant_get_result, ERRORS(RPC_NOT_FOUND), "One tenant, and what it may have."},
 	[METHOD_RESERVATION_CREATE] = {"reservation.create", ACCESS_OPERATOR,
 		reservation_create_parameters, reservation_create_result,
-		ERRORS(RPC_BUDGET_EXCEEDED, RPC_CONFLICT, RPC_LIMIT),
+		ERRORS(RPC_BUDGET_EXCEEDED, RPC_CONFLICT, RPC_LIMIT, RPC_BUSY),
 		"Promises memory to a VM that is to be opened with it (vm.open's reservation). It "
 		"outlives gmemd, and lapses when it says."},
 	[METHOD_RESERVATION_LIST] = {"reservation.list", ACCESS_OPERATOR,

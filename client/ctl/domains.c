@@ -75,14 +75,15 @@ static enum ctl_status read_state(
 	return *ret_state ? CTL_DONE : report_system(ctl, path, -EBADMSG);
 }
 
-/* The one that is not released; NULL where there is none. */
+/* The one whose process lives; NULL where there is none. */
 static struct json_object *find_vm(const struct json_object *vms, const char *uuid)
 {
 	for (size_t i = 0; i < json_length(vms); i++) {
 		struct json_object *vm = json_at(vms, i);
 
 		if (strcasecmp(json_get_string(vm, "uuid"), uuid) == 0 &&
-			strcmp(json_get_string(vm, "state"), "released") != 0)
+			strcmp(json_get_string(vm, "state"), "released") != 0 &&
+			strcmp(json_get_string(vm, "state"), "lingering") != 0)
 			return vm;
 	}
 	return NULL;

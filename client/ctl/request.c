@@ -184,14 +184,19 @@ struct sought {
 	bool prefix, released;
 };
 
+static bool is_gone(const char *state)
+{
+	return strcmp(state, "released") == 0 || strcmp(state, "lingering") == 0;
+}
+
 /* Name and uuid are a tenant's to choose, so that VMs of two tenants can have the same, and a VM
- * the same as one that is released. */
+ * the same as one that is released, or whose process has ended. */
 static bool is_called(const struct json_object *vm, const struct sought *sought)
 {
 	const char *uuid = json_get_string(vm, "uuid");
 	size_t length = strlen(sought->which);
 
-	if (sought->released != (strcmp(json_get_string(vm, "state"), "released") == 0))
+	if (sought->released != is_gone(json_get_string(vm, "state")))
 		return false;
 	if (sought->prefix)
 		return length >= PREFIX_MIN && strncasecmp(uuid, sought->which, length) == 0;

@@ -13,7 +13,7 @@
 #include "client/ctl/verb.h"
 #include "protocol/json.h"
 
-static const char *const states[] = {"opening", "running", "released"};
+static const char *const states[] = {"opening", "running", "lingering", "released"};
 #define STATES (sizeof states / sizeof *states)
 
 struct totals {

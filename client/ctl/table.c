@@ -40,6 +40,7 @@ static const char *colour_of_state(const char *state)
 		{"pending", "yellow"},
 		{"closing", "yellow"},
 		{"released", "darkgray"},
+		{"lingering", "darkgray"},
 		{"none", "yellow"},
 		{"lost", "red"},
 	};

@@ -141,8 +141,9 @@ static void append_living(struct json_object *vms, const struct json_object *pag
 
 	for (size_t i = 0; i < json_length(of_page); i++) {
 		struct json_object *vm = json_at(of_page, i);
+		const char *state = json_get_string(vm, "state");
 
-		if (strcmp(json_get_string(vm, "state"), "released") != 0)
+		if (strcmp(state, "released") != 0 && strcmp(state, "lingering") != 0)
 			json_append(vms, json_ref(vm));
 	}
 }

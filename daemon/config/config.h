@@ -107,6 +107,7 @@ struct config {
 	/* Where VMs are asked to give memory back, and for how long; floor 0: they never are. */
 	struct config_amount pressure_floor;
 	uint64_t pressure_deadline; /* milliseconds */
+	uint64_t linger;            /* seconds that memory stays when its VM's process has ended */
 	enum others_policy others;
 	struct config_tenants tenants;
 	struct config_origin origins[CONFIG_SETTINGS_MAX]; /* by config_settings */

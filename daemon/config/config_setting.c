@@ -57,6 +57,8 @@ const struct config_setting config_settings[] = {
 	{"limits", "reservations-on-host", CONFIG_NUMBER, AT(reservations_on_host), 0, 65535,
 		"a number, at most 65535", false},
 	BYTES("limits", "commit-limit", commit_limit),
+	{"limits", "linger", CONFIG_NUMBER, AT(linger), 0, 604800,
+		"a number of seconds, at most 604800", false},
 	AMOUNT("limits", "host-reserve", host_reserve),
 	{"limits", "overcommit", CONFIG_NUMBER, AT(overcommit), 0, 1000,
 		"a number of percent, at most 1000", false},

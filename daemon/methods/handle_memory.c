@@ -12,6 +12,7 @@
 #include "daemon/methods/huge_memory.h"
 #include "daemon/methods/methods.h"
 #include "daemon/methods/type_lack.h"
+#include "daemon/release/lingering.h"
 #include "daemon/release/release.h"
 #include "daemon/request/answer_files.h"
 #include "daemon/request/request.h"
@@ -162,7 +163,8 @@ int handle_memory_create(struct request *request)
 		return r;
 	r = memory_new(vm, &wanted, &memory, &refused, &requested);
 	if (r < 0)
-		return request_memory_error(request, r, refused, requested);
+		return request_before_lingering(
+			request, request_memory_error(request, r, refused, requested));
 	if (memory->backing == BACKING_MEMFD)
 		r = create_memfd(request, memory);
 	else

@@ -9,6 +9,7 @@
 #include "daemon/base/numa_node.h"
 #include "daemon/methods/methods.h"
 #include "daemon/release/lapse.h"
+#include "daemon/release/lingering.h"
 #include "daemon/report/reservation_report.h"
 #include "daemon/request/page_cursor.h"
 #include "daemon/request/request.h"
@@ -147,7 +148,7 @@ int handle_reservation_create(struct request *request)
 		r = make(request, parameters, tenant, &reservation);
 	tenant_unref(tenant); /* the reservation has its own */
 	if (r < 0)
-		return r;
+		return request_before_lingering(request, r);
 	lapses_schedule(request->gmemd->lapses);
 	report(request, RESERVATION_MADE, reservation);
 	json_add_string(request->result, "reservation", reservation->id);

@@ -13,6 +13,7 @@
 #include "daemon/methods/handle_vm.h"
 #include "daemon/methods/methods.h"
 #include "daemon/methods/type_lack.h"
+#include "daemon/release/lingering.h"
 #include "daemon/release/release.h"
 #include "daemon/release/vm_watch.h"
 #include "daemon/report/reservation_report.h"
@@ -346,7 +347,7 @@ static int open_vm(struct request *request, unsigned type, struct reservation *r
 	return r;
 }
 
-int handle_vm_open(struct request *request)
+static int open_if_allowed(struct request *request)
 {
 	const struct vm_open_parameters *parameters = &request->parameters.vm_open;
 	struct reservation *reservation = NULL;
@@ -360,6 +361,11 @@ int handle_vm_open(struct request *request)
 	if (r == 0)
 		r = check_promise(request, type, &reservation);
 	return r < 0 ? r : open_vm(request, type, reservation);
+}
+
+int handle_vm_open(struct request *request)
+{
+	return request_before_lingering(request, open_if_allowed(request));
 }
 
 static int check_gate(struct request *request, const struct vm *vm)
@@ -425,5 +431,8 @@ int handle_vm_close(struct request *request)
 	r = request_vm(request, request->parameters.vm_close.vm, &vm);
 	if (r < 0)
 		return request_was_done(request) ? release_nothing(request) : r;
-	return release_vm(request, vm);
+	r = release_vm(request, vm);
+	/* Nobody ends any more whom that would wait for. */
+	watch_end_linger(vm);
+	return r;
 }

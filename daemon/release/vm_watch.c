@@ -5,18 +5,23 @@
 #include "daemon/release/vm_watch.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/base/container_of.h"
 #include "daemon/gate/gate_watch.h"
 #include "daemon/owner/scheduler.h"
 #include "daemon/peerfd/taker_client.h"
+#include "daemon/pressure/policy.h"
+#include "daemon/pressure/watch.h"
 #include "daemon/release/release.h"
 
 struct watch {
 	struct gmemd *gmemd;
 	struct vm *vm;
 	struct event *process;
+	struct event *linger;
 	struct work release; /* in a turn of the VM's owner */
 };
 
@@ -30,6 +35,54 @@ static void release(struct work *work)
 	release_ended_vm(gmemd, vm);
 }
 
+/* How often it is looked whether it is to linger on. */
+static const struct timeval look = {.tv_sec = 1};
+
+bool watch_may_linger(const struct gmemd *gmemd, const struct vm *vm)
+{
+	return gmemd->config.linger > 0 && vm->state == VM_RUNNING && vm->n_memories > 0 &&
+	       pressure_watch_policy(gmemd->pressure)->level == PRESSURE_LEVEL_NONE;
+}
+
+static void look_at_linger(evutil_socket_t fd, short what, void *context)
+{
+	const struct watch *watch = context;
+	struct vm *vm = watch->vm;
+
+	(void)fd;
+	(void)what;
+	if (clock_ms() >= vm->lingers_until || !watch_may_linger(watch->gmemd, vm))
+		watch_end_linger(vm);
+}
+
+/* Nobody is there any more who could be asked for anything, or trap. */
+static int linger(struct watch *watch)
+{
+	struct vm *vm = watch->vm;
+
+	watch->linger = event_new(watch->gmemd->base, -1, EV_PERSIST, look_at_linger, watch);
+	if (!watch->linger || event_add(watch->linger, &look) < 0)
+		return -ENOMEM;
+	gate_watch_stop(vm);
+	pressure_watch_forget(watch->gmemd->pressure, vm);
+	vm->lingers_until = clock_ms() + watch->gmemd->config.linger * 1000;
+	audit_vm(&watch->gmemd->audit, ACT_VM_LINGERS, vm,
+		"process %d has ended; its memory stays for %" PRIu64 " s", vm->process.pid,
+		watch->gmemd->config.linger);
+	return 0;
+}
+
+void watch_end_linger(struct vm *vm)
+{
+	struct watch *watch = vm->watch;
+
+	if (!watch || vm->lingers_until == 0)
+		return;
+	vm->lingers_until = 0;
+	event_del(watch->linger);
+	scheduler_ready_to_release(watch->gmemd->scheduler, &watch->release);
+}
+
 static void process_ended_event(evutil_socket_t pidfd, short what, void *context)
 {
 	struct watch *watch = context;
@@ -37,7 +90,8 @@ static void process_ended_event(evutil_socket_t pidfd, short what, void *context
 	(void)pidfd;
 	(void)what;
 	event_del(watch->process);
-	scheduler_ready_to_release(watch->gmemd->scheduler, &watch->release);
+	if (!watch_may_linger(watch->gmemd, watch->vm) || linger(watch) < 0)
+		scheduler_ready_to_release(watch->gmemd->scheduler, &watch->release);
 }
 
 int watch_process(struct gmemd *gmemd, struct vm *vm)
@@ -70,6 +124,8 @@ void watch_stop(struct vm *vm)
 	takings_forget_owner(watch->gmemd->takings, vm->owner);
 	vm->watch = NULL;
 	scheduler_forget(&watch->release);
+	if (watch->linger)
+		event_free(watch->linger);
 	event_free(watch->process);
 	free(watch);
 }

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <sys/pidfd.h>
 
+#include "daemon/base/clock.h"
 #include "kernel/base/cleanup.h"
-
 #include "protocol/json.h"
 
 /* ready: what an object of this kind is called that is there. */
@@ -36,7 +36,10 @@ void describe_vm(struct json_object *object, const struct vm *vm)
 	json_add_string(object, "tenant", vm->tenant->name);
 	json_add_string(object, "unit", unit.unit[0] ? unit.unit : NULL);
 	json_add_uint(object, "pid", (uint64_t)vm->process.pid);
-	json_add_string(object, "state", vm_state_name(vm->state));
+	json_add_string(
+		object, "state", vm->lingers_until ? "lingering" : vm_state_name(vm->state));
+	if (vm->lingers_until > 0)
+		json_add_uint(object, "lingers_ms", clock_ms_until(vm->lingers_until));
 	json_add_string(object, "gate", vm_gate_state_name(vm->gate));
 	json_add_uint(object, "committed", vm->budget.committed);
 	json_add_uint(object, "promised", vm->budget.is_promised ? vm->budget.limit : 0);

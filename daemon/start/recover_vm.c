@@ -373,6 +373,8 @@ static void finish_vm(struct gmemd *gmemd, struct vm *vm)
 		return;
 	}
 	if (process_ended(vm->process.pidfd)) {
+		if (watch_may_linger(gmemd, vm))
+			return;
 		gmemd->recovered.released++;
 		watch_stop(vm);
 		release_ended_vm(gmemd, vm);

@@ -58,7 +58,7 @@ const char *vm_name_conflict(
 	struct vm *vm = registry_vm_of_user(registry, uid, 0);
 
 	for (; vm; vm = registry_vm_of_user(registry, uid, vm->number + 1)) {
-		if (vm_is_released(vm))
+		if (vm_is_released(vm) || vm->lingers_until > 0)
 			continue;
 		if (strcmp(vm->name, name) == 0)
 			return "name";

@@ -1,0 +1,159 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""VMs that linger: their process has ended, and what they had is there until its time is over, until an operator closes the
+VM, or until somebody else would be refused for its sake; a gmemd that is killed meanwhile changes nothing of that.
+"""
+
+import json
+import os
+import struct
+import subprocess
+import tempfile
+
+from gmemtest import linux, tap
+from gmemtest.child import Child
+from gmemtest.host import Host, wait_until
+from gmemtest.tap import Skip, check, equal, need, test
+from gmemtest.vmm import Vmm
+from gmemtest.wire import RpcError
+
+CTL = os.path.join(os.environ["BUILD_DIR"], "client", "gmemctl")
+MIB = 1 << 20
+SIZE = 8 * MIB
+CONFIG = "[limits]\nlinger = %d\ncommit-limit = %d\n"
+
+daemon = backend = operator = None
+
+
+def set_up():
+    global daemon, backend, operator
+    try:
+        linux.require_guest_memfd()
+        backend = "kvm"
+    except Skip:
+        backend = "model"
+    daemon = Host(backend=backend, config=CONFIG % (3600, 4 * SIZE))
+    operator = daemon.operator()
+
+
+def tear_down():
+    operator.close()
+    daemon.stop()
+
+
+def crashed(size=SIZE, of=None):
+    """The id of a VM whose process was killed."""
+
+    def body(channel):
+        vmm = Vmm((of or daemon).peer(), "crashed")
+        memory, fd = vmm.create(size, backing="memfd")
+        os.pwrite(fd, struct.pack("<Q", 0xDEAD), 0)
+        vmm.bind_mapping(0, 0, size, memory, vmm.map(fd, size))
+        channel.say(vmm.id)
+        channel.hear()
+
+    with Child(body) as vmm:
+        return vmm.channel.hear()
+
+
+def state_of(vm, ask=None):
+    [found] = [each for each in (ask or operator).call("vm.list")["vms"] if each["vm"] == vm] or [None]
+    return found and found["state"]
+
+
+def lingers(vm, ask=None):
+    need(wait_until(lambda: state_of(vm, ask) == "lingering"), "it doesn't linger: %s" % state_of(vm, ask))
+
+
+def is_gone(vm, ask=None):
+    check(wait_until(lambda: state_of(vm, ask) is None), "it is there still: %s" % state_of(vm, ask))
+
+
+def close(vm):
+    equal(operator.call("vm.close", {"vm": vm})["released"] > 0, True, "released")
+    is_gone(vm)
+
+
+@test("what its process had is there, to be dumped, and is gone when an operator closes the VM")
+def dumped():
+    vm = crashed()
+    lingers(vm)
+    described = operator.call("vm.get", {"vm": vm})
+    equal((described["committed"], len(described["slots"])), (SIZE, 1), "what it has")
+    check(0 < described["lingers_ms"] <= 3600 * 1000, "lingers_ms %d" % described["lingers_ms"])
+    with tempfile.TemporaryDirectory() as directory:
+        words = [CTL, "--socket=" + daemon.socket_path("admin.sock"), "--json", "dump", "crashed", directory + "/core"]
+        ended = subprocess.run(words, capture_output=True, text=True, check=False)
+        need(ended.returncode == 0, ended.stderr)
+        equal(json.loads(ended.stdout)["bytes"], SIZE, "dumped")
+        with open(directory + "/core", "rb") as file:
+            check(struct.pack("<Q", 0xDEAD) in file.read(), "what it wrote is not in the dump")
+    close(vm)
+
+
+@test("its name and uuid are free for the next")
+def name_is_free():
+    first = crashed()
+    lingers(first)
+    second = crashed()
+    lingers(second)
+    equal(state_of(first), "lingering", "the first")
+    close(first)
+    close(second)
+
+
+@test("a VMM that would be refused for its sake finds room when it asks again")
+def makes_room():
+    first = crashed(3 * SIZE)
+    lingers(first)
+    with Child(asking_body) as other:
+        equal(other.ask(5 * SIZE), -32003, "more than there can be")
+        equal(state_of(first), "lingering", "after a request that nothing could have met")
+        equal(other.ask(2 * SIZE), -32007, "what has no room beside it")
+        is_gone(first)
+        equal(other.ask(2 * SIZE), 0, "asked again")
+
+
+def asking_body(channel):
+    vmm = Vmm(daemon.peer(), "next")
+    while True:
+        [size] = channel.hear()
+        try:
+            vmm.peer.call_with_fds("memory.create", {"vm": vmm.id, "size": size, "backing": "memfd"})
+            channel.say(0)
+        except RpcError as error:
+            channel.say(error.code)
+
+
+@test("it lingers on with the next gmemd")
+def next_gmemd():
+    if backend == "model":
+        raise Skip("nothing of the model outlives gmemd")
+    vm = crashed()
+    lingers(vm)
+    daemon.restart()
+    again = daemon.operator()
+    lingers(vm, again)
+    equal(again.call("vm.get", {"vm": vm})["committed"], SIZE, "committed")
+    again.call("vm.close", {"vm": vm})
+    is_gone(vm, again)
+    again.close()
+
+
+@test("it ends when its time is over, and with the setting")
+def ends():
+    for seconds, config in ((1, None), (3600, CONFIG % (0, 4 * SIZE))):
+        other = Host(backend=backend, config=CONFIG % (seconds, 4 * SIZE))
+        ask = other.operator()
+        vm = crashed(of=other)
+        if config:
+            lingers(vm, ask)
+            other.change_config(config)
+            ask.call("config.reload")
+        is_gone(vm, ask)
+        ask.close()
+        other.stop()
+
+
+if __name__ == "__main__":
+    tap.main(set_up, tear_down)
