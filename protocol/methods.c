@@ -561,8 +561,9 @@ static const struct field vm_set_parameters[] = {
 			   "What "
 			   "the VM has beyond it stays, and it gets no more."},
 	{"tenant", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 42, AT(vm_set_parameters, tenant),
-		.summary = "Whose budget and policy are its own from now on; set by operators. "
-			   "Turns, and what is counted, stay its opener's."},
+		.summary = "Whose it is from now on: its promise, its memories, what gmemd holds for "
+			   "its process, its turns. Set by operators; refused where the tenant has "
+			   "no room for all of it, or its policy does not allow such a VM."},
 	END,
 };
 
@@ -1061,8 +1062,8 @@ const struct method methods[METHODS] = {
 		released_result, ERRORS(RPC_NOT_FOUND, RPC_GONE),
 		"Releases all memory of a VM and whatever else gmemd holds for it."},
 	[METHOD_VM_SET] = {"vm.set", ACCESS_VMM | ACCESS_OPERATOR, vm_set_parameters, no_fields,
-		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_GONE),
-		"Changes what a VM was opened with."},
+		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_LIMIT, RPC_GONE),
+		"Changes what a VM was opened with, all that is asked for or nothing."},
 	[METHOD_MEMORY_CREATE] = {"memory.create", ACCESS_VMM, memory_create_parameters,
 		memory_create_result,
 		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,

@@ -217,15 +217,64 @@ static void join(struct budget *budget)
 		level->used += budget->used;
 }
 
-const struct budget *budget_move(struct budget *budget, struct budget *to)
+/* Of one that is within nothing now. */
+static void limit_alone(struct budget *budget, uint64_t limit)
 {
-	const struct budget *refused;
+	if (budget->limit == BUDGET_UNLIMITED && limit != BUDGET_UNLIMITED)
+		budget->is_promised = true;
+	budget->limit = limit;
+	if (budget->is_promised)
+		budget->reserve = limit;
+}
 
+/* Host, node or tenant, and one below. */
+#define LEVELS_MAX 4
+
+/* What levels had, from one up. */
+struct levels_had {
+	uint64_t committed[LEVELS_MAX], used[LEVELS_MAX];
+};
+
+static void note_levels(const struct budget *level, struct levels_had *ret)
+{
+	for (unsigned i = 0; level; level = level->within, i++) {
+		assert(i < LEVELS_MAX);
+		ret->committed[i] = level->committed;
+		ret->used[i] = level->used;
+	}
+}
+
+/* One that has more than it had, and more than it may have. */
+static const struct budget *find_passed(const struct budget *level, const struct levels_had *had)
+{
+	for (unsigned i = 0; level; level = level->within, i++) {
+		bool more = level->committed > had->committed[i], uses = level->used > had->used[i];
+
+		if (level->lifted)
+			continue;
+		if ((more && level->committed > level->limit) ||
+			(uses && level->bounds_reserves && level->used > level->limit))
+			return level;
+	}
+	return NULL;
+}
+
+const struct budget *budget_move(struct budget *budget, struct budget *to, uint64_t limit)
+{
+	const struct budget before = *budget, *refused;
+	struct levels_had had;
+
+	note_levels(to, &had);
 	leave(budget);
-	refused = find_refusing(to, budget_known_above(budget), budget->used);
-	if (!refused)
-		budget->within = to;
+	limit_alone(budget, limit);
+	budget->within = to;
 	join(budget);
+	refused = find_passed(to, &had);
+	if (refused) {
+		leave(budget);
+		*budget = before;
+		join(budget);
+	}
 	return refused;
 }
 

@@ -62,9 +62,10 @@ const struct budget *budget_set_limit(struct budget *budget, uint64_t limit);
 /* Ends the promise, where there is one. What is still committed stays charged at all levels. */
 void budget_end_promise(struct budget *budget);
 
-/* It is within another from now on, with all that it has. NULL, or who has no room for it; then
+/* It is within another from now on, with all that it has and with that limit, as
+ * budget_set_limit() has it. NULL, or who has not room for what it gets more than it had; then
  * nothing has changed. */
-const struct budget *budget_move(struct budget *budget, struct budget *to);
+const struct budget *budget_move(struct budget *budget, struct budget *to, uint64_t limit);
 
 /*
  * The promise of the one, of which nothing is committed, becomes the other's, whose limit is no

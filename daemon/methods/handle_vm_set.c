@@ -2,6 +2,7 @@
 /*
  * vm.set.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -48,11 +49,25 @@ static void tell_commit_limit(const struct request *request, const struct vm *vm
 		"%s: its commit limit is %s now; it was %s", vm->id, new, old);
 }
 
+/* What it would have of its tenant with that limit. */
+static uint64_t bytes_with(const struct vm *vm, uint64_t limit)
+{
+	uint64_t committed = vm->budget.committed;
+
+	return limit != BUDGET_UNLIMITED && limit > committed ? limit : committed;
+}
+
 /* What it has or is promised already. */
 static uint64_t bytes_had(const struct budget *budget)
 {
 	return budget->is_promised && budget->limit > budget->committed ? budget->limit
 									: budget->committed;
+}
+
+static int budget_error(struct request *request, const struct budget *refused, uint64_t requested)
+{
+	return rpc_error_budget_exceeded(&request->error, refused->scope, budget_most(refused),
+		refused->committed, refused->promised, requested);
 }
 
 static int set_commit_limit(struct request *request, struct vm *vm, uint64_t limit)
@@ -61,9 +76,7 @@ static int set_commit_limit(struct request *request, struct vm *vm, uint64_t lim
 	const struct budget *refused = budget_set_limit(&vm->budget, limit);
 
 	if (refused)
-		return rpc_error_budget_exceeded(&request->error, refused->scope,
-			budget_most(refused), refused->committed, refused->promised,
-			limit > had ? limit - had : 0);
+		return budget_error(request, refused, limit > had ? limit - had : 0);
 	vm_ledger_note_vm(vm);
 	tell_commit_limit(request, vm, before);
 	return 0;
@@ -80,15 +93,11 @@ static int find_tenant(struct request *request, struct tenant **ret)
 	return 0;
 }
 
-static int move(struct request *request, struct vm *vm, struct tenant *to)
+static int tell_no_room(
+	struct request *request, const struct tenant *to, const struct vm_move_refused *refused)
 {
-	uint64_t wanted = budget_known_above(&vm->budget);
-	const struct budget *refused = vm_move(vm, to);
-
-	if (refused)
-		return rpc_error_budget_exceeded(&request->error, refused->scope,
-			budget_most(refused), refused->committed, refused->promised, wanted);
-	return 0;
+	return limit_error_for(&request->error, &request->gmemd->config, to->config, refused->limit,
+		"The tenant has no room for all that gmemd holds for the VM");
 }
 
 static void tell_tenant(const struct request *request, struct vm *vm, const struct tenant *before)
@@ -102,24 +111,41 @@ static void tell_tenant(const struct request *request, struct vm *vm, const stru
 		"%s: its tenant is %s now; it was %s", vm->id, vm->tenant->name, before->name);
 }
 
-/* A limit that is refused leaves it where it was. */
+/* All of it, with the limit that it is to have, or nothing. */
+static int move(struct request *request, struct vm *vm, struct tenant *to, uint64_t limit)
+{
+	struct tenant *before = tenant_ref(vm->tenant);
+	uint64_t limit_before = vm->budget.limit;
+	struct vm_move_refused refused;
+	int r;
+
+	r = request_tenant_lets_have(request, vm, to, limit);
+	if (r == 0)
+		r = vm_move(vm, to, limit, &refused);
+	if (r == -EDQUOT)
+		r = refused.budget ? budget_error(request, refused.budget, bytes_with(vm, limit))
+				   : tell_no_room(request, to, &refused);
+	else if (r == -ENOMEM)
+		r = rpc_error_internal(&request->error, "no memory");
+	if (r == 0)
+		tell_tenant(request, vm, before);
+	if (r == 0 && limit != limit_before)
+		tell_commit_limit(request, vm, limit_before);
+	tenant_unref(before);
+	return r;
+}
+
 static int set_by_operator(
 	struct request *request, struct vm *vm, const struct vm_set_parameters *parameters)
 {
-	struct tenant *before = tenant_ref(vm->tenant), *to = NULL;
+	bool has_limit = parameters->commit_limit != FIELD_UNSET;
+	struct tenant *to = vm->tenant;
 	int r = parameters->tenant ? find_tenant(request, &to) : 0;
 
-	if (r == 0 && to)
-		r = move(request, vm, to);
-	if (r == 0 && parameters->commit_limit != FIELD_UNSET) {
-		r = set_commit_limit(request, vm, parameters->commit_limit);
-		if (r < 0 && to)
-			vm_move(vm, before);
-	}
-	if (r == 0 && vm->tenant != before)
-		tell_tenant(request, vm, before);
-	tenant_unref(before);
-	return r;
+	if (r == 0 && to != vm->tenant)
+		return move(
+			request, vm, to, has_limit ? parameters->commit_limit : vm->budget.limit);
+	return r == 0 && has_limit ? set_commit_limit(request, vm, parameters->commit_limit) : r;
 }
 
 int handle_vm_set(struct request *request)

@@ -210,12 +210,13 @@ static struct owner *get_level(struct owners *owners, struct owner *parent, enum
 	return found ? owner_ref(found) : NULL;
 }
 
-int owner_get(struct owners *owners, const struct owner_name *name, struct owner **ret)
+static int get_to_level(
+	struct owners *owners, const struct owner_name *name, enum level last, struct owner **ret)
 {
 	enum level first = name->tenant[0] ? LEVEL_TENANT : LEVEL_USER;
 	struct owner *parent = NULL;
 
-	for (enum level level = first; level <= LEVEL_OWNER; level++) {
+	for (enum level level = first; level <= last; level++) {
 		struct owner *child = get_level(owners, parent, level, name);
 
 		owner_unref(parent); /* the child has it */
@@ -225,6 +226,11 @@ int owner_get(struct owners *owners, const struct owner_name *name, struct owner
 	}
 	*ret = parent;
 	return 0;
+}
+
+int owner_get(struct owners *owners, const struct owner_name *name, struct owner **ret)
+{
+	return get_to_level(owners, name, LEVEL_OWNER, ret);
 }
 
 int owner_get_of_vm(struct owner *opener, uid_t uid, uint64_t vm, struct owner **ret)
@@ -460,6 +466,68 @@ enum limit owner_limit_reached(const struct owner *owner, enum owner_resource re
 bool owner_is_full(const struct owner *owner, enum owner_resource resource)
 {
 	return !has_room(owner, resource, 1);
+}
+
+/* Moving */
+
+int owner_get_place(struct owner *owner, const char *tenant, struct owner **ret_place)
+{
+	struct owner_name name = owner_name(owner);
+
+	snprintf(name.tenant, sizeof name.tenant, "%s", tenant);
+	return get_to_level(owner->owners, &name, LEVEL_UNIT, ret_place);
+}
+
+static bool passes(const struct owner *place, enum owner_resource resource, enum level level,
+	enum limit limit, uint64_t count)
+{
+	uint64_t most = limit_value_for(place->owners->config, owner_tenant_config(place), limit);
+	uint64_t held = at_level(place, level)->held[resource];
+
+	return held > most || count > most - held;
+}
+
+static enum limit limit_passed(
+	const struct owner *place, enum owner_resource resource, uint64_t count)
+{
+	enum limit of_tenant = resources[resource].of_tenant, limit = resources[resource].limit;
+
+	if (of_tenant != LIMITS && passes(place, resource, LEVEL_TENANT, of_tenant, count))
+		return of_tenant;
+	if (resources[resource].level == LEVEL_USER &&
+		passes(place, resource, LEVEL_USER, limit, count))
+		return limit;
+	return LIMITS;
+}
+
+enum limit owner_move_refused(const struct owner *owner, const struct owner *place)
+{
+	enum limit passed = LIMITS;
+
+	for (unsigned i = 0; passed == LIMITS && place != owner->parent && i < OWNER_RESOURCES;
+		i++) {
+		if (owner->held[i] > 0)
+			passed = limit_passed(place, i, owner->held[i]);
+	}
+	return passed;
+}
+
+void owner_move(struct owner *owner, struct owner *consume_place)
+{
+	struct owner *before = owner->parent;
+
+	RB_REMOVE(owner_tree_of, &before->children, owner);
+	RB_INSERT(owner_tree_of, &consume_place->children, owner);
+	owner->parent = consume_place;
+	for (unsigned i = 0; i < OWNER_RESOURCES; i++) {
+		for (struct owner *above = before; above; above = above->parent)
+			above->held[i] -= owner->held[i];
+		for (struct owner *above = consume_place; above; above = above->parent)
+			above->held[i] += owner->held[i];
+	}
+	for (unsigned tree = 0; tree < OWNER_TREES; tree++)
+		share_move(&owner->nodes[tree], &consume_place->nodes[tree]);
+	owner_unref(before);
 }
 
 /* Names */

@@ -86,6 +86,14 @@ struct share_node *owners_root(struct owners *owners, enum owner_tree tree, bool
 int owner_get(struct owners *owners, const struct owner_name *name, struct owner **ret);
 /* The one of a VM that somebody opens for a user, of the same unit. A reference. -ENOMEM. */
 int owner_get_of_vm(struct owner *opener, uid_t uid, uint64_t vm, struct owner **ret);
+/* Where an owner would be of another tenant, "" for none of the configuration's. A reference.
+ * -ENOMEM. */
+int owner_get_place(struct owner *owner, const char *tenant, struct owner **ret_place);
+/* Which limit has no room there for all that the owner is charged; LIMITS: none. What one of
+ * several may have at most is no matter: it is an operator who moves it. */
+enum limit owner_move_refused(const struct owner *owner, const struct owner *place);
+/* It is there from now on, by another name, with its work and all that it is charged. */
+void owner_move(struct owner *owner, struct owner *consume_place);
 struct owner *owner_ref(struct owner *owner);
 /* Takes NULL, returns NULL. */
 struct owner *owner_unref(struct owner *owner);

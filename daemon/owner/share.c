@@ -59,6 +59,26 @@ static void await_all(struct share_node *leaf)
 		list_if_due(node);
 }
 
+static void leave_parent(struct share_node *node)
+{
+	if (node->listed)
+		TAILQ_REMOVE(&node->parent->waiting, node, link);
+	node->listed = false;
+	for (struct share_node *above = node->parent; above; above = above->parent)
+		above->held -= node->held;
+	await_all(node->parent);
+}
+
+void share_move(struct share_node *node, struct share_node *parent)
+{
+	leave_parent(node);
+	node->parent = parent;
+	node->served = parent->turns;
+	for (struct share_node *above = parent; above; above = above->parent)
+		above->held += node->held;
+	await_all(node);
+}
+
 void share_hold(struct share_node *leaf)
 {
 	for (struct share_node *node = leaf; node; node = node->parent)

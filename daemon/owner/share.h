@@ -41,6 +41,9 @@ struct share_node {
 /* parent, NULL for a root, must outlive it. It must wait for nothing when it goes. */
 void share_init(struct share_node *node, struct share_node *parent);
 
+/* It is another's child from now on, which was served last, with all that waits there. */
+void share_move(struct share_node *node, struct share_node *parent);
+
 /* Whether any work of it waits. */
 bool share_waits(const struct share_node *node);
 

@@ -417,3 +417,17 @@ bool page_worker_do(struct page_worker *pages, struct page_job *job)
 	job->done(job);
 	return true;
 }
+
+void page_worker_move_owner(
+	struct page_worker *pages, struct owner *owner, struct owner *consume_place)
+{
+	if (!pages) {
+		owner_move(owner, consume_place);
+		return;
+	}
+	pthread_mutex_lock(&pages->lock);
+	owner_move(owner, consume_place);
+	/* Where it was there may be room for another thread, and where it is there may be. */
+	pthread_cond_broadcast(&pages->more);
+	pthread_mutex_unlock(&pages->lock);
+}

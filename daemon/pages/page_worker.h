@@ -34,3 +34,7 @@ void page_worker_submit(struct page_worker *pages, struct page_job *job);
 /* The same, unless it is for the loop: then it is done, done has been called, which may have freed
  * the job, and true is returned. */
 bool page_worker_do(struct page_worker *pages, struct page_job *job);
+
+/* As owner_move(), while no thread looks at owners. pages: NULL where there are none. */
+void page_worker_move_owner(
+	struct page_worker *pages, struct owner *owner, struct owner *consume_place);

@@ -23,6 +23,7 @@
 #include "daemon/peerfd/taker_process.h"
 #include "daemon/peerfd/taker_room.h"
 #include "kernel/base/cleanup.h"
+#include "kernel/base/tree.h"
 
 /* What nearly every taking takes less than. */
 static const struct timeval patience = {.tv_usec = 20 * 1000};
@@ -108,12 +109,11 @@ static struct owner_takers *owner_new(struct takings *takings, struct owner *ide
 	TAILQ_INIT(&owner->workers);
 	TAILQ_INIT(&owner->queue);
 	owner->patience = event_new(takings->base, -1, 0, patience_over, owner);
-	if (!owner->patience || !taking_place_open(&takings->room, identity, &owner->place)) {
-		if (owner->patience)
-			event_free(owner->patience);
+	if (!owner->patience) {
 		free(owner);
 		return NULL;
 	}
+	taking_place_open(&takings->room, identity, &owner->place);
 	RB_INSERT(owner_takers_tree, &takings->owners, owner);
 	return owner;
 }

@@ -5,21 +5,12 @@
 #include "daemon/peerfd/taker_room.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "daemon/base/container_of.h"
-
-static int compare_users(struct taking_user *a, struct taking_user *b)
-{
-	return a->node < b->node ? -1 : a->node > b->node;
-}
-
-RB_GENERATE_LOCAL(taking_user_tree, taking_user, link, compare_users)
 
 void taking_room_init(struct taking_room *room, const struct config *config)
 {
 	*room = (struct taking_room){.config = config};
-	RB_INIT(&room->users);
 	TAILQ_INIT(&room->members);
 }
 
@@ -30,42 +21,28 @@ static struct share_node *unit_of(const struct taking_place *place)
 	return owner_node(place->owner, OWNER_TAKERS_ROOM)->parent;
 }
 
-static struct taking_user *user_get(struct taking_room *room, const struct share_node *node)
+static struct share_node *user_of(const struct taking_place *place)
 {
-	struct taking_user key = {.node = node};
-	struct taking_user *user = RB_FIND(taking_user_tree, &room->users, &key);
-
-	if (user)
-		return user;
-	user = malloc(sizeof *user);
-	if (!user)
-		return NULL;
-	*user = key;
-	TAILQ_INIT(&user->members);
-	RB_INSERT(taking_user_tree, &room->users, user);
-	return user;
+	return unit_of(place)->parent;
 }
 
-bool taking_place_open(struct taking_room *room, struct owner *owner, struct taking_place *ret)
+static struct share_node *host_of(const struct taking_place *place)
 {
-	*ret = (struct taking_place){.room = room, .owner = owner};
-	ret->user = user_get(room, unit_of(ret)->parent);
-	if (!ret->user)
-		return false;
-	ret->user->n_places++;
-	owner_ref(owner);
-	return true;
+	struct share_node *node = user_of(place);
+
+	while (node->parent)
+		node = node->parent;
+	return node;
+}
+
+void taking_place_open(struct taking_room *room, struct owner *owner, struct taking_place *ret)
+{
+	*ret = (struct taking_place){.room = room, .owner = owner_ref(owner)};
 }
 
 void taking_place_close(struct taking_place *place)
 {
-	struct taking_user *user = place->user;
-
 	taking_place_wait_no_more(place);
-	if (--user->n_places == 0) {
-		RB_REMOVE(taking_user_tree, &place->room->users, user);
-		free(user);
-	}
 	place->owner = owner_unref(place->owner);
 }
 
@@ -104,8 +81,7 @@ int taking_member_add(
 		return -EDQUOT;
 	}
 	*member = (struct taking_member){.place = place};
-	TAILQ_INSERT_TAIL(&place->user->members, member, of_user);
-	TAILQ_INSERT_TAIL(&room->members, member, on_host);
+	TAILQ_INSERT_TAIL(&room->members, member, link);
 	room->n_members++;
 	return 0;
 }
@@ -114,21 +90,18 @@ void taking_member_remove(struct taking_member *member)
 {
 	struct taking_place *place = member->place;
 
-	TAILQ_REMOVE(&place->user->members, member, of_user);
-	TAILQ_REMOVE(&place->room->members, member, on_host);
+	TAILQ_REMOVE(&place->room->members, member, link);
 	place->room->n_members--;
 	give_back(place);
 }
 
 void taking_member_set(struct taking_member *member, bool idle, bool hung)
 {
-	struct taking_place *place = member->place;
+	struct taking_member_list *members = &member->place->room->members;
 
 	if (idle && !member->idle) {
-		TAILQ_REMOVE(&place->user->members, member, of_user);
-		TAILQ_INSERT_TAIL(&place->user->members, member, of_user);
-		TAILQ_REMOVE(&place->room->members, member, on_host);
-		TAILQ_INSERT_TAIL(&place->room->members, member, on_host);
+		TAILQ_REMOVE(members, member, link);
+		TAILQ_INSERT_TAIL(members, member, link);
 	}
 	member->idle = idle;
 	member->hung = hung;
@@ -147,7 +120,7 @@ static bool has_any_in_unit(const struct taking_place *place)
 {
 	const struct taking_member *member;
 
-	TAILQ_FOREACH (member, &place->user->members, of_user) {
+	TAILQ_FOREACH (member, &place->room->members, link) {
 		if (unit_of(member->place) == unit_of(place))
 			return true;
 	}
@@ -165,21 +138,10 @@ static bool is_candidate(const struct candidates *candidates, const struct takin
 {
 	if (candidates->limit == LIMIT_TAKERS_PER_OWNER)
 		return member->place == candidates->place;
+	if (candidates->limit != LIMIT_TAKERS_ON_HOST &&
+		user_of(member->place) != user_of(candidates->place))
+		return false;
 	return !candidates->of_unit || unit_of(member->place) == unit_of(candidates->place);
-}
-
-static struct taking_member *first_candidate(const struct candidates *candidates)
-{
-	return TAILQ_FIRST(candidates->limit == LIMIT_TAKERS_ON_HOST
-				   ? &candidates->place->room->members
-				   : &candidates->place->user->members);
-}
-
-static struct taking_member *next_candidate(
-	const struct candidates *candidates, const struct taking_member *member)
-{
-	return candidates->limit == LIMIT_TAKERS_ON_HOST ? TAILQ_NEXT(member, on_host)
-							 : TAILQ_NEXT(member, of_user);
 }
 
 bool taking_place_is_hopeless(const struct taking_place *place, enum limit limit)
@@ -187,8 +149,7 @@ bool taking_place_is_hopeless(const struct taking_place *place, enum limit limit
 	const struct candidates candidates = candidates_for(place, limit);
 	const struct taking_member *member;
 
-	for (member = first_candidate(&candidates); member;
-		member = next_candidate(&candidates, member)) {
+	TAILQ_FOREACH (member, &place->room->members, link) {
 		if (is_candidate(&candidates, member) && !member->hung)
 			return false;
 	}
@@ -200,8 +161,7 @@ struct taking_member *taking_place_find_idle(const struct taking_place *place, e
 	const struct candidates candidates = candidates_for(place, limit);
 	struct taking_member *member;
 
-	for (member = first_candidate(&candidates); member;
-		member = next_candidate(&candidates, member)) {
+	TAILQ_FOREACH (member, &place->room->members, link) {
 		if (is_candidate(&candidates, member) && member->idle)
 			break;
 	}
@@ -223,8 +183,7 @@ void taking_place_wait_no_more(struct taking_place *place)
 
 struct taking_place *taking_place_next(struct taking_place *place, bool on_host)
 {
-	struct share_node *node = unit_of(place)->parent;
-	struct share_node *leaf = share_take_turn(on_host ? node->parent : node);
+	struct share_node *leaf = share_take_turn(on_host ? host_of(place) : user_of(place));
 	struct share_work *work = leaf ? share_take_work(leaf) : NULL;
 
 	if (!work)

@@ -9,13 +9,12 @@
 
 #include "daemon/owner/limit.h"
 #include "daemon/owner/owner.h"
-#include "kernel/base/tree.h"
 
 struct taking_place;
 
 /* A taker, as far as it takes room. */
 struct taking_member {
-	TAILQ_ENTRY(taking_member) of_user, on_host;
+	TAILQ_ENTRY(taking_member) link;
 	struct taking_place *place;
 	bool idle, hung;
 };
@@ -23,18 +22,8 @@ struct taking_member {
 TAILQ_HEAD(taking_member_list, taking_member);
 
 /* Whoever is idle stands behind those that have been so for longer. */
-struct taking_user {
-	RB_ENTRY(taking_user) link;
-	const struct share_node *node; /* that tells it from others */
-	unsigned n_places;
-	struct taking_member_list members;
-};
-
-RB_HEAD(taking_user_tree, taking_user);
-
 struct taking_room {
 	const struct config *config;
-	struct taking_user_tree users;
 	struct taking_member_list members;
 	uint64_t n_members;
 };
@@ -42,15 +31,13 @@ struct taking_room {
 /* An owner's. */
 struct taking_place {
 	struct taking_room *room;
-	struct owner *owner; /* a reference */
-	struct taking_user *user;
+	struct owner *owner;       /* a reference */
 	struct share_work waiting; /* for room */
 };
 
 /* config must outlive it. */
 void taking_room_init(struct taking_room *room, const struct config *config);
-/* False without memory. */
-bool taking_place_open(struct taking_room *room, struct owner *owner, struct taking_place *ret);
+void taking_place_open(struct taking_room *room, struct owner *owner, struct taking_place *ret);
 /* It has no member. */
 void taking_place_close(struct taking_place *place);
 

@@ -51,10 +51,8 @@ int request_tenant(struct request *request, struct tenant **ret)
 }
 
 /* What gmemd's own command line demands of every VM holds for a tenant's, too. */
-bool request_needs_gate(const struct request *request)
+static bool tenant_needs_gate(const struct config *config, const struct config_tenant *tenant)
 {
-	const struct config *config = &request->gmemd->config;
-	const struct config_tenant *tenant = owner_tenant_config(request->caller->owner);
 	const struct config_origin *origin = &config->origins[0];
 	bool of_all = config->gate_policy == GATE_POLICY_REQUIRED;
 
@@ -63,6 +61,12 @@ bool request_needs_gate(const struct request *request)
 		return of_all;
 	return tenant->gate == GATE_POLICY_REQUIRED ||
 	       (of_all && origin->source == CONFIG_FROM_COMMAND_LINE);
+}
+
+bool request_needs_gate(const struct request *request)
+{
+	return tenant_needs_gate(
+		&request->gmemd->config, owner_tenant_config(request->caller->owner));
 }
 
 /* It may have those of what in the list alone. */
@@ -84,22 +88,32 @@ static int check_type(struct request *request, const struct config_tenant *tenan
 	return not_of(request, tenant, "VM type", &tenant->types);
 }
 
+static int check_vm_limit(struct request *request, const struct config_tenant *tenant,
+	uint64_t bytes, const char *why)
+{
+	uint64_t most = config_bytes(&tenant->vm_limit, request->gmemd->host.memory_total);
+
+	if (bytes == BUDGET_UNLIMITED || bytes <= most)
+		return 0;
+	return rpc_error_limit(&request->error, why, "vm-limit", most, "tenant");
+}
+
+static int check_promise(
+	struct request *request, const struct config_tenant *tenant, uint64_t commit_limit)
+{
+	return check_vm_limit(
+		request, tenant, commit_limit, "A VM of the tenant may be promised less");
+}
+
 int request_tenant_lets_open(struct request *request, unsigned type, uint64_t commit_limit)
 {
 	const struct config_tenant *tenant = owner_tenant_config(request->caller->owner);
-	uint64_t most;
 	int r;
 
 	if (!tenant)
 		return 0;
 	r = check_type(request, tenant, type);
-	if (r < 0 || commit_limit == BUDGET_UNLIMITED)
-		return r;
-	most = config_bytes(&tenant->vm_limit, request->gmemd->host.memory_total);
-	if (commit_limit <= most)
-		return 0;
-	return rpc_error_limit(&request->error, "A VM of the tenant may be promised less",
-		"vm-limit", most, "tenant");
+	return r < 0 ? r : check_promise(request, tenant, commit_limit);
 }
 
 /* Of several, the one with the most left; NODE_ANY where the host has none of them. */
@@ -125,6 +139,64 @@ static int roomiest_node(struct gmemd *gmemd, const struct config_list *nodes)
 static int wrong_node(struct request *request, const struct config_tenant *tenant)
 {
 	return not_of(request, tenant, "NUMA node", &tenant->nodes);
+}
+
+static int check_counts(struct request *request, const struct vm *vm, const struct tenant *tenant)
+{
+	const struct config *config = &request->gmemd->config;
+	const struct {
+		enum limit limit;
+		uint64_t count;
+		const char *why;
+	} rows[] = {
+		{LIMIT_MEMORIES_PER_VM, vm->n_memories,
+			"The VM has more memories than one of the tenant may have"},
+		{LIMIT_SLOTS_PER_VM, vm->n_slots,
+			"The VM has more slots than one of the tenant may have"},
+		{LIMIT_PRIVATE_RANGES_PER_VM, vm->private_ranges.count + vm->converting.count,
+			"The VM has more private ranges than one of the tenant may have"},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		if (rows[i].count > limit_value_for(config, tenant->config, rows[i].limit))
+			return limit_error_for(&request->error, config, tenant->config,
+				rows[i].limit, rows[i].why);
+	}
+	return 0;
+}
+
+static int check_nodes(struct request *request, struct vm *vm, const struct config_tenant *tenant)
+{
+	struct memory *memory;
+
+	if (tenant->nodes.count == 0)
+		return 0;
+	RB_FOREACH (memory, memory_tree, &vm->memories) {
+		if (memory->node != NODE_ANY &&
+			!config_list_has(&tenant->nodes, (uint32_t)memory->node))
+			return wrong_node(request, tenant);
+	}
+	return 0;
+}
+
+int request_tenant_lets_have(
+	struct request *request, struct vm *vm, const struct tenant *tenant, uint64_t commit_limit)
+{
+	const struct config_tenant *config = tenant->config;
+	int r = check_counts(request, vm, tenant);
+
+	if (r < 0 || !config)
+		return r;
+	if (vm->gate == VM_GATE_NONE && tenant_needs_gate(&request->gmemd->config, config))
+		return rpc_error_not_permitted(
+			&request->error, "a gate, which every VM of that tenant must have");
+	r = check_type(request, config, vm->type);
+	if (r == 0)
+		r = check_promise(request, config, commit_limit);
+	if (r == 0)
+		r = check_vm_limit(request, config, vm->budget.used,
+			"A VM of the tenant may have less memory");
+	return r < 0 ? r : check_nodes(request, vm, config);
 }
 
 int request_tenant_lets_create(struct request *request, const struct vm *vm, int *node)

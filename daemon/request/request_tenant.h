@@ -18,5 +18,8 @@ int request_tenant(struct request *request, struct tenant **ret);
 bool request_needs_gate(const struct request *request);
 /* A VM of that type, and with so much promised to it. */
 int request_tenant_lets_open(struct request *request, unsigned type, uint64_t commit_limit);
+/* That a VM as it is, with so much promised to it, is of the tenant, whoever asks. */
+int request_tenant_lets_have(
+	struct request *request, struct vm *vm, const struct tenant *tenant, uint64_t commit_limit);
 /* A memory of the VM, asked for on a node or on any. *node: where it is to be then. */
 int request_tenant_lets_create(struct request *request, const struct vm *vm, int *node);

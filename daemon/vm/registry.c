@@ -4,12 +4,14 @@
  */
 #include "daemon/vm/registry.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "daemon/budget/capacity.h"
+#include "daemon/pages/page_worker.h"
 
 static int vm_compare_id(struct vm *a, struct vm *b)
 {
@@ -162,12 +164,8 @@ uint32_t registry_late_generation(const struct registry *registry)
 	return (uint32_t)(time % GENERATIONS_END) + 1;
 }
 
-const struct budget *vm_move(struct vm *vm, struct tenant *to)
+static void change_tenant(struct vm *vm, struct tenant *to)
 {
-	const struct budget *refused = budget_move(&vm->budget, &to->budget);
-
-	if (refused)
-		return refused;
 	LIST_REMOVE(vm, of_tenant);
 	vm->tenant->n_vms--;
 	tenant_ref(to);
@@ -175,7 +173,33 @@ const struct budget *vm_move(struct vm *vm, struct tenant *to)
 	vm->tenant = to;
 	LIST_INSERT_HEAD(&to->vms, vm, of_tenant);
 	to->n_vms++;
-	return NULL;
+}
+
+/* As owners name it. */
+static const char *name_of_tenant(const struct vm *vm, const struct tenant *tenant)
+{
+	char own[TENANT_NAME_SIZE];
+
+	tenant_name_of_user(vm->process.uid, own);
+	return strcmp(tenant->name, own) == 0 ? "" : tenant->name;
+}
+
+int vm_move(struct vm *vm, struct tenant *to, uint64_t commit_limit, struct vm_move_refused *ret)
+{
+	struct owner *place;
+
+	if (owner_get_place(vm->owner, name_of_tenant(vm, to), &place) < 0)
+		return -ENOMEM;
+	ret->limit = owner_move_refused(vm->owner, place);
+	ret->budget =
+		ret->limit == LIMITS ? budget_move(&vm->budget, &to->budget, commit_limit) : NULL;
+	if (ret->limit != LIMITS || ret->budget) {
+		owner_unref(place);
+		return -EDQUOT;
+	}
+	page_worker_move_owner(vm->registry->pages, vm->owner, place);
+	change_tenant(vm, to);
+	return 0;
 }
 
 uint64_t vm_limit(const struct vm *vm, enum limit limit)

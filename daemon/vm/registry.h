@@ -83,9 +83,18 @@ void registry_remove(struct vm *vm);
 
 /* What the limit is of this VM. */
 uint64_t vm_limit(const struct vm *vm, enum limit limit);
-/* It is another tenant's from now on, with all that is charged to it. NULL, or who has no room for
- * that; then nothing has changed. */
-const struct budget *vm_move(struct vm *vm, struct tenant *to);
+/* Why a VM can't be moved: where budget is NULL, limit says so. */
+struct vm_move_refused {
+	const struct budget *budget;
+	enum limit limit;
+};
+
+/*
+ * It is another tenant's from now on, with that commit limit: all that is charged to it, what gmemd
+ * holds for its process, and whose turns its work takes. -EDQUOT, and what has no room for that;
+ * -ENOMEM. Then nothing has changed.
+ */
+int vm_move(struct vm *vm, struct tenant *to, uint64_t commit_limit, struct vm_move_refused *ret);
 
 /* What a VM of its type offers. */
 const struct vm_type_offer *vm_offer(const struct vm *vm);

@@ -536,6 +536,95 @@ def _():
     reload_with(RULES)
 
 
+def refused_move(vm, name, **more):
+    """Why the VM can't be brought there; it is where it was then, with all that it has."""
+    before = [tenant_of(vm)] + [tenant(one) for one in ("gold", "silver")]
+    error = refused_operator("vm.set", dict({"vm": vm, "tenant": name}, **more))
+    need(error, "nothing is refused")
+    equal([tenant_of(vm)] + [tenant(one) for one in ("gold", "silver")], before, "what has changed")
+    return error
+
+
+@test("a VM that is brought to another tenant takes its counts along at once, if there is room for them")
+def _():
+    gold_with("memories = 1\nvms = 2\nconnections = 4\n", "[tenant silver]\nmemories = 1\n")
+    with peers(ALICE, BOB) as (alice, bob):
+        vm, other = opened(alice), opened(bob)
+        first = created(alice, vm, MIB)
+        equal(limit_of(memory_error(bob, other)), ("memories", 1, "tenant"), "one more in gold")
+        as_operator("vm.set", {"vm": vm, "tenant": "silver"})
+        created(bob, other, MIB)
+        equal(limit_of(refused_move(vm, "gold")), ("memories", 1, "tenant"), "back, with a memory")
+        alice.call("memory.close", {"memory": first})
+        with peer(ALICE) as another:
+            opened(another, "third")
+            equal(limit_of(refused_move(vm, "gold")), ("vms", 2, "tenant"), "back, as a third VM")
+        need(wait_until(lambda: tenant("gold")["vms"] == 1), "the third VM stays")
+        as_operator("vm.set", {"vm": vm, "tenant": "gold"})
+        equal((tenant_of(vm), tenant("gold")["vms"]), ("gold", 2), "back")
+        equal(limit_of(memory_error(alice, vm)), ("memories", 1, "tenant"), "one more in gold")
+    reload_with(RULES)
+
+
+@test("a VM that is brought to another tenant has that one's turns and limits at once")
+def _():
+    gold_with("", "[tenant silver]\nrequests = 0\n")
+    with peers(ALICE) as (alice,):
+        vm = opened(alice)
+        alice.call("vm.list")
+        as_operator("vm.set", {"vm": vm, "tenant": "silver"})
+        equal(limit_of(alice.error("vm.list")), ("requests", 0, "tenant"), "a request in silver")
+        as_operator("vm.set", {"vm": vm, "tenant": "gold"})
+        alice.call("vm.list")
+    reload_with(RULES)
+
+
+POLICIES = {
+    "memories-per-vm = 1\n": ("limit", "The VM has more memories than one of the tenant may have"),
+    "slots-per-vm = 0\n": ("limit", "The VM has more slots than one of the tenant may have"),
+    "vm-limit = %d\n" % MIB: ("limit", "A VM of the tenant may have less memory"),
+    "gate = required\n": ("not_permitted", "a gate, which every VM of that tenant must have"),
+    "types = sw_protected\n": ("not_permitted", "a VM type that tenant silver may have"),
+    "limit = %d\n" % MIB: ("budget_exceeded", ""),
+}
+
+
+@test("a VM is brought to no tenant whose policy it does not keep, and each refusal says what")
+def _():
+    gold_with("")
+    with peers(ALICE) as (alice,):
+        vm = opened(alice)
+        created(alice, vm, MIB)
+        created(alice, vm, MIB)
+        alice.call("slot.bind", {"vm": vm, "slot": 0, "guest_phys_addr": 0, "memory_size": MIB, "userspace_addr": 1 << 30,
+                                 "memory": None, "guest_memfd_offset": 0, "guest_memfd": 0})
+        for policy, (reason, text) in POLICIES.items():
+            gold_with("", "[tenant silver]\n" + policy)
+            error = refused_move(vm, "silver")
+            equal((error["data"]["reason"], text in error["message"]), (reason, True), error["message"])
+        gold_with("", "[tenant silver]\nvm-limit = %d\n" % (8 * MIB))
+        error = refused_move(vm, "silver", commit_limit=8 * MIB + 4096)
+        equal(limit_of(error), ("vm-limit", 8 * MIB, "tenant"), "a promise of more")
+        as_operator("vm.set", {"vm": vm, "tenant": "silver", "commit_limit": 8 * MIB})
+        equal((tenant("silver")["promised"], tenant("gold")["committed"]), (8 * MIB, 0), "both at once")
+    reload_with(RULES)
+
+
+@test("a VM stays where it was though its tenant has more than it may have by now")
+def _():
+    gold_with("", "[tenant silver]\nlimit = %d\n" % (8 * MIB))
+    with peers(ALICE) as (alice,):
+        vm = opened(alice, commit_limit=8 * MIB)
+        created(alice, vm, 8 * MIB)
+        as_operator("tenant.set", {"tenant": "gold", "limit": 4 * MIB})
+        equal(budget_of(refused_move(vm, "silver", commit_limit=8 * MIB + 4096))[0], "tenant", "scope")
+        equal(alice.call("vm.get", {"vm": vm})["tenant"], "gold", "its tenant")
+        as_operator("vm.set", {"vm": vm, "tenant": "silver"})
+        equal((tenant("gold")["committed"], tenant("silver")["promised"]), (0, 8 * MIB), "moved")
+        equal(budget_of(refused_move(vm, "gold"))[0], "tenant", "back")
+    reload_with(RULES)
+
+
 HOSTILE_LIMITS = "limit = %d\nvms = 3\nmemories = 5\nconnections = 6\n" % (32 * MIB)
 
 

@@ -449,13 +449,40 @@ static void test_move(void)
 
 	CU_ASSERT_PTR_NULL(budget_promise(&vm));
 	CU_ASSERT_PTR_NULL(budget_charge(&vm, 20));
-	CU_ASSERT_PTR_EQUAL(budget_move(&vm, &other), &other);
+	CU_ASSERT_PTR_EQUAL(budget_move(&vm, &other, vm.limit), &other);
 	CU_ASSERT_TRUE(one.committed == 40 && one.promised == 40 && one.used == 20);
 	other.limit = 40;
-	CU_ASSERT_PTR_NULL(budget_move(&vm, &other));
+	CU_ASSERT_PTR_NULL(budget_move(&vm, &other, vm.limit));
 	CU_ASSERT_TRUE(one.committed + one.promised + one.used == 0);
 	CU_ASSERT_TRUE(other.committed == 40 && other.promised == 40 && other.used == 20);
 	CU_ASSERT_TRUE(host.committed == 40 && host.promised == 40 && host.used == 20);
+}
+
+/* Where the host is beyond its limit, what it has already it has still; another limit is a part of
+ * the same step. */
+static void test_move_with_limit(void)
+{
+	struct budget host = {.scope = "host", .limit = 100};
+	struct budget one = {.scope = "tenant", .limit = 80, .within = &host};
+	struct budget other = {.scope = "tenant", .limit = 80, .within = &host};
+	struct budget vm = {.scope = "vm", .limit = BUDGET_UNLIMITED, .within = &one};
+
+	CU_ASSERT_PTR_NULL(budget_set_reserve(&one, 30));
+	CU_ASSERT_PTR_NULL(budget_charge(&vm, 40));
+	host.limit = 40;
+	CU_ASSERT_PTR_EQUAL(budget_move(&vm, &other, vm.limit), &host);
+	CU_ASSERT_TRUE(host.committed == 40 && one.committed == 40 && other.committed == 0);
+	CU_ASSERT_PTR_NULL(budget_set_reserve(&one, 0));
+	host.limit = 10;
+	CU_ASSERT_PTR_NULL(budget_move(&vm, &other, vm.limit));
+	CU_ASSERT_PTR_EQUAL(budget_move(&vm, &one, 41), &host);
+	CU_ASSERT_TRUE(vm.within == &other && vm.limit == BUDGET_UNLIMITED && !vm.is_promised);
+	CU_ASSERT_PTR_NULL(budget_move(&vm, &one, 40));
+	CU_ASSERT_TRUE(vm.is_promised && vm.reserve == 40 && host.promised == 40);
+	CU_ASSERT_PTR_EQUAL(budget_move(&vm, &other, 50), &host);
+	budget_give_back(&vm, 40);
+	budget_end_promise(&vm);
+	CU_ASSERT_TRUE(host.committed + host.promised + host.used == 0);
 }
 
 /* What both are within refuses nothing, be it more than its limit by now; what the new one alone is
@@ -522,6 +549,7 @@ int main(void)
 		{"a reserve", test_reserve},
 		{"a limit below a promise", test_bounded_promise},
 		{"within another", test_move},
+		{"within another, with another limit", test_move_with_limit},
 		{"a promise handed over", test_hand_over},
 		{"a promise handed over in a reserve", test_hand_over_in_reserve},
 		{"charges and promises at random", test_random},

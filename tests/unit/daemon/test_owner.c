@@ -250,6 +250,57 @@ static void test_nodes(void)
 	owner_unref(operator);
 }
 
+static struct owner *of_tenant(const char *tenant, uid_t uid, const char *unit, uint64_t vm)
+{
+	struct owner_name name = {.uid = uid, .vm = vm};
+	struct owner *owner = NULL;
+
+	strcpy(name.tenant, tenant);
+	strcpy(name.unit, unit);
+	CU_ASSERT_EQUAL_FATAL(owner_get(owners, &name, &owner), 0);
+	return owner;
+}
+
+static struct owner *place_of(struct owner *owner, const char *tenant)
+{
+	struct owner *place = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(owner_get_place(owner, tenant, &place), 0);
+	return place;
+}
+
+/* All that it is charged is another tenant's, where there is room, and its work waits there. */
+static void test_move(void)
+{
+	struct owner *vm = of_tenant("gold", UID, "a.scope", 7);
+	struct owner *other = of_tenant("silver", UID, "b.scope", 8), *place, *same;
+	struct share_work work = {.leaf = NULL};
+
+	config.vms_per_user = 2;
+	for (int i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(owner_charge(vm, OWNER_PEERS), 0);
+	for (int i = 0; i < 6; i++)
+		owner_charge_anyway(other, OWNER_PEERS);
+	share_add(owner_node(vm, OWNER_REQUESTS), &work);
+	place = place_of(vm, "silver");
+	CU_ASSERT_EQUAL(owner_move_refused(vm, place), LIMIT_PEERS_PER_USER);
+	owner_give_back(other, OWNER_PEERS);
+	CU_ASSERT_EQUAL(owner_move_refused(vm, place), LIMITS);
+	owner_move(vm, place);
+	same = of_tenant("silver", UID, "a.scope", 7);
+	CU_ASSERT_PTR_EQUAL(same, vm);
+	owner_unref(same);
+	CU_ASSERT_EQUAL(owner_charge(other, OWNER_PEERS), -EDQUOT);
+	CU_ASSERT_PTR_EQUAL(share_take_turn(owners_root(owners, OWNER_REQUESTS, false)),
+		owner_node(vm, OWNER_REQUESTS));
+	CU_ASSERT_PTR_EQUAL(share_take_work(owner_node(vm, OWNER_REQUESTS)), &work);
+	owner_give_back_many(vm, OWNER_PEERS, 3);
+	for (int i = 0; i < 5; i++)
+		owner_give_back(other, OWNER_PEERS);
+	owner_unref(other);
+	owner_unref(vm);
+}
+
 static void test_long_units(void)
 {
 	char unit[300], one[OWNER_UNIT_BYTES_MAX + 1], other[OWNER_UNIT_BYTES_MAX + 1];
@@ -280,6 +331,7 @@ int main(void)
 		{"limits of the host", test_of_host},
 		{"handed over", test_hand_over},
 		{"where they take turns", test_nodes},
+		{"moved to another tenant", test_move},
 		{"long names of units", test_long_units},
 		CU_TEST_INFO_NULL,
 	};

@@ -283,6 +283,32 @@ static void spend(unsigned turns, unsigned times[3])
 	}
 }
 
+/* With what waits in it and holds it: it comes last, and those above it are as if it had always
+ * been there. */
+static void test_moved(void)
+{
+	set_up_tree();
+	users[0].held_max = 1;
+	share_add(&leaves[0], &works[0]);
+	share_add(&leaves[1], &works[1]);
+	share_add(&leaves[LEAVES * UNITS], &works[2]);
+	CU_ASSERT_PTR_EQUAL(share_take_turn(&root), &leaves[0]);
+	CU_ASSERT_PTR_EQUAL(share_take_work(&leaves[0]), &works[0]);
+	share_hold(&leaves[0]);
+	CU_ASSERT_FALSE(users[0].listed);
+	share_move(&leaves[0], &units[UNITS]);
+	CU_ASSERT_TRUE(users[0].listed && users[0].held == 0 && users[1].held == 1);
+	CU_ASSERT_EQUAL(root.held, 1);
+	share_move(&leaves[1], &units[UNITS]);
+	CU_ASSERT_FALSE(users[0].listed || share_waits(&users[0]));
+	CU_ASSERT_PTR_EQUAL(share_take_turn(&root), &leaves[LEAVES * UNITS]);
+	CU_ASSERT_PTR_EQUAL(share_take_turn(&root), &leaves[1]);
+	share_let_go(&leaves[0]);
+	share_remove(&works[1]);
+	share_remove(&works[2]);
+	CU_ASSERT_FALSE(share_waits(&root) || root.held > 0);
+}
+
 static void test_weights(void)
 {
 	unsigned times[3];
@@ -330,6 +356,7 @@ int main(void)
 		{"a newcomer", test_newcomer},
 		{"levels", test_levels},
 		{"held", test_held},
+		{"moved", test_moved},
 		{"random, beside a model", test_random},
 		{"classes by weight", test_weights},
 		{"classes without credit", test_no_credit},
