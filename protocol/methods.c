@@ -561,9 +561,10 @@ static const struct field vm_set_parameters[] = {
 			   "What "
 			   "the VM has beyond it stays, and it gets no more."},
 	{"tenant", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 42, AT(vm_set_parameters, tenant),
-		.summary = "Whose it is from now on: its promise, its memories, what gmemd holds for "
-			   "its process, its turns. Set by operators; refused where the tenant has "
-			   "no room for all of it, or its policy does not allow such a VM."},
+		.summary =
+			"Whose it is from now on: its promise, its memories, what gmemd holds for "
+			"its process, its turns. Set by operators; refused where the tenant has "
+			"no room for all of it, or its policy does not allow such a VM."},
 	END,
 };
 

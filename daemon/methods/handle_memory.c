@@ -34,7 +34,7 @@ int request_memory_error(
 		return request_limit_error(request, LIMIT_MEMORIES_PER_VM,
 			"The VM has as many memories as it may have");
 	if (r == -EDQUOT)
-		return request_owner_limit_error(request, OWNER_MEMORIES,
+		return request_owner_limit_error(request, request->caller->owner, OWNER_MEMORIES,
 			"The user has as many memories as it may have",
 			"The tenant has as many memories as it may have");
 	return rpc_error_internal(&request->error, "no memory");

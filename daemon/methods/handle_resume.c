@@ -4,9 +4,9 @@
  *
  * A VM that gmemd knows, because it was never away or has taken it back, is as it was; what the
  * process tells of it is only compared. One that gmemd has lost, together with its keeper, is
- * rebuilt from what the process still has: the mailbox, whose label says what the VM is, and the
- * memories' files. A taker takes all of them, and says whether the mailbox is what the process has
- * mapped: only then it is written again.
+ * rebuilt from what the process still has: the mailbox, whose label says what the VM is and which
+ * tenant it was of, and the memories' files. A taker takes all of them, and says whether the
+ * mailbox is what the process has mapped: only then it is written again.
  * That a guest_memfd is of this VM the kernel tells nobody; but it is charged to this VM, and to no
  * other.
  */
@@ -26,6 +26,8 @@
 #include "daemon/request/answer_files.h"
 #include "daemon/request/request.h"
 #include "daemon/request/request_files.h"
+#include "daemon/request/request_tenant.h"
+#include "daemon/tenant/tenant_rules.h"
 #include "daemon/vm/backend.h"
 #include "daemon/vm/mailbox_label.h"
 #include "daemon/vm/vm_end.h"
@@ -144,8 +146,29 @@ static int check_mapping(struct request *request, const struct label *label)
 	return rpc_error_not_permitted(&request->error, files->reason);
 }
 
+/* A reference to who is charged for it: whoever asks, in the tenant that the VM was of. */
+static int find_opener(struct request *request, const struct label *label, struct owner **ret)
+{
+	struct owner_name name = owner_name(request->caller->owner);
+	char of_peer[TENANT_NAME_SIZE];
+	int r;
+
+	strcpy(of_peer, name.tenant);
+	r = tenant_of_lost_vm(&request->gmemd->config,
+		&(struct lost_vm_tenant){.uid = label->uid,
+			.noted = label->has_tenant ? label->tenant : NULL,
+			.of_peer = of_peer},
+		name.tenant);
+	if (r < 0)
+		return request_tenant_not_open(request, name.tenant);
+	if (owner_get(request->gmemd->owners, &name, ret) < 0)
+		return rpc_error_internal(&request->error, "no memory");
+	return 0;
+}
+
 /* As of one that is opened. */
-static int check_label(struct request *request, const struct label *label)
+static int check_label(
+	struct request *request, const struct owner *opener, const struct label *label)
 {
 	const struct vm_open_parameters told = {
 		.name = label->name,
@@ -157,11 +180,12 @@ static int check_label(struct request *request, const struct label *label)
 	};
 	int r;
 
-	r = request_may_offer_vm(request, &told, label->type);
+	r = request_may_offer_vm(request, opener, &told, label->type);
 	return r < 0 ? r : request_may_have_vm(request, label->uid, label->name, label->uuid);
 }
 
-static int rebuild(struct request *request, const struct label *label, struct vm **ret)
+static int rebuild(
+	struct request *request, struct owner *opener, const struct label *label, struct vm **ret)
 {
 	struct registry *registry = &request->gmemd->registry;
 	struct mailbox *mailbox;
@@ -177,16 +201,32 @@ static int rebuild(struct request *request, const struct label *label, struct vm
 			"one that a later gmemd can write, not one of a gmemd without a keeper");
 	if (r < 0)
 		return rpc_error_kernel(&request->error, -r, "opening the mailbox again");
-	r = vm_resume(
-		registry, &request->caller->process, request->caller->owner, label, mailbox, ret);
+	r = vm_resume(registry, &request->caller->process, opener, label, mailbox, ret);
 	if (r < 0) {
 		mailbox_free(mailbox);
-		return request_vm_error(request, r);
+		return request_vm_error(request, opener, r);
 	}
 	if (watch_process(request->gmemd, *ret) == 0)
 		return 0;
 	vm_free(*ret);
 	return rpc_error_internal(&request->error, "no memory");
+}
+
+/* As its label and its tenant have it, without its content. */
+static int resume_labelled(struct request *request, const struct label *label, struct vm **ret)
+{
+	struct owner *opener;
+	int r = find_opener(request, label, &opener);
+
+	if (r < 0)
+		return r;
+	r = check_label(request, opener, label);
+	if (r == 0)
+		r = check_mapping(request, label);
+	if (r == 0)
+		r = rebuild(request, opener, label, ret);
+	owner_unref(opener);
+	return r;
 }
 
 static int resume_lost(struct request *request)
@@ -201,11 +241,7 @@ static int resume_lost(struct request *request)
 	if (r == 0)
 		r = read_label(request, &label);
 	if (r == 0)
-		r = check_label(request, &label);
-	if (r == 0)
-		r = check_mapping(request, &label);
-	if (r == 0)
-		r = rebuild(request, &label, &vm);
+		r = resume_labelled(request, &label, &vm);
 	if (r != 0)
 		return r;
 	STEP("vm.resume: rebuilt");

@@ -45,15 +45,16 @@ static int fault_error(struct request *request, const struct vm_fault *fault, un
 }
 
 /* What the kernel and the policy say to a VM as it is told of. */
-int request_may_offer_vm(
-	struct request *request, const struct vm_open_parameters *told, unsigned type)
+int request_may_offer_vm(struct request *request, const struct owner *owner,
+	const struct vm_open_parameters *told, unsigned type)
 {
 	const struct gmemd *gmemd = request->gmemd;
 	struct vm_fault fault;
 
 	if (vm_check_told(&gmemd->registry, told, type, &fault) < 0)
 		return fault_error(request, &fault, type);
-	if (told->gate == GATE_WANTED_NONE && request_needs_gate(request))
+	if (told->gate == GATE_WANTED_NONE &&
+		request_needs_gate(request, owner_tenant_config(owner)))
 		return rpc_error_not_permitted(
 			&request->error, "a gate, which gmemd's policy requires");
 	return 0;
@@ -68,7 +69,7 @@ static int check_offer(struct request *request, unsigned *ret_type)
 
 	if (vm_type_by_name(parameters->type, &type) < 0)
 		return request_no_type(request);
-	r = request_may_offer_vm(request, parameters, type);
+	r = request_may_offer_vm(request, request->caller->owner, parameters, type);
 	if (r == 0)
 		r = request_tenant_lets_open(request, type, parameters->commit_limit);
 	if (r < 0)
@@ -135,13 +136,13 @@ int request_may_have_vm(struct request *request, uid_t uid, const char *name, co
 	return r == 0 ? check_names(request, uid, name, uuid) : r;
 }
 
-int request_vm_error(struct request *request, int r)
+int request_vm_error(struct request *request, const struct owner *opener, int r)
 {
 	if (r == -EEXIST)
 		return rpc_error_conflict(
 			&request->error, "vm", "This process has opened its VM already");
 	if (r == -EDQUOT)
-		return request_owner_limit_error(request, OWNER_VMS,
+		return request_owner_limit_error(request, opener, OWNER_VMS,
 			"The user has as many VMs as it may have",
 			"The tenant has as many VMs as it may have");
 	return rpc_error_kernel(&request->error, -r, "setting up what a VM needs");
@@ -337,7 +338,7 @@ static int open_vm(struct request *request, unsigned type, struct reservation *r
 	make_room(request);
 	r = vm_new(&request->gmemd->registry, &request->caller->process, &wanted, &vm);
 	if (r < 0)
-		return request_vm_error(request, r);
+		return request_vm_error(request, request->caller->owner, r);
 	set_minimum(vm, request->parameters.vm_open.minimum);
 	r = start_vm(request, vm);
 	if (r == 0)

@@ -77,13 +77,13 @@ bool request_was_done(const struct request *request)
 	       (request->error.code == RPC_GONE || request->error.code == RPC_NOT_FOUND);
 }
 
-int request_owner_limit_error(struct request *request, enum owner_resource resource,
-	const char *why_user, const char *why_tenant)
+int request_owner_limit_error(struct request *request, const struct owner *owner,
+	enum owner_resource resource, const char *why_user, const char *why_tenant)
 {
-	enum limit limit = owner_limit_reached(request->caller->owner, resource);
+	enum limit limit = owner_limit_reached(owner, resource);
 
-	return request_limit_error(
-		request, limit, limit == owner_limit(resource) ? why_user : why_tenant);
+	return limit_error_for(&request->error, &request->gmemd->config, owner_tenant_config(owner),
+		limit, limit == owner_limit(resource) ? why_user : why_tenant);
 }
 
 int request_limit_error(struct request *request, enum limit limit, const char *why)

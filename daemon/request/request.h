@@ -107,7 +107,7 @@ bool request_was_done(const struct request *request);
 
 /* Fills in that the limit would be passed. why: a sentence without its full stop. */
 int request_limit_error(struct request *request, enum limit limit, const char *why);
-/* The same of what the caller has had charged as often as it may: its user's limit, or its
+/* The same of what the owner has had charged as often as it may: its user's limit, or its
  * tenant's, whichever it is. */
-int request_owner_limit_error(struct request *request, enum owner_resource resource,
-	const char *why_user, const char *why_tenant);
+int request_owner_limit_error(struct request *request, const struct owner *owner,
+	enum owner_resource resource, const char *why_user, const char *why_tenant);

@@ -25,12 +25,12 @@ bool tenant_is_seen(const struct tenant *tenant)
 	       tenant->budget.committed > 0 || tenant_vms_seen(tenant) > 0;
 }
 
-static int not_open(struct request *request, const struct tenant *tenant)
+int request_tenant_not_open(struct request *request, const char *name)
 {
 	char what[TENANT_NAME_SIZE + 64];
 
 	snprintf(what, sizeof what, "tenant %s, which the configuration does not have any more",
-		tenant->name);
+		name);
 	return rpc_error_not_permitted(&request->error, what);
 }
 
@@ -42,7 +42,7 @@ int request_tenant(struct request *request, struct tenant **ret)
 	if (tenants_get(&request->gmemd->registry.tenants, name.tenant, name.uid, &tenant) < 0)
 		return rpc_error_internal(&request->error, "no memory");
 	if (!tenant_is_open(tenant)) {
-		not_open(request, tenant);
+		request_tenant_not_open(request, tenant->name);
 		tenant_unref(tenant);
 		return request->error.code;
 	}
@@ -51,8 +51,9 @@ int request_tenant(struct request *request, struct tenant **ret)
 }
 
 /* What gmemd's own command line demands of every VM holds for a tenant's, too. */
-static bool tenant_needs_gate(const struct config *config, const struct config_tenant *tenant)
+bool request_needs_gate(const struct request *request, const struct config_tenant *tenant)
 {
+	const struct config *config = &request->gmemd->config;
 	const struct config_origin *origin = &config->origins[0];
 	bool of_all = config->gate_policy == GATE_POLICY_REQUIRED;
 
@@ -61,12 +62,6 @@ static bool tenant_needs_gate(const struct config *config, const struct config_t
 		return of_all;
 	return tenant->gate == GATE_POLICY_REQUIRED ||
 	       (of_all && origin->source == CONFIG_FROM_COMMAND_LINE);
-}
-
-bool request_needs_gate(const struct request *request)
-{
-	return tenant_needs_gate(
-		&request->gmemd->config, owner_tenant_config(request->caller->owner));
 }
 
 /* It may have those of what in the list alone. */
@@ -187,7 +182,7 @@ int request_tenant_lets_have(
 
 	if (r < 0 || !config)
 		return r;
-	if (vm->gate == VM_GATE_NONE && tenant_needs_gate(&request->gmemd->config, config))
+	if (vm->gate == VM_GATE_NONE && request_needs_gate(request, config))
 		return rpc_error_not_permitted(
 			&request->error, "a gate, which every VM of that tenant must have");
 	r = check_type(request, config, vm->type);

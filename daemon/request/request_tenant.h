@@ -14,8 +14,10 @@ bool tenant_is_seen(const struct tenant *tenant);
 
 /* The tenant that the caller opens VMs in: a reference. */
 int request_tenant(struct request *request, struct tenant **ret);
-/* Whether the caller's VM must have a gate. */
-bool request_needs_gate(const struct request *request);
+/* Whether a VM of the tenant must have a gate; NULL for one that the configuration hasn't. */
+bool request_needs_gate(const struct request *request, const struct config_tenant *tenant);
+/* What that is, and that it is there no more. */
+int request_tenant_not_open(struct request *request, const char *name);
 /* A VM of that type, and with so much promised to it. */
 int request_tenant_lets_open(struct request *request, unsigned type, uint64_t commit_limit);
 /* That a VM as it is, with so much promised to it, is of the tenant, whoever asks. */

@@ -113,3 +113,28 @@ int tenant_of_peer(const struct config *config, struct identity *identity,
 	strcpy(ret, TENANT_DEFAULT);
 	return 0;
 }
+
+/* Not a section's. */
+static bool is_of_user(const char *name)
+{
+	return strchr(name, ':');
+}
+
+int tenant_of_lost_vm(const struct config *config, const struct lost_vm_tenant *vm,
+	char ret[static TENANT_NAME_SIZE])
+{
+	bool of_user = !vm->noted || is_of_user(vm->noted);
+	char own[TENANT_NAME_SIZE];
+
+	tenant_name_of_user(vm->uid, own);
+	if (config->tenants.count > 0) {
+		snprintf(ret, TENANT_NAME_SIZE, "%s", of_user ? vm->of_peer : vm->noted);
+		return config_tenant_find(&config->tenants, ret) ? 0 : -EACCES;
+	}
+	/* An operator may have brought it to another user's. */
+	if (vm->noted && of_user && strcmp(vm->noted, own) != 0)
+		snprintf(ret, TENANT_NAME_SIZE, "%s", vm->noted);
+	else
+		ret[0] = '\0';
+	return 0;
+}

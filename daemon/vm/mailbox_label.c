@@ -21,10 +21,30 @@ void mailbox_label_write(const struct vm *vm, char ret[static MAILBOX_NAME_SIZE]
 		vm->initially_private ? 'p' : 's', vm->budget.limit, vm->uuid, vm->name);
 }
 
+_Static_assert(TENANT_NAME_SIZE <= MAILBOX_NOTE_SIZE, "a note");
+
+void mailbox_label_note_tenant(const struct vm *vm)
+{
+	char note[MAILBOX_NOTE_SIZE];
+
+	if (vm->mailbox && (mailbox_read_note(mailbox_write_fd(vm->mailbox), note) < 0 ||
+				   strcmp(note, vm->tenant->name) != 0))
+		mailbox_write_note(vm->mailbox, vm->tenant->name);
+}
+
+static void read_tenant(int fd, struct label *label)
+{
+	char note[MAILBOX_NOTE_SIZE];
+
+	label->has_tenant = mailbox_read_note(fd, note) == 0 && strlen(note) <= TENANT_NAME_MAX;
+	if (label->has_tenant)
+		strcpy(label->tenant, note);
+}
+
 int mailbox_label_read(int fd, struct label *ret)
 {
 	char text[MAILBOX_NAME_SIZE], gate, state;
-	struct label label;
+	struct label label = {.has_tenant = false};
 	int length = 0;
 
 	if (mailbox_name(fd, text, sizeof text) < 0)
@@ -36,6 +56,7 @@ int mailbox_label_read(int fd, struct label *ret)
 	label.gate = gate == 'g';
 	label.initially_private = state == 'p';
 	snprintf(label.name, sizeof label.name, "%s", text + length);
+	read_tenant(fd, &label);
 	*ret = label;
 	return 0;
 }

@@ -4,12 +4,14 @@
  *
  * A gmemd that knows nothing of a VM any more believes the mailbox that the VM's process still has:
  * gmemd alone can have made it, a memfd's name never changes, and it says whose the VM is, what it
- * may be, and how much memory it may have.
+ * may be, and how much memory it may have. Which tenant it is of can change: that is a note within
+ * the mailbox, where gmemd alone can write.
  */
 #pragma once
 
 #include <sys/types.h>
 
+#include "daemon/tenant/tenant.h"
 #include "daemon/vm/vm.h"
 #include "protocol/methods.h"
 
@@ -23,9 +25,13 @@ struct label {
 	uint64_t commit_limit;
 	char uuid[37];
 	char name[NAME_BYTES_MAX + 1];
+	bool has_tenant; /* an older gmemd has noted none */
+	char tenant[TENANT_NAME_SIZE];
 };
 
 /* The name for the VM's mailbox. All that it says must be set. */
 void mailbox_label_write(const struct vm *vm, char ret[static MAILBOX_NAME_SIZE]);
+/* Notes the VM's tenant in its mailbox, if it has one, and that is not noted there already. */
+void mailbox_label_note_tenant(const struct vm *vm);
 /* The label of a mailbox, by any fd of it. -EBADMSG where that is no mailbox of gmemd's. */
 int mailbox_label_read(int fd, struct label *ret);

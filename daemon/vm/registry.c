@@ -12,6 +12,7 @@
 
 #include "daemon/budget/capacity.h"
 #include "daemon/pages/page_worker.h"
+#include "daemon/vm/mailbox_label.h"
 
 static int vm_compare_id(struct vm *a, struct vm *b)
 {
@@ -199,6 +200,7 @@ int vm_move(struct vm *vm, struct tenant *to, uint64_t commit_limit, struct vm_m
 	}
 	page_worker_move_owner(vm->registry->pages, vm->owner, place);
 	change_tenant(vm, to);
+	mailbox_label_note_tenant(vm);
 	return 0;
 }
 

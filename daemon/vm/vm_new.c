@@ -206,6 +206,8 @@ int vm_new(struct registry *registry, const struct process *process,
 		registry_add(vm);
 		r = registry->backend->open(vm);
 	}
+	if (r == 0)
+		mailbox_label_note_tenant(vm);
 	if (r == 0 && registry->fdstore)
 		r = vm_outlive(vm);
 	if (r < 0) {
@@ -266,6 +268,7 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	vm->mailbox = recovery->mailbox;
 	vm->listener = recovery->listener;
 	vm->frames = recovery->frames;
+	mailbox_label_note_tenant(vm);
 	succeed(vm);
 	registry_add(vm);
 	*ret = vm;
@@ -306,6 +309,7 @@ int vm_resume(struct registry *registry, const struct process *process, struct o
 		return r;
 	}
 	vm->mailbox = mailbox;
+	mailbox_label_note_tenant(vm);
 	*ret = vm;
 	return 0;
 }

@@ -317,6 +317,87 @@ int mailbox_reopen(int fd, struct mailbox **ret)
 	return r;
 }
 
+/* Notes: two copies, where the first two slots' entries have bytes that no command reads. The later
+ * one that is whole is the note. */
+
+#define NOTES 2
+
+struct note {
+	uint64_t sequence;
+	uint64_t checksum;
+	char text[MAILBOX_NOTE_SIZE];
+};
+
+#define SLOT_BYTES sizeof(struct kvm_userspace_memory_region2)
+
+static uint64_t note_checksum(const struct note *note)
+{
+	uint64_t hash = (0xcbf29ce484222325 ^ note->sequence) * 0x100000001b3;
+
+	for (size_t i = 0; i < sizeof note->text; i++)
+		hash = (hash ^ (unsigned char)note->text[i]) * 0x100000001b3;
+	return hash;
+}
+
+static bool note_is_whole(const struct note *note)
+{
+	return note->sequence > 0 && note->checksum == note_checksum(note) &&
+	       memchr(note->text, '\0', sizeof note->text);
+}
+
+static struct note *note_at(const struct mailbox *mailbox, unsigned place)
+{
+	return (void *)(entry_bytes(&mailbox->entries[MAILBOX_SLOT], place) + SLOT_BYTES);
+}
+
+/* Of those in the two places the one that counts; -1: there is none. */
+static int later_note(const struct note notes[static NOTES])
+{
+	int later = -1;
+
+	for (int i = 0; i < NOTES; i++) {
+		if (note_is_whole(&notes[i]) &&
+			(later < 0 || notes[i].sequence > notes[later].sequence))
+			later = i;
+	}
+	return later;
+}
+
+void mailbox_write_note(struct mailbox *mailbox, const char *text)
+{
+	struct note notes[NOTES] = {*note_at(mailbox, 0), *note_at(mailbox, 1)}, next;
+	int later = later_note(notes);
+	struct note *place = note_at(mailbox, later == 0 ? 1 : 0);
+
+	next = (struct note){.sequence = later < 0 ? 1 : notes[later].sequence + 1};
+	snprintf(next.text, sizeof next.text, "%s", text);
+	next.checksum = note_checksum(&next);
+	__atomic_store_n(&place->checksum, ~next.checksum, __ATOMIC_SEQ_CST);
+	place->sequence = next.sequence;
+	memcpy(place->text, next.text, sizeof next.text);
+	__atomic_store_n(&place->checksum, next.checksum, __ATOMIC_RELEASE);
+}
+
+int mailbox_read_note(int fd, char ret[static MAILBOX_NOTE_SIZE])
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	const uint64_t slots = area_layout[MAILBOX_CREATE].pages * page;
+	struct note notes[NOTES];
+	int later;
+
+	for (unsigned i = 0; i < NOTES; i++) {
+		uint64_t at = slots + i * area_layout[MAILBOX_SLOT].stride + SLOT_BYTES;
+
+		if (pread(fd, &notes[i], sizeof notes[i], (off_t)at) != sizeof notes[i])
+			return -ENOENT;
+	}
+	later = later_note(notes);
+	if (later < 0)
+		return -ENOENT;
+	memcpy(ret, notes[later].text, MAILBOX_NOTE_SIZE);
+	return 0;
+}
+
 int mailbox_fix(const struct mailbox *mailbox)
 {
 	return memory_file_set_immutable(mailbox->write_fd, true);

@@ -71,6 +71,16 @@ int mailbox_name(int fd, char *ret, size_t size);
 /* The same as mailbox_open() by a read-only fd of it, such as a VMM's, which stays the caller's.
  * -EROFS where it is sealed against all writers to come. */
 int mailbox_reopen(int fd, struct mailbox **ret);
+/*
+ * A note to whoever finds a mailbox that nobody else knows any more: what its name can't say, for
+ * that never changes. It is written so that the old one or the new one is there whatever is killed
+ * amid that.
+ */
+#define MAILBOX_NOTE_SIZE 64
+/* Cut to that size with its NUL. */
+void mailbox_write_note(struct mailbox *mailbox, const char *note);
+/* By any fd of a mailbox that has a mailbox_name(). -ENOENT where there is none. */
+int mailbox_read_note(int fd, char ret[static MAILBOX_NOTE_SIZE]);
 /* Makes it immutable; see memory_file_set_immutable(). mailbox_reopen() undoes that, and needs the
  * same capability then. */
 int mailbox_fix(const struct mailbox *mailbox);

@@ -317,6 +317,45 @@ def budget():
         equal(vmm.do("content"), "guest", "no guest byte has changed")
 
 
+def tenants_are(*sections):
+    host.change_config("".join("[tenant %s]\n%s" % section for section in sections))
+    host.lose_all()
+
+
+@test("a VM that was lost comes back into its tenant, whatever its connection is of by now")
+def tenant():
+    gold, silver = ("gold", "users = 4711\n"), ("silver", "")
+    tenants_are(gold, silver)
+    with Remote("of_tenant", uid=4711) as vmm:
+        equal(vms()[vmm.id]["tenant"], "gold", "when it was opened")
+        operator = host.operator()
+        operator.call("vm.set", {"vm": vmm.id, "tenant": "silver"})
+        operator.close()
+        tenants_are(gold, silver)
+        vmm.do("reconnect")
+        check(vmm.do("resume")["rebuilt"], "rebuilt")
+        equal(vms()[vmm.id]["tenant"], "silver", "where it was brought to")
+        tenants_are(gold)
+        vmm.do("reconnect")
+        error = vmm.error("resume")
+        equal(error["code"], -32002, "a tenant that is there no more")
+        check("tenant silver, which the configuration does not have any more" in error["message"], error["message"])
+        equal(vms(), {}, "nothing is left")
+        tenants_are(("gold", ""), silver)
+        vmm.do("reconnect")
+        check(vmm.do("resume")["rebuilt"], "its peer is of default by now")
+        equal(vms()[vmm.id]["tenant"], "silver", "again")
+        tenants_are()
+        vmm.do("reconnect")
+        check(vmm.do("resume")["rebuilt"], "without tenants")
+        equal(vms()[vmm.id]["tenant"], "uid:4711", "its user's own")
+        tenants_are(gold)
+        vmm.do("reconnect")
+        check(vmm.do("resume")["rebuilt"], "it was of no tenant")
+        equal(vms()[vmm.id]["tenant"], "gold", "its peer's")
+    tenants_are()
+
+
 def pages_are_closed():
     """The page worker has done all that it had: it takes turns, and what is asked now comes last."""
     with Remote("last") as last:

@@ -487,6 +487,41 @@ static void test_reopened_unprivileged(void)
 	unit_in_child(reopen_unprivileged, NULL);
 }
 
+static void check_note(int fd, const char *expected)
+{
+	char note[MAILBOX_NOTE_SIZE] = "";
+
+	CU_ASSERT_EQUAL(mailbox_read_note(fd, note), 0);
+	CU_ASSERT_STRING_EQUAL(note, expected);
+}
+
+/* What was written last counts, and a copy that is not whole does not; no entry has changed. */
+static void test_note(void)
+{
+	char note[MAILBOX_NOTE_SIZE], long_note[2 * MAILBOX_NOTE_SIZE] = "";
+	unsigned char entry[sizeof(struct kvm_userspace_memory_region2)];
+	unsigned char spoiled = 'x';
+	int fd = mailbox_fd(mailbox);
+	off_t second = (off_t)(mailbox_entry_address(mailbox, MAILBOX_SLOT, 1) -
+			       mailbox_address(mailbox) + sizeof entry + 2 * sizeof(uint64_t));
+
+	CU_ASSERT_EQUAL(mailbox_read_note(fd, note), -ENOENT);
+	memcpy(entry, entry_view(MAILBOX_SLOT, 0), sizeof entry);
+	mailbox_write_note(mailbox, "gold");
+	check_note(fd, "gold");
+	mailbox_write_note(mailbox, "silver");
+	check_note(fd, "silver");
+	CU_ASSERT_EQUAL(pwrite(mailbox_write_fd(mailbox), &spoiled, 1, second), 1);
+	check_note(fd, "gold");
+	mailbox_write_note(mailbox, "");
+	check_note(fd, "");
+	memset(long_note, 'n', sizeof long_note - 1);
+	mailbox_write_note(mailbox, long_note);
+	long_note[MAILBOX_NOTE_SIZE - 1] = '\0';
+	check_note(fd, long_note);
+	CU_ASSERT_EQUAL(memcmp(entry, entry_view(MAILBOX_SLOT, 0), sizeof entry), 0);
+}
+
 static void test_identity(void)
 {
 	struct file_identity own = mailbox_identity(mailbox), seen;
@@ -554,6 +589,7 @@ int main(void)
 		{"no mailbox", test_opened_again_refused},
 		{"fixed", test_fixed},
 		{"opened again by another user", test_reopened_unprivileged},
+		{"its note", test_note},
 		{"identity", test_identity},
 		{"freed", test_free},
 		CU_TEST_INFO_NULL,
