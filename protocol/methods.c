@@ -880,6 +880,8 @@ static const struct field config_reload_result[] = {
 				   "has."},                                                        \
 		{"reserve", FIELD_INTEGER,                                                         \
 			.summary = "Bytes of the host's that no other tenant can have."},          \
+		{"node_reserves", FIELD_ARRAY, .fields = tenant_node_fields,                       \
+			.summary = "What of the reserve is there on which NUMA node."},            \
 		{"promised", FIELD_INTEGER,                                                        \
 			.summary = "Bytes promised to its VMs and reservations, whether charged "  \
 				   "yet or not."},                                                 \
@@ -892,6 +894,14 @@ static const struct field config_reload_result[] = {
 			.summary = "Whether its VMs alone are asked for memory: they have more "   \
 				   "than its limit, or its cgroup waits for memory."               \
 	}
+
+static const struct field tenant_node_fields[] = {
+	{"node", FIELD_INTEGER, .summary = "The NUMA node."},
+	{"reserve", FIELD_INTEGER,
+		.summary = "Bytes of the node's that no other tenant's memories can be bound to."},
+	{"committed", FIELD_INTEGER, .summary = "Bytes of the tenant's that are bound to it."},
+	END,
+};
 
 static const struct field tenant_fields[] = {TENANT_FIELDS, END};
 

@@ -140,8 +140,7 @@ static void promise_above(struct budget *budget, uint64_t before, uint64_t now)
 	}
 }
 
-/* Whatever the limits. */
-static void set_reserve(struct budget *budget, uint64_t reserve)
+void budget_set_reserve_anyway(struct budget *budget, uint64_t reserve)
 {
 	uint64_t had = budget_known_above(budget), will = largest(budget->committed, reserve);
 	uint64_t promised = promised_above(budget);
@@ -161,7 +160,7 @@ const struct budget *budget_set_reserve(struct budget *budget, uint64_t reserve)
 		will > had ? find_refusing(budget->within, will - had, /* charge= */ 0) : NULL;
 
 	if (!refused)
-		set_reserve(budget, reserve);
+		budget_set_reserve_anyway(budget, reserve);
 	return refused;
 }
 
@@ -278,6 +277,13 @@ const struct budget *budget_move(struct budget *budget, struct budget *to, uint6
 	return refused;
 }
 
+void budget_move_anyway(struct budget *budget, struct budget *to)
+{
+	leave(budget);
+	budget->within = to;
+	join(budget);
+}
+
 static bool is_within(const struct budget *budget, const struct budget *level)
 {
 	while (budget && budget != level)
@@ -290,13 +296,13 @@ const struct budget *budget_hand_over_refused(struct budget *from, const struct 
 	const struct budget *refused = NULL, *level = to->within;
 	uint64_t bytes = to->limit;
 
-	set_reserve(from, 0);
+	budget_set_reserve_anyway(from, 0);
 	for (; !refused && level && !is_within(from, level); level = level->within) {
 		if (bytes > 0 && !has_room(level, bytes))
 			refused = level;
 		bytes = growth(level, bytes);
 	}
-	set_reserve(from, from->limit);
+	budget_set_reserve_anyway(from, from->limit);
 	return refused;
 }
 
@@ -305,6 +311,6 @@ void budget_hand_over(struct budget *from, struct budget *to)
 	assert(from->is_promised && from->committed == 0);
 	assert(!to->is_promised && to->committed == 0 && to->limit <= from->limit);
 	budget_end_promise(from);
-	set_reserve(to, to->limit);
+	budget_set_reserve_anyway(to, to->limit);
 	to->is_promised = true;
 }

@@ -50,6 +50,8 @@ uint64_t budget_known_above(const struct budget *budget);
  * can't have it; then nothing has changed.
  */
 const struct budget *budget_set_reserve(struct budget *budget, uint64_t reserve);
+/* The same, whatever the limits. */
+void budget_set_reserve_anyway(struct budget *budget, uint64_t reserve);
 /*
  * Promises the budget its limit. NULL where those that it is within can keep the promise, else the
  * one that can't; then nothing has changed. An unlimited budget is promised nothing, and NULL is
@@ -66,6 +68,8 @@ void budget_end_promise(struct budget *budget);
  * budget_set_limit() has it. NULL, or who has not room for what it gets more than it had; then
  * nothing has changed. */
 const struct budget *budget_move(struct budget *budget, struct budget *to, uint64_t limit);
+/* The same, with its own limit and whatever the others are. */
+void budget_move_anyway(struct budget *budget, struct budget *to);
 
 /*
  * The promise of the one, of which nothing is committed, becomes the other's, whose limit is no

@@ -10,19 +10,6 @@
 
 #include "daemon/base/numa_node.h"
 
-__extension__ typedef unsigned __int128 wide;
-
-static uint64_t saturate(wide number)
-{
-	return number > UINT64_MAX ? UINT64_MAX : (uint64_t)number;
-}
-
-/* Rounded up, so that nodes never have more than the host. */
-static uint64_t share_of(uint64_t reserve, uint64_t part, uint64_t whole)
-{
-	return saturate(((wide)reserve * part + whole - 1) / whole);
-}
-
 static uint64_t sum_nodes(const struct capacity *capacity)
 {
 	uint64_t whole = 0;
@@ -35,7 +22,7 @@ static uint64_t sum_nodes(const struct capacity *capacity)
 static uint64_t node_limit(
 	const struct capacity_node *node, const struct capacity_request *request, uint64_t whole)
 {
-	uint64_t reserve = whole > 0 ? share_of(request->host_reserve, node->total, whole) : 0;
+	uint64_t reserve = reserve_of_node(request->host_reserve, node->total, whole);
 
 	return capacity_of(node->total, reserve, request->overcommit);
 }
@@ -131,6 +118,30 @@ struct budget *capacity_of_node(struct capacity *capacity, unsigned number)
 	struct capacity_node *node = find_node(capacity, number);
 
 	return node ? &node->budget : NULL;
+}
+
+uint64_t capacity_node_limit(const struct capacity *capacity, const struct capacity_node *node,
+	const struct config *config, uint64_t memory_total)
+{
+	return config_node_capacity(config, memory_total, node->total, sum_nodes(capacity));
+}
+
+void capacity_note_nodes(struct capacity *capacity)
+{
+	for (size_t i = 0; i < capacity->n_nodes; i++)
+		capacity->nodes[i]->noted = capacity->nodes[i]->budget.committed;
+}
+
+const struct budget *capacity_passed_node(const struct capacity *capacity)
+{
+	for (size_t i = 0; i < capacity->n_nodes; i++) {
+		const struct budget *budget = &capacity->nodes[i]->budget;
+
+		if (!budget->lifted && budget->committed > budget->limit &&
+			budget->committed > capacity->nodes[i]->noted)
+			return budget;
+	}
+	return NULL;
 }
 
 bool capacity_has_node(struct capacity *capacity, unsigned number)

@@ -26,6 +26,7 @@ struct capacity_node {
 	unsigned number;
 	uint64_t total;       /* bytes: its MemTotal */
 	struct budget budget; /* made by capacity_init() */
+	uint64_t noted;       /* see capacity_note_nodes() */
 };
 
 struct capacity {
@@ -49,6 +50,14 @@ void capacity_clear(struct capacity *capacity);
 /* While what a predecessor had granted is taken back, no limit of the host's or its nodes'
  * refuses. */
 void capacity_lift_limits(struct capacity *capacity, bool lifted);
+
+/* What the node's limit would be by another configuration. */
+uint64_t capacity_node_limit(const struct capacity *capacity, const struct capacity_node *node,
+	const struct config *config, uint64_t memory_total);
+/* What is committed of each node now; and the first that has more since, and more than its limit.
+ * NULL: none. */
+void capacity_note_nodes(struct capacity *capacity);
+const struct budget *capacity_passed_node(const struct capacity *capacity);
 
 /* NULL where the host has not had such a node with memory. */
 struct budget *capacity_of_node(struct capacity *capacity, unsigned number);

@@ -76,3 +76,19 @@ uint64_t config_capacity(const struct config *config, uint64_t memory_total)
 	return config->commit_limit > 0 && config->commit_limit < limit ? config->commit_limit
 									: limit;
 }
+
+uint64_t reserve_of_node(uint64_t reserve, uint64_t node_total, uint64_t all_nodes)
+{
+	wide share = all_nodes > 0 ? ((wide)reserve * node_total + all_nodes - 1) / all_nodes : 0;
+
+	return share > UINT64_MAX ? UINT64_MAX : (uint64_t)share;
+}
+
+uint64_t config_node_capacity(
+	const struct config *config, uint64_t memory_total, uint64_t node_total, uint64_t all_nodes)
+{
+	uint64_t reserve = config_bytes(&config->host_reserve, memory_total);
+
+	return capacity_of(
+		node_total, reserve_of_node(reserve, node_total, all_nodes), config->overcommit);
+}

@@ -127,6 +127,12 @@ uint64_t config_bytes(const struct config_amount *amount, uint64_t memory_total)
 uint64_t capacity_of(uint64_t total, uint64_t reserve, uint64_t overcommit);
 /* The same of a host with as much memory. */
 uint64_t config_capacity(const struct config *config, uint64_t memory_total);
+/* What one of its NUMA nodes bears of the host's reserve, by its memory, of which all have so much
+ * together. Rounded up, so that nodes never have more than the host. */
+uint64_t reserve_of_node(uint64_t reserve, uint64_t node_total, uint64_t all_nodes);
+/* What of a node's memory VMs may be promised. */
+uint64_t config_node_capacity(const struct config *config, uint64_t memory_total,
+	uint64_t node_total, uint64_t all_nodes);
 
 /* What came of a command line. */
 enum config_outcome {

@@ -13,10 +13,10 @@
 #include <string.h>
 
 #include "kernel/base/cleanup.h"
+#include "kernel/base/size.h"
 #include "kernel/kvm/probe.h"
 
-#define BLANKS   " \t,"
-#define NODE_MAX 1023
+#define BLANKS " \t,"
 
 static bool parse_id(const char *text, uint32_t max, uint32_t *ret)
 {
@@ -29,6 +29,18 @@ static bool parse_id(const char *text, uint32_t max, uint32_t *ret)
 		return false;
 	*ret = (uint32_t)number;
 	return true;
+}
+
+static bool parse_node_bytes(const char *text, uint32_t *ret_node, uint64_t *ret_bytes)
+{
+	size_t length = strcspn(text, ":");
+	char number[8] = "";
+
+	if (text[length] == '\0' || length >= sizeof number)
+		return false;
+	memcpy(number, text, length);
+	return parse_id(number, CONFIG_NODE_MAX, ret_node) &&
+	       size_parse(text + length + 1, ret_bytes) == 0;
 }
 
 /* Of this host's own file: a directory of users elsewhere may not answer. */
@@ -64,6 +76,7 @@ static bool parse_word(enum config_list_of of, const char *word, uint32_t *ret)
 {
 	/* The last is nobody's. */
 	const uint32_t id_max = UINT32_MAX - 1;
+	uint64_t bytes;
 	unsigned type = 0;
 
 	switch (of) {
@@ -72,7 +85,9 @@ static bool parse_word(enum config_list_of of, const char *word, uint32_t *ret)
 	case CONFIG_LIST_GROUPS:
 		return parse_id(word, id_max, ret) || find_group(word, ret);
 	case CONFIG_LIST_NODES:
-		return parse_id(word, NODE_MAX, ret);
+		return parse_id(word, CONFIG_NODE_MAX, ret);
+	case CONFIG_LIST_NODE_BYTES:
+		return parse_node_bytes(word, ret, &bytes);
 	case CONFIG_LIST_VM_TYPES:
 		if (vm_type_by_name(word, &type) < 0)
 			return false;
@@ -140,6 +155,15 @@ bool config_list_has(const struct config_list *list, uint32_t id)
 			return true;
 	}
 	return false;
+}
+
+uint64_t config_list_bytes(const struct config_list *list, unsigned word)
+{
+	uint64_t bytes = 0;
+	uint32_t node;
+
+	parse_node_bytes(list->words[word], &node, &bytes);
+	return bytes;
 }
 
 bool config_list_matches(const struct config_list *list, const char *text)

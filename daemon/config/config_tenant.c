@@ -10,9 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/config/config_reserve.h"
 #include "daemon/config/config_setting.h"
-#include "kernel/base/cleanup.h"
-#include "kernel/host/meminfo.h"
 
 #define AT(member) offsetof(struct config_tenant, member)
 #define LIST(name, member, of, max, expected)                                                      \
@@ -39,6 +38,8 @@ const struct config_setting config_tenant_settings[] = {
 	LIST("labels", labels, CONFIG_LIST_PATTERNS, CONFIG_LIST_MAX, "patterns"),
 	AMOUNT("limit", limit),
 	AMOUNT("reserve", reserve),
+	LIST("node-reserve", node_reserve, CONFIG_LIST_NODE_BYTES, CONFIG_RESERVE_NODES_MAX,
+		"numbers of NUMA nodes, each with a number of bytes, such as 0:8G 1:8G"),
 	AMOUNT("vm-limit", vm_limit),
 	COUNT("vms", vms),
 	COUNT("memories", memories),
@@ -252,53 +253,6 @@ static void check_default(struct config *config, struct config_faults *faults)
 		"tenant is of it");
 }
 
-static void fault_of(struct config *config, struct config_faults *faults,
-	const struct config_tenant *tenant, const struct config_setting *setting, const char *text)
-{
-	const struct config_origin *origin = &tenant->origins[setting - config_tenant_settings];
-
-	config_faults_of_file(faults, config->paths.all[origin->file]);
-	config_faults_add(faults, origin->line, setting->name, "%s", text);
-}
-
-static uint64_t memory_total(void)
-{
-	struct meminfo meminfo = {.total = 0};
-	cleanup_fd int fd = -1;
-
-	if (meminfo_open(&fd) == 0)
-		meminfo_read(fd, &meminfo);
-	return meminfo.total;
-}
-
-/* What is always there for each must be there for all of them at once. */
-static void check_reserves(struct config *config, struct config_faults *faults)
-{
-	const struct config_setting *setting = config_tenant_setting_find("reserve");
-	uint64_t total = memory_total(), left = config_capacity(config, total);
-	char text[160];
-
-	for (unsigned i = 0; i < config->tenants.count; i++) {
-		const struct config_tenant *tenant = config->tenants.all[i];
-		uint64_t reserve = config_bytes(&tenant->reserve, total);
-		uint64_t limit = config_bytes(&tenant->limit, total);
-
-		text[0] = '\0';
-		if (reserve > limit)
-			snprintf(text, sizeof text,
-				"must be at most the tenant's limit, %" PRIu64 " bytes", limit);
-		else if (reserve > left)
-			snprintf(text, sizeof text,
-				"must be at most %" PRIu64
-				" bytes, which the reserves before it leave of what this host can "
-				"give",
-				left);
-		if (text[0])
-			fault_of(config, faults, tenant, setting, text);
-		left -= reserve < left ? reserve : left;
-	}
-}
-
 /* Whoever is of no other tenant is of one, unless they are refused. */
 static bool add_default(struct config *config)
 {
@@ -314,7 +268,7 @@ void config_tenants_check(struct config *config, struct config_faults *faults)
 	if (!add_default(config) || !sort(&config->tenants) || !sort_users(&config->tenants))
 		config_faults_add(faults, 0, "", "%s", strerror(ENOMEM));
 	if (config->tenants.count > 0)
-		check_reserves(config, faults);
+		config_reserves_check(config, faults);
 }
 
 /* What they say */
@@ -387,6 +341,15 @@ void config_tenant_setting_names(char *ret, size_t size)
 	for (unsigned i = 0; i < config_tenant_settings_count && used < size; i++)
 		used += (size_t)snprintf(ret + used, size - used, "%s%s", used > 0 ? ", " : "",
 			config_tenant_settings[i].name);
+}
+
+uint64_t config_tenant_node_reserve(const struct config_tenant *tenant, unsigned node)
+{
+	for (unsigned i = 0; i < tenant->node_reserve.count; i++) {
+		if (tenant->node_reserve.ids[i] == node)
+			return config_list_bytes(&tenant->node_reserve, i);
+	}
+	return 0;
 }
 
 bool config_tenant_is_set(const struct config_tenant *tenant, const void *member)

@@ -27,6 +27,8 @@
 
 #define CONFIG_TENANTS_MAX         4096
 #define CONFIG_TENANT_SETTINGS_MAX 24
+/* A tenant's reserve may be there by nodes on so many. */
+#define CONFIG_RESERVE_NODES_MAX 256
 /* Of a number: it is not set. */
 #define CONFIG_NO_NUMBER UINT64_MAX
 
@@ -41,6 +43,7 @@ struct config_tenant {
 	struct config_amount limit, reserve, vm_limit;
 	uint64_t vms, memories, connections, requests;
 	uint64_t memories_per_vm, slots_per_vm, private_ranges_per_vm;
+	struct config_list node_reserve; /* what of the reserve is there on which node */
 	struct config_list types, nodes;
 	enum gate_policy gate;
 	/* Under pressure, those of a lower one are asked first. */
@@ -76,6 +79,8 @@ const struct config_setting *config_tenant_setting_find(const char *name);
 void tenant_name_of_user(uid_t uid, char ret[static TENANT_NAME_SIZE]);
 /* "a, b, c" */
 void config_tenant_setting_names(char *ret, size_t size);
+/* Bytes of the node that are always there for it. */
+uint64_t config_tenant_node_reserve(const struct config_tenant *tenant, unsigned node);
 /* Whether a file says it. */
 bool config_tenant_is_set(const struct config_tenant *tenant, const void *member);
 /* Whether anything says who it is. */

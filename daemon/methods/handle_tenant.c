@@ -65,6 +65,22 @@ static struct tenant *find_seen(struct gmemd *gmemd, const char *name)
 	return tenant && tenant_is_seen(tenant) ? tenant : NULL;
 }
 
+static void describe_nodes(struct json_object *list, const struct tenant *tenant)
+{
+	const struct tenant_node *node;
+
+	SLIST_FOREACH (node, &tenant->nodes, link) {
+		struct json_object *object;
+
+		if (node->budget.reserve == 0)
+			continue;
+		object = json_append_object(list);
+		json_add_uint(object, "node", node->number);
+		json_add_uint(object, "reserve", node->budget.reserve);
+		json_add_uint(object, "committed", node->budget.used);
+	}
+}
+
 static void describe_tenant(struct json_object *object, const struct tenant *tenant)
 {
 	const struct budget *budget = &tenant->budget;
@@ -73,6 +89,7 @@ static void describe_tenant(struct json_object *object, const struct tenant *ten
 	json_add_bool(object, "configured", tenant->config);
 	add_limit(object, "limit", budget->limit);
 	json_add_uint(object, "reserve", budget->reserve);
+	describe_nodes(json_add_array(object, "node_reserves"), tenant);
 	json_add_uint(object, "promised", budget->promised);
 	json_add_uint(object, "committed", budget->used);
 	json_add_uint(object, "resident", resident_of(tenant));
@@ -103,6 +120,20 @@ static int answer_counted(struct request *request, struct page_count *count, int
 	return rpc_error_internal(&request->error, "no memory");
 }
 
+/* What one takes in an answer at most, and what each of its nodes does. */
+#define TENANT_BYTES 400
+#define NODE_BYTES   100
+
+static size_t bytes_of(const struct tenant *tenant)
+{
+	const struct tenant_node *node;
+	size_t bytes = TENANT_BYTES;
+
+	SLIST_FOREACH (node, &tenant->nodes, link)
+		bytes += node->budget.reserve > 0 ? NODE_BYTES : 0;
+	return bytes;
+}
+
 static int fill_list(struct gmemd *gmemd, const struct caller *caller, const void *what,
 	struct json_object *result, struct rpc_error *error)
 {
@@ -110,11 +141,13 @@ static int fill_list(struct gmemd *gmemd, const struct caller *caller, const voi
 	struct json_object *list = json_add_array(result, "tenants");
 	struct tenant *tenant = first_of(gmemd, context);
 	char cursor[sizeof CURSOR + TENANT_NAME_SIZE];
+	size_t bytes = 0;
 
 	(void)caller;
 	(void)error;
 	for (uint64_t listed = 0; tenant; tenant = seen_from(tenants_next(tenant)), listed++) {
-		if (listed == context->limit) {
+		bytes += bytes_of(tenant);
+		if (listed == context->limit || bytes > PAGE_BYTES_MAX) {
 			snprintf(cursor, sizeof cursor, CURSOR "%s", tenant->name);
 			json_add_string(result, "cursor", cursor);
 			break;
@@ -250,6 +283,12 @@ static int check_wanted(
 		return rpc_error_invalid_param(&request->error,
 			request->parameters.tenant_set.reserve == FIELD_UNSET ? "limit" : "reserve",
 			expected);
+	}
+	if (reserve < tenant_node_reserves(tenant) && wanted->has_reserve) {
+		snprintf(expected, sizeof expected,
+			"at least what of the reserve is by nodes, %" PRIu64 " bytes",
+			tenant_node_reserves(tenant));
+		return rpc_error_invalid_param(&request->error, "reserve", expected);
 	}
 	refused = reserve > tenant->budget.reserve ? tenant_reserve_refused(tenant, reserve) : NULL;
 	if (!refused)

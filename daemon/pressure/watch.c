@@ -250,7 +250,7 @@ static struct pressure_settings settings_of(const struct gmemd *gmemd)
 /* Of what they have in percent. A reserve that the host can't give any more stays as it was. */
 static void follow_tenants(struct gmemd *gmemd)
 {
-	const struct config_tenant *refused = NULL;
+	struct tenants_refused refused;
 
 	if (tenants_configure(&gmemd->registry.tenants, &gmemd->config, gmemd->host.memory_total,
 		    &refused) < 0)

@@ -112,7 +112,8 @@ int request_tenant_lets_open(struct request *request, unsigned type, uint64_t co
 }
 
 /* Of several, the one with the most left; NODE_ANY where the host has none of them. */
-static int roomiest_node(struct gmemd *gmemd, const struct config_list *nodes)
+static int roomiest_node(
+	struct gmemd *gmemd, const struct tenant *tenant, const struct config_list *nodes)
 {
 	int node = NODE_ANY;
 	uint64_t most = 0;
@@ -123,6 +124,7 @@ static int roomiest_node(struct gmemd *gmemd, const struct config_list *nodes)
 					? budget->limit - budget->committed
 					: 0;
 
+		left += tenant_node_left(tenant, nodes->ids[i]);
 		if (budget && (node == NODE_ANY || left > most)) {
 			most = left;
 			node = (int)nodes->ids[i];
@@ -201,7 +203,7 @@ int request_tenant_lets_create(struct request *request, const struct vm *vm, int
 	if (!tenant || tenant->nodes.count == 0)
 		return 0;
 	if (*node == NODE_ANY) {
-		*node = roomiest_node(request->gmemd, &tenant->nodes);
+		*node = roomiest_node(request->gmemd, vm->tenant, &tenant->nodes);
 		return *node == NODE_ANY ? wrong_node(request, tenant) : 0;
 	}
 	return config_list_has(&tenant->nodes, (uint32_t)*node) ? 0 : wrong_node(request, tenant);

@@ -159,19 +159,32 @@ static void set_id(struct reservation *reservation)
 	sd_id128_to_string(id, reservation->id);
 }
 
-static void set_budgets(
+static int find_node(struct reservations *reservations, const struct reservation *reservation,
+	struct budget **ret)
+{
+	*ret = NULL;
+	if (reservation->node == NODE_ANY)
+		return 0;
+	if (reservation->tenant)
+		return tenant_of_node(reservation->tenant, (unsigned)reservation->node, ret);
+	*ret = capacity_of_node(reservations->capacity, (unsigned)reservation->node);
+	return 0;
+}
+
+/* -ENOMEM */
+static int set_budgets(
 	struct reservations *reservations, struct reservation *reservation, uint64_t size)
 {
 	struct tenant *tenant = reservation->tenant;
-	struct capacity *capacity = reservations->capacity;
-	int node = reservation->node;
+	struct budget *node;
+	int r = find_node(reservations, reservation, &node);
 
 	reservation->budget = (struct budget){.scope = "reservation",
 		.limit = size,
-		.within = tenant ? &tenant->budget : &capacity->host};
-	reservation->of_node = (struct budget){.scope = "reservation",
-		.limit = size,
-		.within = node == NODE_ANY ? NULL : capacity_of_node(capacity, (unsigned)node)};
+		.within = tenant ? &tenant->budget : &reservations->capacity->host};
+	reservation->of_node =
+		(struct budget){.scope = "reservation", .limit = size, .within = node};
+	return r;
 }
 
 static void end_promises(struct reservation *reservation)
@@ -215,8 +228,9 @@ static struct reservation *new_reservation(struct reservations *reservations,
 	reservation->ttl = told->ttl_ms;
 	reservation->end = reservations_now() + told->ttl_ms;
 	reservation->number = reservations->last_number + 1;
-	set_budgets(reservations, reservation, told->size);
-	return reservation;
+	return set_budgets(reservations, reservation, told->size) < 0
+		       ? reservation_free(reservation)
+		       : reservation;
 }
 
 int reservations_make(struct reservations *reservations,
@@ -265,6 +279,7 @@ int reservations_recover(
 	struct reservations *reservations, const struct reservation *told, const char *tenant)
 {
 	struct reservation *reservation;
+	int r;
 
 	if (!can_be(reservations, told, tenant))
 		return -EBADMSG;
@@ -277,10 +292,12 @@ int reservations_recover(
 		free(reservation);
 		return -ENOMEM;
 	}
-	set_budgets(reservations, reservation, told->budget.limit);
-	if (promise(reservation)) {
+	r = set_budgets(reservations, reservation, told->budget.limit);
+	if (r == 0 && promise(reservation))
+		r = -EBADMSG;
+	if (r < 0) {
 		reservation_free(reservation);
-		return -EBADMSG;
+		return r;
 	}
 	enlist(reservations, reservation);
 	return 0;

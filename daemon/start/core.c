@@ -24,7 +24,7 @@ void core_init(struct gmemd *gmemd, const struct config *config)
 /* Nobody has anything yet. */
 static int tenants_set_up(struct gmemd *gmemd)
 {
-	const struct config_tenant *refused;
+	struct tenants_refused refused;
 
 	return tenants_configure(
 		&gmemd->registry.tenants, &gmemd->config, gmemd->host.memory_total, &refused);

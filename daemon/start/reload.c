@@ -145,16 +145,21 @@ static void apply(struct gmemd *gmemd)
 static int take_tenants(
 	struct gmemd *gmemd, const struct config *config, struct config_faults *faults)
 {
-	const struct config_tenant *refused;
+	struct tenants_refused refused;
+	char of_node[32] = "";
 	int r = tenants_configure(
 		&gmemd->registry.tenants, config, gmemd->host.memory_total, &refused);
 
 	if (r == 0)
 		overrides_forget(&gmemd->overrides);
 	if (r == -ENOSPC) {
-		config_faults_of_file(faults, config->paths.all[refused->origin.file]);
-		config_faults_add(faults, refused->origin.line, "reserve",
-			"of tenant %s must be what others have left", refused->name);
+		if (refused.node != NODE_ANY)
+			snprintf(of_node, sizeof of_node, " of node %d", refused.node);
+		config_faults_of_file(faults, config->paths.all[refused.tenant->origin.file]);
+		config_faults_add(faults, refused.tenant->origin.line,
+			refused.node == NODE_ANY ? "reserve" : "node-reserve",
+			"of tenant %s must be what others have left%s", refused.tenant->name,
+			of_node);
 	} else if (r < 0) {
 		config_faults_add(faults, 0, "", "%s", strerror(-r));
 	}

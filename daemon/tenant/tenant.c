@@ -17,9 +17,9 @@ static int tenant_compare(struct tenant *a, struct tenant *b)
 
 RB_GENERATE_LOCAL(tenant_tree, tenant, link, tenant_compare)
 
-void tenants_init(struct tenants *tenants, const struct config *config, struct budget *host)
+void tenants_init(struct tenants *tenants, const struct config *config, struct capacity *capacity)
 {
-	*tenants = (struct tenants){.config = config, .host = host};
+	*tenants = (struct tenants){.config = config, .capacity = capacity};
 }
 
 /* Finding */
@@ -62,9 +62,10 @@ static struct tenant *tenant_new(struct tenants *tenants, const char *name)
 		.limit = BUDGET_UNLIMITED,
 		.bounds_reserves = true,
 		.lifted = tenants->lifted,
-		.within = tenants->host};
+		.within = &tenants->capacity->host};
 	tenant->configured_limit = BUDGET_UNLIMITED;
 	LIST_INIT(&tenant->vms);
+	SLIST_INIT(&tenant->nodes);
 	RB_INSERT(tenant_tree, &tenants->all, tenant);
 	return tenant;
 }
@@ -92,11 +93,23 @@ struct tenant *tenant_ref(struct tenant *tenant)
 	return tenant;
 }
 
+static void free_nodes(struct tenant *tenant)
+{
+	struct tenant_node *node;
+
+	while ((node = SLIST_FIRST(&tenant->nodes))) {
+		assert(node->budget.committed == 0);
+		SLIST_REMOVE_HEAD(&tenant->nodes, link);
+		free(node);
+	}
+}
+
 struct tenant *tenant_unref(struct tenant *tenant)
 {
 	if (!tenant || --tenant->references > 0)
 		return NULL;
 	assert(tenant->budget.committed == 0);
+	free_nodes(tenant);
 	RB_REMOVE(tenant_tree, &tenant->tenants->all, tenant);
 	free(tenant);
 	return NULL;
@@ -107,6 +120,71 @@ bool tenant_is_open(const struct tenant *tenant)
 	return tenant->config || tenant->tenants->config->tenants.count == 0;
 }
 
+/* Nodes */
+
+static struct tenant_node *find_node(const struct tenant *tenant, unsigned number)
+{
+	struct tenant_node *node;
+
+	SLIST_FOREACH (node, &tenant->nodes, link) {
+		if (node->number == number)
+			return node;
+	}
+	return NULL;
+}
+
+/* By their numbers. */
+static void insert_node(struct tenant *tenant, struct tenant_node *node)
+{
+	struct tenant_node *one, *before = NULL;
+
+	SLIST_FOREACH (one, &tenant->nodes, link) {
+		if (one->number < node->number)
+			before = one;
+	}
+	if (before)
+		SLIST_INSERT_AFTER(before, node, link);
+	else
+		SLIST_INSERT_HEAD(&tenant->nodes, node, link);
+}
+
+int tenant_of_node(struct tenant *tenant, unsigned number, struct budget **ret)
+{
+	struct budget *of_all = capacity_of_node(tenant->tenants->capacity, number);
+	struct tenant_node *node = find_node(tenant, number);
+
+	*ret = NULL;
+	if (!of_all)
+		return 0;
+	if (!node) {
+		node = malloc(sizeof *node);
+		if (!node)
+			return -ENOMEM;
+		*node = (struct tenant_node){.number = number,
+			.budget = {.scope = "tenant", .limit = BUDGET_UNLIMITED, .within = of_all}};
+		insert_node(tenant, node);
+	}
+	*ret = &node->budget;
+	return 0;
+}
+
+uint64_t tenant_node_reserves(const struct tenant *tenant)
+{
+	const struct tenant_node *node;
+	uint64_t sum = 0;
+
+	SLIST_FOREACH (node, &tenant->nodes, link)
+		sum += node->budget.reserve;
+	return sum;
+}
+
+uint64_t tenant_node_left(const struct tenant *tenant, unsigned number)
+{
+	const struct tenant_node *node = find_node(tenant, number);
+
+	return node ? budget_known_above(&node->budget) - node->budget.committed : 0;
+}
+
 /* What the configuration says. */
 
 static uint64_t reserve_of(const struct config_tenant *config, uint64_t memory_total)
@@ -114,61 +192,116 @@ static uint64_t reserve_of(const struct config_tenant *config, uint64_t memory_t
 	return config ? config_bytes(&config->reserve, memory_total) : 0;
 }
 
-/* The host is not asked. */
-static void set_reserve(struct tenant *tenant, uint64_t reserve)
-{
-	struct budget *host = tenant->tenants->host;
-	bool lifted = host->lifted;
-
-	host->lifted = true;
-	budget_set_reserve(&tenant->budget, reserve);
-	host->lifted = lifted;
-}
-
 static void follow_settings(struct tenant *tenant)
 {
 	const struct tenant_override *set = &tenant->set;
 
 	tenant->budget.limit = set->has_limit ? set->limit : tenant->configured_limit;
-	set_reserve(tenant, set->has_reserve ? set->reserve : tenant->configured_reserve);
+	budget_set_reserve_anyway(
+		&tenant->budget, set->has_reserve ? set->reserve : tenant->configured_reserve);
 }
 
-static uint64_t known_with(const struct tenant *tenant, uint64_t reserve)
+/* NULL stands for one that has nothing. */
+static uint64_t known_with(const struct budget *budget, uint64_t reserve)
 {
-	return tenant && tenant->budget.committed > reserve ? tenant->budget.committed : reserve;
+	return budget && budget->committed > reserve ? budget->committed : reserve;
 }
 
-/* Whether the host has what it would have to give beyond what it has given. */
+static const struct budget *budget_of(const struct tenant *tenant, int node)
+{
+	struct tenant_node *found;
+
+	if (!tenant || node == NODE_ANY)
+		return tenant ? &tenant->budget : NULL;
+	found = find_node(tenant, (unsigned)node);
+	return found ? &found->budget : NULL;
+}
+
+static uint64_t reserve_there(const struct config_tenant *config, int node, uint64_t memory_total)
+{
+	return node == NODE_ANY ? reserve_of(config, memory_total)
+				: config_tenant_node_reserve(config, (unsigned)node);
+}
+
+/* Whether the host, or its node, whose limit will be that, has what it would have to give beyond
+ * what it has given; else whose reserve grows. */
 static bool fits(struct tenants *tenants, const struct config *config, uint64_t memory_total,
-	const struct config_tenant **ret_refused)
+	const struct budget *level, int node, uint64_t limit, struct tenants_refused *ret_refused)
 {
-	uint64_t committed = tenants->host->committed;
+	const struct config_tenant *grows = NULL;
+	uint64_t committed = level->committed;
 	struct tenant *tenant;
 
-	RB_FOREACH (tenant, tenant_tree, &tenants->all)
-		committed -= budget_known_above(&tenant->budget) - tenant->budget.committed;
+	RB_FOREACH (tenant, tenant_tree, &tenants->all) {
+		const struct budget *budget = budget_of(tenant, node);
+
+		committed -= budget ? budget_known_above(budget) - budget->committed : 0;
+	}
 	for (unsigned i = 0; i < config->tenants.count; i++) {
 		const struct config_tenant *next = config->tenants.all[i];
-		uint64_t reserve = reserve_of(next, memory_total);
+		const struct budget *budget = budget_of(tenants_find(tenants, next->name), node);
+		uint64_t reserve = reserve_there(next, node, memory_total);
 
-		tenant = tenants_find(tenants, next->name);
-		committed += known_with(tenant, reserve) - known_with(tenant, 0);
-		if (reserve > (tenant ? tenant->budget.reserve : 0))
-			*ret_refused = next;
+		committed += known_with(budget, reserve) - known_with(budget, 0);
+		if (reserve > (budget ? budget->reserve : 0))
+			grows = next;
 	}
-	return !*ret_refused || tenants->host->lifted ||
-	       committed <= config_capacity(config, memory_total);
+	if (!grows || level->lifted || committed <= limit)
+		return true;
+	*ret_refused = (struct tenants_refused){grows, node};
+	return false;
+}
+
+static bool all_fit(struct tenants *tenants, const struct config *config, uint64_t memory_total,
+	struct tenants_refused *ret_refused)
+{
+	const struct capacity *capacity = tenants->capacity;
+	bool fit = fits(tenants, config, memory_total, &capacity->host, NODE_ANY,
+		config_capacity(config, memory_total), ret_refused);
+
+	for (size_t i = 0; fit && i < capacity->n_nodes; i++) {
+		const struct capacity_node *node = capacity->nodes[i];
+
+		fit = fits(tenants, config, memory_total, &node->budget, (int)node->number,
+			capacity_node_limit(capacity, node, config, memory_total), ret_refused);
+	}
+	return fit;
+}
+
+static int make_nodes(struct tenant *tenant, const struct config_tenant *config)
+{
+	const struct config_list *list = &config->node_reserve;
+	struct budget *budget;
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < list->count; i++)
+		r = tenant_of_node(tenant, list->ids[i], &budget);
+	return r;
 }
 
 static int make_missing(struct tenants *tenants, const struct config *config)
 {
-	for (unsigned i = 0; i < config->tenants.count; i++) {
-		const char *name = config->tenants.all[i]->name;
+	int r = 0;
 
-		if (!tenants_find(tenants, name) && !tenant_new(tenants, name))
-			return -ENOMEM;
+	for (unsigned i = 0; r == 0 && i < config->tenants.count; i++) {
+		const struct config_tenant *next = config->tenants.all[i];
+		struct tenant *tenant = tenants_find(tenants, next->name);
+
+		if (!tenant)
+			tenant = tenant_new(tenants, next->name);
+		r = tenant ? make_nodes(tenant, next) : -ENOMEM;
 	}
-	return 0;
+	return r;
+}
+
+/* config: NULL where there is none any more. */
+static void reserve_nodes(struct tenant *tenant, const struct config_tenant *config)
+{
+	struct tenant_node *node;
+
+	SLIST_FOREACH (node, &tenant->nodes, link)
+		budget_set_reserve_anyway(&node->budget,
+			config ? config_tenant_node_reserve(config, node->number) : 0);
 }
 
 /* Those that nobody refers to, and that the configuration has not had so far. */
@@ -201,6 +334,7 @@ static void configure(struct tenant *tenant, const struct config_tenant *config,
 		tenant->budget.each = each_of(config, total);
 		tenant->references += !was;
 		follow_settings(tenant);
+		reserve_nodes(tenant, config);
 	}
 }
 
@@ -214,19 +348,16 @@ static void forget(struct tenants *tenants, const struct config *config)
 		tenant->config = NULL;
 		tenant->configured_reserve = 0;
 		follow_settings(tenant);
+		reserve_nodes(tenant, NULL);
 		tenant_unref(tenant);
 	}
 }
 
 int tenants_configure(struct tenants *tenants, const struct config *config, uint64_t memory_total,
-	const struct config_tenant **ret_refused)
+	struct tenants_refused *ret_refused)
 {
-	const struct config_tenant *refused = NULL;
-
-	if (!fits(tenants, config, memory_total, &refused)) {
-		*ret_refused = refused;
+	if (!all_fit(tenants, config, memory_total, ret_refused))
 		return -ENOSPC;
-	}
 	if (make_missing(tenants, config) < 0) {
 		drop_unused(tenants);
 		return -ENOMEM;
@@ -261,6 +392,7 @@ void tenants_clear(struct tenants *tenants)
 		tenant->config = NULL;
 		tenant->configured_reserve = 0;
 		tenant_set_override(tenant, &none);
+		reserve_nodes(tenant, NULL);
 		if (configured)
 			tenant_unref(tenant);
 		tenant_unref(tenant);
@@ -292,6 +424,6 @@ const struct budget *tenant_reserve_refused(struct tenant *tenant, uint64_t rese
 	const struct budget *refused = budget_set_reserve(&tenant->budget, reserve);
 
 	if (!refused)
-		set_reserve(tenant, before);
+		budget_set_reserve_anyway(&tenant->budget, before);
 	return refused;
 }

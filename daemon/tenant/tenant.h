@@ -16,7 +16,8 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
-#include "daemon/budget/budget.h"
+#include "daemon/base/numa_node.h"
+#include "daemon/budget/capacity.h"
 #include "daemon/config/config_tenant.h"
 #include "kernel/base/tree.h"
 
@@ -24,6 +25,15 @@ struct vm;
 
 LIST_HEAD(tenant_vms, vm);
 RB_HEAD(tenant_tree, tenant);
+
+/* What it has of a NUMA node, within what all have of that; without a limit of its own. */
+struct tenant_node {
+	SLIST_ENTRY(tenant_node) link;
+	unsigned number;
+	struct budget budget;
+};
+
+SLIST_HEAD(tenant_nodes, tenant_node);
 
 /* What an operator has set, which holds in place of what the configuration says. */
 struct tenant_override {
@@ -39,6 +49,7 @@ struct tenant {
 	uint64_t references;
 	const struct config_tenant *config; /* NULL: the configuration has none of that name */
 	struct budget budget;
+	struct tenant_nodes nodes; /* of which it has, or has had, anything */
 	/* What they are where nobody has set others. */
 	uint64_t configured_limit, configured_reserve;
 	struct tenant_override set;
@@ -53,15 +64,21 @@ struct tenant {
 
 struct tenants {
 	const struct config *config;
-	struct budget *host;
+	struct capacity *capacity;
 	struct tenant_tree all;
 	bool lifted;
 };
 
 /* Both must outlive it. It has nothing to clear once tenants_clear() was called. */
-void tenants_init(struct tenants *tenants, const struct config *config, struct budget *host);
+void tenants_init(struct tenants *tenants, const struct config *config, struct capacity *capacity);
 /* Those of the configuration are there no more, unless anybody refers to them. */
 void tenants_clear(struct tenants *tenants);
+
+/* Whose reserve can't be had, and where. */
+struct tenants_refused {
+	const struct config_tenant *tenant;
+	int node; /* NODE_ANY: on the host */
+};
 
 /*
  * The tenants are those of the configuration from now on, on a host with so much memory; the one
@@ -69,7 +86,7 @@ void tenants_clear(struct tenants *tenants);
  * can't be had, for others have it already; -ENOMEM. Then nothing has changed.
  */
 int tenants_configure(struct tenants *tenants, const struct config *config, uint64_t memory_total,
-	const struct config_tenant **ret_refused);
+	struct tenants_refused *ret_refused);
 
 /* While what a predecessor had granted is taken back, no limit of theirs refuses. */
 void tenants_lift_limits(struct tenants *tenants, bool lifted);
@@ -85,6 +102,13 @@ int tenants_get(struct tenants *tenants, const char *name, uid_t uid, struct ten
 struct tenant *tenant_ref(struct tenant *tenant);
 /* Takes NULL, returns NULL. */
 struct tenant *tenant_unref(struct tenant *tenant);
+
+/* What is charged for what its VMs have on that node, or have reserved there. *ret is NULL where
+ * the host has not had such a node with memory. -ENOMEM. */
+int tenant_of_node(struct tenant *tenant, unsigned number, struct budget **ret);
+/* What of its reserve is by nodes, all together; and how much of that node's is not committed. */
+uint64_t tenant_node_reserves(const struct tenant *tenant);
+uint64_t tenant_node_left(const struct tenant *tenant, unsigned number);
 
 /* Whether VMs may be opened in it. */
 bool tenant_is_open(const struct tenant *tenant);

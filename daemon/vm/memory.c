@@ -86,18 +86,60 @@ static void memory_give_back(struct memory *memory)
 }
 
 /* Of what was reserved for the VM there, as long as that has room for it. */
-static struct budget *node_budget_of(const struct memory *memory)
+static int find_node_budget(struct memory *memory)
 {
 	struct vm *vm = memory->vm;
 	struct budget *reserved = &vm->reserved.of_node;
 
 	if (memory->node == NODE_ANY ||
 		(memory->backing == BACKING_MEMFD && vm_has_private_memory(vm)))
-		return NULL;
-	if (memory->node == vm->reserved.node && reserved->is_promised &&
-		!budget_refuses(reserved, memory->size))
-		return reserved;
-	return capacity_of_node(vm->registry->capacity, (unsigned)memory->node);
+		return 0;
+	if (memory->node != vm->reserved.node || !reserved->is_promised ||
+		budget_refuses(reserved, memory->size))
+		return tenant_of_node(vm->tenant, (unsigned)memory->node, &memory->node_budget);
+	memory->node_budget = reserved;
+	return 0;
+}
+
+static bool is_of_tenants_node(const struct memory *memory)
+{
+	return memory->node_budget && memory->node_budget != &memory->vm->reserved.of_node;
+}
+
+int memories_prepare_move(struct vm *vm, struct tenant *to)
+{
+	struct budget *budget;
+	struct memory *memory;
+	int r = 0;
+
+	RB_FOREACH (memory, memory_tree, &vm->memories) {
+		if (r == 0 && is_of_tenants_node(memory))
+			r = tenant_of_node(to, (unsigned)memory->node, &budget);
+	}
+	RB_FOREACH (memory, memory_tree, &vm->closed) {
+		if (r == 0 && is_of_tenants_node(memory))
+			r = tenant_of_node(to, (unsigned)memory->node, &budget);
+	}
+	return r;
+}
+
+static void move(struct memory *memory, struct tenant *to, uint64_t bytes)
+{
+	if (!is_of_tenants_node(memory))
+		return;
+	budget_give_back(memory->node_budget, bytes);
+	tenant_of_node(to, (unsigned)memory->node, &memory->node_budget);
+	budget_charge_anyway(memory->node_budget, bytes);
+}
+
+void memories_move(struct vm *vm, struct tenant *to)
+{
+	struct memory *memory;
+
+	RB_FOREACH (memory, memory_tree, &vm->memories)
+		move(memory, to, memory->size);
+	RB_FOREACH (memory, memory_tree, &vm->closed)
+		move(memory, to, memory->resident);
 }
 
 static void memory_enlist(struct memory *memory)
@@ -128,9 +170,10 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
 	memory->flags = request->flags;
 	memory->node = request->node;
 	memory->page_size = request->page_size;
-	memory->node_budget = node_budget_of(memory);
 	memory->id = request->id ? request->id : registry_next_id(vm->registry);
 	r = memory_set_up(memory, request->name);
+	if (r == 0)
+		r = find_node_budget(memory);
 	refused = r == 0 ? memory_charge(memory, ret_bytes) : NULL;
 	if (r < 0 || refused) {
 		memory_unset(memory);
@@ -215,8 +258,10 @@ static struct memory *allocate_recovered(struct vm *vm, const struct memory_requ
 		.node = request->node,
 		.page_size = request->page_size,
 		.fd = -1};
-	memory->node_budget = node_budget_of(memory);
-	return memory;
+	if (find_node_budget(memory) == 0)
+		return memory;
+	free(memory);
+	return NULL;
 }
 
 int memory_recover(

@@ -30,7 +30,7 @@ struct memory {
 	RB_ENTRY(memory) by_file; /* of a ready one */
 	struct vm *vm;
 	struct owner *owner;        /* its VM's; NULL: it is not charged yet */
-	struct budget *node_budget; /* its node's; NULL: it is charged to none */
+	struct budget *node_budget; /* its node's, of the tenant's; NULL: it is charged to none */
 	uint64_t id;
 	char *name; /* NULL: none */
 	uint64_t size;
@@ -68,6 +68,11 @@ struct memory_request {
 	uint64_t page_size; /* of huge ones; 0: the host's own */
 	uint64_t id;        /* 0: the next */
 };
+
+/* What is charged for the VM's memories, but for its promise, is the tenant's of their nodes from
+ * now on, whatever the limits. To be prepared: -ENOMEM. */
+int memories_prepare_move(struct vm *vm, struct tenant *to);
+void memories_move(struct vm *vm, struct tenant *to);
 
 /*
  * A pending memory of the VM, charged. -E2BIG where the VM has too many, -EDQUOT where its user

@@ -13,6 +13,7 @@
 #include "daemon/budget/capacity.h"
 #include "daemon/pages/page_worker.h"
 #include "daemon/vm/mailbox_label.h"
+#include "daemon/vm/memory.h"
 
 static int vm_compare_id(struct vm *a, struct vm *b)
 {
@@ -65,7 +66,7 @@ void registry_init(struct registry *registry, const struct backend *backend,
 		.last_id = first_id(),
 	};
 	registry->first_id = registry->last_id;
-	tenants_init(&registry->tenants, config, &capacity->host);
+	tenants_init(&registry->tenants, config, capacity);
 	TAILQ_INIT(&registry->noted);
 	recounts_init(&registry->recounts);
 	TAILQ_INIT(&registry->closed_changed);
@@ -185,18 +186,68 @@ static const char *name_of_tenant(const struct vm *vm, const struct tenant *tena
 	return strcmp(tenant->name, own) == 0 ? "" : tenant->name;
 }
 
+/* Of what it is promised of a node that is the tenant's, too. */
+static void move_on_nodes(struct vm *vm, struct tenant *to, struct budget *reserved_within)
+{
+	struct budget *reserved = &vm->reserved.of_node;
+
+	memories_move(vm, to);
+	if (reserved->within)
+		budget_move_anyway(reserved, reserved_within);
+}
+
+/* All that can fail for want of memory: *ret_reserved_within is for move_on_nodes(). */
+static int prepare_nodes(struct vm *vm, struct tenant *to, struct budget **ret_reserved_within)
+{
+	int r = memories_prepare_move(vm, to);
+
+	*ret_reserved_within = NULL;
+	if (r == 0 && vm->reserved.of_node.within)
+		r = tenant_of_node(to, (unsigned)vm->reserved.node, ret_reserved_within);
+	return r;
+}
+
+/* Nodes first: that can be undone whatever the limits. */
+static const struct budget *move_budgets(
+	struct vm *vm, struct tenant *to, struct budget *reserved_within, uint64_t commit_limit)
+{
+	struct budget *reserved_before = vm->reserved.of_node.within;
+	const struct budget *refused;
+
+	capacity_note_nodes(vm->registry->capacity);
+	move_on_nodes(vm, to, reserved_within);
+	refused = capacity_passed_node(vm->registry->capacity);
+	if (!refused)
+		refused = budget_move(&vm->budget, &to->budget, commit_limit);
+	if (refused)
+		move_on_nodes(vm, vm->tenant, reserved_before);
+	return refused;
+}
+
+static int move(
+	struct vm *vm, struct tenant *to, uint64_t commit_limit, struct vm_move_refused *ret)
+{
+	struct budget *reserved_within;
+	int r = prepare_nodes(vm, to, &reserved_within);
+
+	if (r == 0)
+		ret->budget = move_budgets(vm, to, reserved_within, commit_limit);
+	return r == 0 && ret->budget ? -EDQUOT : r;
+}
+
 int vm_move(struct vm *vm, struct tenant *to, uint64_t commit_limit, struct vm_move_refused *ret)
 {
 	struct owner *place;
+	int r;
 
+	*ret = (struct vm_move_refused){.budget = NULL};
 	if (owner_get_place(vm->owner, name_of_tenant(vm, to), &place) < 0)
 		return -ENOMEM;
 	ret->limit = owner_move_refused(vm->owner, place);
-	ret->budget =
-		ret->limit == LIMITS ? budget_move(&vm->budget, &to->budget, commit_limit) : NULL;
-	if (ret->limit != LIMITS || ret->budget) {
+	r = ret->limit == LIMITS ? move(vm, to, commit_limit, ret) : -EDQUOT;
+	if (r < 0) {
 		owner_unref(place);
-		return -EDQUOT;
+		return r;
 	}
 	page_worker_move_owner(vm->registry->pages, vm->owner, place);
 	change_tenant(vm, to);

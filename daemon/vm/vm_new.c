@@ -119,12 +119,13 @@ static struct vm *vm_allocate(struct registry *registry, const char *tenant, uid
 	return vm;
 }
 
-static struct budget reserved_of_node(struct registry *registry, int node, uint64_t size)
+static int reserved_of_node(const struct vm *vm, int node, uint64_t size, struct budget *ret_budget)
 {
-	return (struct budget){.scope = "node",
-		.limit = size,
-		.within = node == NODE_ANY ? NULL
-					   : capacity_of_node(registry->capacity, (unsigned)node)};
+	struct budget *within = NULL;
+	int r = node == NODE_ANY ? 0 : tenant_of_node(vm->tenant, (unsigned)node, &within);
+
+	*ret_budget = (struct budget){.scope = "node", .limit = size, .within = within};
+	return r;
 }
 
 const struct budget *vm_reservation_refused(
@@ -138,11 +139,12 @@ const struct budget *vm_reservation_refused(
 int vm_take_reservation(struct vm *vm, struct reservation *consume_reservation)
 {
 	const struct reservation reservation = *consume_reservation;
-	struct budget of_node = reserved_of_node(vm->registry, reservation.node, vm->budget.limit);
-	int r;
+	struct budget of_node;
+	int r = reserved_of_node(vm, reservation.node, vm->budget.limit, &of_node);
 
-	r = reservations_use(
-		vm->registry->reservations, consume_reservation, &vm->budget, &of_node);
+	if (r == 0)
+		r = reservations_use(
+			vm->registry->reservations, consume_reservation, &vm->budget, &of_node);
 	if (r < 0)
 		return r;
 	memcpy(vm->reserved.id, reservation.id, sizeof reservation.id);
@@ -152,14 +154,16 @@ int vm_take_reservation(struct vm *vm, struct reservation *consume_reservation)
 	return 0;
 }
 
-static void recover_reserved(struct vm *vm, const struct ledger *ledger)
+static int recover_reserved(struct vm *vm, const struct ledger *ledger)
 {
 	struct budget *of_node = &vm->reserved.of_node;
+	int r;
 
 	vm_ledger_read_reserved(vm, ledger);
-	*of_node = reserved_of_node(vm->registry, vm->reserved.node, of_node->limit);
-	if (vm->state != VM_REMAINING)
+	r = reserved_of_node(vm, vm->reserved.node, of_node->limit, of_node);
+	if (r == 0 && vm->state != VM_REMAINING)
 		budget_promise(of_node);
+	return r;
 }
 
 /* Makes what is put to the keeper. */
@@ -252,8 +256,9 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	if (!vm)
 		return -ENOMEM;
 	record_read_vm(record, vm);
-	recover_reserved(vm, recovery->ledger);
-	r = process_of_recovery(recovery, &process);
+	r = recover_reserved(vm, recovery->ledger);
+	if (r == 0)
+		r = process_of_recovery(recovery, &process);
 	if (r == 0 && vm->state != VM_REMAINING && registry_has_process(registry, &process))
 		r = -EEXIST;
 	if (r == 0)

@@ -45,7 +45,7 @@ static int set_up(struct host *host)
 	int r = capacity_init(&host->capacity, &request, NULL, 0);
 
 	host->config = config_defaults;
-	tenants_init(&host->tenants, &host->config, &host->capacity.host);
+	tenants_init(&host->tenants, &host->config, &host->capacity);
 	reservations_init(&host->reservations, &host->capacity, &host->tenants);
 	for (unsigned i = 0; r == 0 && i < MANY; i++)
 		r = tenants_get(&host->tenants, "", i, &host->of[i]);

@@ -18,13 +18,13 @@
 #define MIB       ((uint64_t)1 << 20)
 
 static struct config config;
-static struct budget host = {.scope = "host", .limit = UINT64_MAX / 4};
+static struct capacity host = {.host = {.scope = "host", .limit = UINT64_MAX / 4}};
 static struct tenants tenants;
 
 static void set_up(void)
 {
 	static struct config_faults faults;
-	const struct config_tenant *refused;
+	struct tenants_refused refused;
 	char path[] = "/tmp/gmemd-bench-XXXXXX";
 	int fd = mkstemp(path);
 	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");

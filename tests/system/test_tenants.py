@@ -14,6 +14,7 @@ from gmemtest.tap import Skip, check, equal, need, test
 MIB = 1 << 20
 HOST = 256 * MIB
 BACKEND = os.environ.get("BACKEND", "auto")
+HAS_NODES = os.path.exists("/sys/devices/system/node/node0")
 # Nobody's, as far as this machine knows; nothing is written as them.
 ALICE, BOB, CAROL, DAVE = 54321, 54322, 54323, 54324
 
@@ -197,6 +198,30 @@ def _():
         restarts()
         equal(tenants_of_vms(), {first: "uid:%d" % ALICE, second: "uid:%d" % BOB}, "past gmemd's end")
     equal(names(), [], "afterwards")
+    reload_with(RULES)
+
+
+@test("a reserve can be by NUMA nodes: it is told, kept within the reserve, and goes with its setting")
+def _():
+    if not HAS_NODES:
+        raise Skip("this kernel knows no NUMA nodes")
+    gold_with("reserve = 64M\nnode-reserve = 0:32M\n")
+    with peers(ALICE, CAROL) as (alice, carol):
+        vm = opened(alice)
+        alice.call("memory.create", {"vm": vm, "size": 8 * MIB, "backing": "memfd", "node": 0})
+        told = [{"node": 0, "reserve": 32 * MIB, "committed": 8 * MIB}]
+        equal((tenant("gold")["node_reserves"], tenant("default")["node_reserves"]), (told, []), "told")
+        error = refused_operator("tenant.set", {"tenant": "gold", "reserve": 32 * MIB - 1})
+        equal((error["data"]["param"], "by nodes, %d bytes" % (32 * MIB) in error["message"]), ("reserve", True), error["message"])
+        as_operator("vm.set", {"vm": vm, "tenant": "default"})
+        told[0]["committed"] = 0
+        equal((tenant("gold")["node_reserves"], tenant("default")["committed"]), (told, 8 * MIB), "of a VM that was moved")
+        as_operator("vm.set", {"vm": vm, "tenant": "gold"})
+        reservation = as_operator("reservation.create", {"name": "r", "size": 4 * MIB, "tenant": "gold", "node": 0, "ttl_ms": 60000})
+        as_operator("reservation.cancel", reservation)
+        gold_with("reserve = 64M\n")
+        equal(tenant("gold")["node_reserves"], [], "without it")
+        carol.call("memory.create", {"vm": opened(carol), "size": HOST - 64 * MIB, "backing": "memfd", "node": 0})
     reload_with(RULES)
 
 
@@ -489,12 +514,12 @@ def ctl(*arguments):
 
 @test("gmemctl tenants shows what each may have, and has")
 def _():
-    gold_with("limit = %d\nreserve = %d\n" % (64 * MIB, 32 * MIB))
+    gold_with("limit = 64M\nreserve = 32M\n" + ("node-reserve = 0:16M\n" if HAS_NODES else ""))
     with peers(ALICE) as (alice,):
         created(alice, opened(alice, commit_limit=48 * MIB), 16 * MIB)
         lines = [line.split() for line in ctl("tenants").splitlines()]
-    equal(lines[0], "TENANT LIMIT RESERVE PROMISED COMMITTED RESIDENT VMS UNDER PRESSURE".split(), "the titles")
-    check(["gold", "64M", "32M", "48M", "16M", "0B", "1", "no"] in lines, lines)
+    equal(lines[0], "TENANT LIMIT RESERVE BY NODE PROMISED COMMITTED RESIDENT VMS UNDER PRESSURE".split(), "the titles")
+    check(["gold", "64M", "32M", "0:16M" if HAS_NODES else "-", "48M", "16M", "0B", "1", "no"] in lines, lines)
     reload_with(RULES)
 
 
@@ -675,12 +700,20 @@ WRONG = {
     "[tenant a]\nlimit = 4096\nreserve = 8192\n": "reserve: must be at most the tenant's limit, 4096 bytes",
     "[tenant a]\nreserve = %d\n[tenant b]\nreserve = 4096\n" % HOST: "must be at most 0 bytes, which the reserves before it leave",
     "[tenants]\nothers = maybe\n": "others: must be default or refused",
+    "[tenant a]\nreserve = 4M\nnode-reserve = 1000:1M\n": "node-reserve: must be of nodes of this host that have memory, and node 1000",
+    "[tenant a]\nnode-reserve = 0\n": "node-reserve: must be numbers of NUMA nodes, each with a number of bytes",
+    "[tenant a]\nnode-reserve = 0:lots\n": "node-reserve: must be numbers of NUMA nodes, each with a number of bytes",
+}
+WRONG_OF_NODES = {
+    "[tenant a]\nreserve = 1M\nnode-reserve = 0:2M\n": "node-reserve: must be at most the tenant's reserve, %d bytes" % MIB,
+    "[tenant a]\nreserve = 4M\nnode-reserve = 0:1M 0:1M\n": "node-reserve: must name node 0 once",
+    "[tenant a]\nreserve = 4M\nnode-reserve = 0:8192T\n": "node-reserve: of node 0 must be at most",
 }
 
 
 @test("what can't be a tenant is refused by its line, and nothing has changed")
 def _():
-    for config, text in WRONG.items():
+    for config, text in [*WRONG.items(), *(WRONG_OF_NODES.items() if HAS_NODES else ())]:
         faults = wrong(COMMON + config)
         check(text in faults[0], "%r, not %r" % (faults[0], text))
         equal(names(), ["default", "gold", "operators-alone", "silver"], "tenants")

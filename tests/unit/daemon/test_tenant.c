@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tenants: which one a VM is of that gmemd has lost.
+ * Tenants: what is theirs of NUMA nodes, and which one a VM is of that gmemd has lost.
  */
 #include "daemon/tenant/tenant.h"
 
@@ -83,6 +83,112 @@ static void test_lost_among_users(void)
 	check_lost(rows, sizeof rows / sizeof *rows);
 }
 
+/* By nodes */
+
+#define HOST_BYTES 400
+#define NODE_BYTES 100
+
+static struct capacity capacity;
+static struct tenants tenants;
+
+static void set_up_nodes(void)
+{
+	static const struct capacity_request request = {.total = HOST_BYTES};
+	static const struct capacity_node nodes[] = {
+		{.number = 0, .total = NODE_BYTES}, {.number = 7, .total = NODE_BYTES}};
+
+	set_up();
+	CU_ASSERT_EQUAL_FATAL(capacity_init(&capacity, &request, nodes, 2), 0);
+	tenants_init(&tenants, &config, &capacity);
+}
+
+static void tear_down_nodes(void)
+{
+	tenants_clear(&tenants);
+	CU_ASSERT_TRUE(RB_EMPTY(&tenants.all));
+	CU_ASSERT_EQUAL(capacity.host.committed, 0);
+	for (size_t i = 0; i < capacity.n_nodes; i++)
+		CU_ASSERT_EQUAL(capacity.nodes[i]->budget.committed, 0);
+	capacity_clear(&capacity);
+	tear_down();
+}
+
+/* As a file has it, where this host had such nodes. */
+static void reserve(struct config_tenant *tenant, uint64_t bytes, const char *by_node)
+{
+	tenant->reserve = (struct config_amount){bytes, /* percent= */ false};
+	CU_ASSERT_TRUE_FATAL(
+		config_list_add(&tenant->node_reserve, CONFIG_LIST_NODE_BYTES, by_node));
+}
+
+static int configure(struct tenants_refused *ret_refused)
+{
+	return tenants_configure(&tenants, &config, HOST_BYTES, ret_refused);
+}
+
+static struct budget *of_node(const char *tenant, unsigned node)
+{
+	struct budget *budget = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(tenant_of_node(tenants_find(&tenants, tenant), node, &budget), 0);
+	return budget;
+}
+
+static void test_node_reserve(void)
+{
+	struct tenants_refused refused;
+	struct budget *gold, *silver;
+
+	add_tenant("tenant gold");
+	add_tenant("tenant silver");
+	check_config();
+	reserve(config.tenants.all[0], 120, "7:60");
+	CU_ASSERT_EQUAL_FATAL(configure(&refused), 0);
+	gold = of_node("gold", 7);
+	silver = of_node("silver", 7);
+	CU_ASSERT_EQUAL(tenant_node_reserves(tenants_find(&tenants, "gold")), 60);
+	CU_ASSERT_EQUAL(tenant_node_left(tenants_find(&tenants, "gold"), 7), 60);
+	CU_ASSERT_PTR_NULL(budget_charge(silver, 40));
+	CU_ASSERT_STRING_EQUAL(budget_charge(silver, 1)->scope, "node");
+	CU_ASSERT_PTR_NULL(budget_charge(gold, 60));
+	CU_ASSERT_STRING_EQUAL(budget_charge(gold, 1)->scope, "node");
+	CU_ASSERT_PTR_NULL(budget_charge(of_node("silver", 0), 100));
+	budget_give_back(of_node("silver", 0), 100);
+	budget_give_back(silver, 40);
+	CU_ASSERT_PTR_NULL(budget_charge(gold, 40));
+	budget_give_back(gold, 100);
+	CU_ASSERT_EQUAL(capacity_of_node(&capacity, 7)->committed, 60);
+	CU_ASSERT_PTR_NULL(tenants_find(&tenants, "lead"));
+}
+
+/* What others have of a node is not taken from them; a configuration that would is not taken. */
+static void test_node_reserve_refused(void)
+{
+	struct tenants_refused refused = {.tenant = NULL};
+
+	add_tenant("tenant gold");
+	add_tenant("tenant silver");
+	check_config();
+	CU_ASSERT_EQUAL_FATAL(configure(&refused), 0);
+	CU_ASSERT_PTR_NULL(budget_charge(of_node("silver", 0), 41));
+	reserve(config.tenants.all[0], 120, "0:60");
+	CU_ASSERT_EQUAL(configure(&refused), -ENOSPC);
+	CU_ASSERT_PTR_EQUAL(refused.tenant, config.tenants.all[0]);
+	CU_ASSERT_EQUAL(refused.node, 0);
+	CU_ASSERT_EQUAL(tenants_find(&tenants, "gold")->budget.reserve, 0);
+	budget_give_back(of_node("silver", 0), 1);
+	CU_ASSERT_EQUAL(configure(&refused), 0);
+	CU_ASSERT_EQUAL(capacity_of_node(&capacity, 0)->committed, 100);
+	/* What a tenant has already is a part of its reserve. */
+	reserve(config.tenants.all[1], 120, "0:40");
+	CU_ASSERT_EQUAL(configure(&refused), 0);
+	config_list_clear(&config.tenants.all[0]->node_reserve);
+	config_list_clear(&config.tenants.all[1]->node_reserve);
+	CU_ASSERT_EQUAL(configure(&refused), 0);
+	CU_ASSERT_EQUAL(capacity_of_node(&capacity, 0)->committed, 40);
+	budget_give_back(of_node("silver", 0), 40);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -90,10 +196,19 @@ int main(void)
 		{"of a lost VM, where users are tenants", test_lost_among_users},
 		CU_TEST_INFO_NULL,
 	};
-	CU_SuiteInfo suites[] = {{.pName = "tenant",
-					 .pSetUpFunc = set_up,
-					 .pTearDownFunc = tear_down,
-					 .pTests = tests},
+	CU_TestInfo node_tests[] = {
+		{"a reserve by nodes", test_node_reserve},
+		{"one that can't be had", test_node_reserve_refused},
+		CU_TEST_INFO_NULL,
+	};
+	CU_SuiteInfo suites[] = {{.pName = "tenant, nodes",
+					 .pSetUpFunc = set_up_nodes,
+					 .pTearDownFunc = tear_down_nodes,
+					 .pTests = node_tests},
+		{.pName = "tenant",
+			.pSetUpFunc = set_up,
+			.pTearDownFunc = tear_down,
+			.pTests = tests},
 		CU_SUITE_INFO_NULL};
 
 	return unit_main(suites);

@@ -125,6 +125,85 @@ static void test_node(void)
 	tear_down();
 }
 
+static struct budget *of_node(struct tenant *tenant)
+{
+	struct budget *budget = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(tenant_of_node(tenant, NODE, &budget), 0);
+	return budget;
+}
+
+/* What a tenant has in reserve of a node is there for what is reserved for it there, when others
+ * have all the rest; its VM's memories are of it, too. */
+static void test_of_node_reserve(void)
+{
+	const struct budget *refused;
+	struct reservation *reservation;
+	struct tenant *tenant;
+	struct budget *node;
+	struct vm *vm;
+
+	set_up();
+	node = capacity_of_node(&held.capacity, NODE);
+	CU_ASSERT_EQUAL_FATAL(tenants_get(&held.registry.tenants, "", HELD_USER_UID, &tenant), 0);
+	CU_ASSERT_PTR_NULL(budget_set_reserve(of_node(tenant), 30 * HELD_PAGE));
+	CU_ASSERT_PTR_NOT_NULL(reserve("another's", NODE_PAGES - 30, NODE, NULL, &refused));
+	CU_ASSERT_PTR_NULL(reserve("one too much", 1, NODE, NULL, &refused));
+	CU_ASSERT_PTR_EQUAL(refused, node);
+	reservation = reserve("one", 20, NODE, tenant, &refused);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(reservation);
+	CU_ASSERT_PTR_NULL(reserve("too much", 11, NODE, tenant, &refused));
+	vm = open_with(reservation, 20);
+	CU_ASSERT_PTR_NULL(budget_set_limit(&vm->budget, 100 * HELD_PAGE));
+	CU_ASSERT_PTR_NOT_NULL(create(vm, 20, &refused));
+	CU_ASSERT_PTR_NOT_NULL(create(vm, 10, &refused));
+	CU_ASSERT_PTR_NULL(create(vm, 1, &refused));
+	CU_ASSERT_PTR_EQUAL(refused, node);
+	CU_ASSERT_TRUE(node->committed == NODE_PAGES * HELD_PAGE);
+	vm_free(vm);
+	CU_ASSERT_TRUE(of_node(tenant)->committed == 0 && node->used == 0);
+	budget_set_reserve_anyway(of_node(tenant), 0);
+	tenant_unref(tenant);
+	tear_down();
+}
+
+/* A VM takes along what it has and is promised of its node, unless that would take from others what
+ * they have: then it stays as it was. */
+static void test_moved(void)
+{
+	struct vm_move_refused why;
+	const struct budget *refused;
+	struct tenant *to, *third;
+	struct budget *node;
+	struct vm *vm;
+
+	set_up();
+	node = capacity_of_node(&held.capacity, NODE);
+	CU_ASSERT_EQUAL_FATAL(tenants_get(&held.registry.tenants, "", 7, &to), 0);
+	CU_ASSERT_EQUAL_FATAL(tenants_get(&held.registry.tenants, "", 8, &third), 0);
+	vm = open_with(reserve("one", 20, NODE, NULL, &refused), 20);
+	CU_ASSERT_PTR_NULL(budget_set_limit(&vm->budget, 100 * HELD_PAGE));
+	CU_ASSERT_PTR_NOT_NULL(create(vm, 15, &refused));
+	CU_ASSERT_PTR_NOT_NULL(create(vm, 15, &refused));
+	CU_ASSERT_EQUAL(vm_move(vm, to, vm->budget.limit, &why), 0);
+	CU_ASSERT_TRUE(of_node(to)->committed == 35 * HELD_PAGE && node->used == 30 * HELD_PAGE);
+	CU_ASSERT_TRUE(
+		of_node(to)->promised == 20 * HELD_PAGE && node->committed == 35 * HELD_PAGE);
+	CU_ASSERT_PTR_NULL(budget_set_reserve(of_node(to), 40 * HELD_PAGE));
+	CU_ASSERT_EQUAL(vm_move(vm, third, vm->budget.limit, &why), -EDQUOT);
+	CU_ASSERT_PTR_EQUAL(why.budget, node);
+	CU_ASSERT_TRUE(of_node(to)->committed == 35 * HELD_PAGE && vm->tenant == to);
+	CU_ASSERT_TRUE(of_node(third)->committed == 0 && node->committed == 40 * HELD_PAGE);
+	budget_set_reserve_anyway(of_node(to), 0);
+	CU_ASSERT_EQUAL(vm_move(vm, third, vm->budget.limit, &why), 0);
+	CU_ASSERT_TRUE(of_node(to)->committed == 0 && of_node(third)->committed == 35 * HELD_PAGE);
+	vm_free(vm);
+	CU_ASSERT_EQUAL(node->committed, 0);
+	tenant_unref(to);
+	tenant_unref(third);
+	tear_down();
+}
+
 /* Less than all of it: the rest is the host's and the node's again. */
 static void test_less(void)
 {
@@ -290,6 +369,8 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"of a node", test_node},
+		{"of a tenant's reserve of a node", test_of_node_reserve},
+		{"of a VM that is moved", test_moved},
 		{"a VM that wants less", test_less},
 		{"who may use it", test_users},
 		{"records", test_records},
