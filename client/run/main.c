@@ -63,7 +63,7 @@ static const char usage[] =
 	"  --commit-limit=SIZE  how much memory it may have; K, M, G, T are powers of 1024;\n"
 	"                       none, which is the default, where the host alone limits it\n"
 	"  --reservation=ID|NAME  of what an operator has reserved for it (gmemctl reserve);\n"
-	"                       it has no more than that\n"
+	"                       it has no more than that; empty: of none\n"
 	"  --initial-state=STATE  what memory is when it is bound: shared (the default),\n"
 	"                       or private where the VM's type has that\n"
 	"  --timeout=SECONDS    how long it waits for gmemd (30); 0: for ever\n"
@@ -145,7 +145,7 @@ static int set_option(struct settings *settings, int option)
 		settings->vm.uuid = optarg;
 		return -1;
 	case 'r':
-		settings->vm.reservation = optarg;
+		settings->vm.reservation = optarg[0] ? optarg : NULL;
 		return -1;
 	case 'g':
 		return set_gate(optarg, &settings->vm.gate)

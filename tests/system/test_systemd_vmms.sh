@@ -3,7 +3,7 @@
 # VMMs as services, as they are installed, under a real systemd: started is what runs, limits and names come from what the
 # administrator writes, and what crashes is started again.
 set -u
-plan=16
+plan=18
 . "$(dirname "$0")/units.sh"
 set_up
 
@@ -71,7 +71,17 @@ report $? "so is a wrong COMMIT_LIMIT="
 [ "$(property "$unit" NRestarts)" = 0 ]
 report $? "which no other start would put right"
 
+reservation=$(container_run gmemctl reserve "for $instance" 96M --ttl=5m)
+configure "RESERVATION=$reservation"
+container_run systemctl reset-failed "$unit"
+restart && [ "$(member promised)" = $((96 << 20)) ] && ! container_run gmemctl reservations | grep -q "for $instance"
+report $? "it is promised what was reserved that RESERVATION= names"
+drop_in "$unit" Restart=no
+! restart && container_run journalctl -q -o cat -u "$unit" | grep -q "reservation.*$reservation"
+report $? "which it is once: the next start is refused, and the journal says why"
+
 configure ''
+container_run rm -r "/etc/systemd/system/$unit.d" && container_run systemctl daemon-reload
 container_run systemctl reset-failed "$unit"
 start
 vm=$(member vm)

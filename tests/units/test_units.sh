@@ -23,7 +23,7 @@ skip() { # name reason
 	echo "ok $number - $1 # SKIP $2"
 }
 
-echo 1..17
+echo 1..20
 
 DESTDIR=$work/root meson install -C "$BUILD_DIR" --no-rebuild >"$work/output" 2>&1
 report $? "everything installs"
@@ -68,6 +68,13 @@ sed -i '/^ExecStart=/s#=.*#=/nonexistent/gmemd#' "$work/units/gmemd.service"
 systemd-analyze verify "$work/units/gmemd.service" >"$work/output" 2>&1
 [ -s "$work/output" ]
 report $? "and it would have, of a program that is not there"
+
+for setting in name:VM_NAME commit-limit:COMMIT_LIMIT reservation:RESERVATION; do
+	grep -q "^Environment=.* ${setting#*:}=" "$work/units/gmem-vmm@.service" &&
+		grep -q "^#   ${setting#*:}= " "$work/units/gmem-vmm@.service" &&
+		grep -q "^ExecStart=.* --${setting%:*}=\${${setting#*:}} " "$work/units/gmem-vmm@.service"
+	report $? "gmem-vmm@.service hands ${setting#*:}= to gmem-run, and says so"
+done
 
 systemd-analyze security --offline=yes --threshold=15 "$work/units/gmemd.service" >"$work/output" 2>&1
 report $? "gmemd.service's exposure is at most 1.5 of 10"
