@@ -12,15 +12,6 @@
 /* About as long as giving pages back takes. */
 #define RETRY_AFTER_MS 100
 
-static struct vm *next_lingering(struct registry *registry, const struct vm *last)
-{
-	struct vm *vm = registry_vm_from(registry, last ? last->number + 1 : 0);
-
-	while (vm && vm->lingers_until == 0)
-		vm = registry_vm_from(registry, vm->number + 1);
-	return vm;
-}
-
 /* Whether what the VM has is charged where the request was refused. */
 static bool is_in_scope(const struct request *request, const struct vm *vm)
 {
@@ -43,14 +34,13 @@ static uint64_t held_by(const struct vm *vm)
 
 static bool would_have_room(const struct request *request)
 {
-	struct registry *registry = &request->gmemd->registry;
 	uint64_t requested = 0, room = 0;
+	const struct vm *vm;
 	bool any = false;
 
 	json_get_uint(request->error.data, "requested", &requested);
 	json_get_uint(request->error.data, "available", &room);
-	for (struct vm *vm = next_lingering(registry, NULL); vm;
-		vm = next_lingering(registry, vm)) {
+	LIST_FOREACH (vm, &request->gmemd->registry.lingering, lingering) {
 		if (!is_in_scope(request, vm))
 			continue;
 		any = true;
@@ -61,12 +51,12 @@ static bool would_have_room(const struct request *request)
 
 int request_before_lingering(struct request *request, int code)
 {
-	struct registry *registry = &request->gmemd->registry;
+	struct vm *vm = LIST_FIRST(&request->gmemd->registry.lingering), *next;
 
-	if ((code != RPC_BUDGET_EXCEEDED && code != RPC_LIMIT) || !would_have_room(request))
+	if (!vm || (code != RPC_BUDGET_EXCEEDED && code != RPC_LIMIT) || !would_have_room(request))
 		return code;
-	for (struct vm *vm = next_lingering(registry, NULL); vm;
-		vm = next_lingering(registry, vm)) {
+	for (; vm; vm = next) {
+		next = LIST_NEXT(vm, lingering);
 		if (is_in_scope(request, vm))
 			watch_end_linger(vm);
 	}

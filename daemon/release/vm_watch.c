@@ -66,20 +66,29 @@ static int linger(struct watch *watch)
 	gate_watch_stop(vm);
 	pressure_watch_forget(watch->gmemd->pressure, vm);
 	vm->lingers_until = clock_ms() + watch->gmemd->config.linger * 1000;
+	LIST_INSERT_HEAD(&vm->registry->lingering, vm, lingering);
 	audit_vm(&watch->gmemd->audit, ACT_VM_LINGERS, vm,
 		"process %d has ended; its memory stays for %" PRIu64 " s", vm->process.pid,
 		watch->gmemd->config.linger);
 	return 0;
 }
 
+static void linger_no_more(struct vm *vm)
+{
+	if (vm->lingers_until == 0)
+		return;
+	vm->lingers_until = 0;
+	LIST_REMOVE(vm, lingering);
+	event_del(vm->watch->linger);
+}
+
 void watch_end_linger(struct vm *vm)
 {
 	struct watch *watch = vm->watch;
 
-	if (!watch || vm->lingers_until == 0)
+	if (vm->lingers_until == 0)
 		return;
-	vm->lingers_until = 0;
-	event_del(watch->linger);
+	linger_no_more(vm);
 	scheduler_ready_to_release(watch->gmemd->scheduler, &watch->release);
 }
 
@@ -122,6 +131,7 @@ void watch_stop(struct vm *vm)
 	if (!watch)
 		return;
 	takings_forget_owner(watch->gmemd->takings, vm->owner);
+	linger_no_more(vm);
 	vm->watch = NULL;
 	scheduler_forget(&watch->release);
 	if (watch->linger)

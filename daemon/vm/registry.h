@@ -49,6 +49,7 @@ struct registry {
 	struct closed_user_tree closed_users;
 	struct closed_list closed_changed; /* that are to be told of */
 	struct recounts recounts;
+	LIST_HEAD(, vm) lingering;     /* VMs that linger */
 	LIST_HEAD(, views_look) looks; /* at what slots show */
 };
 

@@ -97,8 +97,9 @@ struct vm {
 	struct tenant *tenant;
 	LIST_ENTRY(vm) of_tenant; /* while it is in the registry */
 	enum vm_state state;
-	uint64_t
-		lingers_until; /* milliseconds, CLOCK_MONOTONIC; 0: see daemon/release/vm_watch.h */
+	/* Milliseconds, CLOCK_MONOTONIC; 0: it doesn't linger. See daemon/release/vm_watch.h. */
+	uint64_t lingers_until;
+	LIST_ENTRY(vm) lingering; /* of the registry's, while it does */
 	enum vm_gate_state gate;
 
 	struct ledger *ledger; /* NULL: nothing of it outlives gmemd */
