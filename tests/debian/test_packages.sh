@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Debian's packages: built by dpkg-buildpackage from a copy of this tree, looked at by lintian, installed under a real systemd,
-# upgraded while a VM runs, and removed. With KVM if this host has it, else with gmemd's model.
+# Debian's packages: built by dpkg-buildpackage from a copy of this tree, looked at by lintian; those of the commit before are
+# installed under a real systemd, upgraded to these while a VM runs, and removed. With KVM if this host has it, else with gmemd's
+# model.
 #
-# It takes minutes, so it runs where PACKAGES says so, as in tests/run --long: yes, or a folder that has them already.
+# It takes minutes, so it runs where PACKAGES says so, as in tests/run --long: yes, or a folder that has them already. COMMIT
+# names another commit than the one before, PACKAGES_BEFORE a folder with the packages of one.
 set -u
 . "$(dirname "$0")/../system/units.sh"
 : "${SOURCE_DIR:?is where the project is}"
@@ -15,28 +17,49 @@ for tool in dpkg-buildpackage dh lintian; do
 	command -v "$tool" >/dev/null || skip_all "no $tool"
 done
 
-build_packages() {
-	mkdir -p "$work/tree/source" &&
-		{ (cd "$SOURCE_DIR" && git ls-files -z -co --exclude-standard 2>/dev/null ||
-			find . -type f -not -path './build*' -print0) |
-			tar -C "$SOURCE_DIR" -c --null -T - --ignore-failed-read 2>/dev/null | tar -C "$work/tree/source" -x; } &&
-		cp -r "$work/tree/source/units/debian" "$work/tree/source/debian" &&
-		(cd "$work/tree/source" && DEB_BUILD_OPTIONS='noautodbgsym parallel=2' dpkg-buildpackage -b -us -uc) >"$work/output" 2>&1
+skip() { # name reason
+	number=$((number + 1))
+	echo "ok $number - $1 # SKIP $2"
+}
+this_tree() {
+	(cd "$SOURCE_DIR" && git ls-files -z -co --exclude-standard 2>/dev/null || find . -type f -not -path './build*' -print0) |
+		tar -C "$SOURCE_DIR" -c --null -T - --ignore-failed-read 2>/dev/null
+}
+commit=${COMMIT-HEAD~1}
+tree_before() {
+	git -C "$SOURCE_DIR" archive "$commit"
+}
+build_packages() { # folder tree [older]
+	mkdir -p "$1/source" && $2 | tar -C "$1/source" -x && cp -r "$1/source/units/debian" "$1/source/debian" &&
+		{ [ -z "${3-}" ] || sed -i '1s/)/~before)/' "$1/source/debian/changelog"; } &&
+		(cd "$1/source" && DEB_BUILD_OPTIONS='noautodbgsym parallel=2' dpkg-buildpackage -b -us -uc) >"$work/output" 2>&1
 }
 built=$PACKAGES
+before=${PACKAGES_BEFORE-}
 if [ "$PACKAGES" = yes ]; then
 	built=$work/tree
-	build_packages
+	build_packages "$built" this_tree
 	report $? "dpkg-buildpackage builds them"
+fi
+title="those of the commit before are built"
+if [ -n "$before" ]; then
+	report 0 "those that are upgraded were built before"
+elif git -C "$SOURCE_DIR" rev-parse -q --verify "$commit:units/debian" >/dev/null 2>&1; then
+	before=$work/before
+	build_packages "$before" tree_before older
+	report $? "$title"
+else
+	before=$built
+	skip "$title" "there is no such commit here, or it has no packages: they are installed over themselves"
 fi
 lintian --fail-on error "$built"/*.changes >"$work/output" 2>&1
 report $? "lintian finds no error"
 
 container_boot "$work/container" 2>"$work/output"
 report $? "a systemd boots"
-mkdir -p "$work/put/root/packages"
-cp "$built"/*.deb "$work/put/root/packages" && put_into_container "$work/put"
-container_run sh -c 'dpkg -i /root/packages/*.deb' >"$work/output" 2>&1
+mkdir -p "$work/put/root/packages" "$work/put/root/before"
+cp "$built"/*.deb "$work/put/root/packages" && cp "$before"/*.deb "$work/put/root/before" && put_into_container "$work/put"
+container_run sh -c 'dpkg -i /root/before/*.deb' >"$work/output" 2>&1
 report $? "they install"
 
 sockets='gmemd.socket gmemd-admin.socket gmemd-keeper.socket'
@@ -53,11 +76,6 @@ container_run sh -c 'id gmemd && getent group gmem && man -w gmemd gmemctl libgm
 	>"$work/output" 2>&1 <<<'#include <gmem.h>
 int main(void) { return gmem_free(0) != 0; }'
 report $? "users, manual pages, header, Python module and completion are there"
-
-skip() { # name reason
-	number=$((number + 1))
-	echo "ok $number - $1 # SKIP $2"
-}
 
 container_run chgrp kvm /dev/kvm
 plain_vmms
@@ -81,6 +99,10 @@ vm=$(the_vm)
 gmemd=$(main_pid gmemd.service) keeper=$(main_pid gmemd-keeper.service)
 container_run sh -c 'dpkg -i /root/packages/*.deb' >"$work/output" 2>&1
 report $? "they are upgraded under it"
+if [ "$before" != "$built" ]; then
+	! container_run dpkg-query -W -f '${Version}\n' gmemd gmem-tools gmemd-libvirt libgmem0 | grep before >"$work/output" 2>&1
+	report $? "each is the newer one"
+fi
 # shellcheck disable=SC2086
 [ "$(begun $sockets)" = "$socket_times" ] && sockets_wait
 report $? "the sockets are the same"
