@@ -117,18 +117,6 @@ static int check_process(struct request *request)
 	return request->error.code;
 }
 
-/* Only once nothing speaks against the next any more: a refusal changes nothing. */
-static void make_room(struct request *request)
-{
-	struct vm *vm =
-		registry_vm_of_process(&request->gmemd->registry, &request->caller->process);
-
-	if (vm) {
-		watch_stop(vm);
-		vm_end(vm);
-	}
-}
-
 int request_may_have_vm(struct request *request, uid_t uid, const char *name, const char *uuid)
 {
 	int r = check_process(request);
@@ -146,6 +134,22 @@ int request_vm_error(struct request *request, const struct owner *opener, int r)
 			"The user has as many VMs as it may have",
 			"The tenant has as many VMs as it may have");
 	return rpc_error_kernel(&request->error, -r, "setting up what a VM needs");
+}
+
+/* Only once nothing speaks against the next any more: a refusal changes nothing. */
+static int make_room(struct request *request)
+{
+	struct vm *vm =
+		registry_vm_of_process(&request->gmemd->registry, &request->caller->process);
+	const struct owner *opener = request->caller->owner;
+
+	if (!vm)
+		return 0;
+	if (owner_is_full_without(opener, OWNER_VMS, vm->owner))
+		return request_vm_error(request, opener, -EDQUOT);
+	watch_stop(vm);
+	vm_end(vm);
+	return 0;
 }
 
 static int start_vm(struct request *request, struct vm *vm)
@@ -335,7 +339,9 @@ static int open_vm(struct request *request, unsigned type, struct reservation *r
 	struct vm *vm;
 	int r;
 
-	make_room(request);
+	r = make_room(request);
+	if (r < 0)
+		return r;
 	r = vm_new(&request->gmemd->registry, &request->caller->process, &wanted, &vm);
 	if (r < 0)
 		return request_vm_error(request, request->caller->owner, r);

@@ -468,6 +468,19 @@ bool owner_is_full(const struct owner *owner, enum owner_resource resource)
 	return !has_room(owner, resource, 1);
 }
 
+bool owner_is_full_without(
+	const struct owner *owner, enum owner_resource resource, struct owner *holder)
+{
+	bool full;
+
+	owner_ref(holder);
+	owner_give_back(holder, resource);
+	full = owner_is_full(owner, resource);
+	owner_charge_anyway(holder, resource);
+	owner_unref(holder);
+	return full;
+}
+
 /* Moving */
 
 int owner_get_place(struct owner *owner, const char *tenant, struct owner **ret_place)

@@ -130,6 +130,9 @@ enum limit owner_limit(enum owner_resource resource);
 enum limit owner_limit_reached(const struct owner *owner, enum owner_resource resource);
 /* Whether one more would be refused. */
 bool owner_is_full(const struct owner *owner, enum owner_resource resource);
+/* The same, if the holder of one had given it back. */
+bool owner_is_full_without(
+	const struct owner *owner, enum owner_resource resource, struct owner *holder);
 /* What the configuration has of its tenant; NULL: nothing. */
 const struct config_tenant *owner_tenant_config(const struct owner *owner);
 

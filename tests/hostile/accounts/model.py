@@ -43,9 +43,20 @@ def overlap(a, b):
     return a.start < b.stop and b.start < a.stop
 
 
+class Grant:
+    def __init__(self, number, memory, to, once):
+        """to: {"uid"} or {"pid"}."""
+        self.number, self.memory, self.to, self.once = number, memory, to, once
+
+    def view(self):
+        return dict({"grant": self.number, "memory": self.memory, "once": self.once}, **self.to)
+
+
 class Vm:
-    def __init__(self, number, user, commit_limit, has_private, starts_private):
+    def __init__(self, number, user, tenant, commit_limit, has_private, starts_private):
         self.number, self.user, self.commit_limit = number, user, commit_limit
+        self.tenant = tenant  # the user whose tenant it is of
+        self.grants = []  # by age
         self.has_private, self.starts_private = has_private, starts_private
         self.memories, self.slots = {}, {}
         self.private, self.in_both = set(), set()
@@ -121,6 +132,18 @@ class Vm:
         stale.there.discard(page)
         return 1
 
+    def grant_for(self, memory, pid, uid):
+        """By which that process may open the memory: one for it alone goes before one for its user."""
+        for to in ({"pid": pid}, {"uid": uid}):
+            for grant in self.grants:
+                if grant.memory == memory and grant.to == to:
+                    return grant
+        return None
+
+    def close_memory(self, number):
+        del self.memories[number]
+        self.grants = [grant for grant in self.grants if grant.memory != number]
+
     def bind(self, number, slot):
         self.slots[number] = slot
         if self.starts_private:
@@ -132,7 +155,7 @@ class Vm:
     def close(self):
         """Returns how many pages it gives back."""
         released = self.resident()
-        self.memories, self.slots, self.private, self.in_both = {}, {}, set(), set()
+        self.memories, self.slots, self.private, self.in_both, self.grants = {}, {}, set(), set(), []
         self.closed = True
         return released
 
@@ -156,18 +179,18 @@ class Reservation:
     def __init__(self, number, pages, user):
         self.number, self.pages, self.user = number, pages, user  # user: None for whoever knows its number
 
-    def is_for(self, user, by_name):
-        return self.user == user if self.user is not None else not by_name
+    def is_for(self, tenant, by_name):
+        return self.user == tenant if self.user is not None else not by_name
 
 
 class Tenant:
-    """Of one user."""
+    """Of one user, and of VMs that operators bring to it."""
 
     def __init__(self, host, user, name, limit, reserve):
         self.host, self.user, self.name, self.limit, self.reserve = host, user, name, limit, reserve
 
     def vms(self):
-        return self.host.vms_of(self.user)
+        return [vm for vm in self.host.vms.values() if vm.tenant == self.user]
 
     def reserved(self):
         return self.host.reserved_for(self.user)
@@ -183,6 +206,12 @@ class Tenant:
 
     def refuses(self, pages):
         return refusal("tenant", self.limit, self.taken(), self.promised(), pages, pages)
+
+    def bounds(self, pages):
+        """What a VM was promised it gets as far as the limit goes, where that was lowered since."""
+        if self.committed() + pages <= self.limit:
+            return None
+        return numbers_of("tenant", self.limit, self.taken(), self.promised(), pages)
 
     def of_host(self, more=0):
         """What the host has given it, if it has so much more."""
@@ -219,17 +248,22 @@ class Host:
     def commitment(self):
         vms = self.vms.values()
         numbers = {"limit": self.limit, "committed": sum(vm.committed() for vm in vms)}
-        numbers.update({"promised": self.promised(), "reserved": self.reserved(), "available": self.limit - self.taken()})
+        available = max(0, self.limit - self.taken())
+        numbers.update({"promised": self.promised(), "reserved": self.reserved(), "available": available})
         return {name: pages * PAGE for name, pages in numbers.items()}
 
-    def vms_of(self, user):
-        return [vm for vm in self.vms.values() if vm.user == user]
+    def vms_of(self, user, tenant):
+        """A user's count by themselves in each tenant."""
+        return [vm for vm in self.vms.values() if (vm.user, vm.tenant) == (user, tenant)]
 
-    def refuses(self, vm, pages, user=None):
-        """What a refusal to charge that many more has in its data; None where there is room. user: whose the VM is to be."""
-        tenant = self.tenants[user if vm is None else vm.user]
-        if vm is not None and vm.commit_limit is not None:
-            return refusal("vm", vm.commit_limit, vm.committed(), 0, pages, pages)
+    def memories_of(self, user, tenant):
+        return sum(len(vm.memories) for vm in self.vms_of(user, tenant))
+
+    def refuses(self, vm, pages):
+        """What a refusal to charge that many more has in its data; None where there is room."""
+        tenant = self.tenants[vm.tenant]
+        if vm.commit_limit is not None:
+            return refusal("vm", vm.commit_limit, vm.committed(), 0, pages, pages) or tenant.bounds(pages)
         return self.refuses_promise(pages, tenant)
 
     def refuses_promise(self, pages, tenant):
@@ -238,11 +272,45 @@ class Host:
         more = tenant.of_host(pages) - tenant.of_host() if tenant else pages
         return of_tenant or refusal("host", self.limit, self.taken(), self.promised(), pages, more)
 
+    def can_be(self, limit, limits_of):
+        """Whether tenants can have these limits and reserves, in place of theirs, on a host with that limit."""
+        grows = any(reserve > self.tenants[user].reserve for user, (_, reserve) in limits_of.items())
+        taken = sum(max(self.tenants[user].taken(), reserve) for user, (_, reserve) in limits_of.items())
+        return not grows or taken + self.reserved_for(None) <= limit
+
+    def change(self, limit, limits, limits_of):
+        self.limit, self.limits = limit, limits
+        for user, numbers in limits_of.items():
+            self.tenants[user].limit, self.tenants[user].reserve = numbers
+
+    def can_move(self, vm, to):
+        """Whether the budgets have room for the VM in another tenant."""
+        old, new = self.tenants[vm.tenant], self.tenants[to]
+        before, taken, more_committed = self.taken(), new.taken() + vm.taken(), vm.committed() > 0
+        if taken > new.limit and vm.taken() > 0 or more_committed and new.committed() + vm.committed() > new.limit:
+            return False
+        moved = max(taken, new.reserve) - new.of_host() + max(old.taken() - vm.taken(), old.reserve) - old.of_host()
+        return moved <= 0 or before + moved <= self.limit
+
+
+def configuration(limit, limits, tenants):
+    """As gmemd.conf has it. tenants: (user, name, limit, reserve), the last being default."""
+    lines = ["[limits]"] + ["%s = %d" % (name, value) for name, value in limits.items()]
+    lines += ["host-reserve = 0", "commit-limit = %d" % (limit * PAGE), "[pressure]", "floor = 0"]
+    for user, name, of_tenant, reserve in tenants:
+        lines += ["[tenant %s]" % name, "limit = %d" % (of_tenant * PAGE), "reserve = %d" % (reserve * PAGE)]
+        lines += ["users = %d" % user] if name != "default" else []
+    return "\n".join(lines) + "\n"
+
 
 def refusal(scope, limit, committed, promised, pages, more):
     """more: of what was asked for, what this level would have more of."""
-    if more <= limit - committed:
+    if more == 0 or more <= limit - committed:
         return None
+    return numbers_of(scope, limit, committed, promised, pages)
+
+
+def numbers_of(scope, limit, committed, promised, pages):
     numbers = {"limit": limit, "committed": committed, "promised": promised, "requested": pages}
-    numbers["available"] = limit - committed
+    numbers["available"] = max(0, limit - committed)
     return dict({name: number * PAGE for name, number in numbers.items()}, scope=scope, reason="budget_exceeded")

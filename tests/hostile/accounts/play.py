@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Random operations of several VMMs, each of which is done by gmemd and on paper, and compared."""
 
+import os
+import signal
 import time
 
 from gmemtest.host import wait_until
@@ -8,7 +10,8 @@ from gmemtest.linux import PAGE
 from gmemtest.tap import check, equal, need
 from gmemtest.wire import RpcError
 from accounts.machine import Machine
-from accounts.model import BUDGET_EXCEEDED, CONFLICT, INVALID, LIMIT, NOT_FOUND, Memory, Reservation, Slot, UNSUPPORTED, Vm, overlap, refusal
+from accounts.model import BUDGET_EXCEEDED, CONFLICT, INVALID, LIMIT, NOT_FOUND, UNSUPPORTED
+from accounts.model import Grant, Memory, Reservation, Slot, Vm, configuration, overlap, refusal
 
 FRAMES = 96  # of a guest
 PAGES = 24  # of a memory at most
@@ -27,10 +30,14 @@ class Play:
         self.operator = daemon.operator()
         self.users = [users[i % len(users)] for i in range(machines)]
         self.machines = [self.machine(user) for user in self.users]
+        self.limits_of = {user: (one.limit, one.reserve) for user, one in host.tenants.items()}
         self.done, self.refused, self.last = {}, {}, None
+        self.first_limits = dict(host.limits)
 
     def machine(self, user):
-        return Machine(self.daemon.socket_path("gmemd.sock"), user)
+        machine = Machine(self.daemon.socket_path("gmemd.sock"), user)
+        machine.tenant = user
+        return machine
 
     def end(self):
         for machine in self.machines:
@@ -59,6 +66,8 @@ class Play:
         return None
 
     def open(self, machine, user):
+        """In the tenant that its connection is of: its user's, unless an operator has brought its VM to another."""
+        tenant = machine.tenant
         limit = self.random.choice([None, self.random.randrange(1, 2 * PAGES), self.random.randrange(1, self.host.limit + 9)])
         private = self.on_model and self.random.random() < 0.7
         starts_private = private and self.random.random() < 0.3
@@ -73,18 +82,18 @@ class Play:
         name = self.some_reservation(params)
         reserved = self.host.reservations.get(name)
         if "reservation" in params:
-            if reserved is None or not reserved.is_for(user, params["reservation"] == name):
+            if reserved is None or not reserved.is_for(tenant, params["reservation"] == name):
                 refusals.append(NOT_FOUND)
             elif limit is None:
                 limit = reserved.pages
             else:
                 data = refusal("reservation", reserved.pages, 0, 0, limit, limit)
             if reserved and not refusals and not data and reserved.user is None:
-                data = self.host.tenants[user].refuses(limit)
+                data = self.host.tenants[tenant].refuses(limit)
         elif limit is not None:
-            data = self.host.refuses(None, limit, user)
+            data = self.host.refuses_promise(limit, self.host.tenants[tenant])
         refusals += [BUDGET_EXCEEDED] if data else []
-        if len([vm for vm in self.host.vms_of(user) if vm is not before]) >= self.host.limits["vms-per-user"]:
+        if len([vm for vm in self.host.vms_of(user, tenant) if vm is not before]) >= self.host.limits["vms-per-user"]:
             refusals.append(LIMIT)
         opened = self.ask(machine, "open", params, refusals, "open", data)
         if opened:
@@ -92,7 +101,7 @@ class Play:
             if self.host.reservations.pop(name, None):
                 self.done["use"] = self.done.get("use", 0) + 1
             machine.vm = opened["vm"]
-            self.host.vms[machine.vm] = Vm(machine.vm, user, limit, private, starts_private)
+            self.host.vms[machine.vm] = Vm(machine.vm, user, tenant, limit, private, starts_private)
 
     def some_reservation(self, params):
         """Its name, and in params how a VM names it; some of the names are of none."""
@@ -104,11 +113,20 @@ class Play:
         params["reservation"] = name if by_name else known.number
         return name
 
+    def ask_operator(self, method, params, refusals):
+        until = time.monotonic() + 60
+        while True:
+            try:
+                return self.operator.call(method, params)
+            except RpcError as e:
+                if LIMIT in refusals or not is_passing(e.error) or time.monotonic() > until:
+                    raise
+
     def operate(self, method, params, refusals, data=None):
         """Its result, or None, as ask()."""
         self.last = "%s(%r), reasons to refuse it: %r" % (method, params, refusals)
         try:
-            result = self.operator.call(method, params)
+            result = self.ask_operator(method, params, refusals)
         except RpcError as e:
             need(e.code in refusals, "%s: %r" % (self.last, e.error))
             need(not data or e.code != BUDGET_EXCEEDED or e.data == data, "%s: %r, expected %r" % (self.last, e.data, data))
@@ -135,6 +153,87 @@ class Play:
         elif made:
             self.host.reservations[name] = Reservation(made["reservation"], pages, user)
 
+    def grant(self, machine, vm):
+        other = self.random.choice(self.machines)
+        to = {"uid": self.random.choice(self.users)} if self.random.random() < 0.7 else {"pid": other.pid}
+        memory, once = self.any_memory(vm), self.random.random() < 0.5
+        params = {"memory": memory.number, "to": to, "once": once}
+        result = self.ask(machine, "call", ["memory.grant", params], [], "grant")
+        vm.grants.append(Grant(result["grant"], memory.number, to, once))
+
+    def open_memory(self):
+        """Of whoever's VM: it has its own and what it was granted, and of others it hears that there is none."""
+        index = self.random.randrange(len(self.machines))
+        machine = self.machines[index]
+        vms = [vm for _, vm in sorted(self.host.vms.items()) if vm.memories]
+        if not vms:
+            return
+        vm = self.random.choice(vms)
+        memory = self.random.choice([vm.memories[number] for number in sorted(vm.memories)])
+        grant = vm.grant_for(memory.number, machine.pid, self.users[index])
+        own = machine.vm == vm.number
+        refusals = [] if own or grant else [NOT_FOUND]
+        size = self.ask(machine, "open_memory", {"memory": memory.number}, refusals, "open_memory")
+        if not refusals:
+            equal(size, memory.pages * PAGE, self.last)
+        if grant and not own and grant.once:
+            vm.grants.remove(grant)
+
+    def move(self, machine, vm):
+        """An operator brings the VM to another tenant."""
+        to, limits = self.random.choice(self.users), self.host.limits
+        refusals = []
+        if to != vm.tenant:
+            vms, memories = len(self.host.vms_of(vm.user, to)), self.host.memories_of(vm.user, to)
+            if vms + 1 > limits["vms-per-user"] or memories + len(vm.memories) > limits["memories-per-user"]:
+                refusals.append(LIMIT)
+            if len(vm.memories) > limits["memories-per-vm"]:
+                refusals.append(LIMIT)
+            if not self.host.can_move(vm, to):
+                refusals.append(BUDGET_EXCEEDED)
+        params = {"vm": vm.number, "tenant": self.host.tenants[to].name}
+        if self.operate("vm.set", params, refusals) is not None:
+            vm.tenant = machine.tenant = to
+
+    def configuration(self, limit, limits, limits_of):
+        tenants = [(user, self.host.tenants[user].name, *numbers) for user, numbers in limits_of.items()]
+        return configuration(limit, limits, tenants)
+
+    def other_limits(self):
+        """Mostly what can be; reserves fit the host alone in any case."""
+        limit = self.random.randrange(140, 200)
+        limits = {name: max(1, value + self.random.randrange(-1, 2)) for name, value in self.first_limits.items()}
+        limits_of = {}
+        for user in self.limits_of:
+            reserve = self.random.choice([0, 0, self.random.randrange(45)])
+            limits_of[user] = (self.random.randrange(max(60, reserve), 180), reserve)
+        return limit, limits, limits_of
+
+    def reload(self):
+        """All of it holds from then on, or what has held does; what is there stays."""
+        before, others = (self.host.limit, self.host.limits, self.limits_of), self.other_limits()
+        refusals = [] if self.host.can_be(others[0], others[2]) else [LIMIT]
+        self.daemon.change_config(self.configuration(*others))
+        if self.random.random() < 0.5:
+            done = self.operate("config.reload", {}, refusals) is not None
+        else:
+            done = self.reload_by_signal(refusals)
+        if done:
+            self.host.change(*others)
+            self.limits_of = others[2]
+        else:
+            self.daemon.change_config(self.configuration(*before))
+
+    def reload_by_signal(self, refusals):
+        self.last = "SIGHUP, reasons to refuse it: %r" % refusals
+        name, text = ("refused", "what holds is as it was") if refusals else ("done", "the configuration was read anew")
+        before = self.daemon.log().count(text)
+        os.kill(self.daemon.pid, signal.SIGHUP)
+        need(wait_until(lambda: self.daemon.log().count(text) > before, 60), self.last)
+        counts = getattr(self, name)
+        counts["SIGHUP"] = counts.get("SIGHUP", 0) + 1
+        return not refusals
+
     def nothing_else_is_reserved(self):
         """One that has lapsed is listed no more at once, and given back a moment later."""
         return self.operator.call("host.describe")["commitment"]["reserved"] == self.host.reserved() * PAGE
@@ -157,7 +256,7 @@ class Play:
         cost = vm.grown_by(pages, backing)
         data = self.host.refuses(vm, cost) if cost > 0 else None
         refusals = [BUDGET_EXCEEDED] if data else []
-        of_user = sum(len(one.memories) for one in self.host.vms_of(vm.user))
+        of_user = self.host.memories_of(vm.user, vm.tenant)
         if len(vm.memories) >= self.host.limits["memories-per-vm"] or of_user >= self.host.limits["memories-per-user"]:
             refusals.append(LIMIT)
         number = self.ask(machine, "create", params, refusals, "create", data)
@@ -170,7 +269,7 @@ class Play:
         result = self.ask(machine, "close", {"memory": memory.number}, refusals, "close")
         if result:
             equal(result, {"released": len(memory.there) * PAGE}, self.last)
-            del vm.memories[memory.number]
+            vm.close_memory(memory.number)
 
     def bind(self, machine, vm):
         memory, number = self.any_memory(vm, "guest_memfd"), self.random.randrange(SLOTS)
@@ -219,7 +318,8 @@ class Play:
         elif len(set(frames)) < len(frames) or (to_private and any(vm.slot_at(frame) is None for frame in frames)):
             refusals.append(INVALID)
         else:
-            data = self.host.refuses(vm, self.cost_of(vm, frames, to_private, discard))
+            cost = self.cost_of(vm, frames, to_private, discard)
+            data = self.host.refuses(vm, cost) if cost > 0 else None
             refusals += [BUDGET_EXCEEDED] if data else []
         result = self.ask(machine, "call", ["memory.convert", params], refusals, "convert", data)
         if result:
@@ -299,6 +399,10 @@ class Play:
         vm = self.vm_of(machine)
         if not self.on_model and self.random.random() < 0.005:
             return self.restart()
+        if self.random.random() < 0.02:
+            return self.reload()
+        if self.random.random() < 0.05:
+            return self.open_memory()
         if self.random.random() < 0.1:
             return self.reserve() if self.random.random() < 0.7 else self.cancel()
         if vm is None or vm.closed or self.random.random() < 0.02:
@@ -308,7 +412,7 @@ class Play:
         if not vm.memories:
             return self.create(machine, vm)
         names = ["create"] * 3 + ["close", "bind", "bind", "bind", "unbind", "preallocate", "preallocate", "reclaim"]
-        names += ["convert"] * (6 if vm.has_private else 1)
+        names += ["convert"] * (6 if vm.has_private else 1) + ["grant", "move"]
         return getattr(self, self.random.choice(names))(machine, vm)
 
     # What gmemd says
@@ -341,7 +445,8 @@ class Play:
     def compare_whole(self, vm, what):
         seen = self.operator.call("vm.get", {"vm": vm.number})
         what += ": vm.get of " + vm.number
-        right = part(seen, vm.view(), what)
+        right = part(seen, dict(vm.view(), tenant=self.host.tenants[vm.tenant].name), what)
+        right &= equal(seen["grants"], [grant.view() for grant in vm.grants], what)
         for name, key, held in (("memories", "memory", vm.memories), ("slots", "slot", vm.slots)):
             there = {one[key]: one for one in seen[name]}
             right &= equal(sorted(there), sorted(held), what)
