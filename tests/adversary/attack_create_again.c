@@ -95,12 +95,31 @@ static void *second_of_thread(void *context)
 	return NULL;
 }
 
+/* What a thread of its own does. */
+struct errand {
+	void *(*run)(void *context);
+	struct world *world;
+	pid_t thread;
+};
+
+static void *do_errand(void *context)
+{
+	struct errand *errand = context;
+
+	errand->thread = gettid();
+	return errand->run(errand->world);
+}
+
+/* Until the thread has ended for others, too: pthread_join(3) returns a moment before. */
 static void in_thread(void *(*run)(void *context), struct world *world)
 {
+	struct errand errand = {.run = run, .world = world};
 	pthread_t thread;
 
-	require(pthread_create(&thread, NULL, run, world) == 0, "a thread");
+	require(pthread_create(&thread, NULL, do_errand, &errand) == 0, "a thread");
 	pthread_join(thread, NULL);
+	while (tgkill(getpid(), errand.thread, 0) == 0)
+		usleep(1000);
 }
 
 void attack_interrupted(struct world *world)
