@@ -95,6 +95,11 @@ int conversions_issue(struct conversions *conversions, const void *entry, uint64
 	return r == -EINVAL ? 0 : r;
 }
 
+enum gmem_state conversion_issue_to(const struct conversion_issue *issue)
+{
+	return issue->was.attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE ? GMEM_PRIVATE : GMEM_SHARED;
+}
+
 /* Without memory for it a gmemd that loses the VM takes them for shared. */
 static void note(
 	struct conversions *conversions, enum gmem_state to, uint64_t address, uint64_t size)
@@ -107,22 +112,20 @@ static void note(
 	ranges_remove(&conversions->uncertain, address, size);
 }
 
-void conversions_issued(
+bool conversions_issued(
 	struct conversions *conversions, const struct conversion_issue *issue, int r)
 {
 	const struct kvm_memory_attributes *was = &issue->was;
+	bool known;
 
 	pthread_mutex_lock(&conversions->lock);
-	if (issue->told == conversions->told && memcmp(was, issue->entry, sizeof *was) == 0) {
-		if (r < 0)
-			ranges_remove(&conversions->uncertain, was->address, was->size);
-		else
-			note(conversions,
-				was->attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE ? GMEM_PRIVATE
-									       : GMEM_SHARED,
-				was->address, was->size);
-	}
+	known = issue->told == conversions->told && memcmp(was, issue->entry, sizeof *was) == 0;
+	if (known && r < 0)
+		ranges_remove(&conversions->uncertain, was->address, was->size);
+	else if (known)
+		note(conversions, conversion_issue_to(issue), was->address, was->size);
 	pthread_mutex_unlock(&conversions->lock);
+	return known && r >= 0;
 }
 
 void conversions_note(struct conversions *conversions, enum gmem_state to,

@@ -62,9 +62,12 @@ void conversions_note(struct conversions *conversions, enum gmem_state to,
  * -ESTALE where it has been told once more, -ENOMEM. */
 int conversions_issue(struct conversions *conversions, const void *entry, uint64_t told,
 	struct conversion_issue *ret);
-/* It has returned r. */
-void conversions_issued(
+/* It has returned r. Whether the frames of issue->was are certain to be as it has them. */
+bool conversions_issued(
 	struct conversions *conversions, const struct conversion_issue *issue, int r);
+
+/* What it makes the frames. */
+enum gmem_state conversion_issue_to(const struct conversion_issue *issue);
 
 /* Slots have changed. */
 void conversions_note_change(struct conversions *conversions);

@@ -39,7 +39,7 @@ static struct json_object *convert_params(const struct gmem_vm *vm, enum gmem_st
 
 /* Those after one that failed are reported, too: as not done. */
 static int trigger_all(
-	struct gmem_vm *vm, struct json_object *calls, uint64_t told, uint64_t *discarded)
+	struct gmem_vm *vm, struct json_object *calls, const struct conversion_order *order)
 {
 	int r = 0;
 
@@ -49,7 +49,7 @@ static int trigger_all(
 		if (r < 0)
 			vm_report_untouched(vm, call);
 		else
-			r = vm_carry_out_conversion(vm, call, told, discarded);
+			r = vm_carry_out_conversion(vm, call, order);
 	}
 	return r;
 }
@@ -84,19 +84,21 @@ static int ask(struct gmem_vm *vm, struct json_object *take_params, uint64_t *re
 static int convert_once(struct gmem_vm *vm, enum gmem_state to, const struct gmem_range *ranges,
 	size_t count, unsigned flags, uint64_t *discarded)
 {
+	struct conversion_order order = {
+		.discard = !(flags & GMEM_CONVERT_KEEP), .discarded = discarded};
 	struct json_object *result;
-	uint64_t bytes = 0, told;
+	uint64_t bytes = 0;
 	int r;
 
-	r = ask(vm, convert_params(vm, to, ranges, count, flags), &told, &result);
+	r = ask(vm, convert_params(vm, to, ranges, count, flags), &order.told, &result);
 	if (r < 0)
 		return r;
 	json_get_uint(result, "discarded", &bytes);
-	r = trigger_all(vm, json_get(result, "calls"), told, discarded);
+	r = trigger_all(vm, json_get(result, "calls"), &order);
 	json_unref(result);
 	if (discarded)
 		*discarded += bytes;
-	return r == -ECONNRESET || conversions_told(&vm->conversions) == told ? r : -ESTALE;
+	return r == -ECONNRESET || conversions_told(&vm->conversions) == order.told ? r : -ESTALE;
 }
 
 /* What gmemd is still amid: it discards the half of an earlier conversion that went stale. */

@@ -13,6 +13,7 @@
 #include "client/lib/last_error.h"
 #include "client/lib/reconnect.h"
 #include "client/lib/resume.h"
+#include "client/lib/stale_half.h"
 #include "kernel/base/uapi.h"
 #include "protocol/json.h"
 
@@ -142,28 +143,44 @@ static int trigger_untrapped(int vm_fd, unsigned long request, uint64_t address)
 	return r < 0 ? -errno : r;
 }
 
+/* Carrying out a call. */
+struct carrying_out {
+	struct conversion_order order;
+	bool left; /* something that gmemd is to give back */
+};
+
 /* What it does is noted, whatever is known of the VM elsewhere. */
-static int trigger_conversion(
-	struct gmem_vm *vm, unsigned long request, uint64_t address, uint64_t told)
+static int trigger_conversion(struct gmem_vm *vm, unsigned long request, uint64_t address,
+	struct carrying_out *carrying_out)
 {
+	const struct conversion_order *order = &carrying_out->order;
 	struct conversion_issue issue;
-	int r = conversions_issue(&vm->conversions, (void *)(uintptr_t)address, told, &issue);
+	bool certain;
+	int r = conversions_issue(
+		&vm->conversions, (void *)(uintptr_t)address, order->told, &issue);
 
 	if (r < 0)
 		return r;
 	r = trigger_untrapped(vm->fd, request, address);
-	conversions_issued(&vm->conversions, &issue, r);
+	certain = conversions_issued(&vm->conversions, &issue, r);
+	if (r >= 0 && order->discard) {
+		const struct gmem_range range = {issue.was.address, issue.was.size};
+
+		carrying_out->left |=
+			!certain || !stale_half_give_back(vm, conversion_issue_to(&issue), &range,
+					    order->discarded);
+	}
 	return r;
 }
 
-static int trigger_one(struct gmem_vm *vm, unsigned long request, uint64_t address, uint64_t told,
-	struct trapped **ret_given_up)
+static int trigger_one(struct gmem_vm *vm, unsigned long request, uint64_t address,
+	struct carrying_out *carrying_out, struct trapped **ret_given_up)
 {
 	*ret_given_up = NULL;
 	if (vm->opening.gated && request == KVM_CREATE_GUEST_MEMFD)
 		return trapped_ioctl(vm->gmem, vm->fd, request, address, ret_given_up);
 	if (request == KVM_SET_MEMORY_ATTRIBUTES)
-		return trigger_conversion(vm, request, address, told);
+		return trigger_conversion(vm, request, address, carrying_out);
 	return trigger_untrapped(vm->fd, request, address);
 }
 
@@ -215,8 +232,8 @@ static void fail_call(struct gmem_vm *vm, uint64_t call, uint64_t done, int r)
 	last_error_restore(error);
 }
 
-static int trigger_of(struct gmem_vm *vm, struct json_object *call, uint64_t told,
-	const struct trigger_notes *notes, uint64_t *ret_id)
+static int trigger_of(struct gmem_vm *vm, struct json_object *call,
+	struct carrying_out *carrying_out, const struct trigger_notes *notes, uint64_t *ret_id)
 {
 	uint64_t id, request, address, stride, count;
 	int r = 0;
@@ -228,7 +245,7 @@ static int trigger_of(struct gmem_vm *vm, struct json_object *call, uint64_t tol
 	for (uint64_t i = 0; i < count; i++) {
 		struct trapped *given_up;
 
-		r = trigger_one(vm, request, address + i * stride, told, &given_up);
+		r = trigger_one(vm, request, address + i * stride, carrying_out, &given_up);
 		if (given_up)
 			note_given_up(vm, given_up, id);
 		else if (r < 0 && r != -ESTALE)
@@ -245,7 +262,9 @@ static int trigger_of(struct gmem_vm *vm, struct json_object *call, uint64_t tol
 int vm_trigger_each(struct gmem_vm *vm, struct json_object *call, const struct trigger_notes *notes,
 	uint64_t *ret_id)
 {
-	return trigger_of(vm, call, conversions_told(&vm->conversions), notes, ret_id);
+	struct carrying_out carrying_out = {.order.told = conversions_told(&vm->conversions)};
+
+	return trigger_of(vm, call, &carrying_out, notes, ret_id);
 }
 
 int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id)
@@ -273,13 +292,15 @@ int vm_carry_out(struct gmem_vm *vm, struct json_object *call, uint64_t *discard
 	return r < 0 ? r : vm_report(vm, call, discarded);
 }
 
+/* Where gmemd has nothing to give back, its answer would tell nothing. */
 int vm_carry_out_conversion(
-	struct gmem_vm *vm, struct json_object *call, uint64_t told, uint64_t *discarded)
+	struct gmem_vm *vm, struct json_object *call, const struct conversion_order *order)
 {
+	struct carrying_out carrying_out = {.order = *order};
 	uint64_t id;
-	int r = trigger_of(vm, call, told, NULL, &id);
+	int r = trigger_of(vm, call, &carrying_out, NULL, &id);
 
 	if (r == 0)
-		r = vm_report(vm, call, discarded);
+		r = vm_report(vm, call, carrying_out.left ? order->discarded : NULL);
 	return r == -EREMOTEIO && is_unknown_call() ? -ESTALE : r;
 }

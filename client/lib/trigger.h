@@ -26,11 +26,16 @@ struct trigger_notes {
 /* The same, with notes, which may be NULL. */
 int vm_trigger_each(struct gmem_vm *vm, struct json_object *call, const struct trigger_notes *notes,
 	uint64_t *ret_id);
-/* The same of a part of a conversion, whose call a gmemd has made that was told of the VM so
- * often. -ESTALE where gmemd has lost the VM since, and nothing more of it is triggered, or
- * knows nothing of the call: it is to be asked anew. */
+/* A conversion, of which a call is a part. */
+struct conversion_order {
+	uint64_t told;       /* how often the gmemd that has made the call was told of the VM */
+	bool discard;        /* the half that goes stale */
+	uint64_t *discarded; /* bytes of pages that went are added there; NULL: nobody asks */
+};
+/* The same of such a call, and reports it. -ESTALE where gmemd has lost the VM since, and nothing
+ * more of it is triggered, or knows nothing of the call: it is to be asked anew. */
 int vm_carry_out_conversion(
-	struct gmem_vm *vm, struct json_object *call, uint64_t told, uint64_t *discarded);
+	struct gmem_vm *vm, struct json_object *call, const struct conversion_order *order);
 /* Tells gmemd of what vm_trigger() has given up and is over: that nothing was made. */
 void vm_settle_given_up(struct gmem_vm *vm);
 /*
