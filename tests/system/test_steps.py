@@ -21,6 +21,7 @@ from gmemtest import private_kernel
 from gmemtest.child import Child
 from gmemtest.host import Host, wait_until
 from gmemtest.keeper import FRAMES, GATE, LEDGER, MAILBOX, MEMORY, OWNED, PROCESS, KeeperPeer, of_closed_memories
+from gmemtest.linux import PAGE
 from gmemtest.owner import OwnerProcess
 from gmemtest.tap import Failed, Skip, check, equal, main, need, note, test
 from gmemtest.wire import Peer, close_all, request
@@ -58,7 +59,7 @@ def client(name):
 def labels():
     """All that there are."""
     text = "".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.c"))
-    return re.findall(r'\bSTEP\("([^"]+)"\)', text)
+    return need(re.findall(r'\bSTEP\("([^"]+)"\)', text), "no step has a label in %s" % SOURCE)
 
 
 def has_steps():
@@ -138,6 +139,54 @@ class Converting(Work):
 
     def start(self):
         self.child.start("convert")
+
+
+class ConvertingByLibrary(Work):
+    """The same by libgmem, which triggers them, and gives back itself what small ones leave."""
+
+    def before(self):
+        command = [os.path.join(BUILD, "tests", "system", "convert_once"), host.socket_path("gmemd.sock")]
+        environment = {**os.environ, **private_kernel.environment(self.frames())}
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
+        )
+        self.vm = self.process.stdout.readline().rstrip()
+        need(self.vm.startswith("vm-"), "it says: " + self.vm)
+
+    def frames(self):
+        """Where the kernel that is pretended notes them."""
+        path = os.path.join(host.directory, "frames")
+        with open(path, "wb") as file:
+            file.write(b"0" * 1024)
+        return path
+
+    def start(self):
+        self.process.stdin.write("go on\n")
+        self.process.stdin.flush()
+
+    def is_done(self):
+        return bool(select.select([self.process.stdout], [], [], 0)[0])
+
+    def after(self):
+        equal(self.process.stdout.readline(), "done\n", "it says")
+        view = self.settled()
+        equal(view["private_ranges"], [{"guest_phys_addr": 0, "size": PAGE}], "private")
+        equal((view["calls"], view["uncertain_ranges"]), ([], []), "calls, what is uncertain")
+        equal(sum(one["resident"] for one in view["memories"]), 0, "what is stale")
+        consistent()
+
+    def settled(self):
+        """What gmemd gives back after the last report may take a moment."""
+        peer = host.operator()
+        look = lambda: peer.call("vm.get", {"vm": self.vm})
+        wait_until(lambda: not look()["calls"] and not any(one["resident"] for one in look()["memories"]))
+        view = look()
+        peer.close()
+        return view
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
 
 
 class Closing(Work):
@@ -405,6 +454,11 @@ def changed():
 @test("a VM's frames converted")
 def converted():
     each_step(Converting)
+
+
+@test("a VM's frames converted by libgmem")
+def converted_by_library():
+    each_step(ConvertingByLibrary)
 
 
 @test("a VM closed")

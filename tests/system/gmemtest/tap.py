@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""TAP 13: tests that run one by one, each with as many checks as it likes."""
+"""TAP 13: tests that run one by one, each with as many checks as it likes.
 
+TESTS in the environment: those alone whose names this regular expression finds.
+"""
+
+import os
+import re
 import signal
 import sys
 import traceback
@@ -81,7 +86,7 @@ def _run_one(number, name, function):
 
 
 def main(set_up, tear_down):
-    """Runs all tests between the two and exits. set_up may raise Skip; tear_down may fail."""
+    """Runs the tests between the two and exits. set_up may raise Skip; tear_down may fail."""
     print("TAP version 13")
     # One that takes too long is to clean up all the same.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -90,7 +95,8 @@ def main(set_up, tear_down):
     except Skip as reason:
         print("1..0 # SKIP %s" % reason)
         sys.exit(0)
-    _tests.append(("what was started ends cleanly", tear_down))
-    print("1..%d" % len(_tests))
-    results = [_run_one(i + 1, *_tests[i]) for i in range(len(_tests))]
+    chosen = [one for one in _tests if re.search(os.environ.get("TESTS", ""), one[0])]
+    chosen.append(("what was started ends cleanly", tear_down))
+    print("1..%d" % len(chosen))
+    results = [_run_one(number, *one) for number, one in enumerate(chosen, 1)]
     sys.exit(0 if all(results) else 1)
