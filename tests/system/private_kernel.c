@@ -5,7 +5,9 @@
  *
  * What the gate refuses, and what KVM itself would, is refused. The file that PRIVATE_KERNEL_FRAMES
  * names has a byte for each guest frame: '1' where it is private. Calls take a while, so that what
- * is killed meanwhile is killed amid them. No guest can see any of this.
+ * is killed meanwhile is killed amid them. No guest can see any of this. Where KVM does it, for a
+ * VM of the type, what it has done is noted, and what can't be known, as arguments that changed
+ * meanwhile, as '?' until it is set again.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -47,6 +49,19 @@ static int refuse(int error)
 	return -1;
 }
 
+static void note(const struct kvm_memory_attributes *arguments, char what)
+{
+	uint64_t first = arguments->address / PAGE, count = arguments->size / PAGE;
+
+	for (uint64_t i = 0; i < count && first + i < frames_end; i++)
+		frames[first + i] = what;
+}
+
+static char state_of(const struct kvm_memory_attributes *arguments)
+{
+	return arguments->attributes ? '1' : '0';
+}
+
 /* kvm_vm_ioctl_set_mem_attributes() */
 static int set_attributes(const struct kvm_memory_attributes *arguments)
 {
@@ -58,8 +73,7 @@ static int set_attributes(const struct kvm_memory_attributes *arguments)
 		return refuse(EINVAL);
 	if (!frames || first >= frames_end || count > frames_end - first)
 		return refuse(EINVAL);
-	for (uint64_t i = 0; i < count; i++)
-		frames[first + i] = arguments->attributes ? '1' : '0';
+	note(arguments, state_of(arguments));
 	usleep(TAKES);
 	return 0;
 }
@@ -74,6 +88,26 @@ static int copy_and_set(const void *argument)
 	return set_attributes(&arguments);
 }
 
+static int set_by_kvm(int fd, const struct kvm_memory_attributes *argument)
+{
+	struct kvm_memory_attributes before = *argument, after;
+	int r;
+
+	usleep(TAKES);
+	r = real_ioctl(fd, KVM_SET_MEMORY_ATTRIBUTES, argument);
+	after = *argument;
+	if (r < 0 || !frames)
+		return r;
+	if (memcmp(&before, &after, sizeof after) == 0) {
+		note(&after, state_of(&after));
+	} else {
+		note(&before, '?');
+		note(&after, '?');
+	}
+	usleep(TAKES);
+	return r;
+}
+
 int ioctl(int fd, unsigned long request, ...)
 {
 	va_list arguments;
@@ -85,8 +119,8 @@ int ioctl(int fd, unsigned long request, ...)
 	va_end(arguments);
 	if (request == KVM_CHECK_EXTENSION && (uintptr_t)argument == KVM_CAP_MEMORY_ATTRIBUTES)
 		return KVM_MEMORY_ATTRIBUTE_PRIVATE;
-	r = real_ioctl(fd, request, argument);
-	if (r < 0 && errno == ENOTTY && request == KVM_SET_MEMORY_ATTRIBUTES)
-		return copy_and_set(argument);
-	return r;
+	if (request != KVM_SET_MEMORY_ATTRIBUTES)
+		return real_ioctl(fd, request, argument);
+	r = set_by_kvm(fd, argument);
+	return r < 0 && errno == ENOTTY ? copy_and_set(argument) : r;
 }
