@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """NUMA nodes, on a host that has two with memory: what is charged to one, and where pages lie, whatever a VMM does.
 
-Elsewhere it is skipped. NODES=2 tests/private/run boots such a host.
+Elsewhere it is skipped. NODES=2 tests/private/run boots such a host, NODES=3 one with another node that has no memory.
 """
 
 import contextlib
@@ -33,8 +33,8 @@ daemon = vmm = operator = None
 nodes = []
 
 
-def with_memory():
-    with open(FOLDER + "/has_memory", encoding="ascii") as file:
+def listed(name):
+    with open(os.path.join(FOLDER, name), encoding="ascii") as file:
         parts = [part.split("-") for part in file.read().strip().split(",")]
     return [number for part in parts for number in range(int(part[0]), int(part[-1]) + 1)]
 
@@ -44,7 +44,7 @@ def set_up():
     linux.require_guest_memfd()
     if os.uname().machine != "x86_64" or not os.path.exists(FOLDER):
         raise Skip("the kernel has no NUMA, or calls of other numbers")
-    nodes.extend(with_memory())
+    nodes.extend(listed("has_memory"))
     if len(nodes) < 2:
         raise Skip("the host has one NUMA node with memory")
     daemon = Daemon(config="[limits]\nhost-reserve = 0\n[pressure]\nfloor = 0\n", keep_closed=False)
@@ -140,8 +140,8 @@ def preallocated():
             with mapped_memory(node=node, **options) as (memory, _, address):
                 equal(preallocate(memory), {"allocated": SIZE, "resident": SIZE}, "on node %d" % node)
                 equal(lie_on(address), {node}, "%r, where it lies" % options)
-                (listed,) = vmm.get()["memories"]
-                equal(listed["node"], node, "vm.get")
+                (shown,) = vmm.get()["memories"]
+                equal(shown["node"], node, "vm.get")
 
 
 @test("each node has a limit of its own, which refuses and gives back")
@@ -162,10 +162,12 @@ def limits():
         equal(lie_on(address), {nodes[0]}, "once it is given back")
 
 
-@test("a node that there is not")
+@test("a node that there is not, or that has no memory")
 def none():
-    error = vmm.peer.error("memory.create", {"vm": vmm.id, "size": PAGE, "node": max(nodes) + 1})
-    equal((error["code"], error["data"]["param"]), (-32602, "node"), "refused")
+    online = listed("online")
+    for node in [max(online) + 1, *(set(online) - set(nodes))]:
+        error = vmm.peer.error("memory.create", {"vm": vmm.id, "size": PAGE, "node": node})
+        equal((error["code"], error["data"]["param"]), (-32602, "node"), "node %d" % node)
 
 
 @test("a VMM that binds its mapping to another node: what gmemd allocates then lies where it is charged")
@@ -220,8 +222,8 @@ def open_reserved(channel, reservation):
     made, fds = own.peer.call_with_fds("memory.create", {"vm": own.id, "size": SIZE, "backing": "memfd"})
     told = own.peer.call("memory.preallocate", {"memory": made["memory"]})
     found = sorted(lie_on(own.map(fds[0], SIZE)))
-    (listed,) = own.get()["memories"]
-    channel.say([told["resident"], found, listed["node"]])
+    (shown,) = own.get()["memories"]
+    channel.say([told["resident"], found, shown["node"]])
     channel.hear()
 
 
@@ -242,8 +244,8 @@ def allocate_of_node(channel):
     params = {"vm": own.id, "size": SIZE, "backing": "memfd", "node": nodes[1]}
     memory = own.peer.call_with_fds("memory.create", params)[0]["memory"]
     error = own.peer.error("memory.preallocate", {"memory": memory})
-    (listed,) = own.get()["memories"]
-    channel.say([error, listed["resident"]])
+    (shown,) = own.get()["memories"]
+    channel.say([error, shown["resident"]])
     channel.hear()
 
 
