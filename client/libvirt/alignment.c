@@ -9,8 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "client/common/say.h"
 #include "client/libvirt/broker.h"
-#include "client/libvirt/say.h"
 #include "kernel/host/machine_cgroup.h"
 #include "protocol/json.h"
 

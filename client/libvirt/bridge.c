@@ -11,11 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/common/say.h"
 #include "client/libvirt/alignment.h"
 #include "client/libvirt/broker.h"
 #include "client/libvirt/domain.h"
 #include "client/libvirt/hypervisor.h"
-#include "client/libvirt/say.h"
 #include "client/libvirt/state_file.h"
 #include "kernel/base/cleanup.h"
 

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/common/say.h"
 #include "client/gmem.h"
 #include "client/libvirt/retry.h"
-#include "client/libvirt/say.h"
 #include "kernel/base/cleanup.h"
 #include "protocol/cursors.h"
 #include "protocol/json.h"

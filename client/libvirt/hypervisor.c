@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "client/common/say.h"
 #include "client/libvirt/retry.h"
-#include "client/libvirt/say.h"
 
 #define KEEPALIVE_SECONDS 5
 #define KEEPALIVE_COUNT   3

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/common/say.h"
 #include "client/libvirt/bridge.h"
 #include "client/libvirt/event_loop.h"
-#include "client/libvirt/say.h"
 #include "kernel/host/process_start.h"
 
 #define EXIT_USAGE 2

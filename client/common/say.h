@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What gmemd-libvirt says: lines on stderr, with their level as the journal takes it.
+ * What the bridge to libvirt and the exporter say: lines on stderr, with their level as the journal
+ * takes it.
  */
 #pragma once
 

@@ -2,7 +2,7 @@
 /*
  * Lines on stderr. See say.h.
  */
-#include "client/libvirt/say.h"
+#include "client/common/say.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@ void say(int level, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(line, sizeof line, format, arguments);
 	va_end(arguments);
-	/* Domains have names and titles of people's. */
+	/* What others have named is in it. */
 	text_copy_printable(line, shown, sizeof shown);
 	fprintf(stderr, "<%d>%s\n", level, shown);
 }
