@@ -12,6 +12,7 @@
 #include "daemon/override/overrides.h"
 #include "daemon/report/audit.h"
 #include "daemon/report/events.h"
+#include "daemon/report/request_times.h"
 #include "daemon/reservation/reservation.h"
 #include "daemon/vm/registry.h"
 
@@ -89,6 +90,7 @@ struct gmemd {
 	struct json_object *description; /* rpc.discover's answer; NULL: nobody has asked */
 	struct events events;
 	struct audit audit;
+	struct request_times request_times;
 	dev_t kvm_device;            /* /dev/kvm's, to know it again in a VMM */
 	struct creations *creations; /* with KVM */
 };

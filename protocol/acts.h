@@ -38,17 +38,35 @@ extern const struct act_description act_descriptions[ACTS];
 /* The fields of an entry about that, with a space between. */
 extern const char *const act_fields[];
 
+/* The upper bounds of the buckets that requests are counted in by how long they took; what took
+ * longer than all is in none. */
+#define REQUEST_TIME_BUCKETS 12
+extern const uint64_t request_time_bounds_us[REQUEST_TIME_BUCKETS];
+
 /* Behind the counters of the acts. */
 enum metric_gauge {
 	METRIC_VMS = ACTS,
 	METRIC_MEMORIES,
 	METRIC_COMMITTED,
+	METRIC_RESIDENT,
+	METRIC_CLOSED,
 	METRIC_PROMISED,
 	METRIC_RESERVATIONS,
 	METRIC_RESERVED,
 	METRIC_LIMIT,
+	METRIC_UNCOMMITTED,
+	METRIC_AVAILABLE,
+	METRIC_FLOOR,
+	METRIC_PRESSURE,
+	METRIC_ASKED,
+	METRIC_OVERDUE,
+	METRIC_KEEPER,
+	METRIC_RELOAD_REFUSED,
+	METRIC_UPTIME,
+	METRIC_REQUEST_TIMES, /* a histogram for each method */
 	METRICS
 };
 
-/* The result of metrics.get: a counter for each act, by its number, then the gauges. */
+/* The result of metrics.get: a counter for each act, by its number, then the gauges, and the
+ * histograms. */
 extern const struct field metric_fields[];

@@ -1037,6 +1037,42 @@ static const struct field reservation_cancel_parameters[] = {
 	END,
 };
 
+static const struct field node_list_parameters[] = {
+	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 64,
+		AT(node_list_parameters, cursor), .summary = "Of an answer, for what follows it."},
+	END,
+};
+
+static const struct field node_fields[] = {
+	{"node", FIELD_INTEGER, .summary = "Its number."},
+	{"cpus", FIELD_STRING, .summary = "Its processors, as the kernel lists them: \"0-3,8\"."},
+	{"distances", FIELD_STRING,
+		.summary = "To each node that is online, as the kernel lists them: \"10 21\"."},
+	{"size", FIELD_INTEGER, .summary = "Bytes of memory that it has."},
+	{"free", FIELD_INTEGER, .summary = "Bytes of them that nobody uses."},
+	{"available", FIELD_INTEGER,
+		.summary = "Bytes of them that are to be had without swapping, at a guess."},
+	{"reserve", FIELD_INTEGER,
+		.summary = "Bytes that VMs can't have: its share of the host's."},
+	{"limit", FIELD_INTEGER, .summary = "Bytes committed or promised of it at most."},
+	{"committed", FIELD_INTEGER, .summary = "Bytes charged for memories of this node."},
+	{"promised", FIELD_INTEGER,
+		.summary = "Bytes promised of it to reservations, and to VMs that had one."},
+	{"uncommitted", FIELD_INTEGER, .summary = "Bytes that would still fit."},
+	{"resident", FIELD_INTEGER,
+		.summary = "Bytes of pages of memories of this node, when they were last counted. "
+			   "Where the pages of others are, which name no node, gmemd does not "
+			   "know."},
+	END,
+};
+
+static const struct field node_list_result[] = {
+	{"nodes", FIELD_ARRAY, .fields = node_fields,
+		.summary = "NUMA nodes that have or had memory, in the order of their numbers."},
+	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .summary = "Where there are more."},
+	END,
+};
+
 #define ERRORS(...) ((const enum rpc_code[]){__VA_ARGS__ __VA_OPT__(, ) RPC_OK})
 
 const struct method methods[METHODS] = {
@@ -1156,6 +1192,8 @@ const struct method methods[METHODS] = {
 	[METHOD_TENANT_SET] = {"tenant.set", ACCESS_OPERATOR, tenant_set_parameters,
 		tenant_set_result, ERRORS(RPC_NOT_FOUND, RPC_BUDGET_EXCEEDED, RPC_BUSY),
 		"Changes what a tenant may have, until the configuration is read anew."},
+	[METHOD_NODE_LIST] = {"node.list", ACCESS_OPERATOR, node_list_parameters, node_list_result,
+		ERRORS(), "The host's NUMA nodes, and what of each is committed, in pages."},
 };
 
 const struct method *method_by_name(const char *name)

@@ -59,6 +59,7 @@ enum method_number {
 	METHOD_RESERVATION_LIST,
 	METHOD_RESERVATION_CANCEL,
 	METHOD_TENANT_SET,
+	METHOD_NODE_LIST,
 	METHODS
 };
 
@@ -303,7 +304,12 @@ struct reservation_cancel_parameters {
 	const char *reservation;
 };
 
+struct node_list_parameters {
+	const char *cursor;
+};
+
 union method_parameters {
+	struct node_list_parameters node_list;
 	struct config_get_parameters config_get;
 	struct tenant_list_parameters tenant_list;
 	struct tenant_get_parameters tenant_get;

@@ -121,18 +121,46 @@ static void add_bounds(
 	}
 }
 
+/* *ret_count: how many there are. */
+static bool are_all_required(const struct field *fields, uint64_t *ret_count)
+{
+	bool all = true;
+
+	*ret_count = 0;
+	for (const struct field *field = fields; field->name; field++) {
+		all = all && !(field->flags & FIELD_OPTIONAL);
+		(*ret_count)++;
+	}
+	return all;
+}
+
+/* In brief, that all of them must be there is said by how many there are. */
+static void add_required(
+	struct json_object *schema, const struct field *fields, enum schema_detail detail)
+{
+	struct json_object *required;
+	uint64_t count;
+
+	if (are_all_required(fields, &count) && detail == SCHEMA_BRIEF) {
+		json_add_uint(schema, "minProperties", count);
+		return;
+	}
+	required = json_add_array(schema, "required");
+	for (const struct field *field = fields; field->name; field++) {
+		if (!(field->flags & FIELD_OPTIONAL))
+			json_append_string(required, field->name);
+	}
+}
+
 /* An object's members are those of the schema itself. */
 static void add_members(
 	struct json_object *schema, const struct field *fields, enum schema_detail detail)
 {
 	struct json_object *properties = json_add_object(schema, "properties");
-	struct json_object *required = json_add_array(schema, "required");
 
-	for (const struct field *field = fields; field->name; field++) {
+	for (const struct field *field = fields; field->name; field++)
 		json_add(properties, field->name, field_schema(field, detail));
-		if (!(field->flags & FIELD_OPTIONAL))
-			json_append_string(required, field->name);
-	}
+	add_required(schema, fields, detail);
 	json_add_bool(schema, "additionalProperties", false);
 }
 

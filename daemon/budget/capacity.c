@@ -19,12 +19,11 @@ static uint64_t sum_nodes(const struct capacity *capacity)
 	return whole;
 }
 
-static uint64_t node_limit(
-	const struct capacity_node *node, const struct capacity_request *request, uint64_t whole)
+static void set_node_limit(
+	struct capacity_node *node, const struct capacity_request *request, uint64_t whole)
 {
-	uint64_t reserve = reserve_of_node(request->host_reserve, node->total, whole);
-
-	return capacity_of(node->total, reserve, request->overcommit);
+	node->reserve = reserve_of_node(request->host_reserve, node->total, whole);
+	node->budget.limit = capacity_of(node->total, node->reserve, request->overcommit);
 }
 
 static void set_limits(struct capacity *capacity, const struct capacity_request *request)
@@ -35,11 +34,8 @@ static void set_limits(struct capacity *capacity, const struct capacity_request 
 	if (request->commit_limit > 0 && request->commit_limit < limit)
 		limit = request->commit_limit;
 	capacity->host.limit = limit;
-	for (size_t i = 0; i < capacity->n_nodes; i++) {
-		struct capacity_node *node = capacity->nodes[i];
-
-		node->budget.limit = node_limit(node, request, whole);
-	}
+	for (size_t i = 0; i < capacity->n_nodes; i++)
+		set_node_limit(capacity->nodes[i], request, whole);
 }
 
 static struct capacity_node *find_node(const struct capacity *capacity, unsigned number)

@@ -25,6 +25,7 @@ struct capacity_request {
 struct capacity_node {
 	unsigned number;
 	uint64_t total;       /* bytes: its MemTotal */
+	uint64_t reserve;     /* bytes: its share of the host's, set by capacity_init() */
 	struct budget budget; /* made by capacity_init() */
 	uint64_t noted;       /* see capacity_note_nodes() */
 };

@@ -17,6 +17,7 @@ struct deferred_answer {
 	struct caller *caller; /* NULL: gone */
 	struct owner *owner;   /* charged for it while its caller is there */
 	const char *method;
+	struct request_timer timer;
 	struct json_object *id;
 	bool notification;
 	bool in_order;
@@ -56,6 +57,7 @@ struct deferred_answer *request_defer(struct request *request, enum deferred_ans
 		.gmemd = request->gmemd,
 		.caller = request->caller,
 		.method = request->method,
+		.timer = request->timer,
 		.id = json_ref(request->id),
 		.notification = request->notification,
 		.in_order = order == DEFERRED_ANSWER_IN_ORDER || request->batch,
@@ -76,6 +78,11 @@ struct deferred_answer *request_defer(struct request *request, enum deferred_ans
 void deferred_answer_ending(struct deferred_answer *deferred)
 {
 	deferred->gone = NULL;
+}
+
+struct request_timer deferred_answer_timer(const struct deferred_answer *deferred)
+{
+	return deferred->timer;
 }
 
 const struct caller *deferred_answer_caller(const struct deferred_answer *deferred)
@@ -126,6 +133,7 @@ static void deliver(
 void deferred_answer_give_message(struct deferred_answer *take_deferred,
 	struct json_object *take_message, struct fd_list *take_fds)
 {
+	request_timer_end(&take_deferred->timer, &take_deferred->gmemd->request_times);
 	if (take_deferred->caller)
 		deliver(take_deferred, take_message, take_fds);
 	else

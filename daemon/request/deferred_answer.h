@@ -29,6 +29,8 @@ struct deferred_answer *request_defer(struct request *request, enum deferred_ans
 /* From now on gone is not called: what it would end has ended. */
 void deferred_answer_ending(struct deferred_answer *deferred);
 
+/* Of the request, since it came first. */
+struct request_timer deferred_answer_timer(const struct deferred_answer *deferred);
 /* Its caller, NULL where that is gone. */
 const struct caller *deferred_answer_caller(const struct deferred_answer *deferred);
 /* A notification to the caller, before the answer. */

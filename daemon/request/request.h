@@ -72,6 +72,7 @@ struct request {
 	struct numbered_request numbered;
 	struct json_object *message; /* borrowed */
 	const char *method;          /* once it is known; for who reads the journal */
+	struct request_timer timer;
 	union method_parameters parameters;
 	struct request_files *files; /* that the parameters name, once they were taken */
 	size_t looked;  /* at how many views the parameters tell of: see request_views.h */

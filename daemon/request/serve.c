@@ -72,6 +72,7 @@ static int try_to_carry_out(const struct request_message *message, struct reques
 	if (r < 0)
 		return r;
 	request->method = method->name;
+	request->timer.method = method;
 	r = fields_decode(
 		method->parameters, message->params, &request->parameters, &request->error);
 	if (r < 0)
@@ -166,6 +167,7 @@ static void serve_again(struct request *request, struct deferred_answer *take_de
 	struct json_object *message;
 	int r = read_message(request, &read);
 
+	request->timer = deferred_answer_timer(take_deferred);
 	if (r == 0)
 		r = carry_out(&read, request);
 	if (r == REQUEST_POSTPONED)
@@ -203,6 +205,7 @@ static enum serve_outcome serve_read(struct request *request, const struct reque
 	int r, struct json_object **ret_answer)
 {
 	request->server = &server;
+	request_timer_begin(&request->timer);
 	if (replay_inherited(request, ret_answer))
 		return SERVE_ANSWERED;
 	delivery_number(&request->caller->delivery, &request->numbered);
@@ -215,6 +218,7 @@ static enum serve_outcome serve_read(struct request *request, const struct reque
 		return SERVE_DEFERRED;
 	}
 	*ret_answer = finish_request(request, r);
+	request_timer_end(&request->timer, &request->gmemd->request_times);
 	return SERVE_ANSWERED;
 }
 

@@ -160,6 +160,27 @@ int meminfo_parse_nodes(const char *text, struct ranges *nodes)
 	return r;
 }
 
+int meminfo_node_line(unsigned node, const char *name, char *ret, size_t size)
+{
+	char path[sizeof NODES_FOLDER + 32], text[TEXT_MAX];
+	cleanup_fd int fd = -1;
+	size_t length;
+	int r;
+
+	snprintf(path, sizeof path, NODES_FOLDER "/node%u/%s", node, name);
+	r = open_file(path, &fd);
+	if (r == 0)
+		r = read_text(fd, text);
+	if (r < 0)
+		return r;
+	length = strcspn(text, "\n");
+	if (length >= size)
+		return -ENAMETOOLONG;
+	memcpy(ret, text, length);
+	ret[length] = '\0';
+	return 0;
+}
+
 int meminfo_nodes(struct ranges *nodes)
 {
 	cleanup_fd int fd = -1;

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "kernel/base/ranges.h"
@@ -38,5 +39,8 @@ int meminfo_read_node(int fd, struct meminfo *ret);
 /* Numbers as the kernel lists them, "0-3,8". Added to what the set has; a failure may have added
  * some. */
 int meminfo_parse_nodes(const char *text, struct ranges *nodes);
+/* A node's file of one line, "cpulist" or "distance", without the line's end. -ENAMETOOLONG where
+ * it does not fit. */
+int meminfo_node_line(unsigned node, const char *name, char *ret, size_t size);
 /* Adds the nodes that have memory. -ENOENT where the kernel knows no nodes. */
 int meminfo_nodes(struct ranges *nodes);

@@ -8,7 +8,6 @@ import os
 import queue
 import re
 import signal
-import subprocess
 import threading
 import time
 
@@ -19,7 +18,6 @@ from gmemtest.tap import check, equal, test
 from gmemtest.wire import Peer
 
 SECONDS = 60
-GMEMCTL = os.path.join(os.environ["BUILD_DIR"], "client", "gmemctl")
 MANUAL = os.path.join(os.environ["BUILD_DIR"], "protocol", "gmemd-protocol.md")  # before others may run what they need
 PAGE = os.sysconf("SC_PAGE_SIZE")
 ROW = re.compile(r"^\| `(\w+)` \| ([0-9a-f]{32}) \|.*\|([^|]*)\|$", re.MULTILINE)
@@ -108,34 +106,6 @@ def _():
             equal(metrics["gmemd_%s_total" % act], 1, act)
         equal(metrics["gmemd_request_refused_total"], 0, "refused")
         equal(metrics["gmemd_vms"], 1, "VMs")
-
-
-def families(text):
-    """Of OpenMetrics text: {sample: (its value, its family's type)}; each family is described before its one sample."""
-    lines = text.split("\n")
-    equal(lines[-2:], ["# EOF", ""], "its end")
-    found, told = {}, {}
-    for line in lines[:-2]:
-        words = line.split(" ", 3)
-        if words[0] == "#":
-            told.setdefault(words[2], {})[words[1]] = words[3]
-            continue
-        name, value = words
-        described = told[name.removesuffix("_total")]
-        check(described["HELP"], name + " is not explained")
-        equal(described.get("UNIT"), "bytes" if name.endswith("_bytes") else None, name + "'s unit")
-        equal(described["TYPE"], "counter" if name.endswith("_total") else "gauge", name + "'s type")
-        found[name] = int(value)
-    return found
-
-
-@test("gmemctl metrics has all of it as OpenMetrics text")
-def _():
-    with journal() as (daemon, _, _), contextlib.closing(daemon.peer()) as peer:
-        peer.call("vm.open", {"name": "counted", "gate": "none"})
-        command = [GMEMCTL, "--socket=" + daemon.socket_path("admin.sock"), "metrics"]
-        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        equal(families(printed), counts(daemon), "what is printed")
 
 
 @test("an operator who closes a VM")

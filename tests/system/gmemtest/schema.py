@@ -46,6 +46,8 @@ def _fault_of_keyword(value, keyword, argument):
         return isinstance(value, str) and len(value) < argument
     if keyword == "maxLength":
         return isinstance(value, str) and len(value) > argument
+    if keyword == "minProperties":
+        return isinstance(value, dict) and len(value) < argument
     if keyword == "minItems":
         return isinstance(value, list) and len(value) < argument
     if keyword == "maxItems":

@@ -99,6 +99,7 @@ static void test_nodes(void)
 {
 	struct ranges nodes = {0};
 	int r = meminfo_nodes(&nodes), fd = -77;
+	char line[4096];
 
 	if (r == -ENOENT) {
 		unit_skip("the kernel knows no NUMA nodes");
@@ -111,6 +112,12 @@ static void test_nodes(void)
 		for (uint64_t node = range->start; node < range->end; node++)
 			check_node((unsigned)node);
 	}
+	CU_ASSERT_EQUAL(meminfo_node_line(99999, "cpulist", line, sizeof line), -ENOENT);
+	CU_ASSERT_EQUAL(meminfo_node_line(ranges_from(&nodes, 0)->start, "distance", line, 2),
+		-ENAMETOOLONG);
+	CU_ASSERT_EQUAL(
+		meminfo_node_line(ranges_from(&nodes, 0)->start, "distance", line, sizeof line), 0);
+	CU_ASSERT_TRUE(strlen(line) >= 2 && !strchr(line, '\n'));
 	CU_ASSERT_EQUAL(meminfo_open_node(99999, &fd), -ENOENT);
 	CU_ASSERT_EQUAL(fd, -77);
 	ranges_clear(&nodes);

@@ -550,8 +550,7 @@ static void test_brief_schema(void)
 	CU_ASSERT_STRING_EQUAL(json_print(schema, &length),
 		"{\"type\":\"object\",\"properties\":{\"string\":{\"type\":\"string\","
 		"\"minLength\":1,\"maxLength\":5},\"nullable\":{\"type\":[\"integer\",\"null\"],"
-		"\"maximum\":9}},\"required\":[\"string\",\"nullable\"],"
-		"\"additionalProperties\":false}");
+		"\"maximum\":9}},\"minProperties\":2,\"additionalProperties\":false}");
 	json_unref(schema);
 }
 
