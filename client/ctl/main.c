@@ -41,6 +41,7 @@ static const struct option options[] = {
 	{"unit", required_argument, NULL, VERB_UNIT},
 	{"pid", required_argument, NULL, VERB_PID},
 	{"watch", no_argument, NULL, VERB_WATCH},
+	{"vms", no_argument, NULL, VERB_VMS},
 	{"help", no_argument, NULL, 'h' << 16},
 	{"version", no_argument, NULL, 'V' << 16},
 	{NULL, 0, NULL, 0},
@@ -130,6 +131,8 @@ static bool *switch_of_option(unsigned option, struct ctl *ctl)
 		return &ctl->no_headings;
 	case VERB_WATCH:
 		return &ctl->watch;
+	case VERB_VMS:
+		return &ctl->vms;
 	default:
 		return NULL;
 	}

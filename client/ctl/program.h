@@ -53,6 +53,7 @@ struct ctl {
 	const char *output;    /* columns, by their names; NULL: the usual ones */
 	bool no_headings;
 	bool watch;
+	bool vms; /* in metrics, each of them too */
 	struct ctl_filter filter;
 	uint64_t timeout;  /* seconds to wait for an answer; 0: for ever */
 	bool patient;      /* waits for what gmemd has received */

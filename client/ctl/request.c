@@ -12,12 +12,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "client/common/paged.h"
 #include "client/common/waiting.h"
 #include "client/ctl/report.h"
 #include "client/ctl/text.h"
 #include "client/gmem.h"
 #include "kernel/base/cleanup.h"
-#include "protocol/cursors.h"
 #include "protocol/error.h"
 #include "protocol/json.h"
 
@@ -94,74 +94,38 @@ enum ctl_status request(struct ctl *ctl, const char *method, struct json_object 
 	return ctl->gmem ? report_call(ctl, r) : report_connect(ctl, r);
 }
 
-/* vm NULL: of vm.list; cursor "": the first page. */
-static struct json_object *page_params(const char *vm, const char *cursor)
+static struct json_object *page_params(const char *vm, const struct paged *paged)
 {
 	struct json_object *params = json_new_object();
 
 	if (vm)
 		json_add_string(params, "vm", vm);
-	if (cursor[0])
-		json_add_string(params, "cursor", cursor);
+	paged_add_cursor(paged, params);
 	return params;
 }
 
-/* Members of a page: an array goes on with what the pages before had, others are as on the
- * first. */
-static bool join_member(const char *name, struct json_object *value, void *context)
-{
-	struct json_object *whole = context;
-	struct json_object *array = json_get(whole, name);
-
-	if (strcmp(name, "cursor") == 0)
-		return true;
-	if (!json_has(whole, name)) {
-		json_add(whole, name, json_ref(value));
-		return true;
-	}
-	for (size_t i = 0; json_is_array(array) && i < json_length(value); i++)
-		json_append(array, json_ref(json_at(value, i)));
-	return true;
-}
-
-/* In the place of the last one. */
-static enum ctl_status request_next_page(struct ctl *ctl, const char *method, const char *vm,
-	struct cursors *cursors, struct json_object **page)
-{
-	const char *cursor = json_get_string(*page, "cursor");
-	struct json_object *next = NULL;
-	enum ctl_status status;
-
-	if (cursors_note(cursors, cursor) < 0)
-		return report_answer(ctl, "gmemd has given the same cursor twice");
-	status = request(ctl, method, page_params(vm, cursor), &next);
-	json_unref(*page);
-	*page = next;
-	return status;
-}
-
-/* first: the first page where the caller has it already, else NULL. */
+/* first: the first page where the caller has it already, else NULL. vm NULL: of no VM. */
 static enum ctl_status request_pages(struct ctl *ctl, const char *method, const char *vm,
 	struct json_object *take_first, struct json_object **ret_whole)
 {
-	struct json_object *whole = json_new_object(), *page = take_first;
-	struct cursors cursors = {.seen = NULL};
+	struct json_object *page = take_first;
+	struct paged paged = {.whole = NULL};
 	enum ctl_status status = CTL_DONE;
+	int more;
 
-	if (!page)
-		status = request(ctl, method, page_params(vm, ""), &page);
-	while (status == CTL_DONE) {
-		json_each(page, join_member, whole);
-		if (json_get_string(page, "cursor")[0] == '\0')
+	do {
+		if (!page)
+			status = request(ctl, method, page_params(vm, &paged), &page);
+		if (status != CTL_DONE)
 			break;
-		status = request_next_page(ctl, method, vm, &cursors, &page);
-	}
-	cursors_clear(&cursors);
-	json_unref(page);
+		more = paged_add(&paged, page);
+		page = json_unref(page);
+		if (more < 0)
+			status = report_answer(ctl, "gmemd has given the same cursor twice");
+	} while (status == CTL_DONE && more > 0);
 	if (status == CTL_DONE)
-		*ret_whole = whole;
-	else
-		json_unref(whole);
+		*ret_whole = json_ref(paged.whole);
+	paged_clear(&paged);
 	return status;
 }
 
@@ -262,7 +226,8 @@ static enum ctl_status request_vm_by_name(
 enum ctl_status request_vm(struct ctl *ctl, const char *which, struct json_object **ret_vm)
 {
 	struct json_object *first;
-	int r = request_try(ctl, "vm.get", page_params(which, ""), &first);
+	int r = request_try(
+		ctl, "vm.get", page_params(which, &(struct paged){.whole = NULL}), &first);
 
 	if (r == 0)
 		return request_pages(ctl, "vm.get", which, first, ret_vm);

@@ -43,8 +43,10 @@ const struct verb verbs[] = {
 		top_tables},
 	{"events", "", 0, 0, VERB_BYTES | VERB_COUNT, ctl_events,
 		"What happens, a line for each event, until Ctrl-C.", NULL},
-	{"metrics", "", 0, 0, 0, ctl_metrics,
-		"Counters, since gmemd was started, and gauges, as OpenMetrics text.", NULL},
+	{"metrics", "", 0, 0, VERB_VMS, ctl_metrics,
+		"Counters, since gmemd was started, gauges, and how long requests have taken by "
+		"method, as OpenMetrics text.",
+		NULL},
 	{"domains", "[FILE]", 0, 1, VERB_BYTES, ctl_domains,
 		"libvirt's domains as gmemd-libvirt has read them, and what of their VMs differs; "
 		"FILE is where it has written that.",
@@ -54,6 +56,9 @@ const struct verb verbs[] = {
 		config_tables},
 	{"tenants", "", 0, 0, VERB_BYTES, ctl_tenants,
 		"What each tenant may have, and has; tenant.set changes it.", tenants_tables},
+	{"nodes", "", 0, 0, VERB_BYTES | VERB_OUTPUT | VERB_NO_HEADINGS, ctl_nodes,
+		"The host's NUMA nodes, and what of each is committed, promised and resident.",
+		nodes_tables},
 	{"reload", "", 0, 0, 0, ctl_reload,
 		"Has gmemd read its configuration anew; where anything is wrong in it, nothing "
 		"changes.",
@@ -96,6 +101,7 @@ const struct verb_option verb_options[] = {
 	{VERB_UNIT, "--unit=PATTERN", "VMs whose process is of such a unit"},
 	{VERB_PID, "--pid=PID", "the VM of this process"},
 	{VERB_WATCH, "--watch", "again and again, until Ctrl-C"},
+	{VERB_VMS, "--vms", "each VM as well, by its id, uuid and name"},
 	{.usage = NULL},
 };
 

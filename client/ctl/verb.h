@@ -30,6 +30,7 @@ enum verb_options {
 	VERB_WATCH = 1 << 15,
 	VERB_TTL = 1 << 16,
 	VERB_POPULATE = 1 << 17,
+	VERB_VMS = 1 << 18,
 };
 
 /* How help shows each; ends with one without usage. */
@@ -61,7 +62,7 @@ const struct verb *verb_by_name(const char *name);
 void verb_names(char *ret, size_t size);
 
 extern const struct table vms_tables[], show_tables[], slots_tables[], reclaim_tables[],
-	top_tables[], config_tables[], tenants_tables[], reservation_tables[];
+	top_tables[], config_tables[], tenants_tables[], reservation_tables[], nodes_tables[];
 
 enum ctl_status ctl_overview(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_probe(struct ctl *ctl, char **arguments);
@@ -76,6 +77,7 @@ enum ctl_status ctl_events(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_metrics(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_config(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_tenants(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_nodes(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_reload(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_domains(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_reserve(struct ctl *ctl, char **arguments);

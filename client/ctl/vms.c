@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "client/ctl/columns.h"
 #include "client/ctl/report.h"
 #include "client/ctl/request.h"
 #include "client/ctl/table.h"
@@ -31,71 +32,15 @@ static const struct column all_columns[] = {
 	{"closed_resident", "CLOSED", TEXT_BYTES},
 	{.member = NULL},
 };
-#define COLUMNS (sizeof all_columns / sizeof *all_columns)
 
 #define USUAL  "id,name,tenant,pid,state,gate,committed,promised,resident"
-#define CLOSED ",closed"
+#define CLOSED "closed"
 
 const struct table vms_tables[] = {
 	{"VMs, with --output; without, " USUAL ", and closed where there is any", all_columns,
 		METHOD_VM_LIST, "vms", NULL, NULL},
 	{.columns = NULL},
 };
-
-/* What the command line has asked for. */
-struct chosen {
-	struct column columns[COLUMNS];
-	const struct column *sort; /* NULL: as gmemd has them, the first that was opened first */
-};
-
-static const struct column *column_of_title(const char *title, size_t length)
-{
-	for (const struct column *column = all_columns; column->member; column++) {
-		if (strlen(column->title) == length &&
-			strncasecmp(column->title, title, length) == 0)
-			return column;
-	}
-	return NULL;
-}
-
-static enum ctl_status report_column(
-	const struct ctl *ctl, const char *option, const char *title, size_t length)
-{
-	char names[256] = "";
-
-	for (const struct column *column = all_columns; column->member; column++) {
-		size_t used = strlen(names);
-
-		snprintf(names + used, sizeof names - used, " %s", column->title);
-	}
-	return report_usage(ctl, "%s: there is no column \"%.*s\"; there are%s", option,
-		(int)length, title, names);
-}
-
-/* Each once: a second time is an error, for a list that has no more than there are. */
-static enum ctl_status choose(const struct ctl *ctl, const char *list, struct chosen *chosen)
-{
-	size_t count = 0, length;
-
-	for (; chosen->columns[count].member; count++)
-		;
-	for (;; list += length + 1) {
-		const struct column *column;
-
-		length = strcspn(list, ",");
-		column = column_of_title(list, length);
-		if (!column)
-			return report_column(ctl, "--output", list, length);
-		for (size_t i = 0; i < count; i++) {
-			if (chosen->columns[i].member == column->member)
-				return report_usage(
-					ctl, "--output has the column %s twice", column->title);
-		}
-		chosen->columns[count++] = *column;
-		if (list[length] == '\0')
-			return CTL_DONE;
-	}
-}
 
 static bool has_closed(const struct json_object *vms)
 {
@@ -108,27 +53,15 @@ static bool has_closed(const struct json_object *vms)
 
 /* vms: those that are shown; NULL: to see whether what is asked for is there. */
 static enum ctl_status choose_all(
-	const struct ctl *ctl, const struct json_object *vms, struct chosen *ret)
+	const struct ctl *ctl, const struct json_object *vms, struct columns_chosen *ret)
 {
-	const char *list = ctl->output ? ctl->output : "+";
-	const bool more = list[0] == '+';
-	enum ctl_status status = CTL_DONE;
+	bool closed = vms && has_closed(vms);
+	const char *output = ctl->output;
 
-	*ret = (struct chosen){.sort = NULL};
-	if (more)
-		status = choose(ctl, vms && has_closed(vms) ? USUAL CLOSED : USUAL, ret);
-	list += more;
 	/* What is there by itself may be asked for, too. */
-	if (more && vms && has_closed(vms) && strcasecmp(list, CLOSED + 1) == 0)
-		list = "";
-	if (status == CTL_DONE && (list[0] || !more))
-		status = choose(ctl, list, ret);
-	if (status == CTL_DONE && ctl->sort_by) {
-		ret->sort = column_of_title(ctl->sort_by, strlen(ctl->sort_by));
-		if (!ret->sort)
-			return report_column(ctl, "--sort", ctl->sort_by, strlen(ctl->sort_by));
-	}
-	return status;
+	if (closed && output && strcasecmp(output, "+" CLOSED) == 0)
+		output = NULL;
+	return columns_choose(ctl, all_columns, closed ? USUAL "," CLOSED : USUAL, output, ret);
 }
 
 static bool fits(const char *pattern, const struct json_object *vm, const char *member)
@@ -146,25 +79,10 @@ static bool is_wanted(const struct ctl_filter *filter, const struct json_object 
 	       (filter->pid == CTL_ANY || filter->pid == pid);
 }
 
-static bool is_amount(const struct column *column)
+static int compare_vms(const void *left, const void *right, void *column)
 {
-	return column->kind == TEXT_NUMBER || column->kind == TEXT_BYTES;
-}
-
-/* Amounts: the largest first. Texts: as a dictionary has them. */
-static int compare_vms(const void *left, const void *right, void *context)
-{
-	const struct json_object *a = *(struct json_object *const *)left;
-	const struct json_object *b = *(struct json_object *const *)right;
-	const struct column *column = context;
-	uint64_t x = 0, y = 0;
-
-	if (!is_amount(column))
-		return strcmp(
-			json_get_string(a, column->member), json_get_string(b, column->member));
-	json_get_uint(a, column->member, &x);
-	json_get_uint(b, column->member, &y);
-	return x > y ? -1 : x < y;
+	return column_compare(
+		column, *(struct json_object *const *)left, *(struct json_object *const *)right);
 }
 
 /* The caller owns it. */
@@ -189,7 +107,7 @@ static struct json_object *wanted_in_order(
 
 static enum ctl_status print_vms(const struct ctl *ctl, struct json_object *list)
 {
-	struct chosen chosen;
+	struct columns_chosen chosen;
 	struct json_object *rows, *value;
 	enum ctl_status status = choose_all(ctl, json_get(list, "vms"), &chosen);
 
@@ -226,7 +144,7 @@ static enum ctl_status print_once(struct ctl *ctl)
 
 enum ctl_status ctl_vms(struct ctl *ctl, char **arguments)
 {
-	struct chosen chosen;
+	struct columns_chosen chosen;
 	enum ctl_status status = choose_all(ctl, NULL, &chosen);
 
 	(void)arguments;

@@ -13,8 +13,8 @@
 
 #include "client/ctl/report.h"
 #include "client/ctl/request.h"
-#include "client/ctl/screen.h"
 #include "client/ctl/table.h"
+#include "client/ctl/top/screen.h"
 #include "client/ctl/verb.h"
 #include "protocol/json.h"
 

@@ -3,7 +3,7 @@
  * The whole terminal. See screen.h. Control sequences are those of ECMA-48, and xterm's for the
  * alternate screen.
  */
-#include "client/ctl/screen.h"
+#include "client/ctl/top/screen.h"
 
 #include <poll.h>
 #include <signal.h>
