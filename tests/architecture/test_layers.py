@@ -3,7 +3,7 @@
 """Who may include and link whom.
 
 protocol and kernel know nothing of each other or of what is above; daemon and client never use each other; json-c is known to
-protocol alone, libevent to daemon and client/libvirt, libvirt and expat to client/libvirt alone; kernel has no library but libc (and the macros of libbsd's tree); gmemd-keeper and
+protocol alone, libevent to daemon, client/exporter and client/libvirt, libvirt and expat to client/libvirt alone; kernel has no library but libc (and the macros of libbsd's tree); gmemd-keeper and
 gmemd-taker each share with gmemd what they say to each other, the keeper how the service manager is told and what it has passed,
 with one another and gmemd's other helper how privileges are given up, and no other file. Within kernel, daemon and client each
 subject has a folder, a wing, and wings are in an order: none uses one that is above it. Each rule is checked in the sources'
@@ -27,7 +27,7 @@ MAY_INCLUDE = {
 }
 LIBRARY_HEADERS = {
     r"json-c/|json\.h$": {"protocol"},
-    r"event2/": {"daemon", "client/libvirt"},
+    r"event2/": {"daemon", "client/exporter", "client/libvirt"},
     r"libvirt/": {"client/libvirt"},
     r"expat\.h$": {"client/libvirt"},
     r"systemd/": {"daemon"},
@@ -65,7 +65,7 @@ WINGS = {
         # What happens to VMs.
         "pressure", "request", "prealloc", "gate", "peer", "release", "methods", "start", "main.c",
     ],
-    "client": ["gmem.h", "lib", "common", "shim", "run", "libvirt", "ctl", "example"],
+    "client": ["gmem.h", "lib", "common", "shim", "run", "libvirt", "exporter", "ctl", "example"],
 }
 # More, and nobody finds anything in a folder.
 FILES_IN_FOLDER_MAX = 25

@@ -116,9 +116,9 @@ else
 	container_run systemctl restart gmem-vmm@example
 fi
 
-packages='gmemd-libvirt gmemd gmem-tools libgmem-dev libgmem0 python3-gmem'
+packages='gmemd-exporter gmemd-libvirt gmemd gmem-tools libgmem-dev libgmem0 python3-gmem'
 eventually container_run gmemctl show example
-! container_run dpkg -r gmemd-libvirt gmemd >"$work/output" 2>&1 && grep -q 'VMs run on' "$work/output" &&
+! container_run dpkg -r gmemd-exporter gmemd-libvirt gmemd >"$work/output" 2>&1 && grep -q 'VMs run on' "$work/output" &&
 	container_run gmemctl show example >>"$work/output" 2>&1
 report $? "gmemd is not removed while a VM runs"
 # shellcheck disable=SC2086

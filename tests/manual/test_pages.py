@@ -98,7 +98,7 @@ def functions():
 def options():
     programs = {"gmemd.8": "daemon/gmemd", "gmemd-keeper.8": "daemon/gmemd-keeper", "gmemctl.1": "client/gmemctl",
                 "gmem-run.1": "client/gmem-run", "gmem-example-vmm.1": "client/gmem-example-vmm",
-                "gmemd-libvirt.8": "client/gmemd-libvirt"}
+                "gmemd-libvirt.8": "client/gmemd-libvirt", "gmemd-exporter.8": "client/gmemd-exporter"}
     for page, program in programs.items():
         if not (BUILD / "units" / "manual" / page).exists() or not (BUILD / program).exists():
             continue

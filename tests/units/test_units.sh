@@ -23,16 +23,16 @@ skip() { # name reason
 	echo "ok $number - $1 # SKIP $2"
 }
 
-echo 1..20
+echo 1..21
 
 DESTDIR=$work/root meson install -C "$BUILD_DIR" --no-rebuild >"$work/output" 2>&1
 report $? "everything installs"
 
 installed=$(cd "$work/root" && find . -type f -o -type l | sed 's/^\.//')
 status=0
-for wanted in sbin/gmemd$ sbin/gmemd-keeper$ libexec/gmemd/gmemd-allocator$ libexec/gmemd/gmemd-taker$ libexec/gmemd/gmemd-screener$ libexec/gmemd/gmem-vmm-limits$ libexec/gmemd/gmem-vmm-name$ bin/gmemctl$ bin/gmem-run$ bin/gmem-example-vmm$ 'libgmem\.so\.0$' 'libgmem\.so$' \
+for wanted in sbin/gmemd$ sbin/gmemd-exporter$ sbin/gmemd-keeper$ libexec/gmemd/gmemd-allocator$ libexec/gmemd/gmemd-taker$ libexec/gmemd/gmemd-screener$ libexec/gmemd/gmem-vmm-limits$ libexec/gmemd/gmem-vmm-name$ bin/gmemctl$ bin/gmem-run$ bin/gmem-example-vmm$ 'libgmem\.so\.0$' 'libgmem\.so$' \
 	include/gmem.h$ pkgconfig/gmem.pc$ system/gmemd.service$ system/gmemd.socket$ \
-	system/gmemd-admin.socket$ system/gmemd-keeper.service$ system/gmemd-keeper.socket$ 'system/gmem-vmm@.service$' 'system/gmem-vmm-name@.service$' sysusers.d/gmemd.conf$ tmpfiles.d/gmemd.conf$ \
+	system/gmemd-admin.socket$ system/gmemd-exporter.service$ system/gmemd-keeper.service$ system/gmemd-keeper.socket$ 'system/gmem-vmm@.service$' 'system/gmem-vmm-name@.service$' sysusers.d/gmemd.conf$ tmpfiles.d/gmemd.conf$ \
 	gmemd/gmemd.conf$ gmemd-protocol.md$ catalog/gmemd.catalog$ apparmor/apparmor-gmemd$ apparmor/apparmor-libvirt-qemu$ apparmor/apparmor-libvirtd$; do
 	grep -q "/$wanted" <<<"$installed" || {
 		echo "$wanted is not there"
@@ -48,7 +48,7 @@ report $? "nothing is installed outside the prefix"
 
 # What a unit starts is where the installation has put it: below DESTDIR here.
 mkdir "$work/units"
-for unit in gmemd.service gmemd.socket gmemd-admin.socket gmemd-keeper.service gmemd-keeper.socket gmem-vmm@.service \
+for unit in gmemd.service gmemd-exporter.service gmemd.socket gmemd-admin.socket gmemd-keeper.service gmemd-keeper.socket gmem-vmm@.service \
 	gmem-vmm-name@.service gmemd-libvirt.service; do
 	path=$(find "$work/root" -name "$unit")
 	[ -n "$path" ] || continue # built without libvirt
@@ -56,7 +56,7 @@ for unit in gmemd.service gmemd.socket gmemd-admin.socket gmemd-keeper.service g
 done
 bridge=$work/units/gmemd-libvirt.service
 [ -f "$bridge" ] || bridge=
-systemd-analyze verify ${bridge:+"$bridge"} "$work"/units/gmemd.service "$work"/units/gmemd.socket \
+systemd-analyze verify ${bridge:+"$bridge"} "$work"/units/gmemd.service "$work"/units/gmemd-exporter.service "$work"/units/gmemd.socket \
 	"$work"/units/gmemd-admin.socket "$work"/units/gmemd-keeper.service \
 	"$work"/units/gmemd-keeper.socket "$work/units/gmem-vmm@example.service" \
 	"$work/units/gmem-vmm-name@example.service" >"$work/output" 2>&1
@@ -110,6 +110,9 @@ mkdir -p "$work/catalog/usr/lib/systemd/catalog" "$work/catalog/var/lib/systemd/
 	sed -n 's/^-- //p' "$work/catalog/usr/lib/systemd/catalog/gmemd.catalog" | sort >"$work/messages" &&
 	cut -d' ' -f1 "$work/listed" | sort | diff "$work/messages" - >"$work/output" && [ -s "$work/messages" ]
 report $? "journalctl makes its catalogue of gmemd's"
+
+systemd-analyze security --offline=yes --threshold=15 "$work/units/gmemd-exporter.service" >"$work/output" 2>&1
+report $? "gmemd-exporter.service's exposure is at most 1.5 of 10"
 
 exposed="gmemd-libvirt.service's exposure is at most 1 of 10"
 if [ -n "$bridge" ]; then
