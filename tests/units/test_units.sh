@@ -32,7 +32,7 @@ installed=$(cd "$work/root" && find . -type f -o -type l | sed 's/^\.//')
 status=0
 for wanted in sbin/gmemd$ sbin/gmemd-exporter$ sbin/gmemd-keeper$ libexec/gmemd/gmemd-allocator$ libexec/gmemd/gmemd-taker$ libexec/gmemd/gmemd-screener$ libexec/gmemd/gmem-vmm-limits$ libexec/gmemd/gmem-vmm-name$ bin/gmemctl$ bin/gmem-run$ bin/gmem-example-vmm$ 'libgmem\.so\.0$' 'libgmem\.so$' \
 	include/gmem.h$ pkgconfig/gmem.pc$ system/gmemd.service$ system/gmemd.socket$ \
-	system/gmemd-admin.socket$ system/gmemd-exporter.service$ system/gmemd-keeper.service$ system/gmemd-keeper.socket$ 'system/gmem-vmm@.service$' 'system/gmem-vmm-name@.service$' sysusers.d/gmemd.conf$ tmpfiles.d/gmemd.conf$ \
+	system/gmemd-admin.socket$ system/gmemd-exporter.service$ monitoring/gmemd.rules.yml$ monitoring/gmemd-dashboard.json$ system/gmemd-keeper.service$ system/gmemd-keeper.socket$ 'system/gmem-vmm@.service$' 'system/gmem-vmm-name@.service$' sysusers.d/gmemd.conf$ tmpfiles.d/gmemd.conf$ \
 	gmemd/gmemd.conf$ gmemd-protocol.md$ catalog/gmemd.catalog$ apparmor/apparmor-gmemd$ apparmor/apparmor-libvirt-qemu$ apparmor/apparmor-libvirtd$; do
 	grep -q "/$wanted" <<<"$installed" || {
 		echo "$wanted is not there"
