@@ -223,8 +223,11 @@ static const struct field mailbox_fields[] = {
 			.summary = "Bytes of pages allocated, in memory or swapped out."},         \
 		{"closed_resident", FIELD_INTEGER,                                                 \
 			.summary = "Bytes of pages in closed memories, which are charged."},       \
+		{"private", FIELD_INTEGER, .summary = "Bytes of guest memory that are private."},  \
 	{                                                                                          \
-		"private", FIELD_INTEGER, .summary = "Bytes of guest memory that are private."     \
+		"opened", FIELD_INTEGER, FIELD_NULLABLE,                                           \
+			.summary = "When it was, or was rebuilt: CLOCK_REALTIME, in "              \
+				   "microseconds; null: by a gmemd that didn't keep it."           \
 	}
 
 static const struct field vm_fields[] = {VM_FIELDS, END};

@@ -38,7 +38,7 @@ static enum ctl_status report_column(const struct ctl *ctl, const struct column 
 static bool has_column(const struct columns_chosen *chosen, const struct column *column)
 {
 	for (const struct column *one = chosen->columns; one->member; one++) {
-		if (one->member == column->member)
+		if (strcmp(one->title, column->title) == 0)
 			return true;
 	}
 	return false;
@@ -94,20 +94,34 @@ enum ctl_status columns_choose(const struct ctl *ctl, const struct column *all, 
 	return status;
 }
 
+/* Of which the largest comes first. */
 static bool is_amount(const struct column *column)
 {
 	return column->kind == TEXT_NUMBER || column->kind == TEXT_BYTES;
 }
 
-int column_compare(const struct column *column, const struct json_object *left,
+static bool is_time(const struct column *column)
+{
+	return column->kind == TEXT_AGE || column->kind == TEXT_TIME;
+}
+
+static int compare_numbers(const struct column *column, const struct json_object *left,
 	const struct json_object *right)
 {
 	uint64_t a = 0, b = 0;
 
-	if (!is_amount(column))
-		return strcmp(json_get_string(left, column->member),
-			json_get_string(right, column->member));
 	json_get_uint(left, column->member, &a);
 	json_get_uint(right, column->member, &b);
-	return a > b ? -1 : a < b;
+	return a > b ? 1 : -(a < b);
+}
+
+int column_compare(const struct column *column, const struct json_object *left,
+	const struct json_object *right)
+{
+	if (is_amount(column))
+		return compare_numbers(column, right, left);
+	if (is_time(column))
+		return compare_numbers(column, left, right);
+	return strcmp(
+		json_get_string(left, column->member), json_get_string(right, column->member));
 }

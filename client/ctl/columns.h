@@ -20,8 +20,8 @@ struct columns_chosen {
 enum ctl_status columns_choose(const struct ctl *ctl, const struct column *all, const char *usual,
 	const char *output, struct columns_chosen *ret);
 
-/* Which of two objects comes first, as strcmp(3): of amounts the largest, texts as a dictionary has
- * them. */
+/* Which of two objects comes first, as strcmp(3): of amounts the largest, of times the earliest,
+ * texts as a dictionary has them. */
 int column_compare(const struct column *column, const struct json_object *left,
 	const struct json_object *right);
 /* The column of that title, in whatever case; NULL: there is none. */

@@ -72,6 +72,28 @@ static void text_of_names(const struct json_object *names, char *ret, size_t siz
 	}
 }
 
+/* In one word, for a table that is split at its spaces. */
+static void text_of_age(uint64_t seconds, char *ret, size_t size)
+{
+	uint64_t now = (uint64_t)time(NULL);
+	char text[TEXT_SIZE], *space;
+
+	text_of_duration(now > seconds ? now - seconds : 0, text);
+	space = strchr(text, ' ');
+	if (space)
+		memmove(space, space + 1, strlen(space));
+	snprintf(ret, size, "%s", text);
+}
+
+static void text_of_second(uint64_t seconds, char *ret, size_t size)
+{
+	time_t second = (time_t)seconds;
+	struct tm local;
+
+	if (!localtime_r(&second, &local) || strftime(ret, size, "%Y-%m-%dT%H:%M:%S", &local) == 0)
+		snprintf(ret, size, "%" PRIu64, seconds);
+}
+
 void text_of_value(const struct ctl *ctl, enum text_kind kind, struct json_object *value, char *ret,
 	size_t size)
 {
@@ -83,6 +105,10 @@ void text_of_value(const struct ctl *ctl, enum text_kind kind, struct json_objec
 		text_of_names(value, ret, size);
 	else if (kind == TEXT_BYTES && !ctl->bytes && json_uint(value, &number))
 		text_of_size(number, ret, size);
+	else if (kind == TEXT_AGE && json_uint(value, &number))
+		text_of_age(number / 1000000, ret, size);
+	else if (kind == TEXT_TIME && json_uint(value, &number))
+		text_of_second(number / 1000000, ret, size);
 	else if (kind == TEXT_HEX && json_uint(value, &number))
 		snprintf(ret, size, "0x%" PRIx64, number);
 	else if (json_is_string(value))

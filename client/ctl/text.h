@@ -19,6 +19,8 @@ enum text_kind {
 	TEXT_PLAIN,  /* a string or number as it is */
 	TEXT_STATE,  /* the same; on a terminal its colour says whether one should look at it */
 	TEXT_NUMBER, /* the same, aligned to the right */
+	TEXT_AGE,    /* of microseconds since the epoch: "3d4h" since then */
+	TEXT_TIME,   /* microseconds since the epoch: "2024-02-29T13:14:15", local */
 	TEXT_BYTES,  /* bytes: "1.5G", or all of them with --bytes */
 	TEXT_HEX,    /* an address or offset */
 	TEXT_NAMES,  /* an array of strings: "mmap,init_shared" */

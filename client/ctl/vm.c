@@ -21,6 +21,8 @@ static const struct column vm_facts[] = {
 	{"unit", "unit", TEXT_PLAIN},
 	{"pid", "pid", TEXT_NUMBER},
 	{"state", "state", TEXT_PLAIN},
+	{"opened", "opened", TEXT_TIME},
+	{"opened", "age", TEXT_AGE},
 	{"gate", "gate", TEXT_PLAIN},
 	{"committed", "committed", TEXT_BYTES},
 	{"promised", "promised", TEXT_BYTES},

@@ -24,6 +24,8 @@ static const struct column all_columns[] = {
 	{"unit", "UNIT", TEXT_PLAIN},
 	{"pid", "PID", TEXT_NUMBER},
 	{"state", "STATE", TEXT_STATE},
+	{"opened", "OPENED", TEXT_TIME},
+	{"opened", "AGE", TEXT_AGE},
 	{"gate", "GATE", TEXT_STATE},
 	{"committed", "COMMITTED", TEXT_BYTES},
 	{"promised", "PROMISED", TEXT_BYTES},
@@ -33,7 +35,7 @@ static const struct column all_columns[] = {
 	{.member = NULL},
 };
 
-#define USUAL  "id,name,tenant,pid,state,gate,committed,promised,resident"
+#define USUAL  "id,name,tenant,pid,state,age,gate,committed,promised,resident"
 #define CLOSED "closed"
 
 const struct table vms_tables[] = {

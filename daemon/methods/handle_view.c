@@ -17,7 +17,7 @@
 #include "protocol/packet.h"
 
 /* What a VM takes at most, without its texts, and what all of an answer's may. */
-#define VM_BYTES       400
+#define VM_BYTES       430
 #define LIST_BYTES_MAX (PACKET_BYTES_MAX - 512)
 
 /* What an object of each list takes at most. */

@@ -46,6 +46,10 @@ void describe_vm(struct json_object *object, const struct vm *vm)
 	json_add_uint(object, "resident", vm_resident(vm));
 	json_add_uint(object, "closed_resident", vm->closed_resident);
 	json_add_uint(object, "private", vm->private_ranges.total);
+	if (vm->opened > 0)
+		json_add_uint(object, "opened", vm->opened);
+	else
+		json_add_null(object, "opened");
 }
 
 void describe_memory(struct json_object *object, const struct memory *memory)

@@ -132,6 +132,7 @@ struct vm {
 	} reserved;
 	struct commitment commitment;
 	uint64_t own_memory; /* bytes of slots on the VMM's own memory */
+	uint64_t opened;     /* CLOCK_REALTIME, microseconds; 0: by a gmemd that didn't keep it */
 	uint64_t minimum;    /* bytes of pages that it can't do without, as it has told */
 	uint32_t minimum_record;
 	uint32_t tenant_records[2];

@@ -86,6 +86,24 @@ void vm_ledger_read_minimum(struct vm *vm, const struct ledger *ledger)
 	}
 }
 
+/* It never changes. */
+static void note_opened(struct vm *vm)
+{
+	const struct opened_record record = {.kind = RECORD_OPENED, .microseconds = vm->opened};
+	uint32_t index = 0;
+
+	if (vm->opened > 0)
+		put_record(vm, &index, &record, sizeof record);
+}
+
+void vm_ledger_read_opened(struct vm *vm, const struct ledger *ledger)
+{
+	union record record;
+
+	EACH_RECORD (ledger, index, RECORD_OPENED, &record)
+		vm->opened = record.opened.microseconds;
+}
+
 void vm_ledger_note_reserved(struct vm *vm)
 {
 	struct reserved_record record = {.kind = RECORD_RESERVED,
@@ -137,6 +155,7 @@ int vm_ledger_new(struct vm *vm)
 	note_name(vm, RECORD_NAME, 0, vm->name, names);
 	note_name(vm, RECORD_UNIT, 0, owner_name(vm->owner).unit, units);
 	vm_ledger_note_tenant(vm);
+	note_opened(vm);
 	vm_ledger_commit(vm);
 	return 0;
 }

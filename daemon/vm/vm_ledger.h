@@ -21,6 +21,8 @@ void vm_ledger_note_vm(struct vm *vm);
 void vm_ledger_note_minimum(struct vm *vm);
 void vm_ledger_note_tenant(struct vm *vm);
 void vm_ledger_read_minimum(struct vm *vm, const struct ledger *ledger);
+/* vm->opened, of a predecessor's ledger. */
+void vm_ledger_read_opened(struct vm *vm, const struct ledger *ledger);
 /* vm->reserved; the same. */
 void vm_ledger_note_reserved(struct vm *vm);
 void vm_ledger_read_reserved(struct vm *vm, const struct ledger *ledger);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-id128.h>
+#include <time.h>
 
 #include "daemon/base/kill_step.h"
 #include "daemon/base/numa_node.h"
@@ -21,6 +22,14 @@
 #include "daemon/vm/vm_ledger.h"
 #include "daemon/vm/vm_record.h"
 #include "kernel/store/frames.h"
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
 
 static void vm_set_uuid(struct vm *vm, const char *uuid)
 {
@@ -200,6 +209,7 @@ int vm_new(struct registry *registry, const struct process *process,
 	vm->charge = request->charge;
 	vm->gate = request->gate ? VM_GATE_PENDING : VM_GATE_NONE;
 	vm_set_uuid(vm, request->uuid);
+	vm->opened = now_us();
 	owned.uid = owner_uid(request->opener);
 	r = vm_set_up_for(vm, &owned, request->opener, request->name);
 	if (r == 0)
@@ -256,6 +266,7 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	if (!vm)
 		return -ENOMEM;
 	record_read_vm(record, vm);
+	vm_ledger_read_opened(vm, recovery->ledger);
 	r = recover_reserved(vm, recovery->ledger);
 	if (r == 0)
 		r = process_of_recovery(recovery, &process);
@@ -294,6 +305,7 @@ int vm_resume(struct registry *registry, const struct process *process, struct o
 	if (!vm)
 		return -ENOMEM;
 	vm_set_uuid(vm, label->uuid);
+	vm->opened = now_us();
 	vm->gate = label->gate ? VM_GATE_LOST : VM_GATE_NONE;
 	vm->initially_private = label->initially_private;
 	vm->rebuilt = true;

@@ -38,6 +38,7 @@ enum record_kind {
 	RECORD_TENANT,  /* a part of its tenant's name, where that is not its user alone */
 	RECORD_GRANT = 16,
 	RECORD_RESERVED, /* of a VM that was opened with a reservation */
+	RECORD_OPENED,   /* when a VM was */
 };
 
 /* With RECORD_VM_REMAINS and RECORD_VM_UNFINISHED: where in its life a VM is. */
@@ -91,6 +92,12 @@ struct minimum_record {
 	uint16_t kind;
 	uint16_t reserved[3];
 	uint64_t bytes;
+};
+
+struct opened_record {
+	uint16_t kind;
+	uint16_t reserved[3];
+	uint64_t microseconds; /* CLOCK_REALTIME */
 };
 
 struct reserved_record {
@@ -181,6 +188,7 @@ union record {
 	struct vm_record vm;
 	struct name_record name;
 	struct minimum_record minimum;
+	struct opened_record opened;
 	struct reserved_record reserved;
 	struct grant_record grant;
 	struct memory_record memory;

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 
 from gmemtest import tap
 from gmemtest.daemon import Daemon
@@ -27,6 +28,8 @@ VMS = {
     "db": ("bbbb0000-0000-4000-8000-000000000003", 2),
     EVIL: ("cccc0000-0000-4000-8000-000000000004", 1),
 }
+
+STARTED = time.time() - 1
 
 daemon = None
 processes = {}
@@ -86,7 +89,20 @@ def order():
     equal(names("--sort=promised"), ["web-2", "db", "web-1", EVIL], "the largest first")
     equal(names("--sort=name"), sorted(VMS), "by name")
     refused('no column "rate"', "vms", "--sort=rate")
-    refused("--sort must be committed", "top", "--sort=name")
+    refused("--sort must be committed", "top", "--sort=pid")
+
+
+@test("a VM says when it was opened")
+def ages():
+    told = json.loads(gmemctl("--json", "vms").stdout)["vms"]
+    opened = [vm["opened"] for vm in told]
+    equal(sorted(opened), opened, "they were opened one after the other")
+    check(all(STARTED <= us / 1e6 <= time.time() for us in opened), f"{opened} is while this runs")
+    shown = gmemctl("vms", "--noheadings", "-o", "opened,age", "--name=db").stdout.split()
+    check(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", shown[0]), shown)
+    check(re.fullmatch(r"(\d+m)?\d+s", shown[1]), shown)
+    equal(names("--sort=age")[0], "web-1", "the oldest is the first")
+    check("opened     20" in gmemctl("show", "db").stdout, "show has it")
 
 
 @test("VMs are those that fit")

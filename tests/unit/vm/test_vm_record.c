@@ -9,6 +9,7 @@
 
 #include "daemon/vm/call.h"
 #include "daemon/vm/conversion.h"
+#include "daemon/vm/vm_ledger.h"
 #include "tests/lib/unit.h"
 
 /* Each member has a value of its own, so that none can stand for another. */
@@ -306,6 +307,23 @@ static void test_conversion(void)
 	}
 }
 
+/* In a ledger; one of an older gmemd's has none. */
+static void test_opened(void)
+{
+	const struct opened_record record = {.kind = RECORD_OPENED, .microseconds = 77};
+	struct ledger *ledger;
+	struct vm vm = {.opened = 0};
+
+	CU_ASSERT_EQUAL_FATAL(ledger_new("test", RECORD_SIZE, 8, &ledger), 0);
+	vm_ledger_read_opened(&vm, ledger);
+	CU_ASSERT_EQUAL(vm.opened, 0);
+	CU_ASSERT_EQUAL(ledger_put(ledger, 3, &record, sizeof record), 0);
+	ledger_commit(ledger);
+	vm_ledger_read_opened(&vm, ledger);
+	CU_ASSERT_EQUAL(vm.opened, 77);
+	ledger_free(ledger);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -319,6 +337,7 @@ int main(void)
 		{"slot", test_slot},
 		{"call", test_call},
 		{"conversion", test_conversion},
+		{"when it was opened", test_opened},
 		CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {{.pName = "records of VMs", .pTests = tests}, CU_SUITE_INFO_NULL};
