@@ -1040,6 +1040,24 @@ static const struct field reservation_cancel_parameters[] = {
 	END,
 };
 
+static const struct field memory_residency_parameters[] = {
+	{"memory", FIELD_INTEGER, .max = INT64_MAX, AT(memory_residency_parameters, memory),
+		.summary = MEMORY_ID},
+	{"parts", FIELD_INTEGER, FIELD_OPTIONAL, .min = 1, .max = RESIDENCY_PARTS_MAX,
+		.default_value = 256, AT(memory_residency_parameters, parts),
+		.summary = "How many at most; of whole pages each."},
+	END,
+};
+
+static const struct field memory_residency_result[] = {
+	{"part_size", FIELD_INTEGER,
+		.summary = "Bytes of each part, but the last, which may be "
+			   "shorter."},
+	{"parts", FIELD_ARRAY,
+		.summary = "For each, from the beginning, its bytes of pages allocated: integers."},
+	END,
+};
+
 static const struct field node_list_parameters[] = {
 	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 64,
 		AT(node_list_parameters, cursor), .summary = "Of an answer, for what follows it."},
@@ -1195,6 +1213,10 @@ const struct method methods[METHODS] = {
 	[METHOD_TENANT_SET] = {"tenant.set", ACCESS_OPERATOR, tenant_set_parameters,
 		tenant_set_result, ERRORS(RPC_NOT_FOUND, RPC_BUDGET_EXCEEDED, RPC_BUSY),
 		"Changes what a tenant may have, until the configuration is read anew."},
+	[METHOD_MEMORY_RESIDENCY] = {"memory.residency", ACCESS_VMM | ACCESS_OPERATOR,
+		memory_residency_parameters, memory_residency_result,
+		ERRORS(RPC_NOT_FOUND, RPC_BUSY, RPC_GONE),
+		"Where in a memory its pages are: counts them anew, part by part."},
 	[METHOD_NODE_LIST] = {"node.list", ACCESS_OPERATOR, node_list_parameters, node_list_result,
 		ERRORS(), "The host's NUMA nodes, and what of each is committed, in pages."},
 };

@@ -19,6 +19,8 @@
 #define RANGES_MAX           2048
 #define RESUMED_MEMORIES_MAX 16
 #define SLOTS_MAX            512
+/* Of a memory, by memory.residency. */
+#define RESIDENCY_PARTS_MAX 1024
 /* As many entries as a mailbox has for them. */
 #define SLOT_CHANGES_MAX 16
 /* Of a reservation: 30 days. */
@@ -60,6 +62,7 @@ enum method_number {
 	METHOD_RESERVATION_CANCEL,
 	METHOD_TENANT_SET,
 	METHOD_NODE_LIST,
+	METHOD_MEMORY_RESIDENCY,
 	METHODS
 };
 
@@ -304,12 +307,18 @@ struct reservation_cancel_parameters {
 	const char *reservation;
 };
 
+struct memory_residency_parameters {
+	uint64_t memory;
+	uint64_t parts;
+};
+
 struct node_list_parameters {
 	const char *cursor;
 };
 
 union method_parameters {
 	struct node_list_parameters node_list;
+	struct memory_residency_parameters memory_residency;
 	struct config_get_parameters config_get;
 	struct tenant_list_parameters tenant_list;
 	struct tenant_get_parameters tenant_get;

@@ -27,7 +27,16 @@ enum ctl_status {
 	CTL_NOT_FOUND = 4,
 };
 
-enum ctl_sort { SORT_COMMITTED, SORT_RESIDENT, SORT_PRIVATE, SORT_RATE, SORTS };
+enum ctl_sort {
+	SORT_COMMITTED,
+	SORT_RESIDENT,
+	SORT_PRIVATE,
+	SORT_RATE,
+	SORT_NAME,
+	SORT_AGE,
+	SORT_TENANT,
+	SORTS
+};
 
 /* Which VMs are shown: all that fit. NULL, CTL_ANY: all. */
 struct ctl_filter {
@@ -50,6 +59,7 @@ struct ctl {
 	uint64_t ttl;          /* milliseconds until what is reserved lapses */
 	const char *sort_by;   /* as it was said; NULL: it was not */
 	enum ctl_sort sort;    /* of top */
+	bool reverse;          /* the other way round */
 	const char *output;    /* columns, by their names; NULL: the usual ones */
 	bool no_headings;
 	bool watch;

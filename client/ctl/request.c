@@ -238,6 +238,20 @@ enum ctl_status request_vm(struct ctl *ctl, const char *which, struct json_objec
 	return report_call(ctl, r);
 }
 
+enum ctl_status request_vm_of_id(struct ctl *ctl, const char *id, struct json_object **ret_vm)
+{
+	struct json_object *first;
+	int r = request_try(ctl, "vm.get", page_params(id, &(struct paged){.whole = NULL}), &first);
+
+	*ret_vm = NULL;
+	if (r == 0)
+		return request_pages(ctl, "vm.get", id, first, ret_vm);
+	if (!ctl->gmem)
+		return report_connect(ctl, r);
+	return r == -EREMOTEIO && last_error_code(ctl) == RPC_NOT_FOUND ? CTL_DONE
+									: report_call(ctl, r);
+}
+
 bool request_is_memory(const struct ctl *ctl, const struct json_object *memory)
 {
 	char id[32] = "";

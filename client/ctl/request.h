@@ -23,5 +23,7 @@ enum ctl_status request_vms(struct ctl *ctl, struct json_object **ret_list);
 enum ctl_status request_whole(struct ctl *ctl, const char *method, struct json_object **ret_whole);
 /* The VM of that id, name or uuid, whole, as vm.get's result. */
 enum ctl_status request_vm(struct ctl *ctl, const char *which, struct json_object **ret_vm);
+/* The same by its id alone; NULL where there is none, or none any more. */
+enum ctl_status request_vm_of_id(struct ctl *ctl, const char *id, struct json_object **ret_vm);
 /* Whether a memory of vm.get's is the one that --memory names, if it does. */
 bool request_is_memory(const struct ctl *ctl, const struct json_object *memory);

@@ -79,7 +79,7 @@ static int add_row(const struct ctl *ctl, struct libscols_table *table,
 }
 
 /* As no-color.org has it. */
-static bool wants_colours(void)
+bool table_colours(void)
 {
 	const char *none = getenv("NO_COLOR"), *terminal = getenv("TERM");
 
@@ -93,7 +93,7 @@ static int fill_line(const struct ctl *ctl, struct libscols_table *table,
 	int r = add_columns(table, columns);
 
 	scols_table_enable_noheadings(table, ctl->no_headings);
-	scols_table_enable_colors(table, wants_colours());
+	scols_table_enable_colors(table, table_colours());
 	for (size_t i = 0; r == 0 && i < json_length(rows); i++)
 		r = add_row(ctl, table, columns, json_at(rows, i));
 	return r == 0 ? scols_print_table(table) : r;

@@ -23,6 +23,8 @@ struct table {
 	const char *member, *summary; /* of a column of gmemctl's own */
 };
 
+/* Whether what is printed to stdout is to have colours. */
+bool table_colours(void);
 /* One line for each object of the array; "none" where there are none, or nothing where there are to
  * be no headings. */
 enum ctl_status print_table(

@@ -38,8 +38,8 @@ const struct verb verbs[] = {
 		"meanwhile changes what is dumped.",
 		NULL},
 	{"top", "", 0, 0, VERB_BYTES | VERB_COUNT | VERB_INTERVAL | VERB_SORT, ctl_top,
-		"A live view of all VMs; keys: c, r, p, d sort by committed, resident, private, "
-		"rate, q quits.",
+		"A live view of all VMs; keys: h help, q quits. Enter opens a VM as a map of its "
+		"guest's addresses.",
 		top_tables},
 	{"events", "", 0, 0, VERB_BYTES | VERB_COUNT, ctl_events,
 		"What happens, a line for each event, until Ctrl-C.", NULL},
@@ -91,7 +91,8 @@ const struct verb_option verb_options[] = {
 	{VERB_FORCE, "--force", "what the guest may be using, too"},
 	{VERB_INTERVAL, "--interval=SECONDS", "between two views"},
 	{VERB_TTL, "--ttl=TIME", "until it lapses: 90s, 10m (the default), 2h, up to 30d"},
-	{VERB_SORT, "--sort=WHAT", "by a column; of top: committed, resident, private or rate"},
+	{VERB_SORT, "--sort=WHAT",
+		"by a column; of top: committed, resident, private, rate, name, age or tenant"},
 	{VERB_OUTPUT, "--output=COLUMN,...",
 		"these columns (-o, too); with + before the first, besides the usual ones"},
 	{VERB_NO_HEADINGS, "--noheadings", "no line with the columns' titles"},

@@ -40,6 +40,7 @@ handler handle_reservation_list;
 handler handle_reservation_cancel;
 handler handle_tenant_set;
 handler handle_node_list;
+handler handle_memory_residency;
 
 /* By enum method_number. */
 extern handler *const method_handlers[METHODS];

@@ -39,4 +39,5 @@ handler *const method_handlers[METHODS] = {
 	[METHOD_RESERVATION_CANCEL] = handle_reservation_cancel,
 	[METHOD_TENANT_SET] = handle_tenant_set,
 	[METHOD_NODE_LIST] = handle_node_list,
+	[METHOD_MEMORY_RESIDENCY] = handle_memory_residency,
 };

@@ -17,6 +17,9 @@
 
 #include "kernel/host/process_start.h"
 
+/* Within which the bytes that one key sends come. */
+#define SEQUENCE_MS 50
+
 struct screen {
 	struct termios before;
 	sigset_t signals_before;
@@ -133,17 +136,67 @@ static enum screen_event take_signal(struct screen *screen)
 	return SCREEN_RESIZED;
 }
 
+/* A byte that is there by then; -1: none is. */
+static int next_byte(int milliseconds)
+{
+	struct pollfd event = {.fd = STDIN_FILENO, .events = POLLIN};
+	unsigned char byte;
+
+	if (poll(&event, 1, milliseconds) <= 0 || read(STDIN_FILENO, &byte, 1) != 1)
+		return -1;
+	return byte;
+}
+
+/* What comes behind ESC [ or ESC O, as xterm and the Linux console send it. */
+static int read_sequence(void)
+{
+	static const struct {
+		char end;
+		int number, key;
+	} keys[] = {{'A', 0, KEY_UP}, {'B', 0, KEY_DOWN}, {'C', 0, KEY_RIGHT}, {'D', 0, KEY_LEFT},
+		{'H', 0, KEY_HOME}, {'F', 0, KEY_END}, {'~', 1, KEY_HOME}, {'~', 4, KEY_END},
+		{'~', 7, KEY_HOME}, {'~', 8, KEY_END}, {'~', 5, KEY_PAGE_UP},
+		{'~', 6, KEY_PAGE_DOWN}};
+	int number = 0, byte = next_byte(SEQUENCE_MS);
+
+	for (; byte >= '0' && byte <= '9' && number < 1000; byte = next_byte(SEQUENCE_MS))
+		number = 10 * number + byte - '0';
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+		if (keys[i].end == byte && keys[i].number == number)
+			return keys[i].key;
+	}
+	return KEY_UNKNOWN;
+}
+
+/* -1: the terminal is gone. */
+static int read_key(void)
+{
+	int byte = next_byte(0);
+
+	if (byte == '\n')
+		return KEY_ENTER;
+	if (byte == '\b')
+		return KEY_BACKSPACE;
+	if (byte != '\033')
+		return byte;
+	byte = next_byte(SEQUENCE_MS);
+	if (byte == '[' || byte == 'O')
+		return read_sequence();
+	return byte < 0 ? KEY_ESCAPE : KEY_UNKNOWN;
+}
+
 enum screen_event screen_wait(struct screen *screen, int milliseconds, int *ret)
 {
 	struct pollfd events[] = {
 		{.fd = screen->signals, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
-	unsigned char key;
+	int key;
 
 	if (poll(events, 2, milliseconds) <= 0)
 		return SCREEN_TIMEOUT;
 	if (events[0].revents)
 		return take_signal(screen);
-	if (read(STDIN_FILENO, &key, 1) != 1)
+	key = read_key();
+	if (key < 0)
 		return SCREEN_GONE;
 	*ret = key;
 	return SCREEN_KEY;
