@@ -26,7 +26,17 @@ _gmemctl_options() { # verb
 	gmemctl help "$1" 2>/dev/null | sed 1q | grep -o -e '--[a-z-]*=\{0,1\}'
 }
 
-_gmemctl_value() { # option
+_gmemctl_value() { # option verb
+	case $1:$2 in
+	--output:export)
+		compgen -f -- "$_gmemctl_current"
+		return
+		;;
+	--sort:top)
+		printf '%s\n' committed resident private rate name age tenant
+		return
+		;;
+	esac
 	case $1 in
 	--socket) compgen -f -- "$_gmemctl_current" ;;
 	--name | --tenant | --state | --unit) _gmemctl_ask vms --noheadings -o "${1#--}" | sed 's/[[:space:]]*$//' | sort -u ;;
@@ -66,6 +76,7 @@ _gmemctl() {
 		show | slots | prealloc | reclaim | dump)
 			_gmemctl_offer < <(_gmemctl_ask vms --noheadings -o name | sed 's/[[:space:]]*$//' | sort -u)
 			;;
+		export) _gmemctl_offer < <(printf '%s\n' nova-provider nfd) ;;
 		call) _gmemctl_offer < <(_gmemctl_section Methods) ;;
 		help) _gmemctl_offer < <(_gmemctl_section Verbs && _gmemctl_section Methods) ;;
 		esac

@@ -242,8 +242,10 @@ static enum ctl_status read_options(
 static enum ctl_status check_verb(
 	const struct ctl *ctl, const struct verb *verb, unsigned given, int n_arguments)
 {
+	unsigned takes = verb->options | (verb->options & VERB_FILE ? VERB_OUTPUT : 0);
+
 	for (const struct option *option = options; option->name; option++) {
-		unsigned bit = (unsigned)option->val & given & ~verb->options;
+		unsigned bit = (unsigned)option->val & given & ~takes;
 
 		if (option->val < OPTION_SOCKET && bit)
 			return report_usage(ctl, "%s takes no --%s", verb->name, option->name);
@@ -260,7 +262,7 @@ static enum ctl_status run_verb(struct ctl *ctl, unsigned given, char **argument
 {
 	const struct verb *verb = n_arguments > 0 ? verb_by_name(arguments[0]) : NULL;
 	enum ctl_status status;
-	char names[256];
+	char names[512];
 
 	verb_names(names, sizeof names);
 	if (n_arguments == 0)

@@ -59,6 +59,10 @@ const struct verb verbs[] = {
 	{"nodes", "", 0, 0, VERB_BYTES | VERB_OUTPUT | VERB_NO_HEADINGS, ctl_nodes,
 		"The host's NUMA nodes, and what of each is committed, promised and resident.",
 		nodes_tables},
+	{"export", "FORM", 1, 1, VERB_FILE, ctl_export,
+		"What a fleet's scheduler is told of this host: nova-provider for OpenStack's "
+		"placement, nfd for Kubernetes' Node Feature Discovery.",
+		NULL},
 	{"reload", "", 0, 0, 0, ctl_reload,
 		"Has gmemd read its configuration anew; where anything is wrong in it, nothing "
 		"changes.",
@@ -95,6 +99,8 @@ const struct verb_option verb_options[] = {
 		"by a column; of top: committed, resident, private, rate, name, age or tenant"},
 	{VERB_OUTPUT, "--output=COLUMN,...",
 		"these columns (-o, too); with + before the first, besides the usual ones"},
+	{VERB_FILE, "--output=FILE",
+		"there, whole or not at all, instead of printing it (-o, too)"},
 	{VERB_NO_HEADINGS, "--noheadings", "no line with the columns' titles"},
 	{VERB_NAME, "--name=PATTERN", "VMs of such a name; * and ? stand for any characters"},
 	{VERB_TENANT, "--tenant=TENANT", "of that tenant; which VMs: as a pattern"},

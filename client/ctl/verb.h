@@ -31,6 +31,7 @@ enum verb_options {
 	VERB_TTL = 1 << 16,
 	VERB_POPULATE = 1 << 17,
 	VERB_VMS = 1 << 18,
+	VERB_FILE = 1 << 19, /* --output, too, but of a file */
 };
 
 /* How help shows each; ends with one without usage. */
@@ -77,6 +78,7 @@ enum ctl_status ctl_events(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_metrics(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_config(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_tenants(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_export(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_nodes(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_reload(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_domains(struct ctl *ctl, char **arguments);

@@ -127,11 +127,14 @@ def top(count, columns, rows, *options, **environment):
     many = Many(count)
     shown = Terminal([CTL, "--socket=" + many.path, "top", "--interval=600", *options], columns, rows, **environment)
     shown.until(lambda lines: "VM" in lines[0], "the first view")
-    yield shown
-    shown.press("q")
-    equal(shown.ended(), 0, "how it ends")
-    check(shown.raw.endswith(b"\x1b[?25h\x1b[?1049l"), "the terminal is as it was: %r" % shown.raw[-40:])
-    many.stop()
+    try:
+        yield shown
+        shown.press("q")
+        equal(shown.ended(), 0, "how it ends")
+        check(shown.raw.endswith(b"\x1b[?25h\x1b[?1049l"), "the terminal is as it was: %r" % shown.raw[-40:])
+    finally:
+        shown.kill()
+        many.stop()
 
 
 def rows_of(lines):
@@ -285,6 +288,7 @@ def colours():
             shown.press(ENTER)
             shown.until(lambda lines: "Esc back" in lines[-1], "the map")
             shown.press(ESCAPE)
+            shown.until(lambda lines: "VMs, committed" in lines[0], "the list again")
         styles = [raw for raw in shown.raw.split(b"\x1b[") if raw.split(b"m")[0].isdigit()]
         equal(bool(styles), coloured, "%r: %r" % (environment, styles[:3]))
 
@@ -309,7 +313,7 @@ def real():
     shown.until(lambda lines: "real" in lines[2], "the VM")
     shown.press(ENTER)
     lines = shown.until(lambda lines: "real (" in lines[0], "its map")
-    drawn = cells(lines)
+    drawn = cells(lines).rstrip(".")
     equal((drawn.count("#") * 3, set(drawn)), (drawn.count("-"), {"#", "-"}), drawn)
     operator.call("vm.close", {"vm": opened})
     shown.until(lambda lines: "committed" in lines[0] and "(" not in lines[0] or "nothing is bound" in lines[1], "it is gone")

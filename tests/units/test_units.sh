@@ -32,7 +32,7 @@ installed=$(cd "$work/root" && find . -type f -o -type l | sed 's/^\.//')
 status=0
 for wanted in sbin/gmemd$ sbin/gmemd-exporter$ sbin/gmemd-keeper$ libexec/gmemd/gmemd-allocator$ libexec/gmemd/gmemd-taker$ libexec/gmemd/gmemd-screener$ libexec/gmemd/gmem-vmm-limits$ libexec/gmemd/gmem-vmm-name$ bin/gmemctl$ bin/gmem-run$ bin/gmem-example-vmm$ 'libgmem\.so\.0$' 'libgmem\.so$' \
 	include/gmem.h$ pkgconfig/gmem.pc$ system/gmemd.service$ system/gmemd.socket$ \
-	system/gmemd-admin.socket$ system/gmemd-exporter.service$ monitoring/gmemd.rules.yml$ monitoring/gmemd-dashboard.json$ system/gmemd-keeper.service$ system/gmemd-keeper.socket$ 'system/gmem-vmm@.service$' 'system/gmem-vmm-name@.service$' sysusers.d/gmemd.conf$ tmpfiles.d/gmemd.conf$ \
+	system/gmemd-admin.socket$ system/gmemd-exporter.service$ 'system/gmemd-export@.service$' 'system/gmemd-export@.timer$' monitoring/gmemd.rules.yml$ monitoring/gmemd-dashboard.json$ system/gmemd-keeper.service$ system/gmemd-keeper.socket$ 'system/gmem-vmm@.service$' 'system/gmem-vmm-name@.service$' sysusers.d/gmemd.conf$ tmpfiles.d/gmemd.conf$ \
 	gmemd/gmemd.conf$ gmemd-protocol.md$ catalog/gmemd.catalog$ apparmor/apparmor-gmemd$ apparmor/apparmor-libvirt-qemu$ apparmor/apparmor-libvirtd$; do
 	grep -q "/$wanted" <<<"$installed" || {
 		echo "$wanted is not there"
@@ -48,7 +48,7 @@ report $? "nothing is installed outside the prefix"
 
 # What a unit starts is where the installation has put it: below DESTDIR here.
 mkdir "$work/units"
-for unit in gmemd.service gmemd-exporter.service gmemd.socket gmemd-admin.socket gmemd-keeper.service gmemd-keeper.socket gmem-vmm@.service \
+for unit in gmemd.service gmemd-exporter.service gmemd-export@.service gmemd-export@.timer gmemd.socket gmemd-admin.socket gmemd-keeper.service gmemd-keeper.socket gmem-vmm@.service \
 	gmem-vmm-name@.service gmemd-libvirt.service; do
 	path=$(find "$work/root" -name "$unit")
 	[ -n "$path" ] || continue # built without libvirt
@@ -56,7 +56,7 @@ for unit in gmemd.service gmemd-exporter.service gmemd.socket gmemd-admin.socket
 done
 bridge=$work/units/gmemd-libvirt.service
 [ -f "$bridge" ] || bridge=
-systemd-analyze verify ${bridge:+"$bridge"} "$work"/units/gmemd.service "$work"/units/gmemd-exporter.service "$work"/units/gmemd.socket \
+systemd-analyze verify ${bridge:+"$bridge"} "$work"/units/gmemd.service "$work"/units/gmemd-exporter.service "$work/units/gmemd-export@nfd.timer" "$work/units/gmemd-export@nfd.service" "$work"/units/gmemd.socket \
 	"$work"/units/gmemd-admin.socket "$work"/units/gmemd-keeper.service \
 	"$work"/units/gmemd-keeper.socket "$work/units/gmem-vmm@example.service" \
 	"$work/units/gmem-vmm-name@example.service" >"$work/output" 2>&1

@@ -35,7 +35,6 @@ class Terminal:
             self._set_size(0, columns, rows)
             os.execv(command[0], command)
         self._set_size(self.fd, columns, rows)
-        self.status = None
 
     @staticmethod
     def _set_size(fd, columns, rows):
@@ -85,6 +84,19 @@ class Terminal:
         end = time.monotonic() + SECONDS
         while self._read(0.1) and time.monotonic() < end:
             pass
-        _, status = os.waitpid(self.pid, 0)
-        os.close(self.fd)
-        return os.waitstatus_to_exitcode(status)
+        while time.monotonic() < end:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                os.close(self.fd)
+                self.pid = 0
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.01)
+        raise Failed("it does not end:\n%s" % "\n".join(self.lines()))
+
+    def kill(self):
+        """If it has not ended."""
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            os.close(self.fd)
+            self.pid = 0
