@@ -506,6 +506,82 @@ def _():
     equal(pressure_of(under_pressure(gold), 16 * MIB, 8 * MIB), [4 * MIB, 8 * MIB], "asks")
 
 
+CGROUPS = "/sys/fs/cgroup"
+
+
+@contextlib.contextmanager
+def small_cgroup():
+    """One of 12 MiB whose memory pressure the kernel tells: its path below CGROUPS, and the files that one enters it by."""
+    name = "gmemd-test-%d" % os.getpid()
+    if os.path.exists(CGROUPS + "/cgroup.controllers"):
+        made, limit, path = [os.path.join(CGROUPS, name)], "memory.max", "/" + name
+    else:
+        made = [os.path.join(CGROUPS, "unified", name), os.path.join(CGROUPS, "memory", name)]
+        limit, path = "memory.limit_in_bytes", "/unified/" + name
+    with contextlib.ExitStack() as stack:
+        try:
+            for one in made:
+                os.mkdir(one)
+                stack.callback(wait_until, lambda one=one: is_removed(one))
+            with open(os.path.join(made[-1], limit), "w", encoding="ascii") as file:
+                file.write(str(12 * MIB))
+            os.stat(os.path.join(made[0], "memory.pressure"))
+        except OSError as reason:
+            raise Skip("no cgroup of this host's has both a limit and a file of its pressure: %s" % reason) from None
+        yield path, [os.path.join(one, "cgroup.procs") for one in made]
+
+
+def is_removed(cgroup):
+    """Whoever was in it is gone a moment later."""
+    with contextlib.suppress(OSError):
+        os.rmdir(cgroup)
+    return not os.path.exists(cgroup)
+
+
+def wait_for_memory(entrances):
+    """A process that wants more than there is in its cgroup, until the kernel ends it."""
+    pid = os.fork()
+    if pid > 0:
+        os.waitpid(pid, 0)
+        return
+    try:
+        for entrance in entrances:
+            with open(entrance, "w", encoding="ascii") as file:
+                file.write(str(os.getpid()))
+        bytearray(b"x") * (64 * MIB)
+    finally:
+        os._exit(1)
+
+
+@test("a tenant whose own cgroup waits for memory is asked for some, and no other")
+def _():
+    with small_cgroup() as (path, entrances):
+        gold_with("pressure-cgroup = %s\n" % path)
+        check("memory pressure of cgroup %s can't be watched" % path not in host.log(), host.log())
+        with peers(ALICE, CAROL) as both:
+            for one in both:
+                one.call("event.subscribe")
+                memory = created(one, opened(one), 16 * MIB)
+                one.call("memory.preallocate", {"memory": memory})
+            heard = [[], []]
+
+            def is_asked():
+                wait_for_memory(entrances)
+                for events, one in zip(heard, both):
+                    events += [event["ask"] for event in one.events() if event["kind"] == "pressure" and event["ask"] > 0]
+                return heard[0]
+
+            check(wait_until(is_asked), "what the kernel tells of its pressure: %s" % pressure_file(path))
+            equal((0 < heard[0][0] <= MIB, heard[1]), (True, []), "what Alice and Carol are asked for: %r" % heard)
+            check("tenant gold is under pressure" in host.log() or tenant("gold")["under_pressure"], host.log())
+        reload_with(RULES)
+
+
+def pressure_file(path):
+    with open(CGROUPS + path + "/memory.pressure", encoding="ascii") as file:
+        return file.read()
+
+
 def ctl(*arguments):
     program = os.path.join(os.environ["BUILD_DIR"], "client", "gmemctl")
     command = [program, "--socket=" + host.socket_path("admin.sock"), *arguments]
