@@ -19,14 +19,14 @@ BUSY, NOT_FOUND, GONE, INVALID_PARAMS = -32007, -32001, -32008, -32602
 bodies = {}
 
 
-def misbehaviour(name, of_several=False):
-    """Registers what the row of that name in the table does; that of several users is root's, and the quiet peer
-    is served only once it goes on."""
+def misbehaviour(name, by="hostile"):
+    """Registers what the row of that name in the table does. By "bounded": by the user of a tenant that may have little.
+    By "several": that is root's, who starts users' processes, and the quiet peer is served only once it goes on."""
 
     def register(function):
         if name in bodies:
             raise Failed("two misbehaviours have the name " + name)
-        function.of_several = of_several
+        function.by = by
         bodies[name] = function
         return function
 
@@ -39,7 +39,7 @@ class Attacker:
     def __init__(self, stage, channel):
         self.channel, self.path, self.admin_path = channel, stage.path, stage.admin_path
         self.on_model, self.victim = stage.on_model, stage.victim
-        self.limits, self.note = stage.limits, ""
+        self.limits, self.bounds, self.note = stage.limits, stage.bounds, ""
         self.daemon = stage.daemon  # to look at, as root
         self.begun = self.ended = False
 

@@ -6,10 +6,11 @@ import os
 from gmemtest import linux
 from gmemtest.child import Child
 from gmemtest.tap import check, equal
-from gmemtest.wire import PACKET_BYTES, Closed, encode, request
+from gmemtest.wire import PACKET_BYTES, Closed, Peer, encode, request
 from hostile.attacker import BUSY, INVALID_PARAMS, PAGE, answers, code_of, eventually, guest_ranges, hear, memfd, misbehaviour, process, ranges
 
 BUDGET_EXCEEDED, INVALID_REQUEST = -32003, -32600
+RESERVE = 1 << 20  # of the quiet tenant: see the stage
 
 
 def is_limit(error, name, value):
@@ -247,13 +248,13 @@ def promise(attacker):
         channel.say(code_of(attacker.peer(), "vm.open", {"name": "large", "gate": "none", "commit_limit": bytes_}))
         channel.hear()
 
-    left = limit - 8 * PAGE - 16 * PAGE  # the quiet peer's are 16
+    left = limit - 8 * PAGE - RESERVE  # the quiet peer's, of which it has 16 pages
     for bytes_, code in ((left - PAGE, 0), (left, 0), (left + PAGE, BUDGET_EXCEEDED)):
         with process(promised, bytes_) as child:
             hear(child, code, "a promise of %d" % bytes_)
             if bytes_ == left:
                 attacker.stays()
-        wait_until_free(attacker, 8 * PAGE + 16 * PAGE)
+        wait_until_free(attacker, 8 * PAGE + RESERVE)
     vmm.peer.call("memory.close", {"memory": memories.pop()})
     equal(code_of(vmm.peer, "memory.create", params), 0, "once one was closed")
 
@@ -288,3 +289,200 @@ def waiting_creations(attacker):
     peer.call("call.done", {"vm": vm, "call": calls[0]["id"], "done": 0, "errno": "EINTR"})
     equal(code_of(peer, "memory.create", params), 0, "where one was reported")
     equal(code_of(peer, "memory.create", params), BUSY, "one more again")
+
+
+# A tenant's own, beside which the quiet tenant has all that it had.
+
+
+def of_one_user(limit):
+    """Of what is counted one user of several may have half."""
+    return (limit + 1) // 2
+
+
+def is_tenants_limit(error, attacker, name):
+    is_limit(error, name, attacker.bounds[name])
+    equal(error["data"]["scope"], "tenant", name)
+
+
+def reaches_bound(attacker, name, count, make, give_back, refusal):
+    for _ in range(count - 1):
+        make()
+    attacker.stays()
+    make()
+    is_tenants_limit(refusal(), attacker, name)
+    give_back()
+    make()
+    is_tenants_limit(refusal(), attacker, name)
+
+
+@misbehaviour("tenant's-limit-of-memory", by="bounded")
+def tenant_memory(attacker):
+    """To the page, of what is promised as of what is committed."""
+    limit = attacker.bounds["limit"]
+    vmm = attacker.vmm(commit_limit=limit // 2)
+    memfd(vmm, limit // 2 // PAGE)
+
+    def promised(channel, bytes_):
+        channel.say(attacker.peer().error("vm.open", {"name": "large", "gate": "none", "commit_limit": bytes_}))
+        channel.hear()
+
+    def outcome(bytes_):
+        """What the dead were promised is given back a moment later."""
+        with process(promised, bytes_) as child:
+            error = child.channel.hear()
+            if not error and bytes_ == limit // 2:
+                attacker.stays()
+            return error and (error["code"], error["data"]["scope"], error["data"]["limit"])
+
+    for bytes_ in (limit // 2 - PAGE, limit // 2, limit // 2 + PAGE):
+        expected = (BUDGET_EXCEEDED, "tenant", limit) if bytes_ > limit // 2 else None
+        check(eventually(lambda: outcome(bytes_) == expected), "a promise of %d" % bytes_)
+
+
+@misbehaviour("tenant's-limit-of-VMs", by="bounded")
+def tenant_vms(attacker):
+    count, peer, children = of_one_user(attacker.bounds["vms"]), attacker.peer(), []
+    params = {"name": "one more", "gate": "none"}
+
+    def make():
+        check(eventually(is_made), "a VM")
+
+    def is_made():
+        """What was given back counts until its process has been released."""
+        child = Child(lambda channel: be_vm(channel, attacker))
+        if child.channel.hear():
+            child.end()
+            return False
+        children.append(child)
+        return True
+
+    def give_back():
+        children.pop().end()
+
+    reaches_bound(attacker, "vms", count, make, give_back, lambda: peer.error("vm.open", params))
+    for child in children:
+        child.end()
+
+
+@misbehaviour("tenant's-limit-of-connections", by="bounded")
+def tenant_connections(attacker):
+    count, peers = of_one_user(attacker.bounds["connections"]), []
+    peers += attacker.peers(count - 1)
+    attacker.stays()
+    peers += attacker.peers(1)
+    one_more = attacker.peer()
+    try:
+        one_more.call("ping")
+        check(False, "one more is served")
+    except (Closed, OSError):
+        pass
+    peers.pop().close()
+    attacker.peers(1)
+
+
+@misbehaviour("tenant's-limit-of-memories", by="bounded")
+def tenant_memories(attacker):
+    """In two VMs, neither of which is at its own limit."""
+    count, each = of_one_user(attacker.bounds["memories"]), attacker.bounds["memories-per-vm"] - 1
+    with process(have_memories, attacker, each) as child:
+        hear(child, each, "memories")
+        vmm, made = attacker.vmm(), []
+        params = {"vm": vmm.id, "size": PAGE, "backing": "memfd"}
+        reaches_bound(
+            attacker,
+            "memories",
+            count - each,
+            lambda: made.append(eventual_memory(vmm)),
+            lambda: vmm.peer.call("memory.close", {"memory": made.pop()}),
+            lambda: vmm.peer.error("memory.create", params),
+        )
+
+
+def eventual_memory(vmm):
+    """A closed one counts until its file is closed, a moment later."""
+    params, made = {"vm": vmm.id, "size": PAGE, "backing": "memfd"}, []
+
+    def is_made():
+        if code_of(vmm.peer, "memory.create", params):
+            return False
+        made.append(max(one["memory"] for one in vmm.get()["memories"]))
+        return True
+
+    check(eventually(is_made), "a memory")
+    return made[0]
+
+
+@misbehaviour("tenant's-limit-of-slots", by="bounded")
+def tenant_slots(attacker):
+    count = attacker.bounds["slots-per-vm"]
+    vmm, number = attacker.vmm_with_memory(4 * count), iter(range(4 * count))
+
+    def params(slot):
+        return vmm.bind_params(slot, slot * PAGE, PAGE, vmm.memory, vmm.file, slot * PAGE)
+
+    reaches_bound(
+        attacker,
+        "slots-per-vm",
+        count,
+        lambda: vmm.carry_out(vmm.peer.call("slot.bind", params(next(number)))["call"]),
+        lambda: vmm.unbind(1),
+        lambda: vmm.peer.error("slot.bind", params(4 * count - 1)),
+    )
+
+
+@misbehaviour("tenant's-limit-of-private-pieces", by="bounded")
+def tenant_private_pieces(attacker):
+    attacker.need_model()
+    count = attacker.bounds["private-ranges-per-vm"]
+    pages = iter(range(0, 8 * count, 2))
+    vmm = attacker.vmm_with_memory(8 * count + 2)
+    vmm.bind(0, 0, (8 * count + 2) * PAGE, vmm.memory, vmm.file)
+
+    def convert(to, page):
+        return vmm.peer.error("memory.convert", {"vm": vmm.id, "to": to, "ranges": guest_ranges((page, 1))})
+
+    reaches_bound(
+        attacker,
+        "private-ranges-per-vm",
+        count,
+        lambda: equal(convert("private", next(pages)), None, "a piece"),
+        lambda: equal(convert("shared", 0), None, "one less"),
+        lambda: convert("private", 8 * count),
+    )
+
+
+@misbehaviour("tenant's-limit-of-requests", by="bounded")
+def tenant_requests(attacker):
+    """As many as there may be on their way at once are served, and more of them one by one."""
+    count = of_one_user(attacker.bounds["requests"])
+    peers, served = attacker.peers(count + 1), 0
+    while attacker.goes_on():
+        for peer in peers:
+            peer.send(request("vm.list"))
+        for peer in peers:
+            [answer] = answers(peer, 1)
+            if "error" in answer:
+                is_tenants_limit(answer["error"], attacker, "requests")
+            else:
+                served += 1
+        equal(code_of(peers[0], "vm.list"), 0, "one by itself")
+    check(served > 0, "none was served")
+
+
+@misbehaviour("tenant's-limit-of-reservations", by="several")
+def tenant_reservations(attacker):
+    """Of what is reserved for the tenant, to the byte; what is left over for no more is nobody else's loss."""
+    limit, operator = attacker.bounds["limit"], Peer(attacker.admin_path)
+
+    def reserve(bytes_):
+        return operator.error("reservation.create", {"name": "r", "size": bytes_, "tenant": "bounded", "ttl_ms": 3600000})
+
+    for bytes_ in (limit - PAGE, limit, limit + PAGE):
+        error = reserve(bytes_)
+        expected = (BUDGET_EXCEEDED, "tenant", limit) if bytes_ > limit else None
+        equal(error and (error["code"], error["data"]["scope"], error["data"]["limit"]), expected, "%d bytes" % bytes_)
+        if bytes_ == limit:
+            attacker.stays()
+        if not error:
+            operator.call("reservation.cancel", {"reservation": "r"})
+    operator.close()

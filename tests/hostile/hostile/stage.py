@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Where it happens: a gmemd, the quiet peer, an operator, and what must be after a misbehaviour as it was before."""
+"""Where it happens: a gmemd with tenants, the quiet peer, an operator, and what must be after a misbehaviour as it was before.
+
+The hostile one, the quiet one, and one that may have little are of a tenant each; others are of default.
+"""
 
 import os
 import select
@@ -14,7 +17,7 @@ from hostile.attacker import Attacker, Unsuitable
 from hostile.bystander import Bystander
 
 # Nobody's, as far as this machine knows; nothing is written as them.
-HOSTILE, QUIET = 54401, 54402
+HOSTILE, QUIET, BOUNDED = 54401, 54402, 54499
 
 SECONDS = 60
 PR_SET_DUMPABLE = 4
@@ -36,16 +39,34 @@ LIMITS = {
     "own-memory-per-vm": MIB,
     "preallocations-per-vm": 4,
     "preallocations-per-user": 6,
-    "preallocations-on-host": 12,
+    "preallocations-on-host": 24,
 }
 # So much is committed and not there: memories are large and empty.
 COMMIT_LIMIT = 1 << 35
 
 
+# The quiet one has this much whatever others take; its VM has less.
+RESERVE = MIB
+# Of tenant bounded; of what is counted one user of several may have half.
+BOUNDS = {
+    "limit": 16 * MIB,
+    "vms": 5,
+    "memories": 9,
+    "connections": 11,
+    "requests": 5,
+    "memories-per-vm": 4,
+    "slots-per-vm": 6,
+    "private-ranges-per-vm": 7,
+}
+
+
 def configuration():
     lines = ["%s = %d" % (name, value) for name, value in LIMITS.items()]
     lines += ["host-reserve = 0", "overcommit = 1000", "commit-limit = %d" % COMMIT_LIMIT]
-    return "[limits]\n%s\n[pressure]\nfloor = 0\n" % "\n".join(lines)
+    lines += ["[pressure]", "floor = 0", "[tenant hostile]", "users = %d" % HOSTILE]
+    lines += ["[tenant quiet]", "users = %d" % QUIET, "reserve = %d" % RESERVE, "[tenant bounded]", "users = %d" % BOUNDED]
+    lines += ["%s = %d" % (name, value) for name, value in BOUNDS.items()]
+    return "[limits]\n%s\n" % "\n".join(lines)
 
 
 class Stage:
@@ -58,10 +79,11 @@ class Stage:
         self.admin_path = self.daemon.socket_path("admin.sock")
         self.operator = self.daemon.operator()
         self.on_model = self.operator.call("host.describe")["backend"] == "model"
-        self.limits = dict(LIMITS, **{"commit-limit": COMMIT_LIMIT})
+        self.limits, self.bounds = dict(LIMITS, **{"commit-limit": COMMIT_LIMIT}), BOUNDS
         self.bystander = Bystander(self.path, QUIET)
         self.victim = self.bystander.names
         self.longest = 0
+        self.quiet_tenant = self.operator.call("tenant.get", {"tenant": "quiet"})
         if RESTARTS:
             self.restart()
         self.memory = self.own_memory()
@@ -79,6 +101,8 @@ class Stage:
             "kept descriptors": described["keeper"] and described["keeper"]["held"],
             "charges": described["commitment"],
             "VMs": self.operator.call("vm.list"),
+            "tenants": self.operator.call("tenant.list"),
+            "reservations": self.operator.call("reservation.list"),
             "processes": self.daemon.helpers("gmemd-allocator") + self.daemon.helpers("gmemd-screener"),
         }
 
@@ -98,7 +122,8 @@ class Stage:
         for wrong in result["wrong"]:
             check(False, "the quiet peer: " + wrong)
         need(not result["wrong"], "the quiet peer has suffered")
-        self.operator.call("ping")
+        seen = self.operator.call("tenant.get", {"tenant": "quiet"})
+        need(seen == self.quiet_tenant, "the quiet tenant was %r and is %r" % (self.quiet_tenant, seen))
         self.longest = max(self.longest, result["longest"])
         self.rounds += 1
 
@@ -126,9 +151,9 @@ class Stage:
         """Beside the quiet peer, who is served while it lasts."""
         before = self.state()
         self.longest = self.rounds = 0
-        uid = None if body.of_several else HOSTILE
+        uid = {"hostile": HOSTILE, "bounded": BOUNDED, "several": None}[body.by]
         with Child(lambda channel: _attack(self, channel, body), uid) as child:
-            said = child.channel.hear() if body.of_several else self.rounds_until_it_says(child)
+            said = child.channel.hear() if body.by == "several" else self.rounds_until_it_says(child)
             if said[0] == "begun":
                 if RESTARTS:
                     self.restart()

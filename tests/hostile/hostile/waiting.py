@@ -180,7 +180,7 @@ class StoppedHelpers:
             os.close(fd)
 
 
-@misbehaviour("preallocations-that-never-end", of_several=True)
+@misbehaviour("preallocations-that-never-end", by="several")
 def endless_preallocations(attacker):
     helpers = StoppedHelpers(attacker.daemon)
     children, reached = [], []
