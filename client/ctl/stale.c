@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "client/ctl/vm_view.h"
 #include "protocol/json.h"
 
 struct slot {
@@ -16,31 +17,6 @@ struct slot {
 	bool settled; /* neither the slot nor what is private is about to change */
 	bool mapped;  /* its guest_memfd can be, and is what the guest sees (Linux 6.18) */
 };
-
-/* NULL where it is not told of. */
-static const struct json_object *find_memory(const struct json_object *vm, uint64_t memory)
-{
-	const struct json_object *memories = json_get(vm, "memories");
-	uint64_t id;
-
-	for (size_t i = 0; i < json_length(memories); i++) {
-		if (json_get_uint(json_at(memories, i), "memory", &id) && id == memory)
-			return json_at(memories, i);
-	}
-	return NULL;
-}
-
-static bool can_be_mapped(const struct json_object *vm, uint64_t memory)
-{
-	const struct json_object *found = find_memory(vm, memory);
-	const struct json_object *flags = found ? json_get(found, "flags") : NULL;
-
-	for (size_t i = 0; i < json_length(flags); i++) {
-		if (strcmp(json_string(json_at(flags, i)), "mmap") == 0)
-			return true;
-	}
-	return false;
-}
 
 static void read_slot(
 	const struct json_object *vm, const struct json_object *object, struct slot *ret)
@@ -54,22 +30,7 @@ static void read_slot(
 	json_get_uint(object, "shared_offset", &ret->shared_offset);
 	ret->settled = strcmp(json_get_string(object, "state"), "bound") == 0 &&
 		       json_length(json_get(vm, "calls")) == 0;
-	ret->mapped = ret->has_memory && can_be_mapped(vm, ret->memory);
-}
-
-static int read_private(const struct json_object *vm, struct ranges *ret)
-{
-	struct json_object *list = json_get(vm, "private_ranges");
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < json_length(list); i++) {
-		uint64_t start = 0, size = 0;
-
-		json_get_uint(json_at(list, i), "guest_phys_addr", &start);
-		json_get_uint(json_at(list, i), "size", &size);
-		r = ranges_add(ret, start, size);
-	}
-	return r;
+	ret->mapped = ret->has_memory && vm_view_has_mmap(vm, ret->memory);
 }
 
 /* Removes the file's part of what of the slot is private, or of what is not. */
@@ -112,7 +73,7 @@ static int keep_seen(
 /* A huge page is given back as a whole or not at all. An older gmemd tells of none. */
 static int keep_parts(const struct json_object *vm, uint64_t memory, struct ranges *ranges)
 {
-	const struct json_object *found = find_memory(vm, memory);
+	const struct json_object *found = vm_view_memory(vm, memory);
 	struct ranges whole = {.count = 0};
 	uint64_t page = 0;
 	int r = 0;
@@ -136,7 +97,7 @@ int stale_find(const struct json_object *vm, uint64_t memory, uint64_t size, str
 {
 	struct json_object *slots = json_get(vm, "slots");
 	struct ranges private = {.count = 0};
-	int r = read_private(vm, &private);
+	int r = vm_view_private(vm, &private);
 
 	if (r == 0)
 		r = ranges_add(ret, 0, size);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernel/base/ranges.h"
+#include "client/ctl/vm_view.h"
 #include "protocol/json.h"
 
 struct planned {
@@ -19,33 +19,15 @@ struct planned {
 	size_t parts_room;
 };
 
-static const struct json_object *find_memory(const struct json_object *vm, uint64_t memory)
-{
-	const struct json_object *memories = json_get(vm, "memories");
-	uint64_t id;
-
-	for (size_t i = 0; i < json_length(memories); i++) {
-		if (json_get_uint(json_at(memories, i), "memory", &id) && id == memory)
-			return json_at(memories, i);
-	}
-	return NULL;
-}
-
 /* A guest_memfd with its mmap flag (Linux 6.18), or a memfd. */
 static bool can_be_read(const struct json_object *vm, uint64_t memory)
 {
-	const struct json_object *found = find_memory(vm, memory);
-	const struct json_object *flags = found ? json_get(found, "flags") : NULL;
+	const struct json_object *found = vm_view_memory(vm, memory);
 
 	if (!found || strcmp(json_get_string(found, "state"), "ready") != 0)
 		return false;
-	if (strcmp(json_get_string(found, "backing"), "memfd") == 0)
-		return true;
-	for (size_t i = 0; i < json_length(flags); i++) {
-		if (strcmp(json_string(json_at(flags, i)), "mmap") == 0)
-			return true;
-	}
-	return false;
+	return strcmp(json_get_string(found, "backing"), "memfd") == 0 ||
+	       vm_view_has_mmap(vm, memory);
 }
 
 static void leave_out(struct planned *planned, uint64_t start, uint64_t size, const char *why)
@@ -134,21 +116,6 @@ static int plan_slot(struct planned *planned, const struct json_object *object)
 	return r;
 }
 
-static int read_private(struct planned *planned)
-{
-	const struct json_object *list = json_get(planned->vm, "private_ranges");
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < json_length(list); i++) {
-		uint64_t start = 0, size = 0;
-
-		json_get_uint(json_at(list, i), "guest_phys_addr", &start);
-		json_get_uint(json_at(list, i), "size", &size);
-		r = ranges_add(&planned->private, start, size);
-	}
-	return r;
-}
-
 static int compare_segments(const void *a, const void *b)
 {
 	const struct dump_segment *one = a, *other = b;
@@ -196,7 +163,7 @@ int dump_plan_make(const struct json_object *vm, struct dump_plan *ret)
 	if (json_length(slots) == 0)
 		return -ENODATA;
 	describe(&planned);
-	r = read_private(&planned);
+	r = vm_view_private(vm, &planned.private);
 	if (r == 0)
 		r = plan_slots(&planned, slots);
 	ranges_clear(&planned.private);
