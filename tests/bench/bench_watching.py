@@ -56,7 +56,7 @@ def vmm(path, number):
 
 
 def time_command(daemon, *arguments):
-    seconds, memory = [], 0
+    seconds, processor, memory = [], 0, 0
     for _ in range(RUNS):
         began = time.monotonic()
         process = subprocess.Popen([os.path.join(CLIENT, "gmemctl"), "--socket=" + daemon.socket_path("admin.sock"), *arguments], stdout=subprocess.DEVNULL)
@@ -64,9 +64,10 @@ def time_command(daemon, *arguments):
         process.returncode = status
         seconds.append(time.monotonic() - began)
         memory = max(memory, usage.ru_maxrss)
+        processor += (usage.ru_utime + usage.ru_stime) / RUNS
         if status != 0:
             sys.exit("gmemctl %s has failed" % (arguments,))
-    told("gmemctl " + " ".join(arguments), seconds, ", %.1f MiB" % (memory / 1024))
+    told("gmemctl " + " ".join(arguments), seconds, ", %.1f ms of processor, at most %.1f MiB" % (1000 * processor, memory / 1024))
 
 
 def pings(operator, stop):
