@@ -131,12 +131,25 @@ void text_of_time(uint64_t microseconds, char *ret, size_t size)
 		ret, size, "%s.%06" PRIu64 "%.3s:%s", date, microseconds % 1000000, zone, zone + 3);
 }
 
+/* Whether a terminal shows all of it, and with it each string that is there: what is not printable
+ * stands in JSON as an escape or as more than ASCII. Most answers are so, and need no copy. */
+static bool is_plain(const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		if (text[i] < ' ' || text[i] > '~' || text[i] == '\\')
+			return false;
+	}
+	return true;
+}
+
 struct json_object *text_read(const struct ctl *ctl, const char *text, size_t length)
 {
 	const char *why;
 	struct json_object *value = json_parse(text, length, &why);
 
-	return value && !ctl->json && !ctl->verbatim ? json_make_printable(value) : value;
+	if (!value || ctl->json || ctl->verbatim || is_plain(text, length))
+		return value;
+	return json_make_printable(value);
 }
 
 bool text_is_name(const char *read, const char *typed)
