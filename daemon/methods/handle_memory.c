@@ -27,6 +27,7 @@
 int request_memory_error(
 	struct request *request, int r, const struct budget *refused, uint64_t requested)
 {
+	request->refused_by = r == -ENOSPC ? refused : NULL;
 	if (r == -ENOSPC && refused)
 		return rpc_error_budget_exceeded(&request->error, refused->scope,
 			budget_most(refused), refused->committed, refused->promised, requested);

@@ -114,6 +114,7 @@ static int make(struct request *request, const struct reservation_create_paramet
 
 	if (r == -EEXIST)
 		return name_conflict(request, parameters->name);
+	request->refused_by = r == -ENOSPC ? refused : NULL;
 	if (r == -ENOSPC)
 		return rpc_error_budget_exceeded(&request->error, refused->scope,
 			budget_most(refused), refused->committed, refused->promised,
@@ -146,9 +147,10 @@ int handle_reservation_create(struct request *request)
 		r = check_tenant(request, tenant);
 	if (r == 0)
 		r = make(request, parameters, tenant, &reservation);
+	r = request_before_lingering(request, r);
 	tenant_unref(tenant); /* the reservation has its own */
 	if (r < 0)
-		return request_before_lingering(request, r);
+		return r;
 	lapses_schedule(request->gmemd->lapses);
 	report(request, RESERVATION_MADE, reservation);
 	json_add_string(request->result, "reservation", reservation->id);

@@ -206,6 +206,7 @@ static int other_tenant(
 
 static int promise_error(struct request *request, const struct budget *refused, uint64_t wanted)
 {
+	request->refused_by = refused;
 	return rpc_error_budget_exceeded(&request->error, refused->scope, budget_most(refused),
 		refused->committed, refused->promised, wanted);
 }

@@ -12,54 +12,74 @@
 /* About as long as giving pages back takes. */
 #define RETRY_AFTER_MS 100
 
-/* Whether what the VM has is charged where the request was refused. */
-static bool is_in_scope(const struct request *request, const struct vm *vm)
+/* Whether it counts where the caller has as many as it may have. */
+static bool is_of_caller(const struct request *request, const struct vm *vm)
 {
-	const char *scope = json_get_string(request->error.data, "scope");
+	char tenant[TENANT_NAME_SIZE];
 
-	if (request->error.code == RPC_LIMIT)
-		return vm->process.uid == request->caller->process.uid;
-	if (strcmp(scope, "host") == 0 || strcmp(scope, "node") == 0)
-		return true;
-	return strcmp(scope, "vm") != 0 && strcmp(scope, "cgroup") != 0 &&
-	       strcmp(vm->tenant->name, owner_name(request->caller->owner).tenant) == 0;
+	owner_tenant(request->caller->owner, tenant);
+	return vm->process.uid == request->caller->process.uid &&
+	       strcmp(vm->tenant->name, tenant) == 0;
 }
 
-static uint64_t held_by(const struct vm *vm)
+static bool end_those_of_caller(const struct request *request)
 {
-	uint64_t promised = vm->budget.is_promised ? vm->budget.limit : 0;
-
-	return promised > vm->budget.committed ? promised : vm->budget.committed;
-}
-
-static bool would_have_room(const struct request *request)
-{
-	uint64_t requested = 0, room = 0;
-	const struct vm *vm;
+	struct vm *vm, *next;
 	bool any = false;
 
-	json_get_uint(request->error.data, "requested", &requested);
-	json_get_uint(request->error.data, "available", &room);
-	LIST_FOREACH (vm, &request->gmemd->registry.lingering, lingering) {
-		if (!is_in_scope(request, vm))
+	for (vm = LIST_FIRST(&request->gmemd->registry.lingering); vm; vm = next) {
+		next = LIST_NEXT(vm, lingering);
+		if (!is_of_caller(request, vm))
 			continue;
+		watch_end_linger(vm);
 		any = true;
-		room += held_by(vm);
 	}
-	return any && (request->error.code == RPC_LIMIT || requested <= room);
+	return any;
+}
+
+/* Who refused has room without those that are set aside, and had less with them. */
+static bool would_have_room(const struct request *request, uint64_t committed_before)
+{
+	uint64_t requested = 0, limit = 0, committed = request->refused_by->committed;
+
+	json_get_uint(request->error.data, "requested", &requested);
+	json_get_uint(request->error.data, "limit", &limit);
+	return committed < committed_before && committed <= limit && requested <= limit - committed;
+}
+
+/* A VM of which nothing would come there, for it is charged elsewhere or its tenant's reserve holds
+ * the room, lingers on. */
+static bool end_those_in_the_way(const struct request *request)
+{
+	const struct budget *refused = request->refused_by;
+	struct registry *registry = &request->gmemd->registry;
+	uint64_t before = refused->committed;
+	struct vm *vm, *next;
+	bool room;
+
+	LIST_FOREACH (vm, &registry->lingering, lingering)
+		vm_set_aside(vm);
+	room = would_have_room(request, before);
+	for (vm = LIST_FIRST(&registry->lingering); vm; vm = next) {
+		next = LIST_NEXT(vm, lingering);
+		before = refused->committed;
+		vm_put_back(vm);
+		if (room && refused->committed > before)
+			watch_end_linger(vm);
+	}
+	return room;
 }
 
 int request_before_lingering(struct request *request, int code)
 {
-	struct vm *vm = LIST_FIRST(&request->gmemd->registry.lingering), *next;
+	bool ended = false;
 
-	if (!vm || (code != RPC_BUDGET_EXCEEDED && code != RPC_LIMIT) || !would_have_room(request))
+	if (code == RPC_BUDGET_EXCEEDED && request->refused_by)
+		ended = end_those_in_the_way(request);
+	else if (code == RPC_LIMIT && request->owner_is_full)
+		ended = end_those_of_caller(request);
+	if (!ended)
 		return code;
-	for (; vm; vm = next) {
-		next = LIST_NEXT(vm, lingering);
-		if (is_in_scope(request, vm))
-			watch_end_linger(vm);
-	}
 	rpc_error_clear(&request->error);
 	return rpc_error_busy(&request->error,
 		"Memory of VMs whose processes have ended is being given back", RETRY_AFTER_MS);

@@ -82,6 +82,7 @@ int request_owner_limit_error(struct request *request, const struct owner *owner
 {
 	enum limit limit = owner_limit_reached(owner, resource);
 
+	request->owner_is_full = true;
 	return limit_error_for(&request->error, &request->gmemd->config, owner_tenant_config(owner),
 		limit, limit == owner_limit(resource) ? why_user : why_tenant);
 }

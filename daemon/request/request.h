@@ -82,6 +82,9 @@ struct request {
 	struct json_object *result; /* an object */
 	struct fd_list answer_fds;  /* go with the answer, then are closed */
 	struct rpc_error error;
+	/* Why it is refused, where that is for want of room: of whom, or of its owner's counts. */
+	const struct budget *refused_by;
+	bool owner_is_full;
 };
 
 /* What carries out each method, by its number. */

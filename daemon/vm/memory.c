@@ -132,6 +132,20 @@ static void move(struct memory *memory, struct tenant *to, uint64_t bytes)
 	budget_charge_anyway(memory->node_budget, bytes);
 }
 
+void memories_set_aside(struct vm *vm, bool aside)
+{
+	struct memory *memory;
+
+	RB_FOREACH (memory, memory_tree, &vm->memories) {
+		if (!is_of_tenants_node(memory))
+			continue;
+		if (aside)
+			budget_give_back(memory->node_budget, memory->size);
+		else
+			budget_charge_anyway(memory->node_budget, memory->size);
+	}
+}
+
 void memories_move(struct vm *vm, struct tenant *to)
 {
 	struct memory *memory;

@@ -73,6 +73,8 @@ struct memory_request {
  * now on, whatever the limits. To be prepared: -ENOMEM. */
 int memories_prepare_move(struct vm *vm, struct tenant *to);
 void memories_move(struct vm *vm, struct tenant *to);
+/* What they are charged to their nodes for is not charged, or is again. */
+void memories_set_aside(struct vm *vm, bool aside);
 
 /*
  * A pending memory of the VM, charged. -E2BIG where the VM has too many, -EDQUOT where its user

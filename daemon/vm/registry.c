@@ -255,6 +255,25 @@ int vm_move(struct vm *vm, struct tenant *to, uint64_t commit_limit, struct vm_m
 	return 0;
 }
 
+void vm_set_aside(struct vm *vm)
+{
+	memories_set_aside(vm, true);
+	budget_move_anyway(&vm->reserved.of_node, NULL);
+	budget_move_anyway(&vm->budget, NULL);
+}
+
+/* Its tenant has had the node's budget before. */
+void vm_put_back(struct vm *vm)
+{
+	struct budget *of_node = NULL;
+
+	if (vm->reserved.node != NODE_ANY)
+		tenant_of_node(vm->tenant, (unsigned)vm->reserved.node, &of_node);
+	budget_move_anyway(&vm->budget, &vm->tenant->budget);
+	budget_move_anyway(&vm->reserved.of_node, of_node);
+	memories_set_aside(vm, false);
+}
+
 uint64_t vm_limit(const struct vm *vm, enum limit limit)
 {
 	return limit_value_for(vm->registry->config, vm->tenant->config, limit);

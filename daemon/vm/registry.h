@@ -97,6 +97,11 @@ struct vm_move_refused {
  */
 int vm_move(struct vm *vm, struct tenant *to, uint64_t commit_limit, struct vm_move_refused *ret);
 
+/* What is charged to it is charged to no tenant, host or node, as if it were released, till it is
+ * put back. */
+void vm_set_aside(struct vm *vm);
+void vm_put_back(struct vm *vm);
+
 /* What a VM of its type offers. */
 const struct vm_type_offer *vm_offer(const struct vm *vm);
 /* Whether its guest frames can be private. */

@@ -4,6 +4,7 @@
 VM, or until somebody else would be refused for its sake; a gmemd that is killed meanwhile changes nothing of that.
 """
 
+import contextlib
 import json
 import os
 import struct
@@ -12,7 +13,7 @@ import tempfile
 
 from gmemtest import linux, tap
 from gmemtest.child import Child
-from gmemtest.host import Host, wait_until
+from gmemtest.host import Host, busy_passes, wait_until
 from gmemtest.tap import Skip, check, equal, need, test
 from gmemtest.vmm import Vmm
 from gmemtest.wire import RpcError
@@ -123,6 +124,56 @@ def asking_body(channel):
             channel.say(0)
         except RpcError as error:
             channel.say(error.code)
+
+
+@contextlib.contextmanager
+def other_host(config):
+    other = Host(backend=backend, config=config)
+    ask = other.operator()
+    try:
+        yield other, ask
+    finally:
+        ask.close()
+        other.stop()
+
+
+@test("a request that would be refused all the same ends none")
+def refused_all_the_same():
+    with other_host(CONFIG % (3600, 4 * SIZE) + "memories-per-vm = 1\n") as (other, ask):
+        first = crashed(of=other)
+        lingers(first, ask)
+        with contextlib.closing(other.peer()) as peer:
+            small = ask.call("reservation.create", {"name": "small", "size": SIZE, "ttl_ms": 60000})["reservation"]
+            error = peer.error("vm.open", {"name": "next", "gate": "none", "reservation": small, "commit_limit": SIZE + 4096})["data"]
+            equal((error["reason"], error["scope"]), ("budget_exceeded", "reservation"), "of less than it asks for")
+            vm = Vmm(peer, "next")
+            vm.create(4096, backing="memfd")
+            equal(peer.error("memory.create", {"vm": vm.id, "size": 4096, "backing": "memfd"})["data"]["reason"], "limit", "the VM's limit")
+        equal(state_of(first, ask), "lingering", "what lingers")
+
+
+@test("what its tenant has reserved is nobody else's without it, and it lingers on")
+def reserve_stays():
+    tenants = "[tenant gold]\nusers = %d\nreserve = %d\n[tenant other]\nusers = 77\n" % (os.getuid(), 3 * SIZE)
+    with other_host(CONFIG % (3600, 4 * SIZE) + tenants) as (other, ask):
+        first = crashed(of=other)
+        lingers(first, ask)
+        wanted = {"name": "more", "size": 2 * SIZE, "tenant": "other", "ttl_ms": 60000}
+        equal(ask.error("reservation.create", wanted)["data"]["reason"], "budget_exceeded", "more than is left")
+        equal(state_of(first, ask), "lingering", "what lingers")
+
+
+@test("a user that is a tenant by itself finds the room of its own")
+def own_room():
+    with other_host(CONFIG % (3600, 4 * SIZE)) as (other, ask), contextlib.closing(other.peer()) as peer:
+        first = crashed(of=other)
+        lingers(first, ask)
+        ask.call("tenant.set", {"tenant": "uid:%d" % os.getuid(), "limit": SIZE})
+        vm = Vmm(peer, "next")
+        wanted = {"vm": vm.id, "size": SIZE, "backing": "memfd"}
+        equal(peer.error("memory.create", wanted)["data"]["reason"], "busy", "beside it")
+        is_gone(first, ask)
+        equal(busy_passes(peer, "memory.create", wanted)[0]["memory"] > 0, True, "asked again")
 
 
 @test("it lingers on with the next gmemd")
