@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """gmemctl dump: a VM's memory as an ELF core, which gdb reads; what is left out, named; and one that goes on."""
 
+import fcntl
 import json
 import mmap
 import os
@@ -142,13 +143,17 @@ def gdb():
         check(line in ended.stdout, "no %r in %s%s" % (line, ended.stdout, ended.stderr))
 
 
+def private(path, flags):
+    return os.open(path, flags, 0o600)
+
+
 @test("one that was interrupted goes on, and is the same")
 def goes_on():
     dumped("complete")
     with open(path_of("complete"), "rb") as file:
         complete = file.read()
     # As one leaves it that ends amid its third chunk, of which a part is there.
-    with open(path_of("again.part"), "wb") as file:
+    with open(path_of("again.part"), "wb", opener=private) as file:
         file.write(complete[: 8 * MIB + 3 * PAGE])
     dumped("again")
     with open(path_of("again"), "rb") as file:
@@ -161,7 +166,7 @@ def refused():
     dumped("there")
     ended = gmemctl("dump", "dumped", path_of("there"))
     equal((ended.returncode, "is there already" in ended.stderr), (1, True), "of a file that is there")
-    with open(path_of("other.part"), "wb") as file:
+    with open(path_of("other.part"), "wb", opener=private) as file:
         file.write(b"x" * MIB)
     ended = gmemctl("dump", "dumped", path_of("other"))
     equal((ended.returncode, "another dump" in ended.stderr), (1, True), "of another's part")
@@ -170,6 +175,24 @@ def refused():
     equal((ended.returncode, os.path.exists(path_of("nobody.part"))), (4, False), "of no VM")
     ended = gmemctl("dump", "dumped", "/dev/full/x")
     equal(ended.returncode, 1, "of no folder")
+
+
+@test("a part that others can read, or that is being written, is left alone")
+def others_part():
+    with open(path_of("read.part"), "wb", opener=private) as part:
+        os.fchmod(part.fileno(), 0o644)
+        ended = gmemctl("dump", "dumped", path_of("read"))
+        equal((ended.returncode, "others may open it" in ended.stderr), (1, True), "of one that others may open")
+        os.fchmod(part.fileno(), 0o600)
+        fcntl.flock(part, fcntl.LOCK_EX)
+        ended = gmemctl("dump", "dumped", path_of("read"))
+        equal((ended.returncode, "another gmemctl writes" in ended.stderr), (1, True), "of one that is written")
+        if os.geteuid() == 0:
+            fcntl.flock(part, fcntl.LOCK_UN)
+            os.fchown(part.fileno(), 1, -1)
+            ended = gmemctl("dump", "dumped", path_of("read"))
+            equal((ended.returncode, "another user's" in ended.stderr), (1, True), "of another user's")
+    equal(os.stat(path_of("read.part")).st_size, 0, "what was written to them")
 
 
 if __name__ == "__main__":

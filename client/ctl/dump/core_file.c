@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -144,22 +145,34 @@ int core_file_advance(struct core_file *core, uint64_t offset)
 	return 0;
 }
 
+/* What a guest has in its memory is nobody else's to read: a file that another user has put there,
+ * or can open, is none of ours. And one gmemctl at a time writes it. */
+static int check_part(const struct core_file *core, struct stat *ret)
+{
+	if (fstat(core->fd, ret) < 0)
+		return -errno;
+	if (!S_ISREG(ret->st_mode))
+		return -EEXIST;
+	if (ret->st_uid != geteuid() || ret->st_mode & (S_IRWXG | S_IRWXO))
+		return -EPERM;
+	if (flock(core->fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	/* Its size, now that nobody else changes it. */
+	return fstat(core->fd, ret) < 0 ? -errno : 0;
+}
+
 /* What there is begins as it would: it goes on where that ends. One without its whole head is
  * begun anew. */
 static int go_on(struct core_file *core, const struct head *head)
 {
 	cleanup_free char *there = malloc(head->size);
 	struct stat status;
+	int r = there ? check_part(core, &status) : -ENOMEM;
 
-	if (!there)
-		return -ENOMEM;
-	if (fstat(core->fd, &status) < 0)
-		return -errno;
-	if (!S_ISREG(status.st_mode))
-		return -EEXIST;
+	if (r < 0)
+		return r;
 	if ((uint64_t)status.st_size < head->size) {
-		int r = core_file_write(core, 0, head->bytes, head->size);
-
+		r = core_file_write(core, 0, head->bytes, head->size);
 		core->done = head->size;
 		return r;
 	}
@@ -180,7 +193,6 @@ static int open_part(const char *path, struct core_file *core)
 	}
 	if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return -EEXIST;
-	/* What a guest has in its memory is nobody else's to read. */
 	core->fd = open(core->part_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	return core->fd < 0 ? -errno : 0;
 }

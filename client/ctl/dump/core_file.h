@@ -27,7 +27,8 @@ struct core_file {
 
 /*
  * Begins the file, or goes on with what there is of it. -EEXIST where the file itself is there
- * already, -ESTALE where its part is of another dump; open(2)'s and write(2)'s errors.
+ * already; of its part, -ESTALE where that is of another dump, -EPERM where it is another user's or
+ * others may open it, -EBUSY where another process writes it; open(2)'s and write(2)'s errors.
  */
 int core_file_begin(const char *path, const struct dump_plan *plan, struct core_file *ret);
 /* Bytes at an offset behind all that is done; of what is not written until then, all is zeroes. */

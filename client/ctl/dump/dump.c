@@ -187,6 +187,12 @@ static enum ctl_status report_begin(const struct dump *dump, const char *path, i
 			"gmemctl: %s.part is what is left of another dump, or its VM has changed; "
 			"remove it\n",
 			path);
+	else if (r == -EPERM)
+		fprintf(stderr,
+			"gmemctl: %s.part is another user's, or others may open it; remove it\n",
+			path);
+	else if (r == -EBUSY)
+		fprintf(stderr, "gmemctl: another gmemctl writes %s.part\n", path);
 	else
 		return report_system(dump->ctl, path, r);
 	return CTL_REFUSED;
