@@ -8,6 +8,7 @@
 #include <event2/util.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -48,14 +49,20 @@ int address_parse(const char *text, struct address *ret)
 	return 0;
 }
 
-/* Whoever serves there, or did. */
+/* Of who serves there no more. Any other file is none of ours; connect(2) refuses it as it does a
+ * socket that nobody has. */
 static int remove_stale(const struct address *address)
 {
 	const struct sockaddr_un *socket_address = (const struct sockaddr_un *)&address->socket;
 	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct stat status;
 
 	if (fd < 0)
 		return -errno;
+	if (lstat(socket_address->sun_path, &status) < 0)
+		return -errno;
+	if (!S_ISSOCK(status.st_mode))
+		return -EADDRINUSE;
 	if (connect(fd, (const struct sockaddr *)&address->socket, address->length) == 0 ||
 		errno != ECONNREFUSED)
 		return -EADDRINUSE;

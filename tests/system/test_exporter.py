@@ -274,6 +274,18 @@ def addresses():
             equal((answer.returncode, answer.stderr), (1, "<3>--listen=%s: Address already in use\n" % used.address), "one that is used")
 
 
+@test("a file that is no socket is not replaced")
+def no_socket():
+    with tempfile.TemporaryDirectory() as directory:
+        path = directory + "/file"
+        for make in (lambda: open(path, "x", encoding="ascii").close(), lambda: os.symlink("nowhere", path)):
+            make()
+            answer = subprocess.run([EXPORTER, "--listen=" + path], capture_output=True, text=True, timeout=SECONDS, check=False)
+            equal((answer.returncode, answer.stderr), (1, "<3>--listen=%s: Address already in use\n" % path), "its end")
+            need(os.path.lexists(path), "the file is there still")
+            os.unlink(path)
+
+
 @test("a socket that a killed one has left is replaced")
 def stale():
     it = Exporter(unix=True)
