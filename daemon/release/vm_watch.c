@@ -16,6 +16,7 @@
 #include "daemon/pressure/policy.h"
 #include "daemon/pressure/watch.h"
 #include "daemon/release/release.h"
+#include "daemon/tenant/tenant.h"
 
 struct watch {
 	struct gmemd *gmemd;
@@ -41,6 +42,7 @@ static const struct timeval look = {.tv_sec = 1};
 bool watch_may_linger(const struct gmemd *gmemd, const struct vm *vm)
 {
 	return gmemd->config.linger > 0 && vm->state == VM_RUNNING && vm->n_memories > 0 &&
+	       !vm->tenant->under_pressure &&
 	       pressure_watch_policy(gmemd->pressure)->level == PRESSURE_LEVEL_NONE;
 }
 

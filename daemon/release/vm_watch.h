@@ -4,8 +4,9 @@
  *
  * Or later, where gmemd.conf lets it linger: then all that it has stays as it was, charged to whom
  * it was charged to, for an operator to look into. That ends when its time is over, by vm.close,
- * once the host is short of memory, and before anybody else is refused a budget. Its name and UUID
- * are free for the next meanwhile. The next gmemd lets it linger for the whole time again.
+ * once the host or its tenant is short of memory, and before anybody else is refused a budget. Its
+ * name and UUID are free for the next meanwhile. The next gmemd lets it linger for the whole time
+ * again.
  */
 #pragma once
 

@@ -176,6 +176,15 @@ def own_room():
         equal(busy_passes(peer, "memory.create", wanted)[0]["memory"] > 0, True, "asked again")
 
 
+@test("it ends where its tenant is short of memory, which nobody can ask it for")
+def tenant_short():
+    with other_host(CONFIG % (3600, 4 * SIZE)) as (other, ask):
+        first = crashed(of=other)
+        lingers(first, ask)
+        ask.call("tenant.set", {"tenant": "uid:%d" % os.getuid(), "limit": 1})
+        is_gone(first, ask)
+
+
 @test("it lingers on with the next gmemd")
 def next_gmemd():
     if backend == "model":
