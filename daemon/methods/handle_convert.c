@@ -10,6 +10,7 @@
 #include "daemon/methods/methods.h"
 #include "daemon/methods/type_lack.h"
 #include "daemon/release/discard.h"
+#include "daemon/release/lingering.h"
 #include "daemon/release/settlement.h"
 #include "daemon/report/describe.h"
 #include "daemon/request/deferred_answer.h"
@@ -86,9 +87,12 @@ static int begin(struct request *request, struct vm *vm, struct conversion *conv
 	int r;
 
 	r = conversion_begin(vm, conversion, &refused, &requested);
-	if (r == -ENOSPC && refused)
-		return rpc_error_budget_exceeded(&request->error, refused->scope,
-			budget_most(refused), refused->committed, refused->promised, requested);
+	if (r == -ENOSPC && refused) {
+		request->refused_by = refused;
+		r = rpc_error_budget_exceeded(&request->error, refused->scope, budget_most(refused),
+			refused->committed, refused->promised, requested);
+		return request_before_lingering(request, r);
+	}
 	return r < 0 ? rpc_error_internal(&request->error, "no memory") : 0;
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "daemon/methods/methods.h"
+#include "daemon/release/lingering.h"
 #include "daemon/request/request.h"
 #include "daemon/request/request_tenant.h"
 #include "daemon/vm/vm_ledger.h"
@@ -66,8 +67,12 @@ static uint64_t bytes_had(const struct budget *budget)
 
 static int budget_error(struct request *request, const struct budget *refused, uint64_t requested)
 {
-	return rpc_error_budget_exceeded(&request->error, refused->scope, budget_most(refused),
+	int r;
+
+	request->refused_by = refused;
+	r = rpc_error_budget_exceeded(&request->error, refused->scope, budget_most(refused),
 		refused->committed, refused->promised, requested);
+	return request_before_lingering(request, r);
 }
 
 static int set_commit_limit(struct request *request, struct vm *vm, uint64_t limit)

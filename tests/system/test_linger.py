@@ -176,6 +176,42 @@ def own_room():
         equal(busy_passes(peer, "memory.create", wanted)[0]["memory"] > 0, True, "asked again")
 
 
+@test("an operator's promise finds its room, too")
+def promise_finds_room():
+    with other_host(CONFIG % (3600, 4 * SIZE)) as (other, ask):
+        first = crashed(of=other)
+        lingers(first, ask)
+        with contextlib.closing(other.peer()) as peer:
+            vm = Vmm(peer, "next")
+            error = ask.error("vm.set", {"vm": vm.id, "commit_limit": 4 * SIZE + 4096})
+            equal(error["data"]["reason"], "budget_exceeded", "more than there can be")
+            equal(ask.error("vm.set", {"vm": vm.id, "commit_limit": 4 * SIZE})["data"]["reason"], "busy", "what is promised")
+            is_gone(first, ask)
+            busy_passes(ask, "vm.set", {"vm": vm.id, "commit_limit": 4 * SIZE})
+
+
+def convertible(peer):
+    """A VM with all in both halves, and what converts a page of it, whose shared half stays."""
+    vm = Vmm(peer, "next", type="sw_protected")
+    shared, _ = vm.create(2 * SIZE, backing="memfd")
+    private, fd = vm.create(2 * SIZE, flags=[])
+    vm.bind(0, 0, 2 * SIZE, private, fd, shared_memory=shared, shared_offset=0)
+    return {"vm": vm.id, "to": "private", "discard": False, "ranges": [{"guest_phys_addr": 0, "size": 4096}]}
+
+
+@test("a conversion finds its room")
+def conversion_finds_room():
+    if backend != "model":
+        raise Skip("this host may have no private memory")
+    with other_host(CONFIG % (3600, 4 * SIZE)) as (other, ask), contextlib.closing(other.peer()) as peer:
+        first = crashed(2 * SIZE, of=other)
+        lingers(first, ask)
+        wanted = convertible(peer)
+        equal(peer.error("memory.convert", wanted)["data"]["reason"], "busy", "beside it")
+        is_gone(first, ask)
+        busy_passes(peer, "memory.convert", wanted)
+
+
 @test("it ends where its tenant is short of memory, which nobody can ask it for")
 def tenant_short():
     with other_host(CONFIG % (3600, 4 * SIZE)) as (other, ask):
