@@ -90,7 +90,7 @@ static int fill_error(const struct ending *ending, struct rpc_error *error)
 		break;
 	case PREALLOCATION_FAILED:
 		rpc_error_kernel(error, -result->error,
-			ending->populate ? "MADV_POPULATE_WRITE" : "fallocate");
+			ending->populate ? "fallocate or MADV_POPULATE_WRITE" : "fallocate");
 		break;
 	}
 	rpc_error_detail_uint(error, "allocated", result->allocated);
