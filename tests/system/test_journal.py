@@ -168,16 +168,19 @@ def _():
                 other.ask("vm.open", {"name": "refused", "gate": "none"})
             with contextlib.closing(daemon.peer()) as peer:
                 peer.error("vm.open", {"name": "refused", "gate": "none"})
-            entry = reader.next("entries_left_out")
-        check_entry(entry, GMEMD_UID=OTHERS)
+            told = 0
+            # On a busy machine they come so slowly that it is told of more than once.
+            while told == 0 or told < counts(daemon)["gmemd_entries_left_out_total"]:
+                entry = reader.next("entries_left_out")
+                check_entry(entry, GMEMD_UID=OTHERS)
+                told += int(entry["GMEMD_COUNT"])
         metrics = counts(daemon)
         left_out = metrics["gmemd_entries_left_out_total"]
-        equal(int(entry["GMEMD_COUNT"]), left_out, "left out")
+        equal(told, left_out, "left out")
         equal(metrics["gmemd_request_refused_total"], 101, "refused")
         users = [seen["GMEMD_UID"] for seen in reader.seen if seen.get("GMEMD_ACT") == "request_refused"]
         equal(users.count(str(OTHERS)), 100 - left_out, "entries of who provokes them")
         equal(users.count(str(os.getuid())), 1, "entries of others")
-        check(left_out >= 50, "%d were left out" % left_out)
 
 
 @test("a setting that is changed while gmemd serves")
