@@ -260,16 +260,21 @@ def promise(attacker):
 
 
 def wait_until_free(attacker, committed):
-    """Until the host has given back what the dead had: it says so when it refuses too much."""
-    peer = attacker.peer()
-    params = {"name": "x", "gate": "none", "commit_limit": 1 << 62}
+    """Until the host has given back what the dead had: it says so when it refuses too much, to a process without a VM."""
 
-    def is_free():
-        error = peer.error("vm.open", params)
-        return error["code"] != BUDGET_EXCEEDED or error["data"]["committed"] == committed
+    def asks(channel):
+        peer = attacker.peer()
+        while channel.hear() is not None:
+            channel.say(peer.error("vm.open", {"name": "x", "gate": "none", "commit_limit": 1 << 62}))
 
-    check(eventually(is_free), "what the dead were promised")
-    peer.close()
+    with process(asks) as child:
+
+        def is_free():
+            error = child.ask("how much is committed?")
+            equal((error["code"], error["data"]["scope"]), (BUDGET_EXCEEDED, "host"), "who refuses")
+            return error["data"]["committed"] == committed
+
+        check(eventually(is_free), "what the dead were promised")
 
 
 @misbehaviour("limit-of-waiting-creations")
