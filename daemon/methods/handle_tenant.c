@@ -10,6 +10,7 @@
 #include "daemon/methods/counted_answer.h"
 #include "daemon/methods/methods.h"
 #include "daemon/pressure/watch.h"
+#include "daemon/release/lingering.h"
 #include "daemon/request/page_cursor.h"
 #include "daemon/request/request_tenant.h"
 #include "daemon/tenant/tenant.h"
@@ -293,8 +294,10 @@ static int check_wanted(
 	refused = reserve > tenant->budget.reserve ? tenant_reserve_refused(tenant, reserve) : NULL;
 	if (!refused)
 		return 0;
-	return rpc_error_budget_exceeded(&request->error, refused->scope, refused->limit,
-		refused->committed, refused->promised, reserve > had ? reserve - had : 0);
+	request->refused_by = refused;
+	return request_before_lingering(request,
+		rpc_error_budget_exceeded(&request->error, refused->scope, refused->limit,
+			refused->committed, refused->promised, reserve > had ? reserve - had : 0));
 }
 
 static void tell_change(const struct request *request, const struct tenant *tenant,

@@ -190,6 +190,20 @@ def promise_finds_room():
             busy_passes(ask, "vm.set", {"vm": vm.id, "commit_limit": 4 * SIZE})
 
 
+@test("a tenant's reserve finds its room, too")
+def reserve_finds_room():
+    tenants = "[tenant gold]\nusers = %d\n[tenant other]\nusers = 77\n" % os.getuid()
+    with other_host(CONFIG % (3600, 4 * SIZE) + tenants) as (other, ask):
+        first = crashed(of=other)
+        lingers(first, ask)
+        error = ask.error("tenant.set", {"tenant": "other", "reserve": 4 * SIZE + 4096})
+        equal(error["data"]["reason"], "budget_exceeded", "more than there can be")
+        equal(state_of(first, ask), "lingering", "what lingers")
+        equal(ask.error("tenant.set", {"tenant": "other", "reserve": 4 * SIZE})["data"]["reason"], "busy", "what is reserved")
+        is_gone(first, ask)
+        busy_passes(ask, "tenant.set", {"tenant": "other", "reserve": 4 * SIZE})
+
+
 def convertible(peer):
     """A VM with all in both halves, and what converts a page of it, whose shared half stays."""
     vm = Vmm(peer, "next", type="sw_protected")
