@@ -4,14 +4,12 @@
 
 import json
 import os
-import socket
 import subprocess
-import tempfile
-import threading
 import unicodedata
 
 from gmemtest import tap
 from gmemtest.daemon import Daemon
+from gmemtest.served import Served
 from gmemtest.tap import check, equal, test
 
 BUILD = os.environ["BUILD_DIR"]
@@ -47,26 +45,13 @@ def harmless(output, what):
     return check(not wrong, "%s: %r in %r" % (what, wrong, text[:300]))
 
 
-class Hostile:
+class Hostile(Served):
     """Serves at a socket of its own: answers whatever it is asked, with what answer(method) says."""
 
     def __init__(self, answer):
-        self.directory = tempfile.mkdtemp(prefix="gmemd-test-")
-        self.path = os.path.join(self.directory, "admin.sock")
         self.answer = answer
         self.asked = 0
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.listener.bind(self.path)
-        self.listener.listen()
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                peer = self.listener.accept()[0]
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(peer,), daemon=True).start()
+        super().__init__()
 
     def serve(self, peer):
         while True:
@@ -83,11 +68,6 @@ class Hostile:
                     return
             except OSError:
                 return
-
-    def stop(self):
-        self.listener.close()
-        os.unlink(self.path)
-        os.rmdir(self.directory)
 
 
 def nasty_vm():

@@ -5,12 +5,10 @@
 import contextlib
 import json
 import os
-import socket
-import tempfile
-import threading
 
 from gmemtest import tap, terminal
 from gmemtest.daemon import Daemon
+from gmemtest.served import Served
 from gmemtest.tap import check, equal, test
 from gmemtest.terminal import Terminal
 
@@ -71,25 +69,12 @@ def residency():
     return {"part_size": GIB, "parts": [GIB if sign in "#P" else 0 for sign in MAP]}
 
 
-class Many:
+class Many(Served):
     """As gmemd answers that has so many VMs."""
 
     def __init__(self, count):
         self.count = count
-        self.directory = tempfile.mkdtemp(prefix="gmemd-test-")
-        self.path = os.path.join(self.directory, "admin.sock")
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.listener.bind(self.path)
-        self.listener.listen()
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                peer = self.listener.accept()[0]
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(peer,), daemon=True).start()
+        super().__init__()
 
     def result(self, method, params):
         if method == "vm.list":
@@ -104,11 +89,6 @@ class Many:
             request = json.loads(packet)
             answer = {"jsonrpc": "2.0", "id": request["id"], "result": self.result(request["method"], request.get("params", {}))}
             peer.send(json.dumps(answer).encode())
-
-    def stop(self):
-        self.listener.close()
-        os.unlink(self.path)
-        os.rmdir(self.directory)
 
 
 def set_up():
