@@ -31,17 +31,21 @@ def reaches(attacker, name, count, make, give_back, refusal):
     is_limit(refusal(), name, count)
 
 
-@misbehaviour("limit-of-connections")
-def connections(attacker):
-    count = attacker.limits["peers-per-user"]
-    peers = attacker.peers(count - 1)
-    peers += attacker.peers(1)
+def one_more_is_closed(attacker):
     one_more = attacker.peer()
     try:
         one_more.call("ping")
         check(False, "one more is served")
     except (Closed, OSError):
         pass
+
+
+@misbehaviour("limit-of-connections")
+def connections(attacker):
+    count = attacker.limits["peers-per-user"]
+    peers = attacker.peers(count - 1)
+    peers += attacker.peers(1)
+    one_more_is_closed(attacker)
     attacker.stays()
     peers.pop().close()
     attacker.peers(1)
@@ -375,12 +379,7 @@ def tenant_connections(attacker):
     peers += attacker.peers(count - 1)
     attacker.stays()
     peers += attacker.peers(1)
-    one_more = attacker.peer()
-    try:
-        one_more.call("ping")
-        check(False, "one more is served")
-    except (Closed, OSError):
-        pass
+    one_more_is_closed(attacker)
     peers.pop().close()
     attacker.peers(1)
 
