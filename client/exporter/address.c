@@ -79,7 +79,22 @@ static int bind_to(int fd, const struct address *address)
 											: 0;
 }
 
-int address_listen(const struct address *address, int *ret_fd)
+static const char *path_of(const struct address *address)
+{
+	return ((const struct sockaddr_un *)&address->socket)->sun_path;
+}
+
+static void note_file(struct address *address)
+{
+	struct stat status;
+
+	if (address->socket.ss_family != AF_UNIX || lstat(path_of(address), &status) < 0)
+		return;
+	address->device = status.st_dev;
+	address->inode = status.st_ino;
+}
+
+int address_listen(struct address *address, int *ret_fd)
 {
 	cleanup_fd int fd =
 		socket(address->socket.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -97,6 +112,7 @@ int address_listen(const struct address *address, int *ret_fd)
 		return r;
 	if (listen(fd, BACKLOG) < 0)
 		return -errno;
+	note_file(address);
 	*ret_fd = fd;
 	fd = -1; /* the caller's */
 	return 0;
@@ -104,6 +120,9 @@ int address_listen(const struct address *address, int *ret_fd)
 
 void address_leave(const struct address *address)
 {
-	if (address->socket.ss_family == AF_UNIX)
-		unlink(((const struct sockaddr_un *)&address->socket)->sun_path);
+	struct stat status;
+
+	if (address->socket.ss_family == AF_UNIX && lstat(path_of(address), &status) == 0 &&
+		status.st_dev == address->device && status.st_ino == address->inode)
+		unlink(path_of(address));
 }

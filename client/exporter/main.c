@@ -139,7 +139,7 @@ static int serve(struct event_base *base, const struct exporter_plan *plan, int 
 	return r;
 }
 
-static int run(const struct exporter_plan *plan)
+static int run(struct exporter_plan *plan)
 {
 	struct event_base *base;
 	int fd, r = address_listen(&plan->address, &fd);

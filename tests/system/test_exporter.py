@@ -297,4 +297,17 @@ def stale():
     it.stop()
 
 
+@test("the socket of another one that has taken its path stays when it ends")
+def taken():
+    it = Exporter(unix=True)
+    os.unlink(it.address)
+    first = it.process
+    it.process = subprocess.Popen([EXPORTER, "--socket=" + daemon.socket_path("admin.sock"), "--listen=" + it.address])
+    until(it.serves, "the next serves there")
+    first.terminate()
+    first.wait()
+    check(os.path.exists(it.address) and it.serves(), "its socket is gone")
+    it.stop()
+
+
 tap.main(set_up, tear_down)
