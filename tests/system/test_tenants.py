@@ -5,6 +5,7 @@
 import contextlib
 import os
 import subprocess
+import time
 
 from gmemtest import linux, tap
 from gmemtest.child import RemotePeer
@@ -507,6 +508,7 @@ def _():
 
 
 CGROUPS = "/sys/fs/cgroup"
+STALL = 100000  # microseconds in two seconds, of which gmemd is told (daemon/pressure/tenant_pressure.c)
 
 
 @contextlib.contextmanager
@@ -538,12 +540,11 @@ def is_removed(cgroup):
     return not os.path.exists(cgroup)
 
 
-def wait_for_memory(entrances):
+def hog(entrances):
     """A process that wants more than there is in its cgroup, until the kernel ends it."""
     pid = os.fork()
     if pid > 0:
-        os.waitpid(pid, 0)
-        return
+        return pid
     try:
         for entrance in entrances:
             with open(entrance, "w", encoding="ascii") as file:
@@ -551,6 +552,19 @@ def wait_for_memory(entrances):
         bytearray(b"x") * (64 * MIB)
     finally:
         os._exit(1)
+
+
+def wait_for_memory(entrances):
+    """Several at once, again and again for a second."""
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        for pid in [hog(entrances) for _ in range(4)]:
+            os.waitpid(pid, 0)
+
+
+def stalled(path):
+    """Microseconds that tasks have waited, by the kernel."""
+    return int(pressure_file(path).split("total=")[1].split()[0])
 
 
 @test("a tenant whose own cgroup waits for memory is asked for some, and no other")
@@ -565,13 +579,20 @@ def _():
                 one.call("memory.preallocate", {"memory": memory})
             heard = [[], []]
 
+            longest = 0
+
             def is_asked():
+                nonlocal longest
+                before = stalled(path)
                 wait_for_memory(entrances)
+                longest = max(longest, stalled(path) - before)
                 for events, one in zip(heard, both):
                     events += [event["ask"] for event in one.events() if event["kind"] == "pressure" and event["ask"] > 0]
                 return heard[0]
 
-            check(wait_until(is_asked), "what the kernel tells of its pressure: %s" % pressure_file(path))
+            if not wait_until(is_asked) and longest < STALL:
+                raise Skip("nobody waits long enough here for gmemd to be told: %d us of a second" % longest)
+            need(heard[0], "what the kernel tells of its pressure: %s" % pressure_file(path))
             equal((0 < heard[0][0] <= MIB, heard[1]), (True, []), "what Alice and Carol are asked for: %r" % heard)
             check("tenant gold is under pressure" in host.log() or tenant("gold")["under_pressure"], host.log())
         reload_with(RULES)
