@@ -295,7 +295,7 @@ empty_gmemd() {
 	check "it is the result" json 'v == {}'
 	exits 0 "status" status
 	out_has "it has gmemd's version" "^gmemd +[0-9.]+, protocol 2, backend kvm$"
-	out_has "it counts VMs by state" "^VMs +0: 0 opening, 0 running, 0 released$"
+	out_has "it counts VMs by state" "^VMs +0: 0 opening, 0 running, 0 lingering, 0 released$"
 	out_has "it has what is committed" "^committed +0B of [0-9.]+[KMGT]$"
 	out_has "it has the pressure" "^pressure +none, [0-9.]+[KMGT] available, floor [0-9.]+[KMGT]$"
 	exits 0 "status --json" status --json
@@ -344,7 +344,7 @@ one_vm() {
 	vmm=$last
 	check "an example VMM runs" wait_for grep -q 'stopped at "bound"' "$tmp/vmm"
 	exits 0 "vms" vms
-	out_has "it has the VM" "^vm-[0-9]+ +web +uid:[0-9]+ +$vmm +running +active +[0-9.]+K +0B +[0-9.]+[BK]$"
+	out_has "it has the VM" "^vm-[0-9]+ +web +uid:[0-9]+ +$vmm +running +[0-9]+[smh] +active +[0-9.]+K +0B +[0-9.]+[BK]$"
 	check "its columns are aligned" aligned PID COMMITTED PROMISED RESIDENT
 	exits 0 "vms --bytes" vms --bytes
 	out_has "it has bytes" " [0-9]{5,} +0 +[0-9]+$"
@@ -352,7 +352,7 @@ one_vm() {
 	id=$(json_print 'v["vms"][0]["vm"]')
 	uuid=$(json_print 'v["vms"][0]["uuid"]')
 	exits 0 "status" status
-	out_has "it counts the VM" "^VMs +1: 0 opening, 1 running, 0 released$"
+	out_has "it counts the VM" "^VMs +1: 0 opening, 1 running, 0 lingering, 0 released$"
 	for which in "$id" web "$uuid" "${uuid^^}"; do
 		exits 0 "show $which" --json show "$which"
 		check "it is the VM" json "v['vm'] == '$id' and len(v['slots']) == 4 and 'cursor' not in v"

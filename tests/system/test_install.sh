@@ -134,7 +134,7 @@ logged() { # pattern
 }
 reinstall_for_another_user() {
 	container_run systemctl stop gmemd.service gmemd-keeper.service &&
-		in_clone "userdel gmemd && useradd --system --user-group --no-create-home taken &&
+		in_clone "uid=\$(id -u gmemd) && userdel gmemd && useradd --system --uid \$uid --user-group --no-create-home taken &&
 			meson install -C build && systemd-sysusers && userdel taken && systemctl daemon-reload"
 }
 if needs_service "reinstalled under running sockets, gmemd with another uid serves" &&
