@@ -178,8 +178,9 @@ static int no_reservation(struct request *request, const char *named)
 {
 	rpc_error_not_found(&request->error, "reservation", named);
 	rpc_error_describe(&request->error,
-		"There is no reservation of this id that this process may use, or none of this "
-		"name that was made for its tenant: it may be used or cancelled, or have lapsed.");
+		"There is no reservation \"%s\": none of this id that this process may use, nor of "
+		"this name for its tenant. It may be used or cancelled, or have lapsed.",
+		named);
 	return request->error.code;
 }
 
