@@ -192,6 +192,16 @@ const struct budget *vm_promise_refused(struct tenant *tenant, uint64_t commit_l
 	return refused;
 }
 
+/* What a gmemd that has lost the VM is to find there. */
+static void note_in_mailbox(struct vm *vm)
+{
+	uint64_t made = mailbox_made(vm->mailbox);
+
+	if (made > 0)
+		vm->opened = made;
+	mailbox_label_note_tenant(vm);
+}
+
 int vm_new(struct registry *registry, const struct process *process,
 	const struct vm_request *request, struct vm **ret)
 {
@@ -220,8 +230,8 @@ int vm_new(struct registry *registry, const struct process *process,
 		registry_add(vm);
 		r = registry->backend->open(vm);
 	}
-	if (r == 0)
-		mailbox_label_note_tenant(vm);
+	if (r == 0 && vm->mailbox)
+		note_in_mailbox(vm);
 	if (r == 0 && registry->fdstore)
 		r = vm_outlive(vm);
 	if (r < 0) {
@@ -305,7 +315,7 @@ int vm_resume(struct registry *registry, const struct process *process, struct o
 	if (!vm)
 		return -ENOMEM;
 	vm_set_uuid(vm, label->uuid);
-	vm->opened = now_us();
+	vm->opened = mailbox_made(mailbox);
 	vm->gate = label->gate ? VM_GATE_LOST : VM_GATE_NONE;
 	vm->initially_private = label->initially_private;
 	vm->rebuilt = true;

@@ -519,6 +519,16 @@ struct file_identity mailbox_identity(const struct mailbox *mailbox)
 	return mailbox->identity;
 }
 
+uint64_t mailbox_made(const struct mailbox *mailbox)
+{
+	struct statx status;
+
+	if (statx(mailbox->write_fd, "", AT_EMPTY_PATH, STATX_BTIME, &status) < 0 ||
+		!(status.stx_mask & STATX_BTIME))
+		return 0;
+	return (uint64_t)status.stx_btime.tv_sec * 1000000 + status.stx_btime.tv_nsec / 1000;
+}
+
 uint64_t mailbox_address(const struct mailbox *mailbox)
 {
 	return mailbox->entries[0].area.address;

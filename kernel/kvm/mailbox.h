@@ -101,6 +101,9 @@ int mailbox_take_fd(struct mailbox *mailbox);
 /* One that can write it, for whoever is to open it again. Owned by the mailbox. */
 int mailbox_write_fd(const struct mailbox *mailbox);
 struct file_identity mailbox_identity(const struct mailbox *mailbox);
+/* When it was made: microseconds, CLOCK_REALTIME. 0 where the kernel doesn't tell a memfd's birth
+ * (statx(2), STATX_BTIME). */
+uint64_t mailbox_made(const struct mailbox *mailbox);
 /* Where a VMM must map it, and how long it is: the same for all of them. */
 uint64_t mailbox_address(const struct mailbox *mailbox);
 uint64_t mailbox_length(const struct mailbox *mailbox);

@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kernel/base/cleanup.h"
@@ -411,6 +412,7 @@ static void test_opened_again(void)
 		mailbox_open(fcntl(mailbox_write_fd(mailbox), F_DUPFD_CLOEXEC, 3), &successor), 0);
 	mailbox_claim(successor, MAILBOX_CREATE, kept, 1);
 	mailbox_clear_free(successor);
+	CU_ASSERT_EQUAL(mailbox_made(successor), mailbox_made(mailbox));
 	CU_ASSERT_EQUAL(memcmp(view + kept * 64, &wanted, sizeof wanted), 0);
 	CU_ASSERT_TRUE(*(const int64_t *)(view + dropped * 64) < 0);
 	CU_ASSERT_EQUAL(mailbox_free_entries(successor, MAILBOX_CREATE),
@@ -539,6 +541,27 @@ static void test_identity(void)
 	mailbox_free(other);
 }
 
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* The kernel's time of files lags behind by a tick at most. */
+static void test_made(void)
+{
+	const uint64_t tick_us = 20000;
+	uint64_t before = now_us();
+	struct mailbox *other;
+
+	CU_ASSERT_EQUAL_FATAL(mailbox_new("mailbox", MAILBOX_WRITER_SUCCESSORS, &other), 0);
+	CU_ASSERT_TRUE(mailbox_made(other) + tick_us >= before);
+	CU_ASSERT_TRUE(mailbox_made(other) <= now_us());
+	mailbox_free(other);
+}
+
 static void test_free(void)
 {
 	size_t before = unit_open_fds();
@@ -591,6 +614,7 @@ int main(void)
 		{"opened again by another user", test_reopened_unprivileged},
 		{"its note", test_note},
 		{"identity", test_identity},
+		{"when it was made", test_made},
 		{"freed", test_free},
 		CU_TEST_INFO_NULL,
 	};
