@@ -158,7 +158,7 @@ def refused():
         (["prealloc", "dead"], 4, "dead"),
         (["reclaim", "live", "--memory=rom"], 4, "no such memory"),
         (["reclaim", "dead"], 4, "dead"),
-        (["top", "--sort=name"], 2, "--sort"),
+        (["top", "--sort=shape"], 2, "--sort"),
         (["top", "--interval=0"], 2, "--interval"),
         (["top", "live"], 2, "no arguments"),
     ):

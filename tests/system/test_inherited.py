@@ -275,7 +275,7 @@ def _():
     state, memory = os.memfd_create("state"), os.memfd_create("memory")
     os.ftruncate(memory, SIZE)
     os.ftruncate(state, 1 << 16)
-    os.pwrite(state, struct.pack("=i4xQQIi?3xi", os.getpid(), 0, SIZE, 1, -1, False, 0), 0)
+    os.pwrite(state, struct.pack("=i4xQQQi??2xII", os.getpid(), 0, SIZE, SIZE, -1, False, False, 1, 1), 0)
 
     def before():
         copies = [fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in (state, memory)]
