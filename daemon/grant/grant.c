@@ -12,7 +12,7 @@ void grants_init(struct grants *grants)
 	grants->count = 0;
 }
 
-struct grant *grants_add(struct grants *grants, const struct grant *told)
+static struct grant *grant_new(const struct grant *told)
 {
 	struct grant *grant = malloc(sizeof *grant);
 
@@ -20,7 +20,33 @@ struct grant *grants_add(struct grants *grants, const struct grant *told)
 		return NULL;
 	*grant = *told;
 	grant->record = 0;
+	return grant;
+}
+
+struct grant *grants_add(struct grants *grants, const struct grant *told)
+{
+	struct grant *grant = grant_new(told);
+
+	if (!grant)
+		return NULL;
 	TAILQ_INSERT_TAIL(&grants->all, grant, link);
+	grants->count++;
+	return grant;
+}
+
+struct grant *grants_recover(struct grants *grants, const struct grant *told)
+{
+	struct grant *grant = grant_new(told), *before;
+
+	if (!grant)
+		return NULL;
+	before = TAILQ_LAST(&grants->all, grant_list);
+	while (before && before->id > told->id)
+		before = TAILQ_PREV(before, grant_list, link);
+	if (before)
+		TAILQ_INSERT_AFTER(&grants->all, before, grant, link);
+	else
+		TAILQ_INSERT_HEAD(&grants->all, grant, link);
 	grants->count++;
 	return grant;
 }

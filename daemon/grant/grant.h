@@ -33,13 +33,16 @@ struct grant {
 };
 
 struct grants {
-	TAILQ_HEAD(, grant) all; /* by age */
+	TAILQ_HEAD(grant_list, grant) all; /* by age */
 	unsigned count;
 };
 
 void grants_init(struct grants *grants);
 /* One more, as it is told. NULL without memory. */
 struct grant *grants_add(struct grants *grants, const struct grant *told);
+/* One that a predecessor has left, in its place by its id, for records are in whatever order; a
+ * holding is as old as its grant then. NULL without memory. */
+struct grant *grants_recover(struct grants *grants, const struct grant *told);
 void grants_remove(struct grants *grants, struct grant *grant);
 
 /* By which the process may open the memory: one that is for it alone, else one for its user. NULL:

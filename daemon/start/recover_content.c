@@ -336,7 +336,7 @@ static int recover_grants(struct vm *vm, struct ledger *ledger)
 	EACH_RECORD (ledger, index, RECORD_GRANT, &record) {
 		record_read_grant(&record.grant, &told);
 		recovered = r < 0 ? r : grant_is_right(vm, &told) ? 0 : -EBADMSG;
-		grant = recovered == 0 ? grants_add(&vm->grants, &told) : NULL;
+		grant = recovered == 0 ? grants_recover(&vm->grants, &told) : NULL;
 		if (grant)
 			grant->record = index;
 		else if (recovered == 0)
