@@ -381,6 +381,7 @@ int recovery_content(struct vm *vm, struct ledger *ledger, struct inherited_fds 
 	int r;
 
 	vm_ledger_read_minimum(vm, ledger);
+	vm_ledger_find_tenant(vm, ledger);
 	r = recover_memories(vm, ledger, inherited);
 	if (r == 0)
 		r = recover_grants(vm, ledger);

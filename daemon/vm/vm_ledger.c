@@ -143,6 +143,21 @@ void vm_ledger_note_tenant(struct vm *vm)
 		note_name(vm, RECORD_TENANT, 0, vm->tenant->name, vm->tenant_records);
 }
 
+/* An older gmemd may have left more than one of a part. */
+void vm_ledger_find_tenant(struct vm *vm, struct ledger *ledger)
+{
+	union record record;
+
+	EACH_RECORD (ledger, index, RECORD_TENANT, &record) {
+		uint16_t part = record.name.part;
+
+		if (part < NAME_RECORDS && vm->tenant_records[part] == 0)
+			vm->tenant_records[part] = index;
+		else
+			ledger_delete(ledger, index);
+	}
+}
+
 int vm_ledger_new(struct vm *vm)
 {
 	uint32_t names[NAME_RECORDS] = {0}, units[NAME_RECORDS] = {0};

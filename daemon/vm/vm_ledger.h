@@ -19,8 +19,11 @@ void vm_ledger_close(struct vm *vm);
 void vm_ledger_note_vm(struct vm *vm);
 /* vm->minimum; read from a predecessor's ledger. */
 void vm_ledger_note_minimum(struct vm *vm);
-void vm_ledger_note_tenant(struct vm *vm);
 void vm_ledger_read_minimum(struct vm *vm, const struct ledger *ledger);
+/* vm->tenant. Where it is in a predecessor's ledger must be known before it is noted anew: what it
+ * says is what record_read_tenant() has read. */
+void vm_ledger_note_tenant(struct vm *vm);
+void vm_ledger_find_tenant(struct vm *vm, struct ledger *ledger);
 /* vm->opened, of a predecessor's ledger. */
 void vm_ledger_read_opened(struct vm *vm, const struct ledger *ledger);
 /* vm->reserved; the same. */

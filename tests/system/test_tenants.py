@@ -648,6 +648,8 @@ def _():
         if restarts():
             equal((tenant_of(vm), tenant("silver")["committed"]), ("silver", 8 * MIB), "past gmemd's end")
         as_operator("vm.set", {"vm": vm, "tenant": "gold", "commit_limit": 24 * MIB})
+        if restarts():
+            equal((tenant_of(vm), tenant("gold")["committed"]), ("gold", 8 * MIB), "brought elsewhere by that one, past its end")
         created(alice, vm, 16 * MIB)
         error = refused_operator("vm.set", {"vm": vm, "tenant": "silver"})
         equal((budget_of(error), tenant_of(vm)), (("tenant", 16 * MIB), "gold"), "where there is no room")
