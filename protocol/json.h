@@ -61,6 +61,15 @@ bool json_begins_array(const char *text, size_t length);
  */
 bool json_split(const char *text, size_t length, struct json_part *parts, size_t room,
 	size_t *ret_count, const char **ret_why);
+/* The same of an object: its members, each by its name's text, quotes and escapes and all, and its
+ * value's. */
+struct json_member {
+	struct json_part name, value;
+};
+bool json_split_object(const char *text, size_t length, struct json_member *members, size_t room,
+	size_t *ret_count, const char **ret_why);
+/* Whether the part is that text. */
+bool json_part_is(const struct json_part *part, const char *text);
 
 struct json_object *json_new_object(void);
 struct json_object *json_new_array(void);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Splitting: an array's text into those of its elements, without making values of them. See json.h.
+ * Splitting: an array's text into those of its elements, and an object's into those of its members,
+ * without making values of them. See json.h.
  */
 #include <string.h>
 
@@ -89,10 +90,14 @@ static bool skip_number(struct reader *reader)
 	return true;
 }
 
-static bool skip_name(struct reader *reader)
+/* With the colon. *ret is the name alone. */
+static bool skip_name(struct reader *reader, struct json_part *ret)
 {
+	const char *first = reader->at;
+
 	if (!skip_string(reader))
 		return false;
+	*ret = (struct json_part){first, (size_t)(reader->at - first)};
 	skip_space(reader);
 	return skip_character(reader, ':');
 }
@@ -100,10 +105,12 @@ static bool skip_name(struct reader *reader)
 /* What is between a bracket, or brace, and the other. */
 static bool skip_list(struct reader *reader, char end, bool named)
 {
+	struct json_part name;
+
 	if (skip_character(reader, end))
 		return true;
 	do {
-		if ((named && !skip_name(reader)) || !skip_value(reader))
+		if ((named && !skip_name(reader, &name)) || !skip_value(reader))
 			return false;
 	} while (skip_character(reader, ','));
 	return skip_character(reader, end);
@@ -146,6 +153,34 @@ static bool split_elements(
 	return skip_character(reader, ']');
 }
 
+static bool split_members(
+	struct reader *reader, struct json_member *members, size_t room, size_t *count)
+{
+	struct json_member member;
+
+	if (!skip_character(reader, '{'))
+		return false;
+	if (skip_character(reader, '}'))
+		return true;
+	do {
+		if (!skip_name(reader, &member.name))
+			return false;
+		member.value.bytes = reader->at;
+		if (!skip_value(reader))
+			return false;
+		member.value.length = (size_t)(reader->at - member.value.bytes);
+		if (*count < room)
+			members[*count] = member;
+		(*count)++;
+	} while (skip_character(reader, ','));
+	return skip_character(reader, '}');
+}
+
+bool json_part_is(const struct json_part *part, const char *text)
+{
+	return part->length == strlen(text) && memcmp(part->bytes, text, part->length) == 0;
+}
+
 bool json_begins_array(const char *text, size_t length)
 {
 	struct reader reader = {text, text + length};
@@ -154,21 +189,50 @@ bool json_begins_array(const char *text, size_t length)
 	return is_next(&reader, '[');
 }
 
-bool json_split(const char *text, size_t length, struct json_part *parts, size_t room,
-	size_t *ret_count, const char **ret_why)
+/* At what is to be split. */
+static bool reader_begin(
+	struct reader *reader, const char *text, size_t length, const char **ret_why)
 {
-	struct reader reader = {text, text + length};
 	struct lexical_counts counts; /* each part's are compared where it is parsed */
-	size_t count = 0;
 
+	*reader = (struct reader){text, text + length};
 	*ret_why = lexical_fault(text, length, &counts);
 	if (*ret_why)
 		return false;
-	skip_space(&reader);
-	if (!split_elements(&reader, parts, room, &count) || reader.at < reader.end) {
-		*ret_why = reader.at < reader.end ? "unexpected character" : "it ends too early";
+	skip_space(reader);
+	return true;
+}
+
+static bool reader_end(const struct reader *reader, bool is_split, const char **ret_why)
+{
+	if (is_split && reader->at == reader->end)
+		return true;
+	*ret_why = reader->at < reader->end ? "unexpected character" : "it ends too early";
+	return false;
+}
+
+bool json_split(const char *text, size_t length, struct json_part *parts, size_t room,
+	size_t *ret_count, const char **ret_why)
+{
+	struct reader reader;
+	size_t count = 0;
+
+	if (!reader_begin(&reader, text, length, ret_why) ||
+		!reader_end(&reader, split_elements(&reader, parts, room, &count), ret_why))
 		return false;
-	}
+	*ret_count = count;
+	return true;
+}
+
+bool json_split_object(const char *text, size_t length, struct json_member *members, size_t room,
+	size_t *ret_count, const char **ret_why)
+{
+	struct reader reader;
+	size_t count = 0;
+
+	if (!reader_begin(&reader, text, length, ret_why) ||
+		!reader_end(&reader, split_members(&reader, members, room, &count), ret_why))
+		return false;
 	*ret_count = count;
 	return true;
 }

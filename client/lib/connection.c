@@ -133,7 +133,7 @@ static void hear(uint64_t *newest, const struct json_object *object, const char 
 		*newest = id;
 }
 
-/* Ids only grow. */
+/* Ids only grow. What else is to be read here is to be told to exchange.c, too. */
 static void note_heard(struct gmem *gmem, const struct json_object *result)
 {
 	const struct json_object *calls = json_get(result, "calls");
@@ -283,13 +283,15 @@ static int read_params(const char *params, struct json_object **ret)
 
 int gmem_call(struct gmem *gmem, const char *method, const char *params, char **ret_result)
 {
+	struct exchange exchange = {.as_text = true};
 	struct json_object *object = NULL, *result;
 	int r = connection_enter(gmem);
 
 	if (r == 0 && params)
 		r = read_params(params, &object);
 	if (r == 0)
-		r = connection_request(gmem, method, object, NULL, &result);
+		r = connection_request(gmem, method, object, &exchange, &result);
+	fd_list_close(&exchange.received);
 	if (r < 0)
 		return last_error_complete(r, method);
 	r = connection_copy_json(result, ret_result);

@@ -5,7 +5,9 @@
 #include "client/lib/exchange.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include "client/lib/kept_events.h"
@@ -24,15 +26,19 @@ static int wait_until_ready(struct gmem *gmem, short what)
 	return sign_wait(gmem, &awaited);
 }
 
-int exchange_receive(struct gmem *gmem, struct json_object **ret_message)
+static int receive_packet(struct gmem *gmem)
+{
+	int r = packet_receive(gmem->fd, MSG_DONTWAIT, &gmem->packet);
+
+	if (r == 0)
+		connection_note_sign(gmem);
+	return r;
+}
+
+static int read_packet(struct gmem *gmem, struct json_object **ret_message)
 {
 	const char *why;
-	int r;
 
-	r = packet_receive(gmem->fd, MSG_DONTWAIT, &gmem->packet);
-	if (r < 0)
-		return r;
-	connection_note_sign(gmem);
 	*ret_message = NULL;
 	if (gmem->packet.fault == PACKET_WHOLE)
 		*ret_message = json_parse(gmem->packet.bytes, gmem->packet.length, &why);
@@ -40,6 +46,13 @@ int exchange_receive(struct gmem *gmem, struct json_object **ret_message)
 		return 0;
 	fd_list_close(&gmem->packet.fds);
 	return last_error_own(-EPROTO, "what came from gmemd is no JSON-RPC");
+}
+
+int exchange_receive(struct gmem *gmem, struct json_object **ret_message)
+{
+	int r = receive_packet(gmem);
+
+	return r == 0 ? read_packet(gmem, ret_message) : r;
 }
 
 static int send_whole(struct gmem *gmem, const char *bytes, size_t length)
@@ -73,18 +86,89 @@ static bool is_answer(const struct json_object *message, uint64_t id)
 	return json_has(message, "error") && json_has(message, "id") && !json_get(message, "id");
 }
 
+/* More than an answer has. */
+#define MEMBERS 8
+
+/* Whether connection_request() looks into it: see note_heard(). */
+static bool is_read_here(const struct json_member *member)
+{
+	static const char *const names[] = {"\"memory\"", "\"call\"", "\"convert\"", "\"calls\""};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (json_part_is(&member->name, names[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool is_for_the_caller_alone(const struct json_part *result)
+{
+	struct json_member members[MEMBERS];
+	const char *why;
+	size_t count;
+
+	if (!json_split_object(result->bytes, result->length, members, MEMBERS, &count, &why) ||
+		count > MEMBERS)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		if (is_read_here(&members[i]))
+			return false;
+	}
+	return true;
+}
+
+/* The text of the result, where what was received is that of the request, and need not be read. */
+static bool find_text(const struct gmem *gmem, uint64_t id, struct json_part *ret_result)
+{
+	const struct packet *packet = &gmem->packet;
+	struct json_member members[MEMBERS];
+	const char *why;
+	size_t count, found = 0;
+	char number[24];
+
+	snprintf(number, sizeof number, "%" PRIu64, id);
+	if (packet->fault != PACKET_WHOLE ||
+		!json_split_object(packet->bytes, packet->length, members, MEMBERS, &count, &why))
+		return false;
+	for (size_t i = 0; i < count && i < MEMBERS; i++) {
+		bool is_result = json_part_is(&members[i].name, "\"result\"");
+
+		found += is_result || (json_part_is(&members[i].name, "\"id\"") &&
+					      json_part_is(&members[i].value, number));
+		if (is_result)
+			*ret_result = members[i].value;
+	}
+	return found == 2 && count == 3 && is_for_the_caller_alone(ret_result);
+}
+
+/* An answer in which the result is its text alone. */
+static int take_text(const struct json_part *result, struct json_object **ret_answer)
+{
+	struct json_object *answer = json_new_object();
+
+	json_add(answer, "result", json_new_text(result, 1));
+	*ret_answer = answer;
+	return json_has(answer, "result") ? 0 : -ENOMEM;
+}
+
 /* What comes before the answer are events. */
-static int await_answer(struct gmem *gmem, uint64_t id, struct json_object **ret_answer)
+static int await_answer(
+	struct gmem *gmem, uint64_t id, bool as_text, struct json_object **ret_answer)
 {
 	struct json_object *message = NULL;
+	struct json_part result;
 	int r;
 
 	for (;;) {
 		r = wait_until_ready(gmem, POLLIN);
 		if (r == 0)
-			r = exchange_receive(gmem, &message);
+			r = receive_packet(gmem);
 		if (r == -EAGAIN)
 			continue;
+		if (r == 0 && as_text && find_text(gmem, id, &result))
+			return take_text(&result, ret_answer);
+		if (r == 0)
+			r = read_packet(gmem, &message);
 		if (r < 0)
 			return r;
 		if (is_answer(message, id)) {
@@ -121,7 +205,7 @@ static int exchange_messages(struct gmem *gmem, uint64_t id, struct json_object 
 
 	r = exchange_send(gmem, request);
 	if (r == 0)
-		r = await_answer(gmem, id, &answer);
+		r = await_answer(gmem, id, exchange && exchange->as_text, &answer);
 	if (r < 0)
 		return r;
 	r = read_answer(gmem, answer, exchange, ret_result);

@@ -10,6 +10,9 @@
 struct exchange {
 	bool repeated;           /* after another connection: gmemd may have done it before */
 	struct fd_list received; /* the caller's to take from and to close */
+	/* The result is wanted for its text alone: it is not made a value of where libgmem itself
+	 * has nothing to learn from it, and can only be printed then. */
+	bool as_text;
 };
 
 /* -ECONNRESET where the connection is broken, -ETIMEDOUT where there was no sign of gmemd for too

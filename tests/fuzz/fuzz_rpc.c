@@ -60,6 +60,22 @@ static void check_split(const char *text, size_t length, struct json_object *val
 		FUZZ_CHECK(json_is_array(value) == (right == count));
 }
 
+static void check_split_object(const char *text, size_t length, struct json_object *value)
+{
+	struct json_member members[PARTS];
+	const char *why = NULL;
+	size_t count, right = 0;
+	bool split = json_split_object(text, length, members, PARTS, &count, &why);
+
+	FUZZ_CHECK(split || (why[0] && !json_is_object(value)));
+	for (size_t i = 0; split && i < count && i < PARTS; i++) {
+		FUZZ_CHECK(members[i].name.bytes[0] == '"');
+		right += parses(&members[i].value);
+	}
+	if (json_is_object(value))
+		FUZZ_CHECK(count <= PARTS ? right == count : right == PARTS);
+}
+
 /* One error that names what is wrong, and can be sent. */
 static void check_error(struct json_object *id, struct rpc_error *error, int code)
 {
@@ -147,6 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	char *text = fuzz_text(&input);
 
 	check_split((const char *)bytes, size, value);
+	check_split_object((const char *)bytes, size, value);
 	if (value)
 		try_value(value);
 	json_unref(value);

@@ -385,6 +385,20 @@ static void test_each(void)
 
 #define PARTS 8
 
+/* Whether a part, or a name, is that value's text; a value that is null has no object. */
+static bool is_text_of(const struct json_part *part, struct json_object *value)
+{
+	const char *why;
+	struct json_object *parsed = json_parse(part->bytes, part->length, &why);
+	size_t unused;
+	bool same = parsed && value
+			    ? strcmp(json_print(parsed, &unused), json_print(value, &unused)) == 0
+			    : parsed == value;
+
+	json_unref(parsed);
+	return same;
+}
+
 /* An array is split exactly where it can be parsed, and its parts are its elements. */
 static bool splits_as_parsed(const char *text, size_t length)
 {
@@ -396,18 +410,73 @@ static bool splits_as_parsed(const char *text, size_t length)
 
 	same = json_split(text, length, parts, PARTS, &count, &why_not) == is_array;
 	same &= is_array ? count == json_length(value) : why_not && count == SIZE_MAX;
-	for (size_t i = 0; same && is_array && i < count && i < PARTS; i++) {
-		struct json_object *part = json_parse(parts[i].bytes, parts[i].length, &why);
-		struct json_object *element = json_at(value, i);
-		size_t unused;
-
-		same = part && element ? strcmp(json_print(part, &unused),
-						 json_print(element, &unused)) == 0
-				       : part == element;
-		json_unref(part);
-	}
+	for (size_t i = 0; same && is_array && i < count && i < PARTS; i++)
+		same = is_text_of(&parts[i], json_at(value, i));
 	json_unref(value);
 	return same;
+}
+
+struct seen_members {
+	const struct json_member *members;
+	size_t count, at;
+};
+
+static bool is_next_member(const char *name, struct json_object *value, void *context)
+{
+	struct seen_members *seen = context;
+	const struct json_member *member = &seen->members[seen->at++];
+	struct json_object *names = json_new_array();
+	bool same;
+
+	if (seen->at > seen->count)
+		return false;
+	json_append_string(names, name);
+	same = is_text_of(&member->name, json_at(names, 0)) && is_text_of(&member->value, value);
+	json_unref(names);
+	return same;
+}
+
+/* The same of an object. */
+static bool object_splits_as_parsed(const char *text, size_t length)
+{
+	struct json_member members[PARTS];
+	const char *why, *why_not = NULL;
+	struct json_object *value = json_parse(text, length, &why);
+	struct seen_members seen = {members, SIZE_MAX, 0};
+	bool is_object = value && json_is_object(value), same;
+
+	same = json_split_object(text, length, members, PARTS, &seen.count, &why_not) == is_object;
+	if (is_object && seen.count <= PARTS)
+		same &= json_each(value, is_next_member, &seen) && seen.at == seen.count;
+	else if (!is_object)
+		same &= why_not && seen.count == SIZE_MAX;
+	json_unref(value);
+	return same;
+}
+
+static void test_split_object(void)
+{
+	static const char *const texts[] = {"{}", " { } ", "{\"a\":1}",
+		"{ \"a\" : 1 , \"b\":null }", "{\"a\":{\"b\":[{}]},\"c\":[]}",
+		"{\"}\":\"{\",\"\\\"\":\"\\\\\"}", "{\"\\u00e4\":true}", "{\"\":0}", "[]", "1",
+		"null", "", "{", "}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{,}", "{1:2}",
+		"{\"a\" 1}", "{\"a\":1 \"b\":2}", "{\"a\":1}}", "{\"a\":1}x", "{\"a\":tru}", "{\"a",
+		"{\"a\":01}", "{\"a\":[}"};
+	static const char three[] = "{\"a\":[1],\"b\":2,\"c\":3}";
+	struct json_member members[2];
+	const char *why;
+	size_t count = 0;
+
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		UNIT_ASSERT_ROW(
+			object_splits_as_parsed(texts[i], strlen(texts[i])), "%s", texts[i]);
+	CU_ASSERT_TRUE(json_split_object(three, sizeof three - 1, members, 2, &count, &why));
+	CU_ASSERT_EQUAL(count, 3);
+	CU_ASSERT_TRUE(json_part_is(&members[0].name, "\"a\""));
+	CU_ASSERT_TRUE(json_part_is(&members[0].value, "[1]"));
+	CU_ASSERT_FALSE(json_part_is(&members[0].value, "[1"));
+	CU_ASSERT_FALSE(json_part_is(&members[0].value, "[1]x"));
+	CU_ASSERT_TRUE(json_part_is(&members[1].value, "2"));
 }
 
 static void test_split(void)
@@ -429,33 +498,46 @@ static void test_split(void)
 	CU_ASSERT_FALSE(json_begins_array("", 0));
 }
 
-/* Texts that are nearly JSON: right ones with a few characters changed, left out or doubled, so
- * that no two members get one name: each part is looked at for that where it is parsed. */
+/* A right text with a few characters changed, left out or doubled. Returns its length. */
+static size_t make_nearly(const char *whole, char *ret)
+{
+	static const char characters[] = "[]{},:\"\\ 01-.eEtrufalsn\n\x01\xc3";
+	size_t length = strlen(whole);
+
+	memcpy(ret, whole, length);
+	for (int edits = rand() % 4; edits > 0; edits--) {
+		size_t at = (size_t)rand() % length;
+
+		if (rand() % 3 > 0) {
+			ret[at] = characters[(size_t)rand() % (sizeof characters - 1)];
+		} else if (rand() % 2) {
+			memmove(ret + at, ret + at + 1, --length - at);
+		} else {
+			memmove(ret + at + 1, ret + at, length++ - at);
+		}
+	}
+	return length;
+}
+
+/* Texts that are nearly JSON, in which no two members get one name: each part is looked at for that
+ * where it is parsed. */
 static void test_split_random(void)
 {
-	static const char whole[] =
+	static const char array[] =
 		"[{\"a\":[1,-2.5e3,\"b\\n\\u00e4\"],\"longer\":{}},[ ],null,true ,"
 		"\"],[\",[[{\"d\":false}]], 0]";
-	static const char characters[] = "[]{},:\"\\ 01-.eEtrufalsn\n\x01\xc3";
+	static const char object[] =
+		"{\"a\":[1,-2.5e3,\"b\\n\\u00e4\"],\"longer\":{} ,\"the longest\" : "
+		"[{\"d}\":false},\"},{\",null ]}";
+	char text[2 * sizeof object];
 
 	srand(7);
 	for (int i = 0; i < 200000; i++) {
-		char text[2 * sizeof whole];
-		size_t length = sizeof whole - 1;
+		size_t length = make_nearly(array, text);
 
-		memcpy(text, whole, length);
-		for (int edits = rand() % 4; edits > 0; edits--) {
-			size_t at = (size_t)rand() % length;
-
-			if (rand() % 3 > 0) {
-				text[at] = characters[(size_t)rand() % (sizeof characters - 1)];
-			} else if (rand() % 2) {
-				memmove(text + at, text + at + 1, --length - at);
-			} else {
-				memmove(text + at + 1, text + at, length++ - at);
-			}
-		}
 		UNIT_ASSERT_ROW(splits_as_parsed(text, length), "%.*s", (int)length, text);
+		length = make_nearly(object, text);
+		UNIT_ASSERT_ROW(object_splits_as_parsed(text, length), "%.*s", (int)length, text);
 	}
 }
 
@@ -483,6 +565,7 @@ int main(void)
 		{"references", test_references},
 		{"each member", test_each},
 		{"splitting", test_split},
+		{"splitting an object", test_split_object},
 		{"splitting what is nearly JSON", test_split_random},
 		CU_TEST_INFO_NULL,
 	};
