@@ -486,6 +486,10 @@ static const struct field vm_list_parameters[] = {
 		AT(vm_list_parameters, cursor), .summary = "Of an answer, for what follows it."},
 	{"limit", FIELD_INTEGER, FIELD_OPTIONAL, .min = 1, .max = 100, .default_value = 100,
 		AT(vm_list_parameters, limit), .summary = "How many at most."},
+	{"named", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = NAME_BYTES_MAX,
+		AT(vm_list_parameters, named),
+		.summary = "Those of that name alone, and those whose uuid begins so, with 4 "
+			   "characters or more."},
 	END,
 };
 

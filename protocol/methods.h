@@ -144,6 +144,7 @@ struct vm_resume_parameters {
 struct vm_list_parameters {
 	const char *cursor;
 	uint64_t limit;
+	const char *named;
 };
 
 struct rpc_discover_parameters {

@@ -62,17 +62,15 @@ static enum ctl_status print_nodes(const struct ctl *ctl, const struct json_obje
 enum ctl_status ctl_nodes(struct ctl *ctl, char **arguments)
 {
 	struct columns_chosen chosen;
-	struct json_object *list, *vms;
+	struct json_object *list;
 	enum ctl_status status = columns_choose(ctl, all_columns, USUAL, ctl->output, &chosen);
 
 	(void)arguments;
 	/* Whose pages are counted for that. */
 	if (status == CTL_DONE)
-		status = request_vms(ctl, &vms);
-	if (status != CTL_DONE)
-		return status;
-	json_unref(vms);
-	status = request_whole(ctl, "node.list", &list);
+		status = request_count(ctl);
+	if (status == CTL_DONE)
+		status = request_whole(ctl, "node.list", &list);
 	if (status != CTL_DONE)
 		return status;
 	if (ctl->json)

@@ -20,23 +20,11 @@
 #include "kernel/base/cleanup.h"
 #include "protocol/error.h"
 #include "protocol/json.h"
+#include "protocol/methods.h"
 
-static int call(struct ctl *ctl, const char *method, struct json_object *params,
-	struct json_object **ret_result)
-{
-	cleanup_free char *text = NULL;
-	struct json_object *result;
-	int r;
-
-	r = gmem_call(ctl->gmem, method, params ? json_print(params, NULL) : NULL, &text);
-	if (r < 0)
-		return r;
-	result = text_read(ctl, text, strlen(text));
-	if (!result)
-		return -EPROTO;
-	*ret_result = result;
-	return 0;
-}
+/* More than a page of vm.list has, and of its request's parameters. */
+#define PAGE_MEMBERS     8
+#define PAGE_PARAMS_SIZE 128
 
 static void tell_failure(void *context, bool given_up, const char *message)
 {
@@ -53,7 +41,7 @@ static void set_limit(struct ctl *ctl)
 }
 
 static int connect_and_call(struct ctl *ctl, struct waiting *waiting, const char *method,
-	struct json_object *params, struct json_object **ret_result)
+	const char *params, char **ret_text)
 {
 	int r = 0;
 
@@ -64,11 +52,11 @@ static int connect_and_call(struct ctl *ctl, struct waiting *waiting, const char
 		set_limit(ctl);
 	}
 	waiting_at(waiting, gmem_fd(ctl->gmem));
-	return call(ctl, method, params, ret_result);
+	return gmem_call(ctl->gmem, method, params, ret_text);
 }
 
-int request_try(struct ctl *ctl, const char *method, struct json_object *take_params,
-	struct json_object **ret_result)
+/* Without a word, as request_try(); params NULL: none. *ret_text is the caller's to free(). */
+static int try_text(struct ctl *ctl, const char *method, const char *params, char **ret_text)
 {
 	const struct waiting_plan plan = {.socket = ctl->socket,
 		.limit = (unsigned)ctl->timeout,
@@ -77,11 +65,28 @@ int request_try(struct ctl *ctl, const char *method, struct json_object *take_pa
 		.tell = tell_failure,
 		.context = ctl};
 	struct waiting *waiting = waiting_begin(&plan);
-	int r = connect_and_call(ctl, waiting, method, take_params, ret_result);
+	int r = connect_and_call(ctl, waiting, method, params, ret_text);
 
 	waiting_end(waiting);
-	json_unref(take_params);
 	return r;
+}
+
+int request_try(struct ctl *ctl, const char *method, struct json_object *take_params,
+	struct json_object **ret_result)
+{
+	cleanup_free char *text = NULL;
+	int r = try_text(ctl, method, take_params ? json_print(take_params, NULL) : NULL, &text);
+
+	json_unref(take_params);
+	if (r < 0)
+		return r;
+	*ret_result = text_read(ctl, text, strlen(text));
+	return *ret_result ? 0 : -EPROTO;
+}
+
+static enum ctl_status report(const struct ctl *ctl, int r)
+{
+	return ctl->gmem ? report_call(ctl, r) : report_connect(ctl, r);
 }
 
 enum ctl_status request(struct ctl *ctl, const char *method, struct json_object *take_params,
@@ -89,23 +94,26 @@ enum ctl_status request(struct ctl *ctl, const char *method, struct json_object 
 {
 	int r = request_try(ctl, method, take_params, ret_result);
 
-	if (r == 0)
-		return CTL_DONE;
-	return ctl->gmem ? report_call(ctl, r) : report_connect(ctl, r);
+	return r == 0 ? CTL_DONE : report(ctl, r);
 }
 
-static struct json_object *page_params(const char *vm, const struct paged *paged)
+/* A parameter of each page's request; NULL: none. */
+struct asked {
+	const char *name, *value;
+};
+
+static struct json_object *page_params(const struct asked *asked, const struct paged *paged)
 {
 	struct json_object *params = json_new_object();
 
-	if (vm)
-		json_add_string(params, "vm", vm);
+	if (asked)
+		json_add_string(params, asked->name, asked->value);
 	paged_add_cursor(paged, params);
 	return params;
 }
 
-/* first: the first page where the caller has it already, else NULL. vm NULL: of no VM. */
-static enum ctl_status request_pages(struct ctl *ctl, const char *method, const char *vm,
+/* first: the first page where the caller has it already, else NULL. */
+static enum ctl_status request_pages(struct ctl *ctl, const char *method, const struct asked *asked,
 	struct json_object *take_first, struct json_object **ret_whole)
 {
 	struct json_object *page = take_first;
@@ -115,7 +123,7 @@ static enum ctl_status request_pages(struct ctl *ctl, const char *method, const 
 
 	do {
 		if (!page)
-			status = request(ctl, method, page_params(vm, &paged), &page);
+			status = request(ctl, method, page_params(asked, &paged), &page);
 		if (status != CTL_DONE)
 			break;
 		more = paged_add(&paged, page);
@@ -137,6 +145,44 @@ enum ctl_status request_whole(struct ctl *ctl, const char *method, struct json_o
 enum ctl_status request_vms(struct ctl *ctl, struct json_object **ret_list)
 {
 	return request_pages(ctl, "vm.list", NULL, NULL, ret_list);
+}
+
+/* The cursor of a page, as it is written in its text; NULL: it is the last. It is in text. */
+static const char *cursor_of(const char *text, size_t *ret_length)
+{
+	struct json_member members[PAGE_MEMBERS];
+	const char *why;
+	size_t count;
+
+	if (!json_split_object(text, strlen(text), members, PAGE_MEMBERS, &count, &why))
+		return NULL;
+	for (size_t i = 0; i < count && i < PAGE_MEMBERS; i++) {
+		*ret_length = members[i].value.length;
+		if (json_part_is(&members[i].name, "\"cursor\""))
+			return members[i].value.bytes;
+	}
+	return NULL;
+}
+
+enum ctl_status request_count(struct ctl *ctl)
+{
+	char params[PAGE_PARAMS_SIZE] = "{}";
+	const char *cursor = params;
+	size_t length;
+
+	while (cursor) {
+		cleanup_free char *text = NULL;
+		int r = try_text(ctl, "vm.list", params, &text);
+
+		if (r < 0)
+			return report(ctl, r);
+		cursor = cursor_of(text, &length);
+		if (cursor && length < sizeof params - sizeof "{\"cursor\":}")
+			snprintf(params, sizeof params, "{\"cursor\":%.*s}", (int)length, cursor);
+		else if (cursor)
+			return report_answer(ctl, "gmemd has given too long a cursor");
+	}
+	return CTL_DONE;
 }
 
 /* Of a uuid, to tell one. */
@@ -201,36 +247,67 @@ static enum ctl_status find_id(const struct ctl *ctl, const struct sought *sough
 	return CTL_DONE;
 }
 
-/* Where there is none, gmemd is asked by the name itself: the error is its own. */
-static enum ctl_status request_vm_by_name(
-	struct ctl *ctl, const char *which, struct json_object **ret_vm)
+/* A whole name before how a uuid begins, and one that lives before one that is gone. */
+static enum ctl_status find_first_id(const struct ctl *ctl, const char *which,
+	const struct json_object *list, const char **ret_id)
 {
-	struct json_object *list;
-	enum ctl_status status = request_vms(ctl, &list);
+	enum ctl_status status = CTL_DONE;
 	const char *id = NULL;
 
-	if (status != CTL_DONE)
-		return status;
-	/* A whole name before how a uuid begins, and one that lives before one that is gone. */
 	for (unsigned i = 0; status == CTL_DONE && !id && i < 4; i++) {
 		const struct sought sought = {which, /* prefix= */ i >= 2, /* released= */ i % 2};
 
 		status = find_id(ctl, &sought, json_get(list, "vms"), &id);
 	}
+	*ret_id = id;
+	return status;
+}
+
+/* Those that gmemd finds by that; or all, for it may be the name as it is printed. */
+static enum ctl_status request_candidates(
+	struct ctl *ctl, const char *which, struct json_object **ret_list)
+{
+	const struct asked named = {"named", which};
+	struct json_object *first = NULL;
+	int r = -EINVAL;
+
+	if (which[0] != '\0' && strlen(which) <= NAME_BYTES_MAX)
+		r = request_try(ctl, "vm.list", page_params(&named, &(struct paged){.whole = NULL}),
+			&first);
+	if (r == 0 && json_length(json_get(first, "vms")) > 0)
+		return request_pages(ctl, "vm.list", &named, first, ret_list);
+	json_unref(first);
+	return request_vms(ctl, ret_list);
+}
+
+/* Where there is none, gmemd is asked by the name itself: the error is its own. */
+static enum ctl_status request_vm_by_name(
+	struct ctl *ctl, const char *which, struct json_object **ret_vm)
+{
+	struct asked vm = {"vm", NULL};
+	struct json_object *list;
+	enum ctl_status status = request_candidates(ctl, which, &list);
+
+	if (status != CTL_DONE)
+		return status;
+	status = find_first_id(ctl, which, list, &vm.value);
+	if (!vm.value)
+		vm.value = which;
 	if (status == CTL_DONE)
-		status = request_pages(ctl, "vm.get", id ? id : which, NULL, ret_vm);
+		status = request_pages(ctl, "vm.get", &vm, NULL, ret_vm);
 	json_unref(list);
 	return status;
 }
 
 enum ctl_status request_vm(struct ctl *ctl, const char *which, struct json_object **ret_vm)
 {
+	const struct asked vm = {"vm", which};
 	struct json_object *first;
 	int r = request_try(
-		ctl, "vm.get", page_params(which, &(struct paged){.whole = NULL}), &first);
+		ctl, "vm.get", page_params(&vm, &(struct paged){.whole = NULL}), &first);
 
 	if (r == 0)
-		return request_pages(ctl, "vm.get", which, first, ret_vm);
+		return request_pages(ctl, "vm.get", &vm, first, ret_vm);
 	if (!ctl->gmem)
 		return report_connect(ctl, r);
 	if (r == -EREMOTEIO && last_error_code(ctl) == RPC_NOT_FOUND)
@@ -240,12 +317,14 @@ enum ctl_status request_vm(struct ctl *ctl, const char *which, struct json_objec
 
 enum ctl_status request_vm_of_id(struct ctl *ctl, const char *id, struct json_object **ret_vm)
 {
+	const struct asked vm = {"vm", id};
 	struct json_object *first;
-	int r = request_try(ctl, "vm.get", page_params(id, &(struct paged){.whole = NULL}), &first);
+	int r = request_try(
+		ctl, "vm.get", page_params(&vm, &(struct paged){.whole = NULL}), &first);
 
 	*ret_vm = NULL;
 	if (r == 0)
-		return request_pages(ctl, "vm.get", id, first, ret_vm);
+		return request_pages(ctl, "vm.get", &vm, first, ret_vm);
 	if (!ctl->gmem)
 		return report_connect(ctl, r);
 	return r == -EREMOTEIO && last_error_code(ctl) == RPC_NOT_FOUND ? CTL_DONE

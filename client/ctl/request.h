@@ -19,6 +19,8 @@ enum ctl_status request(struct ctl *ctl, const char *method, struct json_object 
 
 /* All VMs, as vm.list's result. */
 enum ctl_status request_vms(struct ctl *ctl, struct json_object **ret_list);
+/* Has gmemd count all VMs' pages, as it does where it lists them. */
+enum ctl_status request_count(struct ctl *ctl);
 /* What a method without parameters answers in pages. */
 enum ctl_status request_whole(struct ctl *ctl, const char *method, struct json_object **ret_whole);
 /* The VM of that id, name or uuid, whole, as vm.get's result. */

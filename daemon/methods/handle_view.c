@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "daemon/methods/counted_answer.h"
 #include "daemon/methods/methods.h"
@@ -33,6 +34,7 @@
 /* What is asked for, as it outlives the request. */
 struct list_context {
 	uint64_t from, limit;
+	char named[NAME_BYTES_MAX + 1]; /* "": all */
 };
 
 /* How much there is of an answer so far. */
@@ -61,6 +63,20 @@ static bool listing_takes(
 	return true;
 }
 
+/* Of a uuid, to tell one. */
+#define PREFIX_MIN 4
+
+static bool is_listed(
+	const struct caller *caller, const struct list_context *context, const struct vm *vm)
+{
+	size_t length = strlen(context->named);
+
+	if (!caller_sees_vm(caller, vm))
+		return false;
+	return length == 0 || strcmp(vm->name, context->named) == 0 ||
+	       (length >= PREFIX_MIN && strncasecmp(vm->uuid, context->named, length) == 0);
+}
+
 static struct vm *first_vm(struct gmemd *gmemd, const struct list_context *context)
 {
 	struct vm key = {.number = context->from};
@@ -78,7 +94,7 @@ static int fill_list(struct gmemd *gmemd, const struct caller *caller, const voi
 
 	(void)error;
 	for (; vm; vm = RB_NEXT(vm_tree, _, vm)) {
-		if (!caller_sees_vm(caller, vm))
+		if (!is_listed(caller, context, vm))
 			continue;
 		if (!listing_takes(&listing, context, vm)) {
 			page_cursor_add(result, "vm", vm->number);
@@ -97,7 +113,7 @@ static int add_listed(
 	int r = 0;
 
 	for (; r == 0 && vm; vm = RB_NEXT(vm_tree, _, vm)) {
-		if (!caller_sees_vm(request->caller, vm))
+		if (!is_listed(request->caller, context, vm))
 			continue;
 		if (!listing_takes(&listing, context, vm))
 			break;
@@ -116,6 +132,8 @@ int handle_vm_list(struct request *request)
 
 	if (parameters->cursor && !page_cursor_read(parameters->cursor, "vm", &context.from))
 		return page_cursor_error(request);
+	if (parameters->named)
+		strcpy(context.named, parameters->named);
 	count = page_count_new(&request->gmemd->registry, request->caller->owner);
 	r = count ? add_listed(count, request, &context) : -ENOMEM;
 	if (r < 0) {

@@ -55,19 +55,33 @@ def vmm(path, number):
     return run
 
 
+# A process has what its parent had as its own peak: so this one starts it, which has little.
+LAUNCHER = """
+import os, sys
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
+print(os.wait4(pid, 0)[2].ru_maxrss)
+"""
+
+
+def peak_of(command):
+    """MiB, or what a Python without anything has, whichever is more."""
+    done = subprocess.run([sys.executable, "-S", "-E", "-c", LAUNCHER, *command], capture_output=True, text=True, check=True)
+    return int(done.stdout) / 1024
+
+
 def time_command(daemon, *arguments):
-    seconds, processor, memory = [], 0, 0
+    command = [os.path.join(CLIENT, "gmemctl"), "--socket=" + daemon.socket_path("admin.sock"), *arguments]
+    seconds, processor = [], 0
     for _ in range(RUNS):
         began = time.monotonic()
-        process = subprocess.Popen([os.path.join(CLIENT, "gmemctl"), "--socket=" + daemon.socket_path("admin.sock"), *arguments], stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = status
         seconds.append(time.monotonic() - began)
-        memory = max(memory, usage.ru_maxrss)
         processor += (usage.ru_utime + usage.ru_stime) / RUNS
         if status != 0:
             sys.exit("gmemctl %s has failed" % (arguments,))
-    told("gmemctl " + " ".join(arguments), seconds, ", %.1f ms of processor, at most %.1f MiB" % (1000 * processor, memory / 1024))
+    told("gmemctl " + " ".join(arguments), seconds, ", %.1f ms of processor, at most %.1f MiB" % (1000 * processor, peak_of(command)))
 
 
 def pings(operator, stop):

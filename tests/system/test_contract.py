@@ -390,10 +390,28 @@ def listing():
             equal([vm["vm"] for vm in seen], ids, "each once, in the order of opening")
             equal(pages, -(-len(ids) // (limit or 100)), "pages")
         equal([vm["vm"] for vm in vmm.peer.call("vm.list")["vms"]], [vmm.id], "a peer's own")
+        named(opened[1][0], children[2])
     finally:
         for child in children:
             child.end()
     wait_for_vms(1)
+
+
+def named(vm, stranger):
+    """vm.list {named}: whose VM that is, and a peer that sees another's alone."""
+
+    def found(text, asked=operator):
+        return [one["vm"] for one in asked.call("vm.list", {"named": text})["vms"]]
+
+    equal(found(vm["name"]), [vm["vm"]], "of that name")
+    equal(found(vm["name"][:-1]), [], "of a part of it")
+    equal(found(vm["name"], stranger), [], "another's")
+    for text in (vm["uuid"], vm["uuid"].upper(), vm["uuid"][:20]):
+        equal(found(text), [vm["vm"]], text)
+    equal(vm["vm"] in found(vm["uuid"][:4]), True, "the shortest that tells")
+    equal(found(vm["uuid"][:3]), [], "what is too short to tell")
+    equal(operator.error("vm.list", {"named": ""})["data"]["param"], "named", "nothing")
+    equal(operator.error("vm.list", {"named": "x" * 129})["data"]["param"], "named", "more than a name")
 
 
 def list_all(limit):
