@@ -4,6 +4,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import time
 
@@ -632,6 +633,55 @@ def _():
         alice.call("vm.close", {"vm": vm})
         gold_with("")
         alice.call("vm.list")
+
+
+def new_helper(known):
+    """Stopped, and not at its end; None: there is none, or it was faster."""
+    for pid in set(host.helpers("gmemd-allocator")) - known:
+        os.kill(pid, signal.SIGSTOP)
+        if pid in host.helpers("gmemd-allocator"):
+            return pid
+    return None
+
+
+def begins(one):
+    """Has the peer begin a preallocation whose helper is stopped then: that one's pid."""
+    vm = opened(one, "vm of %d" % one.pid)
+    for _ in range(1000):
+        memory, known = created(one, vm, 8 * MIB), set(host.helpers("gmemd-allocator"))
+        one.begin("call", "memory.preallocate", {"memory": memory, "threads": 1})
+        while not one.has_ended():
+            pid = new_helper(known)
+            if pid:
+                return pid
+        one.end_of()
+        one.call("memory.close", {"memory": memory})
+    raise AssertionError("each helper was faster")
+
+
+@test("as many requests of a tenant's are on their way as its section says, one user's half of what is left, and more when one ends")
+def _():
+    gold_with("requests = 4\n")
+    with peers(ALICE, ALICE, BOB, ALICE, BOB) as (first, second, third, alice, bob):
+        busy = []
+        try:
+            for one in (first, second):
+                equal(alice.error("vm.list"), None, "one more of the first user's")
+                busy.append(begins(one))
+            equal(limit_of(alice.error("vm.list")), ("requests", 4, "tenant"), "a third of the first user's")
+            equal(bob.error("vm.list"), None, "another's first")
+            busy.append(begins(third))
+            equal(limit_of(bob.error("vm.list")), ("requests", 4, "tenant"), "another's second")
+            alice.call("ping")
+            os.kill(busy.pop(0), signal.SIGCONT)
+            equal(first.end_of()["allocated"], 8 * MIB, "the first user's first, when its helper goes on")
+            equal(alice.error("vm.list"), None, "one more of the first user's again")
+        finally:
+            for pid in busy:
+                os.kill(pid, signal.SIGCONT)
+        for one in (second, third):
+            equal(one.end_of()["allocated"], 8 * MIB, "the others")
+    reload_with(RULES)
 
 
 @test("an operator brings a VM to another tenant, with all that it has, or it stays where it was")

@@ -3,6 +3,7 @@
 
 import json
 import os
+import select
 import signal
 import socket
 import traceback
@@ -95,13 +96,26 @@ class RemotePeer(Child):
     def __init__(self, path, uid=None):
         super().__init__(lambda channel: _serve(channel, path), uid)
 
-    def _answer(self, *question):
-        kind, value = self.ask(*question)
+    def begin(self, *question):
+        """Without waiting for what comes of it: see end_of()."""
+        self.channel.say(list(question))
+
+    def has_ended(self):
+        """Whether what was begun has, within a millisecond."""
+        return bool(select.select([self.channel.socket], [], [], 0.001)[0])
+
+    def end_of(self):
+        """The result of what was begun."""
+        kind, value = self.channel.hear()
         if kind == "error":
             raise RpcError(value)
         if kind == "failed":
             raise AssertionError(value)
         return value
+
+    def _answer(self, *question):
+        self.begin(*question)
+        return self.end_of()
 
     def call(self, method, params=None):
         return self._answer("call", method, params)
