@@ -198,7 +198,7 @@ def tenants():
         anybody = reserve("anybody's", 8 * MIB)
         for named in (for_bob, "bob's", "anybody's", "nobody's", for_bob[:-1]):
             is_none(eve.error("vm.open", opening(named)), named, "for another tenant")
-        messages = {eve.error("vm.open", opening(named))["message"] for named in (for_bob, "bob's", "anybody's", "nobody's")}
+        messages = {eve.error("vm.open", opening(named))["message"].replace(named, "…") for named in (for_bob, "bob's", "anybody's", "nobody's")}
         equal(len(messages), 1, "it can be told which there are: %r" % messages)
         is_none(bob.error("vm.open", opening("anybody's")), "anybody's", "by a name that can be guessed")
         adds_up(16 * MIB, 16 * MIB, "then")
