@@ -9,15 +9,13 @@ import signal
 import subprocess
 
 from gmemtest import libvirt, qemu, tap
+from gmemtest.domains import UUID, give_device, require
 from gmemtest.host import Host
 from gmemtest.libvirt import do, mount, virsh
 from gmemtest.qemu import Programs, wait_until
 from gmemtest.tap import check, equal, test
 
 CONFIG = 'cgroup_controllers = [ ]\n' + libvirt.CONFIG
-KVM_DEVICE = os.makedev(10, 232)
-UUID = "123e4567-e89b-12d3-a456-426614174000"
-STARTS = 20
 LIMIT = 512  # MiB on the host
 
 DOMAIN = """
@@ -34,16 +32,9 @@ host = programs = operator = libvirtd = None
 without = ""
 
 
-def give_device():
-    os.mknod("/run/kvm", 0o666 | 0o020000, KVM_DEVICE)
-    os.chmod("/run/kvm", 0o666)
-    mount("--bind", "/run/kvm", "/dev/kvm")
-
-
 def set_up():
     global host, programs, operator, libvirtd, without
-    libvirt.require()
-    qemu.require()
+    require()
     libvirt.make_directories(CONFIG)
     give_device()
     if qemu.find_processor() != "host":
@@ -168,21 +159,6 @@ def away():
     status, said = virsh("start", "plain")
     mount("--bind", host.path, "/run/gmemd")
     check(status != 0 and "no gmemd serves at /run/gmemd/gmemd.sock" in said, said)
-
-
-@test("%d starts leave nothing" % STARTS)
-def starts():
-    do("start", "plain")
-    do("destroy", "plain")
-    gone()
-    before = host.fds()
-    for _ in range(STARTS):
-        do("start", "plain")
-        equal(view()["committed"], 128 << 20, "committed")
-        do("destroy", "plain")
-        gone()
-    wait_until(lambda: host.fds() <= before, "gmemd's files are as before")
-    do("undefine", "plain")
 
 
 if __name__ == "__main__":
