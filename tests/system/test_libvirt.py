@@ -3,17 +3,20 @@
 """Domains of the real libvirtd whose emulator is gmem-run-qemu. libvirtd has namespaces of the test's own, with a /dev/kvm
 that its user may use, and takes neither cgroups nor a network."""
 
+import glob
 import os
+import re
 import shutil
 import signal
 import subprocess
+import time
 
 from gmemtest import libvirt, qemu, tap
 from gmemtest.domains import UUID, give_device, require
 from gmemtest.host import Host
 from gmemtest.libvirt import do, mount, virsh
-from gmemtest.qemu import Programs, wait_until
-from gmemtest.tap import check, equal, test
+from gmemtest.qemu import Programs, slurp, wait_until
+from gmemtest.tap import Failed, check, equal, test
 
 CONFIG = 'cgroup_controllers = [ ]\n' + libvirt.CONFIG
 LIMIT = 512  # MiB on the host
@@ -141,6 +144,27 @@ def restarted():
     os.kill(pid, signal.SIGKILL)
     gone()
     wait_until(lambda: do("domstate", "plain") == "shut off", "libvirt has heard of its end")
+
+
+def known_since():
+    """Of which time libvirt has what the emulator offers."""
+    do("domcapabilities", "--virttype", "kvm", "--emulatorbin", programs.path("gmem-run-qemu"))
+    for path in glob.glob("/var/cache/libvirt/qemu/capabilities/*.xml"):
+        text = slurp(path)
+        if programs.path("gmem-run-qemu") in text:
+            return int(re.search("<qemuctime>([0-9]+)</qemuctime>", text).group(1))
+    raise Failed("libvirt has kept nothing about the emulator")
+
+
+@test("libvirt keeps what QEMU offers until the emulator is touched, as one does when QEMU is another")
+def touched():
+    emulator = programs.path("gmem-run-qemu")
+    first = known_since()
+    equal(known_since(), first, "asked again")
+    wait_until(lambda: time.time() >= first + 2, "another second")
+    os.utime(emulator)
+    equal(known_since(), int(os.stat(emulator).st_ctime), "asked after it was touched")
+    check(known_since() > first, "it is a later time")
 
 
 @test("what gmemd refuses, virsh says")
