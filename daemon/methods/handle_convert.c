@@ -204,7 +204,7 @@ int request_convert_slot(struct request *request, const struct slot *slot, struc
 	if (r != CONVERSION_FITS)
 		return fault_error(request, r, 0);
 	if (plan.count > 0)
-		r = start_conversion(request, slot->vm, &plan, &span);
+		r = start_conversion(request, slot_vm(slot), &plan, &span);
 	if (r == 0 && span.count > 0)
 		*ret = span.calls[0];
 	conversion_plan_clear(&plan);

@@ -73,7 +73,7 @@ static int answer_bind(struct request *request, struct call *bind)
 	struct call *convert = NULL;
 	int r = 0;
 
-	if (slot->vm->initially_private && slot->memory)
+	if (slot_vm(slot)->initially_private && slot_memory(slot))
 		r = request_convert_slot(request, slot, &convert);
 	if (r < 0) {
 		undo(bind);
@@ -88,11 +88,11 @@ static int answer_bind(struct request *request, struct call *bind)
 static int bind_slot(struct request *request, struct slot *slot)
 {
 	uint64_t guest_memfd = request->parameters.slot_bind.guest_memfd;
-	const struct vm *vm = slot->vm;
+	const struct vm *vm = slot_vm(slot);
 	struct call *call;
 	int r;
 
-	r = call_new_bind(slot, slot->memory ? (uint32_t)guest_memfd : 0, &call);
+	r = call_new_bind(slot, slot_memory(slot) ? (uint32_t)guest_memfd : 0, &call);
 	if (r == 0)
 		return answer_bind(request, call);
 	slot_free(slot);
@@ -116,7 +116,7 @@ static int bind_new(struct request *request, struct vm *vm)
 /* A change of one step: what the slot has stays known until it is done. */
 static int submit_flags(struct request *request, struct slot *slot, uint64_t flags)
 {
-	struct slot_change *change = slot_change_new(slot->vm);
+	struct slot_change *change = slot_change_new(slot_vm(slot));
 	struct call *call;
 	int r;
 
@@ -127,7 +127,7 @@ static int submit_flags(struct request *request, struct slot *slot, uint64_t fla
 	if (r == 0)
 		return request_answer_call(request, "call", call);
 	slot_change_undo(change);
-	return request_call_error(request, slot->vm, MAILBOX_SLOT, r);
+	return request_call_error(request, slot_vm(slot), MAILBOX_SLOT, r);
 }
 
 static int change_flags(struct request *request, struct slot *slot)
@@ -136,7 +136,7 @@ static int change_flags(struct request *request, struct slot *slot)
 	struct slot_fault fault;
 
 	if (slot_check_flags(slot, told, &fault) < 0)
-		return request_slot_fault(request, slot->vm, told, &fault, SLOT_TOLD_ALONE);
+		return request_slot_fault(request, slot_vm(slot), told, &fault, SLOT_TOLD_ALONE);
 	return submit_flags(request, slot, told->flags);
 }
 

@@ -168,7 +168,7 @@ static int convert_bound(struct changing *changing)
 		const struct slot_step *step = &change->steps[i];
 		struct call *convert;
 
-		if (step->kind != SLOT_STEP_BIND || !step->slot->memory)
+		if (step->kind != SLOT_STEP_BIND || !slot_memory(step->slot))
 			continue;
 		r = request_convert_slot(changing->request, step->slot, &convert);
 		if (r == 0 && convert)

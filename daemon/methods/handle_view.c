@@ -190,16 +190,15 @@ static bool view_memories(struct view *view, struct json_object *list, uint64_t 
 /* After the others, as many as there can be: a page begins with all of them, or none. */
 static bool view_leaving_slots(struct view *view, struct json_object *list, uint64_t *next)
 {
-	const struct slot *slot;
 	size_t bytes = 0;
 
 	*next = LEAVING_SLOTS;
-	TAILQ_FOREACH (slot, &view->vm->leaving, of_leaving)
-		bytes += SLOT_BYTES;
+	EACH_LEAVING_SLOT(slot, view->vm)
+	bytes += SLOT_BYTES;
 	if (!fits(view, bytes))
 		return false;
-	TAILQ_FOREACH (slot, &view->vm->leaving, of_leaving)
-		describe_slot(json_append_object(list), slot);
+	EACH_LEAVING_SLOT(slot, view->vm)
+	describe_slot(json_append_object(list), slot);
 	return true;
 }
 
@@ -207,7 +206,7 @@ static bool view_slots(struct view *view, struct json_object *list, uint64_t *ne
 {
 	struct slot *slot = vm_slot_from(view->vm, *next);
 
-	for (; slot; slot = RB_NEXT(slot_tree, _, slot)) {
+	for (; slot; slot = vm_slot_after(slot)) {
 		*next = slot->number;
 		if (!fits(view, SLOT_BYTES))
 			return false;

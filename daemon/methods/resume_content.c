@@ -162,17 +162,15 @@ static int resume_memories(struct request *request, struct vm *vm)
 /* A packet that was lost on its way may be sent again. */
 static bool is_same(const struct slot *slot, const struct slot_bind_parameters *told)
 {
-	const struct memory *named = slot->memory ? slot->memory : slot->shown;
-	uint64_t memory = named ? named->id : FIELD_UNSET;
-	uint64_t shared = slot->shared_memory ? slot->shared_memory->id : FIELD_UNSET;
+	uint64_t memory = slot->named ? slot->named->id : FIELD_UNSET;
+	uint64_t shared = slot->shared ? slot->shared->memory->id : FIELD_UNSET;
 
 	return slot->guest_phys_addr == told->guest_phys_addr &&
 	       slot->memory_size == told->memory_size &&
 	       slot->userspace_addr == told->userspace_addr && memory == told->memory &&
 	       slot->guest_memfd_offset == told->guest_memfd_offset &&
-	       shared == told->shared_memory && slot->shared_offset == told->shared_offset &&
-	       slot->flags == told->flags &&
-	       (slot->shown != NULL) == (told->through == THROUGH_MAPPING);
+	       shared == told->shared_memory && slot_shared_offset(slot) == told->shared_offset &&
+	       slot->flags == told->flags && slot->showing == (told->through == THROUGH_MAPPING);
 }
 
 static int add_slot(struct request *request, struct vm *vm, const struct slot_bind_parameters *told,

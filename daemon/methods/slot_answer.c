@@ -36,7 +36,7 @@ static int conflict_error(
 	};
 	const uint64_t addresses[] = {[SLOT_ADDRESS_TAKEN] = other->guest_phys_addr,
 		[SLOT_OFFSET_TAKEN] = other->guest_memfd_offset,
-		[SLOT_SHARED_TAKEN] = other->shared_offset};
+		[SLOT_SHARED_TAKEN] = slot_shared_offset(other)};
 	struct rpc_error *error = &request->error;
 
 	rpc_error_conflict(error, conflicts[conflict].with, conflicts[conflict].message);
@@ -116,8 +116,8 @@ int request_slot_has_file(struct request *request, const struct slot_bind_parame
 
 int request_may_unbind(struct request *request, const struct slot *slot)
 {
-	if (slot->memory &&
-		ranges_covered(&slot->vm->discarding, slot->guest_phys_addr, slot->memory_size) > 0)
+	if (slot_memory(slot) && ranges_covered(&slot_vm(slot)->discarding, slot->guest_phys_addr,
+					 slot->memory_size) > 0)
 		return rpc_error_busy(&request->error,
 			"Pages that a conversion has left there are still being given back", 0);
 	if (slot->state == OBJECT_READY && !slot->change)

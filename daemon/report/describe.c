@@ -117,7 +117,7 @@ void describe_holder(struct json_object *object, struct vm *vm, const struct gra
 
 void describe_slot(struct json_object *object, const struct slot *slot)
 {
-	const struct memory *memory = slot->memory ? slot->memory : slot->shown;
+	const struct memory *memory = slot->named;
 
 	json_add_uint(object, "slot", slot->number);
 	json_add_uint(object, "guest_phys_addr", slot->guest_phys_addr);
@@ -128,14 +128,14 @@ void describe_slot(struct json_object *object, const struct slot *slot)
 	else
 		json_add_null(object, "memory");
 	json_add_uint(object, "guest_memfd_offset", slot->guest_memfd_offset);
-	if (slot->shared_memory) {
-		json_add_uint(object, "shared_memory", slot->shared_memory->id);
-		json_add_uint(object, "shared_offset", slot->shared_offset);
+	if (slot->shared) {
+		json_add_uint(object, "shared_memory", slot->shared->memory->id);
+		json_add_uint(object, "shared_offset", slot->shared->offset);
 	}
 	json_add_flags(object, "flags", slot->flags, slot_flag_names);
 	if (memory)
 		json_add_string(object, "through",
-			slot_through_names[slot->shown ? THROUGH_MAPPING : THROUGH_GUEST_MEMFD]);
+			slot_through_names[slot->showing ? THROUGH_MAPPING : THROUGH_GUEST_MEMFD]);
 	if (slot->astray)
 		json_add_bool(object, "astray", true);
 	json_add_string(object, "state", object_state_name(slot->state, "bound"));

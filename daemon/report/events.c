@@ -117,11 +117,11 @@ void events_slot(struct events *events, const struct slot *slot, enum event_kind
 
 	if (TAILQ_EMPTY(events))
 		return;
-	params = event_new(slot->vm, kind);
+	params = event_new(slot_vm(slot), kind);
 	json_add_uint(params, "slot", slot->number);
 	json_add_uint(params, "guest_phys_addr", slot->guest_phys_addr);
 	json_add_uint(params, "memory_size", slot->memory_size);
-	publish_to_all(events, slot->vm, params);
+	publish_to_all(events, slot_vm(slot), params);
 }
 
 void events_vm_waited(struct events *events, const struct vm *vm, uint64_t waited_ms)

@@ -151,7 +151,7 @@ static void restore_slot(struct slot *slot, const struct slot_record *record)
 {
 	if (!slot->leaving)
 		slot->state = record->state;
-	if (slot->shown && record->how & RECORD_SLOT_ASTRAY)
+	if (slot->showing && record->how & RECORD_SLOT_ASTRAY)
 		slot_go_astray(slot);
 }
 
@@ -202,8 +202,8 @@ static void finish_leaving_slots(struct vm *vm)
 {
 	struct slot *slot, *next;
 
-	for (slot = TAILQ_FIRST(&vm->leaving); slot; slot = next) {
-		next = TAILQ_NEXT(slot, of_leaving);
+	for (slot = vm_leaving_slot(vm); slot; slot = next) {
+		next = slot_next_leaving(slot);
 		if (!slot->change && !slot_return(slot))
 			slot_free(slot);
 	}
@@ -212,10 +212,9 @@ static void finish_leaving_slots(struct vm *vm)
 /* Nobody can report what became of them: what may be bound counts as bound. */
 static void finish_slots_without_call(struct vm *vm)
 {
-	struct slot *slot;
-
 	finish_leaving_slots(vm);
-	RB_FOREACH (slot, slot_tree, &vm->slots) {
+	EACH_SLOT(slot, vm)
+	{
 		if (!vm_call_of_slot(vm, slot))
 			slot->state = OBJECT_READY;
 	}

@@ -89,7 +89,6 @@ static void forget_records(struct vm *vm)
 {
 	struct memory *memory;
 	struct grant *grant;
-	struct slot *slot;
 	struct call *call;
 
 	vm->minimum_record = 0;
@@ -101,10 +100,10 @@ static void forget_records(struct vm *vm)
 		forget_memory_records(memory);
 	RB_FOREACH (memory, memory_tree, &vm->closed)
 		forget_memory_records(memory);
-	RB_FOREACH (slot, slot_tree, &vm->slots)
-		slot->record = 0;
-	TAILQ_FOREACH (slot, &vm->leaving, of_leaving)
-		slot->record = 0;
+	EACH_SLOT(slot, vm)
+	slot->record = 0;
+	EACH_LEAVING_SLOT(slot, vm)
+	slot->record = 0;
 	TAILQ_FOREACH (call, &vm->calls, link)
 		call->record = 0;
 }
@@ -114,7 +113,6 @@ static int renew_ledger(struct vm *vm)
 {
 	struct memory *memory;
 	struct grant *grant;
-	struct slot *slot;
 	struct call *call;
 	int r;
 
@@ -130,10 +128,10 @@ static int renew_ledger(struct vm *vm)
 		vm_ledger_note_memory(memory);
 	RB_FOREACH (memory, memory_tree, &vm->closed)
 		vm_ledger_note_memory(memory);
-	RB_FOREACH (slot, slot_tree, &vm->slots)
-		vm_ledger_note_slot(slot);
-	TAILQ_FOREACH (slot, &vm->leaving, of_leaving)
-		vm_ledger_note_slot(slot);
+	EACH_SLOT(slot, vm)
+	vm_ledger_note_slot(slot);
+	EACH_LEAVING_SLOT(slot, vm)
+	vm_ledger_note_slot(slot);
 	TAILQ_FOREACH (call, &vm->calls, link)
 		vm_ledger_note_call(call);
 	vm_ledger_commit(vm);

@@ -58,7 +58,7 @@ static int model_convert(const struct call *call)
 
 static int set_region(const struct call *call, unsigned index, const struct slot *slot)
 {
-	const struct memory *memory = slot->memory;
+	const struct memory *memory = slot_memory(slot);
 	union call_arguments arguments;
 
 	call_arguments(call, index, &arguments);
@@ -69,7 +69,7 @@ static int set_region(const struct call *call, unsigned index, const struct slot
 /* As it was before the step. */
 static void set_back(struct model_vm *vm, const struct slot_step *step)
 {
-	const struct memory *memory = step->slot->memory;
+	const struct memory *memory = slot_memory(step->slot);
 	const struct slot_step back = slot_step_inverse(step);
 	struct kvm_userspace_memory_region2 region;
 

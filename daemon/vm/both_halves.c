@@ -35,7 +35,7 @@ bool both_halves_possible(const struct memory *memory)
 
 static bool has_two_halves(const struct slot *slot)
 {
-	return slot->memory && both_halves_possible(slot->memory);
+	return slot_memory(slot) && both_halves_possible(slot_memory(slot));
 }
 
 /* The part of the half that is not in use; false where gmemd has none. */
@@ -47,9 +47,9 @@ static bool stale_half(const struct part *part, enum convert_to state, const str
 
 	if (slot->state != OBJECT_READY || !has_two_halves(slot))
 		return false;
-	*ret = state == CONVERT_TO_SHARED ? slot->memory : slot->shared_memory;
-	*ret_offset = offset +
-		      (state == CONVERT_TO_SHARED ? slot->guest_memfd_offset : slot->shared_offset);
+	*ret = state == CONVERT_TO_SHARED ? slot_memory(slot) : slot_shared_memory(slot);
+	*ret_offset = offset + (state == CONVERT_TO_SHARED ? slot->guest_memfd_offset
+							   : slot_shared_offset(slot));
 	return *ret && (*ret)->pages;
 }
 
@@ -78,7 +78,7 @@ int both_halves_find(struct vm *vm, uint64_t guest_phys_addr, uint64_t size, str
 	int r = 0;
 
 	while (r == 0 && next_part(vm, &at, guest_phys_addr + size, &part)) {
-		if (has_two_halves(part.slot) && part.slot->shared_memory)
+		if (has_two_halves(part.slot) && part.slot->shared)
 			r = ranges_add(ret, part.guest_phys_addr, part.size);
 	}
 	return r;

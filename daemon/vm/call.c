@@ -61,14 +61,14 @@ int call_new_bind(struct slot *slot, uint32_t guest_memfd, struct call **ret)
 	struct call call = {
 		.kind = CALL_BIND, .count = 1, .slot = slot, .guest_memfd = guest_memfd};
 
-	return call_new(slot->vm, &call, ret);
+	return call_new(slot_vm(slot), &call, ret);
 }
 
 int call_new_unbind(struct slot *slot, struct call **ret)
 {
 	struct call call = {.kind = CALL_UNBIND, .count = 1, .slot = slot};
 
-	return call_new(slot->vm, &call, ret);
+	return call_new(slot_vm(slot), &call, ret);
 }
 
 int call_new_change(struct slot_change *change, struct call **ret)

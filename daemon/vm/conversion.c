@@ -35,7 +35,7 @@ static enum conversion_fault check_bound(struct vm *vm, const struct guest_range
 	for (uint64_t at = range->guest_phys_addr; at < end;) {
 		const struct slot *slot = vm_slot_at_or_after(vm, at);
 
-		if (!slot || slot->guest_phys_addr > at || !slot->memory)
+		if (!slot || slot->guest_phys_addr > at || !slot_memory(slot))
 			return at == range->guest_phys_addr ? CONVERSION_UNBOUND
 							    : CONVERSION_LEAVES;
 		at = slot->guest_phys_addr + slot->memory_size;
@@ -50,7 +50,7 @@ static bool is_busy(struct vm *vm, const struct guest_range *range)
 	const struct slot *slot = vm_slot_at_or_after(vm, at);
 
 	for (; slot && slot->guest_phys_addr < end; slot = vm_slot_at_or_after(vm, at)) {
-		if (slot->memory && slot->state != OBJECT_READY)
+		if (slot_memory(slot) && slot->state != OBJECT_READY)
 			return true;
 		at = slot->guest_phys_addr + slot->memory_size;
 	}
@@ -275,7 +275,7 @@ int conversion_plan(struct vm *vm, const struct memory_convert_parameters *param
 int conversion_plan_slot(const struct slot *slot, struct conversion_plan *ret)
 {
 	struct asked whole = {slot->guest_phys_addr, slot->guest_phys_addr + slot->memory_size, 0};
-	struct vm *vm = slot->vm;
+	struct vm *vm = slot_vm(slot);
 	struct guest_range *range;
 	int r;
 
@@ -431,7 +431,7 @@ static int leave_both(struct vm *vm, uint64_t start, uint64_t size)
 
 int conversion_leave_slot(const struct slot *slot)
 {
-	return leave_both(slot->vm, slot->guest_phys_addr, slot->memory_size);
+	return leave_both(slot_vm(slot), slot->guest_phys_addr, slot->memory_size);
 }
 
 /* The kernel has set them. */

@@ -47,9 +47,10 @@ struct memory {
 	uint32_t record;            /* in its VM's ledger; 0: none */
 	uint32_t name_records[NAME_RECORDS];
 	unsigned n_slots; /* that use it */
-	struct slot_offset_tree slots_by_offset;
-	struct slot_shared_tree slots_by_shared_offset; /* whose shared half it is */
-	LIST_HEAD(, slot) slots_showing;                /* through the VMM's mapping of it */
+	/* Trees: see kernel/base/avl_tree.h. */
+	void *slots_by_offset;
+	void *halves_by_offset; /* struct shared_half: whose shared half it is */
+	void *slots_showing;    /* through the VMM's mapping of it */
 	/* Of a closed one, see closed_memory.h; of its pages, resident are charged. */
 	TAILQ_ENTRY(memory) in_vm_empty, in_user_empty;
 	struct recount recount;

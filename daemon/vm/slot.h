@@ -16,37 +16,73 @@
  */
 #pragma once
 
+#include "daemon/base/container_of.h"
 #include "daemon/vm/memory.h"
+#include "kernel/base/avl_tree.h"
+#include "kernel/base/pool.h"
 
 struct slot {
-	RB_ENTRY(slot) by_number;
-	RB_ENTRY(slot) by_address;
-	RB_ENTRY(slot) by_offset;        /* in its memory */
-	RB_ENTRY(slot) by_shared_offset; /* in what backs its shared half */
-	struct vm *vm;
-	uint32_t number; /* the address space's in the upper half */
+	struct avl_links by_number;
+	struct avl_links by_address;
+	/* In its memory: of a bound one by its offset there, of one that shows it by its number. */
+	struct avl_links in_memory;
 	uint64_t guest_phys_addr;
 	uint64_t memory_size;
 	uint64_t userspace_addr;
-	struct memory *memory; /* that is bound; NULL: it is a plain slot */
+	struct memory *named; /* that is bound, or shown; NULL: it is on the VMM's own memory */
 	uint64_t guest_memfd_offset;
-	/* Of a plain one: what is mapped at userspace_addr, from guest_memfd_offset on; NULL: the
-	 * VMM's own memory. */
-	struct memory *shown;
-	LIST_ENTRY(slot) of_shown;
-	bool astray;
-	/* What backs its shared half; NULL: nothing of gmemd's else. */
-	struct memory *shared_memory;
-	uint64_t shared_offset;
-	uint64_t flags; /* enum slot_flags */
-	enum object_state state;
+	struct shared_half *shared; /* NULL: nothing of gmemd's backs one */
 	struct slot_change *change; /* that it is of, and that is not reported; NULL: none */
-	bool leaving;
-	TAILQ_ENTRY(slot) of_leaving;
-	uint32_t record; /* in its VM's ledger; 0: none */
+	uint32_t number;            /* the address space's in the upper half */
+	uint32_t place;             /* in its VM's pool */
+	uint32_t next_leaving;      /* the next such one's place; 0: it is the last */
+	uint32_t record : 20;       /* in its VM's ledger; 0: none */
+	uint32_t state : 3;         /* enum object_state */
+	uint32_t flags : 4;         /* enum slot_flags */
+	uint32_t showing : 1;       /* named is mapped at userspace_addr, not bound */
+	uint32_t astray : 1;
+	uint32_t leaving : 1;
 };
 
-RB_PROTOTYPE(slot_tree, slot, by_number, )
+_Static_assert(RECORDS_MAX <= 1u << 20, "a slot's record");
+
+/* What backs a slot's shared half. */
+struct shared_half {
+	struct avl_links by_offset; /* in the memory */
+	const struct slot *slot;
+	struct memory *memory;
+	uint64_t offset;
+	uint32_t place; /* in the VM's pool of these */
+};
+
+static inline struct vm *slot_vm(const struct slot *slot)
+{
+	return CONTAINER_OF(pool_of(slot, sizeof *slot, slot->place), struct vm, slot_pool);
+}
+
+/* That is bound; NULL: it is a plain one. */
+static inline struct memory *slot_memory(const struct slot *slot)
+{
+	return slot->showing ? NULL : slot->named;
+}
+
+/* Of a plain one: what is mapped at userspace_addr, from guest_memfd_offset on; NULL: the VMM's
+ * own memory. */
+static inline struct memory *slot_shown(const struct slot *slot)
+{
+	return slot->showing ? slot->named : NULL;
+}
+
+/* What backs its shared half; NULL: nothing of gmemd's else. */
+static inline struct memory *slot_shared_memory(const struct slot *slot)
+{
+	return slot->shared ? slot->shared->memory : NULL;
+}
+
+static inline uint64_t slot_shared_offset(const struct slot *slot)
+{
+	return slot->shared ? slot->shared->offset : 0;
+}
 
 enum slot_conflict {
 	SLOT_FITS,
@@ -100,6 +136,15 @@ void slot_go_astray(struct slot *slot);
 struct slot *vm_slot(struct vm *vm, uint32_t number);
 /* The VM's first slot with a number of at least that, or NULL. */
 struct slot *vm_slot_from(struct vm *vm, uint64_t number);
+/* The next by number, or NULL. */
+struct slot *vm_slot_after(const struct slot *slot);
+#define EACH_SLOT(slot, vm)                                                                        \
+	for (struct slot *slot = vm_slot_from(vm, 0); slot; slot = vm_slot_after(slot))
+/* The VM's first leaving slot, and the next, in the order in which they left; or NULL. */
+struct slot *vm_leaving_slot(const struct vm *vm);
+struct slot *slot_next_leaving(const struct slot *slot);
+#define EACH_LEAVING_SLOT(slot, vm)                                                                \
+	for (struct slot *slot = vm_leaving_slot(vm); slot; slot = slot_next_leaving(slot))
 /* In address space 0, the slot that holds the guest address, else the next above it, or NULL. */
 struct slot *vm_slot_at_or_after(struct vm *vm, uint64_t guest_phys_addr);
 /* One of the slots that use the memory, or NULL. */

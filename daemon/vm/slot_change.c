@@ -69,7 +69,7 @@ static void return_slot(struct slot *slot)
 {
 	if (slot_return(slot))
 		return;
-	log_vm_warning(slot->vm->id, "slot %u is not bound any more: another is in its place",
+	log_vm_warning(slot_vm(slot)->id, "slot %u is not bound any more: another is in its place",
 		slot->number);
 	slot_free(slot);
 }
@@ -109,7 +109,7 @@ void slot_step_finish(struct slot_step *step)
 		return;
 	}
 	slot->state = OBJECT_READY;
-	slot->flags = step->flags;
+	slot->flags = (uint32_t)step->flags & (SLOT_READONLY | SLOT_LOG_DIRTY_PAGES);
 	vm_ledger_note_slot(slot);
 }
 
@@ -125,7 +125,7 @@ struct slot_step slot_step_inverse(const struct slot_step *step)
 
 static uint32_t kernel_flags(const struct slot *slot, uint64_t flags)
 {
-	uint32_t kernel = slot->memory ? KVM_MEM_GUEST_MEMFD : 0;
+	uint32_t kernel = slot_memory(slot) ? KVM_MEM_GUEST_MEMFD : 0;
 
 	if (flags & SLOT_READONLY)
 		kernel |= KVM_MEM_READONLY;
@@ -147,7 +147,7 @@ void slot_step_arguments(
 	ret_arguments->guest_phys_addr = slot->guest_phys_addr;
 	ret_arguments->memory_size = slot->memory_size;
 	ret_arguments->userspace_addr = slot->userspace_addr;
-	if (!slot->memory)
+	if (!slot_memory(slot))
 		return;
 	ret_arguments->guest_memfd_offset = slot->guest_memfd_offset;
 	ret_arguments->guest_memfd = step->guest_memfd;
@@ -163,12 +163,10 @@ static uint64_t flags_of(uint32_t kernel)
 
 static struct slot *leaving_slot(const struct vm *vm, uint32_t number)
 {
-	struct slot *slot;
+	struct slot *slot = vm_leaving_slot(vm);
 
-	TAILQ_FOREACH (slot, &vm->leaving, of_leaving) {
-		if (slot->number == number && !slot->change)
-			break;
-	}
+	while (slot && (slot->number != number || slot->change))
+		slot = slot_next_leaving(slot);
 	return slot;
 }
 
@@ -184,7 +182,7 @@ static bool step_fits(
 	       expected.memory_size == arguments->memory_size &&
 	       expected.userspace_addr == arguments->userspace_addr &&
 	       expected.guest_memfd_offset == arguments->guest_memfd_offset &&
-	       (!step->slot->memory || step->kind == SLOT_STEP_BIND);
+	       (!slot_memory(step->slot) || step->kind == SLOT_STEP_BIND);
 }
 
 int slot_change_recover(

@@ -241,14 +241,13 @@ int slot_check_leaving(const struct vm *vm, const struct slot_request *request,
 static bool is_same_but_flags(const struct slot *slot, const struct slot_bind_parameters *told)
 {
 	bool mapping = told->through == THROUGH_MAPPING;
-	uint64_t shown = slot->shown ? slot->shown->id : FIELD_UNSET;
+	uint64_t shown = slot->named ? slot->named->id : FIELD_UNSET;
 
-	return !slot->memory && slot->guest_phys_addr == told->guest_phys_addr &&
+	return !slot_memory(slot) && slot->guest_phys_addr == told->guest_phys_addr &&
 	       slot->memory_size == told->memory_size &&
 	       slot->userspace_addr == told->userspace_addr && shown == told->memory &&
-	       slot->guest_memfd_offset == told->guest_memfd_offset &&
-	       mapping == (slot->shown != NULL) && told->shared_memory == FIELD_UNSET &&
-	       told->shared_offset == 0;
+	       slot->guest_memfd_offset == told->guest_memfd_offset && mapping == slot->showing &&
+	       told->shared_memory == FIELD_UNSET && told->shared_offset == 0;
 }
 
 struct slot *slot_told_again(struct vm *vm, const struct slot_bind_parameters *told)

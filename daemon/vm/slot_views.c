@@ -53,7 +53,7 @@ static struct file_view view_of(const struct slot *slot)
 	const struct slot_request request = {.userspace_addr = slot->userspace_addr,
 		.memory_size = slot->memory_size,
 		.guest_memfd_offset = slot->guest_memfd_offset,
-		.shown = slot->shown};
+		.shown = slot_shown(slot)};
 
 	return slot_request_view(&request);
 }
@@ -61,7 +61,7 @@ static struct file_view view_of(const struct slot *slot)
 /* Whatever has been reported of it: the kernel may have it. */
 static bool is_to_be_looked_at(const struct slot *slot)
 {
-	return slot->shown && !slot->astray;
+	return slot->showing && !slot->astray;
 }
 
 static bool is_same_view(const struct file_view *a, const struct file_view *b)
@@ -76,7 +76,7 @@ static void fill_view(struct views_look *look, uint64_t from)
 	struct slot *slot = vm_slot_from(look->vm, from);
 
 	look->count = 0;
-	for (; slot && look->count < TAKER_VIEWS_MAX; slot = RB_NEXT(slot_tree, _, slot)) {
+	for (; slot && look->count < TAKER_VIEWS_MAX; slot = vm_slot_after(slot)) {
 		if (!is_to_be_looked_at(slot))
 			continue;
 		look->numbers[look->count] = slot->number;
@@ -86,12 +86,14 @@ static void fill_view(struct views_look *look, uint64_t from)
 
 static void note_astray(struct slot *slot)
 {
-	if (!slot->vm->said_astray)
-		log_vm_warning(slot->vm->id,
+	struct vm *vm = slot_vm(slot);
+
+	if (!vm->said_astray)
+		log_vm_warning(vm->id,
 			"slot %u shows memory %" PRIu64 " no more: its %" PRIu64
 			" bytes count as the VMM's own (further ones are not logged)",
-			slot->number, slot->shown->id, slot->memory_size);
-	slot->vm->said_astray = true;
+			slot->number, slot->named->id, slot->memory_size);
+	vm->said_astray = true;
 	slot_go_astray(slot);
 }
 
@@ -207,11 +209,10 @@ static bool begin_look(struct vm *vm)
 
 static bool has_any(struct vm *vm)
 {
-	struct slot *slot;
-
 	if (!vm->registry->takings || vm->n_showing == 0)
 		return false;
-	RB_FOREACH (slot, slot_tree, &vm->slots) {
+	EACH_SLOT(slot, vm)
+	{
 		if (is_to_be_looked_at(slot))
 			return true;
 	}

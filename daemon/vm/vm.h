@@ -21,6 +21,7 @@
 #include "daemon/reservation/reservation.h"
 #include "daemon/vm/recount_policy.h"
 #include "daemon/vm/vm_state.h"
+#include "kernel/base/pool.h"
 #include "kernel/base/ranges.h"
 #include "kernel/base/tree.h"
 #include "kernel/host/process.h"
@@ -72,11 +73,6 @@ struct closed_counts {
 TAILQ_HEAD(closed_list, memory);
 RB_HEAD(closed_user_tree, closed_of_user);
 RB_HEAD(memory_tree, memory);
-RB_HEAD(slot_tree, slot);
-RB_HEAD(slot_address_tree, slot);
-RB_HEAD(slot_offset_tree, slot);
-RB_HEAD(slot_shared_tree, slot);
-TAILQ_HEAD(slot_list, slot);
 TAILQ_HEAD(call_list, call);
 TAILQ_HEAD(noted_list, vm);
 
@@ -147,13 +143,13 @@ struct vm {
 	/* Of a remaining one: when its process was found to have ended; 0: it was not. */
 	uint64_t remains_since;
 	bool said_filled, said_let_go, said_astray; /* in the log */
-	struct slot_tree slots;
-	struct slot_address_tree slots_by_address;
+	struct pool slot_pool, half_pool;
+	void *slots_by_number, *slots_by_address; /* see kernel/base/avl_tree.h */
 	unsigned n_slots;
-	struct slot_list leaving; /* in none of these trees */
-	unsigned n_showing;       /* slots through a mapping, leaving or not */
-	struct views_look *look;  /* at what slots show; NULL: none is under way */
-	uint64_t looked;          /* when the last began; 0: there was none */
+	uint32_t first_leaving, last_leaving; /* in none of these trees; 0: there is none */
+	unsigned n_showing;                   /* slots through a mapping, leaving or not */
+	struct views_look *look;              /* at what slots show; NULL: none is under way */
+	uint64_t looked;                      /* when the last began; 0: there was none */
 	struct call_list calls;
 	uint64_t last_call;
 	/* The call that was reported last, and how many of its ioctls had succeeded: to this gmemd,

@@ -68,10 +68,10 @@ void vm_stop(struct vm *vm)
 	vm_ledger_note_vm(vm);
 	while (!TAILQ_EMPTY(&vm->calls))
 		call_free(TAILQ_FIRST(&vm->calls));
-	while (!RB_EMPTY(&vm->slots))
-		slot_free(RB_MIN(slot_tree, &vm->slots));
-	while (!TAILQ_EMPTY(&vm->leaving))
-		slot_free(TAILQ_FIRST(&vm->leaving));
+	while (vm->n_slots > 0)
+		slot_free(vm_slot_from(vm, 0));
+	while (vm->first_leaving)
+		slot_free(vm_leaving_slot(vm));
 	views_forget(vm);
 	ranges_clear(&vm->private_ranges);
 	ranges_clear(&vm->converting);

@@ -204,14 +204,19 @@ void vm_ledger_forget_memory(struct memory *memory)
 void vm_ledger_note_slot(struct slot *slot)
 {
 	struct slot_record record;
+	uint32_t index = slot->record;
 
 	record_write_slot(slot, &record);
-	put_record(slot->vm, &slot->record, &record, sizeof record);
+	put_record(slot_vm(slot), &index, &record, sizeof record);
+	slot->record = index;
 }
 
 void vm_ledger_forget_slot(struct slot *slot)
 {
-	delete_record(slot->vm, &slot->record);
+	uint32_t index = slot->record;
+
+	delete_record(slot_vm(slot), &index);
+	slot->record = 0;
 }
 
 void vm_ledger_note_call(struct call *call)

@@ -121,7 +121,6 @@ static struct vm *vm_allocate(struct registry *registry, const char *tenant, uid
 	vm->frames = -1;
 	vm->reserved.node = NODE_ANY;
 	vm->budget = budget_of_vm(vm->tenant, commit_limit);
-	TAILQ_INIT(&vm->leaving);
 	grants_init(&vm->grants);
 	TAILQ_INIT(&vm->calls);
 	TAILQ_INIT(&vm->closed_empty);

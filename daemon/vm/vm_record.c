@@ -244,14 +244,10 @@ void record_read_grant(const struct grant_record *record, struct grant *ret)
 
 /* Slots */
 
-static const struct memory *memory_of_slot(const struct slot *slot)
-{
-	return slot->memory ? slot->memory : slot->shown;
-}
-
 static uint32_t how_of(const struct slot *slot)
 {
-	return (slot->shown ? RECORD_SLOT_SHOWING : 0u) | (slot->astray ? RECORD_SLOT_ASTRAY : 0u) |
+	return (slot->showing ? RECORD_SLOT_SHOWING : 0u) |
+	       (slot->astray ? RECORD_SLOT_ASTRAY : 0u) |
 	       (slot->leaving ? RECORD_SLOT_LEAVING : 0u);
 }
 
@@ -265,10 +261,10 @@ void record_write_slot(const struct slot *slot, struct slot_record *ret)
 		.guest_phys_addr = slot->guest_phys_addr,
 		.memory_size = slot->memory_size,
 		.userspace_addr = slot->userspace_addr,
-		.memory = memory_of_slot(slot) ? memory_of_slot(slot)->id : 0,
+		.memory = slot->named ? slot->named->id : 0,
 		.guest_memfd_offset = slot->guest_memfd_offset,
-		.shared_memory = slot->shared_memory ? slot->shared_memory->id : 0,
-		.shared_offset = slot->shared_offset,
+		.shared_memory = slot->shared ? slot->shared->memory->id : 0,
+		.shared_offset = slot_shared_offset(slot),
 		.how = how_of(slot),
 	};
 }

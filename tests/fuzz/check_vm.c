@@ -48,11 +48,11 @@ static void check_memories(struct vm *vm)
 static void check_slot(struct vm *vm, const struct slot *slot)
 {
 	uint64_t end = slot->guest_phys_addr + slot->memory_size;
-	const struct memory *memory = slot->memory ? slot->memory : slot->shown;
+	const struct memory *memory = slot->named;
 	const struct slot *next = vm_slot_at_or_after(vm, end);
 
 	FUZZ_CHECK(slot->memory_size > 0 && end > slot->guest_phys_addr);
-	FUZZ_CHECK(!slot->leaving && (!slot->memory || !slot->shown));
+	FUZZ_CHECK(!slot->leaving && (slot->named || !slot->showing) && slot_vm(slot) == vm);
 	FUZZ_CHECK(vm_slot_at_or_after(vm, slot->guest_phys_addr) == slot);
 	FUZZ_CHECK(!next || next->guest_phys_addr >= end);
 	FUZZ_CHECK(
@@ -62,20 +62,20 @@ static void check_slot(struct vm *vm, const struct slot *slot)
 
 void check_vm(struct vm *vm)
 {
-	struct slot *slot;
 	struct call *call;
 	uint64_t own = 0;
 	unsigned count = 0;
 
 	check_memories(vm);
-	RB_FOREACH (slot, slot_tree, &vm->slots) {
+	EACH_SLOT(slot, vm)
+	{
 		check_slot(vm, slot);
 		own += slot_is_own(slot) ? slot->memory_size : 0;
 		count++;
 	}
 	FUZZ_CHECK(count == vm->n_slots && own == vm->own_memory);
-	TAILQ_FOREACH (slot, &vm->leaving, of_leaving)
-		FUZZ_CHECK(slot->leaving && slot->change && slot->state == OBJECT_CLOSING);
+	EACH_LEAVING_SLOT(slot, vm)
+	FUZZ_CHECK(slot->leaving && slot->change && slot->state == OBJECT_CLOSING);
 	TAILQ_FOREACH (call, &vm->calls, link)
 		FUZZ_CHECK(call->count > 0 && call->vm == vm);
 }

@@ -227,7 +227,7 @@ static void test_leaving(void)
 	CU_ASSERT_PTR_EQUAL(vm_slot(vm, 5), slot);
 	CU_ASSERT_EQUAL(slot->state, OBJECT_READY);
 	CU_ASSERT_PTR_NULL(slot->change);
-	CU_ASSERT_TRUE(TAILQ_EMPTY(&vm->leaving));
+	CU_ASSERT_PTR_NULL(vm_leaving_slot(vm));
 	held_end(&held);
 }
 

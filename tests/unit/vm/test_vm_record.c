@@ -205,14 +205,14 @@ static void test_memfd(void)
 static void test_slot(void)
 {
 	struct memory memory = {.id = 77}, shared = {.id = 78};
+	struct shared_half half = {.memory = &shared, .offset = 0x7777};
 	struct slot slot = {.number = 0x10002,
 		.guest_phys_addr = 0x3333,
 		.memory_size = 0x4444,
 		.userspace_addr = 0x5555,
-		.memory = &memory,
+		.named = &memory,
 		.guest_memfd_offset = 0x6666,
-		.shared_memory = &shared,
-		.shared_offset = 0x7777,
+		.shared = &half,
 		.flags = SLOT_READONLY | SLOT_LOG_DIRTY_PAGES,
 		.state = OBJECT_CLOSING};
 	struct slot_bind_parameters told;
@@ -228,19 +228,19 @@ static void test_slot(void)
 	CU_ASSERT_EQUAL(told.memory, 77);
 	CU_ASSERT_EQUAL(told.guest_memfd_offset, slot.guest_memfd_offset);
 	CU_ASSERT_EQUAL(told.shared_memory, 78);
-	CU_ASSERT_EQUAL(told.shared_offset, slot.shared_offset);
+	CU_ASSERT_EQUAL(told.shared_offset, half.offset);
 	CU_ASSERT_EQUAL(told.flags, slot.flags);
 	CU_ASSERT_EQUAL(told.through, THROUGH_GUEST_MEMFD);
 	CU_ASSERT_EQUAL(record.how, 0);
-	slot.memory = slot.shared_memory = NULL;
-	slot.shown = &memory;
-	slot.astray = slot.leaving = true;
+	slot.shared = NULL;
+	slot.showing = slot.astray = slot.leaving = true;
 	record_write_slot(&slot, &record);
 	record_read_slot(&record, &told);
 	CU_ASSERT_EQUAL(record.how, RECORD_SLOT_SHOWING | RECORD_SLOT_ASTRAY | RECORD_SLOT_LEAVING);
 	CU_ASSERT_EQUAL(told.memory, 77);
 	CU_ASSERT_EQUAL(told.through, THROUGH_MAPPING);
-	slot.shown = NULL;
+	slot.named = NULL;
+	slot.showing = false;
 	record_write_slot(&slot, &record);
 	record_read_slot(&record, &told);
 	CU_ASSERT_EQUAL(told.memory, FIELD_UNSET);
