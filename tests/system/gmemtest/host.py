@@ -19,10 +19,10 @@ class Host(Daemon):
         self.process.kill()
         self.process.wait()
 
-    def restart(self):
-        """gmemd, which the keeper survives."""
+    def restart(self, alone=True):
+        """gmemd, which the keeper survives; alone: as start() has it."""
         self.kill()
-        self.start()
+        self.start(alone)
 
     def restart_amid(self, seconds, work):
         """While work() goes on, in a thread: gmemd ends with the thread that has started it."""
