@@ -179,6 +179,16 @@ enum gmem_gate {
 /* What guest frames are. Private ones are the guest's alone. */
 enum gmem_state { GMEM_SHARED, GMEM_PRIVATE };
 
+/*
+ * What becomes of the other slots' mappings in the guest when one is deleted. KVM takes down those
+ * of all slots of a VM of the default type, and the guest faults for each page again; from Linux
+ * 6.12 on it need not (KVM_X86_QUIRK_SLOT_ZAP_ALL, Documentation/virt/kvm/api.rst).
+ */
+enum gmem_mappings {
+	GMEM_MAPPINGS_STAY, /* where KVM can do that: libgmem switches the quirk off for good */
+	GMEM_MAPPINGS_GO,   /* as KVM does it by itself */
+};
+
 struct gmem_vm_options {
 	const char *name;      /* for people; required but under gmem-run */
 	const char *uuid;      /* NULL: gmemd makes one */
@@ -190,6 +200,7 @@ struct gmem_vm_options {
 	/* What an operator has reserved for it, by its id, or by its name where it is for this
 	 * process's tenant; its size is the commit limit, or the most of it. NULL: none. */
 	const char *reservation;
+	enum gmem_mappings mappings;
 };
 
 /*

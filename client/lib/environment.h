@@ -23,6 +23,7 @@
 #define GMEM_COMMIT_LIMIT_VARIABLE "GMEM_COMMIT_LIMIT" /* bytes, in decimal */
 #define GMEM_RESERVATION_VARIABLE  "GMEM_RESERVATION"  /* its id or name */
 #define GMEM_GATE_VARIABLE         "GMEM_GATE"         /* "none" where there is to be none */
+#define GMEM_MAPPINGS_VARIABLE     "GMEM_MAPPINGS"     /* "stay": enum gmem_mappings */
 #define GMEM_TIMEOUT_VARIABLE      "GMEM_TIMEOUT"      /* seconds */
 
 /*

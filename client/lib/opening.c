@@ -171,8 +171,10 @@ static int finish_opening(struct gmem *gmem, const struct gmem_vm_options *optio
 
 int opening_make(struct gmem *gmem, const struct gmem_vm_options *options, struct opening *ret)
 {
-	struct opening opening = {
-		.kvm_fd = -1, .mailbox_fd = -1, .gated = options->gate == GMEM_GATE_REQUIRED};
+	struct opening opening = {.kvm_fd = -1,
+		.mailbox_fd = -1,
+		.gated = options->gate == GMEM_GATE_REQUIRED,
+		.mappings = options->mappings};
 	struct exchange exchange = {.repeated = false};
 	struct json_object *result;
 	int r;

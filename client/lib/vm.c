@@ -14,6 +14,7 @@
 #include "kernel/base/cleanup.h"
 #include "kernel/base/uapi.h"
 #include "kernel/kvm/mapping.h"
+#include "kernel/kvm/quirks.h"
 #include "protocol/json.h"
 
 /* In its process; a child of that leaves all that is not its own. */
@@ -91,6 +92,9 @@ static int create_vm(struct gmem_vm *vm)
 	if (r < 0)
 		return explain_create(r);
 	vm->fd = r;
+	/* Without it all goes on as well, and more slowly. */
+	if (vm->opening.type == 0 && vm->opening.mappings == GMEM_MAPPINGS_STAY)
+		quirk_slot_zap_all_off(vm->fd);
 	return 0;
 }
 
@@ -120,6 +124,10 @@ static int check_options(const struct gmem_vm_options *options)
 		return last_error_own(-EINVAL,
 			"gate must be GMEM_GATE_REQUIRED or GMEM_GATE_NONE, not %d",
 			(int)options->gate);
+	if (options->mappings != GMEM_MAPPINGS_STAY && options->mappings != GMEM_MAPPINGS_GO)
+		return last_error_own(-EINVAL,
+			"mappings must be GMEM_MAPPINGS_STAY or GMEM_MAPPINGS_GO, not %d",
+			(int)options->mappings);
 	if (options->initial_state != GMEM_SHARED && options->initial_state != GMEM_PRIVATE)
 		return last_error_own(-EINVAL,
 			"initial_state must be GMEM_SHARED or GMEM_PRIVATE, not %d",

@@ -18,6 +18,7 @@ struct opening {
 	uint64_t mailbox_length;
 	bool gated;
 	bool modelled; /* gmemd's back end is the model: there is neither device nor mailbox */
+	enum gmem_mappings mappings;
 };
 
 struct gmem_memory {

@@ -52,7 +52,7 @@ static const char usage[] =
 	"Usage: gmem-run [--socket=PATH] [--name=NAME] [--gate=required|none] [--type=TYPE]\n"
 	"                [--uuid=UUID] [--commit-limit=SIZE] [--initial-state=shared|private]\n"
 	"                [--reservation=ID|NAME]\n"
-	"                [--timeout=SECONDS] [--shim] [--notify] -- VMM ARG...\n"
+	"                [--timeout=SECONDS] [--shim [--keep-mappings]] [--notify] -- VMM ARG...\n"
 	"Runs a VMM whose guest memory is gmemd's, behind the gate.\n"
 	"\n"
 	"  --socket=PATH        gmemd's socket (/run/gmemd/gmemd.sock)\n"
@@ -69,6 +69,8 @@ static const char usage[] =
 	"  --timeout=SECONDS    how long it waits for gmemd (30); 0: for ever\n"
 	"  --shim               the VMM knows nothing of gmemd: a preloaded library opens its VM,\n"
 	"                       of the default type, when it opens /dev/kvm\n"
+	"  --keep-mappings      with --shim: a slot that goes takes down its own mappings alone,\n"
+	"                       where KVM can do that (KVM_X86_QUIRK_SLOT_ZAP_ALL)\n"
 	"  --notify             tells the service manager that it is ready when the VM runs, in "
 	"the\n"
 	"                       VMM's place, which has no NOTIFY_SOCKET; needs NotifyAccess=all\n"
@@ -122,6 +124,7 @@ static const struct option options[] = {
 	{"initial-state", required_argument, NULL, 'i'},
 	{"timeout", required_argument, NULL, 'T'},
 	{"shim", no_argument, NULL, 'S'},
+	{"keep-mappings", no_argument, NULL, 'k'},
 	{"notify", no_argument, NULL, 'N'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
@@ -166,6 +169,9 @@ static int set_option(struct settings *settings, int option)
 	case 'S':
 		settings->shim = true;
 		return -1;
+	case 'k':
+		settings->vm.mappings = GMEM_MAPPINGS_STAY;
+		return -1;
 	case 'N':
 		settings->notify = true;
 		return -1;
@@ -194,6 +200,9 @@ static int read_arguments(int argc, char **argv, struct settings *settings)
 	if (settings->shim && (settings->vm.type || settings->vm.initial_state == GMEM_PRIVATE))
 		return wrong_usage(
 			"--shim has VMs of the default type alone, whose memory is shared");
+	if (!settings->shim && settings->vm.mappings == GMEM_MAPPINGS_STAY)
+		return wrong_usage("--keep-mappings is for --shim: a VMM of libgmem's has its own "
+				   "option for that");
 	settings->command = argv + optind;
 	return -1;
 }
@@ -299,7 +308,9 @@ static int run_vmm(struct settings *settings)
 
 int main(int argc, char **argv)
 {
-	struct settings settings = {.vm = {.gate = GMEM_GATE_REQUIRED}, .timeout = TIMEOUT};
+	struct settings settings = {
+		.vm = {.gate = GMEM_GATE_REQUIRED, .mappings = GMEM_MAPPINGS_GO},
+		.timeout = TIMEOUT};
 	int status, r = process_start(PROCESS_LAUNCHER);
 
 	if (r < 0) {

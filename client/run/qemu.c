@@ -45,7 +45,8 @@ static void find_emulator(const char *started_as, char *ret, size_t size)
 
 static int become_guest(char **arguments, const char *socket, struct qemu_command *command)
 {
-	struct gmem_vm_options vm = {.gate = GMEM_GATE_REQUIRED, .uuid = command->uuid};
+	struct gmem_vm_options vm = {
+		.gate = GMEM_GATE_REQUIRED, .uuid = command->uuid, .mappings = GMEM_MAPPINGS_GO};
 
 	if (command->name[0] == '\0')
 		name_after(arguments[0], command->name, sizeof command->name);

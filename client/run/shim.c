@@ -76,6 +76,8 @@ static bool describe_vm(const char *socket, const struct gmem_vm_options *option
 	       set_number(GMEM_COMMIT_LIMIT_VARIABLE, options->commit_limit) &&
 	       set(GMEM_RESERVATION_VARIABLE, options->reservation) &&
 	       set(GMEM_GATE_VARIABLE, options->gate == GMEM_GATE_NONE ? "none" : NULL) &&
+	       set(GMEM_MAPPINGS_VARIABLE,
+		       options->mappings == GMEM_MAPPINGS_STAY ? "stay" : NULL) &&
 	       set_number(GMEM_TIMEOUT_VARIABLE, timeout);
 }
 

@@ -67,6 +67,8 @@ static void read_all(struct settings *settings)
 	settings->vm.commit_limit = take_number(GMEM_COMMIT_LIMIT_VARIABLE);
 	settings->vm.reservation = take(GMEM_RESERVATION_VARIABLE);
 	settings->vm.gate = gate ? GMEM_GATE_NONE : GMEM_GATE_REQUIRED;
+	settings->vm.mappings =
+		take(GMEM_MAPPINGS_VARIABLE) ? GMEM_MAPPINGS_STAY : GMEM_MAPPINGS_GO;
 	settings->timeout_ms = (unsigned)take_number(GMEM_TIMEOUT_VARIABLE) * 1000;
 	leave_preload(library);
 }

@@ -77,6 +77,15 @@ struct kvm_memory_attributes2 {
 #define KVM_CAP_VM_TYPES          235
 #endif
 
+/* Linux 5.18 */
+#ifndef KVM_CAP_DISABLE_QUIRKS2
+#define KVM_CAP_DISABLE_QUIRKS2 213
+#endif
+/* Linux 6.12 */
+#ifndef KVM_X86_QUIRK_SLOT_ZAP_ALL
+#define KVM_X86_QUIRK_SLOT_ZAP_ALL (1 << 7)
+#endif
+
 /* Linux 6.11 */
 #ifndef KVM_CAP_PRE_FAULT_MEMORY
 #define KVM_CAP_PRE_FAULT_MEMORY 236
