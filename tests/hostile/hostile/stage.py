@@ -86,7 +86,16 @@ class Stage:
         self.quiet_tenant = self.operator.call("tenant.get", {"tenant": "quiet"})
         if RESTARTS:
             self.restart()
+        self.await_keeper()
         self.memory = self.own_memory()
+
+    def await_keeper(self):
+        """What has connected is put to the keeper a moment later: until nothing more has come there for a while."""
+        kept, equal_looks, until = None, 0, time.monotonic() + SECONDS
+        while equal_looks < 10 and time.monotonic() < until:
+            now = self.state()["kept descriptors"]
+            kept, equal_looks = now, equal_looks + 1 if now == kept else 0
+            time.sleep(0.02)
 
     def own_memory(self):
         """Bytes of memory that gmemd itself has."""
