@@ -3,10 +3,12 @@
 """The memory of domains as people write them, on KVM, with the hook that reserves it: what gmemd has on its books after each
 step, and what the guest finds in its memory."""
 
+import contextlib
 import os
 
-from gmemtest import domains, libvirt, tap
+from gmemtest import domains, huge, libvirt, tap
 from gmemtest.domains import MIB, NAME, Domains
+from gmemtest.huge import PAGE_2M, HugePages
 from gmemtest.libvirt import do, virsh
 from gmemtest.qemu import slurp, wait_until
 from gmemtest.tap import Skip, check, equal, need, test
@@ -102,6 +104,39 @@ def locked():
         raise Skip("root may not raise the limit of locked memory here")
     need(status == 0, said)
     has_all_of_it("locked")
+
+
+@contextlib.contextmanager
+def huge_pages():
+    """As many as a domain has, and a libvirtd that has seen where they are."""
+    pages = HugePages(SIZE * MIB // PAGE_2M)
+    try:
+        os.mkdir("/run/huge")
+        libvirt.mount("-t", "hugetlbfs", "-o", "pagesize=2M", "hugetlbfs", "/run/huge")
+        here.libvirtd.stop()
+        here.libvirtd.start()
+        yield
+    finally:
+        pages.give_back()
+
+
+@test("huge pages: gmemd's, all of them reserved, also when the domain is restored")
+def huge_domain():
+    with huge_pages():
+        before = huge.counts()
+        here.define(backing="<memoryBacking><hugepages/><source type='memfd'/><access mode='shared'/></memoryBacking>")
+        here.start()
+        here.has(SIZE, SIZE, "with huge pages")
+        equal([memory["page_size"] for memory in memories()], [PAGE_2M], "pages")
+        total, free, reserved = huge.counts()
+        equal(free - reserved, before[1] - before[2] - SIZE * MIB // PAGE_2M, "what is left to others")
+        do("managedsave", NAME)
+        here.gone()
+        do("start", NAME)
+        here.has(SIZE, SIZE, "restored")
+        went_on("restored")
+        here.destroy()
+        wait_until(lambda: huge.counts() == before, "the host has them again")
 
 
 def attach(size):
