@@ -3,7 +3,7 @@
 # libvirt's domains as they are on a host: under a real systemd, with D-Bus and machined, and all of gmemd as it is installed.
 # Who is whose is what the machine's scope says, and nothing else does.
 set -u
-plan=19
+plan=20
 . "$(dirname "$0")/units.sh"
 for program in libvirtd virsh machinectl busctl qemu-system-x86_64; do
 	command -v "$program" >/dev/null || skip_all "no $program"
@@ -86,6 +86,8 @@ container_run busctl call org.freedesktop.machine1 /org/freedesktop/machine1 org
 report $? "machined knows it by the name that gmemd goes by"
 [ "$(member plain uuid)" = "${uuid}0" ] && [ "$(member plain promised)" = $((64 << 20)) ] && [ "$(reservations)" = "" ]
 report $? "what its hook had reserved for that machine is its promise"
+[ "$(member "${uuid}0" name)" = plain ] && container_run gmemctl vms >"$work/output" && grep -qw plain "$work/output"
+report $? "gmemctl shows it by its UUID as by its name"
 eventually fits plain None
 report $? "gmemd-libvirt knows its VM"
 
