@@ -3,7 +3,7 @@
 # libvirt's domains as they are on a host: under a real systemd, with D-Bus and machined, and all of gmemd as it is installed.
 # Who is whose is what the machine's scope says, and nothing else does.
 set -u
-plan=20
+plan=23
 . "$(dirname "$0")/units.sh"
 for program in libvirtd virsh machinectl busctl qemu-system-x86_64; do
 	command -v "$program" >/dev/null || skip_all "no $program"
@@ -125,11 +125,23 @@ virsh destroy plain && eventually no_vms && virsh domrename plain renamed && vir
 report $? "renamed while it was off, it starts under its new name"
 virsh destroy renamed && eventually no_vms
 
-define placed 2 "<resource><partition>/blue</partition></resource>"
-container_run systemctl start blue.slice >>"$work/output" 2>&1
-virsh start placed && [ "$(member placed promised)" = $((64 << 20)) ] && eventually fits placed None
-report $? "a domain in another slice is its machine as well"
-virsh destroy placed
+printf '%s\n' '' '[tenant blue]' 'cgroups = /blue.slice/*' 'limit = 96M' |
+	container_run sh -c 'cat >>/etc/gmemd/gmemd.conf && systemctl start blue.slice && systemctl reload gmemd.service' >"$work/output" 2>&1
+own="<metadata><gmem:memory xmlns:gmem='urn:gmemd:domain' tenant='blue'/></metadata>"
+blue="<resource><partition>/blue</partition></resource>"
+define placed 2 "$own$blue"
+virsh start placed && [ "$(member placed promised)" = $((64 << 20)) ] && [ "$(member placed tenant)" = blue ] && eventually fits placed None
+report $? "a domain in another slice is its machine as well, and of the tenant whose slice that is"
+define second 3 "$own$blue"
+! virsh start second && grep -q 'domain second: .*limit of the tenant' "$work/output" && [ "$(reservations)" = "" ]
+report $? "another of the tenant's, which has no room for it, is refused, and virsh says so"
+virsh destroy placed && eventually no_vms
+define stray 4 "$own"
+! virsh start stray && grep -q "is tenant blue's, and its process is of tenant default" "$work/output" && [ "$(reservations)" = "" ] && eventually no_vms
+report $? "one that is in no slice of the tenant that its metadata names is refused"
+virsh start second && [ "$(member second tenant)" = blue ]
+report $? "and the one that waited has room now"
+virsh destroy second
 container_run systemctl stop gmemd.service gmemd.socket gmemd-admin.socket gmemd-keeper.service gmemd-keeper.socket >"$work/output" 2>&1
 ! virsh start placed && grep -q 'no gmemd serves' "$work/output"
 report $? "without gmemd a start is refused, and virsh says so"
