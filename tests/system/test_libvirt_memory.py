@@ -251,6 +251,41 @@ def life():
         here.destroy()
 
 
+@contextlib.contextmanager
+def others_have(size):
+    """So many MiB are reserved for others."""
+    params = {"name": "others", "size": size * MIB, "ttl_ms": 600000}
+    kept = here.operator.call("reservation.create", params)["reservation"]
+    yield
+    here.operator.call("reservation.cancel", {"reservation": kept})
+
+
+def refused_for_room(*words):
+    status, said = virsh(*words)
+    check(status != 0 and "limit of the host" in said, "%s: %s" % (" ".join(words), said))
+    equal((here.books()[0], here.vms()), (0, []), "after " + words[0])
+
+
+@test("a saved domain that there is no room for is refused, restored and started, and is saved still")
+def no_room_for_saved():
+    here.define()
+    here.start()
+    path = os.path.join(here.programs.scratch, "saved")
+    do("save", NAME, path)
+    here.gone()
+    with others_have(LIMIT - SIZE + 1):
+        refused_for_room("restore", path)
+    do("restore", path)
+    went_on("restored")
+    do("managedsave", NAME)
+    here.gone()
+    with others_have(LIMIT - SIZE + 1):
+        refused_for_room("start", NAME)
+    do("start", NAME)
+    went_on("from its managed save")
+    here.destroy()
+
+
 @test("%d starts and stops leave no memory, charge, reservation, cgroup or file" % STARTS)
 def starts():
     here.define()
