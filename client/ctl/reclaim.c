@@ -31,15 +31,16 @@ const struct table reclaim_tables[] = {
 	{.columns = NULL},
 };
 
-/* The next ranges of the set, from *at on; *at is NULL after the last. */
-static struct json_object *some_ranges(uint64_t memory, const struct range **at)
+/* The next ranges of the set, from *at on, which is at that place; *at is NULL after the last. */
+static struct json_object *some_ranges(
+	uint64_t memory, const struct range **at, struct range_place *place)
 {
 	struct json_object *params = json_new_object();
 	struct json_object *list;
 
 	json_add_uint(params, "memory", memory);
 	list = json_add_array(params, "ranges");
-	for (unsigned i = 0; *at && i < RANGES_AT_ONCE; i++, *at = ranges_next(*at)) {
+	for (unsigned i = 0; *at && i < RANGES_AT_ONCE; i++, *at = ranges_next(place)) {
 		struct json_object *range = json_append_object(list);
 
 		json_add_uint(range, "offset", (*at)->start);
@@ -51,13 +52,14 @@ static struct json_object *some_ranges(uint64_t memory, const struct range **at)
 static enum ctl_status reclaim_ranges(
 	struct ctl *ctl, uint64_t memory, const struct ranges *ranges, struct json_object *row)
 {
-	const struct range *at = ranges_from(ranges, 0);
+	struct range_place place;
+	const struct range *at = ranges_from(ranges, 0, &place);
 	uint64_t reclaimed = 0, resident = 0, bytes;
 	enum ctl_status status = CTL_DONE;
 	struct json_object *result;
 
 	while (status == CTL_DONE && at) {
-		status = request(ctl, "memory.reclaim", some_ranges(memory, &at), &result);
+		status = request(ctl, "memory.reclaim", some_ranges(memory, &at, &place), &result);
 		if (status != CTL_DONE)
 			break;
 		bytes = 0;

@@ -38,7 +38,8 @@ static int keep_page(const struct slot *slot, uint64_t offset, const struct rang
 	bool is_private, struct ranges *ret)
 {
 	uint64_t end = slot->guest_phys_addr + slot->size, at = slot->guest_phys_addr;
-	const struct range *range = ranges_from(private, at);
+	struct range_place place;
+	const struct range *range = ranges_from(private, at, &place);
 	int r = 0;
 
 	while (r == 0 && at < end) {
@@ -49,7 +50,7 @@ static int keep_page(const struct slot *slot, uint64_t offset, const struct rang
 		if (inside == is_private)
 			r = ranges_remove(ret, offset + (at - slot->guest_phys_addr), next - at);
 		if (inside)
-			range = ranges_next(range);
+			range = ranges_next(&place);
 		at = next;
 	}
 	return r;
@@ -75,13 +76,14 @@ static int keep_parts(const struct json_object *vm, uint64_t memory, struct rang
 {
 	const struct json_object *found = vm_view_memory(vm, memory);
 	struct ranges whole = {.count = 0};
+	struct range_place place;
 	uint64_t page = 0;
 	int r = 0;
 
 	if (!found || !json_get_uint(found, "page_size", &page) || page == 0)
 		return 0;
-	for (const struct range *range = ranges_from(ranges, 0); r == 0 && range;
-		range = ranges_next(range)) {
+	for (const struct range *range = ranges_from(ranges, 0, &place); r == 0 && range;
+		range = ranges_next(&place)) {
 		uint64_t start = (range->start + page - 1) / page * page;
 		uint64_t end = range->end / page * page;
 

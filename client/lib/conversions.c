@@ -160,11 +160,12 @@ size_t conversions_copy(struct conversions *conversions, enum conversions_set se
 	const struct ranges *of =
 		set == CONVERSIONS_PRIVATE ? &conversions->private : &conversions->uncertain;
 	const struct range *range;
+	struct range_place place;
 	size_t copied = 0;
 
 	pthread_mutex_lock(&conversions->lock);
-	range = ranges_from(of, from);
-	for (; range && copied < count; range = ranges_next(range))
+	range = ranges_from(of, from, &place);
+	for (; range && copied < count; range = ranges_next(&place))
 		ranges[copied++] = (struct gmem_range){range->start, range->end - range->start};
 	pthread_mutex_unlock(&conversions->lock);
 	return copied;

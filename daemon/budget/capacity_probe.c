@@ -26,10 +26,11 @@ static bool read_node(unsigned number, struct capacity_node *ret)
 /* nodes has room for all in numbers. */
 static size_t read_nodes(const struct ranges *numbers, struct capacity_node *nodes)
 {
+	struct range_place place;
 	size_t count = 0;
 
-	for (const struct range *range = ranges_from(numbers, 0); range;
-		range = ranges_next(range)) {
+	for (const struct range *range = ranges_from(numbers, 0, &place); range;
+		range = ranges_next(&place)) {
 		for (uint64_t number = range->start; number < range->end; number++)
 			count += read_node((unsigned)number, &nodes[count]);
 	}

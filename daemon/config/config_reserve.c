@@ -51,11 +51,12 @@ static uint64_t node_total(unsigned node)
 static uint64_t all_nodes_total(void)
 {
 	struct ranges numbers = {.count = 0};
+	struct range_place place;
 	uint64_t total = 0;
 
 	meminfo_nodes(&numbers);
-	for (const struct range *range = ranges_from(&numbers, 0); range;
-		range = ranges_next(range)) {
+	for (const struct range *range = ranges_from(&numbers, 0, &place); range;
+		range = ranges_next(&place)) {
 		for (uint64_t node = range->start; node < range->end; node++)
 			total += node_total((unsigned)node);
 	}

@@ -218,9 +218,10 @@ static bool view_slots(struct view *view, struct json_object *list, uint64_t *ne
 static bool view_ranges(
 	struct view *view, const struct ranges *of, struct json_object *list, uint64_t *next)
 {
-	const struct range *range = ranges_from(of, *next);
+	struct range_place place;
+	const struct range *range = ranges_from(of, *next, &place);
 
-	for (; range; range = ranges_next(range)) {
+	for (; range; range = ranges_next(&place)) {
 		struct json_object *object;
 
 		*next = range->start;

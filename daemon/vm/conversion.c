@@ -118,7 +118,8 @@ static size_t merge(struct asked *asked, size_t count)
 /* The first piece of [at, end) that is in the set. False where there is none. */
 static bool next_in(const struct ranges *ranges, uint64_t at, uint64_t end, struct asked *ret)
 {
-	const struct range *range = ranges_from(ranges, at);
+	struct range_place place;
+	const struct range *range = ranges_from(ranges, at, &place);
 
 	if (at >= end || !range || range->start >= end)
 		return false;
@@ -130,11 +131,12 @@ static bool next_in(const struct ranges *ranges, uint64_t at, uint64_t end, stru
 /* The same of what is not in the set. */
 static bool next_out(const struct ranges *ranges, uint64_t at, uint64_t end, struct asked *ret)
 {
-	const struct range *range = ranges_from(ranges, at);
+	struct range_place place;
+	const struct range *range = ranges_from(ranges, at, &place);
 
 	if (range && range->start <= at) {
 		at = range->end;
-		range = ranges_next(range);
+		range = ranges_next(&place);
 	}
 	if (at >= end)
 		return false;
@@ -184,7 +186,9 @@ static void settle(struct conversion_plan *plan, uint64_t start, uint64_t end)
  * midst of one. */
 static bool adds_piece(const struct ranges *private, enum convert_to to, const struct asked *part)
 {
-	const struct range *range = ranges_from(private, part->start > 0 ? part->start - 1 : 0);
+	struct range_place place;
+	const struct range *range =
+		ranges_from(private, part->start > 0 ? part->start - 1 : 0, &place);
 
 	if (to == CONVERT_TO_PRIVATE)
 		return !range || range->start > part->end;
@@ -335,10 +339,11 @@ static int subtract(
 	struct ranges *ranges, const struct ranges *other, const struct guest_range *within)
 {
 	uint64_t end = within->guest_phys_addr + within->size;
-	const struct range *range = ranges_from(other, within->guest_phys_addr);
+	struct range_place place;
+	const struct range *range = ranges_from(other, within->guest_phys_addr, &place);
 	int r = 0;
 
-	for (; r == 0 && range && range->start < end; range = ranges_next(range))
+	for (; r == 0 && range && range->start < end; range = ranges_next(&place))
 		r = ranges_remove(ranges, range->start, range->end - range->start);
 	return r;
 }
@@ -383,10 +388,11 @@ static void outlive(struct vm *vm, enum frames_set set, const struct ranges *ran
 
 static int mark(struct vm *vm, const struct conversion *conversion)
 {
-	const struct range *kept = ranges_from(&conversion->kept, 0);
+	struct range_place place;
+	const struct range *kept = ranges_from(&conversion->kept, 0, &place);
 	int r = 0;
 
-	for (; r == 0 && kept; kept = ranges_next(kept)) {
+	for (; r == 0 && kept; kept = ranges_next(&place)) {
 		r = ranges_add(&vm->in_both, kept->start, kept->end - kept->start);
 		outlive(vm, FRAMES_IN_BOTH, &vm->in_both, kept->start, kept->end - kept->start);
 	}
@@ -465,11 +471,12 @@ static int note_done(
 static int note_not_done(
 	struct vm *vm, const struct conversion *conversion, const struct guest_range *range)
 {
-	const struct range *kept = ranges_from(&conversion->kept, range->guest_phys_addr);
+	struct range_place place;
+	const struct range *kept = ranges_from(&conversion->kept, range->guest_phys_addr, &place);
 	uint64_t end = range->guest_phys_addr + range->size;
 	int r = 0;
 
-	for (; r == 0 && kept && kept->start < end; kept = ranges_next(kept)) {
+	for (; r == 0 && kept && kept->start < end; kept = ranges_next(&place)) {
 		uint64_t start =
 			kept->start > range->guest_phys_addr ? kept->start : range->guest_phys_addr;
 

@@ -3,11 +3,12 @@
  * A set of numbers, kept as the merged ranges that it consists of: the private parts of a guest's
  * memory, for one.
  *
- * No two ranges touch, so that the same set always has the same ranges, however it came about.
- * Adding and removing take time logarithmic in the number of ranges, plus what they merge or drop;
- * each range costs one small node. A range is [start, start + size); an empty one, or one past
- * UINT64_MAX, is -EINVAL. Functions return 0 or a negative errno; one that fails has changed
- * nothing.
+ * No two ranges touch, so that the same set always has the same ranges, however it came about. They
+ * are in leaves of up to some hundred (range_leaf.h), whose first numbers are in one array: finding
+ * one takes time logarithmic in the number of ranges, changing one that and moving a leaf's others,
+ * and each takes 8 to 16 bytes, or 16 to 32 where ranges are gigabytes apart. A range is [start,
+ * start + size); an empty one, or one past UINT64_MAX, is -EINVAL. Functions return 0 or a negative
+ * errno; one that fails has changed nothing.
  */
 #pragma once
 
@@ -15,21 +16,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kernel/base/tree.h"
+#include "kernel/base/range_leaf.h"
 
-struct range {
-	RB_ENTRY(range) link;
-	uint64_t start;
-	uint64_t end; /* exclusive */
-};
-
-RB_HEAD(range_tree, range);
+struct range_leaves;
 
 /* All zeroes is the empty set. */
 struct ranges {
-	struct range_tree tree;
-	size_t count;   /* of ranges */
-	uint64_t total; /* of numbers */
+	struct range_leaves *leaves; /* NULL: it is empty */
+	size_t count;                /* of ranges */
+	uint64_t total;              /* of numbers */
+};
+
+/* One of its ranges, and where it is. */
+struct range_place {
+	const struct ranges *ranges;
+	uint32_t leaf, place;
+	struct range range;
 };
 
 /* Back to the empty set. */
@@ -42,7 +44,9 @@ bool ranges_contain(const struct ranges *ranges, uint64_t number);
 /* How many numbers of [start, start + size) are in the set; 0 for what is no range. */
 uint64_t ranges_covered(const struct ranges *ranges, uint64_t start, uint64_t size);
 
-/* The first range that ends after start, NULL where there is none. Valid until the set changes. */
-const struct range *ranges_from(const struct ranges *ranges, uint64_t start);
+/* The first range that ends after start, NULL where there is none. It is in *ret_place, which is
+ * for ranges_next() until the set changes. */
+const struct range *ranges_from(
+	const struct ranges *ranges, uint64_t start, struct range_place *ret_place);
 /* The one after it, NULL at the end. */
-const struct range *ranges_next(const struct range *range);
+const struct range *ranges_next(struct range_place *place);

@@ -223,9 +223,11 @@ static int slot_change(struct model_vm *vm, struct model_slot *slot, struct mode
 static int forget_mmio(struct model_vm *vm)
 {
 	const struct range *range;
+	struct range_place place;
 	int r = 0;
 
-	for (range = ranges_from(&vm->mmio, 0); r == 0 && range; range = ranges_next(range))
+	for (range = ranges_from(&vm->mmio, 0, &place); r == 0 && range;
+		range = ranges_next(&place))
 		r = ranges_add(&vm->mmio_stale, range->start, range->end - range->start);
 	ranges_clear(&vm->mmio);
 	return r;

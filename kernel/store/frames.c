@@ -34,10 +34,11 @@ static void fill_frames(
 	const struct ranges *ranges, uint64_t first_byte, unsigned char *bits, size_t count)
 {
 	uint64_t page = page_size(), start = first_byte * 8 * page, end = start + count * 8 * page;
-	const struct range *range = ranges_from(ranges, start);
+	struct range_place place;
+	const struct range *range = ranges_from(ranges, start, &place);
 
 	memset(bits, 0, count);
-	for (; range && range->start < end; range = ranges_next(range)) {
+	for (; range && range->start < end; range = ranges_next(&place)) {
 		uint64_t from = range->start > start ? range->start : start;
 		uint64_t to = range->end < end ? range->end : end;
 

@@ -24,12 +24,13 @@ static void try_meminfo(const char *text, int (*parse)(const char *text, struct 
 static void try_nodes(const char *text)
 {
 	struct ranges nodes = {.count = 0};
+	struct range_place place;
 	uint64_t end = 0;
 	int r = meminfo_parse_nodes(text, &nodes);
 
 	FUZZ_CHECK(r <= 0);
-	for (const struct range *range = ranges_from(&nodes, 0); range;
-		range = ranges_next(range)) {
+	for (const struct range *range = ranges_from(&nodes, 0, &place); range;
+		range = ranges_next(&place)) {
 		FUZZ_CHECK(range->start < range->end && (end == 0 || end < range->start));
 		end = range->end;
 	}

@@ -72,10 +72,11 @@ static int add_shared(
 static int split_slot(struct planned *planned, const struct dump_part *slot)
 {
 	uint64_t at = slot->guest_phys_addr, end = at + slot->size;
-	const struct range *range = ranges_from(&planned->private, at);
+	struct range_place place;
+	const struct range *range = ranges_from(&planned->private, at, &place);
 	int r = 0;
 
-	for (; r == 0 && range && range->start < end; range = ranges_next(range)) {
+	for (; r == 0 && range && range->start < end; range = ranges_next(&place)) {
 		uint64_t from = range->start > at ? range->start : at;
 		uint64_t to = range->end < end ? range->end : end;
 

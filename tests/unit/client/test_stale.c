@@ -23,12 +23,13 @@ static void check(const char *vm, uint64_t memory, const char *expected)
 	const char *why;
 	struct json_object *value = json_parse(vm, strlen(vm), &why);
 	struct ranges found = {.count = 0};
+	struct range_place place;
 	char text[256] = "";
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(value);
 	CU_ASSERT_EQUAL(stale_find(value, memory, 100000, &found), 0);
-	for (const struct range *range = ranges_from(&found, 0); range;
-		range = ranges_next(range)) {
+	for (const struct range *range = ranges_from(&found, 0, &place); range;
+		range = ranges_next(&place)) {
 		size_t used = strlen(text);
 
 		snprintf(text + used, sizeof text - used, "%s%llu+%llu", used > 0 ? " " : "",

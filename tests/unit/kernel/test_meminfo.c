@@ -98,6 +98,7 @@ static void check_node(unsigned node)
 static void test_nodes(void)
 {
 	struct ranges nodes = {0};
+	struct range_place place;
 	int r = meminfo_nodes(&nodes), fd = -77;
 	char line[4096];
 
@@ -107,16 +108,18 @@ static void test_nodes(void)
 	}
 	CU_ASSERT_EQUAL_FATAL(r, 0);
 	CU_ASSERT_TRUE(nodes.total > 0);
-	for (const struct range *range = ranges_from(&nodes, 0); range;
-		range = ranges_next(range)) {
+	for (const struct range *range = ranges_from(&nodes, 0, &place); range;
+		range = ranges_next(&place)) {
 		for (uint64_t node = range->start; node < range->end; node++)
 			check_node((unsigned)node);
 	}
 	CU_ASSERT_EQUAL(meminfo_node_line(99999, "cpulist", line, sizeof line), -ENOENT);
-	CU_ASSERT_EQUAL(meminfo_node_line(ranges_from(&nodes, 0)->start, "distance", line, 2),
-		-ENAMETOOLONG);
 	CU_ASSERT_EQUAL(
-		meminfo_node_line(ranges_from(&nodes, 0)->start, "distance", line, sizeof line), 0);
+		meminfo_node_line(ranges_from(&nodes, 0, &place)->start, "distance", line, 2),
+		-ENAMETOOLONG);
+	CU_ASSERT_EQUAL(meminfo_node_line(ranges_from(&nodes, 0, &place)->start, "distance", line,
+				sizeof line),
+		0);
 	CU_ASSERT_TRUE(strlen(line) >= 2 && !strchr(line, '\n'));
 	CU_ASSERT_EQUAL(meminfo_open_node(99999, &fd), -ENOENT);
 	CU_ASSERT_EQUAL(fd, -77);

@@ -5,6 +5,7 @@
 #include "kernel/base/ranges.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +20,11 @@ static void check_is(const struct ranges *ranges, const char *expected)
 {
 	char text[256] = "";
 	size_t length = 0, count = 0;
+	struct range_place place;
 	uint64_t total = 0;
 
-	for (const struct range *range = ranges_from(ranges, 0); range;
-		range = ranges_next(range)) {
+	for (const struct range *range = ranges_from(ranges, 0, &place); range;
+		range = ranges_next(&place)) {
 		length += (size_t)snprintf(text + length, sizeof text - length, "[%llu,%llu)",
 			(unsigned long long)range->start, (unsigned long long)range->end);
 		total += range->end - range->start;
@@ -117,17 +119,18 @@ static void test_bounds(void)
 static void test_lookup(void)
 {
 	struct ranges ranges = {0};
+	struct range_place place;
 
-	CU_ASSERT_PTR_NULL(ranges_from(&ranges, 0));
+	CU_ASSERT_PTR_NULL(ranges_from(&ranges, 0, &place));
 	CU_ASSERT_EQUAL(ranges_add(&ranges, 10, 10), 0);
 	CU_ASSERT_EQUAL(ranges_add(&ranges, 30, 10), 0);
 	CU_ASSERT_FALSE(ranges_contain(&ranges, 9));
 	CU_ASSERT_TRUE(ranges_contain(&ranges, 10));
 	CU_ASSERT_TRUE(ranges_contain(&ranges, 19));
 	CU_ASSERT_FALSE(ranges_contain(&ranges, 20));
-	CU_ASSERT_EQUAL(ranges_from(&ranges, 19)->start, 10);
-	CU_ASSERT_EQUAL(ranges_from(&ranges, 20)->start, 30);
-	CU_ASSERT_PTR_NULL(ranges_from(&ranges, 40));
+	CU_ASSERT_EQUAL(ranges_from(&ranges, 19, &place)->start, 10);
+	CU_ASSERT_EQUAL(ranges_from(&ranges, 20, &place)->start, 30);
+	CU_ASSERT_PTR_NULL(ranges_from(&ranges, 40, &place));
 	CU_ASSERT_EQUAL(ranges_covered(&ranges, 0, 100), 20);
 	CU_ASSERT_EQUAL(ranges_covered(&ranges, 15, 20), 10);
 	CU_ASSERT_EQUAL(ranges_covered(&ranges, 20, 10), 0);
@@ -147,6 +150,7 @@ static double seconds_since(const struct timespec *start)
 /* The worst that a guest can do to it: every other page private. */
 static void check_alternating(uint64_t pages)
 {
+	size_t before = mallinfo2().uordblks, bytes;
 	struct ranges ranges = {0};
 	struct timespec start;
 	unsigned failed = 0;
@@ -157,6 +161,7 @@ static void check_alternating(uint64_t pages)
 	CU_ASSERT_EQUAL(failed, 0);
 	CU_ASSERT_EQUAL(ranges.count, pages);
 	CU_ASSERT_EQUAL(ranges.total, pages * PAGE);
+	bytes = mallinfo2().uordblks - before; /* 0 where a sanitizer has the heap */
 	for (uint64_t i = 0; i + 1 < pages; i++)
 		failed += ranges_add(&ranges, (2 * i + 1) * PAGE, PAGE) != 0;
 	CU_ASSERT_EQUAL(ranges.count, 1);
@@ -164,10 +169,10 @@ static void check_alternating(uint64_t pages)
 		failed += ranges_remove(&ranges, 2 * i * PAGE, PAGE) != 0;
 	CU_ASSERT_EQUAL(failed, 0);
 	CU_ASSERT_EQUAL(ranges.count, pages - 1);
-	printf("# %llu alternating pages: %.0f ns an operation, %zu bytes a range\n",
+	printf("# %llu alternating pages: %.0f ns an operation, %.1f bytes a range\n",
 		(unsigned long long)pages, seconds_since(&start) / (double)(3 * pages) * 1e9,
-		sizeof(struct range));
-	CU_ASSERT_TRUE(sizeof(struct range) <= 48);
+		(double)bytes / (double)pages);
+	CU_ASSERT_TRUE(bytes <= 16 * pages);
 	CU_ASSERT_TRUE(seconds_since(&start) < 20);
 	ranges_clear(&ranges);
 }
@@ -179,51 +184,96 @@ static void test_alternating_pages(void)
 	check_alternating(1000000);
 }
 
-/* Beside a bitmap */
+/* Beside a bitmap: each bit of it is so many numbers. */
 
-#define BITS 512
+#define BITS 6000
 
-static void check_beside(const struct ranges *ranges, const bool *bits, unsigned seed)
+static void check_beside(
+	const struct ranges *ranges, const bool *bits, uint64_t unit, unsigned seed)
 {
-	const struct range *range = ranges_from(ranges, 0);
+	struct range_place place;
+	const struct range *range = ranges_from(ranges, 0, &place);
 	unsigned wrong = 0;
 	size_t count = 0;
 
 	for (uint64_t i = 0; i < BITS; i++) {
-		if (range && i == range->end)
-			range = ranges_next(range);
-		wrong += bits[i] != (range && i >= range->start);
-		wrong += bits[i] != ranges_contain(ranges, i);
+		if (range && i * unit == range->end)
+			range = ranges_next(&place);
+		wrong += bits[i] != (range && i * unit >= range->start);
+		wrong += bits[i] != ranges_contain(ranges, i * unit);
+		wrong += bits[i] != ranges_contain(ranges, i * unit + unit - 1);
+		wrong += ranges_covered(ranges, i * unit, unit) != (bits[i] ? unit : 0);
 		count += bits[i] && (i == 0 || !bits[i - 1]);
 	}
-	UNIT_ASSERT_ROW(
-		wrong == 0 && count == ranges->count, "seed %u: %u bits differ", seed, wrong);
+	UNIT_ASSERT_ROW(wrong == 0 && count == ranges->count, "seed %u, unit %llu: %u are wrong",
+		seed, (unsigned long long)unit, wrong);
 }
 
-static void random_sets(unsigned seed)
+/* Sizes that make many ranges at first, then fewer and fewer, and one at last. */
+static void random_sets(unsigned seed, uint64_t unit)
 {
 	struct ranges ranges = {0};
 	bool bits[BITS] = {false};
+	const unsigned steps = 20000;
 
 	srandom(seed);
-	for (unsigned i = 0; i < 500; i++) {
-		uint64_t start = (uint64_t)random() % BITS;
-		uint64_t size = 1 + (uint64_t)random() % (i % 2 ? 8 : BITS - start);
+	for (unsigned i = 0; i < steps; i++) {
+		uint64_t start = (uint64_t)random() % BITS, largest = 1 + i / (steps / 10);
+		uint64_t size = 1 + (uint64_t)random() % (i % 997 ? largest : BITS - start);
 		bool add = random() % 2;
 
 		if (size > BITS - start)
 			size = BITS - start;
-		CU_ASSERT_EQUAL((add ? ranges_add : ranges_remove)(&ranges, start, size), 0);
+		CU_ASSERT_EQUAL(
+			(add ? ranges_add : ranges_remove)(&ranges, start * unit, size * unit), 0);
 		memset(bits + start, add, size);
-		check_beside(&ranges, bits, seed);
+		if (i % (steps / 40) == 0 || i % 997 == 0)
+			check_beside(&ranges, bits, unit, seed);
 	}
-	ranges_clear(&ranges);
+	check_beside(&ranges, bits, unit, seed);
+	CU_ASSERT_EQUAL(ranges_add(&ranges, 0, BITS * unit), 0);
+	CU_ASSERT_EQUAL(ranges.count, 1);
+	CU_ASSERT_EQUAL(ranges_remove(&ranges, 0, BITS * unit), 0);
+	CU_ASSERT_EQUAL(ranges.count + ranges.total, 0);
+	CU_ASSERT_PTR_NULL(ranges.leaves);
 }
 
+/* Near to each other, and so far apart that no leaf's are within 4 GiB, or that some are. */
 static void test_beside_a_bitmap(void)
 {
-	for (unsigned seed = 1; seed <= 20; seed++)
-		random_sets(seed);
+	static const uint64_t units[] = {1, PAGE, 5 << 20, 3ull << 30, 1ull << 50};
+
+	for (unsigned seed = 1; seed <= 3; seed++) {
+		for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+			random_sets(seed, units[i]);
+	}
+}
+
+/* One after the other from either end, so that leaves are full, and into the midst of full ones. */
+static void test_in_order(void)
+{
+	const uint64_t pages = 5000;
+
+	for (unsigned way = 0; way < 2; way++) {
+		struct ranges ranges = {0};
+		unsigned failed = 0;
+
+		for (uint64_t i = 0; i < pages; i++)
+			failed += ranges_add(&ranges, (way ? pages - i : i) * 4 * PAGE, PAGE) != 0;
+		CU_ASSERT_EQUAL(ranges.count, pages);
+		for (uint64_t i = 0; i < pages; i++)
+			failed += ranges_add(&ranges, ((way ? pages - i : i) * 4 + 2) * PAGE,
+					  PAGE) != 0;
+		CU_ASSERT_EQUAL(ranges.count, 2 * pages);
+		for (uint64_t i = 0; i < pages; i++)
+			failed += ranges_contain(&ranges, (i + way) * 4 * PAGE + PAGE) ||
+				  !ranges_contain(&ranges, (i + way) * 4 * PAGE + 2 * PAGE);
+		CU_ASSERT_EQUAL(failed, 0);
+		CU_ASSERT_EQUAL(ranges_remove(&ranges, PAGE / 2, 8 * pages * PAGE), 0);
+		CU_ASSERT_EQUAL(ranges.count, way ? 0 : 1);
+		CU_ASSERT_EQUAL(ranges.total, way ? 0 : PAGE / 2);
+		ranges_clear(&ranges);
+	}
 }
 
 static CU_TestInfo tests[] = {
@@ -232,6 +282,7 @@ static CU_TestInfo tests[] = {
 	{"bounds", test_bounds},
 	{"looking up", test_lookup},
 	{"a million alternating pages", test_alternating_pages},
+	{"one after the other, from either end", test_in_order},
 	{"random sets beside a bitmap", test_beside_a_bitmap},
 	CU_TEST_INFO_NULL,
 };

@@ -353,9 +353,10 @@ static uint64_t end(struct conversion *conversion, unsigned done)
 
 static bool private_is(const struct part *parts)
 {
-	const struct range *range = ranges_from(&test.vm->private_ranges, 0);
+	struct range_place place;
+	const struct range *range = ranges_from(&test.vm->private_ranges, 0, &place);
 
-	for (; range && parts->size > 0; range = ranges_next(range), parts++) {
+	for (; range && parts->size > 0; range = ranges_next(&place), parts++) {
 		if (range->start != parts->start * P ||
 			range->end != (parts->start + parts->size) * P)
 			return false;
