@@ -16,6 +16,7 @@
 #include "daemon/reservation/reservation.h"
 #include "daemon/vm/registry.h"
 
+struct call_reports;
 struct config_faults;
 struct creations;
 struct request;
@@ -51,6 +52,8 @@ struct command_line {
 struct gmemd {
 	struct config config;
 	int (*const *handlers)(struct request *request); /* by enum method_number */
+	/* What VMMs have reported by now is settled: see daemon/release/call_reports.h. */
+	void (*settle_for)(const struct request *request);
 	/* Why it can't serve with its configuration; NULL: it can. Then it takes over and watches
 	 * what a predecessor has left, and refuses all requests. */
 	const struct config_faults *faults;
@@ -78,6 +81,7 @@ struct gmemd {
 	struct capacity capacity;
 	struct reservations reservations;
 	struct lapses *lapses; /* of reservations */
+	struct call_reports *call_reports;
 	struct registry registry;
 	struct overrides overrides;
 	uint64_t started; /* CLOCK_MONOTONIC, seconds */

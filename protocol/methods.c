@@ -46,7 +46,7 @@ const char *const convert_to_names[] = {"shared", "private", NULL};
 /* Parts of results */
 
 #define VM_ID     "The VM's id."
-#define MEMORY_ID "The memory's id, unique on the host until reboot."
+#define MEMORY_ID "The memory's id, unique until reboot."
 
 static const struct field call_fields[] = {
 	{"id", FIELD_INTEGER, .summary = "For call.done."},
@@ -54,6 +54,8 @@ static const struct field call_fields[] = {
 	{"address", FIELD_INTEGER, .summary = "Of the first entry, in the VMM."},
 	{"stride", FIELD_INTEGER, .summary = "Bytes from an entry to the next."},
 	{"count", FIELD_INTEGER, .summary = "How many entries to trigger, in order."},
+	{"report", FIELD_INTEGER, FIELD_NULLABLE,
+		.summary = "Byte offset of its words in the report page; null where it has none."},
 	END,
 };
 
@@ -192,6 +194,12 @@ static const struct field mailbox_fields[] = {
 	{"length", FIELD_INTEGER, .summary = "Bytes to map."},
 	{"areas", FIELD_ARRAY, .fields = area_fields,
 		.summary = "What a gate must let through: pointers to the start of an entry."},
+	END,
+};
+
+static const struct field report_page_fields[] = {
+	{"fd", FIELD_FD, .summary = "To be mapped writable, shared."},
+	{"length", FIELD_INTEGER, .summary = "Bytes to map."},
 	END,
 };
 
@@ -371,9 +379,9 @@ static const struct field vm_open_parameters[] = {
 			"what it has beyond them. vm.set changes it."},
 	{"reservation", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = NAME_BYTES_MAX,
 		AT(vm_open_parameters, reservation),
-		.summary = "Of reservation.create, by its id; or, of one that was made for the "
-			   "caller's tenant, by its name too. It becomes the VM's promise, and "
-			   "its size the commit_limit, which can be less, but not more."},
+		.summary = "reservation.create's id, or, of one that was made for the caller's "
+			   "tenant, its name. It becomes the VM's promise, and its size the "
+			   "commit_limit, which can be less, but not more."},
 	END,
 };
 
@@ -381,10 +389,12 @@ static const struct field vm_open_parameters[] = {
 	{"vm", FIELD_STRING, .summary = VM_ID},                                                    \
 		{"uuid", FIELD_UUID, .summary = "As given, or gmemd's choice."},                   \
 		{"kvm", FIELD_FD, FIELD_NULLABLE, .summary = "/dev/kvm, to make the VM with."},    \
+		{"mailbox", FIELD_OBJECT, FIELD_NULLABLE, .fields = mailbox_fields,                \
+			.summary = "Where gmemd writes the arguments of the VM's ioctls."},        \
 	{                                                                                          \
-		"mailbox", FIELD_OBJECT, FIELD_NULLABLE,                                           \
-			.fields = mailbox_fields,                                                  \
-			.summary = "Where gmemd writes the arguments of the VM's ioctls."          \
+		"report", FIELD_OBJECT, FIELD_NULLABLE,                                            \
+			.fields = report_page_fields,                                              \
+			.summary = "Where the VMM may report calls, in the place of call.done."    \
 	}
 
 static const struct field vm_open_result[] = {VM_OPENED_FIELDS, END};
@@ -409,30 +419,28 @@ static const struct field vm_gate_parameters[] = {
 			.summary = "In the VMM; nothing need be mapped there."},                   \
 		{"memory", FIELD_INTEGER, FIELD_NULLABLE, .max = INT64_MAX,                        \
 			AT(slot_bind_parameters, memory),                                          \
-			.summary =                                                                 \
-				"Null: the VMM's own memory at userspace_addr, such as a ROM."},   \
+			.summary = "Null: the VMM's own at userspace_addr, such as a ROM."},       \
 		{"guest_memfd_offset", FIELD_INTEGER, FIELD_PAGES | FIELD_OPTIONAL,                \
 			.max = BYTES_MAX, AT(slot_bind_parameters, guest_memfd_offset),            \
 			.summary = "Bytes into the memory."},                                      \
 		{"shared_memory", FIELD_INTEGER, FIELD_OPTIONAL | FIELD_NULLABLE,                  \
 			.max = INT64_MAX, .default_value = FIELD_UNSET,                            \
 			AT(slot_bind_parameters, shared_memory),                                   \
-			.summary = "What backs the shared half, where private memory needs a "     \
-				   "second."},                                                     \
+			.summary = "The shared half, where private memory needs a second."},       \
 		{"shared_offset", FIELD_INTEGER, FIELD_PAGES | FIELD_OPTIONAL, .max = BYTES_MAX,   \
 			AT(slot_bind_parameters, shared_offset), .summary = "Bytes into it."},     \
 		{"flags", FIELD_FLAGS, FIELD_OPTIONAL, .names = slot_flag_names,                   \
 			AT(slot_bind_parameters, flags),                                           \
-			.summary = "Only without a memory, or through a mapping. Of a slot that "  \
-				   "is bound so, and told of again with nothing else changed, "    \
-				   "they are changed in place; readonly can't be."},               \
+			.summary = "Without a memory, or through a mapping. Of such a slot that "  \
+				   "is told again with other flags alone they change in place; "   \
+				   "readonly can't."},                                             \
 	{                                                                                          \
 		"through", FIELD_ENUM, FIELD_OPTIONAL,                                             \
 			.names = slot_through_names, AT(slot_bind_parameters, through),            \
 			.summary = "mapping: a slot on userspace_addr alone, where the VMM has "   \
 				   "that memory mapped, shared, from guest_memfd_offset on. It "   \
-				   "is charged as that memory, and may overlap with the memory's " \
-				   "other slots."                                                  \
+				   "is charged as that memory and may overlap with its other "     \
+				   "slots."                                                        \
 	}
 
 static const struct field resumed_memory_fields[] = {
@@ -456,8 +464,8 @@ static const struct field vm_resume_parameters[] = {
 	{"memories", FIELD_ARRAY, FIELD_OPTIONAL, .fields = resumed_memory_fields,
 		.item_size = sizeof(struct resumed_memory), .max = RESUMED_MEMORIES_MAX,
 		AT(vm_resume_parameters, memories),
-		.summary = "Those whose files the process has. What does not fit one packet "
-			   "follows in others, of a VM that was rebuilt."},
+		.summary = "Those whose files the process has. Of a VM that was rebuilt, what does "
+			   "not fit one packet follows."},
 	{"slots", FIELD_ARRAY, FIELD_OPTIONAL, .fields = resumed_slot_fields,
 		.item_size = sizeof(struct slot_bind_parameters), .max = SLOTS_MAX,
 		AT(vm_resume_parameters, slots),
@@ -469,9 +477,8 @@ static const struct field vm_resume_parameters[] = {
 	{"uncertain_ranges", FIELD_ARRAY, FIELD_OPTIONAL, .fields = range_fields,
 		.item_size = sizeof(struct guest_range), .max = RANGES_MAX,
 		AT(vm_resume_parameters, uncertain_ranges),
-		.summary = "What may be either, of a VM that is rebuilt, for the process was amid "
-			   "its conversion: the next memory.convert there has it set anew, "
-			   "whatever private_ranges says."},
+		.summary = "What may be either, for the process was amid its conversion: the next "
+			   "memory.convert there sets it anew, whatever private_ranges says."},
 	END,
 };
 
@@ -483,7 +490,7 @@ static const struct field vm_resume_result[] = {
 
 static const struct field vm_list_parameters[] = {
 	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 64,
-		AT(vm_list_parameters, cursor), .summary = "Of an answer, for what follows it."},
+		AT(vm_list_parameters, cursor), .summary = "Of an answer: what follows it."},
 	{"limit", FIELD_INTEGER, FIELD_OPTIONAL, .min = 1, .max = 100, .default_value = 100,
 		AT(vm_list_parameters, limit), .summary = "How many at most."},
 	{"named", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = NAME_BYTES_MAX,
@@ -502,7 +509,7 @@ static const struct field vm_list_result[] = {
 static const struct field vm_get_parameters[] = {
 	VM_PARAMETER(vm_get_parameters),
 	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 64, AT(vm_get_parameters, cursor),
-		.summary = "Of an answer, for what follows it."},
+		.summary = "Of an answer: what follows it."},
 	END,
 };
 
@@ -571,7 +578,7 @@ static const struct field vm_set_parameters[] = {
 		.summary =
 			"Whose it is from now on: its promise, its memories, what gmemd holds for "
 			"its process, its turns. Set by operators; refused where the tenant has "
-			"no room for all of it, or its policy does not allow such a VM."},
+			"no room for it, or its policy allows no such VM."},
 	END,
 };
 
@@ -597,8 +604,8 @@ static const struct field memory_create_parameters[] = {
 	{"page_size", FIELD_INTEGER, FIELD_PAGES | FIELD_OPTIONAL, .min = HUGE_PAGE_MIN,
 		.max = HUGE_PAGE_MAX, AT(memory_create_parameters, page_size),
 		.summary = "Of a memfd: 2097152 or 1073741824, for huge pages, which the host must "
-			   "have set aside and which are reserved for it. By default the host's "
-			   "own pages. A guest_memfd has no others."},
+			   "have set aside, and are reserved for it. By default the host's own, as "
+			   "a guest_memfd's are."},
 	END,
 };
 
@@ -686,9 +693,9 @@ static const struct field memory_preallocate_parameters[] = {
 			   "default as many as those."},
 	{"populate", FIELD_BOOLEAN, FIELD_OPTIONAL, AT(memory_preallocate_parameters, populate),
 		.summary =
-			"Whether the pages are zeroed as well (MADV_POPULATE_WRITE, Linux 5.14), "
-			"which the kernel else does at the first touch of each. Of a memory that "
-			"can be mapped: a memfd, or one made with flags mmap and init_shared."},
+			"Whether pages are zeroed as well (MADV_POPULATE_WRITE, Linux 5.14), not "
+			"at the first touch of each. Of a memory that can be mapped: a memfd, or "
+			"one made with flags mmap and init_shared."},
 	{"token", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = TOKEN_BYTES_MAX,
 		AT(memory_preallocate_parameters, token),
 		.summary =
@@ -824,8 +831,8 @@ static const struct field call_done_parameters[] = {
 	{"waited_ms", FIELD_INTEGER, FIELD_OPTIONAL, .max = UINT32_MAX,
 		AT(call_done_parameters, waited_ms),
 		.summary =
-			"For how long the VMM has waited until gmemd gave it the call, where that "
-			"is worth telling: operators hear of it by an event."},
+			"How long the VMM has waited for gmemd to give it the call, where that is "
+			"worth an event to operators."},
 	END,
 };
 
@@ -914,8 +921,7 @@ static const struct field tenant_fields[] = {TENANT_FIELDS, END};
 
 static const struct field tenant_list_parameters[] = {
 	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 64,
-		AT(tenant_list_parameters, cursor),
-		.summary = "Of an answer, for what follows it."},
+		AT(tenant_list_parameters, cursor), .summary = "Of an answer: what follows it."},
 	{"limit", FIELD_INTEGER, FIELD_OPTIONAL, .min = 1, .max = 100, .default_value = 100,
 		AT(tenant_list_parameters, limit), .summary = "How many at most."},
 	END,
@@ -1015,7 +1021,7 @@ static const struct field reservation_create_result[] = {
 static const struct field reservation_list_parameters[] = {
 	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 64,
 		AT(reservation_list_parameters, cursor),
-		.summary = "Of an answer, for what follows it."},
+		.summary = "Of an answer: what follows it."},
 	END,
 };
 
@@ -1064,7 +1070,7 @@ static const struct field memory_residency_result[] = {
 
 static const struct field node_list_parameters[] = {
 	{"cursor", FIELD_STRING, FIELD_OPTIONAL, .min = 1, .max = 64,
-		AT(node_list_parameters, cursor), .summary = "Of an answer, for what follows it."},
+		AT(node_list_parameters, cursor), .summary = "Of an answer: what follows it."},
 	END,
 };
 

@@ -36,6 +36,17 @@ static const char *const calls[] = {
 	"stride) for i from 0 to count - 1, stops at the first that fails, and reports with",
 	"call.done how many it has done. What gmemd refuses fails with EPERM. Where `call` is",
 	"null, the work is done.",
+	"",
+	"A `call` with `report` can be reported in the VM's report page instead: for each entry i",
+	"that was triggered the VMM stores one aligned 64-bit word at `report` + i * stride / 4, "
+	"in",
+	"the host's byte order, atomically: the call's id, or the id with bit 63 set where that",
+	"ioctl has failed. gmemd has read it before it carries out whatever this process asks "
+	"next,",
+	"or an operator; where nobody asks anything, soon after. A call is reported in one way: "
+	"with",
+	"call.done where the answer is of interest, such as `discarded`, or with words. Any other",
+	"word is no report, so none need ever be cleared.",
 	NULL,
 };
 

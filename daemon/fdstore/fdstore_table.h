@@ -31,6 +31,7 @@ enum fdstore_kind {
 	FDSTORE_VM_GATE,
 	FDSTORE_VM_PROCESS,
 	FDSTORE_MEMORY, /* member: its id */
+	FDSTORE_VM_REPORTS,
 };
 
 /* Closes files that the keeper doesn't hold any more. */

@@ -6,10 +6,18 @@
 
 #include <errno.h>
 
+#include "daemon/release/call_reports.h"
 #include "daemon/release/settlement.h"
 #include "daemon/report/describe.h"
 #include "daemon/request/deferred_answer.h"
 #include "protocol/json.h"
+
+void request_describe_call(
+	struct request *request, struct json_object *object, const struct call *call)
+{
+	describe_call(object, call);
+	call_reports_await(request->gmemd, call->vm);
+}
 
 int request_answer_call(struct request *request, const char *name, struct call *take_call)
 {
@@ -17,7 +25,7 @@ int request_answer_call(struct request *request, const char *name, struct call *
 	int r;
 
 	if (take_call->progress == CALL_SUBMITTED) {
-		describe_call(json_add_object(request->result, name), take_call);
+		request_describe_call(request, json_add_object(request->result, name), take_call);
 		return 0;
 	}
 	json_add_null(request->result, name);

@@ -77,18 +77,6 @@ static int adopt_memory(struct request *request, const struct call *call)
 	return 0;
 }
 
-/* Without a gate nothing tells that the VM was made but its first call. */
-static void note_running(struct request *request, struct vm *vm)
-{
-	if (vm->gate != VM_GATE_NONE || vm->state != VM_OPENING)
-		return;
-	vm_state_change(&vm->state, VM_RUNNING);
-	vm_ledger_note_vm(vm);
-	audit_vm(&request->gmemd->audit, ACT_VM_RUNNING, vm, "made without a gate by process %d",
-		vm->process.pid);
-	events_vm(&request->gmemd->events, vm, EVENT_VM_RUNNING);
-}
-
 static void note_waited(struct request *request, const struct vm *vm)
 {
 	uint64_t waited_ms = request->parameters.call_done.waited_ms;
@@ -147,8 +135,6 @@ int handle_call_done(struct request *request)
 		r = adopt_memory(request, call);
 	if (r == 0)
 		r = finish_call(request, call, (unsigned)parameters->done);
-	if (r >= 0 && parameters->done > 0)
-		note_running(request, vm);
 	if (r >= 0 && parameters->waited_ms > 0)
 		note_waited(request, vm);
 	return r;

@@ -12,7 +12,6 @@
 #include "daemon/release/discard.h"
 #include "daemon/release/lingering.h"
 #include "daemon/release/settlement.h"
-#include "daemon/report/describe.h"
 #include "daemon/request/deferred_answer.h"
 #include "daemon/vm/conversion.h"
 #include "protocol/json.h"
@@ -122,7 +121,7 @@ static void answer_submitted(struct request *request, const struct call_span *sp
 	struct json_object *calls = json_add_array(request->result, "calls");
 
 	for (unsigned i = 0; i < span->count; i++)
-		describe_call(json_append_object(calls), span->calls[i]);
+		request_describe_call(request, json_append_object(calls), span->calls[i]);
 }
 
 /* One that the back end has carried out, all of it, is finished at once; else it is the VMM's. */

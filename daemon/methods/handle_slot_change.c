@@ -14,7 +14,6 @@
 #include "daemon/methods/methods.h"
 #include "daemon/methods/slot_answer.h"
 #include "daemon/release/settlement.h"
-#include "daemon/report/describe.h"
 #include "daemon/request/deferred_answer.h"
 #include "daemon/request/request_views.h"
 #include "daemon/vm/call.h"
@@ -243,7 +242,8 @@ static int answer(struct changing *changing)
 		return finish_all(changing);
 	calls = json_add_array(changing->request->result, "calls");
 	for (unsigned i = 0; i < changing->n_calls; i++)
-		describe_call(json_append_object(calls), changing->calls[i]);
+		request_describe_call(
+			changing->request, json_append_object(calls), changing->calls[i]);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include "daemon/methods/counted_answer.h"
 #include "daemon/methods/methods.h"
+#include "daemon/release/call_reports.h"
 #include "daemon/report/describe.h"
 #include "daemon/request/page_cursor.h"
 #include "daemon/vm/closed_memory.h"
@@ -382,6 +383,7 @@ int handle_vm_get(struct request *request)
 		return rpc_error_not_found(&request->error, "vm", parameters->vm);
 	if (!view_read(parameters->cursor, &view))
 		return page_cursor_error(request);
+	call_reports_settle(request->gmemd, vm);
 	context = (struct get_context){vm->number, view.list, view.from};
 	count = page_count_new(&request->gmemd->registry, request->caller->owner);
 	r = count ? page_count_add(count, vm) : -ENOMEM;

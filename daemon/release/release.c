@@ -14,6 +14,7 @@
 #include "daemon/pages/page_worker.h"
 #include "daemon/prealloc/preallocations.h"
 #include "daemon/pressure/watch.h"
+#include "daemon/release/call_reports.h"
 #include "daemon/request/deferred_answer.h"
 #include "daemon/vm/closed_memory.h"
 #include "daemon/vm/vm_end.h"
@@ -415,6 +416,7 @@ void release_ended_vm(struct gmemd *gmemd, struct vm *vm)
 {
 	const struct release_way way = {.ended = true, .told = vm_is_released(vm)};
 
+	call_reports_settle(gmemd, vm);
 	stop_vm(gmemd, vm);
 	if (vm->state != VM_RELEASING) /* else what does that frees it */
 		release_left(gmemd, vm, &way);

@@ -124,12 +124,26 @@ static int discard(struct gmemd *gmemd, struct call *call, uint64_t *ret_discard
 	return r;
 }
 
+/* Without a gate nothing tells that the VM was made but its first call. */
+static void note_running(struct gmemd *gmemd, struct vm *vm)
+{
+	if (vm->gate != VM_GATE_NONE || vm->state != VM_OPENING)
+		return;
+	vm_state_change(&vm->state, VM_RUNNING);
+	vm_ledger_note_vm(vm);
+	audit_vm(&gmemd->audit, ACT_VM_RUNNING, vm, "made without a gate by process %d",
+		vm->process.pid);
+	events_vm(&gmemd->events, vm, EVENT_VM_RUNNING);
+}
+
 int settlement_begin(
 	struct gmemd *gmemd, struct call *take_call, unsigned done, uint64_t *ret_discarded)
 {
 	int r = 0;
 
 	*ret_discarded = 0;
+	if (done > 0)
+		note_running(gmemd, take_call->vm);
 	if (take_call->kind != CALL_CONVERT)
 		return call_outcome_settle(&gmemd->events, take_call, done);
 	note_settling(take_call, done);

@@ -146,10 +146,15 @@ void describe_call(struct json_object *object, const struct call *call)
 	const struct mailbox *mailbox = call->vm->mailbox;
 	enum mailbox_command command = call_command(call);
 	const struct mailbox_area *area = mailbox_area(mailbox, command);
+	struct report_place place;
 
 	json_add_uint(object, "id", call->id);
 	json_add_uint(object, "request", area->request);
 	json_add_uint(object, "address", mailbox_entry_address(mailbox, command, call->entry));
 	json_add_uint(object, "stride", area->stride);
 	json_add_uint(object, "count", call->count);
+	if (call_report_place(call, &place))
+		json_add_uint(object, "report", place.offset);
+	else
+		json_add_null(object, "report");
 }

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "kernel/base/cleanup.h"
+#include "kernel/kvm/report_page.h"
 #include "protocol/json.h"
 
 static void describe_areas(struct json_object *areas, const struct mailbox *mailbox)
@@ -23,8 +23,21 @@ static void describe_areas(struct json_object *areas, const struct mailbox *mail
 	}
 }
 
-/* The device and the mailbox, each opened for this VM alone. */
-enum { FILE_KVM, FILE_MAILBOX, VM_FILES };
+/* The device and the mailbox, each opened for this VM alone, and its report page. */
+enum { FILE_KVM, FILE_MAILBOX, FILE_REPORT_PAGE };
+
+static void describe_report_page(struct request *request, const struct vm *vm)
+{
+	struct json_object *report;
+
+	if (!vm->report_page) {
+		json_add_null(request->result, "report");
+		return;
+	}
+	report = json_add_object(request->result, "report");
+	json_add_uint(report, "fd", FILE_REPORT_PAGE);
+	json_add_uint(report, "length", report_page_length());
+}
 
 static void describe_files(struct request *request, const struct vm *vm)
 {
@@ -33,6 +46,7 @@ static void describe_files(struct request *request, const struct vm *vm)
 	if (!vm->mailbox) {
 		json_add_null(request->result, "kvm");
 		json_add_null(request->result, "mailbox");
+		json_add_null(request->result, "report");
 		return;
 	}
 	json_add_uint(request->result, "kvm", FILE_KVM);
@@ -41,43 +55,49 @@ static void describe_files(struct request *request, const struct vm *vm)
 	json_add_uint(mailbox, "address", mailbox_address(vm->mailbox));
 	json_add_uint(mailbox, "length", mailbox_length(vm->mailbox));
 	describe_areas(json_add_array(mailbox, "areas"), vm->mailbox);
+	describe_report_page(request, vm);
 }
 
-static int open_device(struct request *request)
+/* Has a file go with the answer; where there is none errno says why what has failed. */
+static int add_file(struct request *request, int take_fd, const char *what)
 {
-	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	struct fd_list *fds = &request->answer_fds;
 
-	if (kvm < 0)
-		rpc_error_kernel(&request->error, errno, "opening /dev/kvm");
-	return kvm;
+	if (take_fd < 0)
+		return rpc_error_kernel(&request->error, errno, what);
+	fds->fds[fds->count++] = take_fd;
+	return 0;
 }
 
 int request_take_device(struct request *request)
 {
-	int kvm = open_device(request);
+	return add_file(request, open("/dev/kvm", O_RDWR | O_CLOEXEC), "opening /dev/kvm");
+}
 
-	if (kvm < 0)
-		return request->error.code;
-	request->answer_fds.fds[request->answer_fds.count++] = kvm;
-	return 0;
+static int add_vm_files(struct request *request, const struct vm *vm)
+{
+	int r = request_take_device(request);
+
+	if (r == 0)
+		r = add_file(
+			request, mailbox_take_fd(vm->mailbox), "opening the mailbox for reading");
+	if (r == 0 && vm->report_page)
+		r = add_file(request, fcntl(report_page_fd(vm->report_page), F_DUPFD_CLOEXEC, 3),
+			"duplicating the report page's fd");
+	return r;
 }
 
 int request_take_vm_files(struct request *request, const struct vm *vm)
 {
-	struct fd_list *fds = &request->answer_fds;
-	cleanup_fd int kvm = -1;
-	int mailbox;
+	int r;
 
 	if (!vm || !vm->mailbox)
 		return rpc_error_gone(&request->error, "vm", vm ? vm->id : "");
-	kvm = open_device(request);
-	if (kvm < 0)
-		return request->error.code;
-	mailbox = mailbox_take_fd(vm->mailbox);
-	if (mailbox < 0)
-		return rpc_error_kernel(&request->error, errno, "opening the mailbox for reading");
-	*fds = (struct fd_list){.count = VM_FILES, .fds = {kvm, mailbox}};
-	kvm = -1; /* handed over */
+	r = add_vm_files(request, vm);
+	if (r < 0) {
+		fd_list_close(&request->answer_fds);
+		return r;
+	}
 	request->numbered.files = OWED_VM_FILES;
 	request->numbered.object = vm->number;
 	return 0;
@@ -97,14 +117,13 @@ int request_answer_vm(struct request *request, const struct vm *vm)
 
 int request_take_memory_file(struct request *request, const struct memory *memory)
 {
-	int fd;
+	int r;
 
 	if (!memory || memory->fd < 0)
 		return rpc_error_gone_number(&request->error, "memory", memory ? memory->id : 0);
-	fd = fcntl(memory->fd, F_DUPFD_CLOEXEC, 3);
-	if (fd < 0)
-		return rpc_error_kernel(&request->error, errno, "duplicating the memory's fd");
-	request->answer_fds.fds[request->answer_fds.count++] = fd;
+	r = add_file(request, fcntl(memory->fd, F_DUPFD_CLOEXEC, 3), "duplicating the memory's fd");
+	if (r < 0)
+		return r;
 	request->numbered.files = OWED_MEMORY_FILE;
 	request->numbered.object = memory->id;
 	return 0;

@@ -90,8 +90,10 @@ static int try_to_carry_out(const struct request_message *message, struct reques
 
 static int carry_out(const struct request_message *message, struct request *request)
 {
-	int r = try_to_carry_out(message, request);
+	int r;
 
+	request->gmemd->settle_for(request);
+	r = try_to_carry_out(message, request);
 	if (r < 0)
 		refusal_note(request->gmemd, request->caller, message->method, &request->error);
 	return r;

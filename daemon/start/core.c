@@ -9,6 +9,7 @@
 #include "daemon/budget/capacity_probe.h"
 #include "daemon/methods/methods.h"
 #include "daemon/owner/owner.h"
+#include "daemon/release/call_reports.h"
 #include "daemon/start/start_failure.h"
 
 void core_init(struct gmemd *gmemd, const struct config *config)
@@ -16,6 +17,7 @@ void core_init(struct gmemd *gmemd, const struct config *config)
 	memset(gmemd, 0, sizeof *gmemd);
 	gmemd->config = gmemd->configured = *config;
 	gmemd->handlers = method_handlers;
+	gmemd->settle_for = call_reports_settle_for;
 	TAILQ_INIT(&gmemd->events);
 	TAILQ_INIT(&gmemd->preallocating);
 	TAILQ_INIT(&gmemd->preallocating_waits);

@@ -12,6 +12,7 @@
 #include "daemon/base/log.h"
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/gate/gate_watch.h"
+#include "daemon/release/call_reports.h"
 #include "daemon/release/release.h"
 #include "daemon/release/settlement.h"
 #include "daemon/release/vm_watch.h"
@@ -26,6 +27,7 @@
 #include "daemon/vm/vm_record.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/kvm/gate.h"
+#include "kernel/kvm/report_page.h"
 #include "kernel/store/ledger.h"
 
 /* What was under way */
@@ -170,6 +172,18 @@ static int open_mailbox(struct inherited_fds *inherited, uint64_t number, struct
 	return r;
 }
 
+/* Without it nobody would read what the VMM is writing there. */
+static int open_report_page(
+	struct inherited_fds *inherited, uint64_t number, struct report_page **ret)
+{
+	int fd = inherited_fds_take(inherited, FDSTORE_VM_REPORTS, number, 0);
+	int r = fd < 0 ? -ENOENT : report_page_open(fd, ret);
+
+	if (r < 0)
+		fd_close(fd);
+	return r;
+}
+
 /* A listener that its VM does not say it has is of a request that was not done. */
 static int take_files(struct inherited_fds *inherited, struct vm_recovery *recovery)
 {
@@ -182,6 +196,8 @@ static int take_files(struct inherited_fds *inherited, struct vm_recovery *recov
 	if (recovery->record->flags & RECORD_VM_REMAINS)
 		return 0;
 	r = open_mailbox(inherited, number, &recovery->mailbox);
+	if (r == 0 && recovery->record->flags & RECORD_VM_REPORTS)
+		r = open_report_page(inherited, number, &recovery->report_page);
 	if (r < 0)
 		return r;
 	if (recovery->record->flags & RECORD_VM_LISTENER)
@@ -270,6 +286,7 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger, uint64_t nu
 		r = -ECANCELED;
 	if (r < 0) {
 		mailbox_free(recovery.mailbox);
+		report_page_free(recovery.report_page);
 		fd_close(recovery.pidfd);
 		fd_close(recovery.listener);
 		fd_close(recovery.frames);
@@ -315,6 +332,7 @@ static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, uint64_t numb
 	recover_trapped(gmemd, vm);
 	STEP("recovery of a VM: traps");
 	finish_calls(gmemd, vm);
+	call_reports_await(gmemd, vm);
 	STEP("recovery of a VM: calls");
 	vm_ledger_note_vm(vm);
 	vm_ledger_commit(vm);
@@ -365,6 +383,7 @@ static void finish_vm(struct gmemd *gmemd, struct vm *vm)
 {
 	struct memory *memory, *next;
 
+	call_reports_settle(gmemd, vm);
 	if (vm->state == VM_REMAINING) {
 		vm_stop(vm);
 		vm_drop(vm);
@@ -388,7 +407,7 @@ static void finish_vm(struct gmemd *gmemd, struct vm *vm)
 	}
 }
 
-/* What the predecessor was amid: pages that were to go. */
+/* What the predecessor was amid: reports that it has not read, pages that were to go. */
 void recovery_finish(struct gmemd *gmemd)
 {
 	struct vm *vm = registry_vm_from(&gmemd->registry, 0);

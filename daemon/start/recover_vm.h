@@ -14,6 +14,6 @@
  * Needs the loop's base, not the loop. 0, or what inheriting_lacks(): the keeper has all of it
  * still, and this gmemd can't serve. */
 int recover_vms(struct gmemd *gmemd, struct inherited_fds *inherited);
-/* Releases the VMs whose processes have ended meanwhile, and what was being released: once those
- * are there who are to be told. */
+/* Settles what VMMs have reported in their pages meanwhile, releases the VMs whose processes have
+ * ended, and what was being released: once those are there who are to be told. */
 void recovery_finish(struct gmemd *gmemd);

@@ -25,6 +25,7 @@
 #include "daemon/peerfd/taker_client.h"
 #include "daemon/prealloc/preallocations.h"
 #include "daemon/pressure/watch.h"
+#include "daemon/release/call_reports.h"
 #include "daemon/release/lapse.h"
 #include "daemon/release/recount.h"
 #include "daemon/release/vm_watch.h"
@@ -172,6 +173,9 @@ static int set_up(struct gmemd *gmemd)
 	r = lapses_new(gmemd, &gmemd->lapses);
 	if (r < 0)
 		return start_failed("a timer for reservations", r);
+	r = call_reports_new(gmemd, &gmemd->call_reports);
+	if (r < 0)
+		return start_failed("a timer for reports", r);
 	r = takeover_take_over(gmemd);
 	return r < 0 ? start_failed("taking over from a predecessor", r) : 0;
 }
@@ -244,6 +248,7 @@ void gmemd_clear(struct gmemd *gmemd)
 		watch_stop(vm);
 	vms_free(&gmemd->registry);
 	lapses_free(gmemd->lapses);
+	call_reports_free(gmemd->call_reports);
 	reservations_clear(&gmemd->reservations);
 	tenants_clear(&gmemd->registry.tenants);
 	capacity_clear(&gmemd->capacity);

@@ -8,6 +8,7 @@
 #include "daemon/vm/call.h"
 #include "daemon/vm/mailbox_label.h"
 #include "daemon/vm/vm_held.h"
+#include "kernel/kvm/report_page.h"
 
 static int kvm_open(struct vm *vm)
 {
@@ -20,12 +21,13 @@ static int kvm_open(struct vm *vm)
 	r = mailbox_new(name, writers, &vm->mailbox);
 	if (r == 0 && writers == MAILBOX_WRITER_SUCCESSORS)
 		vm_fix_mailbox(vm);
-	return r;
+	return r < 0 ? r : report_page_new(&vm->report_page);
 }
 
 static void kvm_close(struct vm *vm)
 {
 	vm->mailbox = mailbox_free(vm->mailbox);
+	vm->report_page = report_page_free(vm->report_page);
 }
 
 static void write_entry(const struct call *call, unsigned index)

@@ -25,6 +25,17 @@ enum mailbox_command call_command(const struct call *call)
 	return commands[call->kind];
 }
 
+/* A creation's file has to be taken. */
+bool call_report_place(const struct call *call, struct report_place *ret)
+{
+	const struct vm *vm = call->vm;
+
+	if (!vm->report_page || call->progress != CALL_SUBMITTED || call->kind == CALL_CREATE)
+		return false;
+	*ret = report_place_of(vm->mailbox, call_command(call), call->entry, call->count);
+	return true;
+}
+
 static int call_new(struct vm *vm, const struct call *wanted, struct call **ret)
 {
 	struct call *call = malloc(sizeof *call);

@@ -6,6 +6,7 @@
 
 #include "daemon/vm/backend.h"
 #include "daemon/vm/slot_change.h"
+#include "kernel/kvm/report_page.h"
 
 enum call_kind { CALL_CREATE, CALL_BIND, CALL_UNBIND, CALL_CONVERT, CALL_CHANGE };
 
@@ -68,6 +69,8 @@ struct call *vm_call_of_create_entry(struct vm *vm, unsigned entry);
 
 /* The area of its entries. */
 enum mailbox_command call_command(const struct call *call);
+/* Where its words are on its VM's report page. False where it can't be reported there. */
+bool call_report_place(const struct call *call, struct report_place *ret);
 
 union call_arguments {
 	struct kvm_create_guest_memfd create;

@@ -68,6 +68,7 @@ void registry_init(struct registry *registry, const struct backend *backend,
 	registry->first_id = registry->last_id;
 	tenants_init(&registry->tenants, config, capacity);
 	TAILQ_INIT(&registry->noted);
+	TAILQ_INIT(&registry->awaiting);
 	recounts_init(&registry->recounts);
 	TAILQ_INIT(&registry->closed_changed);
 }
@@ -110,10 +111,16 @@ struct vm *registry_vm_by_id(struct registry *registry, const char *id)
 	return vm && strcmp(vm->id, id) == 0 ? vm : NULL;
 }
 
-struct vm *registry_vm_of_process(struct registry *registry, const struct process *process)
+struct vm *registry_vm_of_any_process(struct registry *registry, const struct process *process)
 {
 	struct vm key = {.process = {.identity = process->identity}};
-	struct vm *vm = RB_FIND(vm_process_tree, &registry->vms_by_process, &key);
+
+	return RB_FIND(vm_process_tree, &registry->vms_by_process, &key);
+}
+
+struct vm *registry_vm_of_process(struct registry *registry, const struct process *process)
+{
+	struct vm *vm = registry_vm_of_any_process(registry, process);
 
 	/* A connection of one that has ended is another's, who has inherited it. */
 	return vm && !process_ended(process->pidfd) ? vm : NULL;
@@ -121,9 +128,7 @@ struct vm *registry_vm_of_process(struct registry *registry, const struct proces
 
 bool registry_has_process(struct registry *registry, const struct process *process)
 {
-	struct vm key = {.process = {.identity = process->identity}};
-
-	return RB_FIND(vm_process_tree, &registry->vms_by_process, &key);
+	return registry_vm_of_any_process(registry, process) != NULL;
 }
 
 void registry_add(struct vm *vm)
@@ -146,6 +151,9 @@ void registry_remove(struct vm *vm)
 
 	if (registry_vm_by_number(registry, vm->number) != vm)
 		return;
+	if (vm->awaits_reports)
+		TAILQ_REMOVE(&registry->awaiting, vm, awaiting);
+	vm->awaits_reports = false;
 	LIST_REMOVE(vm, of_tenant);
 	vm->tenant->n_vms--;
 	RB_REMOVE(vm_tree, &registry->vms, vm);

@@ -34,6 +34,8 @@ struct registry {
 	struct takings *takings;   /* NULL: nobody looks at what slots show */
 	struct fdstore *fdstore;   /* NULL: nothing outlives gmemd */
 	struct noted_list noted;   /* VMs whose ledgers are to be committed */
+	/* VMs with calls that may be reported by their report page. */
+	struct awaiting_list awaiting;
 	bool forgetting;           /* its VMs, which go on running on what they have */
 	struct capacity *capacity; /* the host's */
 	struct tenants tenants;
@@ -75,6 +77,8 @@ struct vm *registry_vm_from(struct registry *registry, uint64_t number);
 struct vm *registry_vm_of_user(struct registry *registry, uid_t uid, uint64_t number);
 /* NULL where the process has ended, too. */
 struct vm *registry_vm_of_process(struct registry *registry, const struct process *process);
+/* The same of one that has ended, too. */
+struct vm *registry_vm_of_any_process(struct registry *registry, const struct process *process);
 /* Whether a VM is of that process, be it one that has ended. */
 bool registry_has_process(struct registry *registry, const struct process *process);
 

@@ -53,6 +53,7 @@ struct label;
 struct ledger;
 struct memory;
 struct model_vm;
+struct report_page;
 struct slot;
 struct tenant;
 struct views_look;
@@ -75,6 +76,7 @@ RB_HEAD(closed_user_tree, closed_of_user);
 RB_HEAD(memory_tree, memory);
 TAILQ_HEAD(call_list, call);
 TAILQ_HEAD(noted_list, vm);
+TAILQ_HEAD(awaiting_list, vm);
 
 struct vm {
 	RB_ENTRY(vm) by_id;
@@ -104,8 +106,12 @@ struct vm {
 	uint32_t generation;     /* how many gmemds have had it before */
 	uint64_t request;        /* number of the last that has changed anything of it */
 	struct mailbox *mailbox; /* with KVM */
-	struct model_vm *model;  /* with the model */
-	int listener;            /* -1: none yet */
+	/* Beside it; NULL: a gmemd has opened it that knew of none. */
+	struct report_page *report_page;
+	TAILQ_ENTRY(vm) awaiting; /* of the registry's, while awaits_reports */
+	bool awaits_reports;      /* there */
+	struct model_vm *model;   /* with the model */
+	int listener;             /* -1: none yet */
 	struct {
 		uint64_t id; /* the last that was received */
 		enum trap_answer answer;

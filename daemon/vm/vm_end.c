@@ -112,7 +112,7 @@ static void close_vm_files(struct vm *vm)
 static void vm_remain(struct vm *vm)
 {
 	static const enum fdstore_kind kinds[] = {
-		FDSTORE_VM_FRAMES, FDSTORE_VM_MAILBOX, FDSTORE_VM_GATE};
+		FDSTORE_VM_FRAMES, FDSTORE_VM_MAILBOX, FDSTORE_VM_REPORTS, FDSTORE_VM_GATE};
 
 	vm_state_change(&vm->state, VM_REMAINING);
 	RB_REMOVE(vm_process_tree, &vm->registry->vms_by_process, vm);

@@ -6,6 +6,7 @@
 
 #include "daemon/base/privileges.h"
 #include "daemon/vm/registry.h"
+#include "kernel/kvm/report_page.h"
 #include "kernel/store/ledger.h"
 
 void vm_fix_mailbox(const struct vm *vm)
@@ -23,6 +24,7 @@ static const enum fdstore_kind held_kinds[] = {
 	FDSTORE_VM_LEDGER,
 	FDSTORE_VM_FRAMES,
 	FDSTORE_VM_MAILBOX,
+	FDSTORE_VM_REPORTS,
 	FDSTORE_VM_GATE,
 	FDSTORE_VM_PROCESS,
 };
@@ -39,6 +41,8 @@ static int held_fd(const struct vm *vm, enum fdstore_kind kind)
 		return vm->frames;
 	case FDSTORE_VM_MAILBOX:
 		return vm->mailbox ? mailbox_write_fd(vm->mailbox) : -1;
+	case FDSTORE_VM_REPORTS:
+		return vm->report_page ? report_page_fd(vm->report_page) : -1;
 	case FDSTORE_VM_GATE:
 		return vm->listener;
 	default:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the keeper holds for a VM, but for its memories: its ledger, its file of frames, its
- * mailbox, its gate's listener and its process.
+ * mailbox, its report page, its gate's listener and its process.
  */
 #pragma once
 

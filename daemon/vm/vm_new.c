@@ -21,6 +21,7 @@
 #include "daemon/vm/vm_held.h"
 #include "daemon/vm/vm_ledger.h"
 #include "daemon/vm/vm_record.h"
+#include "kernel/kvm/report_page.h"
 #include "kernel/store/frames.h"
 
 static uint64_t now_us(void)
@@ -291,6 +292,7 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	}
 	vm->process.pidfd = recovery->pidfd;
 	vm->mailbox = recovery->mailbox;
+	vm->report_page = recovery->report_page;
 	vm->listener = recovery->listener;
 	vm->frames = recovery->frames;
 	mailbox_label_note_tenant(vm);
@@ -324,6 +326,8 @@ int vm_resume(struct registry *registry, const struct process *process, struct o
 	r = vm_set_up_for(vm, &owned, opener, label->name);
 	if (r == 0)
 		r = vm_dup_pidfd(vm, process->pidfd);
+	if (r == 0)
+		r = report_page_new(&vm->report_page);
 	if (r == 0) {
 		/* Others may have it by now: then it has what the host has left. */
 		budget_promise(&vm->budget);

@@ -9,6 +9,7 @@
 
 struct label;
 struct mailbox;
+struct report_page;
 struct vm_record;
 
 struct vm_request {
@@ -52,6 +53,7 @@ struct vm_recovery {
 	int listener; /* -1: none */
 	int frames;   /* -1: none */
 	struct mailbox *mailbox;
+	struct report_page *report_page; /* NULL: none */
 };
 
 /* A VM as it was, with nothing of what it has yet. -ENOMEM, -EMFILE. */
@@ -59,8 +61,8 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 
 /*
  * A VM that gmemd has lost, VM_MAKING, as its mailbox's label describes it, with nothing of what it
- * has yet. The mailbox is the VM's where it succeeds. What it was promised is promised again where
- * nobody else has it. Errors are vm_new()'s, but for -ENOSPC.
+ * has yet. The mailbox is the VM's where it succeeds, and its report page a new one. What it was
+ * promised is promised again where nobody else has it. Errors are vm_new()'s, but for -ENOSPC.
  */
 int vm_resume(struct registry *registry, const struct process *process, struct owner *opener,
 	const struct label *label, struct mailbox *mailbox, struct vm **ret);

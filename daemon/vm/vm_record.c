@@ -64,6 +64,8 @@ static uint32_t vm_flags(const struct vm *vm)
 		flags |= RECORD_VM_REBUILT;
 	if (vm->listener >= 0)
 		flags |= RECORD_VM_LISTENER;
+	if (vm->report_page)
+		flags |= RECORD_VM_REPORTS;
 	return flags;
 }
 

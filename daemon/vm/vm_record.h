@@ -55,6 +55,8 @@ enum record_vm_flags {
 	RECORD_VM_UNFINISHED = 1 << 2, /* the request that makes it is not done */
 	RECORD_VM_LISTENER = 1 << 3,   /* it has been handed over */
 	RECORD_VM_REMAINS = 1 << 4,    /* it is gone, but for closed memories */
+	/* It has a report page of the first layout: see kernel/kvm/report_page.h. */
+	RECORD_VM_REPORTS = 1 << 5,
 };
 
 struct vm_record {

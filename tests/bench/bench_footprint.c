@@ -31,7 +31,7 @@ static const struct crowd_plan plans[] = {
 	{.vmms = VMS, .memories = 64, .slots = 64},
 };
 
-enum { GMEMD, KEEPER, LEDGERS, MAILBOXES, FRAMES, PEERS, PARTS };
+enum { GMEMD, KEEPER, LEDGERS, MAILBOXES, REPORTS, FRAMES, PEERS, PARTS };
 
 static const struct {
 	const char *name;
@@ -41,6 +41,7 @@ static const struct {
 	[KEEPER] = {"gmemd-keeper", NULL},
 	[LEDGERS] = {"ledger", "/memfd:gmemd-vm "},
 	[MAILBOXES] = {"mailbox", "/memfd:gmemd-mailbox"},
+	[REPORTS] = {"report page", "/memfd:gmemd-report"},
 	[FRAMES] = {"frames", "/memfd:gmemd-frames "},
 	[PEERS] = {"connection", "/memfd:gmemd-peer"},
 };

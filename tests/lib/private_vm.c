@@ -16,6 +16,7 @@
 #include "daemon/owner/scheduler.h"
 #include "daemon/pages/page_worker.h"
 #include "daemon/pressure/watch.h"
+#include "daemon/release/call_reports.h"
 #include "daemon/start/core.h"
 #include "daemon/vm/vm_end.h"
 #include "daemon/vm/vm_new.h"
@@ -62,6 +63,7 @@ static void gmemd_set_up(struct gmemd *gmemd, const struct backend *backend)
 	check(scheduler_new(gmemd->base, gmemd->owners, &gmemd->scheduler));
 	check(page_worker_new(gmemd->base, gmemd->scheduler, gmemd->owners, NULL, &gmemd->pages));
 	gmemd->registry.pages = gmemd->pages;
+	check(call_reports_new(gmemd, &gmemd->call_reports));
 }
 
 /* Of an answer that is deferred. */
@@ -113,6 +115,7 @@ void private_vm_end(struct private_vm *private_vm)
 	capacity_clear(&private_vm->gmemd.capacity);
 	process_release(&private_vm->caller.process);
 	owner_unref(private_vm->caller.owner);
+	call_reports_free(gmemd->call_reports);
 	page_worker_free(gmemd->pages);
 	scheduler_free(gmemd->scheduler);
 	owners_free(gmemd->owners);

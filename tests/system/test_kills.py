@@ -19,7 +19,7 @@ import time
 from gmemtest import linux
 from gmemtest.daemon import SANITIZERS
 from gmemtest.host import Host, wait_until
-from gmemtest.keeper import FRAMES, GATE, LEDGER, MAILBOX, MEMORY, PROCESS, KeeperPeer, is_sanitized, of_closed_memories
+from gmemtest.keeper import FRAMES, GATE, LEDGER, MAILBOX, MEMORY, PROCESS, REPORTS, KeeperPeer, is_sanitized, of_closed_memories
 from gmemtest.load import Counters, Process
 from gmemtest.tap import Failed, Skip, check, equal, main, need, note, test
 from gmemtest.wire import Closed, close_all
@@ -351,7 +351,7 @@ def check_vm(operator, process):
 def files_of(process, view):
     """What the keeper is to hold of a VM: ids, with a memory's inode."""
     number = int(view["vm"][3:])
-    files = {(kind, number, 0): None for kind in (LEDGER, MAILBOX, PROCESS)}
+    files = {(kind, number, 0): None for kind in (LEDGER, MAILBOX, PROCESS, REPORTS)}
     if view["gate"] == "active":
         files[(GATE, number, 0)] = None
     for memory in process.state["memories"]:

@@ -20,7 +20,7 @@ import time
 from gmemtest import private_kernel
 from gmemtest.child import Child
 from gmemtest.host import Host, wait_until
-from gmemtest.keeper import FRAMES, GATE, LEDGER, MAILBOX, MEMORY, OWNED, PROCESS, KeeperPeer, of_closed_memories
+from gmemtest.keeper import FRAMES, GATE, LEDGER, MAILBOX, MEMORY, OWNED, PROCESS, REPORTS, KeeperPeer, of_closed_memories
 from gmemtest.linux import PAGE
 from gmemtest.owner import OwnerProcess
 from gmemtest.tap import Failed, Skip, check, equal, main, need, note, test
@@ -132,6 +132,13 @@ class Work:
 
     def end(self):
         self.child.end()
+
+
+class Reporting(Work):
+    """The same, reported in the report page."""
+
+    def start(self):
+        self.child.start("all_by_page")
 
 
 class Converting(Work):
@@ -357,7 +364,7 @@ def expected_files(peer):
     for vm in peer.call("vm.list")["vms"]:
         number = int(vm["vm"][3:])
         view = peer.call("vm.get", {"vm": vm["vm"]})
-        kinds = [LEDGER, MAILBOX, PROCESS] + [GATE] * (view["gate"] == "active")
+        kinds = [LEDGER, MAILBOX, PROCESS, REPORTS] + [GATE] * (view["gate"] == "active")
         files.update((kind, number, 0) for kind in kinds)
         files.update((MEMORY, number, one["memory"]) for one in view["memories"]
                      if one["state"] == "ready")
@@ -449,6 +456,11 @@ def each_step(kind):
 @test("a VM's memories and slots, made and changed")
 def changed():
     each_step(Work)
+
+
+@test("the same, with reports in the report page")
+def reported():
+    each_step(Reporting)
 
 
 @test("a VM's frames converted")

@@ -100,7 +100,7 @@ def opened():
     peer.send(request("vm.open", {"name": "away", "gate": "none"}, 1))
     host.start(alone=False)
     answer, fds = peer.receive()
-    equal(len(fds), 2, "the device and the mailbox")
+    equal(len(fds), 3, "the device, the mailbox and the report page")
     close_all(fds)
     host.kill()
     peer.send(request("vm.close", {"vm": answer["result"]["vm"]}, 2))

@@ -126,6 +126,9 @@ class Connection:
         """This process's VM, which gmem-run has opened and put the gate round: then name and options are ignored. Else one
         without a gate, where gmemd's policy permits that; options as vm.open has them."""
         if self._inherited:
+            report_fd = take_inherited_fd("GMEM_REPORT_FD")
+            if report_fd is not None:
+                os.close(report_fd)  # all is reported by call.done here
             return vms.inherit(self, take_inherited_fd("GMEM_KVM_FD"), take_inherited_fd("GMEM_MAILBOX_FD"))
         if name is None:
             raise ValueError("a VM needs a name, for gmem-run has not started this process")

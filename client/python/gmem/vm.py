@@ -48,6 +48,8 @@ def open_without_gate(connection: Connection, name: str, options: dict[str, Any]
     if mailbox is None:
         return Vm(connection, opened["vm"])
     kvm_fd, mailbox_fd = files[opened["kvm"]], files[mailbox["fd"]]
+    if opened.get("report"):  # an older gmemd has none
+        os.close(files[opened["report"]["fd"]])  # all is reported by call.done here
     try:
         return Vm(connection, opened["vm"], make_vm(kvm_fd, 0, mailbox_fd, mailbox["address"], mailbox["length"]), kvm_fd)
     finally:

@@ -18,7 +18,7 @@ from gmemtest.tap import Failed, check, note
 HELLO, PUT, DROP, TAKE, REFUSAL, ACCEPT = range(1, 7)
 STORE, MORE, LIFE = 1, 2, 4
 OWNED = 16  # kinds from here on end with a life
-LEDGER, FRAMES, MAILBOX, GATE, PROCESS, MEMORY = range(OWNED, OWNED + 6)  # gmemd's kinds of these
+LEDGER, FRAMES, MAILBOX, GATE, PROCESS, MEMORY, REPORTS = range(OWNED, OWNED + 7)  # gmemd's kinds of these
 BATCH = 16
 MAGIC, VERSION = 0x4B4D4547, 1
 HEADER = struct.Struct("=IHHIiIIQ")

@@ -114,6 +114,24 @@ class Owner:
         self.kept = fd
         return True
 
+    def all_by_page(self):
+        """The same, reported in the report page; of the last binding it is told before it asks anything."""
+        self.vmm.by_page = True
+        self.all()
+        self.vmm.peer.call("event.subscribe")
+        memory = self.vmm.get()["memories"][0]["memory"]
+        self.vmm.unbind(0)
+        self.vmm.bind(0, 0, SIZE, memory, self.kept)
+        while not self.hears_of("slot_bound", 0):
+            pass
+        equal([one["slot"] for one in self.vmm.get()["slots"]], [0, 1], "slots")
+        return True
+
+    def hears_of(self, kind, slot):
+        message, _ = self.vmm.peer.receive()
+        told = message.get("params", {})
+        return (told.get("kind"), told.get("slot")) == (kind, slot)
+
     def half(self, size):
         """A memfd: (its id, its file)."""
         params = {"vm": self.vmm.id, "size": size, "backing": "memfd"}

@@ -4,6 +4,7 @@
 On the model there is nothing to map and nothing to trigger: calls are null, files come at once.
 """
 
+import ctypes
 import errno
 import os
 
@@ -12,8 +13,14 @@ from gmemtest.linux import PAGE
 from gmemtest.wire import close_all
 
 
+FAILED = 1 << 63  # in a word of the report page
+
+
 class Vmm:
     """This process's one VM."""
+
+    by_page = False  # what makes no file is reported in the report page
+    page = None      # where that is mapped
 
     def __init__(self, peer, name="vm", make=True, **options):
         self.peer = peer
@@ -43,6 +50,25 @@ class Vmm:
         if address != mailbox["address"]:
             raise AssertionError("the mailbox is not where gmemd wants it")
         linux.mseal(address, mailbox["length"])
+
+    def map_page(self, fd=None):
+        """The report page; vm.open's, or another."""
+        protection = linux.PROT_READ | linux.PROT_WRITE
+        fd = self.fds[self.opened["report"]["fd"]] if fd is None else fd
+        self.page = linux.mmap(None, self.opened["report"]["length"], protection, linux.MAP_SHARED, fd)
+
+    def write_word(self, call, index, word):
+        """One store, for an entry of a call that can be reported so."""
+        if self.page is None:
+            self.map_page()
+        offset = call["report"] + index * call["stride"] // 4
+        ctypes.c_uint64.from_address(self.page + offset).value = word
+
+    def write_report(self, call, done, failed=False):
+        for index in range(done):
+            self.write_word(call, index, call["id"])
+        if failed:
+            self.write_word(call, done, call["id"] | FAILED)
 
     def close_files(self):
         close_all(self.fds)
@@ -82,7 +108,10 @@ class Vmm:
         if call is None:
             return
         done, _, name = self.trigger(call)
-        self.report(call, done, name)
+        if self.by_page:
+            self.write_report(call, done, failed=name is not None)
+        else:
+            self.report(call, done, name)
         if name is not None:
             raise OSError(getattr(errno, name), name)
 
@@ -175,4 +204,4 @@ class Vmm:
         return whole
 
 
-__all__ = ["Vmm", "PAGE"]
+__all__ = ["FAILED", "Vmm", "PAGE"]
