@@ -388,6 +388,9 @@ struct gmem_slot {
  * its flags changed in place: GMEM_SLOT_LOG_DIRTY_PAGES alone, as the kernel has it. -EINVAL for
  * flags that don't exist. -EREMOTEIO: gmemd refused, and nothing has changed. Else what the ioctl
  * failed with.
+ *
+ * It takes one request, the ioctl, and one store into memory that gmemd reads when it is next asked
+ * anything, or a tenth of a second later: events of slots can come as late as that.
  */
 int gmem_slot_bind(struct gmem_vm *vm, const struct gmem_slot *slot);
 

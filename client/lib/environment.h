@@ -12,6 +12,7 @@
 #define GMEM_KVM_FD_VARIABLE          "GMEM_KVM_FD"          /* /dev/kvm */
 #define GMEM_MAILBOX_FD_VARIABLE      "GMEM_MAILBOX_FD"      /* the mailbox, to be mapped whole */
 #define GMEM_MAILBOX_ADDRESS_VARIABLE "GMEM_MAILBOX_ADDRESS" /* and where, in decimal */
+#define GMEM_REPORT_FD_VARIABLE       "GMEM_REPORT_FD"       /* the report page; may be missing */
 #define GMEM_VM_VARIABLE              "GMEM_VM"              /* the VM's id */
 #define GMEM_PROCESS_VARIABLE         "GMEM_PROCESS" /* own_process_number() of the VM's process */
 #define GMEM_VM_TYPE_VARIABLE         "GMEM_VM_TYPE" /* KVM_CREATE_VM's argument, in decimal */

@@ -60,6 +60,16 @@ static int read_areas(struct json_object *list, struct mailbox_area areas[static
 	return 0;
 }
 
+/* An older gmemd has none. */
+static void read_report_page(
+	struct json_object *report, struct fd_list *fds, struct opening *opening)
+{
+	uint64_t fd;
+
+	if (json_get_uint(report, "fd", &fd))
+		opening->report_fd = fd_list_take(fds, fd);
+}
+
 static int read_result(struct json_object *result, struct fd_list *fds, struct opening *opening)
 {
 	struct json_object *mailbox = json_get(result, "mailbox");
@@ -75,6 +85,7 @@ static int read_result(struct json_object *result, struct fd_list *fds, struct o
 		!json_get_uint(mailbox, "address", &opening->mailbox_address) ||
 		!json_get_uint(mailbox, "length", &opening->mailbox_length))
 		return -EPROTO;
+	read_report_page(json_get(result, "report"), fds, opening);
 	opening->kvm_fd = fd_list_take(fds, kvm);
 	opening->mailbox_fd = fd_list_take(fds, fd);
 	return opening->kvm_fd < 0 || opening->mailbox_fd < 0 ? -EPROTO : 0;
@@ -173,6 +184,7 @@ int opening_make(struct gmem *gmem, const struct gmem_vm_options *options, struc
 {
 	struct opening opening = {.kvm_fd = -1,
 		.mailbox_fd = -1,
+		.report_fd = -1,
 		.gated = options->gate == GMEM_GATE_REQUIRED,
 		.mappings = options->mappings};
 	struct exchange exchange = {.repeated = false};
@@ -210,9 +222,12 @@ static int inherit_files(struct opening *opening)
 		r = environment_number(GMEM_MAILBOX_ADDRESS_VARIABLE, &opening->mailbox_address);
 	if (r == 0 && fstat(opening->mailbox_fd, &status) < 0)
 		r = -errno;
-	if (r == 0)
-		opening->mailbox_length = (uint64_t)status.st_size;
-	return r;
+	if (r < 0)
+		return r;
+	opening->mailbox_length = (uint64_t)status.st_size;
+	/* An older gmem-run hands over none. */
+	r = environment_take_fd(GMEM_REPORT_FD_VARIABLE, &opening->report_fd);
+	return r == -ENOENT ? 0 : r;
 }
 
 /* A kernel that numbers no processes leaves it to the gate to find out. */
@@ -245,7 +260,7 @@ static int read_environment(struct opening *opening)
 
 int opening_inherit(struct opening *ret)
 {
-	struct opening opening = {.kvm_fd = -1, .mailbox_fd = -1, .gated = true};
+	struct opening opening = {.kvm_fd = -1, .mailbox_fd = -1, .report_fd = -1, .gated = true};
 	int r = check_process();
 
 	if (r < 0)
@@ -265,4 +280,5 @@ void opening_clear(struct opening *opening)
 {
 	opening->kvm_fd = fd_close(opening->kvm_fd);
 	opening->mailbox_fd = fd_close(opening->mailbox_fd);
+	opening->report_fd = fd_close(opening->report_fd);
 }

@@ -69,6 +69,16 @@ static void tell_ranges(struct telling *telling, enum conversions_set set, const
 	telling->ranges_left |= count == RANGES_TOLD;
 }
 
+/* A gmemd that has lost the VM has made another. */
+static void take_report_page(
+	struct gmem_vm *vm, struct json_object *report, const struct fd_list *received)
+{
+	uint64_t fd;
+
+	if (json_get_uint(report, "fd", &fd) && fd < received->count)
+		vm_map_report_page(vm, received->fds[fd]);
+}
+
 static int tell_packet(struct telling *telling, bool *ret_rebuilt)
 {
 	struct json_object *params = vm_params(telling->vm), *result;
@@ -85,6 +95,7 @@ static int tell_packet(struct telling *telling, bool *ret_rebuilt)
 	r = connection_exchange(telling->vm->gmem, "vm.resume", params, &exchange, &result);
 	if (r < 0)
 		return r;
+	take_report_page(telling->vm, json_get(result, "report"), &exchange.received);
 	fd_list_close(&exchange.received);
 	*ret_rebuilt = json_get_bool(result, "rebuilt");
 	json_unref(result);

@@ -88,7 +88,7 @@ static int carry_out(const struct change *change, struct json_object *call,
 	if (r < 0)
 		return r;
 	note(change);
-	return call ? vm_report(change->vm, call, NULL) : 0;
+	return call ? vm_report(change->vm, call) : 0;
 }
 
 /* In a VM that is private from the start a slot's conversion follows its binding. */
@@ -259,7 +259,7 @@ static int carry_out_changes(struct changes *changes, struct json_object *calls)
 		return last_error_own(-EPROTO, "gmemd has not an entry for each change");
 	r = trigger_held(changes, call);
 	if (r == 0)
-		r = vm_report(changes->vm, call, NULL);
+		r = vm_report(changes->vm, call);
 	if (r == 0)
 		return convert_bound(changes, calls);
 	report_rest_untouched(changes, calls);

@@ -5,6 +5,7 @@
 #include "client/lib/trigger.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -272,24 +273,46 @@ int vm_trigger(struct gmem_vm *vm, struct json_object *call, uint64_t *ret_id)
 	return vm_trigger_each(vm, call, NULL, ret_id);
 }
 
-int vm_report(struct gmem_vm *vm, struct json_object *call, uint64_t *discarded)
+/* False where it can't be reported there. */
+static bool write_report(struct gmem_vm *vm, struct json_object *call, uint64_t id, uint64_t count)
+{
+	struct report_page *page = vm_report_page(vm);
+	struct report_place place;
+	uint64_t offset, stride;
+
+	if (!page || count > UINT_MAX || !json_get_uint(call, "report", &offset) ||
+		!json_get_uint(call, "stride", &stride))
+		return false;
+	place = report_place_told(offset, stride, (unsigned)count);
+	if (!report_place_is_right(&place))
+		return false;
+	report_page_write(page, &place, id, place.count, /* failed= */ false);
+	return true;
+}
+
+/* What gmemd is to be told besides needs a message. */
+int vm_report(struct gmem_vm *vm, struct json_object *call)
 {
 	uint64_t id, count;
 
 	if (!json_get_uint(call, "id", &id) || !json_get_uint(call, "count", &count))
 		return -EPROTO;
-	return report_done(vm, id, count, discarded);
+	if (vm->waited_ms == 0 && write_report(vm, call, id, count))
+		return 0;
+	return report_done(vm, id, count, NULL);
 }
 
-int vm_carry_out(struct gmem_vm *vm, struct json_object *call, uint64_t *discarded)
+/* gmemd begins at once with what it is to give back. */
+static int report_conversion(
+	struct gmem_vm *vm, struct json_object *call, const struct carrying_out *carrying_out)
 {
-	uint64_t id;
-	int r;
+	uint64_t id, count;
 
-	if (!call)
-		return 0;
-	r = vm_trigger(vm, call, &id);
-	return r < 0 ? r : vm_report(vm, call, discarded);
+	if (!carrying_out->left)
+		return vm_report(vm, call);
+	if (!json_get_uint(call, "id", &id) || !json_get_uint(call, "count", &count))
+		return -EPROTO;
+	return report_done(vm, id, count, carrying_out->order.discarded);
 }
 
 /* Where gmemd has nothing to give back, its answer would tell nothing. */
@@ -301,6 +324,6 @@ int vm_carry_out_conversion(
 	int r = trigger_of(vm, call, &carrying_out, NULL, &id);
 
 	if (r == 0)
-		r = vm_report(vm, call, carrying_out.left ? order->discarded : NULL);
+		r = report_conversion(vm, call, &carrying_out);
 	return r == -EREMOTEIO && is_unknown_call() ? -ESTALE : r;
 }

@@ -39,13 +39,10 @@ int vm_carry_out_conversion(
 /* Tells gmemd of what vm_trigger() has given up and is over: that nothing was made. */
 void vm_settle_given_up(struct gmem_vm *vm);
 /*
- * Triggers a call that makes no file, NULL where there is nothing to do, and reports what came of
- * it. gmemd reads the report before whatever this process asks next. With discarded, which may be
- * NULL, the answer is waited for and what it says is added there.
+ * Reports a call that makes no file, and that vm_trigger() has succeeded with: in the report page,
+ * where it can be. gmemd reads the report before whatever this process asks next.
  */
-int vm_carry_out(struct gmem_vm *vm, struct json_object *call, uint64_t *discarded);
-/* The last part of that, of a call that vm_trigger() has succeeded with. */
-int vm_report(struct gmem_vm *vm, struct json_object *call, uint64_t *discarded);
+int vm_report(struct gmem_vm *vm, struct json_object *call);
 /* Reports that a call was not triggered at all. */
 void vm_report_untouched(struct gmem_vm *vm, struct json_object *call);
 /* Reports a new guest_memfd. The answer is waited for: gmemd says whether it takes it. */

@@ -47,6 +47,7 @@ static void vm_drop(struct gmem_vm *vm)
 		vm->gmem->n_vms--;
 	if (vm->fd >= 0 && !vm->opening.gated)
 		munmap((void *)(uintptr_t)vm->opening.mailbox_address, vm->opening.mailbox_length);
+	report_page_free(vm->report_page);
 	fd_close(vm->fd);
 	opening_clear(&vm->opening);
 	free(vm);
@@ -110,6 +111,8 @@ static int vm_make(struct gmem_vm *vm)
 			vm->opening.mailbox_address);
 	if (r < 0)
 		return last_error_complete(r, "mapping the mailbox");
+	vm_map_report_page(vm, vm->opening.report_fd);
+	vm->opening.report_fd = fd_close(vm->opening.report_fd);
 	return create_vm(vm);
 }
 
@@ -155,7 +158,7 @@ static struct gmem_vm *vm_new(struct gmem *gmem)
 	vm->gmem = gmem;
 	vm->fd = -1;
 	conversions_init(&vm->conversions);
-	vm->opening = (struct opening){.kvm_fd = -1, .mailbox_fd = -1};
+	vm->opening = (struct opening){.kvm_fd = -1, .mailbox_fd = -1, .report_fd = -1};
 	connection_take_turn_anyway(gmem);
 	gmem->n_vms++;
 	connection_leave_turn(gmem);

@@ -18,6 +18,26 @@ struct json_object *vm_params(const struct gmem_vm *vm)
 	return params;
 }
 
+void vm_map_report_page(struct gmem_vm *vm, int fd)
+{
+	struct report_page *page = vm_report_page(vm);
+	int r;
+
+	if (fd < 0)
+		return;
+	if (page)
+		r = report_page_map_again(page, fd);
+	else
+		r = report_page_map(fd, &page);
+	/* What is mapped may be written amid this, and stays. */
+	__atomic_store_n(&vm->report_page, r < 0 ? NULL : page, __ATOMIC_RELEASE);
+}
+
+struct report_page *vm_report_page(const struct gmem_vm *vm)
+{
+	return __atomic_load_n(&vm->report_page, __ATOMIC_ACQUIRE);
+}
+
 void slot_describe(struct json_object *object, const struct gmem_slot *slot)
 {
 	json_add_uint(object, "slot", slot->slot);

@@ -8,6 +8,7 @@
 #include "client/lib/conversions.h"
 #include "client/lib/transport.h"
 #include "client/lib/trapped.h"
+#include "kernel/kvm/report_page.h"
 
 struct opening {
 	char id[64];
@@ -16,6 +17,7 @@ struct opening {
 	int mailbox_fd;
 	uint64_t mailbox_address;
 	uint64_t mailbox_length;
+	int report_fd; /* of the report page, until it is mapped; -1: none */
 	bool gated;
 	bool modelled; /* gmemd's back end is the model: there is neither device nor mailbox */
 	enum gmem_mappings mappings;
@@ -40,6 +42,7 @@ struct bound_slot {
 struct gmem_vm {
 	struct gmem *gmem;
 	struct opening opening;
+	struct report_page *report_page; /* by vm_report_page() */
 	int fd;
 	uint64_t minimum;    /* as gmemd was told */
 	uint64_t waited_ms;  /* for gmemd, to be told with what is reported next; 0: nothing */
@@ -52,6 +55,12 @@ struct gmem_vm {
 
 /* Parameters that begin with the VM's id. */
 struct json_object *vm_params(const struct gmem_vm *vm);
+
+/* Reports go into that page from now on; fd may be -1, for none, and stays the caller's. Where it
+ * can't be mapped, or is none, all is reported by call.done. */
+void vm_map_report_page(struct gmem_vm *vm, int fd);
+/* NULL: none. */
+struct report_page *vm_report_page(const struct gmem_vm *vm);
 
 /* A slot's members, as slot.bind has them. */
 void slot_describe(struct json_object *object, const struct gmem_slot *slot);

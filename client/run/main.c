@@ -230,9 +230,17 @@ static bool export_path(const char *path)
 	return exported;
 }
 
+/* Of an older gmemd there is none, and that of another gmem-run's VM must not be taken for it. */
+static bool export_report_page(const struct opening *opening)
+{
+	if (opening->report_fd < 0)
+		return unsetenv(GMEM_REPORT_FD_VARIABLE) == 0;
+	return export_fd(GMEM_REPORT_FD_VARIABLE, opening->report_fd);
+}
+
 static bool export_files(const struct opening *opening)
 {
-	return export_fd(GMEM_KVM_FD_VARIABLE, opening->kvm_fd) &&
+	return export_report_page(opening) && export_fd(GMEM_KVM_FD_VARIABLE, opening->kvm_fd) &&
 	       export_fd(GMEM_MAILBOX_FD_VARIABLE, opening->mailbox_fd) &&
 	       export_number(GMEM_MAILBOX_ADDRESS_VARIABLE, opening->mailbox_address);
 }

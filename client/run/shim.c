@@ -63,8 +63,8 @@ static bool forget_other_vm(void)
 {
 	return set(GMEM_FD_VARIABLE, NULL) && set(GMEM_KVM_FD_VARIABLE, NULL) &&
 	       set(GMEM_MAILBOX_FD_VARIABLE, NULL) && set(GMEM_MAILBOX_ADDRESS_VARIABLE, NULL) &&
-	       set(GMEM_VM_VARIABLE, NULL) && set(GMEM_PROCESS_VARIABLE, NULL) &&
-	       set(GMEM_VM_TYPE_VARIABLE, NULL);
+	       set(GMEM_REPORT_FD_VARIABLE, NULL) && set(GMEM_VM_VARIABLE, NULL) &&
+	       set(GMEM_PROCESS_VARIABLE, NULL) && set(GMEM_VM_TYPE_VARIABLE, NULL);
 }
 
 static bool describe_vm(const char *socket, const struct gmem_vm_options *options, unsigned timeout)

@@ -8,6 +8,7 @@ import fcntl
 import os
 import random
 import struct
+import subprocess
 import time
 
 from gmemtest import linux
@@ -395,6 +396,22 @@ def lost():
     equal(slots(), {1: "bound", 3: "bound"}, "slots")
     close_all(fds)
     clear()
+
+
+@test("libgmem reports so: beside creations there is no call.done")
+def library():
+    before = requests()
+    client = os.path.join(os.environ["BUILD_DIR"], "client")
+    run = [os.path.join(client, "gmem-run"), "--name=by-library", "--socket=" + host.socket_path("gmemd.sock")]
+    done = subprocess.run(
+        [*run, "--", os.path.join(client, "gmem-example-vmm"), "--rounds=2"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+    )
+    equal(done.returncode, 0, done.stderr)
+    after = requests()
+    grown = {method: after[method] - before.get(method, 0) for method in after}
+    check(grown["slot.bind"] > 0, "it binds nothing")
+    equal(grown["call.done"], grown["memory.create"], "call.done")
 
 
 @test("of a VM that has ended no page is left")
