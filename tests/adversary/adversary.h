@@ -16,6 +16,7 @@
 #include "client/lib/vm_state.h"
 #include "kernel/base/uapi.h"
 #include "kernel/kvm/mailbox.h"
+#include "kernel/kvm/report_page.h"
 
 #define PAGE 4096ul
 
@@ -75,6 +76,7 @@ struct order {
 	uint64_t call;
 	uint32_t request;
 	void *entry;
+	struct report_place place; /* of its word, where it has one */
 };
 
 /* 0, or -EREMOTEIO as connection_request(). */
@@ -125,6 +127,7 @@ attack attack_fork, attack_clone_vm, attack_thread, attack_leaderless, attack_ex
 attack attack_remap, attack_forget, attack_file, attack_shm;
 attack attack_write, attack_trace, attack_userfaultfd, attack_guest_write;
 attack attack_wrong_fds, attack_untriggered, attack_lies, attack_giver, attack_taker;
+attack attack_report_page;
 attack attack_second_filter, attack_second_listener, attack_architectures, attack_deaf,
 	attack_orphan;
 attack attack_abandoned;

@@ -71,6 +71,7 @@ static const struct {
 	{"wrong-fds", STAGE_OPEN, attack_wrong_fds, false},
 	{"untriggered", STAGE_OPEN, attack_untriggered, false},
 	{"lies", STAGE_OPEN, attack_lies, false},
+	{"report-page", STAGE_OPEN, attack_report_page, false},
 	{"giver", STAGE_OPEN, attack_giver, true},
 	{"giver+taker", STAGE_OPEN, attack_taker, false},
 	{"second-filter", STAGE_OPEN, attack_second_filter, false},

@@ -18,7 +18,7 @@
 static int order_any(
 	struct world *world, const char *method, struct json_object *take_params, struct order *ret)
 {
-	uint64_t request = 0, address = 0;
+	uint64_t request = 0, address = 0, word = 0;
 	struct json_object *result, *call;
 	int r;
 
@@ -31,6 +31,8 @@ static int order_any(
 	json_get_uint(call, "id", &ret->call);
 	json_get_uint(call, "request", &request);
 	json_get_uint(call, "address", &address);
+	if (json_get_uint(call, "report", &word))
+		ret->place = report_place_told(word, 0, 1);
 	ret->request = (uint32_t)request;
 	ret->entry = (void *)(uintptr_t)address;
 	json_unref(result);

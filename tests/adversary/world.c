@@ -50,6 +50,7 @@ void pass_on_opening(const struct world *world)
 	pass_on(GMEM_FD_VARIABLE, world->gmem->fd);
 	pass_on(GMEM_KVM_FD_VARIABLE, world->vm.opening.kvm_fd);
 	pass_on(GMEM_MAILBOX_FD_VARIABLE, world->vm.opening.mailbox_fd);
+	pass_on(GMEM_REPORT_FD_VARIABLE, world->vm.opening.report_fd);
 }
 
 void world_map(struct world *world)

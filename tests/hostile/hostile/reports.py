@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Reports of what never came to pass, and of what did, twice or wrong."""
 
+import ctypes
 import os
+import random
 
+from gmemtest.child import Child
 from gmemtest.tap import check, equal
+from gmemtest.vmm import FAILED
 from gmemtest.wire import close_all, request
 from hostile.attacker import GONE, INVALID_PARAMS, NOT_FOUND, PAGE, answers, code_of, misbehaviour, patiently, refused
 
@@ -143,6 +147,97 @@ def crossed_files(attacker):
         equal(vmm.get()["committed"], 2 * PAGE, "committed")
         for memory, _, fd in (first, second):
             closed(vmm, memory, fd)
+
+
+def page_of(vmm):
+    """Its report page, as words."""
+    vmm.map_page()
+    return (ctypes.c_uint64 * (vmm.opened["report"]["length"] // 8)).from_address(vmm.page)
+
+
+def bind_call(vmm, slot):
+    params = vmm.bind_params(slot, slot * PAGE, PAGE, vmm.memory, vmm.file, slot * PAGE)
+    return vmm.peer.call("slot.bind", params)["call"]
+
+
+@misbehaviour("writes-anything-into-its-report-page")
+def any_words(attacker):
+    """From another process, while gmemd reads: nothing but the right word settles a call."""
+    attacker.need_calls()
+    vmm = attacker.vmm_with_memory()
+    words, chance = page_of(vmm), random.Random(os.getpid())
+    call = bind_call(vmm, 1)
+    safe = [word for word in (0, FAILED, 2**64 - 1, 1, call["id"] - 1, call["id"] + 1) if word & ~FAILED != call["id"]]
+    with Child(lambda _: scribble(words, safe, chance)):
+        while attacker.goes_on():
+            equal([one["state"] for one in vmm.get()["slots"]], ["pending"], "the slot")
+    vmm.report(call, 0, "EINVAL")
+    equal(vmm.get()["slots"], [], "afterwards")
+
+
+def scribble(words, values, chance):
+    while True:
+        words[chance.randrange(len(words))] = chance.choice(values)
+
+
+@misbehaviour("reports-by-page-what-never-was")
+def never_was(attacker):
+    """Charges stay what they are, and the kernel refuses what gmemd doesn't know of."""
+    attacker.need_calls()
+    vmm = attacker.vmm_with_memory()
+    while attacker.goes_on():
+        call = bind_call(vmm, 1)
+        vmm.write_report(call, 1)
+        equal([one["state"] for one in vmm.get()["slots"]], ["bound"], "as it was told")
+        equal(vmm.trigger(call)[2], "EINVAL", "its entry, afterwards")
+        call = vmm.peer.call("slot.unbind", {"vm": vmm.id, "slot": 1})["call"]
+        vmm.write_report(call, 0, failed=True)
+        equal([one["state"] for one in vmm.get()["slots"]], ["bound"], "its end has failed")
+        call = vmm.peer.call("slot.unbind", {"vm": vmm.id, "slot": 1})["call"]
+        vmm.write_report(call, 1)
+        view = vmm.get()
+        equal((view["slots"], view["committed"]), ([], 16 * PAGE), "afterwards")
+
+
+@misbehaviour("reports-in-both-ways-at-once")
+def both_ways(attacker):
+    attacker.need_calls()
+    vmm, others = attacker.vmm_with_memory(), attacker.peers(2)
+    while attacker.goes_on():
+        call = bind_call(vmm, 1)
+        vmm.trigger(call)
+        told = {"vm": vmm.id, "call": call["id"], "done": 1}
+        others[0].send(request("call.done", told))
+        vmm.write_report(call, 1)
+        others[1].send(request("call.done", told))
+        found = [answers(peer, 1)[0] for peer in others]
+        codes = sorted(one["error"]["code"] if "error" in one else 0 for one in found)
+        check(codes in ([NOT_FOUND, 0], [NOT_FOUND, NOT_FOUND]), "codes %r" % codes)
+        equal([one["state"] for one in vmm.get()["slots"]], ["bound"], "the slot")
+        vmm.unbind(1)
+
+
+@misbehaviour("keeps-all-its-reports-for-later")
+def all_later(attacker):
+    """Until the mailbox is full; then all of them, whether they were triggered or not."""
+    attacker.need_calls()
+    vmm = attacker.vmm_with_memory(32)
+    while attacker.goes_on():
+        calls = []
+        while "error" not in (answer := asked(vmm, len(calls))):
+            calls.append(answer["result"]["call"])
+        equal(answer["error"]["data"]["reason"], "limit", "when it is full")
+        for call in reversed(calls):
+            vmm.trigger(call)
+            vmm.write_report(call, 1)
+        equal({one["state"] for one in vmm.get()["slots"]}, {"bound"}, "all of them")
+        for slot in range(len(calls)):
+            vmm.unbind(slot)
+
+
+def asked(vmm, slot):
+    vmm.peer.send(request("slot.bind", vmm.bind_params(slot, slot * PAGE, PAGE, vmm.memory, vmm.file, slot * PAGE)))
+    return answers(vmm.peer, 1)[0]
 
 
 @misbehaviour("resumes-with-lies")
