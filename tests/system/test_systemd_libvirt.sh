@@ -59,13 +59,8 @@ claim() { # scope or service, slice, argument of machine_peer.py's...
 	tail -1 "$work/output"
 }
 
-# Where KVM offers what it then refuses, QEMU ends with an abort, of which bash would tell.
-starts_as_it_is() {
-	sh -c 'qemu-system-x86_64 -accel kvm -cpu host -nodefaults -display none -S -qmp stdio; exit $?' \
-		<<<'{"execute":"qmp_capabilities"}{"execute":"quit"}' >/dev/null 2>&1
-}
 without=
-starts_as_it_is || without="<feature policy='disable' name='arch-capabilities'/>"
+qemu_has_host_processor || without="<feature policy='disable' name='arch-capabilities'/>"
 
 install_project && install_python "$here/machine_peer.py" &&
 	container_run sh -c 'usermod -a -G gmem libvirt-qemu && mkdir -p /etc/libvirt/hooks/qemu.d &&

@@ -61,6 +61,12 @@ eventually() {
 	return 1
 }
 
+# On some machines KVM offers what it then refuses, and QEMU's -cpu host ends with an abort, of which bash would tell.
+qemu_has_host_processor() {
+	sh -c 'qemu-system-x86_64 -accel kvm -cpu host -nodefaults -display none -S -qmp stdio; exit $?' \
+		<<<'{"execute":"qmp_capabilities"}{"execute":"quit"}' >/dev/null 2>&1
+}
+
 # Whole files, to the same paths inside.
 put_into_container() { # directory
 	tar -C "$1" -c . | container_run tar -C / -x --keep-directory-symlink --no-overwrite-dir
