@@ -51,6 +51,9 @@ struct field {
 	const char *default_string; /* of an optional string; NULL for none */
 	const char *const *names;
 	const struct field *fields;
+	/* The schema that an object of these fields, or an array of such, refers to in a brief
+	 * description, as one of several; NULL: it has its own. See shared_schemas. */
+	const char *shared;
 	size_t offset;    /* into the method's parameters, or into the item */
 	size_t item_size; /* of an array's item, decoded */
 	const char *summary;

@@ -48,6 +48,8 @@ const char *const convert_to_names[] = {"shared", "private", NULL};
 #define VM_ID     "The VM's id."
 #define MEMORY_ID "The memory's id, unique until reboot."
 
+#define CALL_SCHEMA "call"
+
 static const struct field call_fields[] = {
 	{"id", FIELD_INTEGER, .summary = "For call.done."},
 	{"request", FIELD_INTEGER, .summary = "The ioctl's command."},
@@ -62,7 +64,7 @@ static const struct field call_fields[] = {
 #define CALL_FIELD                                                                                 \
 	{                                                                                          \
 		"call", FIELD_OBJECT, FIELD_NULLABLE,                                              \
-			.fields = call_fields,                                                     \
+			.fields = call_fields, .shared = CALL_SCHEMA,                              \
 			.summary = "What the VMM must trigger and report; null where the work is " \
 				   "done."                                                         \
 	}
@@ -347,7 +349,7 @@ static const struct field rpc_discover_result[] = {
 	{"methods", FIELD_ARRAY, .summary = "One for each method."},
 	{"x-events", FIELD_ANY, .summary = "The notification \"event\": its parameters and kinds."},
 	{"x-progress", FIELD_ANY, .summary = "The notification \"progress\": its parameters."},
-	{"components", FIELD_ANY, .summary = "The errors, for reference by methods."},
+	{"components", FIELD_ANY, .summary = "Errors and schemas, for reference by methods."},
 	END,
 };
 
@@ -545,7 +547,8 @@ static const struct field vm_get_result[] = {
 		.summary = "By address, merged; all else is shared."},
 	{"uncertain_ranges", FIELD_ARRAY, .fields = range_fields,
 		.summary = "As vm.resume told them, until they are converted."},
-	{"calls", FIELD_ARRAY, .fields = call_fields, .summary = "Not yet reported, by id."},
+	{"calls", FIELD_ARRAY, .fields = call_fields, .shared = CALL_SCHEMA,
+		.summary = "Not yet reported, by id."},
 	{"closed_memories", FIELD_ARRAY, .fields = closed_memory_fields,
 		.summary = "Those that have pages, by id."},
 	{"grants", FIELD_ARRAY, .fields = grant_fields,
@@ -769,7 +772,7 @@ static const struct field slot_change_parameters[] = {
 };
 
 static const struct field slot_change_result[] = {
-	{"calls", FIELD_ARRAY, FIELD_NULLABLE, .fields = call_fields,
+	{"calls", FIELD_ARRAY, FIELD_NULLABLE, .fields = call_fields, .shared = CALL_SCHEMA,
 		.summary = "What the VMM must trigger and report, in this order: one call with an "
 			   "entry for each change, and what makes newly bound memory private in a "
 			   "VM where it is so from the start; null where the work is done."},
@@ -779,6 +782,7 @@ static const struct field slot_change_result[] = {
 static const struct field slot_bind_result[] = {
 	CALL_FIELD,
 	{"convert", FIELD_OBJECT, FIELD_OPTIONAL | FIELD_NULLABLE, .fields = call_fields,
+		.shared = CALL_SCHEMA,
 		.summary = "In a VM whose memory is private from the start: makes the slot's "
 			   "memory private, after the binding."},
 	END,
@@ -808,7 +812,7 @@ static const struct field memory_convert_parameters[] = {
 };
 
 static const struct field memory_convert_result[] = {
-	{"calls", FIELD_ARRAY, FIELD_NULLABLE, .fields = call_fields,
+	{"calls", FIELD_ARRAY, FIELD_NULLABLE, .fields = call_fields, .shared = CALL_SCHEMA,
 		.summary = "What the VMM must trigger and report, in this order; null where the "
 			   "work is done."},
 	{"discarded", FIELD_INTEGER,
@@ -1105,6 +1109,8 @@ static const struct field node_list_result[] = {
 };
 
 #define ERRORS(...) ((const enum rpc_code[]){__VA_ARGS__ __VA_OPT__(, ) RPC_OK})
+
+const struct shared_schema shared_schemas[] = {{CALL_SCHEMA, call_fields}, {NULL, NULL}};
 
 const struct method methods[METHODS] = {
 	[METHOD_PING] = {"ping", ACCESS_VMM | ACCESS_OPERATOR, no_fields, no_fields, ERRORS(),

@@ -81,6 +81,13 @@ struct method {
 	const char *summary;
 };
 
+/* What several results have, by the name that a field's .shared refers to; the last has none. */
+struct shared_schema {
+	const char *name;
+	const struct field *fields;
+};
+extern const struct shared_schema shared_schemas[];
+
 extern const struct method methods[METHODS];
 
 /* NULL where there is none. */

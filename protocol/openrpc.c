@@ -79,6 +79,15 @@ static void add_all_errors(struct json_object *target)
 	}
 }
 
+/* Where there are references to them. */
+static void add_shared_schemas(struct json_object *target)
+{
+	struct json_object *schemas = json_add_object(target, "schemas");
+
+	for (const struct shared_schema *shared = shared_schemas; shared->name; shared++)
+		json_add(schemas, shared->name, fields_schema(shared->fields, SCHEMA_BRIEF));
+}
+
 /* OpenRPC has no word for notifications that a server sends. */
 static void add_events(struct json_object *target, enum schema_detail detail)
 {
@@ -119,7 +128,7 @@ struct json_object *openrpc_document(const char *version, const struct method *o
 {
 	enum schema_detail detail = only ? SCHEMA_FULL : SCHEMA_BRIEF;
 	struct json_object *document = json_new_object();
-	struct json_object *info;
+	struct json_object *info, *components;
 
 	json_add_string(document, "openrpc", "1.2.6");
 	info = json_add_object(document, "info");
@@ -128,6 +137,9 @@ struct json_object *openrpc_document(const char *version, const struct method *o
 	add_methods(document, only);
 	add_events(document, detail);
 	add_progress(document, detail);
-	add_all_errors(json_add_object(document, "components"));
+	components = json_add_object(document, "components");
+	add_all_errors(components);
+	if (!only)
+		add_shared_schemas(components);
 	return document;
 }

@@ -2,6 +2,7 @@
 /*
  * Fields described as JSON Schema. See field.h.
  */
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -86,6 +87,32 @@ static void add_integer_bounds(
 		json_add_uint(schema, "multipleOf", (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
+#define SHARED_SCHEMAS "#/components/schemas/"
+
+static struct json_object *reference_to(const char *shared)
+{
+	struct json_object *schema = json_new_object();
+	char reference[64];
+
+	snprintf(reference, sizeof reference, SHARED_SCHEMAS "%s", shared);
+	json_add_string(schema, "$ref", reference);
+	return schema;
+}
+
+/* Beside a reference JSON Schema takes no other word. */
+static struct json_object *reference_of(const struct field *field)
+{
+	struct json_object *schema, *either;
+
+	if (!(field->flags & FIELD_NULLABLE))
+		return reference_to(field->shared);
+	schema = json_new_object();
+	either = json_add_array(schema, "oneOf");
+	json_append(either, reference_to(field->shared));
+	json_add_string(json_append_object(either), "type", "null");
+	return schema;
+}
+
 static void add_items(
 	struct json_object *schema, const struct field *field, enum schema_detail detail)
 {
@@ -93,7 +120,9 @@ static void add_items(
 		json_add_uint(schema, "minItems", field->min);
 		json_add_uint(schema, "maxItems", field->max);
 	}
-	if (field->fields)
+	if (field->shared && detail == SCHEMA_BRIEF)
+		json_add(schema, "items", reference_to(field->shared));
+	else if (field->fields)
 		json_add(schema, "items", fields_schema(field->fields, detail));
 }
 
@@ -166,8 +195,11 @@ static void add_members(
 
 struct json_object *field_schema(const struct field *field, enum schema_detail detail)
 {
-	struct json_object *schema = json_new_object();
+	struct json_object *schema;
 
+	if (field->shared && field->type == FIELD_OBJECT && detail == SCHEMA_BRIEF)
+		return reference_of(field);
+	schema = json_new_object();
 	add_type(schema, field);
 	if (field->summary && detail == SCHEMA_FULL)
 		json_add_string(schema, "description", field->summary);

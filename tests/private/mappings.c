@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What of a guest's mappings is there after a slot was deleted, by KVM's own count, on a KVM that has page tables of its own for a
- * guest in real mode. Reports as TAP.
+ * What of a guest's mappings is there after a slot was deleted, by KVM's own count, on a KVM that
+ * has page tables of its own for a guest in real mode. Reports as TAP.
  *
  *     mappings SOCKET
  */

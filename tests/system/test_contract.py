@@ -67,8 +67,9 @@ def set_up():
     linux.require_guest_memfd()
     daemon = Daemon()
     operator = CheckedPeer(daemon.socket_path("admin.sock"))
-    for method in operator.call("rpc.discover")["methods"]:
-        results[method["name"]] = method["result"]["schema"]
+    document = operator.call("rpc.discover")
+    for method in document["methods"]:
+        results[method["name"]] = schema.resolved(method["result"]["schema"], document)
     peer = CheckedPeer(daemon.socket_path("gmemd.sock"))
     peer.call("event.subscribe")
     vmm = Vmm(peer, "contract", uuid="123E4567-e89b-12d3-a456-426614174000")

@@ -61,13 +61,30 @@ def _fault_of_keyword(value, keyword, argument):
     raise KeyError(keyword)
 
 
+def resolved(part, document):
+    """The same without references into the document."""
+    if isinstance(part, list):
+        return [resolved(one, document) for one in part]
+    if not isinstance(part, dict):
+        return part
+    if set(part) == {"$ref"}:
+        found = document
+        for name in part["$ref"].removeprefix("#/").split("/"):
+            found = found[name]
+        return resolved(found, document)
+    return {name: resolved(member, document) for name, member in part.items()}
+
+
 def faults_of(value, schema):
     """What is wrong with the value; an empty list where nothing is."""
     faults = []
     for keyword, argument in schema.items():
         if keyword in ("description", "default", "x-fd", "required", "additionalProperties"):
             continue
-        if keyword == "properties":
+        if keyword == "oneOf":
+            if [faults_of(value, one) for one in argument].count([]) != 1:
+                faults.append("%r is not one of %r" % (value, argument))
+        elif keyword == "properties":
             if isinstance(value, dict):
                 faults += _faults_of_object(value, schema)
         elif keyword == "items":

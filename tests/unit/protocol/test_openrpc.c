@@ -220,6 +220,44 @@ static void test_errors(void)
 	}
 }
 
+/* Whether each reference to a schema, here and below, is to one that there is. */
+static bool refers_to_schemas(const char *name, struct json_object *value, void *context)
+{
+	static const char prefix[] = "#/components/schemas/";
+	struct json_object *schemas = json_get(json_get(document, "components"), "schemas");
+	unsigned *found = context;
+
+	if (json_is_array(value)) {
+		for (size_t i = 0; i < json_length(value); i++)
+			refers_to_schemas("", json_at(value, i), context);
+	} else if (json_is_object(value)) {
+		json_each(value, refers_to_schemas, context);
+	} else if (strcmp(name, "$ref") == 0 &&
+		   strncmp(json_string(value), prefix, strlen(prefix)) == 0) {
+		UNIT_ASSERT_ROW(
+			json_is_object(json_get(schemas, json_string(value) + strlen(prefix))),
+			"%s", json_string(value));
+		(*found)++;
+	}
+	return true;
+}
+
+/* Alone, a method has all that is its own. */
+static void test_shared_schemas(void)
+{
+	unsigned found = 0, alone = 0;
+
+	json_each(document, refers_to_schemas, &found);
+	CU_ASSERT_TRUE(found > 3);
+	for (unsigned number = 0; number < METHODS; number++) {
+		struct json_object *described = openrpc_document("9.8.7", &methods[number]);
+
+		json_each(described, refers_to_schemas, &alone);
+		json_unref(described);
+	}
+	CU_ASSERT_EQUAL(alone, 0);
+}
+
 static int set_up(void)
 {
 	document = openrpc_document("9.8.7", NULL);
@@ -243,6 +281,7 @@ int main(void)
 		{"size", test_size},
 		{"methods", test_methods},
 		{"errors", test_errors},
+		{"shared schemas", test_shared_schemas},
 		CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {
