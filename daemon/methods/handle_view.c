@@ -194,12 +194,12 @@ static bool view_leaving_slots(struct view *view, struct json_object *list, uint
 	size_t bytes = 0;
 
 	*next = LEAVING_SLOTS;
-	EACH_LEAVING_SLOT(slot, view->vm)
-	bytes += SLOT_BYTES;
+	EACH_LEAVING_SLOT (slot, view->vm)
+		bytes += SLOT_BYTES;
 	if (!fits(view, bytes))
 		return false;
-	EACH_LEAVING_SLOT(slot, view->vm)
-	describe_slot(json_append_object(list), slot);
+	EACH_LEAVING_SLOT (slot, view->vm)
+		describe_slot(json_append_object(list), slot);
 	return true;
 }
 

@@ -213,8 +213,7 @@ static void finish_leaving_slots(struct vm *vm)
 static void finish_slots_without_call(struct vm *vm)
 {
 	finish_leaving_slots(vm);
-	EACH_SLOT(slot, vm)
-	{
+	EACH_SLOT (slot, vm) {
 		if (!vm_call_of_slot(vm, slot))
 			slot->state = OBJECT_READY;
 	}
@@ -345,7 +344,7 @@ static int recover_grants(struct vm *vm, struct ledger *ledger)
 	return r;
 }
 
-static int recover_slots(struct vm *vm, struct ledger *ledger)
+static int recover_slots_alone(struct vm *vm, struct ledger *ledger)
 {
 	union record record;
 	struct slot *slot;
@@ -353,11 +352,77 @@ static int recover_slots(struct vm *vm, struct ledger *ledger)
 
 	EACH_RECORD (ledger, index, RECORD_SLOT, &record) {
 		recovered = r < 0 ? r : recover_slot(vm, &record.slot, &slot);
-		if (recovered == 0)
+		if (recovered == 0) {
 			slot->record = index;
+			slot->part = SLOTS_TOGETHER;
+		}
 		r = note_recovered(ledger, index, recovered);
 	}
 	return r;
+}
+
+/* What nothing has come of is taken out of the record: *ret_wrong says whether anything was. */
+static int recover_parts(
+	struct vm *vm, uint32_t index, struct slots_record *record, bool *ret_wrong)
+{
+	struct slot_record one;
+	struct slot *slot;
+	int r = 0;
+
+	*ret_wrong = false;
+	for (unsigned part = 0; r == 0 && part < SLOTS_TOGETHER; part++) {
+		int recovered;
+
+		if (!record_unpack_slot(record->slots[part], &one))
+			continue;
+		recovered = recover_slot(vm, &one, &slot);
+		if (recovered == 0) {
+			slot->record = index;
+			slot->part = part;
+		} else if (inheriting_lacks(recovered)) {
+			r = recovered;
+		} else {
+			memset(record->slots[part], 0, SLOT_TOGETHER_BYTES);
+			*ret_wrong = true;
+		}
+	}
+	return r;
+}
+
+static void put_parts(struct ledger *ledger, uint32_t index, const struct slots_record *record)
+{
+	struct slot_record one;
+	unsigned part = 0;
+
+	while (part < SLOTS_TOGETHER && !record_unpack_slot(record->slots[part], &one))
+		part++;
+	if (part < SLOTS_TOGETHER)
+		ledger_put(ledger, index, record, sizeof *record);
+	else
+		ledger_delete(ledger, index);
+}
+
+static int recover_slots_together(struct vm *vm, struct ledger *ledger)
+{
+	union record record;
+	bool wrong;
+	int r = 0;
+
+	EACH_RECORD (ledger, index, RECORD_SLOTS, &record) {
+		if (r == 0)
+			r = recover_parts(vm, index, &record.slots, &wrong);
+		if (r == 0 && wrong)
+			put_parts(ledger, index, &record.slots);
+		vm->slots_with_room = index; /* it may be full */
+	}
+	return r;
+}
+
+static int recover_slots(struct vm *vm, struct ledger *ledger)
+{
+	int r = recover_slots_alone(vm, ledger);
+
+	return r < 0 ? r : recover_slots_together(vm, ledger);
 }
 
 static int recover_calls(struct vm *vm, struct ledger *ledger)

@@ -102,10 +102,11 @@ static void forget_records(struct vm *vm)
 		forget_memory_records(memory);
 	RB_FOREACH (memory, memory_tree, &vm->closed)
 		forget_memory_records(memory);
-	EACH_SLOT(slot, vm)
-	slot->record = 0;
-	EACH_LEAVING_SLOT(slot, vm)
-	slot->record = 0;
+	vm->slots_with_room = 0;
+	EACH_SLOT (slot, vm)
+		slot->record = 0;
+	EACH_LEAVING_SLOT (slot, vm)
+		slot->record = 0;
 	TAILQ_FOREACH (call, &vm->calls, link)
 		call->record = 0;
 }
@@ -130,10 +131,10 @@ static int renew_ledger(struct vm *vm)
 		vm_ledger_note_memory(memory);
 	RB_FOREACH (memory, memory_tree, &vm->closed)
 		vm_ledger_note_memory(memory);
-	EACH_SLOT(slot, vm)
-	vm_ledger_note_slot(slot);
-	EACH_LEAVING_SLOT(slot, vm)
-	vm_ledger_note_slot(slot);
+	EACH_SLOT (slot, vm)
+		vm_ledger_note_slot(slot);
+	EACH_LEAVING_SLOT (slot, vm)
+		vm_ledger_note_slot(slot);
 	TAILQ_FOREACH (call, &vm->calls, link)
 		vm_ledger_note_call(call);
 	vm_ledger_commit(vm);

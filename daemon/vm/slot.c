@@ -152,8 +152,7 @@ static bool is_in_way(const struct slot *slot, const struct slot_request *reques
 const struct slot *slot_leaving_in_way(
 	const struct vm *vm, const struct slot_request *request, const struct slot_change *change)
 {
-	EACH_LEAVING_SLOT(slot, vm)
-	{
+	EACH_LEAVING_SLOT (slot, vm) {
 		if ((!change || slot->change != change) && is_in_way(slot, request))
 			return slot;
 	}

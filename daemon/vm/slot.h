@@ -39,6 +39,7 @@ struct slot {
 	uint32_t record : 20;       /* in its VM's ledger; 0: none */
 	uint32_t state : 3;         /* enum object_state */
 	uint32_t flags : 4;         /* enum slot_flags */
+	uint32_t part : 2;          /* of the record, where it has several; else SLOTS_TOGETHER */
 	uint32_t showing : 1;       /* named is mapped at userspace_addr, not bound */
 	uint32_t astray : 1;
 	uint32_t leaving : 1;

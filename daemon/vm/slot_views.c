@@ -211,8 +211,7 @@ static bool has_any(struct vm *vm)
 {
 	if (!vm->registry->takings || vm->n_showing == 0)
 		return false;
-	EACH_SLOT(slot, vm)
-	{
+	EACH_SLOT (slot, vm) {
 		if (is_to_be_looked_at(slot))
 			return true;
 	}

@@ -163,7 +163,7 @@ int vm_ledger_new(struct vm *vm)
 	uint32_t names[NAME_RECORDS] = {0}, units[NAME_RECORDS] = {0};
 	int r;
 
-	r = ledger_new("gmemd-vm", RECORD_SIZE, RECORDS_MAX, &vm->ledger);
+	r = ledger_new_of(LEDGER_VERSION_LAST, "gmemd-vm", RECORD_SIZE, RECORDS_MAX, &vm->ledger);
 	if (r < 0)
 		return r;
 	vm_ledger_note_vm(vm);
@@ -201,22 +201,106 @@ void vm_ledger_forget_memory(struct memory *memory)
 		delete_record(memory->vm, &memory->name_records[part]);
 }
 
-void vm_ledger_note_slot(struct slot *slot)
+/* Slots. An older gmemd, which could read a ledger of the first version, knows them one by one. */
+
+/* As it is to be; an index of 0 is of a new one. */
+static struct slots_record slots_at(const struct vm *vm, uint32_t index)
 {
-	struct slot_record record;
+	struct slots_record record = {.kind = RECORD_SLOTS};
+	const void *bytes;
+	size_t length;
+
+	if (index > 0 && ledger_get_put(vm->ledger, index, &bytes, &length) == 0 &&
+		length == sizeof record)
+		memcpy(&record, bytes, length);
+	return record;
+}
+
+/* The first part that is free, or is not. */
+static unsigned find_part(const struct slots_record *record, bool is_free)
+{
+	struct slot_record slot;
+	unsigned part = 0;
+
+	while (part < SLOTS_TOGETHER && record_unpack_slot(record->slots[part], &slot) == is_free)
+		part++;
+	return part;
+}
+
+static void put_slots(struct vm *vm, uint32_t *index, const struct slots_record *record)
+{
+	uint32_t before = *index;
+
+	if (find_part(record, /* is_free= */ false) < SLOTS_TOGETHER)
+		put_record(vm, index, record, sizeof *record);
+	else
+		delete_record(vm, index);
+	if (*index > 0 && find_part(record, /* is_free= */ true) < SLOTS_TOGETHER)
+		vm->slots_with_room = *index;
+	else if (vm->slots_with_room == before)
+		vm->slots_with_room = 0;
+}
+
+static void note_together(
+	struct vm *vm, struct slot *slot, const uint8_t packed[static SLOT_TOGETHER_BYTES])
+{
+	uint32_t index = slot->record > 0 ? slot->record : vm->slots_with_room;
+	struct slots_record record = slots_at(vm, index);
+	unsigned part = slot->record > 0 ? slot->part : find_part(&record, /* is_free= */ true);
+
+	if (part == SLOTS_TOGETHER) {
+		index = part = 0;
+		record = slots_at(vm, index);
+	}
+	slot->part = part;
+	memcpy(record.slots[slot->part], packed, SLOT_TOGETHER_BYTES);
+	put_slots(vm, &index, &record);
+	slot->record = index;
+}
+
+static void note_alone(struct vm *vm, struct slot *slot, const struct slot_record *record)
+{
 	uint32_t index = slot->record;
 
-	record_write_slot(slot, &record);
-	put_record(slot_vm(slot), &index, &record, sizeof record);
+	put_record(vm, &index, record, sizeof *record);
 	slot->record = index;
+	slot->part = SLOTS_TOGETHER;
+}
+
+void vm_ledger_note_slot(struct slot *slot)
+{
+	struct vm *vm = slot_vm(slot);
+	uint8_t packed[SLOT_TOGETHER_BYTES];
+	struct slot_record record;
+	bool together;
+
+	if (!vm->ledger)
+		return;
+	record_write_slot(slot, &record);
+	together = slot->record > 0 ? slot->part < SLOTS_TOGETHER
+				    : ledger_version(vm->ledger) > LEDGER_VERSION_FIRST;
+	if (together && record_pack_slot(&record, packed))
+		note_together(vm, slot, packed);
+	else
+		note_alone(vm, slot, &record);
 }
 
 void vm_ledger_forget_slot(struct slot *slot)
 {
+	struct vm *vm = slot_vm(slot);
 	uint32_t index = slot->record;
 
-	delete_record(slot_vm(slot), &index);
 	slot->record = 0;
+	if (!vm->ledger || index == 0)
+		return;
+	if (slot->part < SLOTS_TOGETHER) {
+		struct slots_record record = slots_at(vm, index);
+
+		memset(record.slots[slot->part], 0, SLOT_TOGETHER_BYTES);
+		put_slots(vm, &index, &record);
+	} else {
+		delete_record(vm, &index);
+	}
 }
 
 void vm_ledger_note_call(struct call *call)

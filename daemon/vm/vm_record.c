@@ -294,6 +294,80 @@ void record_read_slot(const struct slot_record *record, struct slot_bind_paramet
 	};
 }
 
+#define PACKED_PAGE 4096
+
+/* The bytes of each of those that come after the first. */
+enum {
+	PACKED_NUMBER = 4,
+	PACKED_ADDRESS = 5,
+	PACKED_SIZE = 4,
+	PACKED_USERSPACE = 6,
+	PACKED_MEMORY = 4,
+	PACKED_OFFSET = 5
+};
+
+_Static_assert(1 + PACKED_NUMBER + PACKED_ADDRESS + PACKED_SIZE + PACKED_USERSPACE + PACKED_MEMORY +
+			       PACKED_OFFSET ==
+		       SLOT_TOGETHER_BYTES,
+	"record");
+
+/* False where it takes more. */
+static bool pack(uint8_t **at, unsigned bytes, uint64_t number)
+{
+	for (unsigned i = 0; i < bytes; i++, number >>= 8)
+		*(*at)++ = (uint8_t)number;
+	return number == 0;
+}
+
+static bool pack_pages(uint8_t **at, unsigned bytes, uint64_t number)
+{
+	return pack(at, bytes, number / PACKED_PAGE) && number % PACKED_PAGE == 0;
+}
+
+static uint64_t unpack(const uint8_t **at, unsigned bytes)
+{
+	uint64_t number = 0;
+
+	for (unsigned i = 0; i < bytes; i++)
+		number |= (uint64_t) * (*at)++ << 8 * i;
+	return number;
+}
+
+static uint64_t unpack_pages(const uint8_t **at, unsigned bytes)
+{
+	return unpack(at, bytes) * PACKED_PAGE;
+}
+
+bool record_pack_slot(const struct slot_record *record, uint8_t ret[static SLOT_TOGETHER_BYTES])
+{
+	if (record->state > 3 || record->flags > 3 || record->how > 7 || record->shared_memory > 0)
+		return false;
+	*ret++ = (uint8_t)(record->state | record->flags << 2 | record->how << 4 | 1 << 7);
+	return pack(&ret, PACKED_NUMBER, record->number) &&
+	       pack_pages(&ret, PACKED_ADDRESS, record->guest_phys_addr) &&
+	       pack_pages(&ret, PACKED_SIZE, record->memory_size) &&
+	       pack_pages(&ret, PACKED_USERSPACE, record->userspace_addr) &&
+	       pack(&ret, PACKED_MEMORY, record->memory) &&
+	       pack_pages(&ret, PACKED_OFFSET, record->guest_memfd_offset);
+}
+
+bool record_unpack_slot(const uint8_t bytes[static SLOT_TOGETHER_BYTES], struct slot_record *ret)
+{
+	uint8_t first = *bytes++;
+
+	*ret = (struct slot_record){.kind = RECORD_SLOT,
+		.state = first & 3,
+		.flags = first >> 2 & 3,
+		.how = first >> 4 & 7};
+	ret->number = (uint32_t)unpack(&bytes, PACKED_NUMBER);
+	ret->guest_phys_addr = unpack_pages(&bytes, PACKED_ADDRESS);
+	ret->memory_size = unpack_pages(&bytes, PACKED_SIZE);
+	ret->userspace_addr = unpack_pages(&bytes, PACKED_USERSPACE);
+	ret->memory = unpack(&bytes, PACKED_MEMORY);
+	ret->guest_memfd_offset = unpack_pages(&bytes, PACKED_OFFSET);
+	return first >> 7;
+}
+
 /* Calls */
 
 static uint8_t call_flags(const struct call *call)

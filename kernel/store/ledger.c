@@ -143,7 +143,8 @@ static int ledger_map(int fd, uint32_t record_size, uint32_t capacity, struct le
 	return 0;
 }
 
-int ledger_new(const char *name, uint32_t record_size, uint32_t capacity, struct ledger **ret)
+int ledger_new_of(uint32_t version, const char *name, uint32_t record_size, uint32_t capacity,
+	struct ledger **ret)
 {
 	cleanup_fd int fd = -1;
 	struct ledger *ledger = NULL;
@@ -156,11 +157,16 @@ int ledger_new(const char *name, uint32_t record_size, uint32_t capacity, struct
 		r = ledger_map(fd, record_size, capacity, &ledger);
 	if (r < 0)
 		return r;
-	*ledger->header = ledger_header_new(record_size, capacity);
+	*ledger->header = ledger_header_new(version, record_size, capacity);
 	ledger->fd = fd;
 	fd = -1; /* handed over */
 	*ret = ledger;
 	return 0;
+}
+
+int ledger_new(const char *name, uint32_t record_size, uint32_t capacity, struct ledger **ret)
+{
+	return ledger_new_of(LEDGER_VERSION_FIRST, name, record_size, capacity, ret);
 }
 
 struct ledger *ledger_free(struct ledger *ledger)
@@ -259,19 +265,25 @@ uint32_t ledger_capacity(const struct ledger *ledger)
 	return ledger->capacity;
 }
 
+uint32_t ledger_version(const struct ledger *ledger)
+{
+	return ledger->header->version;
+}
+
 uint32_t ledger_end(const struct ledger *ledger)
 {
 	return ledger->n_entries;
 }
 
-int ledger_get(
-	const struct ledger *ledger, uint32_t index, const void **ret_bytes, size_t *ret_length)
+/* number: the cell's plus one, or 0. */
+static int read_cell(const struct ledger *ledger, uint32_t index, uint32_t number,
+	const void **ret_bytes, size_t *ret_length)
 {
 	const struct ledger_cell *cell;
 
-	if (index >= ledger->n_entries || ledger->entries[index].current == 0)
+	if (number == 0)
 		return -ENOENT;
-	cell = cell_at(ledger, ledger->entries[index].current - 1);
+	cell = cell_at(ledger, number - 1);
 	if (!cell_whole(ledger, cell) || ledger_tag_index(cell->tag) != index ||
 		ledger_tag_length(cell->tag) == LEDGER_FREE)
 		return -EBADMSG;
@@ -280,6 +292,24 @@ int ledger_get(
 	*ret_bytes = cell->bytes;
 	*ret_length = ledger_tag_length(cell->tag);
 	return 0;
+}
+
+int ledger_get(
+	const struct ledger *ledger, uint32_t index, const void **ret_bytes, size_t *ret_length)
+{
+	uint32_t current = index < ledger->n_entries ? ledger->entries[index].current : 0;
+
+	return read_cell(ledger, index, current, ret_bytes, ret_length);
+}
+
+int ledger_get_put(
+	const struct ledger *ledger, uint32_t index, const void **ret_bytes, size_t *ret_length)
+{
+	uint32_t pending = index < ledger->n_entries ? ledger->entries[index].pending : 0;
+
+	if (pending == 0)
+		return ledger_get(ledger, index, ret_bytes, ret_length);
+	return read_cell(ledger, index, pending, ret_bytes, ret_length);
 }
 
 /* Writing */

@@ -33,6 +33,9 @@ struct ledger;
  * past a limit.
  */
 int ledger_new(const char *name, uint32_t record_size, uint32_t capacity, struct ledger **ret);
+/* The same of a version, from LEDGER_VERSION_FIRST, which ledger_new()'s are of, to _LAST. */
+int ledger_new_of(uint32_t version, const char *name, uint32_t record_size, uint32_t capacity,
+	struct ledger **ret);
 
 /*
  * One that was made before, maybe by an earlier version of this code. fd belongs to the ledger
@@ -48,6 +51,7 @@ struct ledger *ledger_free(struct ledger *ledger);
 int ledger_fd(const struct ledger *ledger);
 uint32_t ledger_record_size(const struct ledger *ledger);
 uint32_t ledger_capacity(const struct ledger *ledger);
+uint32_t ledger_version(const struct ledger *ledger);
 /* No record has an index that is not below this: where a walk through all of them ends. */
 uint32_t ledger_end(const struct ledger *ledger);
 
@@ -57,6 +61,11 @@ uint32_t ledger_end(const struct ledger *ledger);
  * is none.
  */
 int ledger_get(
+	const struct ledger *ledger, uint32_t index, const void **ret_bytes, size_t *ret_length);
+
+/* The same of the record as it is to be, with what was put since the last commit; valid until it is
+ * changed. */
+int ledger_get_put(
 	const struct ledger *ledger, uint32_t index, const void **ret_bytes, size_t *ret_length);
 
 /*

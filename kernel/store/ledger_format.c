@@ -12,9 +12,8 @@
 #include "kernel/host/memory_file.h"
 #include "kernel/store/ledger_limits.h"
 
-#define LEDGER_MAGIC   0x72656764656c6d67ull /* "gmledger" */
-#define LEDGER_VERSION 2
-#define LEDGER_SEALS   (F_SEAL_SHRINK | F_SEAL_GROW)
+#define LEDGER_MAGIC 0x72656764656c6d67ull /* "gmledger" */
+#define LEDGER_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 
 /* Of the header's numbers that change: their bits below the check. */
 #define END_BITS       21
@@ -117,7 +116,8 @@ static bool header_valid(const struct ledger_header *header)
 {
 	uint32_t end = (uint32_t)number_in(header->end, END_BITS);
 
-	return header->version == LEDGER_VERSION && header->checksum == header_checksum(header) &&
+	return header->version >= LEDGER_VERSION_FIRST &&
+	       header->checksum == header_checksum(header) &&
 	       ledger_sizes_valid(header->record_size, header->capacity) &&
 	       end <= 2 * header->capacity && header->end == checked_end(end) &&
 	       header->committed ==
@@ -130,7 +130,7 @@ static int check_header(int fd, const struct ledger_header *header)
 	int r;
 
 	/* Before all else: a later version may check otherwise. */
-	if (header->version > LEDGER_VERSION)
+	if (header->version > LEDGER_VERSION_LAST)
 		return -EPROTONOSUPPORT;
 	if (!header_valid(header))
 		return -EBADMSG;
@@ -152,10 +152,10 @@ int ledger_header_read(int fd, struct ledger_header *ret)
 	return r;
 }
 
-struct ledger_header ledger_header_new(uint32_t record_size, uint32_t capacity)
+struct ledger_header ledger_header_new(uint32_t version, uint32_t record_size, uint32_t capacity)
 {
 	struct ledger_header header = {.magic = LEDGER_MAGIC,
-		.version = LEDGER_VERSION,
+		.version = version,
 		.record_size = record_size,
 		.capacity = capacity,
 		.end = checked_end(0),

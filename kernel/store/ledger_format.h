@@ -49,7 +49,7 @@ uint64_t ledger_cell_size(uint32_t record_size);
 bool ledger_sizes_valid(uint32_t record_size, uint32_t capacity);
 
 /* The header of an empty ledger. */
-struct ledger_header ledger_header_new(uint32_t record_size, uint32_t capacity);
+struct ledger_header ledger_header_new(uint32_t version, uint32_t record_size, uint32_t capacity);
 /* The header of the file, which is whole and as long as it says. Errors are ledger_open()'s. */
 int ledger_header_read(int fd, struct ledger_header *ret);
 /* How many cells were ever used, and the number of the last transaction that counts. */

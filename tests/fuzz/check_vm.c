@@ -67,15 +67,14 @@ void check_vm(struct vm *vm)
 	unsigned count = 0;
 
 	check_memories(vm);
-	EACH_SLOT(slot, vm)
-	{
+	EACH_SLOT (slot, vm) {
 		check_slot(vm, slot);
 		own += slot_is_own(slot) ? slot->memory_size : 0;
 		count++;
 	}
 	FUZZ_CHECK(count == vm->n_slots && own == vm->own_memory);
-	EACH_LEAVING_SLOT(slot, vm)
-	FUZZ_CHECK(slot->leaving && slot->change && slot->state == OBJECT_CLOSING);
+	EACH_LEAVING_SLOT (slot, vm)
+		FUZZ_CHECK(slot->leaving && slot->change && slot->state == OBJECT_CLOSING);
 	TAILQ_FOREACH (call, &vm->calls, link)
 		FUZZ_CHECK(call->count > 0 && call->vm == vm);
 }

@@ -13,6 +13,7 @@
 #include "kernel/base/cleanup.h"
 #include "kernel/store/ledger.h"
 #include "tests/lib/keeper_waiting.h"
+#include "tests/lib/slots_alone.h"
 
 struct other {
 	struct keeper_id id;
@@ -56,6 +57,7 @@ static int copy(const struct keeper_id *id, int fd, void *context)
 	}
 	others[n_others].id = *id;
 	need(ledger_open(fd, &from), "opening");
+	need(slots_alone(from), "slots one by one");
 	need(ledger_new("gmemd-vm other", record_size, capacity, &others[n_others].ledger),
 		"making another");
 	for (uint32_t index = 0; index < ledger_end(from); index++)

@@ -21,6 +21,7 @@
 #include "daemon/vm/vm_record.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/store/ledger.h"
+#include "tests/lib/slots_alone.h"
 
 struct member {
 	const char *kind;
@@ -85,6 +86,8 @@ static int open_one(const struct keeper_id *id, int fd, void *context)
 	}
 	all[n_all].owner = of_vm ? id->owner : 0;
 	need(ledger_open(fd, &all[n_all].ledger), "opening");
+	if (of_vm)
+		need(slots_alone(all[n_all].ledger), "slots one by one");
 	n_all++;
 	return 0;
 }

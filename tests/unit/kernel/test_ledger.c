@@ -620,7 +620,7 @@ static void test_changed_headers(void)
 	check_none(seal(copy_file(ledger, 1)), -EBADMSG, "longer");
 	check_none(seal(copy_file(ledger, -1)), -EBADMSG, "shorter");
 	check_none(copy_with_byte(ledger, 0, 'G'), -EBADMSG, "another magic");
-	check_none(copy_with_byte(ledger, 8, 3), -EPROTONOSUPPORT, "a later version");
+	check_none(copy_with_byte(ledger, 8, 4), -EPROTONOSUPPORT, "a later version");
 	check_none(copy_with_byte(ledger, 8, 0), -EBADMSG, "version 0");
 	check_none(copy_with_byte(ledger, 8, 1), -EBADMSG, "an earlier version");
 	check_none(copy_with_byte(ledger, 12, 48), -EBADMSG, "another record size");
