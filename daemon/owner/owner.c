@@ -34,16 +34,14 @@ struct owner {
 	struct owner_tree_of children;
 	enum level level;
 	uint64_t references;
-	uint64_t held[OWNER_RESOURCES];
+	uint32_t held[OWNER_RESOURCES];
 	struct share_node nodes[OWNER_TREES];
 	/* What tells it from its siblings. */
 	enum owner_kind kind;
 	uid_t uid;
 	uint64_t vm;
-	char name[OWNER_UNIT_BYTES_MAX + 1]; /* a tenant's or a unit's; "" */
+	const char *name; /* a tenant's or a unit's, which is behind all this; "" */
 };
-
-_Static_assert(TENANT_NAME_SIZE <= OWNER_UNIT_BYTES_MAX + 1, "a level's name");
 
 struct owners {
 	const struct config *config;
@@ -173,18 +171,20 @@ static unsigned threads_max(const struct owner *owner)
 
 static struct owner *owner_new(struct owners *owners, struct owner *parent, const struct owner *key)
 {
-	struct owner *owner = malloc(sizeof *owner);
+	size_t length = strlen(key->name) + 1;
+	struct owner *owner = malloc(sizeof *owner + length);
 
 	if (!owner)
 		return NULL;
 	*owner = *key;
+	owner->name = memcpy(owner + 1, key->name, length);
 	owner->owners = owners;
 	owner->parent = parent ? owner_ref(parent) : NULL;
 	for (unsigned tree = 0; tree < OWNER_TREES; tree++) {
 		share_init(&owner->nodes[tree],
 			parent ? &parent->nodes[tree]
 			       : owners_root(owners, tree, key->kind == OWNER_IS_OPERATOR));
-		owner->nodes[tree].held_max = threads_max(owner);
+		owner->nodes[tree].held_max = (uint16_t)threads_max(owner);
 	}
 	RB_INSERT(owner_tree_of, parent ? &parent->children : &owners->tenants, owner);
 	return owner;
@@ -194,14 +194,14 @@ static struct owner *owner_new(struct owners *owners, struct owner *parent, cons
 static struct owner *get_level(struct owners *owners, struct owner *parent, enum level level,
 	const struct owner_name *name)
 {
-	struct owner key = {.level = level, .kind = name->kind}, *found;
+	struct owner key = {.level = level, .kind = name->kind, .name = ""}, *found;
 
 	if (level > LEVEL_USER || (level == LEVEL_USER && name->kind == OWNER_IS_USER))
 		key.uid = name->uid;
 	if (level == LEVEL_TENANT)
-		strcpy(key.name, name->tenant);
+		key.name = name->tenant;
 	if (level == LEVEL_UNIT)
-		strcpy(key.name, name->unit);
+		key.name = name->unit;
 	if (level == LEVEL_OWNER)
 		key.vm = name->vm;
 	found = RB_FIND(owner_tree_of, parent ? &parent->children : &owners->tenants, &key);

@@ -13,12 +13,11 @@ void share_init(struct share_node *node, struct share_node *parent)
 {
 	*node = (struct share_node){.parent = parent};
 	TAILQ_INIT(&node->waiting);
-	TAILQ_INIT(&node->queue);
 }
 
 bool share_waits(const struct share_node *node)
 {
-	return !TAILQ_EMPTY(&node->waiting) || !TAILQ_EMPTY(&node->queue);
+	return node->is_leaf ? !TAILQ_EMPTY(&node->queue) : !TAILQ_EMPTY(&node->waiting);
 }
 
 /*
@@ -30,6 +29,7 @@ static void join(struct share_node *node)
 	struct share_list *list = &node->parent->waiting;
 	const struct share_node *first = TAILQ_FIRST(list);
 
+	assert(!node->parent->is_leaf);
 	if (first && node->served < first->served)
 		TAILQ_INSERT_HEAD(list, node, link);
 	else
@@ -93,9 +93,20 @@ void share_let_go(struct share_node *leaf)
 	await_all(leaf);
 }
 
+/* Lists of children and of work are in one place, and an empty one is either. */
+static void become_leaf(struct share_node *node)
+{
+	if (node->is_leaf)
+		return;
+	assert(TAILQ_EMPTY(&node->waiting));
+	TAILQ_INIT(&node->queue);
+	node->is_leaf = true;
+}
+
 void share_add(struct share_node *leaf, struct share_work *work)
 {
 	assert(!work->leaf);
+	become_leaf(leaf);
 	TAILQ_INSERT_TAIL(&leaf->queue, work, link);
 	work->leaf = leaf;
 	list_if_due(leaf);
@@ -104,6 +115,7 @@ void share_add(struct share_node *leaf, struct share_work *work)
 void share_add_first(struct share_node *leaf, struct share_work *work)
 {
 	assert(!work->leaf);
+	become_leaf(leaf);
 	TAILQ_INSERT_HEAD(&leaf->queue, work, link);
 	work->leaf = leaf;
 	list_if_due(leaf);
@@ -124,7 +136,7 @@ struct share_node *share_take_turn(struct share_node *root)
 {
 	struct share_node *node = root, *child;
 
-	while ((child = TAILQ_FIRST(&node->waiting))) {
+	while (!node->is_leaf && (child = TAILQ_FIRST(&node->waiting))) {
 		child->served = ++node->turns;
 		TAILQ_REMOVE(&node->waiting, child, link);
 		TAILQ_INSERT_TAIL(&node->waiting, child, link);
@@ -135,7 +147,7 @@ struct share_node *share_take_turn(struct share_node *root)
 
 struct share_work *share_take_work(struct share_node *leaf)
 {
-	struct share_work *work = TAILQ_FIRST(&leaf->queue);
+	struct share_work *work = leaf->is_leaf ? TAILQ_FIRST(&leaf->queue) : NULL;
 
 	if (work)
 		share_remove(work);

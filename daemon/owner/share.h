@@ -30,12 +30,15 @@ TAILQ_HEAD(share_queue, share_work);
 struct share_node {
 	TAILQ_ENTRY(share_node) link; /* in its parent's list, while it is due */
 	struct share_node *parent;    /* NULL: it is the root */
-	struct share_list waiting;    /* children that are due, the next one first */
-	struct share_queue queue;     /* of a leaf */
-	uint64_t served;              /* its parent's turn that was its last; 0: none was */
-	uint64_t turns;               /* of its own, so far */
-	bool listed;                  /* in its parent's list */
-	unsigned held, held_max;      /* 0: any number */
+	union {
+		struct share_list waiting; /* children that are due, the next one first */
+		struct share_queue queue;  /* of a leaf */
+	};
+	uint64_t served;         /* its parent's turn that was its last; 0: none was */
+	uint64_t turns;          /* of its own, so far */
+	uint16_t held, held_max; /* 0: any number */
+	bool listed;             /* in its parent's list */
+	bool is_leaf;            /* work has waited there */
 };
 
 /* parent, NULL for a root, must outlive it. It must wait for nothing when it goes. */
@@ -47,7 +50,8 @@ void share_move(struct share_node *node, struct share_node *parent);
 /* Whether any work of it waits. */
 bool share_waits(const struct share_node *node);
 
-/* Has work that does not wait yet wait at the leaf, after all other work there or before it. */
+/* Has work that does not wait yet wait at the leaf, after all other work there or before it. What
+ * has children is none. */
 void share_add(struct share_node *leaf, struct share_work *work);
 void share_add_first(struct share_node *leaf, struct share_work *work);
 /* It waits no more, if it did. */
