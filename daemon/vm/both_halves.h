@@ -14,7 +14,7 @@
  *
  *  1. memory.convert: what is to be in both halves is charged, the frames are converting, and the
  *     call is in the VM's ledger, its ranges in the mailbox. No other conversion may touch them.
- *  2. The VMM triggers the ioctls and reports how many have succeeded (call.done). The ledger says
+ *  2. The VMM triggers the ioctls and reports how many have succeeded. The ledger says
  *     so, committed: the call is being settled. Before it reports, the VMM may have given back the
  *     stale halves of those itself, as libgmem does with small ones; then 3 finds nothing to do.
  *  3. The page worker gives the stale halves of those back (daemon/release/settlement.h).

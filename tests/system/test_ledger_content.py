@@ -44,10 +44,20 @@ class Owner:
     def serve(self, question):
         if question == "ids":
             return [self.vmm.id, self.memory, self.shared, self.pending["memory"]]
+        if question == "go on":
+            return self.go_on()
         try:
             return self.vmm.get()
         except RpcError as e:
             return e.error
+
+
+    def go_on(self):
+        """What waits is done, by call.done, and one more: its call, and the slots."""
+        for call in (self.bind["call"], self.unbind["call"]):
+            self.vmm.carry_out(call)
+        call = self.vmm.bind(4, 4 * PAGE, PAGE, self.memory, self.fd, 4 * PAGE)["call"]
+        return call, {slot["slot"]: slot["state"] for slot in self.vmm.get()["slots"]}
 
 
 def serve(channel, path, name):
@@ -241,6 +251,18 @@ def directed():
                 note("%s: %s" % (what, row.log))
                 raise
     nothing_is_charged()
+
+
+@test("a VM that a gmemd has opened which knew of no report page goes on without one")
+def without_page():
+    with Round() as row:
+        check(any(call["report"] is not None for call in row.before["calls"]), "no call has a word")
+        check(spoil(row.vmm.id[3:], "vm", "flags", 0).returncode == 0, "spoilt")
+        row.start()
+        expected = dict(row.before, calls=[dict(call, report=None) for call in row.before["calls"]])
+        equal(row.vmm.ask("get"), expected, "all else is as it was")
+        call, slots = row.vmm.ask("go on")
+        equal((call["report"], slots), (None, {str(slot): "bound" for slot in (0, 1, 3, 4)}), "a call, and the slots")
 
 
 @test("another VM's number or memory is nobody's: no file goes to who has not made it")
