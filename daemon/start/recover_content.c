@@ -413,7 +413,7 @@ static int recover_slots_together(struct vm *vm, struct ledger *ledger)
 			r = recover_parts(vm, index, &record.slots, &wrong);
 		if (r == 0 && wrong)
 			put_parts(ledger, index, &record.slots);
-		vm->slots_with_room = index; /* it may be full */
+		vm->slots_with_room = index; /* it may be full, or no more */
 	}
 	return r;
 }

@@ -153,11 +153,10 @@ struct vm {
 	void *slots_by_number, *slots_by_address; /* see kernel/base/avl_tree.h */
 	unsigned n_slots;
 	uint32_t first_leaving, last_leaving; /* in none of these trees; 0: there is none */
-	uint32_t
-		slots_with_room; /* a record of several that may have room for more; 0: none is known */
-	unsigned n_showing;      /* slots through a mapping, leaving or not */
-	struct views_look *look; /* at what slots show; NULL: none is under way */
-	uint64_t looked;         /* when the last began; 0: there was none */
+	uint32_t slots_with_room; /* a record of several slots that may have room; 0: none */
+	unsigned n_showing;       /* slots through a mapping, leaving or not */
+	struct views_look *look;  /* at what slots show; NULL: none is under way */
+	uint64_t looked;          /* when the last began; 0: there was none */
 	struct call_list calls;
 	uint64_t last_call;
 	/* The call that was reported last, and how many of its ioctls had succeeded: to this gmemd,

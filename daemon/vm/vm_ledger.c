@@ -203,17 +203,20 @@ void vm_ledger_forget_memory(struct memory *memory)
 
 /* Slots. An older gmemd, which could read a ledger of the first version, knows them one by one. */
 
-/* As it is to be; an index of 0 is of a new one. */
-static struct slots_record slots_at(const struct vm *vm, uint32_t index)
+/* As it is to be. False where there is none: it is a new one then. */
+static bool slots_at(const struct vm *vm, uint32_t index, struct slots_record *ret)
 {
-	struct slots_record record = {.kind = RECORD_SLOTS};
 	const void *bytes;
 	size_t length;
 
+	*ret = (struct slots_record){.kind = 0};
 	if (index > 0 && ledger_get_put(vm->ledger, index, &bytes, &length) == 0 &&
-		length == sizeof record)
-		memcpy(&record, bytes, length);
-	return record;
+		length == sizeof *ret)
+		memcpy(ret, bytes, length);
+	if (ret->kind == RECORD_SLOTS)
+		return true;
+	*ret = (struct slots_record){.kind = RECORD_SLOTS};
+	return false;
 }
 
 /* The first part that is free, or is not. */
@@ -241,18 +244,27 @@ static void put_slots(struct vm *vm, uint32_t *index, const struct slots_record 
 		vm->slots_with_room = 0;
 }
 
+/* 0: a new one is to be made, which *ret is. */
+static uint32_t slots_with_room(struct vm *vm, struct slots_record *ret)
+{
+	if (slots_at(vm, vm->slots_with_room, ret) &&
+		find_part(ret, /* is_free= */ true) < SLOTS_TOGETHER)
+		return vm->slots_with_room;
+	slots_at(vm, 0, ret);
+	return vm->slots_with_room = 0;
+}
+
 static void note_together(
 	struct vm *vm, struct slot *slot, const uint8_t packed[static SLOT_TOGETHER_BYTES])
 {
-	uint32_t index = slot->record > 0 ? slot->record : vm->slots_with_room;
-	struct slots_record record = slots_at(vm, index);
-	unsigned part = slot->record > 0 ? slot->part : find_part(&record, /* is_free= */ true);
+	uint32_t index = slot->record;
+	struct slots_record record;
 
-	if (part == SLOTS_TOGETHER) {
-		index = part = 0;
-		record = slots_at(vm, index);
+	slots_at(vm, index, &record);
+	if (index == 0) {
+		index = slots_with_room(vm, &record);
+		slot->part = find_part(&record, /* is_free= */ true);
 	}
-	slot->part = part;
 	memcpy(record.slots[slot->part], packed, SLOT_TOGETHER_BYTES);
 	put_slots(vm, &index, &record);
 	slot->record = index;
@@ -294,8 +306,9 @@ void vm_ledger_forget_slot(struct slot *slot)
 	if (!vm->ledger || index == 0)
 		return;
 	if (slot->part < SLOTS_TOGETHER) {
-		struct slots_record record = slots_at(vm, index);
+		struct slots_record record;
 
+		slots_at(vm, index, &record);
 		memset(record.slots[slot->part], 0, SLOT_TOGETHER_BYTES);
 		put_slots(vm, &index, &record);
 	} else {

@@ -179,7 +179,7 @@ def refused():
         peer.close()
     vmm = Peer(host.socket_path("gmemd.sock"), WAIT)
     fds = vmm.call_with_fds("vm.open", {"name": "files", "gate": "none"})[1]
-    equal(len(fds), 2, "files from gmemd")
+    equal(len(fds), 3, "files from gmemd: device, mailbox, report page")
     close_all(fds)
     host.stop()
 

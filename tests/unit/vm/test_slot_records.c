@@ -164,7 +164,8 @@ static void test_older_ledger(void)
 	held_end(&held);
 }
 
-/* Of a full record it was thought that it has room, as a successor does of the last. */
+/* Of a full record it was thought that it has room, as a successor does of the last; or of what is
+ * none, or one of another kind by now. */
 static void test_full(void)
 {
 	struct held held;
@@ -179,8 +180,17 @@ static void test_full(void)
 	vm->slots_with_room = vm_slot(vm, 0)->record;
 	for (uint32_t number = SLOTS_TOGETHER; number < 2 * SLOTS_TOGETHER; number++)
 		bind_one(vm, number);
+	vm->minimum = P;
+	vm_ledger_note_minimum(vm);
+	vm->slots_with_room = vm->minimum_record;
+	bind_one(vm, 2 * SLOTS_TOGETHER + 1);
+	vm->slots_with_room = 1000;
+	bind_one(vm, 2 * SLOTS_TOGETHER + 2);
 	vm_ledger_commit(vm);
-	CU_ASSERT_EQUAL(find_slots(vm, vm->ledger).records, 2);
+	CU_ASSERT_EQUAL(find_slots(vm, vm->ledger).records, 4);
+	vm->minimum = 0;
+	vm_ledger_read_minimum(vm, vm->ledger);
+	CU_ASSERT_EQUAL(vm->minimum, P);
 	held_end(&held);
 }
 
