@@ -22,7 +22,8 @@ struct work {
 	int memory;
 	char *mapped; /* the range, where it is to be populated; NULL: not */
 	struct allocator_room room;
-	_Atomic int end; /* enum allocation_end: the first that came */
+	atomic_flag allocating; /* by a thread that populates, too */
+	_Atomic int end;        /* enum allocation_end: the first that came */
 };
 
 struct worker {
@@ -82,6 +83,19 @@ static int allocate_part(int memory, uint64_t offset, uint64_t size)
 	return 0;
 }
 
+/* Populating allocates, too, and takes a sixth longer for that. But only one thread at a time can
+ * allocate in a memfd: the others don't wait for it. */
+static int allocate_before_populating(struct work *work, uint64_t offset, uint64_t size)
+{
+	int r;
+
+	if (atomic_flag_test_and_set(&work->allocating))
+		return 0;
+	r = allocate_part(work->memory, offset, size);
+	atomic_flag_clear(&work->allocating);
+	return r;
+}
+
 /* The page tables are given back at once, by each thread its own: at this process's end one would
  * have to take all of them down. */
 static int populate_part(char *bytes, uint64_t size)
@@ -103,8 +117,10 @@ static int allocate_chunk(struct worker *worker, struct allocation_progress *pro
 	int r;
 
 	publish_progress(worker->record, progress);
-	r = allocate_part(work->memory, progress->offset, progress->size);
-	/* Populating would allocate, too, and take a sixth longer. */
+	if (work->mapped)
+		r = allocate_before_populating(work, progress->offset, progress->size);
+	else
+		r = allocate_part(work->memory, progress->offset, progress->size);
 	if (r == 0 && work->mapped)
 		r = populate_part(work->mapped + (progress->offset - work->allocation->offset),
 			progress->size);
@@ -220,13 +236,17 @@ static int map_range(struct work *work)
 		(off_t)allocation->offset);
 	if (mapped == MAP_FAILED)
 		return -errno;
+	/* Each page is touched once: that this process has used it is not noted, which takes a
+	 * tenth of the time. */
+	madvise(mapped, allocation->size, MADV_SEQUENTIAL);
 	work->mapped = mapped;
 	return 0;
 }
 
 enum allocation_end allocator_work(struct allocation *allocation, int memory)
 {
-	struct work work = {.allocation = allocation, .memory = memory};
+	struct work work = {
+		.allocation = allocation, .memory = memory, .allocating = ATOMIC_FLAG_INIT};
 	struct cgroup_room room = {.bytes = 0};
 	int r = allocator_room_init(&work.room, allocation->ignore_room);
 
