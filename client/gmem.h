@@ -206,8 +206,8 @@ struct gmem_vm_options {
 /*
  * Opens this process's VM: puts the gate round all threads of this process, maps and seals the
  * mailbox, and makes the VM with KVM_CREATE_VM. Under gmem-run, which has done the first of that,
- * options are ignored and may be NULL. The gate and the mapping stay for good, whatever comes
- * after. Free with gmem_vm_free().
+ * options may be NULL, and of them mappings alone counts. The gate and the mapping stay for good,
+ * whatever comes after. Free with gmem_vm_free().
  *
  * -EREMOTEIO: gmemd refused. -EPERM: gmemd did not let the VM be made. -EEXIST: something is mapped
  * where the mailbox must be. -ESRCH: a thread has seccomp filters of its own. -EBUSY: the process

@@ -116,6 +116,15 @@ static int vm_make(struct gmem_vm *vm)
 	return create_vm(vm);
 }
 
+static int check_mappings(const struct gmem_vm_options *options)
+{
+	if (options->mappings != GMEM_MAPPINGS_STAY && options->mappings != GMEM_MAPPINGS_GO)
+		return last_error_own(-EINVAL,
+			"mappings must be GMEM_MAPPINGS_STAY or GMEM_MAPPINGS_GO, not %d",
+			(int)options->mappings);
+	return 0;
+}
+
 static int check_options(const struct gmem_vm_options *options)
 {
 	if (!options)
@@ -127,15 +136,23 @@ static int check_options(const struct gmem_vm_options *options)
 		return last_error_own(-EINVAL,
 			"gate must be GMEM_GATE_REQUIRED or GMEM_GATE_NONE, not %d",
 			(int)options->gate);
-	if (options->mappings != GMEM_MAPPINGS_STAY && options->mappings != GMEM_MAPPINGS_GO)
-		return last_error_own(-EINVAL,
-			"mappings must be GMEM_MAPPINGS_STAY or GMEM_MAPPINGS_GO, not %d",
-			(int)options->mappings);
 	if (options->initial_state != GMEM_SHARED && options->initial_state != GMEM_PRIVATE)
 		return last_error_own(-EINVAL,
 			"initial_state must be GMEM_SHARED or GMEM_PRIVATE, not %d",
 			(int)options->initial_state);
-	return 0;
+	return check_mappings(options);
+}
+
+/* What it is was told to gmem-run; what the VMM makes of it is told here. */
+static int inherit(const struct gmem_vm_options *options, struct opening *ret)
+{
+	int r = options ? check_mappings(options) : 0;
+
+	if (r == 0)
+		r = opening_inherit(ret);
+	if (r == 0 && options)
+		ret->mappings = options->mappings;
+	return r;
 }
 
 static int open_with_gmemd(
@@ -144,7 +161,7 @@ static int open_with_gmemd(
 	int r;
 
 	if (gmem->inherited)
-		return opening_inherit(ret);
+		return inherit(options, ret);
 	r = check_options(options);
 	return r < 0 ? r : opening_make(gmem, options, ret);
 }

@@ -183,6 +183,19 @@ test_inheritance() {
 		"the VMM is behind the gate"
 }
 
+# What libgmem does when it makes the VM is the VMM's to say, under gmem-run too.
+test_quirk() {
+	local which
+	for which in stay go null; do
+		run -- "$WORK_DIR/bin/quirk_vmm" "$which"
+		if [ "$STATUS" -eq 77 ]; then
+			skip "the VMM's own option for mappings: $which" "this KVM takes down all"
+		else
+			exits 0 "the VMM's own option for mappings: $which"
+		fi
+	done
+}
+
 test_node() {
 	if unprivileged_opens_kvm; then
 		skip "the VMM can't open /dev/kvm" "on this host any user can"
@@ -239,10 +252,11 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 EXAMPLE=
 [ ! -e "$BUILD_DIR/client/gmem-example-vmm" ] || EXAMPLE=$BUILD_DIR/client/gmem-example-vmm
 # shellcheck disable=SC2086
-set_up "$BUILD_DIR/client/gmem-run" "$BUILD_DIR/client/gmemctl" "$BUILD_DIR/tests/system/sandboxed" $EXAMPLE
+set_up "$BUILD_DIR/client/gmem-run" "$BUILD_DIR/client/gmemctl" "$BUILD_DIR/tests/system/sandboxed" \
+	"$BUILD_DIR/tests/system/quirk_vmm" $EXAMPLE
 start_gmemd_that_keeps_none
 remember_idle_gmemd
-for part in usage no_daemon refusals names default_names obstacles execution status inheritance node sandbox; do
+for part in usage no_daemon refusals names default_names obstacles execution status inheritance quirk node sandbox; do
 	"test_$part"
 	released "$part: gmemd is as it was"
 done
