@@ -81,6 +81,29 @@ double bench_median(double *values, unsigned count)
 	return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
+unsigned bench_rounds(unsigned usual)
+{
+	const char *rounds = getenv("GMEMD_BENCH_ROUNDS");
+	unsigned fewer = rounds ? (unsigned)strtoul(rounds, NULL, 10) : usual;
+
+	return fewer > 0 && fewer < usual ? fewer : usual;
+}
+
+void bench_tell(const struct bench_figure *figure, const double *values, unsigned count)
+{
+	const char *path = getenv("GMEMD_BENCH_JSON");
+	cleanup_file FILE *file = path ? fopen(path, "ae") : NULL;
+
+	if (!file)
+		return;
+	fprintf(file,
+		"{\"work\": \"%s\", \"subject\": \"%s\", \"measure\": \"%s\", \"unit\": \"%s\"",
+		figure->work, figure->subject, figure->measure, figure->unit);
+	for (unsigned i = 0; i < count; i++)
+		fprintf(file, "%s%.9g", i == 0 ? ", \"values\": [" : ", ", values[i]);
+	fputs("]}\n", file);
+}
+
 static double *new_values(unsigned count)
 {
 	double *values = calloc(count, sizeof *values);
@@ -232,6 +255,21 @@ static struct summary summarize(const double *figures, const double *reference, 
 	return summary;
 }
 
+/* A subject's name may be indented, below the one that it is a kind of. */
+static void tell_step(
+	const struct bench_comparison *comparison, const struct contender *contender, unsigned step)
+{
+	const char *name = contender->subject->name;
+	char work[80];
+	const struct bench_figure figure = {.work = work,
+		.subject = name + strspn(name, " "),
+		.measure = comparison->unit == BENCH_PER_SECOND ? "rate" : "time",
+		.unit = comparison->unit == BENCH_PER_SECOND ? "a second" : "us"};
+
+	snprintf(work, sizeof work, "%s: %s", comparison->title, comparison->steps[step]);
+	bench_tell(&figure, contender->figures[step], comparison->rounds);
+}
+
 static void print_step(const struct bench_comparison *comparison,
 	const struct contender *contenders, unsigned step)
 {
@@ -241,6 +279,7 @@ static void print_step(const struct bench_comparison *comparison,
 		struct summary summary = summarize(contenders[i].figures[step],
 			contenders[0].figures[step], comparison->rounds);
 
+		tell_step(comparison, &contenders[i], step);
 		printf("%-16s %-20s %11.*f %11.*f %11.*f %7.3f\n", comparison->steps[step],
 			contenders[i].subject->name, decimals, summary.median, decimals,
 			summary.min, decimals, summary.max, summary.ratio);
@@ -321,6 +360,7 @@ static int run(const char *program, const struct bench_comparison *comparison)
 int bench_main(int argc, char **argv, const struct bench_comparison *comparison)
 {
 	const char *missing = bench_what_is_missing(comparison->gate);
+	struct bench_comparison own = *comparison;
 	int r;
 
 	if (argc != 2) {
@@ -331,11 +371,12 @@ int bench_main(int argc, char **argv, const struct bench_comparison *comparison)
 		printf("%s: skipped: %s\n", comparison->title, missing);
 		return BENCH_SKIPPED;
 	}
+	own.rounds = bench_rounds(own.rounds);
 	/* A subject's own children become ours, to wait for. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	r = bench_pin();
 	if (r == 0)
-		r = run(argv[1], comparison);
+		r = run(argv[1], &own);
 	while (wait(NULL) > 0)
 		;
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

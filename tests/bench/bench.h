@@ -68,5 +68,16 @@ int bench_pin(void);
 /* Of this host, for a bench with VMs; NULL where nothing is. */
 const char *bench_what_is_missing(bool gate);
 
+/*
+ * For tests/bench/run: how many rounds to measure, GMEMD_BENCH_ROUNDS of the environment where that is
+ * fewer than usual; and a line of JSON of one measure of one work by one subject, its values in all
+ * rounds, at the end of the file that GMEMD_BENCH_JSON names. Nothing where it names none.
+ */
+struct bench_figure {
+	const char *work, *subject, *measure, *unit;
+};
+unsigned bench_rounds(unsigned usual);
+void bench_tell(const struct bench_figure *figure, const double *values, unsigned count);
+
 /* Says what failed. Returns r. */
 int bench_failed(const char *what, int r);

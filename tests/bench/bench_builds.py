@@ -23,8 +23,9 @@ from gmemtest.daemon import Daemon
 from gmemtest.tap import Skip
 from gmemtest.vmm import PAGE, Vmm
 from gmemtest.wire import Peer, encode, request
+from telling import rounds, tell
 
-ROUNDS, PINGS, MEMORIES, COLD = 9, 20000, 300, 5
+ROUNDS, PINGS, MEMORIES, COLD = rounds(9), 20000, 300, 5
 PROCESSOR = {0}
 
 
@@ -128,6 +129,8 @@ def main():
             results.append(measure(build))
     for name in taken[0][0]:
         this, that = ([one[name] for one in results] for results in taken)
+        for subject, values in (("this build", this), ("the other build", that)):
+            tell(name, subject, "time", "us", [one * 1e6 for one in values])
         ratio = statistics.median(a / b for a, b in zip(this, that))
         print(
             "%-30s %8.2f us, the other %8.2f us, ratio %.2f"

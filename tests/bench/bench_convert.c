@@ -8,13 +8,12 @@
  * median of its rounds.
  */
 #include <inttypes.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "daemon/vm/call.h"
 #include "protocol/json.h"
+#include "tests/bench/bench.h"
 #include "tests/lib/private_vm.h"
 
 #define PAGE        4096ull
@@ -34,35 +33,6 @@ struct bench_case {
 	struct packet convert[SPOTS][2]; /* by enum convert_to */
 	double rounds[ROUNDS];           /* nanoseconds of a request */
 };
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
-
-static int compare(const void *left, const void *right)
-{
-	double a = *(const double *)left, b = *(const double *)right;
-
-	return (a > b) - (a < b);
-}
-
-/* The first core serves most interrupts. */
-static void pin(void)
-{
-	cpu_set_t allowed, last;
-	int cpu = CPU_SETSIZE - 1;
-
-	sched_getaffinity(0, sizeof allowed, &allowed);
-	while (cpu > 0 && !CPU_ISSET(cpu, &allowed))
-		cpu--;
-	CPU_ZERO(&last);
-	CPU_SET(cpu, &last);
-	sched_setaffinity(0, sizeof last, &last);
-}
 
 /* As a peer's connection does it. */
 static struct json_object *dispatch(struct private_vm *vm, struct packet *packet)
@@ -96,13 +66,13 @@ static void convert(struct bench_case *one, struct packet *packet)
 static void play(struct bench_case *one, unsigned round)
 {
 	unsigned pairs = RANGES / one->batch / 2;
-	double start = now();
+	double start = bench_now();
 
 	for (unsigned i = 0; i < pairs; i++) {
 		convert(one, &one->convert[i % SPOTS][CONVERT_TO_PRIVATE]);
 		convert(one, &one->convert[i % SPOTS][CONVERT_TO_SHARED]);
 	}
-	one->rounds[round] = (now() - start) / (2 * pairs);
+	one->rounds[round] = (bench_now() - start) / (2 * pairs);
 }
 
 /* Every second page from the first on, so that none touches another. */
@@ -140,15 +110,14 @@ static void set_up(
 
 static double median(struct bench_case *one)
 {
-	qsort(one->rounds, ROUNDS, sizeof *one->rounds, compare);
-	return one->rounds[ROUNDS / 2];
+	return bench_median(one->rounds, bench_rounds(ROUNDS));
 }
 
 static void measure(struct bench_case *cases, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
 		play(&cases[i], 0);
-	for (unsigned round = 0; round < ROUNDS; round++) {
+	for (unsigned round = 0; round < bench_rounds(ROUNDS); round++) {
 		for (unsigned i = 0; i < count; i++)
 			play(&cases[i], round);
 	}
@@ -170,6 +139,20 @@ static struct bench_case *new_cases(unsigned count)
 	return cases;
 }
 
+/* Before the rounds are sorted. */
+static void tell(const struct bench_case *one, const char *backend, unsigned batch)
+{
+	char work[64], subject[64];
+	const struct bench_figure figure = {work, subject, "time a range", "us"};
+	double values[ROUNDS];
+
+	snprintf(work, sizeof work, "memory.convert of %u range%s", batch, batch == 1 ? "" : "s");
+	snprintf(subject, sizeof subject, "gmemd alone, back end %s", backend);
+	for (unsigned i = 0; i < bench_rounds(ROUNDS); i++)
+		values[i] = one->rounds[i] / batch / 1e3;
+	bench_tell(&figure, values, bench_rounds(ROUNDS));
+}
+
 static void compare_batches(void)
 {
 	static const struct backend *const backends[] = {&backend_model, &backend_kvm};
@@ -180,6 +163,8 @@ static void compare_batches(void)
 	measure(cases, 2 * SHOWN);
 	printf("%-8s %8s %14s %14s %14s\n", "backend", "ranges", "us a request", "us a range",
 		"ranges/s");
+	for (unsigned i = 0; i < 2 * SHOWN; i++)
+		tell(&cases[i], backends[i / SHOWN]->name, cases[i].batch);
 	for (unsigned i = 0; i < 2 * SHOWN; i++) {
 		double request = median(&cases[i]), range = request / cases[i].batch;
 
@@ -204,8 +189,9 @@ static void compare_pieces(void)
 
 int main(void)
 {
-	pin();
-	printf("convert: medians of %u rounds, in turn, on one core\n", ROUNDS);
+	if (bench_pin() < 0)
+		return EXIT_FAILURE;
+	printf("convert: medians of %u rounds, in turn, on one core\n", bench_rounds(ROUNDS));
 	compare_batches();
 	compare_pieces();
 	printf("target: at most 2 us a range of 256, and logarithmic growth with private ranges\n");

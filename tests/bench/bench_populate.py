@@ -23,10 +23,11 @@ from gmemtest import linux
 from gmemtest.daemon import Daemon
 from gmemtest.tap import Skip
 from gmemtest.vmm import Vmm
+from telling import rounds, tell
 
 SIZE = int(os.environ.get("SIZE_MIB", "1024")) << 20
 THREADS = [n for n in (1, 2, 4, 8) if n <= len(os.sched_getaffinity(0))]
-ROUNDS = int(os.environ.get("ROUNDS", "7"))
+ROUNDS = rounds(int(os.environ.get("ROUNDS", "7")))
 TARGETS = "targets: populate at least 0.95 of QEMU's memfd, allocated alone at least 3"
 
 
@@ -110,6 +111,7 @@ def compare(vmm, qemu, backings):
             one_round(vmm, qemu, backings, threads, figures)
         floor = figures["QEMU, memfd"]
         for name, taken in figures.items():
+            tell("%d MiB made ready by %d thread%s" % (SIZE >> 20, threads, "s"[: threads - 1]), name, "time", "ms", [one * 1e3 for one in taken])
             ratios = sorted(other / own for own, other in zip(taken, floor))
             row = (threads, name, sorted(taken)[ROUNDS // 2] * 1e3, min(taken) * 1e3, max(taken) * 1e3, ratios[ROUNDS // 2])
             print("%2d threads  %-34s %8.1f  (%.1f to %.1f)  %6.2f" % row, flush=True)

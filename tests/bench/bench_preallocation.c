@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "daemon/prealloc/helper_run.h"
@@ -22,14 +21,15 @@
 #include "kernel/host/memory_file.h"
 #include "tests/bench/bench.h"
 
-#define SIZE        (2ull << 30)
+#define SIZE        (2ull << 30) /* SIZE_MIB of the environment in place of it */
 #define ROUNDS      9
 #define THREADS_MAX 4
 
 /* What is measured. */
 struct way {
 	const char *program; /* the helper's */
-	int vm;              /* -1: memfds are allocated */
+	uint64_t size;
+	int vm; /* -1: memfds are allocated */
 	unsigned threads;
 	bool populate;
 };
@@ -38,21 +38,6 @@ struct figures {
 	double direct[ROUNDS], helper[ROUNDS]; /* GiB/s */
 	double ratio[ROUNDS];
 };
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
-static int compare(const void *left, const void *right)
-{
-	double a = *(const double *)left, b = *(const double *)right;
-
-	return (a > b) - (a < b);
-}
 
 /* One's own threads */
 
@@ -86,7 +71,7 @@ static void *allocate_part(void *context)
 static int allocate_directly(int file, const struct way *way)
 {
 	struct part parts[THREADS_MAX];
-	off_t size = (off_t)(SIZE / way->threads);
+	off_t size = (off_t)(way->size / way->threads);
 	int r = 0;
 
 	for (unsigned i = 0; i < way->threads; i++) {
@@ -125,7 +110,7 @@ static int allocate_by_helper(int file, const struct way *way)
 	struct ended ended = {.base = event_base_new()};
 	const struct preallocation_events events = {.done = done, .context = &ended};
 	const struct preallocation_request request = {.file = file,
-		.size = SIZE,
+		.size = way->size,
 		.threads = way->threads,
 		.populate = way->populate,
 		.node = NODE_ANY,
@@ -136,7 +121,7 @@ static int allocate_by_helper(int file, const struct way *way)
 	if (r == 0) {
 		event_base_dispatch(ended.base);
 		preallocation_free(preallocation);
-		if (ended.result.allocated != SIZE)
+		if (ended.result.allocated != way->size)
 			r = ended.result.error ? ended.result.error : -ENOMEM;
 	}
 	event_base_free(ended.base);
@@ -148,11 +133,11 @@ static int allocate_by_helper(int file, const struct way *way)
 static int new_file(const struct way *way)
 {
 	struct kvm_create_guest_memfd arguments = {
-		.size = SIZE, .flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED};
+		.size = way->size, .flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED};
 	int fd = -1, r;
 
 	if (way->vm < 0)
-		r = memory_file_create_memfd("bench", SIZE, &fd);
+		r = memory_file_create_memfd("bench", way->size, &fd);
 	else
 		r = fd = ioctl(way->vm, KVM_CREATE_GUEST_MEMFD, &arguments);
 	return r < 0 ? -1 : fd;
@@ -162,13 +147,13 @@ static int measure(
 	const struct way *way, int (*allocate)(int file, const struct way *way), double *ret)
 {
 	cleanup_fd int file = new_file(way);
-	double start = now();
+	double start = bench_now();
 	int r;
 
 	if (file < 0)
 		return -errno;
 	r = allocate(file, way);
-	*ret = (double)SIZE / (double)(1ull << 30) / (now() - start);
+	*ret = (double)way->size / (double)(1ull << 30) / (bench_now() - start) * 1e9;
 	return r;
 }
 
@@ -177,7 +162,7 @@ static int play(const struct way *way, struct figures *figures)
 	double warm_up;
 	int r = measure(way, allocate_by_helper, &warm_up);
 
-	for (unsigned i = 0; r == 0 && i < ROUNDS; i++) {
+	for (unsigned i = 0; r == 0 && i < bench_rounds(ROUNDS); i++) {
 		r = measure(way, allocate_directly, &figures->direct[i]);
 		if (r == 0)
 			r = measure(way, allocate_by_helper, &figures->helper[i]);
@@ -188,10 +173,18 @@ static int play(const struct way *way, struct figures *figures)
 
 static void print_row(unsigned threads, const char *name, double *figures, double ratio)
 {
-	qsort(figures, ROUNDS, sizeof *figures, compare);
+	unsigned rounds = bench_rounds(ROUNDS);
+	char work[64];
+	const struct bench_figure figure = {work, name, "rate", "GiB/s"};
+	double median;
+
+	snprintf(work, sizeof work, "preallocation by %u thread%s", threads,
+		threads == 1 ? "" : "s");
+	bench_tell(&figure, figures, rounds);
+	median = bench_median(figures, rounds);
 	printf("%u %-14s %-20s %11.2f %11.2f %11.2f %7.3f\n", threads,
-		threads == 1 ? "thread" : "threads", name, figures[ROUNDS / 2], figures[0],
-		figures[ROUNDS - 1], ratio);
+		threads == 1 ? "thread" : "threads", name, median, figures[0], figures[rounds - 1],
+		ratio);
 }
 
 static int compete(struct way *way)
@@ -201,10 +194,9 @@ static int compete(struct way *way)
 
 	if (r < 0)
 		return r;
-	qsort(figures.ratio, ROUNDS, sizeof *figures.ratio, compare);
 	print_row(way->threads, way->populate ? "and populate" : "fallocate", figures.direct, 1);
 	print_row(way->threads, way->populate ? "gmemd, populate" : "gmemd-allocator",
-		figures.helper, figures.ratio[ROUNDS / 2]);
+		figures.helper, bench_median(figures.ratio, bench_rounds(ROUNDS)));
 	return 0;
 }
 
@@ -212,8 +204,9 @@ static int compete_by_all(struct way *way)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-	printf("preallocation of %llu GiB of a %s, GiB/s: medians of %u rounds, in turn\n",
-		SIZE >> 30, way->vm < 0 ? "memfd" : "guest_memfd", ROUNDS);
+	printf("preallocation of %llu MiB of a %s, GiB/s: medians of %u rounds, in turn\n",
+		(unsigned long long)way->size >> 20, way->vm < 0 ? "memfd" : "guest_memfd",
+		bench_rounds(ROUNDS));
 	printf("%-16s %-20s %11s %11s %11s %7s\n", "", "", "median", "min", "max", "ratio");
 	for (unsigned i = 1; i <= THREADS_MAX && i <= cores; i *= 2) {
 		for (int populate = 0; populate < 2; populate++) {
@@ -234,7 +227,8 @@ int main(int argc, char **argv)
 {
 	cleanup_fd int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	cleanup_fd int vm = kvm < 0 ? -1 : ioctl(kvm, KVM_CREATE_VM, 0);
-	struct way way = {.vm = -1};
+	const char *size = getenv("SIZE_MIB");
+	struct way way = {.vm = -1, .size = size ? strtoull(size, NULL, 10) << 20 : SIZE};
 	int r;
 
 	if (argc != 2) {
