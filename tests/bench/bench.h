@@ -69,9 +69,9 @@ int bench_pin(void);
 const char *bench_what_is_missing(bool gate);
 
 /*
- * For tests/bench/run: how many rounds to measure, GMEMD_BENCH_ROUNDS of the environment where that is
- * fewer than usual; and a line of JSON of one measure of one work by one subject, its values in all
- * rounds, at the end of the file that GMEMD_BENCH_JSON names. Nothing where it names none.
+ * For tests/bench/run: how many rounds to measure, GMEMD_BENCH_ROUNDS of the environment where that
+ * is fewer than usual; and a line of JSON of one measure of one work by one subject, its values in
+ * all rounds, at the end of the file that GMEMD_BENCH_JSON names. Nothing where it names none.
  */
 struct bench_figure {
 	const char *work, *subject, *measure, *unit;

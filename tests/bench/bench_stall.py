@@ -4,7 +4,7 @@
 
 Its pings, one every 200 us, while nothing happens, while a VM's memory is preallocated, and while it
 is released; then how long the memory of a killed VM takes to be back on the host, beside one punch of
-as much by this program. Sizes are what the host has room for, 16 and 8 GiB at most.
+as much by this program. Sizes are what the host has room for, MOST_GIB (16) and half of it at most.
 """
 
 import ctypes
@@ -21,12 +21,15 @@ from gmemtest.child import Child
 from gmemtest.daemon import Daemon
 from gmemtest.tap import Skip
 from gmemtest.vmm import Vmm
+from telling import rounds, tell
 
 GIB = 1 << 30
 INTERVAL = 200e-6
 KEEP_SIZE, PUNCH_HOLE = 1, 2
 KVM_CREATE_GUEST_MEMFD = 0xC040AED4
-ROUNDS = 5
+ROUNDS = rounds(5)
+MOST = int(os.environ.get("MOST_GIB", "16")) * GIB
+IDLE_SECONDS = float(os.environ.get("SECONDS", "2"))
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long]
@@ -76,6 +79,8 @@ def while_pinging(quiet, name, work):
     time.sleep(0.2)
     quiet.channel.socket.send(b"stop")
     name, count, median, p99, longest = quiet.channel.hear()
+    for part, value in (("p50", median), ("p99", p99), ("longest", longest)):
+        tell("a quiet peer's pings, nobody hostile", name, part, "us", [value])
     print(
         "%-24s %5.2f s, %6d pings: median %4d us, p99 %5d us, longest %6d us"
         % (name, seconds, count, median, p99, longest)
@@ -92,10 +97,10 @@ def vmm_body(channel):
 
 
 def bulk(quiet):
-    size = sized(16 * GIB)
+    size = sized(MOST)
     with Child(vmm_body) as vmm:
         memory = vmm.ask(size)
-        while_pinging(quiet, "idle", lambda: time.sleep(2))
+        while_pinging(quiet, "idle", lambda: time.sleep(IDLE_SECONDS))
         while_pinging(quiet, "preallocating %d GiB" % (size // GIB), lambda: vmm.ask("go"))
         operator = daemon.operator()
         close = lambda: operator.call("memory.close", {"memory": memory})
@@ -147,10 +152,11 @@ def main():
     try:
         with Child(quiet_peer) as quiet:
             bulk(quiet)
-        size = sized(8 * GIB)
+        size = sized(MOST // 2)
         pairs = sorted(
             (release_killed(size) - punch_directly(size)) * 1000 for _ in range(ROUNDS)
         )
+        tell("release of a killed VM of %d GiB" % (size // GIB), "beyond one punch of as much", "time", "ms", pairs)
         print(
             "release of a killed VM with %d GiB, beyond one punch of as much: median %.0f ms, "
             "from %.0f to %.0f" % (size // GIB, pairs[ROUNDS // 2], pairs[0], pairs[-1])

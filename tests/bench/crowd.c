@@ -49,7 +49,8 @@ static int make_memory(struct gmem_vm *vm, unsigned first_slot, unsigned slots)
 static int make_vm(const char *socket, const struct crowd_plan *plan, struct gmem_vm **ret)
 {
 	char name[32];
-	const struct gmem_vm_options options = {.name = name, .gate = GMEM_GATE_REQUIRED};
+	const struct gmem_vm_options options = {
+		.name = name, .gate = plan->no_gate ? GMEM_GATE_NONE : GMEM_GATE_REQUIRED};
 	unsigned slots = plan->slots / plan->memories;
 	struct gmem *gmem;
 	int r;

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A crowd: many VMMs, each a process with a gated VM, its memories and slots, that then do nothing.
+ * A crowd: many VMMs, each a process with a VM, its memories and slots, that then do nothing.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct crowd_plan {
 	unsigned vmms;
 	unsigned memories; /* of each, of as many slots as there are for each memory */
 	unsigned slots;    /* of each: a multiple of its memories */
+	bool no_gate;      /* as on the model */
 };
 
 struct crowd {

@@ -18,14 +18,14 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from gmemtest.tap import check, equal, main, need, test
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SECTIONS = os.environ.get("SECTIONS", "control data").split()
+SECTIONS = os.environ.get("SECTIONS", "control data scale fairness").split()
 NEEDED = {"control": ("bare packets", "gmemd, ping", "libevent and json-c echo")}
 scratch = tempfile.mkdtemp(prefix="gmemd-test-report-")
 done = None
 
 
 def run(*words):
-    return subprocess.run([os.path.join(HERE, "run"), *words], capture_output=True, text=True, check=False, timeout=280)
+    return subprocess.run([os.path.join(HERE, "run"), *words], capture_output=True, text=True, check=False, timeout=800)
 
 
 def path(name):

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 
+from gmemtest import linux
 from gmemtest.daemon import Daemon
 from gmemtest.tap import Skip
 from gmemtest.wire import encode, request
@@ -118,10 +119,20 @@ def set_targets(report):
                     report.target(theirs, ours.median, theirs.median, what, at_least=higher_is_better(unit))
 
 
+def backend(report, section):
+    """KVM's, or aloud the model."""
+    try:
+        linux.require_guest_memfd()
+        return "kvm"
+    except Skip as reason:
+        report.skip(section, "VMs of KVM's", "%s; those of the model are in their place" % reason)
+        return "model"
+
+
 def run(report):
     say("control: gmemd beside its peers, %s" % ", ".join(work_of(count) for count in CLIENTS))
     with contextlib.ExitStack() as stack:
-        daemon = Daemon()
+        daemon = Daemon(backend=backend(report, NAME))
         stack.callback(daemon.stop)
         subjects = own_subjects(daemon) + list(rival_subjects(report, stack))
         for count in CLIENTS:

@@ -2,6 +2,7 @@
 """Plots of a report, each as SVG and PNG, by gnuplot."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -28,9 +29,9 @@ def quoted(text):
 
 
 def data(rows, header):
-    lines = [" ".join(quoted(str(name)) for name in header)]
+    lines = [" ".join(quoted(name) for name in header)]
     for name, values in rows:
-        lines.append(" ".join([quoted(str(name))] + ["%g" % value if value else "NaN" for value in values]))
+        lines.append(" ".join([name if name.isdigit() else quoted(name)] + ["%g" % value if value else "NaN" for value in values]))
     return "$data << EOD\n%s\nEOD\n" % "\n".join(lines)
 
 
@@ -70,11 +71,11 @@ def bars_of(report, folder, section, measure, titles):
 def scale(report, folder, measure, titles):
     """Works are numbers of VMs; a curve for each subject."""
     values = medians(report, "scale", measure)
-    sizes = unique(work for work, _ in values)
+    sizes = [work for work in unique(work for work, _ in values) if work[0].isdigit()]
     subjects = unique(subject for _, subject in values)
     if len(sizes) > 1:
         rows = [(int(size.split()[0].replace(",", "")), [values.get((size, subject)) for subject in subjects]) for size in sizes]
-        curves(folder, "scale-" + measure.partition(",")[0].replace(" ", "-").replace(".", "-"), titles, rows, subjects, "VMs")
+        curves(folder, "scale-" + re.sub(r"[^a-z0-9]+", "-", measure.lower()), titles, rows, subjects, "VMs")
 
 
 def write(report, folder):
@@ -82,10 +83,16 @@ def write(report, folder):
         report.skip("plots", "SVG and PNG", "gnuplot is not installed")
         return
     os.makedirs(folder, exist_ok=True)
+    try:
+        write_all(report, folder)
+    except subprocess.CalledProcessError as e:
+        report.skip("plots", "SVG and PNG", "gnuplot: " + " ".join(e.stderr.split()))
+
+
+def write_all(report, folder):
     bars_of(report, folder, "control", "p50", ("Round trip, p50", "microseconds"))
     bars_of(report, folder, "control", "p99", ("Round trip, p99", "microseconds"))
     bars_of(report, folder, "control", "requests", ("Requests a second", "a second"))
-    for measure in unique(one.measure for one in report.figures if one.section == "scale"):
-        unit = next(one.unit for one in report.figures if (one.section, one.measure) == ("scale", measure))
+    for measure, unit in (("memory for a VM", "KiB"), ("ping, p99", "microseconds"), ("vm.list", "milliseconds"), ("restart", "milliseconds")):
         scale(report, folder, measure, (measure, unit))
     say("plots are in " + folder)
