@@ -60,6 +60,12 @@ def _():
             check(subject in subjects, "%s has no %s" % (section, subject))
 
 
+@test("what has no figures was skipped on purpose")
+def _():
+    for one in report()["skipped"]:
+        check(not one["why"].startswith("it has failed"), "%(section)s, %(what)s: %(why)s" % one)
+
+
 @test("a round trip's p50 is at most its p99, and neither is nothing")
 def _():
     values = {}

@@ -10,6 +10,8 @@ import tempfile
 
 from gmemtest import linux
 
+from report.figures import FAILED
+
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SKIPPED = 77
 SECONDS = 1800
@@ -37,8 +39,14 @@ def reason(ended):
     if ended.returncode == SKIPPED or "skipped: " in ended.stdout:
         return last_line(ended.stdout).partition("skipped: ")[2]
     if ended.returncode != 0:
-        return "it has failed: " + last_line(ended.stderr)
+        return FAILED + ": " + last_line(ended.stderr)
     return None
+
+
+def unpin(processors):
+    """And without realtime priority, which would be all of the host's."""
+    os.sched_setaffinity(0, processors)
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def start(report, words, path, processors, environment):
@@ -47,7 +55,7 @@ def start(report, words, path, processors, environment):
     def before():
         linux.die_with_parent()
         if processors:
-            os.sched_setaffinity(0, processors)
+            unpin(processors)
 
     return subprocess.run(
         words, capture_output=True, text=True, check=False, timeout=SECONDS, preexec_fn=before, env=dict(own_environment, **environment)
@@ -60,7 +68,7 @@ def run(report, section, what, words, processors=None, **environment):
         try:
             why = reason(start(report, words, file.name, processors, environment))
         except subprocess.TimeoutExpired:
-            why = "it does not end"
+            why = FAILED + ": it does not end"
         told = [json.loads(line) for line in file]
     if why is not None:
         report.skip(section, what, why)

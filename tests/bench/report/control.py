@@ -14,8 +14,8 @@ from gmemtest.daemon import Daemon
 from gmemtest.tap import Skip
 from gmemtest.wire import encode, request
 
-from report import peers
-from report.figures import higher_is_better, say
+from report import benchmark, peers
+from report.figures import FAILED, higher_is_better, say
 
 NAME = "control"
 SECONDS = 120  # at most, for one round of one subject
@@ -23,6 +23,7 @@ CLIENTS = (1, 8, 64)
 MEASURES = (("p50", "us"), ("p99", "us"), ("requests", "a second"))
 GMEMD = "gmemd, ping"
 FLOOR = ("bare packets", "bare packets with a file")
+TO_OTHER_BUILD = (("ping, gmemd's processor time", 0.6), ("ping, round trip", 0.7), ("memory made, warm", 0.8), ("memory closed, warm", 0.8))
 IN_PROCESS = "libvirt in the process, virDomainGetInfo"
 
 
@@ -40,9 +41,9 @@ def clients(subject, count, requests):
     try:
         ended = subprocess.run(words, capture_output=True, text=True, check=False, timeout=SECONDS)
     except subprocess.TimeoutExpired:
-        raise Skip("it does not answer") from None
+        raise Skip(FAILED + ": it does not answer") from None
     if ended.returncode != 0:
-        raise Skip(ended.stderr.strip().splitlines()[-1] if ended.stderr.strip() else "exit status %d" % ended.returncode)
+        raise Skip("%s: %s" % (FAILED, benchmark.last_line(ended.stderr)))
     return json.loads(ended.stdout)
 
 
@@ -62,7 +63,7 @@ RIVALS = (
     ("libevent and json-c echo", lambda: peers.Echo(), "packet", 1),
     ("dbus-daemon, Peer.Ping", lambda: peers.DbusDaemon(), "dbus", 1),
     ("dbus-broker, Peer.Ping", lambda: peers.DbusBroker(), "dbus", 1),
-    ("QEMU, query-status", lambda: peers.Qemu(max(CLIENTS)), "qmp", 1),
+    ("QEMU, query-status", lambda: peers.Qemu(max(CLIENTS)), "qmp", 8),
     ("libvirtd, virDomainGetInfo", lambda: peers.Libvirtd(), "libvirt", 2),
 )
 
@@ -129,6 +130,16 @@ def backend(report, section):
         return "model"
 
 
+def beside_other_build(report):
+    """An older one's, say: it speaks another contract perhaps, so the benchmark of both knows it."""
+    if "GMEMD_OTHER_BUILD" not in os.environ:
+        report.skip(NAME, "beside another build", "GMEMD_OTHER_BUILD names no build folder of another commit")
+        return
+    benchmark.run(report, NAME, "beside another build", benchmark.beside("bench_builds.py") + [benchmark.gmemd()])
+    for work, limit in TO_OTHER_BUILD:
+        benchmark.target(report, NAME, work, "this build", "the other build", limit)
+
+
 def run(report):
     say("control: gmemd beside its peers, %s" % ", ".join(work_of(count) for count in CLIENTS))
     with contextlib.ExitStack() as stack:
@@ -139,3 +150,4 @@ def run(report):
             measure(report, subjects, count)
     tell(report, subjects)
     set_targets(report)
+    beside_other_build(report)

@@ -115,10 +115,9 @@ def reclaim(report, size):
     except Skip as reason:
         report.skip(NAME, "memory.reclaim", reason)
         return
-    pinned = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, report.all_processors)
+    benchmark.unpin(report.all_processors)
     with contextlib.ExitStack() as stack:
-        stack.callback(os.sched_setaffinity, 0, pinned)
+        stack.callback(report.pin)
         daemon = Daemon()
         stack.callback(daemon.stop)
         vmm = Vmm(daemon.peer(), "reclaim")
