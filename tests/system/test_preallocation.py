@@ -217,9 +217,12 @@ def memory_closed():
 class Frozen:
     """A process that is killed and has not ended, for it is frozen (the freezer of cgroup v1)."""
 
-    def __init__(self, pid):
+    @staticmethod
+    def require():
         if not os.path.exists("/sys/fs/cgroup/freezer/tasks"):
             raise Skip("no freezer of cgroup v1, which keeps a killed process from ending")
+
+    def __init__(self, pid):
         self.path = tempfile.mkdtemp(prefix="gmemd-test-", dir="/sys/fs/cgroup/freezer")
         self.pidfd = os.pidfd_open(pid)
         self._write("cgroup.procs", str(pid))
@@ -274,6 +277,7 @@ def in_state(params, state):
 
 @test("a close right after a cancel: nobody waits for the helper but the close, which gives all back")
 def frozen():
+    Frozen.require()
     memory, fd = vmm.create(LARGE)
     start(vmm.peer, {"memory": memory, "token": "frozen"})
     need(eventually(lambda: linux.resident(fd, LARGE) > 0), "pages")
