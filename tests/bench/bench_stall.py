@@ -156,7 +156,7 @@ def main():
         pairs = sorted(
             (release_killed(size) - punch_directly(size)) * 1000 for _ in range(ROUNDS)
         )
-        tell("release of a killed VM of %d GiB" % (size // GIB), "beyond one punch of as much", "time", "ms", pairs)
+        tell("a killed VM's %d GiB released, beyond one punch of as much" % (size // GIB), "gmemd", "time", "ms", pairs)
         print(
             "release of a killed VM with %d GiB, beyond one punch of as much: median %.0f ms, "
             "from %.0f to %.0f" % (size // GIB, pairs[ROUNDS // 2], pairs[0], pairs[-1])

@@ -20,6 +20,7 @@ BARS = """set style data histogram
 set style histogram clustered gap 1
 set style fill solid 0.8
 set xtics rotate by -25
+set rmargin 14
 plot %s
 """
 

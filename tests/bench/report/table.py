@@ -46,7 +46,7 @@ def target_lines(report):
         if not one["reached"]:
             place = "%s, %s, %s, %s" % (one["section"], one["work"], one["subject"], one["measure"])
             words = "at least" if one["at_least"] else "at most"
-            yield "missed: %s: %s is %s, to be %s %s" % (place, one["what"], number(one["value"]), words, number(one["limit"]))
+            yield "missed: %s: %s is %.4g, to be %s %.4g" % (place, one["what"], one["value"], words, one["limit"])
     reached = sum(one["reached"] for one in report.targets)
     yield "%d of %d targets are reached" % (reached, len(report.targets))
 
