@@ -38,11 +38,20 @@ struct call_reports {
 	bool found;        /* in that round */
 };
 
+static bool awaits_report(const struct call *call, struct report_place *ret)
+{
+	return !call->settlement && call_report_place(call, ret);
+}
+
+/* One that is settling, and is not being settled, is begun again: there was no memory for it. */
 static bool is_reported(const struct call *call, unsigned *ret_done)
 {
 	struct report_place place;
 
-	return !call->settling && call_report_place(call, &place) &&
+	if (!awaits_report(call, &place))
+		return false;
+	*ret_done = call->done;
+	return call->settling ||
 	       report_page_read(call->vm->report_page, &place, call->id, ret_done);
 }
 
@@ -78,7 +87,7 @@ static bool awaits_any(const struct vm *vm)
 	const struct call *call;
 
 	TAILQ_FOREACH (call, &vm->calls, link) {
-		if (!call->settling && call_report_place(call, &place))
+		if (awaits_report(call, &place))
 			return true;
 	}
 	return false;

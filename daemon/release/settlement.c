@@ -11,6 +11,7 @@
 
 #include "daemon/base/container_of.h"
 #include "daemon/gate/call_outcome.h"
+#include "daemon/release/call_reports.h"
 #include "daemon/release/discard.h"
 #include "daemon/request/deferred_answer.h"
 #include "daemon/vm/conversion.h"
@@ -89,6 +90,8 @@ static void stale_discarded(struct discard *discard, struct vm *vm, uint64_t byt
 	if (call) {
 		call->settlement = NULL;
 		r = settle_call(discard->gmemd, call);
+		if (r < 0)
+			call_reports_await(discard->gmemd, vm);
 	}
 	answer_settled(settlement, r, bytes);
 	vm_ledgers_commit(&discard->gmemd->registry);

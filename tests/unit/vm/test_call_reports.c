@@ -141,6 +141,21 @@ static void test_not_all_are_reported(void)
 	CU_ASSERT_EQUAL(waiting(), 0);
 }
 
+/* As it is left without memory for what follows: the VMM has reported it, and does nothing more. */
+static void test_begun(void)
+{
+	struct call *call;
+
+	submit(2);
+	write_all();
+	call = TAILQ_FIRST(&test.vm->calls);
+	call->settling = true;
+	call->done = 1;
+	ping(ACCESS_VMM);
+	CU_ASSERT_EQUAL(waiting(), 0);
+	CU_ASSERT_FALSE(test.vm->awaits_reports);
+}
+
 /* A VM that an older gmemd has opened. */
 static void test_no_page(void)
 {
@@ -162,6 +177,7 @@ int main(void)
 		{"not before another VMM's", test_others_request},
 		{"where nobody asks: some at once, until all are", test_nobody_asks},
 		{"one that has no word stays, and is looked at again", test_not_all_are_reported},
+		{"one that could not be settled to its end is begun again", test_begun},
 		{"a VM without a page waits for call.done", test_no_page},
 		CU_TEST_INFO_NULL,
 	};
