@@ -142,13 +142,19 @@ static bool find_text(const struct gmem *gmem, uint64_t id, struct json_part *re
 }
 
 /* An answer in which the result is its text alone. */
-static int take_text(const struct json_part *result, struct json_object **ret_answer)
+static int take_text(
+	struct gmem *gmem, const struct json_part *result, struct json_object **ret_answer)
 {
 	struct json_object *answer = json_new_object();
 
 	json_add(answer, "result", json_new_text(result, 1));
-	*ret_answer = answer;
-	return json_has(answer, "result") ? 0 : -ENOMEM;
+	if (json_has(answer, "result")) {
+		*ret_answer = answer;
+		return 0;
+	}
+	json_unref(answer);
+	fd_list_close(&gmem->packet.fds);
+	return -ENOMEM;
 }
 
 /* What comes before the answer are events. */
@@ -166,7 +172,7 @@ static int await_answer(
 		if (r == -EAGAIN)
 			continue;
 		if (r == 0 && as_text && find_text(gmem, id, &result))
-			return take_text(&result, ret_answer);
+			return take_text(gmem, &result, ret_answer);
 		if (r == 0)
 			r = read_packet(gmem, &message);
 		if (r < 0)
