@@ -354,7 +354,12 @@ static int take_over_vm(struct gmemd *gmemd, uint64_t number, struct inherited_f
 	else
 		r = recover_vm(gmemd, &ledger, number, inherited, &gmemd->recovered);
 	/* One that was not finished is asked for again, one that was closed is not. */
-	if (r < 0 && r != -ECANCELED)
+	if (r == -EPROTONOSUPPORT)
+		log_error("VM vm-%" PRIu64
+			  " is a newer gmemd's, in whose ledger this one can't read: it "
+			  "ends, and leaves all as it is for that one",
+			number);
+	else if (r < 0 && r != -ECANCELED)
 		log_warning("VM vm-%" PRIu64 " could not be taken over: %s", number, strerror(-r));
 	ledger_free(ledger);
 	return r;
@@ -372,7 +377,7 @@ int recover_vms(struct gmemd *gmemd, struct inherited_fds *inherited)
 	while ((id = inherited_fds_previous(inherited, FDSTORE_VM_LEDGER, &position))) {
 		int r = take_over_vm(gmemd, id->owner, inherited);
 
-		if (inheriting_lacks(r))
+		if (inheriting_lacks(r) || r == -EPROTONOSUPPORT)
 			return r;
 		if (r < 0)
 			vm_drop_held(gmemd->fdstore, id->owner);

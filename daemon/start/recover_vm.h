@@ -11,8 +11,8 @@
 #include "daemon/gmemd.h"
 
 /* Takes what VMs have of what the keeper held, and says in the log what it could not take over.
- * Needs the loop's base, not the loop. 0, or what inheriting_lacks(): the keeper has all of it
- * still, and this gmemd can't serve. */
+ * Needs the loop's base, not the loop. 0, or what inheriting_lacks(), or -EPROTONOSUPPORT where
+ * a newer gmemd has left one: the keeper has all of it still, and this gmemd can't serve. */
 int recover_vms(struct gmemd *gmemd, struct inherited_fds *inherited);
 /* Settles what VMMs have reported in their pages meanwhile, releases the VMs whose processes have
  * ended, and what was being released: once those are there who are to be told. */

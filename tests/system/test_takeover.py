@@ -7,6 +7,7 @@ import subprocess
 from subprocess import DEVNULL
 
 from gmemtest.host import Host, wait_until
+from gmemtest.keeper import KeeperPeer
 from gmemtest.tap import Skip, check, equal, main, need, test
 from gmemtest.vmm import PAGE, Vmm
 from gmemtest.wire import RpcError
@@ -93,6 +94,32 @@ def _():
         vmm.bind(0, 0, SIZE, *memories[0])
         restart()
         equal(described(), before, "once more, records of %d bytes" % size)
+
+
+VERSION_AT = 8  # in a ledger's header
+
+
+def set_ledger_versions(change):
+    """As another gmemd's; that is to be called while none runs."""
+    with KeeperPeer(host.path) as keeper:
+        for fd in keeper.take_all().values():
+            if "gmemd-vm" in os.readlink("/proc/self/fd/%d" % fd):
+                [version] = os.pread(fd, 1, VERSION_AT)
+                os.pwrite(fd, bytes([version + change]), VERSION_AT)
+            os.close(fd)
+
+
+@test("a gmemd that is older than what has left a ledger ends, and leaves all as it is")
+def _():
+    before = described()
+    host.kill()
+    set_ledger_versions(+9)
+    equal(host.run_another(), 1, "it ends with")
+    check("is a newer gmemd's" in host.log(), host.log())
+    set_ledger_versions(-9)
+    host.start()
+    vmm.peer = host.peer()
+    equal(described(), before, "vm.get, by the newer one")
 
 
 @test("what is made and freed after a restart is in the next one's ledger, and no more")
