@@ -18,6 +18,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
 
+from gmemtest import linux
 from gmemtest.child import Child
 from gmemtest.daemon import Daemon
 from gmemtest.wire import Peer
@@ -111,7 +112,7 @@ def times_of(operator):
 def time_scrapes(daemon, operator, *options):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    process = subprocess.Popen([os.path.join(CLIENT, "gmemd-exporter"), "--socket=" + daemon.socket_path("admin.sock"), "--listen=127.0.0.1:%d" % port, *options])
+    process = subprocess.Popen([os.path.join(CLIENT, "gmemd-exporter"), "--socket=" + daemon.socket_path("admin.sock"), "--listen=127.0.0.1:%d" % port, *options], preexec_fn=linux.die_with_parent)
     time.sleep(1)
     first, length = scrape(port)  # pages are counted for that
     before, seconds, meanwhile = times_of(operator), [], []
