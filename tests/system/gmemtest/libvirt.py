@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The real libvirtd, in namespaces of the test's own, as nobody's service: without a network, D-Bus or machined."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 
 from gmemtest import linux
 from gmemtest.qemu import slurp, wait_until
@@ -41,8 +43,8 @@ def mount(*words):
 def make_directories(config=CONFIG):
     """Its own, with that qemu.conf beside the one that is installed."""
     kept = "/etc/libvirt"
-    before = os.path.join("/tmp", "gmemd-test-libvirt-%d" % os.getpid())
-    shutil.copytree(kept, before)
+    before = tempfile.mkdtemp(prefix="gmemd-test-libvirt-")
+    shutil.copytree(kept, before, dirs_exist_ok=True)
     for directory in DIRECTORIES:
         mount("-t", "tmpfs", "-o", "mode=755,dev", "tmpfs", directory)
     shutil.copytree(before, kept, dirs_exist_ok=True)
@@ -72,11 +74,36 @@ def machine_cgroups():
     return {path for path in (os.path.join(one, "machine") for one in found) if os.path.isdir(path)}
 
 
+class CgroupsBefore:
+    """Those that were there before the first of the tests that run beside each other, which all of them keep open."""
+
+    def __init__(self):
+        self.file = open(os.path.join(tempfile.gettempdir(), "gmemd-test-machine-cgroups"), "a+", encoding="utf-8")
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.file.truncate(0)
+            self.file.write("\n".join(machine_cgroups()))
+            self.file.flush()
+        except BlockingIOError:
+            pass
+        fcntl.flock(self.file, fcntl.LOCK_SH)
+        self.file.seek(0)
+        self.paths = set(self.file.read().split("\n"))
+
+    def close(self):
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(self.file.name)
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        self.file.close()
+
+
 class Libvirtd:
     """Runs until stop()."""
 
     def __init__(self):
-        self.cgroups = machine_cgroups()
+        self.before = CgroupsBefore()
         self.start()
 
     def start(self):
@@ -92,8 +119,9 @@ class Libvirtd:
     def end(self):
         """And takes away the cgroups that it has left, empty, on the host."""
         self.stop()
-        for path in machine_cgroups() - self.cgroups:
+        for path in machine_cgroups() - self.before.paths:
             try:
                 os.rmdir(path)
             except OSError:
                 pass  # another test's libvirtd has machines there
+        self.before.close()
