@@ -15,6 +15,10 @@
 #define PROTOCOL_VERSION 2
 
 #define NAME_BYTES_MAX 128
+
+/* Characters of a uuid, to tell one by how it begins. */
+#define UUID_PREFIX_MIN 4
+
 /* Of one request: a packet holds fewer. */
 #define RANGES_MAX           2048
 #define RESUMED_MEMORIES_MAX 16

@@ -22,9 +22,9 @@
 #include "protocol/json.h"
 #include "protocol/methods.h"
 
-/* More than a page of vm.list has, and of its request's parameters. */
-#define PAGE_MEMBERS     8
-#define PAGE_PARAMS_SIZE 128
+/* More than a page of vm.list has. */
+#define PAGE_MEMBERS 8
+#define SAME_CURSOR  "gmemd has given the same cursor twice"
 
 static void tell_failure(void *context, bool given_up, const char *message)
 {
@@ -129,7 +129,7 @@ static enum ctl_status request_pages(struct ctl *ctl, const char *method, const 
 		more = paged_add(&paged, page);
 		page = json_unref(page);
 		if (more < 0)
-			status = report_answer(ctl, "gmemd has given the same cursor twice");
+			status = report_answer(ctl, SAME_CURSOR);
 	} while (status == CTL_DONE && more > 0);
 	if (status == CTL_DONE)
 		*ret_whole = json_ref(paged.whole);
@@ -147,46 +147,60 @@ enum ctl_status request_vms(struct ctl *ctl, struct json_object **ret_list)
 	return request_pages(ctl, "vm.list", NULL, NULL, ret_list);
 }
 
-/* The cursor of a page, as it is written in its text; NULL: it is the last. It is in text. */
-static const char *cursor_of(const char *text, size_t *ret_length)
+/* The parameters of the next page's request, by a page's text, for free(); NULL: it was the last.
+ * The cursor is as it is written there. -ELOOP where it came before, -EPROTO, -ENOMEM. */
+static int next_params(const char *page, struct cursors *cursors, char **ret_params)
 {
 	struct json_member members[PAGE_MEMBERS];
+	const struct json_part *cursor = NULL;
 	const char *why;
-	size_t count;
+	size_t count = 0;
 
-	if (!json_split_object(text, strlen(text), members, PAGE_MEMBERS, &count, &why))
-		return NULL;
+	*ret_params = NULL;
+	if (!json_split_object(page, strlen(page), members, PAGE_MEMBERS, &count, &why))
+		return -EPROTO;
 	for (size_t i = 0; i < count && i < PAGE_MEMBERS; i++) {
-		*ret_length = members[i].value.length;
 		if (json_part_is(&members[i].name, "\"cursor\""))
-			return members[i].value.bytes;
+			cursor = &members[i].value;
 	}
-	return NULL;
+	if (!cursor)
+		return 0;
+	if (asprintf(ret_params, "{\"cursor\":%.*s}", (int)cursor->length, cursor->bytes) < 0) {
+		*ret_params = NULL;
+		return -ENOMEM;
+	}
+	return cursors_note(cursors, *ret_params);
+}
+
+/* *params is the next page's, for free(), or NULL. */
+static enum ctl_status count_page(struct ctl *ctl, struct cursors *cursors, char **params)
+{
+	cleanup_free char *text = NULL;
+	int r = try_text(ctl, "vm.list", *params, &text);
+
+	free(*params);
+	*params = NULL;
+	if (r < 0)
+		return report(ctl, r);
+	r = next_params(text, cursors, params);
+	if (r == -ELOOP)
+		return report_answer(ctl, SAME_CURSOR);
+	return r < 0 ? report_system(ctl, "vm.list", r) : CTL_DONE;
 }
 
 enum ctl_status request_count(struct ctl *ctl)
 {
-	char params[PAGE_PARAMS_SIZE] = "{}";
-	const char *cursor = params;
-	size_t length;
+	struct cursors cursors = {.seen = NULL};
+	char *params = NULL;
+	enum ctl_status status;
 
-	while (cursor) {
-		cleanup_free char *text = NULL;
-		int r = try_text(ctl, "vm.list", params, &text);
-
-		if (r < 0)
-			return report(ctl, r);
-		cursor = cursor_of(text, &length);
-		if (cursor && length < sizeof params - sizeof "{\"cursor\":}")
-			snprintf(params, sizeof params, "{\"cursor\":%.*s}", (int)length, cursor);
-		else if (cursor)
-			return report_answer(ctl, "gmemd has given too long a cursor");
-	}
-	return CTL_DONE;
+	do
+		status = count_page(ctl, &cursors, &params);
+	while (status == CTL_DONE && params);
+	free(params);
+	cursors_clear(&cursors);
+	return status;
 }
-
-/* Of a uuid, to tell one. */
-#define PREFIX_MIN 4
 
 /* What is looked for: a VM of that name or uuid, or whose uuid begins so. */
 struct sought {
@@ -209,7 +223,7 @@ static bool is_called(const struct json_object *vm, const struct sought *sought)
 	if (sought->released != is_gone(json_get_string(vm, "state")))
 		return false;
 	if (sought->prefix)
-		return length >= PREFIX_MIN && strncasecmp(uuid, sought->which, length) == 0;
+		return length >= UUID_PREFIX_MIN && strncasecmp(uuid, sought->which, length) == 0;
 	return text_is_name(json_get_string(vm, "name"), sought->which) ||
 	       strcasecmp(uuid, sought->which) == 0;
 }

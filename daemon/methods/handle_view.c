@@ -64,9 +64,6 @@ static bool listing_takes(
 	return true;
 }
 
-/* Of a uuid, to tell one. */
-#define PREFIX_MIN 4
-
 static bool is_listed(
 	const struct caller *caller, const struct list_context *context, const struct vm *vm)
 {
@@ -75,7 +72,7 @@ static bool is_listed(
 	if (!caller_sees_vm(caller, vm))
 		return false;
 	return length == 0 || strcmp(vm->name, context->named) == 0 ||
-	       (length >= PREFIX_MIN && strncasecmp(vm->uuid, context->named, length) == 0);
+	       (length >= UUID_PREFIX_MIN && strncasecmp(vm->uuid, context->named, length) == 0);
 }
 
 static struct vm *first_vm(struct gmemd *gmemd, const struct list_context *context)
