@@ -134,46 +134,41 @@ static bool skip_value(struct reader *reader)
 	return is;
 }
 
-static bool split_elements(
-	struct reader *reader, struct json_part *parts, size_t room, size_t *count)
-{
-	if (!skip_character(reader, '['))
-		return false;
-	if (skip_character(reader, ']'))
-		return true;
-	do {
-		const char *first = reader->at;
+/* What a list is split into: an array's elements, or an object's members. */
+struct split {
+	char begin, end;
+	struct json_part *parts;     /* NULL: members */
+	struct json_member *members; /* NULL: parts */
+	size_t room, count;
+};
 
-		if (!skip_value(reader))
-			return false;
-		if (*count < room)
-			parts[*count] = (struct json_part){first, (size_t)(reader->at - first)};
-		(*count)++;
-	} while (skip_character(reader, ','));
-	return skip_character(reader, ']');
+static void keep(struct split *split, const struct json_member *one)
+{
+	if (split->count < split->room && split->parts)
+		split->parts[split->count] = one->value;
+	else if (split->count < split->room)
+		split->members[split->count] = *one;
+	split->count++;
 }
 
-static bool split_members(
-	struct reader *reader, struct json_member *members, size_t room, size_t *count)
+static bool split_list(struct reader *reader, struct split *split)
 {
-	struct json_member member;
+	struct json_member one = {.name = {NULL, 0}};
 
-	if (!skip_character(reader, '{'))
+	if (!skip_character(reader, split->begin))
 		return false;
-	if (skip_character(reader, '}'))
+	if (skip_character(reader, split->end))
 		return true;
 	do {
-		if (!skip_name(reader, &member.name))
+		if (!split->parts && !skip_name(reader, &one.name))
 			return false;
-		member.value.bytes = reader->at;
+		one.value.bytes = reader->at;
 		if (!skip_value(reader))
 			return false;
-		member.value.length = (size_t)(reader->at - member.value.bytes);
-		if (*count < room)
-			members[*count] = member;
-		(*count)++;
+		one.value.length = (size_t)(reader->at - one.value.bytes);
+		keep(split, &one);
 	} while (skip_character(reader, ','));
-	return skip_character(reader, '}');
+	return skip_character(reader, split->end);
 }
 
 bool json_part_is(const struct json_part *part, const char *text)
@@ -189,50 +184,36 @@ bool json_begins_array(const char *text, size_t length)
 	return is_next(&reader, '[');
 }
 
-/* At what is to be split. */
-static bool reader_begin(
-	struct reader *reader, const char *text, size_t length, const char **ret_why)
+static bool split_text(const char *text, size_t length, struct split *split, size_t *ret_count,
+	const char **ret_why)
 {
+	struct reader reader = {text, text + length};
 	struct lexical_counts counts; /* each part's are compared where it is parsed */
 
-	*reader = (struct reader){text, text + length};
 	*ret_why = lexical_fault(text, length, &counts);
 	if (*ret_why)
 		return false;
-	skip_space(reader);
+	skip_space(&reader);
+	if (!split_list(&reader, split) || reader.at < reader.end) {
+		*ret_why = reader.at < reader.end ? "unexpected character" : "it ends too early";
+		return false;
+	}
+	*ret_count = split->count;
 	return true;
-}
-
-static bool reader_end(const struct reader *reader, bool is_split, const char **ret_why)
-{
-	if (is_split && reader->at == reader->end)
-		return true;
-	*ret_why = reader->at < reader->end ? "unexpected character" : "it ends too early";
-	return false;
 }
 
 bool json_split(const char *text, size_t length, struct json_part *parts, size_t room,
 	size_t *ret_count, const char **ret_why)
 {
-	struct reader reader;
-	size_t count = 0;
+	struct split split = {.begin = '[', .end = ']', .parts = parts, .room = room};
 
-	if (!reader_begin(&reader, text, length, ret_why) ||
-		!reader_end(&reader, split_elements(&reader, parts, room, &count), ret_why))
-		return false;
-	*ret_count = count;
-	return true;
+	return split_text(text, length, &split, ret_count, ret_why);
 }
 
 bool json_split_object(const char *text, size_t length, struct json_member *members, size_t room,
 	size_t *ret_count, const char **ret_why)
 {
-	struct reader reader;
-	size_t count = 0;
+	struct split split = {.begin = '{', .end = '}', .members = members, .room = room};
 
-	if (!reader_begin(&reader, text, length, ret_why) ||
-		!reader_end(&reader, split_members(&reader, members, room, &count), ret_why))
-		return false;
-	*ret_count = count;
-	return true;
+	return split_text(text, length, &split, ret_count, ret_why);
 }
