@@ -22,6 +22,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -371,6 +373,71 @@ static void print_cost(const struct own_vm *own, uint64_t pages)
 		pages, with / alone, with * 1e6, alone * 1e6);
 }
 
+/* Bytes of a request to convert one page, and of its answer. */
+#define ASKED    190
+#define ANSWERED 160
+
+/* Another process that answers whatever it is sent, and does nothing else. */
+static int start_answerer(pid_t *ret_pid)
+{
+	char packet[512] = {0};
+	int pair[2];
+
+	need(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 ? -errno : 0,
+		"a pair of sockets");
+	*ret_pid = fork();
+	need(*ret_pid < 0 ? -errno : 0, "a process");
+	if (*ret_pid == 0) {
+		close(pair[0]);
+		while (recv(pair[1], packet, sizeof packet, 0) > 0)
+			send(pair[1], packet, ANSWERED, 0);
+		_exit(0);
+	}
+	close(pair[1]);
+	return pair[0];
+}
+
+static double time_asking(int socket)
+{
+	char packet[512] = {0};
+	double start = now();
+
+	need(send(socket, packet, ASKED, 0) < 0 ? -errno : 0, "asking");
+	need(recv(socket, packet, sizeof packet, 0) < 0 ? -errno : 0, "an answer");
+	return now() - start;
+}
+
+static double time_ping(void)
+{
+	char *result = NULL;
+	double start = now();
+
+	need(gmem_call(gmem, "ping", NULL, &result), "a ping");
+	start = now() - start;
+	free(result);
+	return start;
+}
+
+/* The least that asking anybody takes, whoever it is. */
+static void print_floor(const struct own_vm *own)
+{
+	double own_times[TIMES], asking[TIMES], pings[TIMES], alone;
+	pid_t answerer;
+	int socket = start_answerer(&answerer);
+
+	for (unsigned i = 0; i < TIMES; i++) {
+		own_times[i] = time_own(own, 1, i % 2 == 0);
+		asking[i] = time_asking(socket);
+		pings[i] = time_ping();
+	}
+	close(socket);
+	waitpid(answerer, NULL, 0);
+	alone = median(own_times);
+	printf("# a packet to another process and back takes %.2f times as long as the ioctl and "
+	       "punch of one page, a ping of gmemd %.2f times\n",
+		median(asking) / alone, median(pings) / alone);
+}
+
 static void print_costs(void)
 {
 	struct own_vm own;
@@ -378,6 +445,7 @@ static void print_costs(void)
 	own_vm_open(&own, gmem_vm_kvm_fd(vm));
 	print_cost(&own, 1);
 	print_cost(&own, 256);
+	print_floor(&own);
 	own_vm_close(&own);
 	printf("ok - %u conversions each, and what they discard is told\n", TIMES);
 }
