@@ -246,14 +246,20 @@ static void read_on(struct peer *peer)
 		watch_connection(peer, true);
 }
 
+static bool may_be_scheduled(const struct peer *peer)
+{
+	return peer->can_send || peer->caller.paused;
+}
+
 static void stop_reading(struct peer *peer)
 {
 	watch_connection(peer, false);
-	if (!peer->can_send && !peer->caller.paused)
+	if (!may_be_scheduled(peer))
 		scheduler_forget(&peer->work);
 }
 
-/* It is read while it has been sent all that there was, and no answer is awaited. */
+/* It is read while it has been sent all that there was, and no answer is awaited. Most send nothing
+ * while they await one: so its connection is watched on until it does (peer_readable()). */
 static void go_on(struct caller *caller)
 {
 	struct peer *peer = CONTAINER_OF(caller, struct peer, caller);
@@ -261,10 +267,12 @@ static void go_on(struct caller *caller)
 
 	if (caller->held == 0 && sent)
 		delivery_end(&caller->delivery);
-	if (caller->held > 0 || !sent || peer->ended)
+	if (!sent || peer->ended)
 		stop_reading(peer);
-	else
+	else if (caller->held == 0)
 		read_on(peer);
+	else if (!may_be_scheduled(peer))
+		scheduler_forget(&peer->work);
 }
 
 /* A peer that can't be sent to is found out when it is next read or written. */
@@ -351,14 +359,15 @@ static void wait_for_turn(struct caller *caller)
 	scheduler_go_on(peer->gmemd->scheduler, &peer->work);
 }
 
-/* Where it is found readable again before its turn has come, there is no use in looking on. */
+/* Where it is found readable again before its turn has come, or while it awaits an answer, there is
+ * no use in looking on. */
 static void peer_readable(evutil_socket_t fd, short what, void *context)
 {
 	struct peer *peer = context;
 
 	(void)fd;
 	(void)what;
-	if (scheduler_has(&peer->work)) {
+	if (scheduler_has(&peer->work) || peer->caller.held > 0) {
 		peer->backlogged = true;
 		watch_connection(peer, false);
 		return;

@@ -63,7 +63,8 @@ struct taking {
 	void *context;
 	struct event *deadline;
 	struct taking_result failure;
-	int pidfd;
+	int pidfd;      /* needed until a taker is asked */
+	bool has_pidfd; /* a duplicate: it had to wait, and who has begun it may end */
 	struct taker_message message;
 };
 
@@ -145,7 +146,8 @@ static void taking_free(struct taking *taking)
 {
 	if (taking->deadline)
 		event_free(taking->deadline);
-	fd_close(taking->pidfd);
+	if (taking->has_pidfd)
+		fd_close(taking->pidfd);
 	free(taking);
 }
 
@@ -476,18 +478,28 @@ static int taking_new(
 		return -ENOMEM;
 	*taking = (struct taking){
 		.message = request->n_views > 0 ? look_of(request) : message_of(request),
-		.pidfd = fcntl(request->process->pidfd, F_DUPFD_CLOEXEC, 0),
+		.pidfd = request->process->pidfd,
 	};
-	if (taking->pidfd < 0)
-		r = -errno;
 	taking->deadline = event_new(takings->base, -1, 0, deadline_event, taking);
-	if (r == 0 && (!taking->deadline || event_add(taking->deadline, &late) < 0))
+	if (!taking->deadline || event_add(taking->deadline, &late) < 0)
 		r = -ENOMEM;
 	if (r < 0)
 		taking_free(taking);
 	else
 		*ret = taking;
 	return r;
+}
+
+/* One that has to wait. */
+static int keep_pidfd(struct taking *taking)
+{
+	int fd = fcntl(taking->pidfd, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	taking->pidfd = fd;
+	taking->has_pidfd = true;
+	return 0;
 }
 
 int taking_start(struct takings *takings, const struct taking_request *request, taking_done *done,
@@ -510,9 +522,13 @@ int taking_start(struct takings *takings, const struct taking_request *request, 
 	}
 	taking->owner = owner;
 	TAILQ_INSERT_TAIL(&owner->queue, taking, link);
-	*ret = taking;
 	serve_owner(owner);
-	return 0;
+	r = taking->owner ? keep_pidfd(taking) : 0;
+	if (r < 0)
+		taking_cancel(taking);
+	else
+		*ret = taking;
+	return r;
 }
 
 struct taking *taking_cancel(struct taking *taking)

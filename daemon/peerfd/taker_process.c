@@ -91,33 +91,48 @@ int taking_process_ask(
 	return r;
 }
 
-/* What was handed over is kept or closed by now. */
-static void have_it_close(struct taking_process *process)
-{
-	process->request = (struct taker_message){.header = {.flags = 0}};
-	if (send_request(process, TAKER_CLOSE, sizeof process->request.header, NULL) < 0)
-		taking_process_leave(process);
-	else
-		become_taker(process, TAKING_CLOSING);
-}
-
-/* Its answers */
-
 static void become_idle(struct taking_process *process)
 {
 	become_taker(process, TAKING_IDLE);
 	process->events->changed(process);
 }
 
+/* What was handed over is kept or closed by now. */
+static void have_it_close(struct taking_process *process, bool kept)
+{
+	const bool quiet = kept && !process->hung;
+
+	process->request = (struct taker_message){.header = {.flags = quiet ? TAKER_QUIET : 0}};
+	if (send_request(process, TAKER_CLOSE, sizeof process->request.header, NULL) < 0)
+		taking_process_leave(process);
+	else if (quiet)
+		become_idle(process);
+	else
+		become_taker(process, TAKING_CLOSING);
+}
+
+/* Its answers */
+
+/* Whoever takes one leaves none there. */
+static bool are_all_taken(const struct taker_packet *packet)
+{
+	for (size_t i = 0; i < packet->came.n_fds; i++) {
+		if (packet->came.fds[i] >= 0)
+			return false;
+	}
+	return true;
+}
+
 static void take_answer(struct taking_process *process, struct taker_packet *packet)
 {
-	bool asked = process->state == TAKING_ASKED, has_files = packet->came.n_fds > 0;
+	bool asked = process->state == TAKING_ASKED, has_files = packet->came.n_fds > 0, kept;
 
 	if (asked && !process->hung)
 		process->events->answered(process, packet, 0);
+	kept = are_all_taken(packet);
 	fd_packet_clear(&packet->came);
 	if (has_files)
-		have_it_close(process);
+		have_it_close(process, kept);
 	else if (process->hung)
 		taking_process_leave(process);
 	else

@@ -104,6 +104,8 @@ static int serve_close(struct taker *taker, const struct taker_message *request)
 	const struct taker_answer nothing = {.failed = 0};
 
 	taken_close(&taker->taken);
+	if (request->header.flags & TAKER_QUIET)
+		return 0;
 	return send_answer(request, 0, &nothing, &taker->taken);
 }
 

@@ -110,8 +110,8 @@ static bool close_valid(const struct taker_packet *packet)
 {
 	const struct taker_header *header = &packet->message.header;
 
-	return header->count == 0 && header->flags == 0 && packet->came.n_fds == 0 &&
-	       packet->came.length == sizeof *header;
+	return header->count == 0 && !(header->flags & ~(uint32_t)TAKER_QUIET) &&
+	       packet->came.n_fds == 0 && packet->came.length == sizeof *header;
 }
 
 static bool request_valid(const struct taker_packet *packet)

@@ -3,14 +3,15 @@
  * What gmemd and a gmemd-taker say to each other: packets of a fixed binary format over a pair of
  * AF_UNIX, SOCK_SEQPACKET sockets, of which the taker has one end.
  *
- * gmemd asks, one request at a time, and the taker answers each once. A TAKE and a LOOK come with
- * the pidfd of the process that they are about in SCM_RIGHTS; an answer to a TAKE with the files
- * that are handed over. Byte order is the host's.
+ * gmemd asks, one request at a time, and the taker answers each once, but for a CLOSE that is
+ * quiet. A TAKE and a LOOK come with the pidfd of the process that they are about in SCM_RIGHTS; an
+ * answer to a TAKE with the files that are handed over. Byte order is the host's.
  *
  * A file of a peer's may make whoever looks at it or closes it wait for ever. So none comes to
  * gmemd that isn't known to be harmless; what is refused, the taker has closed before it answers.
  * Of what it hands over it keeps its own duplicates until gmemd says CLOSE, which gmemd does when
- * it has kept or closed its own: so no close of gmemd's is the last.
+ * it has kept or closed its own: so no close of gmemd's is the last. Where gmemd has kept all, none
+ * of the taker's is either, and takes no time: that CLOSE is quiet, and a request may follow it.
  */
 #pragma once
 
@@ -61,6 +62,7 @@ struct taker_file {
 enum taker_flag {
 	TAKER_MAPPING = 1,         /* of a TAKE: the mapping is to be verified, too */
 	TAKER_MAPPING_OF_FILE = 2, /* and is of the first file, whose identity is not given */
+	TAKER_QUIET = 4,           /* of a CLOSE: it is not answered */
 };
 
 struct taker_header {
