@@ -309,6 +309,11 @@ struct json_object *json_new_uint(uint64_t number)
 	return json_object_new_uint64(number);
 }
 
+struct json_object *json_new_string(const char *string)
+{
+	return json_object_new_string(string);
+}
+
 struct json_object *json_new_array(void)
 {
 	return json_object_new_array();

@@ -74,6 +74,7 @@ bool json_part_is(const struct json_part *part, const char *text);
 struct json_object *json_new_object(void);
 struct json_object *json_new_array(void);
 struct json_object *json_new_uint(uint64_t number);
+struct json_object *json_new_string(const char *string);
 
 void json_add(struct json_object *object, const char *name, struct json_object *take_value);
 /* Adds null where string is NULL. */

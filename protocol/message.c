@@ -95,54 +95,63 @@ int request_message_read(
 	return 0;
 }
 
-static struct json_object *new_message(void)
-{
-	struct json_object *message = json_new_object();
-
-	json_add_string(message, "jsonrpc", "2.0");
-	return message;
-}
-
 static struct json_part part_of(const char *text)
 {
 	return (struct json_part){text, strlen(text)};
 }
 
+/* Without bytes where there is no memory for them. */
 static struct json_part printed(struct json_object *value, const char *absent)
 {
-	struct json_part part = part_of(absent);
+	struct json_part part = {absent, 0};
 
 	if (value)
 		part.bytes = json_print(value, &part.length);
+	else if (absent)
+		part.length = strlen(absent);
 	return part;
 }
 
 #define DIGITS_MAX 20
 
-/* The usual id, without json-c's detour by a format. */
-static struct json_part printed_id(struct json_object *id, char digits[static DIGITS_MAX])
+/* Without json-c's detour by a format. */
+static struct json_part printed_number(uint64_t number, char digits[static DIGITS_MAX])
 {
 	char *first = digits + DIGITS_MAX;
-	uint64_t number;
 
-	if (!json_uint(id, &number))
-		return printed(id, "null");
 	do
 		*--first = (char)('0' + number % 10);
 	while (number /= 10);
 	return (struct json_part){first, (size_t)(digits + DIGITS_MAX - first)};
 }
 
-/* As text: nobody looks into an answer again, and many are short. */
+static struct json_part printed_id(struct json_object *id, char digits[static DIGITS_MAX])
+{
+	uint64_t number;
+
+	return json_uint(id, &number) ? printed_number(number, digits) : printed(id, "null");
+}
+
+/* As text: nobody looks into it again, and many are short. NULL where a part has no bytes. */
+static struct json_object *message_text(const struct json_part *parts, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (!parts[i].bytes)
+			return NULL;
+	}
+	return json_new_text(parts, count);
+}
+
+#define BEGIN_WITH_ID "{\"jsonrpc\":\"2.0\",\"id\":"
+
 static struct json_object *answer_text(
 	struct json_object *id, const char *member, struct json_part value)
 {
 	char digits[DIGITS_MAX];
-	const struct json_part parts[] = {part_of("{\"jsonrpc\":\"2.0\",\"id\":"),
-		printed_id(id, digits), part_of(member), value, part_of("}")};
+	const struct json_part parts[] = {part_of(BEGIN_WITH_ID), printed_id(id, digits),
+		part_of(member), value, part_of("}")};
 
-	return parts[1].bytes && value.bytes ? json_new_text(parts, sizeof parts / sizeof *parts)
-					     : NULL;
+	return message_text(parts, sizeof parts / sizeof *parts);
 }
 
 struct json_object *message_result(struct json_object *id, struct json_object *take_result)
@@ -163,22 +172,35 @@ struct json_object *message_error(struct json_object *id, const struct rpc_error
 	return answer;
 }
 
+/* Nothing in it is to be escaped. */
+static bool is_plain(const char *method)
+{
+	return method[strspn(method, "abcdefghijklmnopqrstuvwxyz0123456789._")] == '\0';
+}
+
 struct json_object *message_request(
 	uint64_t id, const char *method, struct json_object *take_params)
 {
-	struct json_object *message = new_message();
+	const bool plain = is_plain(method);
+	struct json_object *string = plain ? NULL : json_new_string(method), *message;
+	const struct json_part quote = part_of(plain ? "\"" : "");
+	char digits[DIGITS_MAX];
+	const struct json_part parts[] = {part_of(BEGIN_WITH_ID), printed_number(id, digits),
+		part_of(",\"method\":"), quote, plain ? part_of(method) : printed(string, NULL),
+		quote, part_of(take_params ? ",\"params\":" : ""), printed(take_params, ""),
+		part_of("}")};
 
-	json_add_uint(message, "id", id);
-	json_add_string(message, "method", method);
-	if (take_params)
-		json_add(message, "params", take_params);
+	message = message_text(parts, sizeof parts / sizeof *parts);
+	json_unref(string);
+	json_unref(take_params);
 	return message;
 }
 
 struct json_object *message_notification(const char *method, struct json_object *take_params)
 {
-	struct json_object *message = new_message();
+	struct json_object *message = json_new_object();
 
+	json_add_string(message, "jsonrpc", "2.0");
 	json_add_string(message, "method", method);
 	if (take_params)
 		json_add(message, "params", take_params);

@@ -30,8 +30,8 @@ struct request_message {
 int request_message_read(
 	struct json_object *message, struct request_message *ret, struct rpc_error *error);
 
-/* New messages; the caller owns them. They take result or params. Answers are text that can only be
- * printed; no result is an empty one. NULL without memory. */
+/* New messages; the caller owns them. They take result or params. Answers and requests are text
+ * that can only be printed; no result is an empty one. NULL without memory. */
 struct json_object *message_result(struct json_object *id, struct json_object *take_result);
 struct json_object *message_error(struct json_object *id, const struct rpc_error *error);
 struct json_object *message_request(
