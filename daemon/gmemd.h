@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include <sys/types.h>
 
+#include "daemon/base/stage.h"
 #include "daemon/budget/capacity.h"
 #include "daemon/config/config.h"
 #include "daemon/override/overrides.h"
@@ -95,6 +96,7 @@ struct gmemd {
 	struct events events;
 	struct audit audit;
 	struct request_times request_times;
+	struct stages stages;        /* of requests */
 	dev_t kvm_device;            /* /dev/kvm's, to know it again in a VMM */
 	struct creations *creations; /* with KVM */
 };

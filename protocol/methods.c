@@ -42,6 +42,8 @@ const char *const pressure_level_names[] = {"none", "low", "medium", "critical",
 const char *const keeper_state_names[] = {"held", "stalled", "gone", NULL};
 const char *const config_source_names[] = {"default", "command_line", "file", "earlier", NULL};
 const char *const convert_to_names[] = {"shared", "private", NULL};
+const char *const stage_names[] = {
+	"receive", "parse", "check", "act", "record", "keep", "answer", NULL};
 
 /* Parts of results */
 

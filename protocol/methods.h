@@ -116,6 +116,8 @@ extern const char *const pressure_level_names[];
 extern const char *const keeper_state_names[];
 extern const char *const config_source_names[];
 extern const char *const convert_to_names[];
+/* What gmemd does for a request, in that order: see daemon/base/stage.h. */
+extern const char *const stage_names[];
 
 /* What each method's parameters are decoded into. Members are as in the table. */
 struct vm_open_parameters {

@@ -16,14 +16,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/base/stage.h"
 #include "daemon/fdstore/fdstore_table.h"
 #include "kernel/base/tree.h"
 
 struct fdstore;
 
 /* Waits for a keeper that is there, and holds what is to be taken over. -ETIMEDOUT or -EBUSY where
- * it doesn't answer; -ENOMEM. Without a keeper nothing is held. */
-int fdstore_new(struct event_base *base, const char *runtime_directory, struct fdstore **ret);
+ * it doesn't answer; -ENOMEM. Without a keeper nothing is held. stages stays the caller's. */
+int fdstore_new(struct event_base *base, const char *runtime_directory, struct stages *stages,
+	struct fdstore **ret);
 /* What is held stays so. Takes NULL, returns NULL. */
 struct fdstore *fdstore_free(struct fdstore *fdstore);
 

@@ -50,7 +50,8 @@ static int set_up(struct fdstore *fdstore)
 		fdstore->base, fdstore->runtime_directory, &events, &fdstore->search);
 }
 
-int fdstore_new(struct event_base *base, const char *runtime_directory, struct fdstore **ret)
+int fdstore_new(struct event_base *base, const char *runtime_directory, struct stages *stages,
+	struct fdstore **ret)
 {
 	struct fdstore *fdstore = calloc(1, sizeof *fdstore);
 	int r;
@@ -59,6 +60,7 @@ int fdstore_new(struct event_base *base, const char *runtime_directory, struct f
 		return -ENOMEM;
 	fdstore->base = base;
 	fdstore->runtime_directory = runtime_directory;
+	fdstore->stages = stages;
 	fdstore->files_max = files_on_their_way_max();
 	fdstore_table_init(&fdstore->table);
 	TAILQ_INIT(&fdstore->acceptances);

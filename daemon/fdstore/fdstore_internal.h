@@ -25,6 +25,7 @@ TAILQ_HEAD(acceptance_list, fdstore_acceptance);
 struct fdstore {
 	struct event_base *base;
 	const char *runtime_directory;
+	struct stages *stages; /* of requests */
 	struct keeper_search *search;
 	struct keeper_client *keeper; /* NULL: there is none now */
 	struct fdstore_table table;

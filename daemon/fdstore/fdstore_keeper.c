@@ -73,12 +73,15 @@ int fdstore_take_answers(struct fdstore *fdstore)
 	struct keeper_packet answer;
 	int r = 0;
 
+	stage_begin(fdstore->stages, STAGE_KEEP);
 	for (unsigned i = 0; r == 0 && i < ANSWERS_MAX; i++) {
 		r = keeper_next_answer(fdstore->keeper, &answer);
 		if (r == 0)
 			take_answer(fdstore, &answer);
 	}
-	return r == -EAGAIN ? 0 : r;
+	r = r == -EAGAIN ? 0 : r;
+	stage_end(fdstore->stages, STAGE_KEEP, r);
+	return r;
 }
 
 /* Keepers */

@@ -33,9 +33,14 @@ bool fdstore_serves(const struct fdstore *fdstore)
 int fdstore_post(struct fdstore *fdstore, enum keeper_operation operation, unsigned flags,
 	const struct keeper_id *ids, const int *fds, uint32_t count, uint64_t *ret_serial)
 {
+	int r;
+
+	stage_begin(fdstore->stages, STAGE_KEEP);
 	if (keeper_unanswered(fdstore->keeper) == 0)
 		fdstore->heard = fdstore_now_ms();
-	return keeper_post(fdstore->keeper, operation, flags, ids, fds, count, ret_serial);
+	r = keeper_post(fdstore->keeper, operation, flags, ids, fds, count, ret_serial);
+	stage_end(fdstore->stages, STAGE_KEEP, r);
+	return r;
 }
 
 /* The end of the connection is told by an event. */

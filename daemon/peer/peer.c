@@ -208,11 +208,13 @@ static void follow_vm(struct peer *peer)
 static int serve_packet(struct peer *peer, const struct packet_bytes *packet)
 {
 	struct delivery *delivery = &peer->caller.delivery;
+	struct stages *stages = &peer->gmemd->stages;
 	struct json_object *answer;
 	struct fd_list fds;
 	int r = 0;
 
 	answer = dispatch_packet(peer->gmemd, &peer->caller, packet, &fds);
+	stage_begin(stages, STAGE_ANSWER);
 	note_changes(peer);
 	if (answer)
 		r = send_queue_answer(&peer->send_queue, answer, &fds);
@@ -220,6 +222,7 @@ static int serve_packet(struct peer *peer, const struct packet_bytes *packet)
 		delivery_end(delivery);
 	delivery_suspend(delivery);
 	json_unref(answer);
+	stage_end(stages, STAGE_ANSWER, r);
 	return r;
 }
 
@@ -279,11 +282,15 @@ static void go_on(struct caller *caller)
 static void send_later_answer(struct caller *caller, struct json_object *message,
 	struct fd_list *take_fds, struct later *take_later)
 {
-	struct send_queue *send_queue = &CONTAINER_OF(caller, struct peer, caller)->send_queue;
+	struct peer *peer = CONTAINER_OF(caller, struct peer, caller);
+	struct send_queue *send_queue = &peer->send_queue;
+	struct stages *stages = &peer->gmemd->stages;
+	int r;
 
-	int r = take_later ? send_queue_answer_later(send_queue, message, take_fds, take_later)
-			   : send_queue_answer(send_queue, message, take_fds);
-
+	stage_begin(stages, STAGE_ANSWER);
+	r = take_later ? send_queue_answer_later(send_queue, message, take_fds, take_later)
+		       : send_queue_answer(send_queue, message, take_fds);
+	stage_end(stages, STAGE_ANSWER, r);
 	if (r < 0)
 		delivery_fail(&caller->delivery);
 }
@@ -307,10 +314,22 @@ static bool is_over(const struct peer *peer)
 	return peer->provisional && !peer->gmemd->faults;
 }
 
+static int receive(struct peer *peer, struct packet_bytes *ret)
+{
+	struct stages *stages = &peer->gmemd->stages;
+	int r;
+
+	stages_turn_to(stages, ++stages->packets, NULL);
+	stage_begin(stages, STAGE_RECEIVE);
+	r = delivery_begin(&peer->caller.delivery, ret);
+	stage_end(stages, STAGE_RECEIVE, r);
+	return r;
+}
+
 static void read_packet(struct peer *peer)
 {
 	struct packet_bytes packet;
-	int r = delivery_begin(&peer->caller.delivery, &packet);
+	int r = receive(peer, &packet);
 
 	if (r == -EAGAIN)
 		peer->backlogged = false;
@@ -346,8 +365,10 @@ static void serve_peer(struct work *work)
 	struct peer *peer = CONTAINER_OF(work, struct peer, work);
 	bool of_operator = peer->entry.access == ACCESS_OPERATOR;
 	rlim_t usual = of_operator ? file_reserve_open() : 0;
+	struct stages *stages = &peer->gmemd->stages;
 
 	serve_next(peer);
+	stages_turn_to(stages, 0, NULL);
 	if (of_operator)
 		file_reserve_close(usual);
 }

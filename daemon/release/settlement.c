@@ -34,11 +34,11 @@ struct settlement {
 	struct waiters waiters;
 };
 
-static void give_answer(struct gmemd *gmemd, struct waiter *waiter, uint64_t discarded)
+static void give_answer(struct waiter *waiter, uint64_t discarded)
 {
 	if (waiter->tells)
 		json_add_uint(waiter->result, "discarded", waiter->discarded + discarded);
-	deferred_answer_give_committed(waiter->deferred, gmemd, json_ref(waiter->result));
+	deferred_answer_give_committed(waiter->deferred, json_ref(waiter->result));
 }
 
 static void refuse(const struct settlement *settlement, struct waiter *waiter, int r)
@@ -61,7 +61,7 @@ static void answer_settled(struct settlement *settlement, int r, uint64_t discar
 	while ((waiter = STAILQ_FIRST(&settlement->waiters))) {
 		STAILQ_REMOVE_HEAD(&settlement->waiters, link);
 		if (r == 0)
-			give_answer(settlement->discard.gmemd, waiter, discarded);
+			give_answer(waiter, discarded);
 		else
 			refuse(settlement, waiter, r);
 		json_unref(waiter->result);

@@ -16,16 +16,21 @@ static uint64_t monotonic_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-void request_timer_begin(struct request_timer *timer)
+void request_timer_begin(struct request_timer *timer, const struct stages *stages)
 {
-	*timer = (struct request_timer){.began = monotonic_ns()};
+	*timer = (struct request_timer){.began = monotonic_ns(),
+		.number = stages->now.number,
+		.measured = stages->measuring > 0};
 }
 
-void request_timer_end(const struct request_timer *timer, struct request_times *times)
+void request_timer_end(
+	const struct request_timer *timer, struct request_times *times, struct stages *stages)
 {
 	uint64_t microseconds;
 	unsigned bucket = 0;
 
+	if (timer->measured)
+		stages->sums.requests[timer->method ? timer->method - methods : METHODS]++;
 	if (!timer->method)
 		return;
 	microseconds = (monotonic_ns() - timer->began) / 1000;

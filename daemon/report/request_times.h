@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+#include "daemon/base/stage.h"
 #include "protocol/acts.h"
 #include "protocol/methods.h"
 
@@ -23,10 +24,13 @@ struct request_times {
 struct request_timer {
 	const struct method *method; /* NULL: it is not known, and not counted */
 	uint64_t began;              /* nanoseconds */
+	uint64_t number;             /* its packet's, as stages have it */
+	bool measured;               /* its stages were, then */
 };
 
-void request_timer_begin(struct request_timer *timer);
-void request_timer_end(const struct request_timer *timer, struct request_times *times);
+void request_timer_begin(struct request_timer *timer, const struct stages *stages);
+void request_timer_end(
+	const struct request_timer *timer, struct request_times *times, struct stages *stages);
 
 /* As metrics.get has it. */
 void request_times_describe(const struct request_times *times, struct json_object *object);

@@ -17,6 +17,7 @@ struct running {
 	struct gmemd *gmemd;
 	struct caller *caller;
 	struct json_object *answers;
+	uint64_t number; /* the packet's, as stages have it */
 	size_t next, count;
 	struct json_part messages[BATCH_REQUESTS_MAX];
 	char text[];
@@ -34,8 +35,13 @@ static void running_free(struct batch *batch)
 static struct json_object *next_message(const struct running *running, const char **ret_why)
 {
 	const struct json_part *part = &running->messages[running->next];
+	struct stages *stages = &running->gmemd->stages;
+	struct json_object *message;
 
-	return json_parse(part->bytes, part->length, ret_why);
+	stage_begin(stages, STAGE_PARSE);
+	message = json_parse(part->bytes, part->length, ret_why);
+	stage_end(stages, STAGE_PARSE, message ? 0 : RPC_PARSE_ERROR);
+	return message;
 }
 
 static struct json_object *too_long_answer(const struct running *running)
@@ -78,14 +84,17 @@ static void pause_batch(struct running *running)
 
 static enum serve_outcome serve_next(struct running *running)
 {
-	const char *why;
-	struct json_object *message = next_message(running, &why), *answer;
 	struct request request = {.gmemd = running->gmemd,
 		.caller = running->caller,
 		.batch = &running->batch,
 		.numbered.order = (unsigned)running->next};
 	enum serve_outcome outcome = SERVE_ANSWERED;
+	struct json_object *message, *answer;
+	const char *why;
 
+	if (running->next > 0)
+		stages_turn_to(&running->gmemd->stages, running->number, NULL);
+	message = next_message(running, &why);
 	if (message)
 		outcome = serve(message, &request, &answer);
 	else
@@ -186,6 +195,7 @@ struct json_object *batch_serve(
 	if (!running)
 		return no_memory();
 	running->gmemd = gmemd;
+	running->number = gmemd->stages.now.number;
 	running->caller = caller;
 	if (!serve_rest(running))
 		return NULL;

@@ -130,10 +130,18 @@ static void deliver(
 		caller->go_on(caller);
 }
 
-void deferred_answer_give_message(struct deferred_answer *take_deferred,
-	struct json_object *take_message, struct fd_list *take_fds)
+/* It is its answer's time, whoever gives it. Returns whose time it was. */
+static struct stage_request turn_to(const struct deferred_answer *deferred)
 {
-	request_timer_end(&take_deferred->timer, &take_deferred->gmemd->request_times);
+	return stages_turn_to(
+		&deferred->gmemd->stages, deferred->timer.number, deferred->timer.method);
+}
+
+static void give(struct deferred_answer *take_deferred, struct json_object *take_message,
+	struct fd_list *take_fds)
+{
+	request_timer_end(&take_deferred->timer, &take_deferred->gmemd->request_times,
+		&take_deferred->gmemd->stages);
 	if (take_deferred->caller)
 		deliver(take_deferred, take_message, take_fds);
 	else
@@ -141,6 +149,16 @@ void deferred_answer_give_message(struct deferred_answer *take_deferred,
 	fd_list_close(take_fds);
 	json_unref(take_deferred->id);
 	free(take_deferred);
+}
+
+void deferred_answer_give_message(struct deferred_answer *take_deferred,
+	struct json_object *take_message, struct fd_list *take_fds)
+{
+	struct stages *stages = &take_deferred->gmemd->stages;
+	struct stage_request before = turn_to(take_deferred);
+
+	give(take_deferred, take_message, take_fds);
+	stages_turn_back(stages, before);
 }
 
 void deferred_answer_give(struct deferred_answer *take_deferred, struct json_object *take_result)
@@ -151,17 +169,28 @@ void deferred_answer_give(struct deferred_answer *take_deferred, struct json_obj
 		take_result ? message_result(take_deferred->id, take_result) : NULL, &none);
 }
 
+static void commit(const struct deferred_answer *deferred, struct json_object *message)
+{
+	struct gmemd *gmemd = deferred->gmemd;
+	struct stage_request before = turn_to(deferred);
+
+	stage_begin(&gmemd->stages, STAGE_RECORD);
+	if (deferred->caller && !TAILQ_EMPTY(&gmemd->registry.noted))
+		delivery_owe(&deferred->caller->delivery, &deferred->numbered,
+			deferred->notification ? NULL : message);
+	vm_ledgers_commit_request(&gmemd->registry, deferred->numbered.number);
+	stage_end(&gmemd->stages, STAGE_RECORD, 0);
+	stages_turn_back(&gmemd->stages, before);
+}
+
 void deferred_answer_give_committed(
-	struct deferred_answer *take_deferred, struct gmemd *gmemd, struct json_object *take_result)
+	struct deferred_answer *take_deferred, struct json_object *take_result)
 {
 	struct json_object *message =
 		take_result ? message_result(take_deferred->id, take_result) : NULL;
 	struct fd_list none = {.count = 0};
 
-	if (take_deferred->caller && !TAILQ_EMPTY(&gmemd->registry.noted))
-		delivery_owe(&take_deferred->caller->delivery, &take_deferred->numbered,
-			take_deferred->notification ? NULL : message);
-	vm_ledgers_commit_request(&gmemd->registry, take_deferred->numbered.number);
+	commit(take_deferred, message);
 	deferred_answer_give_message(take_deferred, message, &none);
 }
 

@@ -39,8 +39,8 @@ void deferred_answer_notify(
 /* NULL without memory: then its connection ends. */
 void deferred_answer_give(struct deferred_answer *take_deferred, struct json_object *take_result);
 /* The same of one that has changed something now, which is committed with its answer. */
-void deferred_answer_give_committed(struct deferred_answer *take_deferred, struct gmemd *gmemd,
-	struct json_object *take_result);
+void deferred_answer_give_committed(
+	struct deferred_answer *take_deferred, struct json_object *take_result);
 /* With the whole message, NULL for none or without memory, and its files. */
 void deferred_answer_give_message(struct deferred_answer *take_deferred,
 	struct json_object *take_message, struct fd_list *take_fds);

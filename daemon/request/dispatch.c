@@ -21,10 +21,16 @@ static struct json_object *refuse_packet(struct request *request)
 static struct json_object *serve_batch(const struct packet_bytes *packet, struct request *request)
 {
 	struct json_part messages[BATCH_REQUESTS_MAX];
+	struct stages *stages = &request->gmemd->stages;
 	const char *why;
 	size_t count;
+	bool read;
 
-	if (!json_split(packet->bytes, packet->length, messages, BATCH_REQUESTS_MAX, &count, &why))
+	stage_begin(stages, STAGE_PARSE);
+	read = json_split(
+		packet->bytes, packet->length, messages, BATCH_REQUESTS_MAX, &count, &why);
+	stage_end(stages, STAGE_PARSE, read ? 0 : RPC_PARSE_ERROR);
+	if (!read)
 		return serve_unreadable(request->caller, why);
 	if (count == 0)
 		rpc_error_invalid_request(&request->error, "the batch is empty");
@@ -46,21 +52,33 @@ static struct json_object *serve_plain_one(struct plain_request *plain, struct r
 	return answer;
 }
 
+static struct json_object *serve_whole_one(
+	struct json_object *take_message, struct request *request)
+{
+	struct json_object *answer;
+
+	if (serve(take_message, request, &answer) == SERVE_DEFERRED)
+		answer = NULL;
+	json_unref(take_message);
+	return answer;
+}
+
 static struct json_object *serve_one(const struct packet_bytes *packet, struct request *request)
 {
-	struct json_object *message, *answer;
+	struct stages *stages = &request->gmemd->stages;
+	struct json_object *message = NULL;
 	struct plain_request plain;
 	const char *why;
+	bool is_plain;
 
-	if (plain_request_read(packet->bytes, packet->length, &plain))
+	stage_begin(stages, STAGE_PARSE);
+	is_plain = plain_request_read(packet->bytes, packet->length, &plain);
+	if (!is_plain)
+		message = json_parse(packet->bytes, packet->length, &why);
+	stage_end(stages, STAGE_PARSE, is_plain || message ? 0 : RPC_PARSE_ERROR);
+	if (is_plain)
 		return serve_plain_one(&plain, request);
-	message = json_parse(packet->bytes, packet->length, &why);
-	if (!message)
-		return serve_unreadable(request->caller, why);
-	if (serve(message, request, &answer) == SERVE_DEFERRED)
-		answer = NULL;
-	json_unref(message);
-	return answer;
+	return message ? serve_whole_one(message, request) : serve_unreadable(request->caller, why);
 }
 
 static struct json_object *serve_packet(const struct packet_bytes *packet, struct request *request)

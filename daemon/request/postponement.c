@@ -20,6 +20,7 @@ struct postponement {
 	struct json_object *message;
 	struct batch *batch;
 	unsigned order;
+	uint64_t number; /* the packet's, as stages have it */
 };
 
 static void postponement_free(struct postponement *postponement)
@@ -53,9 +54,8 @@ static void answer_postponed(struct request *request, struct json_object *take_a
 		caller->go_on(caller);
 }
 
-static void serve_now(struct fdstore_waiter *waiter)
+static void serve_postponed(struct postponement *postponement)
 {
-	struct postponement *postponement = CONTAINER_OF(waiter, struct postponement, waiter);
 	struct request request = {
 		.gmemd = postponement->gmemd,
 		.caller = postponement->caller,
@@ -68,7 +68,17 @@ static void serve_now(struct fdstore_waiter *waiter)
 	if (postponement->server->serve(postponement->message, &request, &message) ==
 		SERVE_ANSWERED)
 		answer_postponed(&request, message);
+}
+
+static void serve_now(struct fdstore_waiter *waiter)
+{
+	struct postponement *postponement = CONTAINER_OF(waiter, struct postponement, waiter);
+	struct stages *stages = &postponement->gmemd->stages;
+	struct stage_request before = stages_turn_to(stages, postponement->number, NULL);
+
+	serve_postponed(postponement);
 	postponement_free(postponement);
+	stages_turn_back(stages, before);
 }
 
 int request_postpone(struct request *request, struct json_object *message)
@@ -86,6 +96,7 @@ int request_postpone(struct request *request, struct json_object *message)
 			request_defer(request, DEFERRED_ANSWER_IN_ORDER, caller_gone, postponement),
 		.batch = request->batch,
 		.order = request->numbered.order,
+		.number = request->timer.number,
 	};
 	if (!postponement->deferred) {
 		free(postponement);

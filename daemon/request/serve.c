@@ -58,9 +58,34 @@ static bool needs_configuration(const struct request_message *message)
 	return method_by_name(message->method) != &methods[METHOD_CONFIG_RELOAD];
 }
 
-static int try_to_carry_out(const struct request_message *message, struct request *request)
+static int make_result(struct request *request, const struct method *method)
 {
-	const struct method *method = NULL;
+	request->result = method->result->name ? json_new_object() : NULL;
+	return !method->result->name || request->result
+		       ? 0
+		       : rpc_error_internal(&request->error, "no memory");
+}
+
+static int decode(
+	const struct request_message *message, struct request *request, const struct method *method)
+{
+	int r = fields_decode(
+		method->parameters, message->params, &request->parameters, &request->error);
+
+	if (r < 0)
+		return r;
+	r = make_result(request, method);
+	if (r == 0)
+		r = outliving_check(request, (enum method_number)(method - methods));
+	if (r != 0)
+		fields_release(method->parameters, &request->parameters);
+	return r;
+}
+
+/* The method whose handler can be called, with its parameters decoded. */
+static int check(
+	const struct request_message *message, struct request *request, const struct method **ret)
+{
 	int r;
 
 	if (request->gmemd->faults && needs_configuration(message))
@@ -68,32 +93,39 @@ static int try_to_carry_out(const struct request_message *message, struct reques
 	if (request->gmemd->lack[0] && needs_configuration(message))
 		return rpc_error_unsupported(
 			&request->error, request->gmemd->lack, request->gmemd->host.kernel_release);
-	r = find_method(message->method, request, &method);
+	r = find_method(message->method, request, ret);
 	if (r < 0)
 		return r;
-	request->method = method->name;
-	request->timer.method = method;
-	r = fields_decode(
-		method->parameters, message->params, &request->parameters, &request->error);
-	if (r < 0)
-		return r;
-	request->result = method->result->name ? json_new_object() : NULL;
-	if (method->result->name && !request->result)
-		r = rpc_error_internal(&request->error, "no memory");
-	if (r == 0)
-		r = outliving_check(request, (enum method_number)(method - methods));
-	if (r == 0)
-		r = request->gmemd->handlers[method - methods](request);
+	request->method = (*ret)->name;
+	request->timer.method = *ret;
+	request->gmemd->stages.now.method = *ret;
+	return decode(message, request, *ret);
+}
+
+static int act(struct request *request, const struct method *method)
+{
+	struct stages *stages = &request->gmemd->stages;
+	int r;
+
+	stage_begin(stages, STAGE_ACT);
+	r = request->gmemd->handlers[method - methods](request);
+	stage_end(stages, STAGE_ACT, r);
 	fields_release(method->parameters, &request->parameters);
 	return r;
 }
 
 static int carry_out(const struct request_message *message, struct request *request)
 {
+	struct stages *stages = &request->gmemd->stages;
+	const struct method *method = NULL;
 	int r;
 
+	stage_begin(stages, STAGE_CHECK);
 	request->gmemd->settle_for(request);
-	r = try_to_carry_out(message, request);
+	r = check(message, request, &method);
+	stage_end(stages, STAGE_CHECK, r);
+	if (r == 0)
+		r = act(request, method);
 	if (r < 0)
 		refusal_note(request->gmemd, request->caller, message->method, &request->error);
 	return r;
@@ -101,8 +133,10 @@ static int carry_out(const struct request_message *message, struct request *requ
 
 static struct json_object *answer_of(struct request *request, int r)
 {
+	struct stages *stages = &request->gmemd->stages;
 	struct json_object *message;
 
+	stage_begin(stages, STAGE_ANSWER);
 	if (r < 0) {
 		request->result = json_unref(request->result);
 		fd_list_close(&request->answer_fds);
@@ -112,7 +146,10 @@ static struct json_object *answer_of(struct request *request, int r)
 	}
 	rpc_error_clear(&request->error);
 	request->result = NULL;
-	return request->notification ? json_unref(message) : message;
+	if (request->notification)
+		message = json_unref(message);
+	stage_end(stages, STAGE_ANSWER, 0);
+	return message;
 }
 
 static bool has_changed_anything(const struct gmemd *gmemd)
@@ -120,11 +157,26 @@ static bool has_changed_anything(const struct gmemd *gmemd)
 	return !TAILQ_EMPTY(&gmemd->registry.noted) || gmemd->reservations.noted;
 }
 
-/* Its answer, NULL where it is to have none; what it has changed is committed then: a VM before the
- * reservation that it was opened with, so that it is always the one's or the other's. */
-static struct json_object *finish_request(struct request *request, int r)
+/* A VM before the reservation that it was opened with, so that it is always the one's or the
+ * other's. */
+static void commit(struct request *request, struct json_object *message)
 {
 	struct gmemd *gmemd = request->gmemd;
+
+	stage_begin(&gmemd->stages, STAGE_RECORD);
+	if (has_changed_anything(gmemd))
+		delivery_owe(&request->caller->delivery, &request->numbered, message);
+	STEP("request: answer owed");
+	vm_ledgers_commit_request(&gmemd->registry, request->numbered.number);
+	STEP("request: committed");
+	reservation_ledger_commit_request(&gmemd->reservations, request->numbered.number);
+	STEP("request: reservations committed");
+	stage_end(&gmemd->stages, STAGE_RECORD, 0);
+}
+
+/* Its answer, NULL where it is to have none; what it has changed is committed then. */
+static struct json_object *finish_request(struct request *request, int r)
+{
 	struct json_object *message;
 
 	STEP("request: carried out");
@@ -133,29 +185,31 @@ static struct json_object *finish_request(struct request *request, int r)
 		delivery_fail(&request->caller->delivery);
 	if (!message)
 		fd_list_close(&request->answer_fds);
-	if (has_changed_anything(gmemd))
-		delivery_owe(&request->caller->delivery, &request->numbered, message);
-	STEP("request: answer owed");
-	vm_ledgers_commit_request(&gmemd->registry, request->numbered.number);
-	STEP("request: committed");
-	reservation_ledger_commit_request(&gmemd->reservations, request->numbered.number);
-	STEP("request: reservations committed");
+	commit(request, message);
 	return message;
 }
 
 /* What it has changed so far stays so, whoever gives the answer. */
 static void begin_deferred(struct request *request)
 {
+	struct stages *stages = &request->gmemd->stages;
+
 	STEP("deferred request: begun");
+	stage_begin(stages, STAGE_RECORD);
 	vm_ledgers_commit(&request->gmemd->registry);
+	stage_end(stages, STAGE_RECORD, 0);
 	STEP("deferred request: committed");
 	request->result = json_unref(request->result);
 }
 
 static int read_message(struct request *request, struct request_message *ret)
 {
-	int r = request_message_read(request->message, ret, &request->error);
+	struct stages *stages = &request->gmemd->stages;
+	int r;
 
+	stage_begin(stages, STAGE_PARSE);
+	r = request_message_read(request->message, ret, &request->error);
+	stage_end(stages, STAGE_PARSE, r);
 	request->id = ret->id;
 	request->notification = ret->notification;
 	return r;
@@ -163,13 +217,12 @@ static int read_message(struct request *request, struct request_message *ret)
 
 /* Carries out again what was deferred until it had what it needs, and answers it, or defers it
  * anew: a request with all that is its own, and its message and files. */
-static void serve_again(struct request *request, struct deferred_answer *take_deferred)
+static void go_on(struct request *request, struct deferred_answer *take_deferred)
 {
 	struct request_message read;
 	struct json_object *message;
 	int r = read_message(request, &read);
 
-	request->timer = deferred_answer_timer(take_deferred);
 	if (r == 0)
 		r = carry_out(&read, request);
 	if (r == REQUEST_POSTPONED)
@@ -181,6 +234,17 @@ static void serve_again(struct request *request, struct deferred_answer *take_de
 	}
 	message = finish_request(request, r);
 	deferred_answer_give_message(take_deferred, message, &request->answer_fds);
+}
+
+static void serve_again(struct request *request, struct deferred_answer *take_deferred)
+{
+	struct stages *stages = &request->gmemd->stages;
+	struct stage_request before;
+
+	request->timer = deferred_answer_timer(take_deferred);
+	before = stages_turn_to(stages, request->timer.number, request->timer.method);
+	go_on(request, take_deferred);
+	stages_turn_back(stages, before);
 }
 
 static const struct server server = {.serve = serve, .serve_again = serve_again};
@@ -207,7 +271,7 @@ static enum serve_outcome serve_read(struct request *request, const struct reque
 	int r, struct json_object **ret_answer)
 {
 	request->server = &server;
-	request_timer_begin(&request->timer);
+	request_timer_begin(&request->timer, &request->gmemd->stages);
 	if (replay_inherited(request, ret_answer))
 		return SERVE_ANSWERED;
 	delivery_number(&request->caller->delivery, &request->numbered);
@@ -220,7 +284,7 @@ static enum serve_outcome serve_read(struct request *request, const struct reque
 		return SERVE_DEFERRED;
 	}
 	*ret_answer = finish_request(request, r);
-	request_timer_end(&request->timer, &request->gmemd->request_times);
+	request_timer_end(&request->timer, &request->gmemd->request_times, &request->gmemd->stages);
 	return SERVE_ANSWERED;
 }
 

@@ -34,7 +34,8 @@ int takeover_begin(struct gmemd *gmemd)
 
 	if (!gmemd->config.keeper || gmemd->config.backend == BACKEND_MODEL)
 		return 0;
-	r = fdstore_new(gmemd->base, gmemd->config.runtime_directory, &gmemd->fdstore);
+	r = fdstore_new(
+		gmemd->base, gmemd->config.runtime_directory, &gmemd->stages, &gmemd->fdstore);
 	if (r < 0)
 		return r;
 	fdstore_make_room(gmemd->fdstore);
