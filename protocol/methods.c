@@ -44,6 +44,7 @@ const char *const config_source_names[] = {"default", "command_line", "file", "e
 const char *const convert_to_names[] = {"shared", "private", NULL};
 const char *const stage_names[] = {
 	"receive", "parse", "check", "act", "record", "keep", "answer", NULL};
+static const char *const profile_action_names[] = {"begin", "read", "end", NULL};
 
 /* Parts of results */
 
@@ -1110,6 +1111,36 @@ static const struct field node_list_result[] = {
 	END,
 };
 
+static const struct field host_profile_parameters[] = {
+	{"action", FIELD_ENUM, .names = profile_action_names, AT(host_profile_parameters, action),
+		.summary = "begin: from now on, anew; all answer with what there is since."},
+	END,
+};
+
+static const struct field profile_method_fields[] = {
+	{"method", FIELD_STRING, FIELD_NULLABLE,
+		.summary = "null: of no request, or one whose method there is not."},
+	{"requests", FIELD_INTEGER, .summary = "That were begun and answered since."},
+	{"times_ns", FIELD_ARRAY,
+		.summary = "Nanoseconds in each stage, in their order: integers."},
+	END,
+};
+
+static const struct field host_profile_result[] = {
+	{"elapsed_ns", FIELD_INTEGER, .summary = "Nanoseconds since it was begun."},
+	{"processor_ns", FIELD_INTEGER,
+		.summary = "Nanoseconds of them that gmemd's loop had a processor."},
+	{"stages", FIELD_ARRAY,
+		.summary =
+			"Strings: a packet is received, parsed, checked, acted on, recorded in "
+			"ledgers, kept by gmemd-keeper, answered. What is done within another is "
+			"of that one alone."},
+	{"methods", FIELD_ARRAY, .fields = profile_method_fields,
+		.summary = "Those that took any time. What a batch has in common is its first "
+			   "and last request's."},
+	END,
+};
+
 #define ERRORS(...) ((const enum rpc_code[]){__VA_ARGS__ __VA_OPT__(, ) RPC_OK})
 
 const struct shared_schema shared_schemas[] = {{CALL_SCHEMA, call_fields}, {NULL, NULL}};
@@ -1238,6 +1269,9 @@ const struct method methods[METHODS] = {
 		"Where in a memory its pages are: counts them anew, part by part."},
 	[METHOD_NODE_LIST] = {"node.list", ACCESS_OPERATOR, node_list_parameters, node_list_result,
 		ERRORS(), "The host's NUMA nodes, and what of each is committed, in pages."},
+	[METHOD_HOST_PROFILE] = {"host.profile", ACCESS_OPERATOR, host_profile_parameters,
+		host_profile_result, ERRORS(RPC_CONFLICT),
+		"Measures where the time of requests goes, until the connection ends."},
 };
 
 const struct method *method_by_name(const char *name)

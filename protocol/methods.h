@@ -67,6 +67,7 @@ enum method_number {
 	METHOD_TENANT_SET,
 	METHOD_NODE_LIST,
 	METHOD_MEMORY_RESIDENCY,
+	METHOD_HOST_PROFILE,
 	METHODS
 };
 
@@ -98,6 +99,8 @@ extern const struct method methods[METHODS];
 const struct method *method_by_name(const char *name);
 
 /* Values of enum and flags fields, in the order of their names. */
+enum profile_action { PROFILE_BEGIN, PROFILE_READ, PROFILE_END };
+
 enum vm_gate_wanted { GATE_WANTED_REQUIRED, GATE_WANTED_NONE };
 enum vm_initial_state { INITIAL_STATE_SHARED, INITIAL_STATE_PRIVATE };
 enum vm_charge { CHARGE_VM, CHARGE_BROKER };
@@ -330,7 +333,12 @@ struct node_list_parameters {
 	const char *cursor;
 };
 
+struct host_profile_parameters {
+	uint64_t action; /* enum profile_action */
+};
+
 union method_parameters {
+	struct host_profile_parameters host_profile;
 	struct node_list_parameters node_list;
 	struct memory_residency_parameters memory_residency;
 	struct config_get_parameters config_get;

@@ -59,6 +59,11 @@ const struct verb verbs[] = {
 	{"nodes", "", 0, 0, VERB_BYTES | VERB_OUTPUT | VERB_NO_HEADINGS, ctl_nodes,
 		"The host's NUMA nodes, and what of each is committed, promised and resident.",
 		nodes_tables},
+	{"profile", "[SECONDS]", 0, 1, 0, ctl_profile,
+		"Where the time of gmemd's requests goes, by stage and by method, from now on for "
+		"10 "
+		"seconds, or so many, or until Ctrl-C.",
+		NULL},
 	{"export", "FORM", 1, 1, VERB_FILE, ctl_export,
 		"What a fleet's scheduler is told of this host: nova-provider for OpenStack's "
 		"placement, nfd for Kubernetes' Node Feature Discovery.",

@@ -79,6 +79,7 @@ enum ctl_status ctl_metrics(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_config(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_tenants(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_export(struct ctl *ctl, char **arguments);
+enum ctl_status ctl_profile(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_nodes(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_reload(struct ctl *ctl, char **arguments);
 enum ctl_status ctl_domains(struct ctl *ctl, char **arguments);

@@ -21,7 +21,8 @@
  * counts packets, from 1 on, since gmemd was started, and 0 is none; result is 0, the code of a
  * JSON-RPC error or a negative errno, or, from 1 on, that the answer comes later.
  *
- * While nobody measures them, and nobody listens at the probes, a stage costs two branches.
+ * Who measures the stages is daemon/report/profile.h. While nobody does, and nobody listens at the
+ * probes, a stage's beginning is a look at two words, and a branch.
  */
 #pragma once
 

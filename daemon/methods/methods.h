@@ -9,6 +9,7 @@
 handler handle_ping;
 handler handle_host_describe;
 handler handle_host_open_kvm;
+handler handle_host_profile;
 handler handle_rpc_discover;
 handler handle_vm_open;
 handler handle_vm_gate;

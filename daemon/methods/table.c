@@ -40,4 +40,5 @@ handler *const method_handlers[METHODS] = {
 	[METHOD_TENANT_SET] = handle_tenant_set,
 	[METHOD_NODE_LIST] = handle_node_list,
 	[METHOD_MEMORY_RESIDENCY] = handle_memory_residency,
+	[METHOD_HOST_PROFILE] = handle_host_profile,
 };

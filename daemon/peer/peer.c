@@ -15,6 +15,7 @@
 #include "daemon/owner/scheduler.h"
 #include "daemon/owner/unit.h"
 #include "daemon/peer/send_queue.h"
+#include "daemon/report/profile.h"
 #include "daemon/request/deferred_answer.h"
 #include "daemon/request/dispatch.h"
 #include "daemon/tenant/tenant_rules.h"
@@ -59,6 +60,7 @@ static void peer_free(struct peer *peer)
 	scheduler_forget(&peer->work);
 	deferred_answers_abandon(&peer->caller);
 	events_unsubscribe(&peer->gmemd->events, &peer->subscriber);
+	profile_end(peer->caller.profile);
 	send_queue_clear(&peer->send_queue);
 	delivery_clear(&peer->caller.delivery);
 	forget_entry(peer->gmemd, &peer->entry);

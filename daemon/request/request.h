@@ -16,6 +16,7 @@
 
 struct deferred_answer;
 struct json_object;
+struct profile;
 struct request_files;
 
 LIST_HEAD(deferred_answer_list, deferred_answer);
@@ -26,6 +27,7 @@ struct caller {
 	struct process process;    /* who connected */
 	struct owner *owner;       /* who is charged for it */
 	struct subscriber *subscriber;
+	struct profile *profile; /* that it has begun; NULL: none */
 	struct delivery delivery;
 
 	/* Of answers that come later: see deferred_answer.h. */

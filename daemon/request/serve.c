@@ -34,7 +34,8 @@ static int find_method(const char *name, struct request *request, const struct m
 		return rpc_error_invalid_request(&request->error,
 			"a batch's answer carries no file descriptors, and this method's may");
 	/* Known without making it 64 times over, which would keep others waiting. */
-	if (in_batch && method == &methods[METHOD_RPC_DISCOVER])
+	if (in_batch && (method == &methods[METHOD_RPC_DISCOVER] ||
+				method == &methods[METHOD_HOST_PROFILE]))
 		return serve_too_long_for_batch(&request->error);
 	*ret = method;
 	return 0;

@@ -162,9 +162,9 @@ aligned() {
 
 without_gmemd() {
 	exits 2 "no verb is wrong usage"
-	err_has "it lists the verbs" "status probe vms show slots prealloc reclaim dump top events metrics domains config tenants nodes export reload reserve unreserve reservations call ping help"
+	err_has "it lists the verbs" "status probe vms show slots prealloc reclaim dump top events metrics domains config tenants nodes profile export reload reserve unreserve reservations call ping help"
 	exits 2 "a verb of a later version is wrong usage" rooms
-	err_has "it lists the verbs too" "status probe vms show slots prealloc reclaim dump top events metrics domains config tenants nodes export reload reserve unreserve reservations call ping help"
+	err_has "it lists the verbs too" "status probe vms show slots prealloc reclaim dump top events metrics domains config tenants nodes profile export reload reserve unreserve reservations call ping help"
 	exits 2 "an unknown option is wrong usage" --nonsense vms
 	err_has "it is named" "--nonsense"
 	exits 2 "an option without its value is wrong usage" vms --count
