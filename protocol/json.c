@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "protocol/lexical.h"
+#include "protocol/plain_value.h"
 #include "protocol/text.h"
 
 static const char *parse_fault(enum json_tokener_error error)
@@ -124,9 +125,12 @@ static struct json_object *parse_text(
 /* json-c tells nobody that it had no memory. What is wrong twice is wrong. */
 struct json_object *json_parse(const char *text, size_t length, const char **ret_why)
 {
+	struct json_object *value = plain_value_read(text, length);
 	struct lexical_counts counts;
-	struct json_object *value;
 
+	*ret_why = NULL;
+	if (value)
+		return value;
 	*ret_why = lexical_fault(text, length, &counts);
 	if (*ret_why)
 		return NULL;

@@ -7,29 +7,7 @@
 #include <string.h>
 
 #include "protocol/json.h"
-
-/* So many digits have room in 64 bits whatever they are. */
-#define DIGITS_MAX 18
-
-struct reader {
-	const char *at, *end;
-};
-
-static void skip_space(struct reader *reader)
-{
-	while (reader->at < reader->end && (*reader->at == ' ' || *reader->at == '\t' ||
-						   *reader->at == '\r' || *reader->at == '\n'))
-		reader->at++;
-}
-
-static bool next_is(struct reader *reader, char character)
-{
-	skip_space(reader);
-	if (reader->at == reader->end || *reader->at != character)
-		return false;
-	reader->at++;
-	return true;
-}
+#include "protocol/reader.h"
 
 static const bool of_word[256] = {
 	['a' ... 'z'] = true, ['0' ... '9'] = true, ['.'] = true, ['_'] = true};
@@ -39,7 +17,7 @@ static bool read_word(struct reader *reader, struct json_part *ret)
 {
 	const char *first;
 
-	if (!next_is(reader, '"'))
+	if (!reader_next_is(reader, '"'))
 		return false;
 	first = reader->at;
 	while (reader->at < reader->end && of_word[(unsigned char)*reader->at])
@@ -69,21 +47,6 @@ static bool read_method(struct reader *reader, char ret[static PLAIN_METHOD_SIZE
 	return true;
 }
 
-/* Without zeroes before it. What follows it, or does not, is not looked at. */
-static bool read_number(struct reader *reader, uint64_t *ret)
-{
-	const char *first;
-	uint64_t number = 0;
-
-	skip_space(reader);
-	first = reader->at;
-	while (reader->at < reader->end && *reader->at >= '0' && *reader->at <= '9' &&
-		reader->at - first < DIGITS_MAX)
-		number = 10 * number + (uint64_t)(*reader->at++ - '0');
-	*ret = number;
-	return reader->at > first && (*first != '0' || reader->at == first + 1);
-}
-
 enum { HAS_VERSION = 1, HAS_ID = 2, HAS_METHOD = 4 };
 
 /* The bit of the member, 0 where that is not plain. */
@@ -91,12 +54,12 @@ static unsigned read_member(struct reader *reader, char *method, uint64_t *id)
 {
 	struct json_part name, version;
 
-	if (!read_word(reader, &name) || !next_is(reader, ':'))
+	if (!read_word(reader, &name) || !reader_next_is(reader, ':'))
 		return 0;
 	if (IS(&name, "method"))
 		return read_method(reader, method) ? HAS_METHOD : 0;
 	if (IS(&name, "id"))
-		return read_number(reader, id) ? HAS_ID : 0;
+		return reader_number(reader, id) ? HAS_ID : 0;
 	if (IS(&name, "jsonrpc") && read_word(reader, &version))
 		return IS(&version, "2.0") ? HAS_VERSION : 0;
 	return 0;
@@ -107,18 +70,17 @@ static unsigned read_members(struct reader *reader, char *method, uint64_t *id)
 {
 	unsigned all = 0, one;
 
-	if (!next_is(reader, '{'))
+	if (!reader_next_is(reader, '{'))
 		return 0;
 	do {
 		one = read_member(reader, method, id);
 		if (one == 0 || all & one)
 			return 0;
 		all |= one;
-	} while (next_is(reader, ','));
-	if (!next_is(reader, '}'))
+	} while (reader_next_is(reader, ','));
+	if (!reader_next_is(reader, '}'))
 		return 0;
-	skip_space(reader);
-	return reader->at == reader->end ? all : 0;
+	return reader_is_at_end(reader) ? all : 0;
 }
 
 bool plain_request_read(const char *text, size_t length, struct plain_request *ret)

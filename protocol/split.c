@@ -7,11 +7,9 @@
 
 #include "protocol/json.h"
 #include "protocol/lexical.h"
+#include "protocol/reader.h"
 
-/* Of a text whose characters, numbers and depth are known to be right. */
-struct reader {
-	const char *at, *end;
-};
+/* The texts' characters, numbers and depth are known to be right. */
 
 static bool skip_value(struct reader *reader);
 
@@ -20,21 +18,13 @@ static bool is_next(const struct reader *reader, char character)
 	return reader->at < reader->end && *reader->at == character;
 }
 
-static void skip_space(struct reader *reader)
-{
-	static const bool space[256] = {[' '] = true, ['\t'] = true, ['\r'] = true, ['\n'] = true};
-
-	while (reader->at < reader->end && space[(unsigned char)*reader->at])
-		reader->at++;
-}
-
 /* With the white space behind it. */
 static bool skip_character(struct reader *reader, char character)
 {
 	if (!is_next(reader, character))
 		return false;
 	reader->at++;
-	skip_space(reader);
+	reader_skip_space(reader);
 	return true;
 }
 
@@ -98,7 +88,7 @@ static bool skip_name(struct reader *reader, struct json_part *ret)
 	if (!skip_string(reader))
 		return false;
 	*ret = (struct json_part){first, (size_t)(reader->at - first)};
-	skip_space(reader);
+	reader_skip_space(reader);
 	return skip_character(reader, ':');
 }
 
@@ -130,7 +120,7 @@ static bool skip_value(struct reader *reader)
 	else
 		is = skip_word(reader, "true") || skip_word(reader, "false") ||
 		     skip_word(reader, "null") || skip_number(reader);
-	skip_space(reader);
+	reader_skip_space(reader);
 	return is;
 }
 
@@ -180,7 +170,7 @@ bool json_begins_array(const char *text, size_t length)
 {
 	struct reader reader = {text, text + length};
 
-	skip_space(&reader);
+	reader_skip_space(&reader);
 	return is_next(&reader, '[');
 }
 
@@ -193,7 +183,7 @@ static bool split_text(const char *text, size_t length, struct split *split, siz
 	*ret_why = lexical_fault(text, length, &counts);
 	if (*ret_why)
 		return false;
-	skip_space(&reader);
+	reader_skip_space(&reader);
 	if (!split_list(&reader, split) || reader.at < reader.end) {
 		*ret_why = reader.at < reader.end ? "unexpected character" : "it ends too early";
 		return false;

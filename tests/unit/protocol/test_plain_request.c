@@ -11,6 +11,7 @@
 
 #include "protocol/json.h"
 #include "tests/lib/unit.h"
+#include "tests/unit/protocol/mutation.h"
 
 #define STEPS      300000
 #define LENGTH_MAX 256
@@ -106,27 +107,6 @@ static bool agrees(const char *text, size_t length)
 	return same;
 }
 
-static void change(char *text, size_t *length)
-{
-	static const char some[] = "{}[],:\"\\ \t\n\r0123456789.eE+-_azAZ\x80\x1f";
-	size_t at = (size_t)random() % (*length + 1);
-
-	switch (random() % 3) {
-	case 0:
-		if (at < *length)
-			text[at] = some[(size_t)random() % sizeof some];
-		break;
-	case 1:
-		memmove(text + at, text + at + 1, *length - at);
-		*length -= at < *length;
-		break;
-	default:
-		memmove(text + at + 1, text + at, *length - at);
-		text[at] = some[(size_t)random() % sizeof some];
-		++*length;
-	}
-}
-
 static void test_random(void)
 {
 	unsigned seed = (unsigned)time(NULL), n_plain = 0;
@@ -140,7 +120,7 @@ static void test_random(void)
 
 		strcpy(text, from);
 		for (long i = random() % 4; i > 0; i--)
-			change(text, &length);
+			mutate(text, &length);
 		n_plain += is_plain(text, length);
 		UNIT_ASSERT_ROW(agrees(text, length), "%.*s", (int)length, text);
 	}
