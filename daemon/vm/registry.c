@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "daemon/budget/capacity.h"
@@ -27,16 +28,33 @@ static int vm_compare_process(struct vm *a, struct vm *b)
 		       : a->process.identity > b->process.identity;
 }
 
-static int vm_compare_user(struct vm *a, struct vm *b)
+static int compare_users(const struct vm *a, const struct vm *b)
 {
-	if (a->process.uid != b->process.uid)
-		return a->process.uid < b->process.uid ? -1 : 1;
-	return vm_compare_id(a, b);
+	return a->process.uid < b->process.uid ? -1 : a->process.uid > b->process.uid;
+}
+
+static int vm_compare_name(struct vm *a, struct vm *b)
+{
+	int order = compare_users(a, b);
+
+	if (order == 0)
+		order = strcmp(a->name, b->name);
+	return order ? order : vm_compare_id(a, b);
+}
+
+static int vm_compare_uuid(struct vm *a, struct vm *b)
+{
+	int order = compare_users(a, b);
+
+	if (order == 0)
+		order = strcasecmp(a->uuid, b->uuid);
+	return order ? order : vm_compare_id(a, b);
 }
 
 RB_GENERATE(vm_tree, vm, by_id, vm_compare_id)
 RB_GENERATE(vm_process_tree, vm, by_process, vm_compare_process)
-RB_GENERATE(vm_user_tree, vm, by_user, vm_compare_user)
+RB_GENERATE_LOCAL(vm_name_tree, vm, by_name, vm_compare_name)
+RB_GENERATE_LOCAL(vm_uuid_tree, vm, by_uuid, vm_compare_uuid)
 
 /*
  * Ids must not repeat before the host reboots, though gmemd may restart: they begin with the time
@@ -92,12 +110,30 @@ struct vm *registry_vm_from(struct registry *registry, uint64_t number)
 	return RB_NFIND(vm_tree, &registry->vms, &key);
 }
 
-struct vm *registry_vm_of_user(struct registry *registry, uid_t uid, uint64_t number)
+static uint64_t number_behind(const struct vm *after)
 {
-	struct vm key = {.number = number, .process = {.uid = uid}};
-	struct vm *vm = RB_NFIND(vm_user_tree, &registry->vms_by_user, &key);
+	return after ? after->number + 1 : 0;
+}
 
-	return vm && vm->process.uid == uid ? vm : NULL;
+struct vm *registry_vm_named(
+	struct registry *registry, uid_t uid, const char *name, const struct vm *after)
+{
+	struct vm key = {
+		.number = number_behind(after), .process = {.uid = uid}, .name = (char *)name};
+	struct vm *vm = RB_NFIND(vm_name_tree, &registry->vms_by_name, &key);
+
+	return vm && vm->process.uid == uid && strcmp(vm->name, name) == 0 ? vm : NULL;
+}
+
+struct vm *registry_vm_of_uuid(
+	struct registry *registry, uid_t uid, const char *uuid, const struct vm *after)
+{
+	struct vm key = {.number = number_behind(after), .process = {.uid = uid}};
+	struct vm *vm;
+
+	snprintf(key.uuid, sizeof key.uuid, "%s", uuid);
+	vm = RB_NFIND(vm_uuid_tree, &registry->vms_by_uuid, &key);
+	return vm && vm->process.uid == uid && strcasecmp(vm->uuid, uuid) == 0 ? vm : NULL;
 }
 
 struct vm *registry_vm_by_id(struct registry *registry, const char *id)
@@ -140,7 +176,8 @@ void registry_add(struct vm *vm)
 	LIST_INSERT_HEAD(&vm->tenant->vms, vm, of_tenant);
 	vm->tenant->n_vms++;
 	RB_INSERT(vm_tree, &registry->vms, vm);
-	RB_INSERT(vm_user_tree, &registry->vms_by_user, vm);
+	RB_INSERT(vm_name_tree, &registry->vms_by_name, vm);
+	RB_INSERT(vm_uuid_tree, &registry->vms_by_uuid, vm);
 	if (vm->state != VM_REMAINING)
 		RB_INSERT(vm_process_tree, &registry->vms_by_process, vm);
 }
@@ -157,7 +194,8 @@ void registry_remove(struct vm *vm)
 	LIST_REMOVE(vm, of_tenant);
 	vm->tenant->n_vms--;
 	RB_REMOVE(vm_tree, &registry->vms, vm);
-	RB_REMOVE(vm_user_tree, &registry->vms_by_user, vm);
+	RB_REMOVE(vm_name_tree, &registry->vms_by_name, vm);
+	RB_REMOVE(vm_uuid_tree, &registry->vms_by_uuid, vm);
 	if (vm->state != VM_REMAINING)
 		RB_REMOVE(vm_process_tree, &registry->vms_by_process, vm);
 }

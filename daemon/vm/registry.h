@@ -21,7 +21,8 @@ struct views_look;
 
 RB_HEAD(vm_tree, vm);
 RB_HEAD(vm_process_tree, vm);
-RB_HEAD(vm_user_tree, vm);
+RB_HEAD(vm_name_tree, vm);
+RB_HEAD(vm_uuid_tree, vm);
 RB_HEAD(memory_id_tree, memory);
 RB_HEAD(memory_file_tree, memory);
 
@@ -45,7 +46,8 @@ struct registry {
 	struct vm_tree vms;
 	uint64_t n_made; /* that were ever there */
 	struct vm_process_tree vms_by_process;
-	struct vm_user_tree vms_by_user;
+	struct vm_name_tree vms_by_name; /* of a user each */
+	struct vm_uuid_tree vms_by_uuid;
 	struct memory_id_tree memories, closed_memories;
 	struct memory_file_tree memory_files; /* of both */
 	struct closed_user_tree closed_users;
@@ -57,7 +59,6 @@ struct registry {
 
 RB_PROTOTYPE(vm_tree, vm, by_id, )
 RB_PROTOTYPE(vm_process_tree, vm, by_process, )
-RB_PROTOTYPE(vm_user_tree, vm, by_user, )
 
 /* All must outlive it. It has nothing of its own but VMs, which vms_free() ends, and tenants. */
 void registry_init(struct registry *registry, const struct backend *backend,
@@ -73,8 +74,13 @@ struct vm *registry_vm_by_id(struct registry *registry, const char *id);
 struct vm *registry_vm_by_number(struct registry *registry, uint64_t number);
 /* The first with a number of at least that. */
 struct vm *registry_vm_from(struct registry *registry, uint64_t number);
-/* The first of the user's with a number of at least that; NULL: it has none. */
-struct vm *registry_vm_of_user(struct registry *registry, uid_t uid, uint64_t number);
+/* The user's, one after another: several have the same where all but one are over. The first where
+ * after is NULL; NULL: there are no more. */
+struct vm *registry_vm_named(
+	struct registry *registry, uid_t uid, const char *name, const struct vm *after);
+/* The same, in whatever case the UUID is written. */
+struct vm *registry_vm_of_uuid(
+	struct registry *registry, uid_t uid, const char *uuid, const struct vm *after);
 /* NULL where the process has ended, too. */
 struct vm *registry_vm_of_process(struct registry *registry, const struct process *process);
 /* The same of one that has ended, too. */

@@ -81,7 +81,8 @@ TAILQ_HEAD(awaiting_list, vm);
 struct vm {
 	RB_ENTRY(vm) by_id;
 	RB_ENTRY(vm) by_process;
-	RB_ENTRY(vm) by_user;
+	RB_ENTRY(vm) by_name;
+	RB_ENTRY(vm) by_uuid;
 	struct registry *registry;
 	uint64_t number; /* its id is "vm-NUMBER" */
 	char id[32];

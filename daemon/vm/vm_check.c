@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
 
 #include "kernel/base/uapi.h"
 #include "protocol/field_check.h"
@@ -52,17 +51,23 @@ int vm_check_told(const struct registry *registry, const struct vm_open_paramete
 	return check_type(registry, type, told->initial_state == INITIAL_STATE_PRIVATE, ret_fault);
 }
 
+/* One that is over leaves both to others. */
+static bool keeps_names(const struct vm *vm)
+{
+	return !vm_is_released(vm) && vm->lingers_until == 0;
+}
+
 const char *vm_name_conflict(
 	struct registry *registry, uid_t uid, const char *name, const char *uuid)
 {
-	struct vm *vm = registry_vm_of_user(registry, uid, 0);
+	struct vm *vm = NULL;
 
-	for (; vm; vm = registry_vm_of_user(registry, uid, vm->number + 1)) {
-		if (vm_is_released(vm) || vm->lingers_until > 0)
-			continue;
-		if (strcmp(vm->name, name) == 0)
+	while ((vm = registry_vm_named(registry, uid, name, vm))) {
+		if (keeps_names(vm))
 			return "name";
-		if (uuid && strcasecmp(vm->uuid, uuid) == 0)
+	}
+	while (uuid && (vm = registry_vm_of_uuid(registry, uid, uuid, vm))) {
+		if (keeps_names(vm))
 			return "uuid";
 	}
 	return NULL;
