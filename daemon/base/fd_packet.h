@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define FD_PACKET_FDS_MAX 32
+#define FD_PACKET_FDS_MAX 253 /* the kernel's SCM_MAX_FD */
 
 /* What was received. */
 struct fd_packet {

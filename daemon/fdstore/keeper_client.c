@@ -28,7 +28,7 @@
 struct keeper_client {
 	int fd;
 	int fault; /* of the connection; 0: none */
-	bool greeted;
+	bool greeted, gives_many;
 	unsigned patience_ms;
 	struct keeper_report report;
 	uint64_t serial; /* of the last request */
@@ -47,20 +47,17 @@ static int is_broken(struct keeper_client *keeper, int fault)
 
 /* Posting */
 
-static struct keeper_message request_of(const struct keeper_client *keeper,
-	enum keeper_operation operation, unsigned flags, const struct keeper_id *ids,
-	uint32_t count)
+static void request_write(const struct keeper_client *keeper, enum keeper_operation operation,
+	unsigned flags, const struct keeper_id *ids, uint32_t count, struct keeper_message *ret)
 {
-	struct keeper_message message = {.header = {.magic = KEEPER_MAGIC,
-						 .version = KEEPER_VERSION,
-						 .operation = (uint16_t)operation,
-						 .flags = flags,
-						 .count = count,
-						 .serial = keeper->serial + 1}};
-
+	ret->header = (struct keeper_header){.magic = KEEPER_MAGIC,
+		.version = KEEPER_VERSION,
+		.operation = (uint16_t)operation,
+		.flags = flags,
+		.count = count,
+		.serial = keeper->serial + 1};
 	if (count > 0)
-		memcpy(message.ids, ids, count * sizeof *ids);
-	return message;
+		memcpy(ret->ids, ids, count * sizeof *ids);
 }
 
 /* Whether the request was not sent and may be, later or otherwise. */
@@ -72,11 +69,12 @@ static bool nothing_sent(int r)
 int keeper_post(struct keeper_client *keeper, enum keeper_operation operation, unsigned flags,
 	const struct keeper_id *ids, const int *fds, uint32_t count, uint64_t *ret_serial)
 {
-	struct keeper_message message = request_of(keeper, operation, flags, ids, count);
 	int r = keeper->n_posted == KEEPER_POSTED_MAX ? -EAGAIN : 0;
+	struct keeper_message message; /* too large to be cleared for each */
 
 	if (keeper->fault < 0)
 		return keeper->fault;
+	request_write(keeper, operation, flags, ids, count, &message);
 	if (r == 0)
 		r = keeper_packet_send(
 			keeper->fd, &message, keeper_message_length(count), fds, fds ? count : 0);
@@ -109,6 +107,7 @@ static int judge_answer(struct keeper_client *keeper, const struct keeper_header
 	}
 	if (request->operation == KEEPER_HELLO && answer->message.header.result == 0) {
 		keeper->report = answer->message.report;
+		keeper->gives_many = answer->message.header.flags & KEEPER_GIVES_MANY;
 		keeper->greeted = true;
 	}
 	return 0;
@@ -250,10 +249,11 @@ static int hand_over(struct keeper_packet *answer,
 int keeper_take(struct keeper_client *keeper,
 	int (*take)(const struct keeper_id *id, int fd, void *context), void *context)
 {
+	const enum keeper_operation operation = keeper->gives_many ? KEEPER_TAKE_MANY : KEEPER_TAKE;
 	struct keeper_packet answer;
 	struct keeper_id last;
 	bool more = true;
-	int r = ask_keeper(keeper, KEEPER_TAKE, NULL, 0, &answer);
+	int r = ask_keeper(keeper, operation, NULL, 0, &answer);
 
 	while (r == 0) {
 		const struct keeper_header *header = &answer.message.header;
@@ -264,7 +264,7 @@ int keeper_take(struct keeper_client *keeper,
 		r = hand_over(&answer, take, context);
 		if (r != 0 || !more)
 			return r;
-		r = ask_keeper(keeper, KEEPER_TAKE, &last, 1, &answer);
+		r = ask_keeper(keeper, operation, &last, 1, &answer);
 	}
 	return r;
 }

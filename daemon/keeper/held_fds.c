@@ -242,6 +242,11 @@ const struct held *held_fds_after(const struct held_fds *holding, const struct k
 							     : held;
 }
 
+const struct held *held_fds_next(const struct held *held)
+{
+	return RB_NEXT(held_tree, NULL, (struct held *)held);
+}
+
 int held_fds_restore(struct held_fds *holding, const char *name, int fd)
 {
 	struct keeper_id id;

@@ -49,6 +49,8 @@ void held_fds_drop_ended(struct held_fds *holding);
 
 /* The first one after an id, or of all where it is NULL. NULL where there is none. */
 const struct held *held_fds_after(const struct held_fds *holding, const struct keeper_id *id);
+/* The one after that. */
+const struct held *held_fds_next(const struct held *held);
 
 /* Takes over a fd that the service manager gave back under the name that it was stored by. -EINVAL
  * where it is no such name. */

@@ -28,7 +28,8 @@ size_t keeper_message_length(uint32_t count)
 
 int keeper_packet_receive(int socket, struct keeper_packet *ret)
 {
-	memset(&ret->message, 0, sizeof ret->message);
+	/* What is looked at before the length is. */
+	memset(&ret->message.header, 0, sizeof ret->message.header);
 	return fd_packet_receive(socket, &ret->message, sizeof ret->message, &ret->came);
 }
 
@@ -60,6 +61,7 @@ static bool counts_valid(const struct keeper_header *header, size_t n_fds)
 	case KEEPER_DROP:
 		return header->count >= 1 && header->count <= KEEPER_BATCH && n_fds == 0;
 	case KEEPER_TAKE:
+	case KEEPER_TAKE_MANY:
 		return header->count <= 1 && n_fds == 0;
 	case KEEPER_ACCEPT:
 		return header->count == 2 && n_fds == 0;
@@ -97,6 +99,19 @@ int keeper_request_check(const struct keeper_packet *packet)
 	return lives_are_owned(&packet->message) ? 0 : -EBADMSG;
 }
 
+/* Of ids, at most. */
+static uint32_t answer_room(uint16_t operation)
+{
+	switch (operation) {
+	case KEEPER_TAKE:
+		return KEEPER_BATCH;
+	case KEEPER_TAKE_MANY:
+		return KEEPER_MANY;
+	default:
+		return operation == KEEPER_ACCEPT;
+	}
+}
+
 static bool contents_valid(const struct keeper_packet *packet)
 {
 	const struct keeper_header *header = &packet->message.header;
@@ -104,13 +119,8 @@ static bool contents_valid(const struct keeper_packet *packet)
 
 	if (header->operation == KEEPER_HELLO && header->result == 0)
 		length += sizeof(struct keeper_report);
-	if (header->operation == KEEPER_ACCEPT && header->count > 1)
-		return false;
-	if (header->operation != KEEPER_TAKE && header->operation != KEEPER_ACCEPT &&
-		header->count > 0)
-		return false;
-	return header->count <= KEEPER_BATCH && packet->came.n_fds == header->count &&
-	       packet->came.length == length;
+	return header->count <= answer_room(header->operation) &&
+	       packet->came.n_fds == header->count && packet->came.length == length;
 }
 
 int keeper_answer_check(const struct keeper_packet *packet, const struct keeper_header *request)

@@ -43,7 +43,8 @@
 #define KEEPER_SOCKET  "keeper.sock"
 #define KEEPER_MAGIC   0x4b4d4547u /* "GEMK" */
 #define KEEPER_VERSION 1
-#define KEEPER_BATCH   16 /* ids in a packet, at most */
+#define KEEPER_BATCH   16  /* ids in a packet, at most */
+#define KEEPER_MANY    253 /* ids in an answer to KEEPER_TAKE_MANY: SCM_RIGHTS takes no more */
 
 enum keeper_operation {
 	/* Answered with a struct keeper_report in the place of ids. */
@@ -65,6 +66,8 @@ enum keeper_operation {
 	 * already is the answer again: with -ETOOMANYREFS, where too many files are on their way,
 	 * it holds one that could not be sent. */
 	KEEPER_ACCEPT,
+	/* As KEEPER_TAKE, but up to KEEPER_MANY. Of a keeper that says KEEPER_GIVES_MANY. */
+	KEEPER_TAKE_MANY,
 };
 
 enum keeper_flag {
@@ -75,6 +78,9 @@ enum keeper_flag {
 	 * not stay. */
 	KEEPER_LIFE = 4,
 	KEEPER_MORE = 2, /* of the answer to a TAKE: there are others after these */
+	/* Of the answer to a HELLO: it knows KEEPER_TAKE_MANY. Who knows no such keeper does not
+	 * look. */
+	KEEPER_GIVES_MANY = 8,
 };
 
 #define KEEPER_OWNED_KINDS 16
@@ -108,7 +114,7 @@ struct keeper_report {
 struct keeper_message {
 	struct keeper_header header;
 	union {
-		struct keeper_id ids[KEEPER_BATCH];
+		struct keeper_id ids[KEEPER_MANY];
 		struct keeper_report report;
 	};
 };
@@ -116,4 +122,4 @@ struct keeper_message {
 _Static_assert(sizeof(struct keeper_id) == 24, "protocol");
 _Static_assert(sizeof(struct keeper_header) == 32, "protocol");
 _Static_assert(sizeof(struct keeper_report) == 40, "protocol");
-_Static_assert(sizeof(struct keeper_message) == 416, "protocol");
+_Static_assert(sizeof(struct keeper_message) == 6104, "protocol");

@@ -38,7 +38,7 @@ static uint64_t monotonic_ns(void)
 struct answer {
 	struct keeper_message message;
 	size_t length;
-	int fds[KEEPER_BATCH]; /* still held */
+	int fds[KEEPER_MANY]; /* still held */
 	unsigned n_fds;
 };
 
@@ -46,20 +46,22 @@ static void answer_hello(const struct keeper_server *server, struct answer *answ
 {
 	struct keeper_report *report = &answer->message.report;
 
+	*report = (struct keeper_report){0};
 	report->started = server->started;
 	report->held = server->holding->count;
 	report->limit = server->holding->limit;
 	snprintf(report->program_version, sizeof report->program_version, "%s", GMEMD_VERSION);
+	answer->message.header.flags = KEEPER_GIVES_MANY;
 	answer->length += sizeof *report;
 }
 
-static void answer_take(
-	const struct held_fds *holding, const struct keeper_id *after, struct answer *answer)
+static void answer_take(const struct held_fds *holding, const struct keeper_id *after,
+	uint32_t room, struct answer *answer)
 {
 	struct keeper_header *header = &answer->message.header;
 	const struct held *held = held_fds_after(holding, after);
 
-	for (; held && header->count < KEEPER_BATCH; held = held_fds_after(holding, &held->id)) {
+	for (; held && header->count < room; held = held_fds_next(held)) {
 		answer->fds[answer->n_fds++] = held->fd;
 		answer->message.ids[header->count++] = held->id;
 	}
@@ -99,7 +101,9 @@ static void carry_out(
 			held_fds_drop(server->holding, &ids[i]);
 		break;
 	case KEEPER_TAKE:
-		answer_take(server->holding, header->count > 0 ? ids : NULL, answer);
+	case KEEPER_TAKE_MANY:
+		answer_take(server->holding, header->count > 0 ? ids : NULL,
+			header->operation == KEEPER_TAKE ? KEEPER_BATCH : KEEPER_MANY, answer);
 		break;
 	case KEEPER_ACCEPT:
 		answer_accept(server->holding, ids, answer);
@@ -117,24 +121,24 @@ static struct keeper_header header_of(uint16_t operation, uint64_t serial, int r
 }
 
 /* Returns what has failed. */
-static int answer_send(int fd, const struct answer *answer)
+static int answer_send(int fd, struct answer *answer)
 {
-	struct keeper_message refusal = {.header = answer->message.header};
 	int r = keeper_packet_send(
 		fd, &answer->message, answer->length, answer->fds, answer->n_fds);
 
 	if (r != -ETOOMANYREFS)
 		return r;
-	refusal.header.result = r;
-	refusal.header.flags = refusal.header.count = 0;
-	return keeper_packet_send(fd, &refusal, sizeof refusal.header, NULL, 0);
+	answer->message.header.result = r;
+	answer->message.header.flags = answer->message.header.count = 0;
+	return keeper_packet_send(fd, &answer->message, sizeof answer->message.header, NULL, 0);
 }
 
 /* Says why, for the connection's end. What was sent may be shorter than a header. */
 static int refuse_connection(int fd, int why)
 {
-	struct keeper_message refusal = {.header = header_of(KEEPER_REFUSAL, 0, why)};
+	struct keeper_message refusal;
 
+	refusal.header = header_of(KEEPER_REFUSAL, 0, why);
 	keeper_packet_send(fd, &refusal, sizeof refusal.header, NULL, 0);
 	return why;
 }
@@ -142,9 +146,11 @@ static int refuse_connection(int fd, int why)
 static int serve_request(struct keeper_server *server, int fd, struct keeper_packet *request)
 {
 	const struct keeper_header *header = &request->message.header;
-	struct answer answer = {.length = sizeof answer.message.header};
+	struct answer answer; /* too large to be cleared for each */
 	int r = keeper_request_check(request);
 
+	answer.length = sizeof answer.message.header;
+	answer.n_fds = 0;
 	answer.message.header = header_of(header->operation, header->serial, 0);
 	if (r == -EMFILE)
 		answer.message.header.result = r;

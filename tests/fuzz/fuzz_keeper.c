@@ -37,7 +37,7 @@ static void read_packet(struct fuzz_input *input, struct sent *ret)
 		return;
 	header->magic = KEEPER_MAGIC;
 	header->version = KEEPER_VERSION;
-	header->operation %= KEEPER_ACCEPT + 2;
+	header->operation %= KEEPER_TAKE_MANY + 2;
 }
 
 /* Readable, as the pidfd of a process that has ended. */

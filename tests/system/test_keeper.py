@@ -15,7 +15,9 @@ import time
 from gmemtest import keeper as protocol
 from gmemtest import linux
 from gmemtest.child import Child
-from gmemtest.keeper import ACCEPT, BATCH, DROP, HELLO, LIFE, MORE, OWNED, PUT, REFUSAL, STORE, TAKE, Keeper, KeeperPeer
+from gmemtest.keeper import (
+    ACCEPT, BATCH, DROP, HELLO, LIFE, MANY, MORE, OWNED, PUT, REFUSAL, STORE, TAKE, TAKE_MANY, Keeper, KeeperPeer,
+)
 from gmemtest.keeper import header, request
 from gmemtest.tap import Skip, check, equal, main, note, test
 from gmemtest.wire import close_all
@@ -98,6 +100,24 @@ def round_trip():
         equal(set(taken(peer)), set(ids[10:]), "left")
         equal(peer.ask(DROP, ids[:16]).result, 0, "DROP of what is gone and what is not")
         equal(peer.held(), 24, "held")
+        empty(peer)
+
+
+@test("who asks for many at once is given as many as a packet takes")
+def many_at_once():
+    ids = [(1, 2, i) for i in range(MANY + 10)]
+    with keeper.peer() as peer:
+        for i in range(0, len(ids), BATCH):
+            peer.ask(PUT, ids[i : i + BATCH], files[:1] * len(ids[i : i + BATCH]))
+        answer = peer.ask(TAKE_MANY)
+        equal((answer.count, answer.flags, answer.ids), (MANY, MORE, ids[:MANY]), "a piece")
+        equal({inode(fd) for fd in answer.fds}, {inode(files[0])}, "its files")
+        close_all(answer.fds)
+        answer = peer.ask(TAKE_MANY, ids[MANY - 1 : MANY])
+        equal((answer.count, answer.flags, answer.ids), (10, 0, ids[MANY:]), "the rest")
+        close_all(answer.fds)
+        for i in range(0, len(ids), BATCH):
+            peer.ask(DROP, ids[i : i + BATCH])
         empty(peer)
 
 
@@ -258,6 +278,7 @@ def garbage():
         refused("no id", header(operation))
     refused("STORE of a DROP", request(DROP, one, flags=STORE))
     refused("two ids after which to go on", request(TAKE, one * 2))
+    refused("two ids after which many are to go on", request(TAKE_MANY, one * 2))
     for operation in (HELLO, DROP, TAKE):
         refused("a fd", request(operation, one if operation == DROP else ()), files[:1])
     refused("a PUT of no fd", request(PUT, one))

@@ -15,11 +15,12 @@ from gmemtest import linux
 from gmemtest.daemon import SANITIZERS
 from gmemtest.tap import Failed, check, note
 
-HELLO, PUT, DROP, TAKE, REFUSAL, ACCEPT = range(1, 7)
+HELLO, PUT, DROP, TAKE, REFUSAL, ACCEPT, TAKE_MANY = range(1, 8)
 STORE, MORE, LIFE = 1, 2, 4
 OWNED = 16  # kinds from here on end with a life
 LEDGER, FRAMES, MAILBOX, GATE, PROCESS, MEMORY, REPORTS = range(OWNED, OWNED + 7)  # gmemd's kinds of these
 BATCH = 16
+MANY = 253
 MAGIC, VERSION = 0x4B4D4547, 1
 HEADER = struct.Struct("=IHHIiIIQ")
 ID = struct.Struct("=QQQ")
@@ -165,9 +166,9 @@ class KeeperPeer:
     def receive(self):
         """The next answer, None at the end of the connection. The caller owns its fds."""
         fds = array.array("i")
-        space = socket.CMSG_SPACE(BATCH * fds.itemsize)
+        space = socket.CMSG_SPACE(MANY * fds.itemsize)
         try:
-            packet, control, _, _ = self.socket.recvmsg(4096, space, socket.MSG_CMSG_CLOEXEC)
+            packet, control, _, _ = self.socket.recvmsg(8192, space, socket.MSG_CMSG_CLOEXEC)
         except ConnectionResetError:
             return None
         for _, _, data in control:

@@ -57,6 +57,10 @@ static void test_requests(void)
 		{KEEPER_TAKE, 1, 0, 0, 0},
 		{KEEPER_TAKE, 2, 0, 0, -EBADMSG},
 		{KEEPER_TAKE, 0, 0, 1, -EBADMSG},
+		{KEEPER_TAKE_MANY, 0, 0, 0, 0},
+		{KEEPER_TAKE_MANY, 1, 0, 0, 0},
+		{KEEPER_TAKE_MANY, 2, 0, 0, -EBADMSG},
+		{KEEPER_TAKE_MANY, 0, 0, 1, -EBADMSG},
 		{KEEPER_REFUSAL, 0, 0, 0, -EBADMSG},
 		{0, 0, 0, 0, -EBADMSG},
 		{99, 0, 0, 0, -EBADMSG},
@@ -152,6 +156,19 @@ static void test_answers(void)
 	check_answer(&packet, -EMFILE, "fds that this process can't hold");
 }
 
+static void test_answers_of_many(void)
+{
+	const struct keeper_packet request = packet_of(KEEPER_TAKE_MANY, 0, 0);
+	struct keeper_packet packet = packet_of(KEEPER_TAKE_MANY, KEEPER_MANY, KEEPER_MANY);
+
+	CU_ASSERT_EQUAL(keeper_answer_check(&packet, &request.message.header), 0);
+	packet.message.header.count++;
+	packet.came.length = keeper_message_length(KEEPER_MANY + 1);
+	CU_ASSERT_EQUAL(keeper_answer_check(&packet, &request.message.header), -EBADMSG);
+	packet = packet_of(KEEPER_TAKE, KEEPER_BATCH + 1, KEEPER_BATCH + 1);
+	check_answer(&packet, -EBADMSG, "many, where few were asked for");
+}
+
 static int new_file(void)
 {
 	return memfd_create("test", MFD_CLOEXEC);
@@ -207,6 +224,7 @@ static CU_TestInfo tests[] = {
 	{"headers", test_headers},
 	{"lives", test_lives},
 	{"answers", test_answers},
+	{"answers of many", test_answers_of_many},
 	{"holding", test_holding},
 	{"what was stored", test_restored},
 	CU_TEST_INFO_NULL,
