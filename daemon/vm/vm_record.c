@@ -18,9 +18,11 @@ const void *record_at(
 	size_t length;
 	uint16_t found;
 
-	memset(ret, 0, RECORD_SIZE);
-	if (ledger_get(ledger, index, &bytes, &length) < 0 || length < sizeof found)
+	/* Most are another: these are not looked at any further. */
+	if (!ledger_may_begin_with(ledger, index, kind) ||
+		ledger_get(ledger, index, &bytes, &length) < 0 || length < sizeof found)
 		return NULL;
+	memset(ret, 0, RECORD_SIZE);
 	memcpy(ret, bytes, length < RECORD_SIZE ? length : RECORD_SIZE);
 	memcpy(&found, ret, sizeof found);
 	return found == kind ? ret : NULL;

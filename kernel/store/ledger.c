@@ -38,6 +38,9 @@
 #include "kernel/host/memory_file.h"
 #include "kernel/store/ledger_format.h"
 
+/* What is mapped of a file with few cells: a whole number of pages of any size that there is. */
+#define WINDOW (64u << 10)
+
 /* A record's cells, each plus one; 0: none. */
 struct ledger_entry {
 	uint32_t current, pending;
@@ -50,8 +53,9 @@ struct numbers {
 
 struct ledger {
 	int fd;
-	struct ledger_header *header; /* the whole file is mapped behind it */
+	struct ledger_header *header; /* as much of the file is mapped behind it */
 	uint64_t length;
+	void *window;                   /* what was mapped of it before; NULL: nothing */
 	uint32_t record_size, capacity; /* what the header said when it was checked */
 	uint32_t cells_end;             /* those from here on were never used */
 	uint64_t committed;
@@ -68,6 +72,12 @@ static struct ledger_cell *cell_at(const struct ledger *ledger, uint32_t cell)
 	uint64_t offset = cell * ledger_cell_size(ledger->record_size);
 
 	return (struct ledger_cell *)((unsigned char *)(ledger->header + 1) + offset);
+}
+
+/* How many of them end in the first bytes of the file. */
+static uint64_t cells_within(const struct ledger *ledger, uint64_t length)
+{
+	return (length - sizeof *ledger->header) / ledger_cell_size(ledger->record_size);
 }
 
 static bool cell_whole(const struct ledger *ledger, const struct ledger_cell *cell)
@@ -119,28 +129,59 @@ static int entries_reserve(struct ledger *ledger, uint32_t index)
 
 /* Making */
 
-/* The fd stays the caller's. */
-static int ledger_map(int fd, uint32_t record_size, uint32_t capacity, struct ledger **ret)
+static int map_file(int fd, uint64_t length, struct ledger *ledger)
+{
+	void *bytes = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (bytes == MAP_FAILED)
+		return -errno;
+	ledger->header = bytes;
+	ledger->length = length;
+	return 0;
+}
+
+static uint64_t whole_length(const struct ledger *ledger)
+{
+	return ledger_file_length(ledger->record_size, ledger->capacity);
+}
+
+/* With that many cells in reach. Where they are few all of the file is not mapped, which would have
+ * page tables of its own. The fd stays the caller's. */
+static int ledger_map(
+	int fd, uint32_t record_size, uint32_t capacity, uint32_t cells, struct ledger **ret)
 {
 	struct ledger *ledger = calloc(1, sizeof *ledger);
-	void *bytes;
+	uint64_t length;
+	int r;
 
 	if (!ledger)
 		return -ENOMEM;
 	ledger->fd = -1;
 	ledger->record_size = record_size;
 	ledger->capacity = capacity;
-	ledger->length = ledger_file_length(record_size, capacity);
-	bytes = mmap(NULL, ledger->length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (bytes == MAP_FAILED) {
-		int r = -errno;
-
+	length = whole_length(ledger);
+	if (length > WINDOW && cells <= cells_within(ledger, WINDOW))
+		length = WINDOW;
+	r = map_file(fd, length, ledger);
+	if (r < 0)
 		free(ledger);
-		return r;
-	}
-	ledger->header = bytes;
-	*ret = ledger;
-	return 0;
+	else
+		*ret = ledger;
+	return r;
+}
+
+/* Who has been given a place in the window may look there still: it stays as it is. */
+static int reach_cell(struct ledger *ledger, uint32_t cell)
+{
+	void *window = ledger->header;
+	int r;
+
+	if (cell < cells_within(ledger, ledger->length))
+		return 0;
+	r = map_file(ledger->fd, whole_length(ledger), ledger);
+	if (r == 0)
+		ledger->window = window;
+	return r;
 }
 
 int ledger_new_of(uint32_t version, const char *name, uint32_t record_size, uint32_t capacity,
@@ -154,7 +195,7 @@ int ledger_new_of(uint32_t version, const char *name, uint32_t record_size, uint
 		return -EINVAL;
 	r = memory_file_create_memfd(name, ledger_file_length(record_size, capacity), &fd);
 	if (r == 0)
-		r = ledger_map(fd, record_size, capacity, &ledger);
+		r = ledger_map(fd, record_size, capacity, /* cells= */ 0, &ledger);
 	if (r < 0)
 		return r;
 	*ledger->header = ledger_header_new(version, record_size, capacity);
@@ -174,6 +215,8 @@ struct ledger *ledger_free(struct ledger *ledger)
 	if (!ledger)
 		return NULL;
 	munmap(ledger->header, ledger->length);
+	if (ledger->window)
+		munmap(ledger->window, WINDOW);
 	fd_close(ledger->fd);
 	free(ledger->entries);
 	free(ledger->free_cells.of);
@@ -232,7 +275,8 @@ int ledger_open(int fd, struct ledger **ret)
 
 	r = ledger_header_read(fd, &header);
 	if (r == 0)
-		r = ledger_map(fd, header.record_size, header.capacity, &ledger);
+		r = ledger_map(fd, header.record_size, header.capacity, ledger_header_end(&header),
+			&ledger);
 	if (r < 0)
 		return r;
 	ledger->cells_end = ledger_header_end(&header);
@@ -300,6 +344,17 @@ int ledger_get(
 	uint32_t current = index < ledger->n_entries ? ledger->entries[index].current : 0;
 
 	return read_cell(ledger, index, current, ret_bytes, ret_length);
+}
+
+bool ledger_may_begin_with(const struct ledger *ledger, uint32_t index, uint16_t number)
+{
+	uint32_t current = index < ledger->n_entries ? ledger->entries[index].current : 0;
+	uint16_t first;
+
+	if (current == 0 || ledger->record_size < sizeof first)
+		return false;
+	memcpy(&first, cell_at(ledger, current - 1)->bytes, sizeof first);
+	return first == number;
 }
 
 int ledger_get_put(
@@ -373,6 +428,8 @@ static int take_cell(struct ledger *ledger, uint32_t *ret_cell)
 		return 0;
 	}
 	r = numbers_reserve(&ledger->free_cells, ledger->cells_end + 1);
+	if (r == 0)
+		r = reach_cell(ledger, ledger->cells_end);
 	if (r < 0)
 		return r;
 	*ret_cell = ledger->cells_end++;

@@ -21,6 +21,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -62,6 +63,9 @@ uint32_t ledger_end(const struct ledger *ledger);
  */
 int ledger_get(
 	const struct ledger *ledger, uint32_t index, const void **ret_bytes, size_t *ret_length);
+/* Whether the record's first two bytes are that number: false is certain, true is not, for nothing
+ * else of it is looked at, as by ledger_get(). */
+bool ledger_may_begin_with(const struct ledger *ledger, uint32_t index, uint16_t number);
 
 /* The same of the record as it is to be, with what was put since the last commit; valid until it is
  * changed. */

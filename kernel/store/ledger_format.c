@@ -98,9 +98,9 @@ static int read_header(int fd, struct ledger_header *ret)
 	int seals;
 
 	/* A seal can't be taken back; without these the file could shrink under the mapping. */
-	if (fcntl(fd, F_GETFD) < 0)
-		return -EBADF;
 	seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 && errno == EBADF)
+		return -EBADF;
 	if (seals < 0 || (seals & LEDGER_SEALS) != LEDGER_SEALS)
 		return -EBADMSG;
 	length = pread(fd, &header, sizeof header, 0);

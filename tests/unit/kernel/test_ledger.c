@@ -220,6 +220,33 @@ static void test_all_at_once(void)
 }
 
 /* What 80 records of a VM's cost, and that room for a million costs nothing. */
+/* More than is mapped at first: what was read before is there still. */
+static void test_many_records(void)
+{
+	const uint32_t many = 4096;
+	struct ledger *ledger, *again;
+	const void *bytes, *before;
+	size_t length;
+
+	CU_ASSERT_EQUAL_FATAL(ledger_new("test", RECORD_SIZE, many, &ledger), 0);
+	put_text(ledger, 0, "the first");
+	ledger_commit(ledger);
+	CU_ASSERT_EQUAL_FATAL(ledger_get(ledger, 0, &before, &length), 0);
+	for (uint32_t i = 1; i < many; i++)
+		put_text(ledger, i, "another");
+	ledger_commit(ledger);
+	CU_ASSERT_EQUAL(memcmp(before, "the first", length), 0);
+	again = open_again(ledger);
+	for (uint32_t i = 1; i < many; i++)
+		CU_ASSERT_EQUAL(ledger_get(again, i, &bytes, &length), 0);
+	CU_ASSERT_STRING_EQUAL(text_at(again, 0), "the first");
+	CU_ASSERT_TRUE(ledger_may_begin_with(again, 0, 't' | 'h' << 8));
+	CU_ASSERT_FALSE(ledger_may_begin_with(again, 1, 't' | 'h' << 8));
+	CU_ASSERT_FALSE(ledger_may_begin_with(again, many, 't' | 'h' << 8));
+	ledger_free(again);
+	ledger_free(ledger);
+}
+
 static void test_memory(void)
 {
 	const char bytes[RECORD_SIZE] = {0};
@@ -727,6 +754,7 @@ static CU_TestInfo tests[] = {
 	{"limits", test_limits},
 	{"free indexes", test_free_index},
 	{"all at once", test_all_at_once},
+	{"more than is mapped at first", test_many_records},
 	{"memory", test_memory},
 	{"random transactions beside an array", test_beside_an_array},
 	{"its fd", test_fds},
