@@ -27,8 +27,8 @@ void mailbox_label_note_tenant(const struct vm *vm)
 {
 	char note[MAILBOX_NOTE_SIZE];
 
-	if (vm->mailbox && (mailbox_read_note(mailbox_write_fd(vm->mailbox), note) < 0 ||
-				   strcmp(note, vm->tenant->name) != 0))
+	if (vm->mailbox &&
+		(mailbox_note(vm->mailbox, note) < 0 || strcmp(note, vm->tenant->name) != 0))
 		mailbox_write_note(vm->mailbox, vm->tenant->name);
 }
 

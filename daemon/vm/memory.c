@@ -205,23 +205,28 @@ static void memfd_name(const struct memory *memory, char ret[static 64])
 	snprintf(ret, 64, "gmemd-memory-%" PRIu64, memory->id);
 }
 
-/* Whether the file is one that this memory can have. -ENOMEM where that can't be found out. */
-static int check_file(const struct memory *memory, int fd)
+static bool is_right_memfd(const struct memory *memory, int fd)
 {
 	char name[64];
+
+	memfd_name(memory, name);
+	return memory_file_is_own_memfd(fd, name) && memory_file_huge(fd) == memory->page_size;
+}
+
+/* Whether the file, which the keeper has held, is one that this memory can have. -ENOMEM where that
+ * can't be found out. */
+static int check_file(const struct memory *memory, int fd)
+{
 	uint64_t size;
 	bool is;
 
-	memfd_name(memory, name);
 	errno = 0;
-	is = memory->backing == BACKING_MEMFD ? memory_file_is_own_memfd(fd, name)
-					      : memory_file_is_guest_memfd(fd);
+	is = memory->backing == BACKING_MEMFD
+		     ? is_right_memfd(memory, fd)
+		     : memory->page_size == 0 && memory_file_is_kept_guest_memfd(fd);
 	if (!is && errno == ENOMEM)
 		return -ENOMEM;
-	if (!is || memory_file_size(fd, &size) < 0 || size != memory->size ||
-		memory_file_huge(fd) != memory->page_size)
-		return -EINVAL;
-	return 0;
+	return is && memory_file_size(fd, &size) == 0 && size == memory->size ? 0 : -EINVAL;
 }
 
 static int memory_take_file(struct memory *memory, int consume_fd)

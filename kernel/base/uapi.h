@@ -181,6 +181,20 @@ struct pm_scan_arg {
 #define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
 #endif
 
+/* <linux/pidfd.h>, Linux 6.13: who a pidfd is of. ESRCH where it has ended and was waited for, or
+ * is in no PID namespace of the caller's. */
+struct gmem_pidfd_info {
+	uint64_t mask;
+	uint64_t cgroup;
+	uint32_t pid;
+	uint32_t rest[11];
+};
+
+#define GMEM_PIDFD_INFO_PID 1
+#define GMEM_PIDFD_GET_INFO _IOWR(0xff, 11, struct gmem_pidfd_info)
+
+_Static_assert(sizeof(struct gmem_pidfd_info) == 64, "kernel ABI");
+
 /* statfs(2) f_type of a guest_memfd, where it is no anonymous inode any more (after Linux 6.18). */
 #define GMEM_GUEST_MEMFD_MAGIC 0x474d454d
 

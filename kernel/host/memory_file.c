@@ -59,6 +59,19 @@ bool memory_file_is_guest_memfd(int fd)
 	       fstatfs(fd, &status) == 0 && status.f_type == GMEM_GUEST_MEMFD_MAGIC;
 }
 
+bool memory_file_is_kept_guest_memfd(int fd)
+{
+	struct statfs system;
+	struct stat status;
+
+	if (fstatfs(fd, &system) < 0)
+		return false;
+	if (system.f_type == GMEM_GUEST_MEMFD_MAGIC)
+		return true;
+	return system.f_type == ANON_INODE_FS_MAGIC && fstat(fd, &status) == 0 &&
+	       S_ISREG(status.st_mode);
+}
+
 bool memory_file_is_any(int fd)
 {
 	int seals = fcntl(fd, F_GET_SEALS);

@@ -25,6 +25,13 @@ int file_identity_compare(const struct file_identity *a, const struct file_ident
 /* Whether fd is a guest_memfd, whoever made it. False too for anything that can't be looked at. */
 bool memory_file_is_guest_memfd(int fd);
 
+/*
+ * The same of a file that is of no peer's: this user's own programs have kept it since it was found
+ * to be one. By what it is, not by its name, for which /proc takes longer than all else that is
+ * asked of such a file: on the file system of anonymous inodes, that alone is a regular file.
+ */
+bool memory_file_is_kept_guest_memfd(int fd);
+
 /* Whether it is one, or a sealed memfd: a file whose file system is the kernel's own, which answers
  * at once. */
 bool memory_file_is_any(int fd);

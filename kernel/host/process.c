@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -94,7 +95,8 @@ int process_identity(int pidfd, pid_t pid, uint64_t *ret)
 	return 0;
 }
 
-int process_pid(int pidfd, pid_t *ret)
+/* Before Linux 6.13. */
+static int pid_of_fdinfo(int pidfd, pid_t *ret)
 {
 	char path[64], line[64];
 	int r, pid = 0;
@@ -106,6 +108,16 @@ int process_pid(int pidfd, pid_t *ret)
 	if (sscanf(line, "Pid: %d", &pid) != 1 || pid <= 0)
 		return -ESRCH;
 	*ret = pid;
+	return 0;
+}
+
+int process_pid(int pidfd, pid_t *ret)
+{
+	struct gmem_pidfd_info info = {.mask = GMEM_PIDFD_INFO_PID};
+
+	if (ioctl(pidfd, GMEM_PIDFD_GET_INFO, &info) < 0)
+		return errno == ESRCH ? -ESRCH : pid_of_fdinfo(pidfd, ret);
+	*ret = (pid_t)info.pid;
 	return 0;
 }
 

@@ -378,12 +378,28 @@ void mailbox_write_note(struct mailbox *mailbox, const char *text)
 	__atomic_store_n(&place->checksum, next.checksum, __ATOMIC_RELEASE);
 }
 
+static int copy_note(const struct note notes[static NOTES], char ret[static MAILBOX_NOTE_SIZE])
+{
+	int later = later_note(notes);
+
+	if (later < 0)
+		return -ENOENT;
+	memcpy(ret, notes[later].text, MAILBOX_NOTE_SIZE);
+	return 0;
+}
+
+int mailbox_note(const struct mailbox *mailbox, char ret[static MAILBOX_NOTE_SIZE])
+{
+	const struct note notes[NOTES] = {*note_at(mailbox, 0), *note_at(mailbox, 1)};
+
+	return copy_note(notes, ret);
+}
+
 int mailbox_read_note(int fd, char ret[static MAILBOX_NOTE_SIZE])
 {
 	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	const uint64_t slots = area_layout[MAILBOX_CREATE].pages * page;
 	struct note notes[NOTES];
-	int later;
 
 	for (unsigned i = 0; i < NOTES; i++) {
 		uint64_t at = slots + i * area_layout[MAILBOX_SLOT].stride + SLOT_BYTES;
@@ -391,11 +407,7 @@ int mailbox_read_note(int fd, char ret[static MAILBOX_NOTE_SIZE])
 		if (pread(fd, &notes[i], sizeof notes[i], (off_t)at) != sizeof notes[i])
 			return -ENOENT;
 	}
-	later = later_note(notes);
-	if (later < 0)
-		return -ENOENT;
-	memcpy(ret, notes[later].text, MAILBOX_NOTE_SIZE);
-	return 0;
+	return copy_note(notes, ret);
 }
 
 int mailbox_fix(const struct mailbox *mailbox)

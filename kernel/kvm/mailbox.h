@@ -79,7 +79,9 @@ int mailbox_reopen(int fd, struct mailbox **ret);
 #define MAILBOX_NOTE_SIZE 64
 /* Cut to that size with its NUL. */
 void mailbox_write_note(struct mailbox *mailbox, const char *note);
-/* By any fd of a mailbox that has a mailbox_name(). -ENOENT where there is none. */
+/* -ENOENT where there is none. */
+int mailbox_note(const struct mailbox *mailbox, char ret[static MAILBOX_NOTE_SIZE]);
+/* The same by any fd of a mailbox that has a mailbox_name(). */
 int mailbox_read_note(int fd, char ret[static MAILBOX_NOTE_SIZE]);
 /* Makes it immutable; see memory_file_set_immutable(). mailbox_reopen() undoes that, and needs the
  * same capability then. */

@@ -18,7 +18,7 @@
 
 struct report_page {
 	int fd;
-	unsigned char *bytes;
+	unsigned char *bytes; /* NULL: not mapped yet */
 };
 
 struct report_place report_place_told(uint64_t offset, uint64_t entry_stride, unsigned count)
@@ -43,6 +43,19 @@ uint64_t report_page_length(void)
 
 	mailbox_layout(&address, &length);
 	return (length / PART + page - 1) / page * page;
+}
+
+/* What only this user's report pages are: sealed memfds of a mode of their own. Their name says the
+ * same, and takes far longer to ask /proc for. */
+#define REPORT_PAGE_MODE 0600
+
+static bool is_own_page(int fd)
+{
+	struct stat status;
+
+	return memory_file_is_of_this_user(fd) && fstat(fd, &status) == 0 &&
+	       (status.st_mode & 07777) == REPORT_PAGE_MODE &&
+	       (uint64_t)status.st_size == report_page_length();
 }
 
 static bool has_length(int fd)
@@ -91,13 +104,27 @@ int report_page_map_again(struct report_page *page, int fd)
 
 int report_page_open(int fd, struct report_page **ret)
 {
-	int r = -EBADMSG;
+	struct report_page *page;
 
-	if (memory_file_is_own_memfd(fd, REPORT_PAGE_NAME) && has_length(fd))
-		r = page_new(fd, ret);
-	if (r == 0)
-		(*ret)->fd = fd;
-	return r;
+	if (!is_own_page(fd))
+		return -EBADMSG;
+	page = malloc(sizeof *page);
+	if (!page)
+		return -ENOMEM;
+	*page = (struct report_page){.fd = fd};
+	*ret = page;
+	return 0;
+}
+
+/* Of one that was opened: a gmemd that takes over thousands maps those alone that have something to
+ * say. False where there is no memory for that now. */
+static bool is_mapped(struct report_page *page)
+{
+	void *bytes = page->bytes ? page->bytes : map(page->fd, NULL);
+
+	if (bytes != MAP_FAILED)
+		page->bytes = bytes;
+	return page->bytes;
 }
 
 int report_page_new(struct report_page **ret)
@@ -105,7 +132,7 @@ int report_page_new(struct report_page **ret)
 	cleanup_fd int fd = -1;
 	int r = memory_file_create_memfd(REPORT_PAGE_NAME, report_page_length(), &fd);
 
-	if (r == 0 && fchmod(fd, 0600) < 0)
+	if (r == 0 && fchmod(fd, REPORT_PAGE_MODE) < 0)
 		r = -errno;
 	if (r == 0)
 		r = page_new(fd, ret);
@@ -120,7 +147,8 @@ struct report_page *report_page_free(struct report_page *page)
 {
 	if (!page)
 		return NULL;
-	munmap(page->bytes, report_page_length());
+	if (page->bytes)
+		munmap(page->bytes, report_page_length());
 	fd_close(page->fd);
 	free(page);
 	return NULL;
@@ -157,11 +185,13 @@ void report_page_write(struct report_page *page, const struct report_place *plac
 		__atomic_store_n(word(page, place, done), call | REPORT_FAILED, __ATOMIC_RELEASE);
 }
 
-bool report_page_read(const struct report_page *page, const struct report_place *place,
-	uint64_t call, unsigned *ret_done)
+bool report_page_read(struct report_page *page, const struct report_place *place, uint64_t call,
+	unsigned *ret_done)
 {
 	unsigned done;
 
+	if (!is_mapped(page))
+		return false;
 	for (done = 0; done < place->count; done++) {
 		uint64_t told = __atomic_load_n(word(page, place, done), __ATOMIC_ACQUIRE);
 

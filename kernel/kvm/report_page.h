@@ -67,6 +67,7 @@ bool report_place_is_right(const struct report_place *place);
  * The place must be right. */
 void report_page_write(struct report_page *page, const struct report_place *place, uint64_t call,
 	unsigned done, bool failed);
-/* Whether the call is reported. *ret_done: how many succeeded before one failed, or all. */
-bool report_page_read(const struct report_page *page, const struct report_place *place,
-	uint64_t call, unsigned *ret_done);
+/* Whether the call is reported, as far as can be seen now. *ret_done: how many succeeded before one
+ * failed, or all. */
+bool report_page_read(struct report_page *page, const struct report_place *place, uint64_t call,
+	unsigned *ret_done);

@@ -52,6 +52,15 @@ static void check_resident(int fd, uint64_t pages)
 
 /* Kinds */
 
+/* As of a peer's file, and as of one's own. */
+static bool is_guest_memfd(int fd)
+{
+	bool is = memory_file_is_guest_memfd(fd);
+
+	CU_ASSERT_EQUAL(memory_file_is_kept_guest_memfd(fd), is);
+	return is;
+}
+
 static void test_is_guest_memfd(void)
 {
 	cleanup_fd int vm = -1, fd = -1, copy = -1;
@@ -59,11 +68,11 @@ static void test_is_guest_memfd(void)
 	if (!guest_memfd_or_skip(&vm, &fd))
 		return;
 	copy = dup(fd);
-	CU_ASSERT_TRUE(memory_file_is_guest_memfd(fd));
-	CU_ASSERT_TRUE(memory_file_is_guest_memfd(copy));
-	CU_ASSERT_FALSE(memory_file_is_guest_memfd(vm));
+	CU_ASSERT_TRUE(is_guest_memfd(fd));
+	CU_ASSERT_TRUE(is_guest_memfd(copy));
+	CU_ASSERT_FALSE(is_guest_memfd(vm));
 	vm = fd_close(vm);
-	CU_ASSERT_TRUE(memory_file_is_guest_memfd(fd));
+	CU_ASSERT_TRUE(is_guest_memfd(fd));
 }
 
 static void test_is_no_guest_memfd(void)
@@ -77,16 +86,16 @@ static void test_is_no_guest_memfd(void)
 
 	CU_ASSERT_EQUAL_FATAL(pipe2(ends, O_CLOEXEC), 0);
 	CU_ASSERT_TRUE(memfd >= 0 && regular >= 0 && directory >= 0 && socket_fd >= 0);
-	CU_ASSERT_FALSE(memory_file_is_guest_memfd(memfd));
-	CU_ASSERT_FALSE(memory_file_is_guest_memfd(kvm));
-	CU_ASSERT_FALSE(memory_file_is_guest_memfd(regular));
-	CU_ASSERT_FALSE(memory_file_is_guest_memfd(directory));
-	CU_ASSERT_FALSE(memory_file_is_guest_memfd(socket_fd));
-	CU_ASSERT_FALSE(memory_file_is_guest_memfd(ends[0]));
+	CU_ASSERT_FALSE(is_guest_memfd(memfd));
+	CU_ASSERT_FALSE(is_guest_memfd(kvm));
+	CU_ASSERT_FALSE(is_guest_memfd(regular));
+	CU_ASSERT_FALSE(is_guest_memfd(directory));
+	CU_ASSERT_FALSE(is_guest_memfd(socket_fd));
+	CU_ASSERT_FALSE(is_guest_memfd(ends[0]));
 	close(ends[0]);
 	close(ends[1]);
-	CU_ASSERT_FALSE(memory_file_is_guest_memfd(ends[0]));
-	CU_ASSERT_FALSE(memory_file_is_guest_memfd(-1));
+	CU_ASSERT_FALSE(is_guest_memfd(ends[0]));
+	CU_ASSERT_FALSE(is_guest_memfd(-1));
 }
 
 /* Files that one may name as one likes. */
@@ -96,9 +105,9 @@ static void test_names_deceive_nobody(void)
 	cleanup_fd int fd = mkstemp(path);
 
 	CU_ASSERT_TRUE_FATAL(fd >= 0);
-	CU_ASSERT_FALSE(memory_file_is_guest_memfd(fd));
+	CU_ASSERT_FALSE(is_guest_memfd(fd));
 	unlink(path);
-	CU_ASSERT_FALSE(memory_file_is_guest_memfd(fd));
+	CU_ASSERT_FALSE(is_guest_memfd(fd));
 }
 
 static void test_other_anonymous_inodes(void)
@@ -110,8 +119,8 @@ static void test_other_anonymous_inodes(void)
 		return;
 	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
 	CU_ASSERT_TRUE(vcpu >= 0);
-	CU_ASSERT_FALSE(memory_file_is_guest_memfd(vm));
-	CU_ASSERT_FALSE(memory_file_is_guest_memfd(vcpu));
+	CU_ASSERT_FALSE(is_guest_memfd(vm));
+	CU_ASSERT_FALSE(is_guest_memfd(vcpu));
 	fd_close(vcpu);
 }
 
@@ -294,7 +303,7 @@ static void test_memfd(void)
 	CU_ASSERT_EQUAL_FATAL(memory_file_create_memfd("a name", PAGES * page_size(), &fd), 0);
 	CU_ASSERT_EQUAL(unit_open_fds(), before + 1);
 	CU_ASSERT_EQUAL(fcntl(fd, F_GETFD), FD_CLOEXEC);
-	CU_ASSERT_FALSE(memory_file_is_guest_memfd(fd));
+	CU_ASSERT_FALSE(is_guest_memfd(fd));
 	CU_ASSERT_EQUAL(ftruncate(fd, (off_t)(PAGES - 1) * (off_t)page_size()), -1);
 	CU_ASSERT_EQUAL(errno, EPERM);
 	CU_ASSERT_EQUAL(ftruncate(fd, (off_t)(PAGES + 1) * (off_t)page_size()), -1);

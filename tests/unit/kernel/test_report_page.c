@@ -242,13 +242,14 @@ static int sealed_memfd(const char *name, uint64_t size)
 static void test_other_files(void)
 {
 	const uint64_t length = report_page_length();
-	cleanup_fd int other_name = sealed_memfd("gmemd-report-2", length);
+	cleanup_fd int other_mode = sealed_memfd(REPORT_PAGE_NAME, length);
 	cleanup_fd int shorter = sealed_memfd(REPORT_PAGE_NAME, length - 4096);
 	cleanup_fd int unsealed = memfd_create(REPORT_PAGE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct report_page *opened = NULL;
 
 	CU_ASSERT_EQUAL_FATAL(ftruncate(unsealed, (off_t)length), 0);
-	CU_ASSERT_EQUAL(report_page_open(other_name, &opened), -EBADMSG);
+	CU_ASSERT_TRUE(fchmod(shorter, 0600) == 0 && fchmod(unsealed, 0600) == 0);
+	CU_ASSERT_EQUAL(report_page_open(other_mode, &opened), -EBADMSG);
 	CU_ASSERT_EQUAL(report_page_open(shorter, &opened), -EBADMSG);
 	CU_ASSERT_EQUAL(report_page_open(unsealed, &opened), -EBADMSG);
 	CU_ASSERT_EQUAL(report_page_open(-1, &opened), -EBADMSG);
