@@ -10,6 +10,7 @@ import math
 import os
 import resource
 import signal
+import statistics
 import subprocess
 import time
 
@@ -22,13 +23,17 @@ from report import control
 from report.figures import say
 
 NAME = "scale"
-SIZES, QUICK_SIZES, LONG_SIZES = (1, 10, 100, 1000), (1, 4), (100, 1000, 10000)
+SIZES, QUICK_SIZES, LONG_SIZES = (1, 10, 100, 1000, 4000), (1, 4), (100, 1000, 10000)
 SLOTS = (8, 64)
 MODEL = ", on the model"
 KIB = 1 << 10
+# Of KVM's: ledger, mailbox, report page, gate, process, two memories; a connection and its process.
+FILES_OF_VM, FILES_BESIDE = 9, 300
+MEMORY_SIZE = 1 << 20
 SECONDS_TO_MAKE = 1200
 KEPT = ("/memfd:gmemd-vm ", "/memfd:gmemd-mailbox", "/memfd:gmemd-report", "/memfd:gmemd-frames ", "/memfd:gmemd-peer")
-FITTED = (("memory", 1.1), ("ping, p50", None), ("ping, p99", 0.1), ("vm.list", 1.1), ("restart", None))
+FITTED = (("memory", 1.1), ("ping, p50", None), ("ping, p99", 0.1), ("vm.list", 1.1), ("event, p99", 0.1), ("restart", None))
+RESTARTS = (1000, 4000, 4.5)  # of so many VMs, of so many, and at most so many times as long
 CONFIG = """[limits]
 host-reserve = 0
 vms-per-user = %d
@@ -95,6 +100,46 @@ def ping(report, daemon):
     return control.clients(subject, 1, report.options.requests)
 
 
+class Teller:
+    """A VM that was opened after all others, and an operator who is told of it."""
+
+    def __init__(self, daemon):
+        self.vmm, self.subscriber = daemon.peer(), daemon.operator()
+        self.vm = self.vmm.call("vm.open", {"name": "teller", "gate": "none"})["vm"]
+        self.subscriber.call("event.subscribe")
+
+    def _tell(self):
+        """Microseconds from what is asked for to what is told of it."""
+        began = time.monotonic()
+        memory = self.vmm.call("memory.create", {"vm": self.vm, "size": MEMORY_SIZE, "backing": "memfd"})["memory"]
+        self._await("memory_ready")
+        taken = (time.monotonic() - began) * 1e6
+        self.vmm.call("memory.close", {"memory": memory})
+        self._await("memory_closed")
+        return taken
+
+    def _await(self, kind):
+        told = {}
+        while told.get("kind") != kind or told.get("vm") != self.vm:
+            told = self.subscriber.receive()[0].get("params", {})
+
+    def tell(self, times):
+        return statistics.quantiles((self._tell() for _ in range(times)), n=100, method="inclusive")
+
+    def end(self):
+        self.vmm.call("vm.close", {"vm": self.vm})
+        self.vmm.close()
+        self.subscriber.close()
+
+
+def events(report, daemon):
+    """Its percentiles, of each round."""
+    teller = Teller(daemon)
+    told = [teller.tell(max(report.options.requests // 10, 10)) for _ in range(report.options.rounds)]
+    teller.end()
+    return told
+
+
 def list_all(daemon):
     """Milliseconds of all of its pages."""
     operator = daemon.operator()
@@ -142,6 +187,9 @@ def figures_of(report, daemon, crowd, size, before, model):
     for part in ("p50", "p99"):
         yield "ping, " + part, "us", [one[part] for one in pings]
     yield "vm.list", "ms", [list_all(daemon) for _ in rounds]
+    told = events(report, daemon)
+    for part in (50, 99):
+        yield "event, p%d" % part, "us", [one[part - 1] for one in told]
     yield "idle", "% of a processor", [idle(daemon, 0.1 if report.options.quick else 1) for _ in rounds]
     if not model:
         yield "restart", "ms", [restart(daemon, crowd) for _ in rounds]
@@ -149,9 +197,12 @@ def figures_of(report, daemon, crowd, size, before, model):
 
 def measure(report, size, slots, model):
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    needed = FILES_OF_VM * size + FILES_BESIDE
+    if not model and files < needed:
+        raise Skip("gmemd needs %s files for them, and RLIMIT_NOFILE is %s" % (format(needed, ","), format(files, ",")))
     config = CONFIG % (size + 10, size + 200, 4 * size + 200)
     with contextlib.ExitStack() as stack:
-        daemon = Daemon(config=config, backend="model" if model else "kvm", files=files)
+        daemon = Daemon(config=config, backend="model" if model else "kvm", files=files, keep_closed=False)
         stack.callback(daemon.stop)
         before = memory(daemon)
         crowd = Crowd(daemon, size, slots, model)
@@ -180,6 +231,13 @@ def fit(report, subject, sizes):
                 report.target(figure, figure.median, limit, "the exponent")
 
 
+def fit_restart(report, subject):
+    few, many, limit = RESTARTS
+    short, long = (report.find(NAME, work_of(size), subject, "restart") for size in (few, many))
+    if short and long:
+        report.target(long, long.median / short.median, limit, "restart, as many times as with %s" % work_of(few))
+
+
 def measure_sizes(report, sizes, slots, model):
     for size in sizes:
         say("scale: %s of %d slots%s" % (work_of(size), slots, MODEL if model else ""))
@@ -190,6 +248,7 @@ def measure_sizes(report, sizes, slots, model):
     if model:
         report.skip(NAME, "restart of %d slots%s" % (slots, MODEL), "the model's VMs don't outlive gmemd")
     fit(report, "%d slots%s" % (slots, MODEL if model else ""), sizes)
+    fit_restart(report, "%d slots%s" % (slots, MODEL if model else ""))
 
 
 def run(report):
