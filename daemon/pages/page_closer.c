@@ -56,8 +56,8 @@ static void closing_free(struct closing *closing)
 	free(closing);
 }
 
-struct page_file *page_file_new(
-	struct page_worker *pages, struct owner *owner, int consume_fd, uint64_t size)
+struct page_file *page_file_new(struct page_worker *pages, struct owner *owner, int consume_fd,
+	uint64_t size, uint64_t huge)
 {
 	bool large = pages && size > PAGES_SMALL;
 	struct closing *closing = large ? closing_new(pages, owner) : NULL;
@@ -65,7 +65,7 @@ struct page_file *page_file_new(
 
 	if (large && !closing)
 		return NULL;
-	file = page_file_make(owner, consume_fd, size, closing ? &closing->base : NULL);
+	file = page_file_make(owner, consume_fd, size, huge, closing ? &closing->base : NULL);
 	if (!file && closing)
 		closing_free(closing);
 	return file;
@@ -79,7 +79,7 @@ static struct page_file *new_if_memory(
 
 	if (!memory_file_is_any(consume_fd) || memory_file_size(consume_fd, &size) < 0)
 		return NULL;
-	return page_file_new(pages, owner, consume_fd, size);
+	return page_file_new(pages, owner, consume_fd, size, memory_file_huge(consume_fd));
 }
 
 void page_file_dispose(struct page_worker *pages, struct owner *owner, int take_fd)

@@ -11,11 +11,12 @@ struct keeper_id;
 struct page_worker;
 
 /*
- * A file of the owner's, who is referred to. pages, which must outlive it, may be NULL: then it is
- * closed by whoever drops it. The fd is consumed on success. NULL without memory.
+ * A file of the owner's, who is referred to. huge: its memory_file_huge(). pages, which must outlive
+ * it, may be NULL: then it is closed by whoever drops it. The fd is consumed on success. NULL
+ * without memory.
  */
-struct page_file *page_file_new(
-	struct page_worker *pages, struct owner *owner, int consume_fd, uint64_t size);
+struct page_file *page_file_new(struct page_worker *pages, struct owner *owner, int consume_fd,
+	uint64_t size, uint64_t huge);
 /* Closes a file of any kind that gmemd may be the last to hold, and that may be large. It keeps its
  * pages for as long as anybody else has it. */
 void page_file_dispose(struct page_worker *pages, struct owner *owner, int take_fd);

@@ -9,7 +9,6 @@
 #include "daemon/base/container_of.h"
 #include "daemon/fdstore/fdstore.h"
 #include "kernel/base/cleanup.h"
-#include "kernel/host/memory_file.h"
 
 struct page_file {
 	struct fdstore_closer closer;
@@ -29,8 +28,8 @@ static void unref_by_closer(struct fdstore_closer *closer, int take_fd)
 	page_file_unref(CONTAINER_OF(closer, struct page_file, closer));
 }
 
-struct page_file *page_file_make(
-	struct owner *owner, int consume_fd, uint64_t size, struct page_file_closing *take_closing)
+struct page_file *page_file_make(struct owner *owner, int consume_fd, uint64_t size, uint64_t huge,
+	struct page_file_closing *take_closing)
 {
 	struct page_file *file = malloc(sizeof *file);
 
@@ -39,7 +38,7 @@ struct page_file *page_file_make(
 	*file = (struct page_file){.closer = {unref_by_closer},
 		.fd = consume_fd,
 		.size = size,
-		.huge = memory_file_huge(consume_fd),
+		.huge = huge,
 		.references = 1,
 		.owner = owner_ref(owner),
 		.closing = take_closing};

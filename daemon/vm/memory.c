@@ -213,32 +213,36 @@ static bool is_right_memfd(const struct memory *memory, int fd)
 	return memory_file_is_own_memfd(fd, name) && memory_file_huge(fd) == memory->page_size;
 }
 
-/* Whether the file, which the keeper has held, is one that this memory can have. -ENOMEM where that
- * can't be found out. */
-static int check_file(const struct memory *memory, int fd)
+/* Whether the file, which the keeper has held, is one that this memory can have, which knows it
+ * then. -ENOMEM where that can't be found out. */
+static int check_file(struct memory *memory, int fd)
 {
-	uint64_t size;
+	struct file_look look;
 	bool is;
 
+	if (file_look_at(fd, &look) < 0)
+		return -EINVAL;
 	errno = 0;
 	is = memory->backing == BACKING_MEMFD
 		     ? is_right_memfd(memory, fd)
-		     : memory->page_size == 0 && memory_file_is_kept_guest_memfd(fd);
+		     : memory->page_size == 0 && memory_file_is_kept_guest_memfd(fd, &look);
 	if (!is && errno == ENOMEM)
 		return -ENOMEM;
-	return is && memory_file_size(fd, &size) == 0 && size == memory->size ? 0 : -EINVAL;
+	if (!is || look.size != memory->size)
+		return -EINVAL;
+	memory->file = look.identity;
+	return 0;
 }
 
+/* Which file it is, is known. */
 static int memory_take_file(struct memory *memory, int consume_fd)
 {
 	struct registry *registry = memory->vm->registry;
-	int r = file_identity_of(consume_fd, &memory->file);
 
-	if (r < 0)
-		return r;
 	if (RB_FIND(memory_file_tree, &registry->memory_files, memory))
 		return -EEXIST;
-	memory->pages = page_file_new(registry->pages, memory->vm->owner, consume_fd, memory->size);
+	memory->pages = page_file_new(
+		registry->pages, memory->vm->owner, consume_fd, memory->size, memory->page_size);
 	if (!memory->pages)
 		return -ENOMEM;
 	RB_INSERT(memory_file_tree, &registry->memory_files, memory);
@@ -253,8 +257,10 @@ static int memory_take_file(struct memory *memory, int consume_fd)
 /* One that the keeper doesn't hold yet. */
 static int memory_take_new_file(struct memory *memory, int consume_fd)
 {
-	int r = memory_take_file(memory, consume_fd);
+	int r = file_identity_of(consume_fd, &memory->file);
 
+	if (r == 0)
+		r = memory_take_file(memory, consume_fd);
 	STEP("memory: file taken");
 	if (r == 0)
 		fdstore_put_one(memory->vm->registry->fdstore, FDSTORE_MEMORY, memory->vm->number,

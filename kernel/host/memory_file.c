@@ -23,6 +23,18 @@
 
 #define MEMFD_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
+int file_look_at(int fd, struct file_look *ret)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	*ret = (struct file_look){.identity = {.device = status.st_dev, .inode = status.st_ino},
+		.size = (uint64_t)status.st_size,
+		.is_regular = S_ISREG(status.st_mode)};
+	return 0;
+}
+
 int file_identity_of(int fd, struct file_identity *ret)
 {
 	struct stat status;
@@ -59,17 +71,12 @@ bool memory_file_is_guest_memfd(int fd)
 	       fstatfs(fd, &status) == 0 && status.f_type == GMEM_GUEST_MEMFD_MAGIC;
 }
 
-bool memory_file_is_kept_guest_memfd(int fd)
+bool memory_file_is_kept_guest_memfd(int fd, const struct file_look *look)
 {
 	struct statfs system;
-	struct stat status;
 
-	if (fstatfs(fd, &system) < 0)
-		return false;
-	if (system.f_type == GMEM_GUEST_MEMFD_MAGIC)
-		return true;
-	return system.f_type == ANON_INODE_FS_MAGIC && fstat(fd, &status) == 0 &&
-	       S_ISREG(status.st_mode);
+	return look->is_regular && fstatfs(fd, &system) == 0 &&
+	       (system.f_type == GMEM_GUEST_MEMFD_MAGIC || system.f_type == ANON_INODE_FS_MAGIC);
 }
 
 bool memory_file_is_any(int fd)

@@ -19,6 +19,14 @@ struct file_identity {
 	ino_t inode;
 };
 
+/* What one look at a file tells. */
+struct file_look {
+	struct file_identity identity;
+	uint64_t size;
+	bool is_regular;
+};
+
+int file_look_at(int fd, struct file_look *ret);
 int file_identity_of(int fd, struct file_identity *ret);
 int file_identity_compare(const struct file_identity *a, const struct file_identity *b);
 
@@ -30,7 +38,7 @@ bool memory_file_is_guest_memfd(int fd);
  * to be one. By what it is, not by its name, for which /proc takes longer than all else that is
  * asked of such a file: on the file system of anonymous inodes, that alone is a regular file.
  */
-bool memory_file_is_kept_guest_memfd(int fd);
+bool memory_file_is_kept_guest_memfd(int fd, const struct file_look *look);
 
 /* Whether it is one, or a sealed memfd: a file whose file system is the kernel's own, which answers
  * at once. */

@@ -132,7 +132,7 @@ static int mailbox_map(struct mailbox *mailbox)
 		mailbox->bytes = NULL;
 		return -errno;
 	}
-	return file_identity_of(mailbox->write_fd, &mailbox->identity);
+	return 0;
 }
 
 static int mailbox_set_up(struct mailbox *mailbox)
@@ -201,6 +201,8 @@ int mailbox_new(const char *name, enum mailbox_writers writers, struct mailbox *
 		return -ENOMEM;
 	r = make_file(name, mailbox->length, &mailbox->write_fd);
 	if (r == 0)
+		r = file_identity_of(mailbox->write_fd, &mailbox->identity);
+	if (r == 0)
 		r = mailbox_set_up(mailbox);
 	if (r == 0)
 		r = seal(mailbox, writers);
@@ -219,17 +221,18 @@ int mailbox_new(const char *name, enum mailbox_writers writers, struct mailbox *
 int mailbox_open(int fd, struct mailbox **ret)
 {
 	struct mailbox *mailbox = mailbox_allocate();
-	uint64_t size;
+	struct file_look look;
 	int r;
 
 	if (!mailbox)
 		return -ENOMEM;
-	if (memory_file_size(fd, &size) < 0 || size != mailbox->length ||
+	if (file_look_at(fd, &look) < 0 || look.size != mailbox->length ||
 		!(fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK)) {
 		mailbox_free(mailbox);
 		return -EBADMSG;
 	}
 	mailbox->write_fd = fd;
+	mailbox->identity = look.identity;
 	r = mailbox_set_up(mailbox);
 	if (r < 0) {
 		mailbox->write_fd = -1; /* stays the caller's */

@@ -95,7 +95,7 @@ static struct page_file *new_file(uint64_t size, uint64_t allocated_from, uint64
 		CU_ASSERT_EQUAL_FATAL(
 			fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)allocated_from, (off_t)allocated),
 			0);
-	file = page_file_new(pages, owner, fd, size);
+	file = page_file_new(pages, owner, fd, size, /* huge= */ 0);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
 	return file;
 }
