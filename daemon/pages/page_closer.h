@@ -11,9 +11,9 @@ struct keeper_id;
 struct page_worker;
 
 /*
- * A file of the owner's, who is referred to. huge: its memory_file_huge(). pages, which must outlive
- * it, may be NULL: then it is closed by whoever drops it. The fd is consumed on success. NULL
- * without memory.
+ * A file of the owner's, who is referred to. huge: its memory_file_huge(). pages, which must
+ * outlive it, may be NULL: then it is closed by whoever drops it. The fd is consumed on success.
+ * NULL without memory.
  */
 struct page_file *page_file_new(struct page_worker *pages, struct owner *owner, int consume_fd,
 	uint64_t size, uint64_t huge);
