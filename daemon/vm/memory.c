@@ -213,8 +213,8 @@ static bool is_right_memfd(const struct memory *memory, int fd)
 	return memory_file_is_own_memfd(fd, name) && memory_file_huge(fd) == memory->page_size;
 }
 
-/* Whether the file, which the keeper has held, is one that this memory can have, which knows it
- * then. -ENOMEM where that can't be found out. */
+/* Whether the file, which the keeper has held or gmemd-taker has looked at, is one that this memory
+ * can have, which knows it then. -ENOMEM where that can't be found out. */
 static int check_file(struct memory *memory, int fd)
 {
 	struct file_look look;
