@@ -173,9 +173,10 @@ static void describe(
 	else
 		json_add_null(object, "node");
 	json_add_uint(object, "ttl_ms", reservation->ttl);
-	json_add_uint(object, "remaining_ms", reservation->end - now);
+	json_add_uint(object, "remaining_ms", reservation->end > now ? reservation->end - now : 0);
 }
 
+/* One that is due stays there until its lapse is noted: until then its memory is promised. */
 int handle_reservation_list(struct request *request)
 {
 	const char *cursor = request->parameters.reservation_list.cursor;
@@ -191,8 +192,6 @@ int handle_reservation_list(struct request *request)
 	reservation = reservations_from(reservations, number);
 	for (; reservation; reservation = reservations_from(reservations, number + 1)) {
 		number = reservation->number;
-		if (reservation->end <= now)
-			continue; /* it is none any more */
 		bytes += RESERVATION_BYTES + 6 * (strlen(reservation->name) + TENANT_NAME_SIZE);
 		if (bytes > PAGE_BYTES_MAX) {
 			page_cursor_add(request->result, "reservation", number);

@@ -13,6 +13,7 @@ from gmemtest.child import RemotePeer
 from gmemtest.host import Host, wait_until
 from gmemtest.linux import PAGE
 from gmemtest.tap import Skip, check, equal, main, need, test
+from gmemtest.wire import request
 
 MIB = 1 << 20
 HOST = 64 * MIB
@@ -225,6 +226,26 @@ def lapses():
         for name in ("one", "two", "three"):  # all at once, and in another order than they were made
             reserve(name, MIB, ttl_ms={"one": 250, "two": 200, "three": 225}[name])
         check(wait_until(lambda: len(reservations()) == 1), "several that lapse")
+
+
+def listed_and_reserved(peer):
+    """Bytes: ({what is listed just before, and just after}, what is reserved)."""
+    asked = ("reservation.list", "metrics.get", "reservation.list")
+    for method in asked:
+        peer.send(request(method))
+    told = [peer.receive()[0]["result"] for _ in asked]
+    return {sum(one["size"] for one in told[i]["reservations"]) for i in (0, 2)}, told[1]["gmemd_reserved_bytes"]
+
+
+@test("one that is due is listed as long as its memory is promised")
+def due():
+    with contextlib.closing(host.operator()) as peer:
+        for size in (MIB, 2 * MIB, 3 * MIB):  # each at another time within a millisecond
+            reserve("due", size, ttl_ms=20)
+            reserved = size
+            while reserved:
+                listed, reserved = listed_and_reserved(peer)
+                check(reserved in listed, "%d bytes are reserved, and listed: %r" % (reserved, listed))
 
 
 @test("all its turns are counted and told to operators, and VMs hear of none of it")
