@@ -30,10 +30,11 @@ struct profile *profile_begin(struct stages *stages)
 	if (!profile)
 		return NULL;
 	stages_measure_begin(stages);
-	*profile = (struct profile){.stages = stages,
-		.before = *stages_settled(stages),
-		.began = clock_ns(CLOCK_MONOTONIC),
-		.processor_time = clock_ns(CLOCK_THREAD_CPUTIME_ID)};
+	profile->stages = stages;
+	/* What is measured is within it: so its time begins before and ends after. */
+	profile->processor_time = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	profile->began = clock_ns(CLOCK_MONOTONIC);
+	profile->before = *stages_settled(stages);
 	return profile;
 }
 

@@ -9,18 +9,23 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/report/profile.h"
+#include "protocol/json.h"
 #include "tests/lib/unit.h"
 
 static const struct method *const ping = &methods[METHOD_PING], *const get =
 									&methods[METHOD_VM_GET];
 static struct stages stages;
-static uint64_t now;
+/* next_step goes by with the next look, half of it with the one after. */
+static uint64_t now, next_step;
 
 /* In the place of the stages' clock_gettime(). */
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ret_time);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ret_time)
 {
 	(void)clock;
+	now += next_step;
+	next_step /= 2;
 	*ret_time = (struct timespec){.tv_nsec = (long)now};
 	return 0;
 }
@@ -144,6 +149,30 @@ static void test_deep(void)
 	CU_ASSERT_EQUAL(time_of_all(), 3);
 }
 
+/* Whatever goes by amid its beginning and its end. */
+static void test_within_profile(void)
+{
+	struct json_object *told = json_new_object();
+	struct profile *profile;
+	uint64_t elapsed = 0, time = 0;
+
+	set_up();
+	stages_turn_to(&stages, 1, ping);
+	stage_begin(&stages, STAGE_ACT);
+	next_step = 64;
+	profile = profile_begin(&stages);
+	profile_describe(profile, told);
+	next_step = 0;
+	profile_end(profile);
+	stage_end(&stages, STAGE_ACT, 0);
+	json_get_uint(told, "elapsed_ns", &elapsed);
+	json_uint(json_at(json_get(json_at(json_get(told, "methods"), 0), "times_ns"), STAGE_ACT),
+		&time);
+	json_unref(told);
+	CU_ASSERT_TRUE(time > 0);
+	CU_ASSERT_TRUE(time <= elapsed);
+}
+
 static void test_names(void)
 {
 	for (unsigned i = 0; i < STAGES; i++)
@@ -160,6 +189,7 @@ int main(void)
 		{"another request's within", test_turn_to_another},
 		{"measuring begins and ends within one", test_begun_within},
 		{"deeper than is kept apart", test_deep},
+		{"a profile is as long as what it has measured", test_within_profile},
 		{"names", test_names},
 		CU_TEST_INFO_NULL,
 	};
