@@ -1120,7 +1120,7 @@ static const struct field host_profile_parameters[] = {
 static const struct field profile_method_fields[] = {
 	{"method", FIELD_STRING, FIELD_NULLABLE,
 		.summary = "null: of no request, or one whose method there is not."},
-	{"requests", FIELD_INTEGER, .summary = "That were begun and answered since."},
+	{"requests", FIELD_INTEGER, .summary = "That were answered since."},
 	{"times_ns", FIELD_ARRAY,
 		.summary = "Nanoseconds in each stage, in their order: integers."},
 	END,

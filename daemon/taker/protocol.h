@@ -10,8 +10,9 @@
  * A file of a peer's may make whoever looks at it or closes it wait for ever. So none comes to
  * gmemd that isn't known to be harmless; what is refused, the taker has closed before it answers.
  * Of what it hands over it keeps its own duplicates until gmemd says CLOSE, which gmemd does when
- * it has kept or closed its own: so no close of gmemd's is the last. Where gmemd has kept all, none
- * of the taker's is either, and takes no time: that CLOSE is quiet, and a request may follow it.
+ * it has kept or closed its own: so no close of gmemd's is the last. Where gmemd has taken all of
+ * them, it keeps them but for rare refusals, and the taker's closes take no time: that CLOSE is
+ * quiet, and a request may follow it.
  */
 #pragma once
 
