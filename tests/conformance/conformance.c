@@ -52,6 +52,8 @@ static const char *what_is_missing(const struct subject *subject, unsigned needs
 	if (needs & NEEDS_REACH && rules->emulated_guest &&
 		!(rules->guest_memfd_flags & GUEST_MEMFD_FLAG_INIT_SHARED))
 		return "an emulated guest can't reach a guest_memfd that the host can't map";
+	if (needs & NEEDS_KERNEL && strcmp(subject->operations->name, "kvm") != 0)
+		return "the model's files are memfds";
 	if (needs & NEEDS_EMULATION && !rules->emulated_guest)
 		return "this KVM does not emulate a guest in real mode";
 	return NULL;

@@ -18,7 +18,8 @@ enum row_needs {
 	NEEDS_NO_PRIVATE = 1 << 4,
 	NEEDS_PAGE_FAULTS = 1 << 5, /* a guest whose accesses are not emulated */
 	NEEDS_EMULATION = 1 << 6,
-	NEEDS_REACH = 1 << 7, /* a guest that can reach a guest_memfd, in either way */
+	NEEDS_REACH = 1 << 7,  /* a guest that can reach a guest_memfd, in either way */
+	NEEDS_KERNEL = 1 << 8, /* a file of the kernel's own: the model's are memfds */
 };
 
 struct trial {

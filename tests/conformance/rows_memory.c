@@ -5,7 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/magic.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
 
+#include "kernel/base/cleanup.h"
+#include "kernel/base/uapi.h"
 #include "tests/conformance/row.h"
 
 /* Creation */
@@ -290,6 +296,32 @@ static void the_file_outlives_its_vm(struct trial *trial)
 	EXPECT(trial, resident(trial, 0), -EBADF, "pages of what is closed");
 }
 
+/*
+ * How a successor knows one among the files that it is given back: virt/kvm/guest_memfd.c makes its
+ * inode a regular file, on the file system of anonymous inodes (Linux 6.8 to 6.18) or on one of its
+ * own (seen in 7.3); fs/anon_inodes.c has nothing else of such that is one.
+ */
+static void a_regular_file_without_a_name(struct trial *trial)
+{
+	cleanup_fd int other = eventfd(0, EFD_CLOEXEC);
+	struct statfs system;
+	struct stat status;
+	int fd;
+
+	EXPECT(trial, create(trial, 0, 4 * PAGE, 0), 0, "create");
+	fd = trial->subject->operations->fd(trial->subject, 0);
+	EXPECT(trial, fstatfs(fd, &system), 0, "fstatfs");
+	EXPECT(trial, fstat(fd, &status), 0, "fstat");
+	EXPECT(trial,
+		system.f_type == ANON_INODE_FS_MAGIC || system.f_type == GMEM_GUEST_MEMFD_MAGIC, 1,
+		"the file system, %#lx", (unsigned long)system.f_type);
+	EXPECT(trial, S_ISREG(status.st_mode), 1, "a regular file");
+	EXPECT(trial, fstatfs(other, &system), 0, "fstatfs of an eventfd");
+	EXPECT(trial, fstat(other, &status), 0, "fstat of an eventfd");
+	EXPECT(trial, system.f_type, ANON_INODE_FS_MAGIC, "its file system");
+	EXPECT(trial, S_ISREG(status.st_mode), 0, "a regular file, an eventfd");
+}
+
 const struct row memory_rows[] = {
 	{"sizes 1 to page-1", 0, sizes_below_a_page},
 	{"sizes 0, negative and unaligned", 0, sizes_that_are_none},
@@ -308,5 +340,6 @@ const struct row memory_rows[] = {
 	{"the host's access", NEEDS_INIT_SHARED, the_host_s_access},
 	{"the host's access without INIT_SHARED", NEEDS_MMAP, no_access_to_what_is_not_shared},
 	{"a file outlives its VM", 0, the_file_outlives_its_vm},
+	{"a regular file without a name", NEEDS_KERNEL, a_regular_file_without_a_name},
 	{0},
 };

@@ -5,17 +5,10 @@
 #include "protocol/plain_value.h"
 
 #include <json-c/json.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "protocol/json.h"
-#include "tests/lib/unit.h"
-#include "tests/unit/protocol/mutation.h"
-
-#define STEPS      200000
-#define LENGTH_MAX 256
+#include "tests/unit/protocol/plain_texts.h"
 
 #define EIGHT(bracket) bracket bracket bracket bracket bracket bracket bracket bracket
 #define NAME_OF_63     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -78,19 +71,10 @@ static const char *const other[] = {
 static bool is_plain(const char *text, size_t length)
 {
 	struct json_object *value = plain_value_read(text, length);
+	bool is = value;
 
 	json_unref(value);
-	return value;
-}
-
-static void test_which(void)
-{
-	for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
-		UNIT_ASSERT_ROW(is_plain(plain[i], strlen(plain[i])), "plain %zu", i);
-	for (size_t i = 0; i < sizeof other / sizeof *other; i++)
-		UNIT_ASSERT_ROW(!is_plain(other[i], strlen(other[i])), "other %zu", i);
-	/* The NUL of a C string is no part of it, and none is white space. */
-	CU_ASSERT_FALSE(is_plain(plain[0], strlen(plain[0]) + 1));
+	return is;
 }
 
 /* NULL where it is none. */
@@ -122,24 +106,23 @@ static bool agrees(const char *text, size_t length)
 	return same;
 }
 
+static const struct plain_texts texts = {
+	.plain = plain,
+	.n_plain = sizeof plain / sizeof *plain,
+	.other = other,
+	.n_other = sizeof other / sizeof *other,
+	.is_plain = is_plain,
+	.agrees = agrees,
+};
+
+static void test_which(void)
+{
+	plain_texts_check_which(&texts);
+}
+
 static void test_random(void)
 {
-	unsigned seed = (unsigned)time(NULL), n_plain = 0;
-	char text[LENGTH_MAX];
-
-	printf("# SEED=%u\n", seed);
-	srandom(seed);
-	for (unsigned step = 0; step < STEPS; step++) {
-		const char *from = plain[(size_t)random() % (sizeof plain / sizeof *plain)];
-		size_t length = strlen(from);
-
-		strcpy(text, from);
-		for (long i = random() % 4; i > 0; i--)
-			mutate(text, &length);
-		n_plain += is_plain(text, length);
-		UNIT_ASSERT_ROW(agrees(text, length), "%.*s", (int)length, text);
-	}
-	CU_ASSERT_TRUE(n_plain > STEPS / 4);
+	plain_texts_check_random(&texts);
 }
 
 int main(void)
