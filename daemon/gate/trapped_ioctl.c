@@ -54,89 +54,6 @@ static void refuse_trap(
 	events_gate_refused(&gmemd->events, vm, name, reason);
 }
 
-/* Finding out about a trapped call, by a taker. Meanwhile the VM's gate is not served. */
-
-struct inquiry {
-	struct gmemd *gmemd;
-	struct vm *vm;
-	struct gate_trap trap;
-	struct taking *taking;
-	void (*decided)(struct vm *vm);
-};
-
-static void decide_trap(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap,
-	const struct taking_result *found);
-
-static void found_out(void *context, struct taking_result *found)
-{
-	struct inquiry *inquiry = context;
-	struct vm *vm = inquiry->vm;
-
-	vm->trap.inquiry = NULL;
-	/* Its id is still waited for: so what was read of the thread's memory map was its own. */
-	if (gate_waits(vm->listener, inquiry->trap.id))
-		decide_trap(inquiry->gmemd, vm, &inquiry->trap, found);
-	inquiry->decided(vm);
-	free(inquiry);
-}
-
-static void describe_file(
-	const struct gmemd *gmemd, const struct gate_trap *trap, struct taker_file *ret)
-{
-	*ret = (struct taker_file){.number = trap->fd, .kind = TAKER_VM};
-	if (trap->request == KVM_CREATE_VM) {
-		ret->kind = TAKER_KVM;
-		ret->expected = gmemd->kvm_device;
-	}
-}
-
-static struct taking_request question_for(
-	const struct gmemd *gmemd, const struct vm *vm, const struct gate_trap *trap)
-{
-	struct taking_request request = {.owner = vm->owner,
-		.process = &vm->process,
-		.n_files = 1,
-		.verify = trap->request == KVM_CREATE_VM,
-		.thread = trap->thread};
-
-	describe_file(gmemd, trap, &request.files[0]);
-	if (request.verify)
-		request.mapping = (struct mapping_expected){mailbox_address(vm->mailbox),
-			mailbox_length(vm->mailbox), mailbox_identity(vm->mailbox)};
-	return request;
-}
-
-static void find_out(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap,
-	void (*decided)(struct vm *vm))
-{
-	const struct taking_request request = question_for(gmemd, vm, trap);
-	struct taking_result failure = {.result = -ENOMEM};
-	struct inquiry *inquiry = malloc(sizeof *inquiry);
-
-	if (inquiry) {
-		*inquiry = (struct inquiry){
-			.gmemd = gmemd, .vm = vm, .trap = *trap, .decided = decided};
-		failure.result = taking_start(
-			gmemd->takings, &request, found_out, inquiry, &inquiry->taking);
-	}
-	if (failure.result < 0) {
-		free(inquiry);
-		decide_trap(gmemd, vm, trap, &failure);
-		return;
-	}
-	vm->trap.inquiry = inquiry;
-	STEP("trap: being found out about");
-}
-
-void trapped_ioctl_forget(struct vm *vm)
-{
-	if (!vm->trap.inquiry)
-		return;
-	taking_cancel(vm->trap.inquiry->taking);
-	free(vm->trap.inquiry);
-	vm->trap.inquiry = NULL;
-}
-
 /* KVM_CREATE_VM */
 
 static const char *create_vm_fault(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap)
@@ -201,6 +118,101 @@ static void let_vm_be_made(struct gmemd *gmemd, struct vm *vm, const struct gate
 	vm_ledger_commit(vm);
 }
 
+/* Much may have changed since it was asked for. */
+static void decide_on_vm(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap,
+	const struct taking_result *found)
+{
+	const char *fault = create_vm_fault(gmemd, vm, trap);
+
+	if (!fault)
+		fault = unfit_for_vm(found);
+	if (fault)
+		refuse_trap(gmemd, vm, trap, fault);
+	else
+		let_vm_be_made(gmemd, vm, trap);
+}
+
+/* Finding out about one, by a taker. Meanwhile the VM's gate is not served. */
+
+struct inquiry {
+	struct gmemd *gmemd;
+	struct vm *vm;
+	struct gate_trap trap;
+	struct taking *taking;
+	void (*decided)(struct vm *vm);
+};
+
+static void found_out(void *context, struct taking_result *found)
+{
+	struct inquiry *inquiry = context;
+	struct vm *vm = inquiry->vm;
+
+	vm->trap.inquiry = NULL;
+	/* Its id is still waited for: so what was read of the thread's memory map was its own. */
+	if (gate_waits(vm->listener, inquiry->trap.id))
+		decide_on_vm(inquiry->gmemd, vm, &inquiry->trap, found);
+	inquiry->decided(vm);
+	free(inquiry);
+}
+
+static struct taking_request question_for(
+	const struct gmemd *gmemd, const struct vm *vm, const struct gate_trap *trap)
+{
+	const struct taker_file file = {
+		.number = trap->fd, .kind = TAKER_KVM, .expected = gmemd->kvm_device};
+
+	return (struct taking_request){.owner = vm->owner,
+		.process = &vm->process,
+		.n_files = 1,
+		.files = {file},
+		.verify = true,
+		.thread = trap->thread,
+		.mapping = {mailbox_address(vm->mailbox), mailbox_length(vm->mailbox),
+			mailbox_identity(vm->mailbox)}};
+}
+
+static void find_out(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap,
+	void (*decided)(struct vm *vm))
+{
+	const struct taking_request request = question_for(gmemd, vm, trap);
+	struct taking_result failure = {.result = -ENOMEM};
+	struct inquiry *inquiry = malloc(sizeof *inquiry);
+
+	if (inquiry) {
+		*inquiry = (struct inquiry){
+			.gmemd = gmemd, .vm = vm, .trap = *trap, .decided = decided};
+		failure.result = taking_start(
+			gmemd->takings, &request, found_out, inquiry, &inquiry->taking);
+	}
+	if (failure.result < 0) {
+		free(inquiry);
+		decide_on_vm(gmemd, vm, trap, &failure);
+		return;
+	}
+	vm->trap.inquiry = inquiry;
+	STEP("trap: being found out about");
+}
+
+void trapped_ioctl_forget(struct vm *vm)
+{
+	if (!vm->trap.inquiry)
+		return;
+	taking_cancel(vm->trap.inquiry->taking);
+	free(vm->trap.inquiry);
+	vm->trap.inquiry = NULL;
+}
+
+static void serve_create_vm(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap,
+	void (*decided)(struct vm *vm))
+{
+	const char *fault = create_vm_fault(gmemd, vm, trap);
+
+	if (fault)
+		refuse_trap(gmemd, vm, trap, fault);
+	else
+		find_out(gmemd, vm, trap, decided);
+}
+
 /* KVM_CREATE_GUEST_MEMFD */
 
 static const char *create_memory_fault(
@@ -222,18 +234,6 @@ static const char *create_memory_fault(
 	return NULL;
 }
 
-/*
- * The file could be another by the time that the ioctl runs, which then fails by itself: so this
- * only keeps a mistake from using up what is let through once. Where it can't be looked at, it
- * passes.
- */
-static const char *unfit_for_memory(const struct taking_result *found)
-{
-	return found->result == -EBADF || found->result == -EINVAL
-		       ? "the file descriptor is not a VM"
-		       : NULL;
-}
-
 static void let_memory_be_made(struct vm *vm, const struct gate_trap *trap, struct call *call)
 {
 	call->continued = true;
@@ -249,35 +249,18 @@ static void let_memory_be_made(struct vm *vm, const struct gate_trap *trap, stru
 	vm_ledger_commit(vm);
 }
 
-/* Any of them */
-
-static const char *trap_fault(
-	struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap, struct call **ret_call)
+static void serve_create_memory(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap)
 {
-	if (trap->request == KVM_CREATE_VM)
-		return create_vm_fault(gmemd, vm, trap);
-	if (trap->request == KVM_CREATE_GUEST_MEMFD)
-		return create_memory_fault(vm, trap, ret_call);
-	return "a gate traps no such ioctl";
-}
-
-/* Much may have changed since it was asked for. */
-static void decide_trap(struct gmemd *gmemd, struct vm *vm, const struct gate_trap *trap,
-	const struct taking_result *found)
-{
-	bool is_vm = trap->request == KVM_CREATE_VM;
 	struct call *call;
-	const char *fault = trap_fault(gmemd, vm, trap, &call);
+	const char *fault = create_memory_fault(vm, trap, &call);
 
-	if (!fault)
-		fault = is_vm ? unfit_for_vm(found) : unfit_for_memory(found);
 	if (fault)
 		refuse_trap(gmemd, vm, trap, fault);
-	else if (is_vm)
-		let_vm_be_made(gmemd, vm, trap);
 	else
 		let_memory_be_made(vm, trap, call);
 }
+
+/* Any of them */
 
 /* Where a successor finds the call, should this gmemd end before it has noted it. */
 static struct seccomp_notif *trap_room(struct gmemd *gmemd, const struct vm *vm)
@@ -297,8 +280,6 @@ static struct seccomp_notif *trap_room(struct gmemd *gmemd, const struct vm *vm)
 int trapped_ioctl_serve(struct gmemd *gmemd, struct vm *vm, void (*decided)(struct vm *vm))
 {
 	struct gate_trap trap;
-	struct call *call;
-	const char *fault;
 	int r;
 
 	r = gate_receive(vm->listener, trap_room(gmemd, vm), &trap);
@@ -307,10 +288,11 @@ int trapped_ioctl_serve(struct gmemd *gmemd, struct vm *vm, void (*decided)(stru
 	STEP("trap: received");
 	note_answer(vm, &trap, TRAP_UNDECIDED);
 	STEP("trap: noted");
-	fault = trap_fault(gmemd, vm, &trap, &call);
-	if (fault)
-		refuse_trap(gmemd, vm, &trap, fault);
+	if (trap.request == KVM_CREATE_VM)
+		serve_create_vm(gmemd, vm, &trap, decided);
+	else if (trap.request == KVM_CREATE_GUEST_MEMFD)
+		serve_create_memory(gmemd, vm, &trap);
 	else
-		find_out(gmemd, vm, &trap, decided);
+		refuse_trap(gmemd, vm, &trap, "a gate traps no such ioctl");
 	return 0;
 }

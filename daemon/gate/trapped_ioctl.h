@@ -15,9 +15,10 @@
  * that an ioctl could be for. Only the file is a number that another thread can make another's: the
  * kernel then refuses the ioctl, for it is of no VM or of one that is not this address space's.
  *
- * Whether the call is made on the file that it is for, and how the mailbox is mapped, a taker finds
- * out, which may hang (daemon/peerfd/taker_client.h); until then no other call of this VM's is
- * looked at.
+ * Whether KVM_CREATE_VM is made on /dev/kvm, and how the mailbox is mapped, a taker finds out,
+ * which may hang (daemon/peerfd/taker_client.h); until then no other call of this VM's is looked
+ * at. On which file KVM_CREATE_GUEST_MEMFD is made nobody looks: one that is no VM's refuses it,
+ * and the entry is used.
  *
  * The order of what is done, and why. The kernel tells of a call once: one that was received and
  * not answered leaves its thread waiting for ever, if nobody knows its id any more.
@@ -25,7 +26,7 @@
  *  1. gate_receive() has the kernel write the call into memory that the keeper holds (the syscall
  *     marks).
  *  2. The VM's ledger has its id, as undecided, committed.
- *  3. The taker finds out.
+ *  3. Of KVM_CREATE_VM the taker finds out.
  *  4. What is decided is committed, with all that follows from it: the VM runs, the entry is used.
  *  5. The kernel is told: the thread goes on.
  *

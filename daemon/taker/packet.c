@@ -16,7 +16,7 @@ int taker_packet_receive(int socket, struct taker_packet *ret)
 
 bool taker_kind_is_handed_over(enum taker_kind kind)
 {
-	return kind != TAKER_KVM && kind != TAKER_VM;
+	return kind != TAKER_KVM;
 }
 
 size_t taker_request_length(enum taker_operation operation, uint32_t count)

@@ -22,7 +22,7 @@
 #define TAKER_SOCKET 3
 
 #define TAKER_MAGIC   0x544d4547u /* "GEMT" */
-#define TAKER_VERSION 1
+#define TAKER_VERSION 2
 
 /* In a request: a VM's mailbox, and as many memories as a request can name. */
 #define TAKER_FILES_MAX 17
@@ -47,10 +47,8 @@ enum taker_kind {
 	TAKER_LISTENER,        /* of a seccomp filter */
 	TAKER_MEMORY,          /* a guest_memfd, or a memfd that gmemd has made for memory */
 	TAKER_MAILBOX,         /* one that gmemd has made */
-	/* These are looked at, and not handed over. */
-	TAKER_KVM, /* expected: the device's number, a dev_t */
-	TAKER_VM,  /* of KVM_CREATE_VM */
-	/* Handed over. */
+	/* Looked at, and not handed over. expected: the device's number, a dev_t. */
+	TAKER_KVM,
 	TAKER_PIDFD, /* of any process */
 };
 

@@ -45,14 +45,6 @@ static bool is_device(int fd, uint64_t expected)
 	       makedev(status.stx_rdev_major, status.stx_rdev_minor) == expected;
 }
 
-static bool is_vm(int fd)
-{
-	char target[64];
-
-	return process_file_target(getpid(), fd, target, sizeof target) == 0 &&
-	       strcmp(target, "anon_inode:kvm-vm") == 0;
-}
-
 static bool is_as_expected(int fd, const struct taker_file *file)
 {
 	switch ((enum taker_kind)file->kind) {
@@ -66,8 +58,6 @@ static bool is_as_expected(int fd, const struct taker_file *file)
 		return is_mailbox(fd);
 	case TAKER_KVM:
 		return is_device(fd, file->expected);
-	case TAKER_VM:
-		return is_vm(fd);
 	case TAKER_PIDFD:
 		return process_is_pidfd(fd);
 	}

@@ -110,6 +110,17 @@ def refused(number, call, *arguments):
     return check(False, "it is not refused")
 
 
+def create_on_another_file(vmm):
+    """That file's own ioctl refuses it. The entry is used, though, and free again by its report."""
+    call = vmm.peer.call_with_fds("memory.create", {"vm": vmm.id, "size": PAGE})[0]["call"]
+    another = vmm.fds[vmm.opened["mailbox"]["fd"]]
+    refused(errno.ENOTTY, linux.ioctl, another, call["request"], call["address"])
+    refused(errno.EPERM, linux.ioctl, vmm.vm_fd, call["request"], call["address"])
+    vmm.report(call, 0, "ENOTTY")
+    os.close(vmm.create(PAGE)[1])
+    equal([memory["size"] for memory in vmm.get()["memories"]], [4 * PAGE, PAGE], "sizes of memories")
+
+
 def be_a_vmm(channel):
     """In a child, for its gate is for good."""
     table = reference()
@@ -128,6 +139,7 @@ def be_a_vmm(channel):
         refused(errno.EPERM, linux.ioctl, vmm.vm_fd, command, ctypes.addressof(region))
     refused(errno.EPERM, linux.ioctl, vmm.kvm(), linux.KVM_CREATE_VM, 0)
     refused(errno.EBUSY, install, table, areas)
+    create_on_another_file(vmm)
     vmm.unbind(0)
     channel.say(tap.failures())
 

@@ -253,7 +253,7 @@ static void test_looked_at(void)
 	struct taker_packet request = request_of(TAKER_TAKE, 3, 1), answer;
 
 	request.message.request.files[0].kind = TAKER_KVM;
-	request.message.request.files[1].kind = TAKER_VM;
+	request.message.request.files[1].kind = TAKER_KVM;
 	answer = answer_to(&request, 0, 1);
 	check_answer(&answer, &request, 0, "one of three");
 	answer.came.n_fds = 3;
