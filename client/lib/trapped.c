@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +16,6 @@
 #include "client/lib/last_error.h"
 #include "client/lib/sign.h"
 #include "kernel/base/cleanup.h"
-
-/* The thread's, and room for what the program has in thread-local storage. */
-#define STACK_SIZE (256 * 1024)
 
 struct trapped *trapped_free(struct trapped *trapped)
 {
@@ -37,7 +32,7 @@ struct trapped *trapped_free(struct trapped *trapped)
 /* KVM_CREATE_VM fails with EINTR where a signal is pending when the gate has let it through, or
  * work of io_uring's, and by the answer of a gmemd that was started amid it: then it can be tried
  * again, unless gmemd does not know what came of it. */
-static void *carry_out(void *context)
+static void carry_out(void *context)
 {
 	struct trapped *trapped = context;
 	int result;
@@ -48,28 +43,17 @@ static void *carry_out(void *context)
 	trapped->result = result < 0 ? -errno : result;
 	eventfd_write(trapped->over, 1);
 	trapped_free(trapped);
-	return NULL;
 }
 
-/* Without signals, which are the program's to take. */
-static int start_watching(struct trapped *trapped)
+static int start_carrying_out(struct trapped *trapped)
 {
-	pthread_attr_t attributes;
-	sigset_t all, before;
-	pthread_t thread;
 	int r;
 
-	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, STACK_SIZE);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	trapped->work = (struct spare_work){carry_out, trapped};
 	trapped->holders++;
-	r = -pthread_create(&thread, &attributes, carry_out, trapped);
+	r = spare_thread_run(&trapped->work);
 	if (r < 0)
 		trapped->holders--;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
 	return r;
 }
 
@@ -125,7 +109,7 @@ int trapped_ioctl(struct gmem *gmem, int fd, unsigned long request, uint64_t arg
 	*ret_given_up = NULL;
 	if (r < 0)
 		return r;
-	r = start_watching(trapped);
+	r = start_carrying_out(trapped);
 	if (r < 0) {
 		trapped_free(trapped);
 		return last_error_own(r,

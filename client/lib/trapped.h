@@ -12,11 +12,14 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "client/lib/spare_thread.h"
+
 struct gmem;
 
 struct trapped {
 	/* Of who has given it up. */
 	LIST_ENTRY(trapped) link;
+	struct spare_work work; /* the thread's */
 	uint64_t call;
 	/* Its own. */
 	int fd, result;
