@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#define BENCH_STEPS_MAX 4
+#define BENCH_STEPS_MAX 6
 
 /* What meson counts as skipped. */
 #define BENCH_SKIPPED 77

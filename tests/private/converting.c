@@ -8,8 +8,6 @@
  *     converting SOCKET resident SECONDS
  *         a guest runs, and both halves together have at no time more pages than the VM's size and
  *         what is being converted
- *     converting SOCKET cost
- *         what a conversion costs, beside the same ioctls and punches of a process that owns its VM
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -39,7 +37,6 @@
 #define RANGE  16   /* frames of a conversion, at most */
 #define LARGE  1024 /* the same, of one whose stale half is gmemd's to give back */
 #define LOOKED 512  /* at frames, from the first on */
-#define TIMES  100
 
 static struct gmem *gmem;
 static struct gmem_vm *vm;
@@ -257,217 +254,21 @@ static void watch_resident(unsigned seconds)
 		seconds);
 }
 
-/* What it costs */
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-/* What goes stale has its pages. */
-static void fill(int fd, uint64_t pages)
-{
-	need(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)(pages * PAGE)) < 0 ? -errno : 0,
-		"allocating");
-}
-
-static double time_gmem(uint64_t pages, bool private)
-{
-	double start;
-	uint64_t discarded;
-
-	fill(gmem_memory_fd(private ? shared_half : private_half), pages);
-	start = now();
-	need(gmem_convert(
-		     vm, private ? GMEM_PRIVATE : GMEM_SHARED, BASE, pages * PAGE, 0, &discarded),
-		"converting");
-	start = now() - start;
-	check_discarded(discarded, pages * PAGE);
-	return start;
-}
-
-/* A process's own VM, with a slot of both halves. */
-struct own_vm {
-	int fd;
-	int halves[2]; /* shared and private */
-	void *bytes;
-};
-
-static void own_vm_open(struct own_vm *own, int kvm_fd)
-{
-	struct kvm_create_guest_memfd create = {.size = FRAMES * PAGE};
-	struct kvm_userspace_memory_region2 region = {.flags = KVM_MEM_GUEST_MEMFD,
-		.guest_phys_addr = BASE,
-		.memory_size = FRAMES * PAGE};
-
-	own->fd = ioctl(kvm_fd, KVM_CREATE_VM, 1ul);
-	need(memory_file_create_memfd("own", FRAMES * PAGE, &own->halves[0]), "a memfd");
-	own->halves[1] = ioctl(own->fd, KVM_CREATE_GUEST_MEMFD, &create);
-	own->bytes =
-		mmap(NULL, FRAMES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, own->halves[0], 0);
-	region.userspace_addr = (uintptr_t)own->bytes;
-	region.guest_memfd = (uint32_t)own->halves[1];
-	need(ioctl(own->fd, KVM_SET_USER_MEMORY_REGION2, &region) < 0 ? -errno : 0,
-		"binding a slot of its own");
-}
-
-static void own_vm_close(struct own_vm *own)
-{
-	munmap(own->bytes, FRAMES * PAGE);
-	close(own->halves[0]);
-	close(own->halves[1]);
-	close(own->fd);
-}
-
-static void own_vm_convert(const struct own_vm *own, uint64_t pages, bool private)
-{
-	struct kvm_memory_attributes attributes = {.address = BASE,
-		.size = pages * PAGE,
-		.attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0};
-
-	need(ioctl(own->fd, KVM_SET_MEMORY_ATTRIBUTES, &attributes) < 0 ? -errno : 0,
-		"KVM_SET_MEMORY_ATTRIBUTES");
-	need(memory_file_punch(own->halves[!private], 0, pages * PAGE), "punching");
-}
-
-/* The same, without gmemd. */
-static double time_own(const struct own_vm *own, uint64_t pages, bool private)
-{
-	double start;
-
-	fill(own->halves[!private], pages);
-	start = now();
-	own_vm_convert(own, pages, private);
-	return now() - start;
-}
-
-static int compare(const void *left, const void *right)
-{
-	double a = *(const double *)left, b = *(const double *)right;
-
-	return (a > b) - (a < b);
-}
-
-static double median(double *times)
-{
-	qsort(times, TIMES, sizeof *times, compare);
-	return times[TIMES / 2];
-}
-
-/* In turn: how fast an emulated machine is differs from second to second. */
-static void print_cost(const struct own_vm *own, uint64_t pages)
-{
-	double own_times[TIMES], gmem_times[TIMES], alone, with;
-
-	for (unsigned i = 0; i < TIMES; i++) {
-		own_times[i] = time_own(own, pages, i % 2 == 0);
-		gmem_times[i] = time_gmem(pages, i % 2 == 0);
-	}
-	alone = median(own_times);
-	with = median(gmem_times);
-	printf("# gmem_convert() of %" PRIu64 " pages takes %.2f times as long as the same ioctl "
-	       "and punch of a process that owns its VM (%.0f and %.0f us)\n",
-		pages, with / alone, with * 1e6, alone * 1e6);
-}
-
-/* Bytes of a request to convert one page, and of its answer. */
-#define ASKED    190
-#define ANSWERED 160
-
-/* Another process that answers whatever it is sent, and does nothing else. */
-static int start_answerer(pid_t *ret_pid)
-{
-	char packet[512] = {0};
-	int pair[2];
-
-	need(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 ? -errno : 0,
-		"a pair of sockets");
-	*ret_pid = fork();
-	need(*ret_pid < 0 ? -errno : 0, "a process");
-	if (*ret_pid == 0) {
-		close(pair[0]);
-		while (recv(pair[1], packet, sizeof packet, 0) > 0)
-			send(pair[1], packet, ANSWERED, 0);
-		_exit(0);
-	}
-	close(pair[1]);
-	return pair[0];
-}
-
-static double time_asking(int socket)
-{
-	char packet[512] = {0};
-	double start = now();
-
-	need(send(socket, packet, ASKED, 0) < 0 ? -errno : 0, "asking");
-	need(recv(socket, packet, sizeof packet, 0) < 0 ? -errno : 0, "an answer");
-	return now() - start;
-}
-
-static double time_ping(void)
-{
-	char *result = NULL;
-	double start = now();
-
-	need(gmem_call(gmem, "ping", NULL, &result), "a ping");
-	start = now() - start;
-	free(result);
-	return start;
-}
-
-/* The least that asking anybody takes, whoever it is. */
-static void print_floor(const struct own_vm *own)
-{
-	double own_times[TIMES], asking[TIMES], pings[TIMES], alone;
-	pid_t answerer;
-	int socket = start_answerer(&answerer);
-
-	for (unsigned i = 0; i < TIMES; i++) {
-		own_times[i] = time_own(own, 1, i % 2 == 0);
-		asking[i] = time_asking(socket);
-		pings[i] = time_ping();
-	}
-	close(socket);
-	waitpid(answerer, NULL, 0);
-	alone = median(own_times);
-	printf("# a packet to another process and back takes %.2f times as long as the ioctl and "
-	       "punch of one page, a ping of gmemd %.2f times\n",
-		median(asking) / alone, median(pings) / alone);
-}
-
-static void print_costs(void)
-{
-	struct own_vm own;
-
-	own_vm_open(&own, gmem_vm_kvm_fd(vm));
-	print_cost(&own, 1);
-	print_cost(&own, 256);
-	print_floor(&own);
-	own_vm_close(&own);
-	printf("ok - %u conversions each, and what they discard is told\n", TIMES);
-}
-
 int main(int argc, char **argv)
 {
 	const char *what = argc >= 3 ? argv[2] : "";
 	unsigned number = argc == 4 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
 
-	if ((number == 0) != (strcmp(what, "cost") == 0)) {
-		fprintf(stderr, "Usage: converting SOCKET look CONVERSIONS | resident SECONDS | "
-				"cost\n");
+	if (number == 0) {
+		fprintf(stderr, "Usage: converting SOCKET look CONVERSIONS | resident SECONDS\n");
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	open_vm(argv[1]);
 	if (strcmp(what, "look") == 0)
 		look_at_all(number);
-	else if (strcmp(what, "resident") == 0)
-		watch_resident(number);
 	else
-		print_costs();
+		watch_resident(number);
 	guest_free(guest);
 	return EXIT_SUCCESS;
 }

@@ -20,7 +20,6 @@ NAME = "data"
 ALONE = "ioctls alone"
 MIB = 1 << 20
 KEEP_SIZE, PUNCH_HOLE = 1, 2
-KVM_CAP_VM_TYPES, SW_PROTECTED = 235, 1 << 1
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long]
@@ -39,22 +38,15 @@ def shim(report):
     benchmark.run(report, NAME, "exits with --shim", benchmark.beside("bench_shim.py"), report.all_processors, PARTS="exits")
 
 
-def why_not_convert():
-    try:
-        kvm = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
-    except OSError as e:
-        return "/dev/kvm: " + e.strerror
-    types = linux.ioctl(kvm, linux.KVM_CHECK_EXTENSION, KVM_CAP_VM_TYPES)
-    os.close(kvm)
-    return "nothing here measures it yet" if types & SW_PROTECTED else "this host has no VM type with private memory"
-
-
 def convert(report):
     figures = benchmark.run(report, NAME, "convert", [benchmark.own("bench_convert")])
     for figure in figures:
         if figure.work.startswith("memory.convert of 256 ") and figure.subject.endswith(" kvm"):
             report.target(figure, figure.median, 2, "microseconds of a range")
-    report.skip(NAME, "convert beside KVM_SET_MEMORY_ATTRIBUTES", why_not_convert())
+    benchmark.run(report, NAME, "conversions", [benchmark.own("bench_conversions"), benchmark.gmemd()])
+    for subject in ("libgmem, gated", "with a keeper"):
+        benchmark.target(report, NAME, "conversions: convert 1", subject, ALONE, 1.5)
+        benchmark.target(report, NAME, "conversions: convert 256", subject, ALONE, 1.1)
 
 
 def preallocation(report, size):
