@@ -11,29 +11,18 @@
 #include <time.h>
 
 #include "daemon/base/log.h"
-#include "daemon/base/privileges.h"
+#include "daemon/pressure/cgroup_watch.h"
 #include "daemon/vm/page_count.h"
-#include "kernel/base/cleanup.h"
-#include "kernel/host/pressure.h"
 
-#define CGROUPS "/sys/fs/cgroup"
 /* Of what a tenant's VMs have, where its cgroup waits for memory. */
 #define STALLED_PART 20
-
-/* Some tasks have waited for a twentieth of the time, or more. */
-static const struct pressure_threshold threshold = {
-	.kind = PRESSURE_SOME,
-	.stall = PRESSURE_WINDOW_UNIT / 20,
-	.window = PRESSURE_WINDOW_UNIT,
-};
 
 /* The watch of a tenant's cgroup. */
 struct stall_watch {
 	TAILQ_ENTRY(stall_watch) link;
 	struct tenant_pressure *pressure;
 	struct tenant *tenant; /* a reference */
-	struct pressure_trigger trigger;
-	struct event *event;
+	struct cgroup_watch *watch;
 };
 
 TAILQ_HEAD(stall_watches, stall_watch);
@@ -237,16 +226,10 @@ void tenant_pressure_look(struct tenant_pressure *pressure)
 
 /* Cgroups */
 
-static void stalled_event(evutil_socket_t fd, short what, void *context)
+static void stalled(void *context)
 {
 	struct stall_watch *watch = context;
 
-	(void)fd;
-	(void)what;
-	if (pressure_trigger_check(&watch->trigger) == -ENODEV) {
-		event_del(watch->event);
-		return;
-	}
 	watch->tenant->stalled = true;
 	if (monotonic_us() >= watch->tenant->ask_again)
 		tenant_pressure_ask(watch->pressure, watch->tenant);
@@ -254,30 +237,10 @@ static void stalled_event(evutil_socket_t fd, short what, void *context)
 
 static void watch_free(struct stall_watch *watch)
 {
-	if (watch->event)
-		event_free(watch->event);
-	pressure_trigger_close(&watch->trigger);
+	cgroup_watch_free(watch->watch);
+	watch->tenant->is_watched = false;
 	tenant_unref(watch->tenant);
 	free(watch);
-}
-
-static int open_watch(struct stall_watch *watch, const char *cgroup)
-{
-	cleanup_free char *path = NULL;
-	int r;
-
-	if (asprintf(&path, CGROUPS "%s/memory.pressure", cgroup) < 0) {
-		path = NULL;
-		return -ENOMEM;
-	}
-	privileges_raise_to_enter();
-	r = pressure_trigger_open(path, &threshold, &watch->trigger);
-	privileges_lower();
-	if (r < 0)
-		return r;
-	watch->event = event_new(watch->pressure->gmemd->base, watch->trigger.ready,
-		EV_READ | EV_PERSIST, stalled_event, watch);
-	return watch->event && event_add(watch->event, NULL) == 0 ? 0 : -ENOMEM;
 }
 
 static int watch_cgroup(struct tenant_pressure *pressure, struct tenant *tenant, const char *cgroup)
@@ -287,37 +250,52 @@ static int watch_cgroup(struct tenant_pressure *pressure, struct tenant *tenant,
 
 	if (!watch)
 		return -ENOMEM;
-	*watch = (struct stall_watch){
-		.pressure = pressure, .tenant = tenant_ref(tenant), .trigger = {-1, -1}};
-	r = open_watch(watch, cgroup);
-	if (r < 0)
+	*watch = (struct stall_watch){.pressure = pressure, .tenant = tenant_ref(tenant)};
+	r = cgroup_watch_new(pressure->gmemd->base, cgroup, stalled, watch, &watch->watch);
+	if (r < 0) {
 		watch_free(watch);
-	else
-		TAILQ_INSERT_TAIL(&pressure->watches, watch, link);
-	return r;
+		return r;
+	}
+	tenant->is_watched = true;
+	TAILQ_INSERT_TAIL(&pressure->watches, watch, link);
+	return 0;
 }
 
+/* NULL where it names none. */
+static const char *cgroup_of(const struct tenant *tenant)
+{
+	const struct config_list *cgroup = tenant->config ? &tenant->config->pressure_cgroup : NULL;
+
+	return cgroup && cgroup->count > 0 ? cgroup->words[0] : NULL;
+}
+
+static void follow_tenant(struct tenant_pressure *pressure, struct tenant *tenant)
+{
+	const char *cgroup = cgroup_of(tenant);
+	int r = cgroup && !tenant->is_watched ? watch_cgroup(pressure, tenant, cgroup) : 0;
+
+	if (r < 0)
+		log_warning("tenant %s: the memory pressure of cgroup %s can't be watched: %s",
+			tenant->name, cgroup, strerror(-r));
+}
+
+/* What stays as it was is watched on. */
 void tenant_pressure_follow_config(struct tenant_pressure *pressure)
 {
-	struct tenant *tenant = tenants_from(&pressure->gmemd->registry.tenants, "");
-	struct stall_watch *watch;
+	struct stall_watch *watch, *next;
+	struct tenant *tenant;
 
-	while ((watch = TAILQ_FIRST(&pressure->watches))) {
+	TAILQ_FOREACH_SAFE (watch, &pressure->watches, link, next) {
+		const char *cgroup = cgroup_of(watch->tenant);
+
+		if (cgroup && cgroup_watch_is_of(watch->watch, cgroup))
+			continue;
 		TAILQ_REMOVE(&pressure->watches, watch, link);
 		watch_free(watch);
 	}
-	for (; tenant; tenant = tenants_next(tenant)) {
-		const struct config_list *cgroup =
-			tenant->config ? &tenant->config->pressure_cgroup : NULL;
-		int r = cgroup && cgroup->count > 0
-				? watch_cgroup(pressure, tenant, cgroup->words[0])
-				: 0;
-
-		if (r < 0)
-			log_warning("tenant %s: the memory pressure of cgroup %s can't be watched: "
-				    "%s",
-				tenant->name, cgroup->words[0], strerror(-r));
-	}
+	tenant = tenants_from(&pressure->gmemd->registry.tenants, "");
+	for (; tenant; tenant = tenants_next(tenant))
+		follow_tenant(pressure, tenant);
 }
 
 int tenant_pressure_new(struct gmemd *gmemd, struct tenant_pressure **ret)

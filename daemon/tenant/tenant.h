@@ -57,6 +57,7 @@ struct tenant {
 	uint64_t resident, can_give; /* as last measured */
 	bool stalled;                /* since it was last asked */
 	bool under_pressure;
+	bool is_watched;       /* the cgroup that it names */
 	uint64_t ask_again;    /* not before */
 	struct tenant_vms vms; /* that are seen, or hold anything */
 	unsigned n_vms;

@@ -599,6 +599,29 @@ def _():
         reload_with(RULES)
 
 
+def triggers(path):
+    """gmemd's files of a cgroup's pressure, by their numbers."""
+    return host.fds_of(CGROUPS + path + "/memory.pressure")
+
+
+@test("a cgroup is watched on through a reload that leaves it; one that is named no more is watched no more")
+def _():
+    with small_cgroup() as (path, _entrances):
+        line = "pressure-cgroup = %s\n" % path
+        gold_with(line)
+        (watched,) = triggers(path)
+        pidfd = os.pidfd_open(host.pid)
+        own = linux.pidfd_getfd(pidfd, watched)
+        gold_with(line + "requests = 7\n")
+        (still,) = triggers(path)
+        check(linux.same_file(host.pid, still, own), "it was opened again")
+        os.close(own)
+        os.close(pidfd)
+        gold_with("")
+        need(wait_until(lambda: not triggers(path)), "it is watched on")
+        reload_with(RULES)
+
+
 def pressure_file(path):
     with open(CGROUPS + path + "/memory.pressure", encoding="ascii") as file:
         return file.read()

@@ -38,6 +38,7 @@ NR_SECCOMP = {"x86_64": 317, "aarch64": 277}
 NR_EXIT = {"x86_64": 60, "aarch64": 93}
 NR_IOCTL = {"x86_64": 16, "aarch64": 29}
 NR_SOCKET_OPTIONS = {"x86_64": (54, 55), "aarch64": (208, 209)}  # setsockopt, getsockopt
+NR_KCMP = {"x86_64": 312, "aarch64": 272}
 NR_PIDFD_GETFD = 438
 NR_MSEAL = 462
 NR_CACHESTAT = 451
@@ -240,6 +241,14 @@ def refuse_socket_option(level, option, error):
     _checked(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     number = NR_SECCOMP[os.uname().machine]
     _checked(_libc.syscall(ctypes.c_long(number), ctypes.c_ulong(SECCOMP_SET_MODE_FILTER), ctypes.c_ulong(0), ctypes.byref(program)))
+
+
+def same_file(pid, fd, other):
+    """Whether a process's file is the very one that this process has: opened once."""
+    of_files = ctypes.c_int(0)
+    pids = ctypes.c_int(pid), ctypes.c_int(os.getpid())
+    number = ctypes.c_long(NR_KCMP[os.uname().machine])
+    return _checked(_libc.syscall(number, *pids, of_files, ctypes.c_ulong(fd), ctypes.c_ulong(other))) == 0
 
 
 def pidfd_getfd(pidfd, fd):
