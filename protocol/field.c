@@ -18,6 +18,8 @@
 
 struct decoding {
 	const struct field *fields;
+	const struct field
+		*next; /* behind that of the last member: most come in the table's order */
 	struct rpc_error *error;
 	const struct decoding *outer; /* NULL: these are the parameters */
 	const char *member;           /* of outer's, which these fields are of */
@@ -320,17 +322,24 @@ static int decode_field(const struct decoding *decoding, const struct field *fie
 	return invalid(decoding, field->name, expected);
 }
 
-static bool known(const char *name, struct json_object *value, void *context)
+static bool find_field(struct decoding *decoding, const char *name)
 {
-	struct decoding *decoding = context;
+	const struct field *field = decoding->next;
+
+	if (!field->name || strcmp(field->name, name) != 0)
+		field = decoding->fields;
+	while (field->name && strcmp(field->name, name) != 0)
+		field++;
+	if (field->name)
+		decoding->next = field + 1;
+	return field->name;
+}
+
+static void refuse_unknown(const struct decoding *decoding, const char *name)
+{
 	char names[EXPECTATION_SIZE] = "left out, being unknown; known:";
 	size_t used;
 
-	(void)value;
-	for (const struct field *field = decoding->fields; field->name; field++) {
-		if (strcmp(field->name, name) == 0)
-			return true;
-	}
 	for (const struct field *field = decoding->fields; field->name; field++) {
 		used = strlen(names);
 		snprintf(names + used, sizeof names - used, "%s %s",
@@ -339,7 +348,17 @@ static bool known(const char *name, struct json_object *value, void *context)
 	if (!decoding->fields->name)
 		strcat(names, " none");
 	invalid(decoding, name, names);
-	return false;
+}
+
+static bool known(const char *name, struct json_object *value, void *context)
+{
+	struct decoding *decoding = context;
+	bool found = find_field(decoding, name);
+
+	(void)value;
+	if (!found)
+		refuse_unknown(decoding, name);
+	return found;
 }
 
 static int decode_fields(struct decoding *decoding, struct json_object *object, void *parameters)
@@ -350,6 +369,7 @@ static int decode_fields(struct decoding *decoding, struct json_object *object, 
 		set_absent(field, (char *)parameters + field->offset);
 	if (!json_is_object(object) && (object || decoding->outer))
 		return invalid(decoding, NULL, "an object");
+	decoding->next = decoding->fields;
 	if (!json_each(object, known, decoding))
 		return decoding->error->code;
 	for (const struct field *field = decoding->fields; field->name; field++) {

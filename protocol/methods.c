@@ -1277,7 +1277,8 @@ const struct method methods[METHODS] = {
 const struct method *method_by_name(const char *name)
 {
 	for (unsigned number = 0; number < METHODS; number++) {
-		if (strcmp(methods[number].name, name) == 0)
+		/* Most begin otherwise. */
+		if (methods[number].name[0] == name[0] && strcmp(methods[number].name, name) == 0)
 			return &methods[number];
 	}
 	return NULL;

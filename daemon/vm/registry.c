@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -138,12 +139,12 @@ struct vm *registry_vm_of_uuid(
 
 struct vm *registry_vm_by_id(struct registry *registry, const char *id)
 {
-	uint64_t number;
+	static const char prefix[] = "vm-";
 	struct vm *vm;
 
-	if (sscanf(id, "vm-%" SCNu64, &number) != 1)
+	if (strncmp(id, prefix, strlen(prefix)) != 0)
 		return NULL;
-	vm = registry_vm_by_number(registry, number);
+	vm = registry_vm_by_number(registry, strtoull(id + strlen(prefix), NULL, 10));
 	return vm && strcmp(vm->id, id) == 0 ? vm : NULL;
 }
 

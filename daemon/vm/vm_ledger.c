@@ -222,10 +222,9 @@ static bool slots_at(const struct vm *vm, uint32_t index, struct slots_record *r
 /* The first part that is free, or is not. */
 static unsigned find_part(const struct slots_record *record, bool is_free)
 {
-	struct slot_record slot;
 	unsigned part = 0;
 
-	while (part < SLOTS_TOGETHER && record_unpack_slot(record->slots[part], &slot) == is_free)
+	while (part < SLOTS_TOGETHER && record_has_slot(record->slots[part]) == is_free)
 		part++;
 	return part;
 }

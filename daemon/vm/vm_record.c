@@ -296,7 +296,8 @@ void record_read_slot(const struct slot_record *record, struct slot_bind_paramet
 	};
 }
 
-#define PACKED_PAGE 4096
+#define PACKED_PAGE  4096
+#define PACKED_THERE (1 << 7) /* of the first byte: there is one */
 
 /* The bytes of each of those that come after the first. */
 enum {
@@ -344,13 +345,18 @@ bool record_pack_slot(const struct slot_record *record, uint8_t ret[static SLOT_
 {
 	if (record->state > 3 || record->flags > 3 || record->how > 7 || record->shared_memory > 0)
 		return false;
-	*ret++ = (uint8_t)(record->state | record->flags << 2 | record->how << 4 | 1 << 7);
+	*ret++ = (uint8_t)(record->state | record->flags << 2 | record->how << 4 | PACKED_THERE);
 	return pack(&ret, PACKED_NUMBER, record->number) &&
 	       pack_pages(&ret, PACKED_ADDRESS, record->guest_phys_addr) &&
 	       pack_pages(&ret, PACKED_SIZE, record->memory_size) &&
 	       pack_pages(&ret, PACKED_USERSPACE, record->userspace_addr) &&
 	       pack(&ret, PACKED_MEMORY, record->memory) &&
 	       pack_pages(&ret, PACKED_OFFSET, record->guest_memfd_offset);
+}
+
+bool record_has_slot(const uint8_t bytes[static SLOT_TOGETHER_BYTES])
+{
+	return bytes[0] & PACKED_THERE;
 }
 
 bool record_unpack_slot(const uint8_t bytes[static SLOT_TOGETHER_BYTES], struct slot_record *ret)
@@ -367,7 +373,7 @@ bool record_unpack_slot(const uint8_t bytes[static SLOT_TOGETHER_BYTES], struct 
 	ret->userspace_addr = unpack_pages(&bytes, PACKED_USERSPACE);
 	ret->memory = unpack(&bytes, PACKED_MEMORY);
 	ret->guest_memfd_offset = unpack_pages(&bytes, PACKED_OFFSET);
-	return first >> 7;
+	return first & PACKED_THERE;
 }
 
 /* Calls */

@@ -263,6 +263,7 @@ void record_read_slot(const struct slot_record *record, struct slot_bind_paramet
 /* The same slot, as one of several. False where it is none that can be. */
 bool record_pack_slot(const struct slot_record *record, uint8_t ret[static SLOT_TOGETHER_BYTES]);
 /* False where there is none. */
+bool record_has_slot(const uint8_t bytes[static SLOT_TOGETHER_BYTES]);
 bool record_unpack_slot(const uint8_t bytes[static SLOT_TOGETHER_BYTES], struct slot_record *ret);
 
 /* The ranges of a conversion are in the mailbox. */
