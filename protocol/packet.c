@@ -57,7 +57,8 @@ static bool at_end(int socket)
 	return poll(&event, 1, 0) != 0;
 }
 
-int packet_receive(int socket, int flags, struct packet *packet)
+/* -EINTR by a signal. */
+static int receive_once(int socket, int flags, struct packet *packet)
 {
 	struct iovec vector = {packet->bytes, PACKET_BYTES_MAX};
 	union control_buffer control;
@@ -67,11 +68,8 @@ int packet_receive(int socket, int flags, struct packet *packet)
 		.msg_control = control.bytes,
 		.msg_controllen = sizeof control.bytes,
 	};
-	ssize_t length;
+	ssize_t length = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
 
-	do
-		length = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
-	while (length < 0 && errno == EINTR);
 	if (length < 0)
 		return -errno;
 	packet->fds.count = 0;
@@ -86,6 +84,30 @@ int packet_receive(int socket, int flags, struct packet *packet)
 	if (message.msg_flags & MSG_CTRUNC)
 		packet->fault = PACKET_TOO_MANY_FDS;
 	return 0;
+}
+
+int packet_receive(int socket, int flags, struct packet *packet)
+{
+	int r;
+
+	do
+		r = receive_once(socket, flags, packet);
+	while (r == -EINTR);
+	return r;
+}
+
+int packet_limit_wait(int socket, unsigned milliseconds)
+{
+	const struct timeval time = {milliseconds / 1000, milliseconds % 1000 * 1000};
+
+	return setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time) < 0 ? -errno : 0;
+}
+
+int packet_await(int socket, struct packet *packet)
+{
+	int r = receive_once(socket, 0, packet);
+
+	return r == -EINTR ? -EAGAIN : r;
 }
 
 static void attach_fds(

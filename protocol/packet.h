@@ -47,6 +47,12 @@ struct packet {
  */
 int packet_receive(int socket, int flags, struct packet *packet);
 
+/* How long packet_await() waits at that socket: without end where this was not said. */
+int packet_limit_wait(int socket, unsigned milliseconds);
+/* Waits for a packet in the call that receives it. -EAGAIN where none has come in that time, or a
+ * signal has. */
+int packet_await(int socket, struct packet *packet);
+
 /*
  * Sends one packet. The fds stay the caller's. -EMSGSIZE past a limit, -EPIPE where the peer is
  * gone (no SIGPIPE), -EAGAIN, with MSG_DONTWAIT, where its queue is full, -ETOOMANYREFS where too

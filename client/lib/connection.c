@@ -45,6 +45,7 @@ static int gmem_new(int consume_fd, const char *path, bool inherited, struct gme
 		return r;
 	}
 	gmem->fd = consume_fd;
+	connection_limit_wait(gmem);
 	gmem->kept_signal = -1;
 	gmem->inherited = inherited;
 	gmem->limit_ms = CONNECTION_PATIENCE_MS;

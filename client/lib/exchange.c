@@ -26,13 +26,36 @@ static int wait_until_ready(struct gmem *gmem, short what)
 	return sign_wait(gmem, &awaited);
 }
 
-static int receive_packet(struct gmem *gmem)
+static int note_packet(struct gmem *gmem, int r)
 {
-	int r = packet_receive(gmem->fd, MSG_DONTWAIT, &gmem->packet);
-
 	if (r == 0)
 		connection_note_sign(gmem);
 	return r;
+}
+
+static int receive_packet(struct gmem *gmem)
+{
+	return note_packet(gmem, packet_receive(gmem->fd, MSG_DONTWAIT, &gmem->packet));
+}
+
+/* Where so short a time doesn't matter: the rest is waited for by who looks at the time. */
+static bool may_wait_briefly(const struct gmem *gmem)
+{
+	return gmem->waits_briefly && gmem->deadline == 0 &&
+	       connection_patience(gmem) >= 10 * CONNECTION_BRIEF_WAIT_MS;
+}
+
+/* -EAGAIN: none has come yet, or something else than a packet. */
+static int await_packet(struct gmem *gmem)
+{
+	int r = -EAGAIN;
+
+	if (may_wait_briefly(gmem))
+		r = note_packet(gmem, packet_await(gmem->fd, &gmem->packet));
+	if (r != -EAGAIN)
+		return r;
+	r = wait_until_ready(gmem, POLLIN);
+	return r == 0 ? receive_packet(gmem) : r;
 }
 
 static int read_packet(struct gmem *gmem, struct json_object **ret_message)
@@ -166,9 +189,7 @@ static int await_answer(
 	int r;
 
 	for (;;) {
-		r = wait_until_ready(gmem, POLLIN);
-		if (r == 0)
-			r = receive_packet(gmem);
+		r = await_packet(gmem);
 		if (r == -EAGAIN)
 			continue;
 		if (r == 0 && as_text && find_text(gmem, id, &result))

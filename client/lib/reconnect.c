@@ -29,6 +29,7 @@ static int replace_fd(struct gmem *gmem, int consume_fd)
 	int r = dup3(consume_fd, gmem->fd, O_CLOEXEC) < 0 ? -errno : 0;
 
 	fd_close(consume_fd);
+	connection_limit_wait(gmem);
 	return r;
 }
 

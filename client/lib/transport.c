@@ -24,6 +24,11 @@ int connection_open(const char *path, int64_t until, int *ret_fd)
 	return r;
 }
 
+void connection_limit_wait(struct gmem *gmem)
+{
+	gmem->waits_briefly = packet_limit_wait(gmem->fd, CONNECTION_BRIEF_WAIT_MS) == 0;
+}
+
 /* Processes */
 
 bool connection_is_own(const struct gmem *gmem)

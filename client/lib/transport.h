@@ -26,10 +26,14 @@ struct kept_event {
 	struct json_object *params;
 };
 
+/* Most answers come sooner: these are waited for without asking poll() and the clock. */
+#define CONNECTION_BRIEF_WAIT_MS 50
+
 struct gmem {
 	int fd;
-	bool inherited; /* from gmem-run, which has opened the VM */
-	char *path;     /* where to connect again; NULL: not known */
+	bool waits_briefly; /* at fd, in the call that receives */
+	bool inherited;     /* from gmem-run, which has opened the VM */
+	char *path;         /* where to connect again; NULL: not known */
 	struct own_process_mark *mark;
 	_Atomic unsigned limit_ms; /* as gmem_set_reconnect_limit() says */
 	bool broken;               /* and not mended */
@@ -85,6 +89,8 @@ int64_t connection_patience(const struct gmem *gmem);
  * Connects. Where too many wait there already, waits for their end until then: -EAGAIN.
  */
 int connection_open(const char *path, int64_t until, int *ret_fd);
+/* To be called whenever gmem->fd is another socket. */
+void connection_limit_wait(struct gmem *gmem);
 
 /* A copy of it as JSON, the caller's. -ENOMEM. */
 int connection_copy_json(struct json_object *value, char **ret);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -252,6 +254,39 @@ static void test_nothing_there(void)
 }
 
 /* What was sent before the end is still there. */
+static void on_alarm(int number)
+{
+	(void)number;
+}
+
+/* Signals, as often as a VMM may have them, end each wait: who waits looks how long it may. */
+static int await_amid_signals(void)
+{
+	const struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+	const struct itimerval often = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
+	struct sigaction before;
+	int r;
+
+	sigaction(SIGALRM, &action, &before);
+	setitimer(ITIMER_REAL, &often, NULL);
+	r = packet_await(ends[1], &packet);
+	setitimer(ITIMER_REAL, &never, NULL);
+	sigaction(SIGALRM, &before, NULL);
+	return r;
+}
+
+static void test_waiting(void)
+{
+	CU_ASSERT_EQUAL(packet_limit_wait(ends[1], 1), 0);
+	CU_ASSERT_EQUAL(packet_await(ends[1], &packet), -EAGAIN);
+	CU_ASSERT_EQUAL(packet_limit_wait(ends[1], 3600 * 1000), 0);
+	CU_ASSERT_EQUAL(await_amid_signals(), -EAGAIN);
+	send_raw("x", 1, 0);
+	CU_ASSERT_EQUAL(packet_await(ends[1], &packet), 0);
+	CU_ASSERT_EQUAL(packet.length, 1);
+	CU_ASSERT_EQUAL(packet_limit_wait(-1, 1), -EBADF);
+}
+
 static void test_end(void)
 {
 	int fd = STDIN_FILENO;
@@ -414,6 +449,7 @@ int main(void)
 		{"a sender at its limit of descriptors", test_sender_at_its_limit},
 		{"empty", test_empty_packet},
 		{"nothing there", test_nothing_there},
+		{"waiting for one", test_waiting},
 		{"the end", test_end},
 		{"the end of one direction", test_end_of_one_direction},
 		{"a full queue", test_queue_full},
