@@ -276,12 +276,16 @@ int closed_memory_recover(struct vm *vm, const struct memory_request *request, u
 enum limit closed_memories_limit(const struct vm *vm)
 {
 	const struct closed_of_user *user = closed_user_of(vm);
+	uint64_t of_vm = limit_of_vm(vm), of_user;
 
-	if (!user || !may_keep_closed(vm))
+	if (!user || of_vm == 0)
 		return LIMITS;
-	if (vm->closed_counts.filled >= limit_of_vm(vm))
+	of_user = limit_of_user(vm);
+	if (of_user == 0)
+		return LIMITS;
+	if (vm->closed_counts.filled >= of_vm)
 		return LIMIT_CLOSED_MEMORIES_PER_VM;
-	return user->counts.filled >= limit_of_user(vm) ? LIMIT_CLOSED_MEMORIES_PER_USER : LIMITS;
+	return user->counts.filled >= of_user ? LIMIT_CLOSED_MEMORIES_PER_USER : LIMITS;
 }
 
 struct memory *vm_filled_memory_from(struct vm *vm, uint64_t id)
