@@ -197,6 +197,16 @@ struct json_object *json_new_text(const struct json_part *parts, size_t count)
 	return value;
 }
 
+struct json_part json_digits(uint64_t number, char digits[static JSON_DIGITS_MAX])
+{
+	char *first = digits + JSON_DIGITS_MAX;
+
+	do
+		*--first = (char)('0' + number % 10);
+	while (number /= 10);
+	return (struct json_part){first, (size_t)(digits + JSON_DIGITS_MAX - first)};
+}
+
 const char *json_print(struct json_object *value, size_t *ret_length)
 {
 	const struct text *text = text_of(value);
@@ -364,6 +374,11 @@ void json_add(struct json_object *object, const char *name, struct json_object *
 	add(object, name, take_value);
 }
 
+void json_add_made(struct json_object *object, const char *name, struct json_object *take_made)
+{
+	add_made(object, name, take_made);
+}
+
 void json_add_string(struct json_object *object, const char *name, const char *string)
 {
 	if (string)
@@ -405,6 +420,11 @@ struct json_object *json_add_array(struct json_object *object, const char *name)
 void json_append(struct json_object *array, struct json_object *take_value)
 {
 	append_child(array, take_value);
+}
+
+void json_append_made(struct json_object *array, struct json_object *take_made)
+{
+	append_made(array, take_made);
 }
 
 struct json_object *json_append_object(struct json_object *array)

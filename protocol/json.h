@@ -52,6 +52,10 @@ struct json_part {
 };
 struct json_object *json_new_text(const struct json_part *parts, size_t count);
 
+/* A number as text, which ends where digits does. */
+#define JSON_DIGITS_MAX 20
+struct json_part json_digits(uint64_t number, char digits[static JSON_DIGITS_MAX]);
+
 /* Whether the text can be nothing but an array. */
 bool json_begins_array(const char *text, size_t length);
 /*
@@ -77,6 +81,8 @@ struct json_object *json_new_uint(uint64_t number);
 struct json_object *json_new_string(const char *string);
 
 void json_add(struct json_object *object, const char *name, struct json_object *take_value);
+/* The same of one that can't be null: NULL is for want of memory. */
+void json_add_made(struct json_object *object, const char *name, struct json_object *take_made);
 /* Adds null where string is NULL. */
 void json_add_string(struct json_object *object, const char *name, const char *string);
 void json_add_uint(struct json_object *object, const char *name, uint64_t number);
@@ -86,6 +92,7 @@ void json_add_null(struct json_object *object, const char *name);
 struct json_object *json_add_object(struct json_object *object, const char *name);
 struct json_object *json_add_array(struct json_object *object, const char *name);
 void json_append(struct json_object *array, struct json_object *take_value);
+void json_append_made(struct json_object *array, struct json_object *take_made);
 struct json_object *json_append_object(struct json_object *array);
 void json_append_string(struct json_object *array, const char *string);
 

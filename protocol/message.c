@@ -112,24 +112,11 @@ static struct json_part printed(struct json_object *value, const char *absent)
 	return part;
 }
 
-#define DIGITS_MAX 20
-
-/* Without json-c's detour by a format. */
-static struct json_part printed_number(uint64_t number, char digits[static DIGITS_MAX])
-{
-	char *first = digits + DIGITS_MAX;
-
-	do
-		*--first = (char)('0' + number % 10);
-	while (number /= 10);
-	return (struct json_part){first, (size_t)(digits + DIGITS_MAX - first)};
-}
-
-static struct json_part printed_id(struct json_object *id, char digits[static DIGITS_MAX])
+static struct json_part printed_id(struct json_object *id, char digits[static JSON_DIGITS_MAX])
 {
 	uint64_t number;
 
-	return json_uint(id, &number) ? printed_number(number, digits) : printed(id, "null");
+	return json_uint(id, &number) ? json_digits(number, digits) : printed(id, "null");
 }
 
 /* As text: nobody looks into it again, and many are short. NULL where a part has no bytes. */
@@ -147,7 +134,7 @@ static struct json_object *message_text(const struct json_part *parts, size_t co
 static struct json_object *answer_text(
 	struct json_object *id, const char *member, struct json_part value)
 {
-	char digits[DIGITS_MAX];
+	char digits[JSON_DIGITS_MAX];
 	const struct json_part parts[] = {part_of(BEGIN_WITH_ID), printed_id(id, digits),
 		part_of(member), value, part_of("}")};
 
@@ -184,8 +171,8 @@ struct json_object *message_request(
 	const bool plain = is_plain(method);
 	struct json_object *string = plain ? NULL : json_new_string(method), *message;
 	const struct json_part quote = part_of(plain ? "\"" : "");
-	char digits[DIGITS_MAX];
-	const struct json_part parts[] = {part_of(BEGIN_WITH_ID), printed_number(id, digits),
+	char digits[JSON_DIGITS_MAX];
+	const struct json_part parts[] = {part_of(BEGIN_WITH_ID), json_digits(id, digits),
 		part_of(",\"method\":"), quote, plain ? part_of(method) : printed(string, NULL),
 		quote, part_of(take_params ? ",\"params\":" : ""), printed(take_params, ""),
 		part_of("}")};

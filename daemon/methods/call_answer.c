@@ -12,11 +12,10 @@
 #include "daemon/request/deferred_answer.h"
 #include "protocol/json.h"
 
-void request_describe_call(
-	struct request *request, struct json_object *object, const struct call *call)
+struct json_object *request_describe_call(struct request *request, const struct call *call)
 {
-	describe_call(object, call);
 	call_reports_await(request->gmemd, call->vm);
+	return describe_call(call);
 }
 
 int request_answer_call(struct request *request, const char *name, struct call *take_call)
@@ -25,7 +24,7 @@ int request_answer_call(struct request *request, const char *name, struct call *
 	int r;
 
 	if (take_call->progress == CALL_SUBMITTED) {
-		request_describe_call(request, json_add_object(request->result, name), take_call);
+		json_add_made(request->result, name, request_describe_call(request, take_call));
 		return 0;
 	}
 	json_add_null(request->result, name);

@@ -7,9 +7,8 @@
 #include "daemon/request/request.h"
 #include "daemon/vm/call.h"
 
-/* What the VMM must trigger and report. */
-void request_describe_call(
-	struct request *request, struct json_object *object, const struct call *call);
+/* What the VMM must trigger and report; the caller owns it. NULL without memory. */
+struct json_object *request_describe_call(struct request *request, const struct call *call);
 /*
  * Adds the member of that name, "call" for one: what the VMM must trigger, or null where the call
  * is carried out, and then finishes it. REQUEST_DEFERRED where that is under way.

@@ -121,7 +121,7 @@ static void answer_submitted(struct request *request, const struct call_span *sp
 	struct json_object *calls = json_add_array(request->result, "calls");
 
 	for (unsigned i = 0; i < span->count; i++)
-		request_describe_call(request, json_append_object(calls), span->calls[i]);
+		json_append_made(calls, request_describe_call(request, span->calls[i]));
 }
 
 /* One that the back end has carried out, all of it, is finished at once; else it is the VMM's. */

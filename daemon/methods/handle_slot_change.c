@@ -242,8 +242,8 @@ static int answer(struct changing *changing)
 		return finish_all(changing);
 	calls = json_add_array(changing->request->result, "calls");
 	for (unsigned i = 0; i < changing->n_calls; i++)
-		request_describe_call(
-			changing->request, json_append_object(calls), changing->calls[i]);
+		json_append_made(
+			calls, request_describe_call(changing->request, changing->calls[i]));
 	return 0;
 }
 

@@ -252,7 +252,7 @@ static bool view_calls(struct view *view, struct json_object *list, uint64_t *ne
 			continue;
 		if (!fits(view, CALL_BYTES))
 			return false;
-		describe_call(json_append_object(list), call);
+		json_append_made(list, describe_call(call));
 	}
 	return true;
 }

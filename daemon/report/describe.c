@@ -10,6 +10,7 @@
 #include "daemon/base/clock.h"
 #include "kernel/base/cleanup.h"
 #include "protocol/json.h"
+#include "protocol/json_writer.h"
 
 /* ready: what an object of this kind is called that is there. */
 static const char *object_state_name(enum object_state state, const char *ready)
@@ -141,20 +142,23 @@ void describe_slot(struct json_object *object, const struct slot *slot)
 	json_add_string(object, "state", object_state_name(slot->state, "bound"));
 }
 
-void describe_call(struct json_object *object, const struct call *call)
+struct json_object *describe_call(const struct call *call)
 {
 	const struct mailbox *mailbox = call->vm->mailbox;
 	enum mailbox_command command = call_command(call);
 	const struct mailbox_area *area = mailbox_area(mailbox, command);
 	struct report_place place;
+	struct json_writer object;
 
-	json_add_uint(object, "id", call->id);
-	json_add_uint(object, "request", area->request);
-	json_add_uint(object, "address", mailbox_entry_address(mailbox, command, call->entry));
-	json_add_uint(object, "stride", area->stride);
-	json_add_uint(object, "count", call->count);
+	json_writer_begin(&object);
+	json_writer_uint(&object, "id", call->id);
+	json_writer_uint(&object, "request", area->request);
+	json_writer_uint(&object, "address", mailbox_entry_address(mailbox, command, call->entry));
+	json_writer_uint(&object, "stride", area->stride);
+	json_writer_uint(&object, "count", call->count);
 	if (call_report_place(call, &place))
-		json_add_uint(object, "report", place.offset);
+		json_writer_uint(&object, "report", place.offset);
 	else
-		json_add_null(object, "report");
+		json_writer_null(&object, "report");
+	return json_writer_end(&object);
 }

@@ -15,4 +15,5 @@ void describe_closed_memory(struct json_object *object, const struct memory *mem
 void describe_slot(struct json_object *object, const struct slot *slot);
 void describe_grant(struct json_object *object, const struct grant *grant);
 void describe_holder(struct json_object *object, struct vm *vm, const struct grant *holding);
-void describe_call(struct json_object *object, const struct call *call);
+/* An object of its own; NULL without memory. */
+struct json_object *describe_call(const struct call *call);
