@@ -248,25 +248,6 @@ static bool decode_value(const struct decoding *decoding, const struct field *fi
 	return false;
 }
 
-static void set_absent(const struct field *field, void *target)
-{
-	switch (field->type) {
-	case FIELD_STRING:
-	case FIELD_UUID:
-		*(const char **)target = field->default_string;
-		break;
-	case FIELD_FD:
-		*(int *)target = -1;
-		break;
-	case FIELD_ARRAY:
-	case FIELD_OBJECT:
-		*(struct field_array *)target = (struct field_array){.count = 0};
-		break;
-	default:
-		*(uint64_t *)target = field->default_value;
-	}
-}
-
 /* "ranges[3]", or "changes[3].bind": what these fields are of. Truncates. */
 static void append_path(const struct decoding *decoding, char path[static EXPECTATION_SIZE])
 {
@@ -309,9 +290,7 @@ static int decode_field(const struct decoding *decoding, const struct field *fie
 	if (!present && field->flags & FIELD_OPTIONAL)
 		return 0;
 	if (present && !value && field->flags & FIELD_NULLABLE) {
-		if (field->type != FIELD_STRING && field->type != FIELD_UUID &&
-			field->type != FIELD_FD)
-			*(uint64_t *)target = FIELD_UNSET;
+		field_set_null(field, target);
 		return 0;
 	}
 	if (value && decode_value(decoding, field, value, target))
@@ -366,7 +345,7 @@ static int decode_fields(struct decoding *decoding, struct json_object *object, 
 	int r;
 
 	for (const struct field *field = decoding->fields; field->name; field++)
-		set_absent(field, (char *)parameters + field->offset);
+		field_set_absent(field, (char *)parameters + field->offset);
 	if (!json_is_object(object) && (object || decoding->outer))
 		return invalid(decoding, NULL, "an object");
 	decoding->next = decoding->fields;

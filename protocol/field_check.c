@@ -97,3 +97,28 @@ const struct field *fields_fault(const struct field *fields, const void *paramet
 	}
 	return NULL;
 }
+
+void field_set_absent(const struct field *field, void *target)
+{
+	switch (field->type) {
+	case FIELD_STRING:
+	case FIELD_UUID:
+		*(const char **)target = field->default_string;
+		break;
+	case FIELD_FD:
+		*(int *)target = -1;
+		break;
+	case FIELD_ARRAY:
+	case FIELD_OBJECT:
+		*(struct field_array *)target = (struct field_array){.count = 0};
+		break;
+	default:
+		*(uint64_t *)target = field->default_value;
+	}
+}
+
+void field_set_null(const struct field *field, void *target)
+{
+	if (field->type != FIELD_STRING && field->type != FIELD_UUID && field->type != FIELD_FD)
+		*(uint64_t *)target = FIELD_UNSET;
+}

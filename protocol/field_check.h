@@ -19,3 +19,7 @@ bool field_integer_fits(const struct field *field, uint64_t number);
  * Only of strings, UUIDs, numbers, enums and flags; one that may be absent may hold its default.
  */
 const struct field *fields_fault(const struct field *fields, const void *parameters);
+
+/* What it holds that is absent, and then what it holds that is null, where it may be. */
+void field_set_absent(const struct field *field, void *target);
+void field_set_null(const struct field *field, void *target);

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "protocol/field.h"
 #include "protocol/json.h"
 #include "protocol/reader.h"
 
@@ -47,53 +48,88 @@ static bool read_method(struct reader *reader, char ret[static PLAIN_METHOD_SIZE
 	return true;
 }
 
-enum { HAS_VERSION = 1, HAS_ID = 2, HAS_METHOD = 4 };
+enum { HAS_VERSION = 1, HAS_ID = 2, HAS_METHOD = 4, HAS_PARAMETERS = 8 };
+
+/* What is being read, and the bits of what was. */
+struct reading {
+	struct reader reader;
+	struct plain_request *request;
+	union method_parameters *parameters;
+	uint64_t id;
+	unsigned has;
+};
+
+/* Behind their method: that tells what they are. */
+static bool read_parameters(struct reading *reading)
+{
+	struct plain_request *request = reading->request;
+	const struct method *method =
+		reading->has & HAS_METHOD ? method_by_name(request->method) : NULL;
+
+	if (!method || !plain_fields_read(&reading->reader, method->parameters, reading->parameters,
+			       &request->strings))
+		return false;
+	request->decoded = method->parameters;
+	return true;
+}
 
 /* The bit of the member, 0 where that is not plain. */
-static unsigned read_member(struct reader *reader, char *method, uint64_t *id)
+static unsigned read_member(struct reading *reading)
 {
+	struct reader *reader = &reading->reader;
 	struct json_part name, version;
 
 	if (!read_word(reader, &name) || !reader_next_is(reader, ':'))
 		return 0;
 	if (IS(&name, "method"))
-		return read_method(reader, method) ? HAS_METHOD : 0;
+		return read_method(reader, reading->request->method) ? HAS_METHOD : 0;
 	if (IS(&name, "id"))
-		return reader_number(reader, id) ? HAS_ID : 0;
+		return reader_number(reader, &reading->id) ? HAS_ID : 0;
+	if (IS(&name, "params"))
+		return !reading->request->decoded && read_parameters(reading) ? HAS_PARAMETERS : 0;
 	if (IS(&name, "jsonrpc") && read_word(reader, &version))
 		return IS(&version, "2.0") ? HAS_VERSION : 0;
 	return 0;
 }
 
-/* The bits of all members, 0 where anything is not plain. */
-static unsigned read_members(struct reader *reader, char *method, uint64_t *id)
+static bool read_members(struct reading *reading)
 {
-	unsigned all = 0, one;
+	unsigned one;
 
-	if (!reader_next_is(reader, '{'))
-		return 0;
+	if (!reader_next_is(&reading->reader, '{'))
+		return false;
 	do {
-		one = read_member(reader, method, id);
-		if (one == 0 || all & one)
-			return 0;
-		all |= one;
-	} while (reader_next_is(reader, ','));
-	if (!reader_next_is(reader, '}'))
-		return 0;
-	return reader_is_at_end(reader) ? all : 0;
+		one = read_member(reading);
+		if (one == 0 || reading->has & one)
+			return false;
+		reading->has |= one;
+	} while (reader_next_is(&reading->reader, ','));
+	return reader_next_is(&reading->reader, '}') && reader_is_at_end(&reading->reader);
 }
 
-bool plain_request_read(const char *text, size_t length, struct plain_request *ret)
+static bool take_message(const struct reading *reading, struct request_message *ret)
 {
-	struct reader reader = {text, text + length};
-	uint64_t id = 0;
-	unsigned members = read_members(&reader, ret->method, &id);
-
-	if ((members & (HAS_VERSION | HAS_METHOD)) != (HAS_VERSION | HAS_METHOD))
+	if (!(reading->has & HAS_VERSION) || !(reading->has & HAS_METHOD))
 		return false;
-	ret->message = (struct request_message){
-		.notification = !(members & HAS_ID), .method = ret->method};
-	if (members & HAS_ID)
-		ret->message.id = json_new_uint(id);
-	return ret->message.notification || ret->message.id;
+	*ret = (struct request_message){
+		.notification = !(reading->has & HAS_ID), .method = reading->request->method};
+	if (reading->has & HAS_ID)
+		ret->id = json_new_uint(reading->id);
+	return ret->notification || ret->id;
+}
+
+bool plain_request_read(const char *text, size_t length, union method_parameters *parameters,
+	struct plain_request *ret)
+{
+	struct reading reading = {
+		.reader = {text, text + length}, .request = ret, .parameters = parameters};
+
+	ret->decoded = NULL;
+	ret->strings.used = 0;
+	if (read_members(&reading) && take_message(&reading, &ret->message))
+		return true;
+	if (ret->decoded)
+		fields_release(ret->decoded, parameters);
+	memset(parameters, 0, sizeof *parameters);
+	return false;
 }

@@ -16,43 +16,13 @@
 
 static bool read_value(struct reader *reader, unsigned depth, struct json_object **ret);
 
-static const bool of_string[256] = {
-	[' ' ... '!'] = true, ['#' ... '['] = true, [']' ... '~'] = true};
-
-/* Its bytes, between the quotes. */
-static bool read_string(struct reader *reader, struct json_part *ret)
-{
-	const char *first;
-
-	if (!reader_next_is(reader, '"'))
-		return false;
-	first = reader->at;
-	while (reader->at < reader->end && of_string[(unsigned char)*reader->at])
-		reader->at++;
-	*ret = (struct json_part){first, (size_t)(reader->at - first)};
-	if (reader->at == reader->end || *reader->at != '"')
-		return false;
-	reader->at++;
-	return true;
-}
-
-static bool read_word(struct reader *reader, const char *word)
-{
-	size_t length = strlen(word);
-
-	if ((size_t)(reader->end - reader->at) < length || memcmp(reader->at, word, length) != 0)
-		return false;
-	reader->at += length;
-	return true;
-}
-
 static bool read_member(struct reader *reader, unsigned depth, struct json_object *object)
 {
 	struct json_object *value;
 	char name[NAME_SIZE];
 	struct json_part part;
 
-	if (!read_string(reader, &part) || part.length >= NAME_SIZE ||
+	if (!reader_string(reader, &part) || part.length >= NAME_SIZE ||
 		!reader_next_is(reader, ':') || !read_value(reader, depth, &value))
 		return false;
 	memcpy(name, part.bytes, part.length);
@@ -121,12 +91,12 @@ static struct json_object *read_scalar(struct reader *reader)
 	uint64_t number;
 
 	if (*reader->at == '"')
-		return read_string(reader, &string)
+		return reader_string(reader, &string)
 			       ? json_object_new_string_len(string.bytes, (int)string.length)
 			       : NULL;
-	if (read_word(reader, "true"))
+	if (reader_word(reader, "true"))
 		return json_object_new_boolean(true);
-	if (read_word(reader, "false"))
+	if (reader_word(reader, "false"))
 		return json_object_new_boolean(false);
 	return reader_number(reader, &number) ? json_object_new_int64((int64_t)number) : NULL;
 }
@@ -138,7 +108,7 @@ static bool read_value(struct reader *reader, unsigned depth, struct json_object
 	reader_skip_space(reader);
 	if (reader->at == reader->end)
 		return false;
-	if (read_word(reader, "null"))
+	if (reader_word(reader, "null"))
 		return true;
 	*ret = *reader->at == '{' || *reader->at == '[' ? read_container(reader, depth)
 							: read_scalar(reader);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Reading plain JSON: what is written in the one usual way. Used by those who read that without
- * json-c's tokener (plain_request.h, plain_value.h); of all else they say nothing.
+ * json-c's tokener (plain_request.h, plain_fields.h, plain_value.h); of all else they say nothing.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
+
+#include "protocol/json.h"
 
 /* So many digits have room in 63 bits whatever they are. */
 #define READER_DIGITS_MAX 18
@@ -52,4 +55,36 @@ static inline bool reader_number(struct reader *reader, uint64_t *ret)
 		number = 10 * number + (uint64_t)(*reader->at++ - '0');
 	*ret = number;
 	return reader->at > first && (*first != '0' || reader->at == first + 1);
+}
+
+/* What strings have that need no escape: of ASCII. */
+static const bool reader_of_string[256] = {
+	[' ' ... '!'] = true, ['#' ... '['] = true, [']' ... '~'] = true};
+
+/* Its bytes, between the quotes. */
+static inline bool reader_string(struct reader *reader, struct json_part *ret)
+{
+	const char *first;
+
+	if (!reader_next_is(reader, '"'))
+		return false;
+	first = reader->at;
+	while (reader->at < reader->end && reader_of_string[(unsigned char)*reader->at])
+		reader->at++;
+	*ret = (struct json_part){first, (size_t)(reader->at - first)};
+	if (reader->at == reader->end || *reader->at != '"')
+		return false;
+	reader->at++;
+	return true;
+}
+
+/* true, false or null. */
+static inline bool reader_word(struct reader *reader, const char *word)
+{
+	size_t length = strlen(word);
+
+	if ((size_t)(reader->end - reader->at) < length || memcmp(reader->at, word, length) != 0)
+		return false;
+	reader->at += length;
+	return true;
 }

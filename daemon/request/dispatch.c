@@ -46,8 +46,11 @@ static struct json_object *serve_plain_one(struct plain_request *plain, struct r
 {
 	struct json_object *answer;
 
+	request->decoded = plain->decoded;
 	if (serve_plain(&plain->message, request, &answer) == SERVE_DEFERRED)
 		answer = NULL;
+	if (request->decoded)
+		fields_release(request->decoded, &request->parameters);
 	json_unref(plain->message.id);
 	return answer;
 }
@@ -72,7 +75,8 @@ static struct json_object *serve_one(const struct packet_bytes *packet, struct r
 	bool is_plain;
 
 	stage_begin(stages, STAGE_PARSE);
-	is_plain = plain_request_read(packet->bytes, packet->length, &plain);
+	is_plain = plain_request_read(packet->bytes, packet->length, &request->parameters, &plain);
+	request->text = (struct json_part){packet->bytes, packet->length};
 	if (!is_plain)
 		message = json_parse(packet->bytes, packet->length, &why);
 	stage_end(stages, STAGE_PARSE, is_plain || message ? 0 : RPC_PARSE_ERROR);

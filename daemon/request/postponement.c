@@ -81,12 +81,15 @@ static void serve_now(struct fdstore_waiter *waiter)
 	stages_turn_back(stages, before);
 }
 
-int request_postpone(struct request *request, struct json_object *message)
+int request_postpone(struct request *request)
 {
-	struct postponement *postponement = malloc(sizeof *postponement);
+	struct json_object *message = request_message_dup(request);
+	struct postponement *postponement = message ? malloc(sizeof *postponement) : NULL;
 
-	if (!postponement)
+	if (!postponement) {
+		json_unref(message);
 		return rpc_error_internal(&request->error, "no memory");
+	}
 	*postponement = (struct postponement){
 		.waiter = {.ready = serve_now},
 		.server = request->server,
@@ -96,13 +99,13 @@ int request_postpone(struct request *request, struct json_object *message)
 			request_defer(request, DEFERRED_ANSWER_IN_ORDER, caller_gone, postponement),
 		.batch = request->batch,
 		.order = request->numbered.order,
+		.message = message,
 		.number = request->timer.number,
 	};
 	if (!postponement->deferred) {
-		free(postponement);
+		postponement_free(postponement);
 		return rpc_error_internal(&request->error, "no memory");
 	}
-	postponement->message = json_ref(message);
 	fdstore_wait(request->gmemd->fdstore, &postponement->waiter);
 	return REQUEST_DEFERRED;
 }

@@ -14,4 +14,4 @@
 
 /* Keeps the request, whose message it is, until the keeper is ready for it. Returns
  * REQUEST_DEFERRED, or the code of the error that it filled in. */
-int request_postpone(struct request *request, struct json_object *message);
+int request_postpone(struct request *request);

@@ -9,6 +9,14 @@
 
 #include "protocol/json.h"
 
+struct json_object *request_message_dup(const struct request *request)
+{
+	const char *why;
+
+	return request->message ? json_ref(request->message)
+				: json_parse(request->text.bytes, request->text.length, &why);
+}
+
 bool caller_sees_vm(const struct caller *caller, const struct vm *vm)
 {
 	if (caller->access == ACCESS_OPERATOR)

@@ -11,6 +11,7 @@
 #include "daemon/gmemd.h"
 #include "daemon/owner/limit.h"
 #include "daemon/request/delivery.h"
+#include "protocol/json.h"
 #include "protocol/methods.h"
 #include "protocol/packet.h"
 
@@ -72,10 +73,12 @@ struct request {
 	bool notification;
 	struct batch *batch; /* that it is of; NULL: none */
 	struct numbered_request numbered;
-	struct json_object *message; /* borrowed */
+	struct json_object *message; /* borrowed; NULL: it has none, see request_message_dup() */
+	struct json_part text;       /* where it has none */
 	const char *method;          /* once it is known; for who reads the journal */
 	struct request_timer timer;
 	union method_parameters parameters;
+	const struct field *decoded; /* what they were decoded by already; NULL: they were not */
 	struct request_files *files; /* that the parameters name, once they were taken */
 	size_t looked;  /* at how many views the parameters tell of: see request_views.h */
 	uint64_t shown; /* which of them the caller has */
@@ -91,6 +94,9 @@ struct request {
 
 /* What carries out each method, by its number. */
 typedef int handler(struct request *request);
+
+/* The caller's, for who carries it out again. NULL without memory. */
+struct json_object *request_message_dup(const struct request *request);
 
 /* Helpers that handlers share. */
 

@@ -70,11 +70,13 @@ static int make_result(struct request *request, const struct method *method)
 static int decode(
 	const struct request_message *message, struct request *request, const struct method *method)
 {
-	int r = fields_decode(
-		method->parameters, message->params, &request->parameters, &request->error);
+	int r = request->decoded ? 0
+				 : fields_decode(method->parameters, message->params,
+					   &request->parameters, &request->error);
 
 	if (r < 0)
 		return r;
+	request->decoded = NULL; /* from here on it is released with the rest */
 	r = make_result(request, method);
 	if (r == 0)
 		r = outliving_check(request, (enum method_number)(method - methods));
@@ -227,7 +229,7 @@ static void go_on(struct request *request, struct deferred_answer *take_deferred
 	if (r == 0)
 		r = carry_out(&read, request);
 	if (r == REQUEST_POSTPONED)
-		r = request_postpone(request, request->message);
+		r = request_postpone(request);
 	if (r == REQUEST_DEFERRED) {
 		begin_deferred(request);
 		deferred_answer_dissolve(take_deferred);
@@ -279,7 +281,7 @@ static enum serve_outcome serve_read(struct request *request, const struct reque
 	if (r == 0)
 		r = carry_out_first(read, request);
 	if (r == REQUEST_POSTPONED)
-		r = request_postpone(request, request->message);
+		r = request_postpone(request);
 	if (r == REQUEST_DEFERRED) {
 		begin_deferred(request);
 		return SERVE_DEFERRED;

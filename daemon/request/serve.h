@@ -19,8 +19,7 @@ enum serve_outcome serve(
 
 /* The answer to a text that is no JSON, which is why. */
 struct json_object *serve_unreadable(struct caller *caller, const char *why);
-/* The same of a request without parameters, which has no message: what has none is never postponed
- * or carried out again. */
+/* The same of a request that has no message: its parameters, if it has any, are decoded. */
 enum serve_outcome serve_plain(const struct request_message *read, struct request *request,
 	struct json_object **ret_answer);
 

@@ -10,16 +10,19 @@
 int suspension_begin(struct suspension *suspension, struct request *request,
 	void (*gone)(void *context), void *context)
 {
+	struct json_object *message = request_message_dup(request);
 	struct deferred_answer *deferred =
-		request_defer(request, DEFERRED_ANSWER_IN_ORDER, gone, context);
+		message ? request_defer(request, DEFERRED_ANSWER_IN_ORDER, gone, context) : NULL;
 
-	if (!deferred)
+	if (!deferred) {
+		json_unref(message);
 		return rpc_error_internal(&request->error, "no memory");
+	}
 	*suspension = (struct suspension){
 		.server = request->server,
 		.gmemd = request->gmemd,
 		.caller = request->caller,
-		.message = json_ref(request->message),
+		.message = message,
 		.batch = request->batch,
 		.numbered = request->numbered,
 		.deferred = deferred,
