@@ -13,6 +13,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/timer_file.h"
 #include "daemon/budget/capacity_probe.h"
+#include "daemon/fdstore/inherited_fds.h"
 #include "daemon/pressure/policy.h"
 #include "daemon/pressure/tenant_pressure.h"
 #include "daemon/vm/page_count.h"
@@ -308,10 +309,46 @@ static void stalled_event(evutil_socket_t fd, short what, void *context)
 		look_at_host(watch, /* stalled= */ true);
 }
 
+/* By which the keeper knows it: one of another threshold is not taken over. */
+static uint64_t trigger_member(void)
+{
+	return (uint64_t)threshold.stall << 32 | threshold.window;
+}
+
+static int take_over_trigger(struct pressure_watch *watch)
+{
+	struct inherited_fds *inherited = watch->gmemd->inherited;
+	int r, fd = inherited ? inherited_fds_take(inherited, FDSTORE_PRESSURE, 0, trigger_member())
+			      : -1;
+
+	if (fd < 0)
+		return -ENOENT;
+	r = pressure_trigger_take_over(fd, &watch->trigger);
+	if (r < 0)
+		fd_close(fd);
+	return r;
+}
+
+/* Whoever closes a trigger's last file waits for an RCU grace period, some milliseconds: the kernel
+ * would at the end of a gmemd that is killed, and its supervisor with it. The keeper has it still
+ * then. */
+static int find_trigger(struct pressure_watch *watch)
+{
+	int r = take_over_trigger(watch);
+
+	if (r == 0)
+		return 0;
+	r = pressure_trigger_open(PRESSURE_OF_HOST, &threshold, &watch->trigger);
+	if (r == 0)
+		fdstore_put_later(watch->gmemd->fdstore, FDSTORE_PRESSURE, 0, trigger_member(),
+			watch->trigger.file);
+	return r;
+}
+
 /* A host without PSI is looked at each second all the same. */
 static int watch_stalls(struct pressure_watch *watch)
 {
-	int r = pressure_trigger_open(PRESSURE_OF_HOST, &threshold, &watch->trigger);
+	int r = find_trigger(watch);
 
 	if (r < 0) {
 		log_info("the kernel gives no pressure stall information: %s", strerror(-r));
@@ -337,10 +374,8 @@ static int set_up(struct pressure_watch *watch)
 	r = timer_file_new(watch->gmemd->base, timer_due, watch, &watch->timer);
 	if (r < 0)
 		return r;
-	r = watch->policy.settings.floor > 0 ? watch_stalls(watch) : 0;
-	if (r == 0)
-		look_at_host(watch, /* stalled= */ false);
-	return r;
+	look_at_host(watch, /* stalled= */ false);
+	return 0;
 }
 
 /* Where all that is not reserved is promised and used, less than the floor is available. */
@@ -373,6 +408,17 @@ int pressure_watch_new(struct gmemd *gmemd, struct pressure_watch **ret)
 	else
 		*ret = watch;
 	return r;
+}
+
+int pressure_watch_begin(struct pressure_watch *watch)
+{
+	return watch->policy.settings.floor > 0 ? watch_stalls(watch) : 0;
+}
+
+void pressure_watch_drop(struct pressure_watch *watch)
+{
+	if (watch->trigger.file >= 0)
+		fdstore_drop(watch->gmemd->fdstore, FDSTORE_PRESSURE, 0, trigger_member());
 }
 
 void pressure_watch_follow_config(struct pressure_watch *watch)

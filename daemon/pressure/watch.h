@@ -14,6 +14,11 @@ struct pressure_watch;
 
 /* With a floor of 0 it never looks. -ENOMEM, or why the host can't be looked at. */
 int pressure_watch_new(struct gmemd *gmemd, struct pressure_watch **ret);
+/* Is told of stalls from then on: by what a predecessor has left for that, once it is inherited.
+ * -ENOMEM. */
+int pressure_watch_begin(struct pressure_watch *watch);
+/* No successor is to find any of it. */
+void pressure_watch_drop(struct pressure_watch *watch);
 /* No job for the page worker may be left. Takes NULL, returns NULL. */
 struct pressure_watch *pressure_watch_free(struct pressure_watch *watch);
 

@@ -177,7 +177,10 @@ static int set_up(struct gmemd *gmemd)
 	if (r < 0)
 		return start_failed("a timer for reports", r);
 	r = takeover_take_over(gmemd);
-	return r < 0 ? start_failed("taking over from a predecessor", r) : 0;
+	if (r < 0)
+		return start_failed("taking over from a predecessor", r);
+	r = pressure_watch_begin(gmemd->pressure);
+	return r < 0 ? start_failed("watching memory pressure", r) : 0;
 }
 
 /* One thread has it; and it looks at the clock for a timer that is set, not for each packet. */

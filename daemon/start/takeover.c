@@ -12,6 +12,7 @@
 #include "daemon/fdstore/inherited_fds.h"
 #include "daemon/pages/page_closer.h"
 #include "daemon/peer/listener.h"
+#include "daemon/pressure/watch.h"
 #include "daemon/release/lapse.h"
 #include "daemon/request/peer_ledger.h"
 #include "daemon/reservation/reservation_ledger.h"
@@ -146,6 +147,7 @@ void takeover_leave(struct gmemd *gmemd)
 	} else {
 		vms_free_unseen(&gmemd->registry);
 		fdstore_await_sent(gmemd->fdstore, FDSTORE_SEND_MS);
+		pressure_watch_drop(gmemd->pressure);
 		peer_ledger_drop(gmemd->peer_ledger);
 		reservation_ledger_drop(&gmemd->reservations);
 		overrides_drop(&gmemd->overrides);

@@ -61,6 +61,18 @@ int pressure_trigger_open(
 	return 0;
 }
 
+int pressure_trigger_take_over(int file, struct pressure_trigger *ret)
+{
+	struct pressure_trigger trigger = {.file = file};
+	int r = wrap(file, &trigger.ready);
+
+	if (r < 0)
+		return r;
+	pressure_trigger_check(&trigger);
+	*ret = trigger;
+	return 0;
+}
+
 int pressure_trigger_check(const struct pressure_trigger *trigger)
 {
 	struct epoll_event event;

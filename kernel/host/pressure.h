@@ -40,6 +40,9 @@ struct pressure_trigger {
  */
 int pressure_trigger_open(
 	const char *path, const struct pressure_threshold *threshold, struct pressure_trigger *ret);
+/* The same of a trigger that is there already, such as a predecessor's: its file is consumed on
+ * success. What it has told of so far it tells nobody any more. */
+int pressure_trigger_take_over(int file, struct pressure_trigger *ret);
 /*
  * After ready was found readable, which has used the firing up: 0, or -ENODEV where the cgroup is
  * gone and ready will be readable for ever.

@@ -84,6 +84,26 @@ def restart_with_ledgers_of(size, capacity):
     vmm.peer = host.peer()
 
 
+PRESSURE = "/proc/pressure/memory"
+
+
+def triggers(process):
+    directory = "/proc/%d/fd" % process
+    return [name for name in os.listdir(directory) if os.readlink(os.path.join(directory, name)) == PRESSURE]
+
+
+@test("what tells of the host's stalls is the same file after each restart, which the keeper holds")
+def _():
+    [keeper] = host.keepers()
+    if not triggers(host.process.pid):
+        return  # the kernel gives none
+    need(wait_until(lambda: triggers(keeper)), "the keeper does not hold it yet")
+    before = triggers(keeper)
+    for _ in range(2):
+        restart()
+        equal((triggers(keeper), len(triggers(host.process.pid))), (before, 1), "the keeper's, gmemd's")
+
+
 @test("an older gmemd's ledger has shorter records, or fewer; a newer one's longer")
 def _():
     before = described()

@@ -82,6 +82,18 @@ static void test_unprivileged(void)
 		unit_in_child(set_as_another, NULL);
 }
 
+/* Of a file that can't be waited for, which stays its owner's. */
+static void test_no_trigger(void)
+{
+	cleanup_fd int file = open("/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	struct pressure_trigger trigger = {-1, -1};
+	size_t before = unit_open_fds();
+
+	CU_ASSERT_EQUAL(pressure_trigger_take_over(file, &trigger), -EPERM);
+	CU_ASSERT_TRUE(trigger.file == -1 && trigger.ready == -1);
+	CU_ASSERT_EQUAL(unit_open_fds(), before);
+}
+
 static void test_bad_thresholds(void)
 {
 	static const struct pressure_threshold rows[] = {
@@ -179,6 +191,17 @@ static void check_fires(const struct pressure_trigger *trigger, struct cgroup *c
 	CU_ASSERT_EQUAL(pressure_trigger_check(trigger), 0);
 }
 
+/* As by a successor: who has opened it is gone then, and another has held its file. */
+static void take_over(struct pressure_trigger *trigger)
+{
+	int file = fcntl(trigger->file, F_DUPFD_CLOEXEC, 0);
+
+	pressure_trigger_close(trigger);
+	CU_ASSERT_EQUAL_FATAL(pressure_trigger_take_over(file, trigger), 0);
+	CU_ASSERT_EQUAL(trigger->file, file);
+}
+
+/* What it has fired for its first owner is not told again. */
 static void test_fires(void)
 {
 	struct pressure_trigger trigger;
@@ -187,6 +210,8 @@ static void test_fires(void)
 	if (!have_pressure() || !have_disk() || !cgroup_make(&cgroup))
 		return;
 	if (open_trigger(1, &trigger)) {
+		check_fires(&trigger, &cgroup);
+		take_over(&trigger);
 		check_fires(&trigger, &cgroup);
 		pressure_trigger_close(&trigger);
 	}
@@ -241,7 +266,8 @@ int main(void)
 		{"a trigger", test_trigger},
 		{"a trigger of an unprivileged user", test_unprivileged},
 		{"bad thresholds", test_bad_thresholds},
-		{"a trigger fires", test_fires},
+		{"what is no trigger", test_no_trigger},
+		{"a trigger fires, taken over too", test_fires},
 		{"a cgroup that is gone", test_cgroup_gone},
 		CU_TEST_INFO_NULL,
 	};
