@@ -149,7 +149,7 @@ static int keep_ledger(struct vm *vm, struct ledger **ledger)
 		return renew_ledger(vm);
 	vm->ledger = *ledger;
 	*ledger = NULL;
-	vm_ledger_note_vm(vm);
+	vm_ledger_note_succession(vm);
 	vm_ledger_commit(vm);
 	return 0;
 }
@@ -335,7 +335,7 @@ static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, uint64_t numb
 	finish_calls(gmemd, vm);
 	call_reports_await(gmemd, vm);
 	STEP("recovery of a VM: calls");
-	vm_ledger_note_vm(vm);
+	vm_ledger_note_succession(vm);
 	vm_ledger_commit(vm);
 	return 0;
 }

@@ -104,6 +104,7 @@ struct vm {
 	struct ledger *ledger; /* NULL: nothing of it outlives gmemd */
 	TAILQ_ENTRY(vm) noted_link;
 	bool noted;              /* there, and not committed */
+	bool succession_unnoted; /* this generation is to be, with what is noted next */
 	uint32_t generation;     /* how many gmemds have had it before */
 	uint64_t request;        /* number of the last that has changed anything of it */
 	struct mailbox *mailbox; /* with KVM */

@@ -13,6 +13,8 @@
 
 static void mark_changed(struct vm *vm)
 {
+	if (vm->succession_unnoted)
+		vm_ledger_note_vm(vm);
 	if (!vm->noted)
 		TAILQ_INSERT_TAIL(&vm->registry->noted, vm, noted_link);
 	vm->noted = true;
@@ -61,9 +63,25 @@ void vm_ledger_note_vm(struct vm *vm)
 
 	if (!vm->ledger)
 		return;
+	vm->succession_unnoted = false;
 	mark_changed(vm);
 	record_write_vm(vm, &record);
 	ledger_put(vm->ledger, 0, &record, sizeof record);
+}
+
+/* Of most VMs nothing else is to be written then. */
+void vm_ledger_note_succession(struct vm *vm)
+{
+	struct vm_record record;
+	union record noted;
+
+	record_write_vm(vm, &record);
+	if (!vm->noted && record_at(vm->ledger, 0, RECORD_VM, &noted)) {
+		noted.vm.generation = record.generation;
+		vm->succession_unnoted = memcmp(&noted.vm, &record, sizeof record) == 0;
+	}
+	if (!vm->succession_unnoted)
+		vm_ledger_note_vm(vm);
 }
 
 void vm_ledger_note_minimum(struct vm *vm)

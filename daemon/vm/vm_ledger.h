@@ -17,6 +17,9 @@ void vm_ledger_close(struct vm *vm);
 
 /* The object as it is now; anew or again. */
 void vm_ledger_note_vm(struct vm *vm);
+/* The same of one that was taken over. Where nothing but its generation is new, that is noted with
+ * what changes first: no call can be of that generation before. */
+void vm_ledger_note_succession(struct vm *vm);
 /* vm->minimum; read from a predecessor's ledger. */
 void vm_ledger_note_minimum(struct vm *vm);
 void vm_ledger_read_minimum(struct vm *vm, const struct ledger *ledger);

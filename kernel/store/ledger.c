@@ -33,6 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "kernel/base/cleanup.h"
 #include "kernel/host/memory_file.h"
@@ -53,9 +54,10 @@ struct numbers {
 
 struct ledger {
 	int fd;
-	struct ledger_header *header; /* as much of the file is mapped behind it */
+	struct ledger_header *header; /* as much of the file is behind it */
 	uint64_t length;
-	void *window;                   /* what was mapped of it before; NULL: nothing */
+	bool copied;  /* header is a copy: nothing is mapped before anything is changed */
+	void *window; /* what was mapped of it before; NULL: nothing */
 	uint32_t record_size, capacity; /* what the header said when it was checked */
 	uint32_t cells_end;             /* those from here on were never used */
 	uint64_t committed;
@@ -145,29 +147,27 @@ static uint64_t whole_length(const struct ledger *ledger)
 	return ledger_file_length(ledger->record_size, ledger->capacity);
 }
 
-/* With that many cells in reach. Where they are few all of the file is not mapped, which would have
- * page tables of its own. The fd stays the caller's. */
-static int ledger_map(
-	int fd, uint32_t record_size, uint32_t capacity, uint32_t cells, struct ledger **ret)
+static struct ledger *ledger_allocate(uint32_t record_size, uint32_t capacity)
 {
 	struct ledger *ledger = calloc(1, sizeof *ledger);
-	uint64_t length;
-	int r;
 
 	if (!ledger)
-		return -ENOMEM;
+		return NULL;
 	ledger->fd = -1;
 	ledger->record_size = record_size;
 	ledger->capacity = capacity;
-	length = whole_length(ledger);
-	if (length > WINDOW && cells <= cells_within(ledger, WINDOW))
+	return ledger;
+}
+
+/* With those cells in reach that were used. Where they are few all of the file is not mapped, which
+ * would have page tables of its own. */
+static int ledger_map(int fd, struct ledger *ledger)
+{
+	uint64_t length = whole_length(ledger);
+
+	if (length > WINDOW && ledger->cells_end <= cells_within(ledger, WINDOW))
 		length = WINDOW;
-	r = map_file(fd, length, ledger);
-	if (r < 0)
-		free(ledger);
-	else
-		*ret = ledger;
-	return r;
+	return map_file(fd, length, ledger);
 }
 
 /* Who has been given a place in the window may look there still: it stays as it is. */
@@ -194,10 +194,16 @@ int ledger_new_of(uint32_t version, const char *name, uint32_t record_size, uint
 	if (!ledger_sizes_valid(record_size, capacity))
 		return -EINVAL;
 	r = memory_file_create_memfd(name, ledger_file_length(record_size, capacity), &fd);
-	if (r == 0)
-		r = ledger_map(fd, record_size, capacity, /* cells= */ 0, &ledger);
 	if (r < 0)
 		return r;
+	ledger = ledger_allocate(record_size, capacity);
+	if (!ledger)
+		return -ENOMEM;
+	r = ledger_map(fd, ledger);
+	if (r < 0) {
+		free(ledger);
+		return r;
+	}
 	*ledger->header = ledger_header_new(version, record_size, capacity);
 	ledger->fd = fd;
 	fd = -1; /* handed over */
@@ -210,11 +216,19 @@ int ledger_new(const char *name, uint32_t record_size, uint32_t capacity, struct
 	return ledger_new_of(LEDGER_VERSION_FIRST, name, record_size, capacity, ret);
 }
 
+static void let_go(struct ledger *ledger)
+{
+	if (ledger->copied)
+		free(ledger->header);
+	else if (ledger->header)
+		munmap(ledger->header, ledger->length);
+}
+
 struct ledger *ledger_free(struct ledger *ledger)
 {
 	if (!ledger)
 		return NULL;
-	munmap(ledger->header, ledger->length);
+	let_go(ledger);
 	if (ledger->window)
 		munmap(ledger->window, WINDOW);
 	fd_close(ledger->fd);
@@ -267,22 +281,59 @@ static int read_cells(struct ledger *ledger)
 	return r;
 }
 
+/* What the first read of a file takes: mostly all that was used of it. */
+union beginning {
+	struct ledger_header header;
+	unsigned char bytes[4096];
+};
+
+/* Who takes over thousands of ledgers, to read each once, reads them faster than it maps them and
+ * has their pages brought in. */
+static int copy_file(int fd, const union beginning *beginning, size_t used, struct ledger *ledger)
+{
+	size_t first = used < sizeof *beginning ? used : sizeof *beginning;
+	cleanup_free unsigned char *copy = malloc(used);
+
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, beginning, first);
+	if (used > first &&
+		pread(fd, copy + first, used - first, (off_t)first) != (ssize_t)(used - first))
+		return -EIO;
+	ledger->header = (void *)copy;
+	ledger->length = used;
+	ledger->copied = true;
+	copy = NULL; /* handed over */
+	return 0;
+}
+
+static int reach_file(int fd, const union beginning *beginning, struct ledger *ledger)
+{
+	uint64_t used = sizeof beginning->header +
+			ledger->cells_end * ledger_cell_size(ledger->record_size);
+
+	return used <= WINDOW ? copy_file(fd, beginning, used, ledger) : ledger_map(fd, ledger);
+}
+
 int ledger_open(int fd, struct ledger **ret)
 {
-	struct ledger_header header;
-	struct ledger *ledger = NULL;
+	union beginning beginning;
+	const struct ledger_header *header = &beginning.header;
+	struct ledger *ledger;
 	int r;
 
-	r = ledger_header_read(fd, &header);
-	if (r == 0)
-		r = ledger_map(fd, header.record_size, header.capacity, ledger_header_end(&header),
-			&ledger);
+	r = ledger_beginning_read(fd, &beginning, sizeof beginning);
 	if (r < 0)
 		return r;
-	ledger->cells_end = ledger_header_end(&header);
-	ledger->committed = ledger_header_committed(&header);
+	ledger = ledger_allocate(header->record_size, header->capacity);
+	if (!ledger)
+		return -ENOMEM;
+	ledger->cells_end = ledger_header_end(header);
+	ledger->committed = ledger_header_committed(header);
 	ledger->leftovers = true;
-	r = read_cells(ledger);
+	r = reach_file(fd, &beginning, ledger);
+	if (r == 0)
+		r = read_cells(ledger);
 	if (r < 0) {
 		ledger_free(ledger);
 		return r;
@@ -400,6 +451,19 @@ static void free_leftovers(struct ledger *ledger)
 	}
 }
 
+/* The file itself takes the place of its copy. */
+static int map_copied(struct ledger *ledger)
+{
+	void *copy = ledger->header;
+	int r = ledger_map(ledger->fd, ledger);
+
+	if (r < 0)
+		return r;
+	ledger->copied = false;
+	free(copy);
+	return 0;
+}
+
 /* To be done before anything is written. */
 static int begin_change(struct ledger *ledger)
 {
@@ -408,6 +472,8 @@ static int begin_change(struct ledger *ledger)
 	if (!ledger->leftovers)
 		return 0;
 	r = numbers_reserve(&ledger->free_cells, ledger->cells_end);
+	if (r == 0 && ledger->copied)
+		r = map_copied(ledger);
 	if (r < 0)
 		return r;
 	free_leftovers(ledger);

@@ -57,7 +57,8 @@ uint32_t ledger_version(const struct ledger *ledger);
 uint32_t ledger_end(const struct ledger *ledger);
 
 /*
- * The record as committed; valid until it is changed for the second time. A length smaller than
+ * The record as committed; valid until it is changed for the second time, or, of a ledger that was
+ * opened, until that is changed at all. A length smaller than
  * expected is how the record of an earlier writer looks that has grown since. -ENOENT where there
  * is none.
  */

@@ -91,9 +91,9 @@ bool ledger_sizes_valid(uint32_t record_size, uint32_t capacity)
 	       capacity > 0 && capacity <= LEDGER_CAPACITY_MAX;
 }
 
-static int read_header(int fd, struct ledger_header *ret)
+static int read_beginning(int fd, void *ret, size_t size)
 {
-	struct ledger_header header;
+	const struct ledger_header *header = ret;
 	ssize_t length;
 	int seals;
 
@@ -103,13 +103,10 @@ static int read_header(int fd, struct ledger_header *ret)
 		return -EBADF;
 	if (seals < 0 || (seals & LEDGER_SEALS) != LEDGER_SEALS)
 		return -EBADMSG;
-	length = pread(fd, &header, sizeof header, 0);
+	length = pread(fd, ret, size, 0);
 	if (length < 0)
 		return -errno;
-	if (length != sizeof header || header.magic != LEDGER_MAGIC)
-		return -EBADMSG;
-	*ret = header;
-	return 0;
+	return length >= (ssize_t)sizeof *header && header->magic == LEDGER_MAGIC ? 0 : -EBADMSG;
 }
 
 static bool header_valid(const struct ledger_header *header)
@@ -140,16 +137,11 @@ static int check_header(int fd, const struct ledger_header *header)
 	return size == ledger_file_length(header->record_size, header->capacity) ? 0 : -EBADMSG;
 }
 
-int ledger_header_read(int fd, struct ledger_header *ret)
+int ledger_beginning_read(int fd, void *ret, size_t size)
 {
-	struct ledger_header header = {0};
-	int r = read_header(fd, &header);
+	int r = read_beginning(fd, ret, size);
 
-	if (r == 0)
-		r = check_header(fd, &header);
-	if (r == 0)
-		*ret = header;
-	return r;
+	return r < 0 ? r : check_header(fd, ret);
 }
 
 struct ledger_header ledger_header_new(uint32_t version, uint32_t record_size, uint32_t capacity)

@@ -50,8 +50,9 @@ bool ledger_sizes_valid(uint32_t record_size, uint32_t capacity);
 
 /* The header of an empty ledger. */
 struct ledger_header ledger_header_new(uint32_t version, uint32_t record_size, uint32_t capacity);
-/* The header of the file, which is whole and as long as it says. Errors are ledger_open()'s. */
-int ledger_header_read(int fd, struct ledger_header *ret);
+/* The file's first bytes, of which the header is whole, and the file as long as it says. Errors are
+ * ledger_open()'s; what is returned is worth nothing then. */
+int ledger_beginning_read(int fd, void *ret, size_t size);
 /* How many cells were ever used, and the number of the last transaction that counts. */
 uint32_t ledger_header_end(const struct ledger_header *header);
 uint64_t ledger_header_committed(const struct ledger_header *header);
