@@ -29,6 +29,7 @@ struct listeners;
 struct peer_ledger;
 struct pressure_watch;
 struct recounting;
+struct recovery_rest;
 struct screening;
 struct scheduler;
 struct takings;
@@ -87,9 +88,10 @@ struct gmemd {
 	struct overrides overrides;
 	uint64_t started; /* CLOCK_MONOTONIC, seconds */
 	struct recovered recovered;
-	struct fdstore *fdstore;         /* NULL: nothing outlives gmemd */
-	struct inherited_fds *inherited; /* while it takes over */
-	struct peer_ledger *peer_ledger; /* NULL: connections don't outlive gmemd */
+	struct recovery_rest *recovery_rest; /* NULL: nothing is left of it */
+	struct fdstore *fdstore;             /* NULL: nothing outlives gmemd */
+	struct inherited_fds *inherited;     /* while it takes over */
+	struct peer_ledger *peer_ledger;     /* NULL: connections don't outlive gmemd */
 	struct listeners *listeners;
 	struct screening *screening;
 	struct json_object *description; /* rpc.discover's answer; NULL: nobody has asked */

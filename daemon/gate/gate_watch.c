@@ -16,6 +16,7 @@
 struct gate_watch {
 	struct gmemd *gmemd;
 	struct vm *vm;
+	bool begun;
 	struct event *listener, *rested;
 	struct work work; /* in a turn of the VM's owner */
 };
@@ -88,7 +89,7 @@ static void gate_watch_free(struct gate_watch *watch)
 	free(watch);
 }
 
-int gate_watch_new(struct gmemd *gmemd, struct vm *vm)
+int gate_watch_prepare(struct gmemd *gmemd, struct vm *vm)
 {
 	struct gate_watch *watch = calloc(1, sizeof *watch);
 
@@ -99,12 +100,35 @@ int gate_watch_new(struct gmemd *gmemd, struct vm *vm)
 	watch->listener =
 		event_new(gmemd->base, vm->listener, EV_READ | EV_PERSIST, listener_event, watch);
 	watch->rested = event_new(gmemd->base, -1, 0, rested, watch);
-	if (!watch->listener || !watch->rested || event_add(watch->listener, NULL) < 0) {
+	if (!watch->listener || !watch->rested) {
 		gate_watch_free(watch);
 		return -ENOMEM;
 	}
 	vm->gate_watch = watch;
 	return 0;
+}
+
+void gate_watch_begin(struct vm *vm)
+{
+	struct gate_watch *watch = vm->gate_watch;
+
+	if (!watch->begun)
+		watch_listener(watch);
+	watch->begun = true;
+}
+
+int gate_watch_new(struct gmemd *gmemd, struct vm *vm)
+{
+	int r = gate_watch_prepare(gmemd, vm);
+
+	if (r < 0)
+		return r;
+	vm->gate_watch->begun = event_add(vm->gate_watch->listener, NULL) == 0;
+	if (vm->gate_watch->begun)
+		return 0;
+	gate_watch_free(vm->gate_watch);
+	vm->gate_watch = NULL;
+	return -ENOMEM;
 }
 
 void gate_watch_stop(struct vm *vm)

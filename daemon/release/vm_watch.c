@@ -21,6 +21,7 @@
 struct watch {
 	struct gmemd *gmemd;
 	struct vm *vm;
+	bool begun;
 	struct event *process;
 	struct event *linger;
 	struct work release; /* in a turn of the VM's owner */
@@ -105,7 +106,7 @@ static void process_ended_event(evutil_socket_t pidfd, short what, void *context
 		scheduler_ready_to_release(watch->gmemd->scheduler, &watch->release);
 }
 
-int watch_process(struct gmemd *gmemd, struct vm *vm)
+int watch_prepare(struct gmemd *gmemd, struct vm *vm)
 {
 	struct watch *watch = calloc(1, sizeof *watch);
 
@@ -115,14 +116,35 @@ int watch_process(struct gmemd *gmemd, struct vm *vm)
 		.gmemd = gmemd, .vm = vm, .release = {.owner = vm->owner, .run = release}};
 	watch->process = event_new(
 		gmemd->base, vm->process.pidfd, EV_READ | EV_PERSIST, process_ended_event, watch);
-	if (!watch->process || event_add(watch->process, NULL) < 0) {
-		if (watch->process)
-			event_free(watch->process);
+	if (!watch->process) {
 		free(watch);
 		return -ENOMEM;
 	}
 	vm->watch = watch;
 	return 0;
+}
+
+int watch_begin(struct vm *vm)
+{
+	struct watch *watch = vm->watch;
+
+	if (!watch->begun && event_add(watch->process, NULL) < 0)
+		return -ENOMEM;
+	watch->begun = true;
+	return 0;
+}
+
+int watch_process(struct gmemd *gmemd, struct vm *vm)
+{
+	int r = watch_prepare(gmemd, vm);
+
+	if (r == 0 && watch_begin(vm) < 0) {
+		event_free(vm->watch->process);
+		free(vm->watch);
+		vm->watch = NULL;
+		r = -ENOMEM;
+	}
+	return r;
 }
 
 void watch_stop(struct vm *vm)

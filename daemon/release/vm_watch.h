@@ -14,6 +14,10 @@
 
 /* Watches the VM's process from now on: when it ends, the VM is released and freed. -ENOMEM. */
 int watch_process(struct gmemd *gmemd, struct vm *vm);
+/* The same in two steps: nothing is told before the second, which does nothing when it is done
+ * again. */
+int watch_prepare(struct gmemd *gmemd, struct vm *vm);
+int watch_begin(struct vm *vm);
 
 /* Whether the VM, whose process has ended, is to linger. */
 bool watch_may_linger(const struct gmemd *gmemd, const struct vm *vm);

@@ -461,6 +461,5 @@ int recovery_content(struct vm *vm, struct ledger *ledger, struct inherited_fds 
 	if (r < 0)
 		return r;
 	finish_slots_without_call(vm);
-	mailbox_clear_free(vm->mailbox);
 	return 0;
 }

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <string.h>
 
 #include "daemon/base/kill_step.h"
@@ -154,11 +155,12 @@ static int keep_ledger(struct vm *vm, struct ledger **ledger)
 	return 0;
 }
 
-static int watch(struct gmemd *gmemd, struct vm *vm)
+/* They begin later: recover_rest.h. */
+static int prepare_watches(struct gmemd *gmemd, struct vm *vm)
 {
-	int r = vm->state == VM_REMAINING ? 0 : watch_process(gmemd, vm);
+	int r = vm->state == VM_REMAINING ? 0 : watch_prepare(gmemd, vm);
 
-	return r < 0 || vm->listener < 0 ? r : gate_watch_new(gmemd, vm);
+	return r < 0 || vm->listener < 0 ? r : gate_watch_prepare(gmemd, vm);
 }
 
 /* VMs */
@@ -291,12 +293,8 @@ static int make_vm(struct gmemd *gmemd, const struct ledger *ledger, uint64_t nu
 		fd_close(recovery.pidfd);
 		fd_close(recovery.listener);
 		fd_close(recovery.frames);
-		return r;
 	}
-	if ((*ret)->mailbox)
-		vm_fix_mailbox(
-			*ret); /* as it is, unless its predecessor ended while it opened it again */
-	return 0;
+	return r;
 }
 
 /* The ledger is the VM's from then on where it is NULL. */
@@ -321,7 +319,7 @@ static int recover_vm(struct gmemd *gmemd, struct ledger **ledger, uint64_t numb
 	if (r == 0)
 		r = keep_ledger(vm, ledger);
 	if (r == 0)
-		r = watch(gmemd, vm);
+		r = prepare_watches(gmemd, vm);
 	if (inheriting_lacks(r))
 		return r; /* it stays as it is until this gmemd ends */
 	if (r < 0) {
@@ -385,7 +383,7 @@ int recover_vms(struct gmemd *gmemd, struct inherited_fds *inherited)
 	return 0;
 }
 
-static void finish_vm(struct gmemd *gmemd, struct vm *vm)
+static void finish_vm(struct gmemd *gmemd, struct vm *vm, bool ended)
 {
 	struct memory *memory, *next;
 
@@ -395,7 +393,7 @@ static void finish_vm(struct gmemd *gmemd, struct vm *vm)
 		vm_drop(vm);
 		return;
 	}
-	if (process_ended(vm->process.pidfd)) {
+	if (ended) {
 		if (watch_may_linger(gmemd, vm))
 			return;
 		gmemd->recovered.released++;
@@ -413,15 +411,37 @@ static void finish_vm(struct gmemd *gmemd, struct vm *vm)
 	}
 }
 
+/* VMs whose processes are asked after at once. */
+#define ASKED_TOGETHER 64
+
+/* Those from *number on, which is the next one's then. Returns how many there were. */
+static size_t finish_some(struct gmemd *gmemd, uint64_t *number)
+{
+	struct pollfd processes[ASKED_TOGETHER];
+	uint64_t numbers[ASKED_TOGETHER];
+	struct vm *vm = registry_vm_from(&gmemd->registry, *number);
+	size_t count = 0;
+
+	for (; vm && count < ASKED_TOGETHER; vm = registry_vm_from(&gmemd->registry, *number)) {
+		processes[count] = (struct pollfd){.fd = vm->process.pidfd, .events = POLLIN};
+		numbers[count++] = vm->number;
+		*number = vm->number + 1;
+	}
+	poll(processes, count, 0);
+	/* What one releases may be another's end. */
+	for (size_t i = 0; i < count; i++) {
+		vm = registry_vm_by_number(&gmemd->registry, numbers[i]);
+		if (vm)
+			finish_vm(gmemd, vm, processes[i].revents != 0);
+	}
+	return count;
+}
+
 /* What the predecessor was amid: reports that it has not read, pages that were to go. */
 void recovery_finish(struct gmemd *gmemd)
 {
-	struct vm *vm = registry_vm_from(&gmemd->registry, 0);
-	uint64_t number;
+	uint64_t number = 0;
 
-	/* What one releases may be another's end. */
-	for (; vm; vm = registry_vm_from(&gmemd->registry, number + 1)) {
-		number = vm->number;
-		finish_vm(gmemd, vm);
-	}
+	while (finish_some(gmemd, &number) > 0)
+		;
 }

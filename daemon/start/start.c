@@ -30,6 +30,7 @@
 #include "daemon/release/recount.h"
 #include "daemon/release/vm_watch.h"
 #include "daemon/start/core.h"
+#include "daemon/start/recover_rest.h"
 #include "daemon/start/reload.h"
 #include "daemon/start/start_failure.h"
 #include "daemon/start/takeover.h"
@@ -244,6 +245,7 @@ void gmemd_clear(struct gmemd *gmemd)
 
 	preallocating_stop_all(gmemd);
 	page_worker_stop(gmemd->pages);
+	recovery_rest_end(gmemd);
 	views_stop(&gmemd->registry);
 	pressure_watch_free(gmemd->pressure);
 	recounting_free(gmemd->recounting);

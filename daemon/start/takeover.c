@@ -16,6 +16,7 @@
 #include "daemon/release/lapse.h"
 #include "daemon/request/peer_ledger.h"
 #include "daemon/reservation/reservation_ledger.h"
+#include "daemon/start/recover_rest.h"
 #include "daemon/start/recover_vm.h"
 #include "daemon/vm/closed_memory.h"
 #include "daemon/vm/vm_end.h"
@@ -88,7 +89,7 @@ int takeover_take_over(struct gmemd *gmemd)
 	STEP("recovery: VMs");
 	if (r == 0)
 		r = end_used_reservations(gmemd);
-	return r;
+	return r == 0 ? recovery_rest_begin(gmemd) : r;
 }
 
 /* The page worker closes what is large. */

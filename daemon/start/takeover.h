@@ -22,6 +22,7 @@
  *  5. Whatever nobody has taken belongs to nothing, and is dropped. VMs whose process has ended
  *     meanwhile are released, and what was being released goes on (takeover_finish()).
  *  6. The service manager is told that gmemd is ready.
+ *  7. What is left serves nobody but gmemd: recover_rest.h.
  *
  * It can be killed at any point of that. Nothing is dropped at the keeper before 5, but what can't
  * be taken over, so that the next one finds what this one has found; a VM's ledger is changed by

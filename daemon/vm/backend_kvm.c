@@ -52,17 +52,32 @@ static void write_entry(const struct call *call, unsigned index)
 	}
 }
 
+/* Of a change all of them, or none. */
+static int take_entries(struct call *call, struct mailbox *mailbox, enum mailbox_command command)
+{
+	int r;
+
+	if (call->kind == CALL_CHANGE) {
+		r = mailbox_take_all(mailbox, command, call->count, &call->entry);
+		return r == -ENOSPC ? -E2BIG : r;
+	}
+	r = mailbox_take(mailbox, command, call->count, &call->entry);
+	if (r > 0)
+		call->count = (unsigned)r;
+	return r < 0 ? r : 0;
+}
+
 static int kvm_submit(struct call *call)
 {
 	struct mailbox *mailbox = call->vm->mailbox;
 	enum mailbox_command command = call_command(call);
+	int r;
 
 	if (mailbox_free_entries(mailbox, command) < call->count)
 		return -EBUSY;
-	if (call->kind != CALL_CHANGE)
-		call->count = (unsigned)mailbox_take(mailbox, command, call->count, &call->entry);
-	else if (mailbox_take_all(mailbox, command, call->count, &call->entry) < 0)
-		return -E2BIG;
+	r = take_entries(call, mailbox, command);
+	if (r < 0)
+		return r;
 	for (unsigned index = 0; index < call->count; index++)
 		write_entry(call, index);
 	return CALL_SUBMITTED;

@@ -23,13 +23,14 @@ void mailbox_label_write(const struct vm *vm, char ret[static MAILBOX_NAME_SIZE]
 
 _Static_assert(TENANT_NAME_SIZE <= MAILBOX_NOTE_SIZE, "a note");
 
-void mailbox_label_note_tenant(const struct vm *vm)
+int mailbox_label_note_tenant(const struct vm *vm)
 {
 	char note[MAILBOX_NOTE_SIZE];
 
-	if (vm->mailbox &&
-		(mailbox_note(vm->mailbox, note) < 0 || strcmp(note, vm->tenant->name) != 0))
-		mailbox_write_note(vm->mailbox, vm->tenant->name);
+	if (!vm->mailbox ||
+		(mailbox_note(vm->mailbox, note) == 0 && strcmp(note, vm->tenant->name) == 0))
+		return 0;
+	return mailbox_write_note(vm->mailbox, vm->tenant->name);
 }
 
 static void read_tenant(int fd, struct label *label)

@@ -31,7 +31,8 @@ struct label {
 
 /* The name for the VM's mailbox. All that it says must be set. */
 void mailbox_label_write(const struct vm *vm, char ret[static MAILBOX_NAME_SIZE]);
-/* Notes the VM's tenant in its mailbox, if it has one, and that is not noted there already. */
-void mailbox_label_note_tenant(const struct vm *vm);
+/* Notes the VM's tenant in its mailbox, if it has one, and that is not noted there already.
+ * -ENOMEM where its mailbox isn't mapped, and can't be. */
+int mailbox_label_note_tenant(const struct vm *vm);
 /* The label of a mailbox, by any fd of it. -EBADMSG where that is no mailbox of gmemd's. */
 int mailbox_label_read(int fd, struct label *ret);

@@ -12,6 +12,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "daemon/base/log.h"
 #include "daemon/budget/capacity.h"
 #include "daemon/pages/page_worker.h"
 #include "daemon/vm/mailbox_label.h"
@@ -298,7 +299,8 @@ int vm_move(struct vm *vm, struct tenant *to, uint64_t commit_limit, struct vm_m
 	}
 	page_worker_move_owner(vm->registry->pages, vm->owner, place);
 	change_tenant(vm, to);
-	mailbox_label_note_tenant(vm);
+	if (mailbox_label_note_tenant(vm) < 0)
+		log_vm_warning(vm->id, "there is no memory to note its tenant in its mailbox");
 	return 0;
 }
 

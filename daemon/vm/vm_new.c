@@ -295,7 +295,6 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	vm->report_page = recovery->report_page;
 	vm->listener = recovery->listener;
 	vm->frames = recovery->frames;
-	mailbox_label_note_tenant(vm);
 	succeed(vm);
 	registry_add(vm);
 	*ret = vm;

@@ -34,6 +34,8 @@
 #define MAILBOX_MODE_OPENING 0600
 #define MAILBOX_SEALS        (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
+#define SLOT_STRIDE 256
+
 /* Slots: each page of theirs takes memory from the start, for zeroes are valid there. Attributes:
  * as many as the ranges of a packet. */
 static const struct {
@@ -42,13 +44,13 @@ static const struct {
 	unsigned stride;
 } area_layout[MAILBOX_COMMANDS] = {
 	[MAILBOX_CREATE] = {KVM_CREATE_GUEST_MEMFD, 1, 64},
-	[MAILBOX_SLOT] = {KVM_SET_USER_MEMORY_REGION2, 1, 256},
+	[MAILBOX_SLOT] = {KVM_SET_USER_MEMORY_REGION2, 1, SLOT_STRIDE},
 	[MAILBOX_ATTRIBUTES] = {KVM_SET_MEMORY_ATTRIBUTES, 16, 32},
 };
 
 struct mailbox_entries {
 	struct mailbox_area area;
-	unsigned char *bytes;
+	unsigned char *bytes; /* once it is mapped */
 	unsigned count;
 	unsigned free;
 	unsigned next;        /* where the search for a free one begins */
@@ -59,8 +61,9 @@ struct mailbox {
 	int fd; /* read-only; -1: not asked for yet, or taken */
 	int write_fd;
 	struct file_identity identity;
-	unsigned char *bytes;
+	unsigned char *bytes; /* NULL: not mapped yet, for nothing has been written */
 	uint64_t length;
+	bool uncleared; /* free entries may be valid: a predecessor's */
 	struct mailbox_entries entries[MAILBOX_COMMANDS];
 };
 
@@ -117,7 +120,6 @@ static int entries_set_up(struct mailbox *mailbox, enum mailbox_command command,
 		.length = length,
 		.stride = area_layout[command].stride,
 	};
-	entries->bytes = mailbox->bytes + offset;
 	entries->count = length / entries->area.stride;
 	entries->taken = calloc(1, (entries->count + 7) / 8);
 	entries->free = entries->count;
@@ -126,11 +128,19 @@ static int entries_set_up(struct mailbox *mailbox, enum mailbox_command command,
 
 static int mailbox_map(struct mailbox *mailbox)
 {
-	mailbox->bytes = mmap(
+	void *bytes;
+
+	if (mailbox->bytes)
+		return 0;
+	bytes = mmap(
 		NULL, mailbox->length, PROT_READ | PROT_WRITE, MAP_SHARED, mailbox->write_fd, 0);
-	if (mailbox->bytes == MAP_FAILED) {
-		mailbox->bytes = NULL;
+	if (bytes == MAP_FAILED)
 		return -errno;
+	mailbox->bytes = bytes;
+	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++) {
+		struct mailbox_entries *entries = &mailbox->entries[command];
+
+		entries->bytes = mailbox->bytes + (entries->area.address - MAILBOX_ADDRESS);
 	}
 	return 0;
 }
@@ -138,7 +148,7 @@ static int mailbox_map(struct mailbox *mailbox)
 static int mailbox_set_up(struct mailbox *mailbox)
 {
 	uint64_t offset = 0;
-	int r = mailbox_map(mailbox);
+	int r = 0;
 
 	for (unsigned command = 0; r == 0 && command < MAILBOX_COMMANDS; command++) {
 		r = entries_set_up(mailbox, command, offset);
@@ -205,6 +215,8 @@ int mailbox_new(const char *name, enum mailbox_writers writers, struct mailbox *
 	if (r == 0)
 		r = mailbox_set_up(mailbox);
 	if (r == 0)
+		r = mailbox_map(mailbox);
+	if (r == 0)
 		r = seal(mailbox, writers);
 	if (r == 0 && mailbox_fd(mailbox) < 0)
 		r = -errno;
@@ -233,6 +245,7 @@ int mailbox_open(int fd, struct mailbox **ret)
 	}
 	mailbox->write_fd = fd;
 	mailbox->identity = look.identity;
+	mailbox->uncleared = true;
 	r = mailbox_set_up(mailbox);
 	if (r < 0) {
 		mailbox->write_fd = -1; /* stays the caller's */
@@ -305,6 +318,7 @@ static int open_for_writing(int fd, int *ret_fd)
 
 int mailbox_reopen(int fd, struct mailbox **ret)
 {
+	struct mailbox *mailbox;
 	int write_fd = -1, r;
 
 	if (!is_own_mailbox(fd))
@@ -314,9 +328,16 @@ int mailbox_reopen(int fd, struct mailbox **ret)
 	r = open_for_writing(fd, &write_fd);
 	if (r < 0)
 		return r;
-	r = mailbox_open(write_fd, ret);
-	if (r < 0)
+	r = mailbox_open(write_fd, &mailbox);
+	if (r < 0) {
 		fd_close(write_fd);
+		return r;
+	}
+	r = mailbox_map(mailbox);
+	if (r < 0)
+		mailbox_free(mailbox);
+	else
+		*ret = mailbox;
 	return r;
 }
 
@@ -366,7 +387,7 @@ static int later_note(const struct note notes[static NOTES])
 	return later;
 }
 
-void mailbox_write_note(struct mailbox *mailbox, const char *text)
+static void write_note(struct mailbox *mailbox, const char *text)
 {
 	struct note notes[NOTES] = {*note_at(mailbox, 0), *note_at(mailbox, 1)}, next;
 	int later = later_note(notes);
@@ -381,6 +402,15 @@ void mailbox_write_note(struct mailbox *mailbox, const char *text)
 	__atomic_store_n(&place->checksum, next.checksum, __ATOMIC_RELEASE);
 }
 
+int mailbox_write_note(struct mailbox *mailbox, const char *text)
+{
+	int r = mailbox_map(mailbox);
+
+	if (r == 0)
+		write_note(mailbox, text);
+	return r;
+}
+
 static int copy_note(const struct note notes[static NOTES], char ret[static MAILBOX_NOTE_SIZE])
 {
 	int later = later_note(notes);
@@ -393,23 +423,21 @@ static int copy_note(const struct note notes[static NOTES], char ret[static MAIL
 
 int mailbox_note(const struct mailbox *mailbox, char ret[static MAILBOX_NOTE_SIZE])
 {
-	const struct note notes[NOTES] = {*note_at(mailbox, 0), *note_at(mailbox, 1)};
-
-	return copy_note(notes, ret);
+	return mailbox_read_note(mailbox->write_fd, ret);
 }
 
+/* Both by one read. */
 int mailbox_read_note(int fd, char ret[static MAILBOX_NOTE_SIZE])
 {
 	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	const uint64_t slots = area_layout[MAILBOX_CREATE].pages * page;
+	const uint64_t at = area_layout[MAILBOX_CREATE].pages * page + SLOT_BYTES;
+	unsigned char bytes[(NOTES - 1) * SLOT_STRIDE + sizeof(struct note)];
 	struct note notes[NOTES];
 
-	for (unsigned i = 0; i < NOTES; i++) {
-		uint64_t at = slots + i * area_layout[MAILBOX_SLOT].stride + SLOT_BYTES;
-
-		if (pread(fd, &notes[i], sizeof notes[i], (off_t)at) != sizeof notes[i])
-			return -ENOENT;
-	}
+	if (pread(fd, bytes, sizeof bytes, (off_t)at) != sizeof bytes)
+		return -ENOENT;
+	for (unsigned i = 0; i < NOTES; i++)
+		memcpy(&notes[i], bytes + i * SLOT_STRIDE, sizeof notes[i]);
 	return copy_note(notes, ret);
 }
 
@@ -427,6 +455,7 @@ int mailbox_claim(
 	struct mailbox *mailbox, enum mailbox_command command, unsigned entry, unsigned count)
 {
 	struct mailbox_entries *entries = &mailbox->entries[command];
+	int r;
 
 	if (entry >= entries->count || count > entries->count - entry)
 		return -EBADMSG;
@@ -434,6 +463,9 @@ int mailbox_claim(
 		if (is_taken(entries, i))
 			return -EBADMSG;
 	}
+	r = mailbox_map(mailbox);
+	if (r < 0)
+		return r;
 	set_taken(entries, entry, count, true);
 	entries->free -= count;
 	return 0;
@@ -459,36 +491,110 @@ static bool entry_valid(const uint64_t *words, bool zeroes_valid)
 	return words[0] != MAILBOX_INVALID && (words[0] != 0 || words[1] != 0 || zeroes_valid);
 }
 
-/* Those that begin in that part of the area. */
-static void clear_free_entries(
-	const struct mailbox_entries *entries, bool zeroes_valid, uint64_t start, uint64_t end)
+/* A part of a command's area: the entries that begin there. */
+struct part {
+	enum mailbox_command command;
+	uint64_t start, end;
+};
+
+static bool is_to_be_cleared(const struct mailbox_entries *entries, enum mailbox_command command,
+	unsigned entry, const void *words)
 {
-	uint64_t stride = entries->area.stride;
-
-	for (unsigned entry = (unsigned)(start / stride); entry < end / stride; entry++) {
-		const void *words = entry_bytes(entries, entry);
-
-		if (!is_taken(entries, entry) && entry_valid(words, zeroes_valid))
-			entry_invalidate(entries, entry);
-	}
+	return !is_taken(entries, entry) && entry_valid(words, command == MAILBOX_SLOT);
 }
 
-void mailbox_clear_free(struct mailbox *mailbox)
+static int clear_part(const struct mailbox *mailbox, const struct part *part)
+{
+	const struct mailbox_entries *entries = &mailbox->entries[part->command];
+	unsigned stride = (unsigned)entries->area.stride;
+
+	for (unsigned entry = (unsigned)part->start / stride; entry < part->end / stride; entry++) {
+		if (is_to_be_cleared(entries, part->command, entry, entry_bytes(entries, entry)))
+			entry_invalidate(entries, entry);
+	}
+	return 0;
+}
+
+#define LOOK_SIZE 4096u
+
+/* Whether anything is to be cleared in a part of up to LOOK_SIZE, or a negative errno. */
+static int look_at_some(const struct mailbox *mailbox, const struct part *part)
+{
+	const struct mailbox_entries *entries = &mailbox->entries[part->command];
+	uint64_t at = entries->area.address - MAILBOX_ADDRESS + part->start;
+	unsigned stride = (unsigned)entries->area.stride;
+	uint64_t words[LOOK_SIZE / sizeof(uint64_t)];
+	ssize_t length = (ssize_t)(part->end - part->start);
+
+	if (pread(mailbox->write_fd, words, (size_t)length, (off_t)at) != length)
+		return -EIO;
+	for (unsigned i = 0; i < length / stride; i++) {
+		unsigned entry = (unsigned)part->start / stride + i;
+
+		if (is_to_be_cleared(entries, part->command, entry, words + i * stride / 8))
+			return 1;
+	}
+	return 0;
+}
+
+static int look_at_part(const struct mailbox *mailbox, const struct part *part)
+{
+	struct part some = *part;
+	int r = 0;
+
+	for (; r == 0 && some.start < part->end; some.start = some.end) {
+		some.end = some.start + LOOK_SIZE < part->end ? some.start + LOOK_SIZE : part->end;
+		r = look_at_some(mailbox, &some);
+	}
+	return r;
+}
+
+/* Each part that has pages, until act returns another than 0. */
+static int each_part(const struct mailbox *mailbox,
+	int (*act)(const struct mailbox *mailbox, const struct part *part))
 {
 	uint64_t start, end = 0;
+	int r = 0;
 
-	while (next_pages(mailbox, end, &start, &end)) {
-		for (unsigned command = 0; command < MAILBOX_COMMANDS; command++) {
-			const struct mailbox_entries *entries = &mailbox->entries[command];
-			uint64_t area = entries->area.address - MAILBOX_ADDRESS;
-			uint64_t from = start > area ? start - area : 0;
-			uint64_t to = end > area ? end - area : 0;
+	while (r == 0 && next_pages(mailbox, end, &start, &end)) {
+		for (unsigned command = 0; r == 0 && command < MAILBOX_COMMANDS; command++) {
+			const struct mailbox_area *area = &mailbox->entries[command].area;
+			uint64_t begin = area->address - MAILBOX_ADDRESS;
+			struct part part = {.command = command,
+				.start = start > begin ? start - begin : 0,
+				.end = end > begin ? end - begin : 0};
 
-			if (to > entries->area.length)
-				to = entries->area.length;
-			clear_free_entries(entries, command == MAILBOX_SLOT, from, to);
+			if (part.end > area->length)
+				part.end = area->length;
+			if (part.start < part.end)
+				r = act(mailbox, &part);
 		}
 	}
+	return r;
+}
+
+/* Mostly there is nothing to be cleared: whoever takes over thousands reads them faster than it
+ * maps them. */
+int mailbox_clear_free(struct mailbox *mailbox)
+{
+	int r = mailbox->bytes ? 1 : each_part(mailbox, look_at_part);
+
+	if (r > 0) {
+		r = mailbox_map(mailbox);
+		if (r == 0)
+			each_part(mailbox, clear_part);
+	}
+	if (r == 0)
+		mailbox->uncleared = false;
+	return r;
+}
+
+/* Before an entry is taken: it must be invalid until all of it is written. */
+static int prepare_to_take(struct mailbox *mailbox)
+{
+	int r = mailbox_map(mailbox);
+
+	return r == 0 && mailbox->uncleared ? mailbox_clear_free(mailbox) : r;
 }
 
 struct mailbox *mailbox_free(struct mailbox *mailbox)
@@ -582,9 +688,13 @@ int mailbox_take(
 {
 	struct mailbox_entries *entries = &mailbox->entries[command];
 	unsigned entry = entries->next, length;
+	int r;
 
 	if (entries->free == 0)
 		return -ENOSPC;
+	r = prepare_to_take(mailbox);
+	if (r < 0)
+		return r;
 	while ((length = free_run(entries, entry, wanted)) == 0)
 		entry = (entry + 1) % entries->count;
 	take_run(entries, entry, length);
@@ -596,7 +706,10 @@ int mailbox_take_all(
 	struct mailbox *mailbox, enum mailbox_command command, unsigned wanted, unsigned *ret_entry)
 {
 	struct mailbox_entries *entries = &mailbox->entries[command];
+	int r = prepare_to_take(mailbox);
 
+	if (r < 0)
+		return r;
 	for (unsigned i = 0; i < entries->count; i++) {
 		unsigned entry = (entries->next + i) % entries->count;
 

@@ -59,8 +59,9 @@ enum mailbox_writers {
 int mailbox_new(const char *name, enum mailbox_writers writers, struct mailbox **ret);
 /*
  * One that a predecessor has made, whose mailbox_write_fd() fd is; that belongs to it on success.
- * Its entries are as they were; those that wait must be claimed, the others cleared. -EBADMSG where
- * it is none.
+ * Its entries are as they were; those that wait must be claimed, the others cleared, which is done
+ * at the latest when one is taken. It is mapped once it is to be written. -EBADMSG where it is
+ * none.
  */
 int mailbox_open(int fd, struct mailbox **ret);
 /*
@@ -68,8 +69,8 @@ int mailbox_open(int fd, struct mailbox **ret);
  * passes for one, nor write this one. -EBADMSG where it is none.
  */
 int mailbox_name(int fd, char *ret, size_t size);
-/* The same as mailbox_open() by a read-only fd of it, such as a VMM's, which stays the caller's.
- * -EROFS where it is sealed against all writers to come. */
+/* The same as mailbox_open() by a read-only fd of it, such as a VMM's, which stays the caller's,
+ * and mapped. -EROFS where it is sealed against all writers to come. */
 int mailbox_reopen(int fd, struct mailbox **ret);
 /*
  * A note to whoever finds a mailbox that nobody else knows any more: what its name can't say, for
@@ -77,8 +78,8 @@ int mailbox_reopen(int fd, struct mailbox **ret);
  * amid that.
  */
 #define MAILBOX_NOTE_SIZE 64
-/* Cut to that size with its NUL. */
-void mailbox_write_note(struct mailbox *mailbox, const char *note);
+/* Cut to that size with its NUL. -ENOMEM where the mailbox can't be mapped for that. */
+int mailbox_write_note(struct mailbox *mailbox, const char *note);
 /* -ENOENT where there is none. */
 int mailbox_note(const struct mailbox *mailbox, char ret[static MAILBOX_NOTE_SIZE]);
 /* The same by any fd of a mailbox that has a mailbox_name(). */
@@ -88,11 +89,11 @@ int mailbox_read_note(int fd, char ret[static MAILBOX_NOTE_SIZE]);
 int mailbox_fix(const struct mailbox *mailbox);
 bool mailbox_is_fixed(const struct mailbox *mailbox);
 /* Takes those entries of one that was opened again. -EBADMSG where it has no such entries, or they
- * are taken. */
+ * are taken; -ENOMEM. */
 int mailbox_claim(
 	struct mailbox *mailbox, enum mailbox_command command, unsigned entry, unsigned count);
-/* Makes the bytes of all free entries invalid. */
-void mailbox_clear_free(struct mailbox *mailbox);
+/* Makes the bytes of all free entries invalid. -ENOMEM, -EIO. */
+int mailbox_clear_free(struct mailbox *mailbox);
 /* Takes NULL, returns NULL. */
 struct mailbox *mailbox_free(struct mailbox *mailbox);
 
@@ -116,7 +117,7 @@ const struct mailbox_area *mailbox_area(
 /*
  * Takes entries that follow one another: as many as are wanted, or as there are in that place,
  * which is returned. *ret_entry is the first one's number in the command's area. -ENOSPC where none
- * is free.
+ * is free; -ENOMEM or -EIO of one that was opened again.
  */
 int mailbox_take(struct mailbox *mailbox, enum mailbox_command command, unsigned wanted,
 	unsigned *ret_entry);

@@ -438,9 +438,9 @@ static void test_cleared_where_pages_are(void)
 	CU_ASSERT_EQUAL_FATAL(memory_file_resident(mailbox_write_fd(mailbox), &before), 0);
 	CU_ASSERT_EQUAL_FATAL(
 		mailbox_open(fcntl(mailbox_write_fd(mailbox), F_DUPFD_CLOEXEC, 3), &successor), 0);
+	CU_ASSERT_EQUAL(mailbox_claim(successor, MAILBOX_ATTRIBUTES, last_attributes - 1, 1), 0);
 	mailbox_write_attributes(successor, last_attributes - 1, &attributes);
-	mailbox_claim(successor, MAILBOX_ATTRIBUTES, last_attributes - 1, 1);
-	mailbox_clear_free(successor);
+	CU_ASSERT_EQUAL(mailbox_clear_free(successor), 0);
 	CU_ASSERT_EQUAL(memory_file_resident(mailbox_write_fd(mailbox), &after), 0);
 	CU_ASSERT_EQUAL(after, before);
 	first = (const int64_t *)entry_view(MAILBOX_SLOT, last_slot);
@@ -450,6 +450,61 @@ static void test_cleared_where_pages_are(void)
 	first = (const int64_t *)entry_view(MAILBOX_ATTRIBUTES, last_attributes - 1);
 	CU_ASSERT_EQUAL(*first, 0);
 	mailbox_free(successor);
+}
+
+/* Mappings of the mailbox's file in this process. */
+static unsigned mappings(void)
+{
+	cleanup_file FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512];
+	unsigned count = 0;
+
+	while (maps && fgets(line, sizeof line, maps))
+		count += strstr(line, "/memfd:mailbox") != NULL;
+	return count;
+}
+
+/* Who only looks maps nothing; nothing that is free stays valid, wherever it is, and no page is
+ * made. */
+static void test_cleared_without_mapping(void)
+{
+	const struct kvm_memory_attributes attributes = {.size = 4096};
+	unsigned before = mappings(), entry;
+	struct mailbox *successor;
+	const unsigned last = 16 * 128 - 1;
+
+	CU_ASSERT_EQUAL_FATAL(
+		mailbox_open(fcntl(mailbox_write_fd(mailbox), F_DUPFD_CLOEXEC, 3), &successor), 0);
+	CU_ASSERT_EQUAL(mailbox_clear_free(successor), 0);
+	CU_ASSERT_EQUAL(mappings(), before);
+	mailbox_write_attributes(mailbox, last, &attributes);
+	CU_ASSERT_EQUAL(mailbox_clear_free(successor), 0);
+	CU_ASSERT_EQUAL(mappings(), before + 1);
+	CU_ASSERT_EQUAL(*(const int64_t *)entry_view(MAILBOX_ATTRIBUTES, last), -1);
+	CU_ASSERT_EQUAL(mailbox_take(successor, MAILBOX_SLOT, 1, &entry), 1);
+	mailbox_free(successor);
+}
+
+/* Whoever takes one of a predecessor's entries finds all others cleared, though nobody has asked
+ * for that. */
+static void test_cleared_when_taken(void)
+{
+	const struct kvm_create_guest_memfd left = {.size = 4096};
+	struct mailbox *successor;
+	unsigned entry;
+
+	for (int all = 0; all < 2; all++) {
+		int fd = fcntl(mailbox_write_fd(mailbox), F_DUPFD_CLOEXEC, 3), r;
+
+		mailbox_write_create(mailbox, 5, &left);
+		CU_ASSERT_EQUAL_FATAL(mailbox_open(fd, &successor), 0);
+		CU_ASSERT_EQUAL(*(const int64_t *)entry_view(MAILBOX_CREATE, 5), 4096);
+		r = all ? mailbox_take_all(successor, MAILBOX_ATTRIBUTES, 2, &entry)
+			: mailbox_take(successor, MAILBOX_SLOT, 1, &entry) - 1;
+		CU_ASSERT_EQUAL(r, 0);
+		CU_ASSERT_EQUAL(*(const int64_t *)entry_view(MAILBOX_CREATE, 5), -1);
+		mailbox_free(successor);
+	}
 }
 
 static void test_opened_again_refused(void)
@@ -609,6 +664,8 @@ int main(void)
 		{"nobody else's to write", test_writer_alone},
 		{"opened again by a successor", test_opened_again},
 		{"cleared where it has pages", test_cleared_where_pages_are},
+		{"cleared without being mapped", test_cleared_without_mapping},
+		{"cleared when one is taken", test_cleared_when_taken},
 		{"no mailbox", test_opened_again_refused},
 		{"fixed", test_fixed},
 		{"opened again by another user", test_reopened_unprivileged},

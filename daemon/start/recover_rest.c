@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The rest of a recovery. See recover_rest.h.
+ */
+#include "daemon/start/recover_rest.h"
+
+#include <stdlib.h>
+
+#include "daemon/base/container_of.h"
+#include "daemon/base/kill_step.h"
+#include "daemon/gate/gate_watch.h"
+#include "daemon/owner/scheduler.h"
+#include "daemon/release/vm_watch.h"
+#include "daemon/vm/mailbox_label.h"
+#include "daemon/vm/vm_held.h"
+
+struct recovery_rest {
+	struct gmemd *gmemd;
+	uint64_t next; /* number of a VM */
+	struct work work;
+	struct event *rested;
+};
+
+/* How long it rests where there is no memory for more. */
+static const struct timeval rest = {.tv_usec = 100 * 1000};
+
+static int finish_mailbox(struct vm *vm)
+{
+	int r;
+
+	if (!vm->mailbox)
+		return 0;
+	vm_fix_mailbox(vm);
+	r = mailbox_label_note_tenant(vm);
+	return r == 0 ? mailbox_clear_free(vm->mailbox) : r;
+}
+
+/* May be done again. */
+static int finish_vm(struct vm *vm)
+{
+	int r = finish_mailbox(vm);
+
+	if (r == 0 && vm->watch)
+		r = watch_begin(vm);
+	if (r == 0 && vm->gate_watch)
+		gate_watch_begin(vm);
+	STEP("recovery of a VM: rest");
+	return r;
+}
+
+/* False at the end. */
+static bool finish_next(struct recovery_rest *recovery, int *ret_r)
+{
+	struct vm *vm = registry_vm_from(&recovery->gmemd->registry, recovery->next);
+
+	*ret_r = vm ? finish_vm(vm) : 0;
+	if (*ret_r == 0 && vm)
+		recovery->next = vm->number + 1;
+	return vm;
+}
+
+static void rested(evutil_socket_t fd, short what, void *context)
+{
+	struct recovery_rest *recovery = context;
+
+	(void)fd;
+	(void)what;
+	scheduler_ready(recovery->gmemd->scheduler, &recovery->work);
+}
+
+static void go_on(struct work *work)
+{
+	struct recovery_rest *recovery = CONTAINER_OF(work, struct recovery_rest, work);
+	struct scheduler *scheduler = recovery->gmemd->scheduler;
+	bool more = true;
+	int r = 0;
+
+	while (r == 0 && more && !scheduler_turn_is_over(scheduler))
+		more = finish_next(recovery, &r);
+	if (r < 0)
+		event_add(recovery->rested, &rest);
+	else if (more)
+		scheduler_ready(scheduler, work);
+	else
+		recovery_rest_end(recovery->gmemd);
+}
+
+static struct recovery_rest *rest_new(struct gmemd *gmemd)
+{
+	struct recovery_rest *recovery = calloc(1, sizeof *recovery);
+
+	if (!recovery)
+		return NULL;
+	*recovery = (struct recovery_rest){
+		.gmemd = gmemd, .work = {.owner = gmemd->self, .run = go_on}};
+	recovery->rested = event_new(gmemd->base, -1, 0, rested, recovery);
+	if (recovery->rested)
+		return recovery;
+	free(recovery);
+	return NULL;
+}
+
+int recovery_rest_begin(struct gmemd *gmemd)
+{
+	gmemd->recovery_rest = rest_new(gmemd);
+	if (!gmemd->recovery_rest)
+		return -ENOMEM;
+	scheduler_ready(gmemd->scheduler, &gmemd->recovery_rest->work);
+	return 0;
+}
+
+void recovery_rest_end(struct gmemd *gmemd)
+{
+	struct recovery_rest *recovery = gmemd->recovery_rest;
+
+	if (!recovery)
+		return;
+	gmemd->recovery_rest = NULL;
+	scheduler_forget(&recovery->work);
+	event_free(recovery->rested);
+	free(recovery);
+}
