@@ -134,6 +134,20 @@ static struct fdstore_entry *take_entry(struct fdstore_table *table, const struc
 	return entry;
 }
 
+/* The same where there is none, mostly: thousands come one after the other. */
+static struct fdstore_entry *add_entry(struct fdstore_table *table, const struct keeper_id *id)
+{
+	struct fdstore_entry *entry = malloc(sizeof *entry);
+
+	if (!entry)
+		return NULL;
+	*entry = (struct fdstore_entry){.id = *id};
+	if (!RB_INSERT(fdstore_tree, &table->entries, entry))
+		return entry;
+	free(entry);
+	return take_entry(table, id);
+}
+
 void fdstore_table_clear(struct fdstore_table *table)
 {
 	while (!RB_EMPTY(&table->entries))
@@ -153,7 +167,7 @@ int fdstore_table_put(struct fdstore_table *table, const struct keeper_id *id, i
 
 int fdstore_table_adopt(struct fdstore_table *table, const struct keeper_id *id, int fd)
 {
-	struct fdstore_entry *entry = take_entry(table, id);
+	struct fdstore_entry *entry = add_entry(table, id);
 
 	if (!entry)
 		return -ENOMEM;

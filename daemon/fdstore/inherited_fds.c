@@ -57,6 +57,16 @@ static int compare_ids(const void *left, const void *right)
 	return a->member < b->member ? -1 : a->member > b->member;
 }
 
+/* As the keeper hands them over, unless it is told something meanwhile. */
+static bool is_in_order(const struct inherited_fds *inherited)
+{
+	for (size_t i = 1; i < inherited->count; i++) {
+		if (compare_ids(&inherited->files[i - 1], &inherited->files[i]) > 0)
+			return false;
+	}
+	return true;
+}
+
 static void close_all(struct inherited_fds *inherited)
 {
 	while (inherited->count > 0)
@@ -95,7 +105,7 @@ int inherited_fds_new(struct fdstore *fdstore, struct inherited_fds **ret)
 		inherited_fds_free(inherited);
 		return r;
 	}
-	if (inherited->count > 0)
+	if (!is_in_order(inherited))
 		qsort(inherited->files, inherited->count, sizeof *inherited->files, compare_ids);
 	*ret = inherited;
 	return 0;

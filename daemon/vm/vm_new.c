@@ -38,7 +38,7 @@ static void vm_set_uuid(struct vm *vm, const char *uuid)
 
 	if (!uuid || sd_id128_from_string(uuid, &id) < 0)
 		sd_id128_randomize(&id);
-	snprintf(vm->uuid, sizeof vm->uuid, SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(id));
+	sd_id128_to_uuid_string(id, vm->uuid);
 }
 
 static int vm_charge(struct vm *vm, struct owner *take_owner)
@@ -257,14 +257,6 @@ static void succeed(struct vm *vm)
 	vm->inherited.done = vm->settled.done;
 }
 
-/* The pid that the record has is for people, where the process has ended. */
-static int process_of_recovery(const struct vm_recovery *recovery, struct process *process)
-{
-	if (process_pid(recovery->pidfd, &process->pid) < 0)
-		process->pid = recovery->record->pid;
-	return process_identity(recovery->pidfd, process->pid, &process->identity);
-}
-
 int vm_recover(struct registry *registry, const struct vm_recovery *recovery, struct vm **ret)
 {
 	const struct vm_record *record = recovery->record;
@@ -279,7 +271,8 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	vm_ledger_read_opened(vm, recovery->ledger);
 	r = recover_reserved(vm, recovery->ledger);
 	if (r == 0)
-		r = process_of_recovery(recovery, &process);
+		/* The pid that the record has is for people, where the process has ended. */
+		r = process_of_pidfd(recovery->pidfd, record->pid, &process.pid, &process.identity);
 	if (r == 0 && vm->state != VM_REMAINING && registry_has_process(registry, &process))
 		r = -EEXIST;
 	if (r == 0)

@@ -84,7 +84,7 @@ static void read_uuid(const uint8_t bytes[static sizeof(sd_id128_t)], struct vm 
 	sd_id128_t uuid;
 
 	memcpy(&uuid, bytes, sizeof uuid);
-	snprintf(ret->uuid, sizeof ret->uuid, SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(uuid));
+	sd_id128_to_uuid_string(uuid, ret->uuid);
 }
 
 void record_write_vm(const struct vm *vm, struct vm_record *ret)

@@ -172,13 +172,19 @@ int memory_file_set_immutable(int fd, bool immutable)
 
 /* Seals first: only a memfd that was made to be sealed has these, so no file system of a peer's is
  * asked for the rest. */
-bool memory_file_is_of_this_user(int fd)
+bool memory_file_look_at_own(int fd, struct stat *ret)
 {
 	int seals = fcntl(fd, F_GET_SEALS);
+
+	return seals >= 0 && (seals & MEMFD_SEALS) == MEMFD_SEALS && fstat(fd, ret) == 0 &&
+	       ret->st_uid == geteuid();
+}
+
+bool memory_file_is_of_this_user(int fd)
+{
 	struct stat status;
 
-	return seals >= 0 && (seals & MEMFD_SEALS) == MEMFD_SEALS && fstat(fd, &status) == 0 &&
-	       status.st_uid == geteuid();
+	return memory_file_look_at_own(fd, &status);
 }
 
 bool memory_file_is_own_memfd(int fd, const char *name)

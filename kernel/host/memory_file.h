@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* What tells one file from any other for as long as either is open. */
@@ -71,8 +72,9 @@ uint64_t memory_file_huge(int fd);
  */
 int memory_file_reserve(int fd, uint64_t offset, uint64_t size);
 
-/* Whether fd is such a memfd that this user has made, and of this name. */
+/* Whether fd is such a memfd that this user has made, and what it is beside; and of this name. */
 bool memory_file_is_of_this_user(int fd);
+bool memory_file_look_at_own(int fd, struct stat *ret);
 bool memory_file_is_own_memfd(int fd, const char *name);
 
 /*

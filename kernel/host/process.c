@@ -111,13 +111,37 @@ static int pid_of_fdinfo(int pidfd, pid_t *ret)
 	return 0;
 }
 
-int process_pid(int pidfd, pid_t *ret)
+/* -ENOTTY and others where the kernel is older than it. */
+static int ask_pid(int pidfd, pid_t *ret)
 {
 	struct gmem_pidfd_info info = {.mask = GMEM_PIDFD_INFO_PID};
 
 	if (ioctl(pidfd, GMEM_PIDFD_GET_INFO, &info) < 0)
-		return errno == ESRCH ? -ESRCH : pid_of_fdinfo(pidfd, ret);
+		return -errno;
 	*ret = (pid_t)info.pid;
+	return 0;
+}
+
+int process_pid(int pidfd, pid_t *ret)
+{
+	int r = ask_pid(pidfd, ret);
+
+	return r == 0 || r == -ESRCH ? r : pid_of_fdinfo(pidfd, ret);
+}
+
+/* A pidfd that answers is in the file system of pidfds, which is older than that answer. */
+int process_of_pidfd(int pidfd, pid_t pid, pid_t *ret_pid, uint64_t *ret_identity)
+{
+	struct stat status;
+
+	if (ask_pid(pidfd, ret_pid) < 0) {
+		if (process_pid(pidfd, ret_pid) < 0)
+			*ret_pid = pid;
+		return process_identity(pidfd, *ret_pid, ret_identity);
+	}
+	if (fstat(pidfd, &status) < 0)
+		return -errno;
+	*ret_identity = status.st_ino;
 	return 0;
 }
 

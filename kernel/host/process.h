@@ -42,6 +42,9 @@ int process_identity(int pidfd, pid_t pid, uint64_t *ret);
 /* The pid behind a pidfd as this process sees it. -ESRCH where it has ended, or can't be seen. */
 int process_pid(int pidfd, pid_t *ret);
 
+/* Both at once; the pid is the one that is told where that can't be found out. */
+int process_of_pidfd(int pidfd, pid_t pid, pid_t *ret_pid, uint64_t *ret_identity);
+
 /* Closes what it holds. */
 void process_release(struct process *process);
 

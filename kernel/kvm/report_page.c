@@ -53,7 +53,7 @@ static bool is_own_page(int fd)
 {
 	struct stat status;
 
-	return memory_file_is_of_this_user(fd) && fstat(fd, &status) == 0 &&
+	return memory_file_look_at_own(fd, &status) &&
 	       (status.st_mode & 07777) == REPORT_PAGE_MODE &&
 	       (uint64_t)status.st_size == report_page_length();
 }

@@ -229,8 +229,11 @@ static void test_identity(void)
 {
 	cleanup_fd int one = pidfd_open(getpid(), 0), same = pidfd_open(getpid(), 0);
 	cleanup_fd int other = pidfd_open(getppid(), 0);
+	uint64_t identity = 0;
 	pid_t pid = 0;
 
+	CU_ASSERT_EQUAL(process_of_pidfd(one, /* pid= */ 1, &pid, &identity), 0);
+	CU_ASSERT_TRUE(pid == getpid() && identity == identity_of(one, getpid()));
 	CU_ASSERT_EQUAL(identity_of(one, getpid()), identity_of(same, getpid()));
 	CU_ASSERT_NOT_EQUAL(identity_of(one, getpid()), identity_of(other, getppid()));
 	CU_ASSERT_EQUAL(process_pid(one, &pid), 0);
@@ -245,11 +248,15 @@ static void test_identity_without_inodes(void)
 	cleanup_fd int none = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	uint64_t own = identity_of(none, getpid());
 	uint64_t identity = 0;
+	pid_t pid = 0;
 
 	CU_ASSERT_EQUAL(identity_of(none, getpid()), own);
 	CU_ASSERT_NOT_EQUAL(identity_of(none, getppid()), own);
 	CU_ASSERT_EQUAL(process_identity(none, INT_MAX, &identity), -ESRCH);
 	CU_ASSERT_EQUAL(process_identity(-1, getpid(), &identity), -EBADF);
+	CU_ASSERT_EQUAL(process_of_pidfd(-1, getpid(), &pid, &identity), -EBADF);
+	CU_ASSERT_EQUAL(process_of_pidfd(none, getpid(), &pid, &identity), 0);
+	CU_ASSERT_TRUE(pid == getpid() && identity == own);
 }
 
 static void test_identity_of_the_dead(void)
