@@ -28,6 +28,7 @@ struct lapses;
 struct listeners;
 struct peer_ledger;
 struct pressure_watch;
+struct quiet_peers;
 struct recounting;
 struct recovery_rest;
 struct screening;
@@ -93,6 +94,7 @@ struct gmemd {
 	struct inherited_fds *inherited;     /* while it takes over */
 	struct peer_ledger *peer_ledger;     /* NULL: connections don't outlive gmemd */
 	struct listeners *listeners;
+	struct quiet_peers *quiet_peers; /* that a predecessor had; NULL: none */
 	struct screening *screening;
 	struct json_object *description; /* rpc.discover's answer; NULL: nobody has asked */
 	struct events events;

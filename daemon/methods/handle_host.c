@@ -7,6 +7,7 @@
 
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/methods/methods.h"
+#include "daemon/peer/quiet_peers.h"
 #include "daemon/pressure/policy.h"
 #include "daemon/pressure/watch.h"
 #include "daemon/request/answer_files.h"
@@ -277,6 +278,7 @@ int handle_host_describe(struct request *request)
 	if (request->caller->access == ACCESS_OPERATOR)
 		describe_commitment(json_add_object(request->result, "commitment"), gmemd);
 	json_add_uint(request->result, "uptime", now_seconds() - gmemd->started);
+	quiet_peers_recover_all(gmemd->quiet_peers); /* those that are none any more don't count */
 	describe_keeper(request->result, gmemd->fdstore);
 	describe_recovered(json_add_object(request->result, "recovered"), &gmemd->recovered);
 	return 0;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "daemon/methods/methods.h"
+#include "daemon/peer/quiet_peers.h"
 #include "daemon/release/lingering.h"
 #include "daemon/request/request.h"
 #include "daemon/request/request_tenant.h"
@@ -124,6 +125,7 @@ static int move(struct request *request, struct vm *vm, struct tenant *to, uint6
 	struct vm_move_refused refused;
 	int r;
 
+	quiet_peers_recover_all(request->gmemd->quiet_peers);
 	r = request_tenant_lets_have(request, vm, to, limit);
 	if (r == 0)
 		r = vm_move(vm, to, limit, &refused);

@@ -17,6 +17,7 @@
 #include "daemon/base/log.h"
 #include "daemon/owner/file_reserve.h"
 #include "daemon/owner/scheduler.h"
+#include "daemon/peer/quiet_peers.h"
 #include "daemon/peer/screening.h"
 #include "daemon/request/peer_ledger.h"
 #include "kernel/base/cleanup.h"
@@ -54,11 +55,14 @@ static void warn_of_failure(struct acceptor *acceptor, const char *what, const c
 	log_warning("%s %s: %s", acceptor->plan.name, what, why);
 }
 
-/* Consumes both. */
+/* Consumes both. How many connections others have counts, but for an operator's. */
 static void admit_peer(struct acceptor *acceptor, const struct peer_entry *entry, int consume_fd)
 {
-	int r = peer_new(acceptor->gmemd, acceptor->plan.peers, entry, consume_fd);
+	int r;
 
+	if (entry->access != ACCESS_OPERATOR)
+		quiet_peers_recover_all(acceptor->gmemd->quiet_peers);
+	r = peer_new(acceptor->gmemd, acceptor->plan.peers, entry, consume_fd);
 	if (r < 0 && r != -ESRCH && r != -EDQUOT && r != -EACCES)
 		warn_of_failure(acceptor, "refused a connection", strerror(-r));
 }

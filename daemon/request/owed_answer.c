@@ -110,12 +110,25 @@ bool inherited_answer_is_whole(const struct inherited_answer *answer)
 	return message || why == json_no_memory;
 }
 
+static struct inherited_answer *first_to(const struct inherited_answer_tree *tree, uint64_t peer)
+{
+	struct inherited_answer key = {.owed.peer = peer}, *answer;
+
+	/* The tree's functions take no const. */
+	answer = RB_NFIND(inherited_answer_tree, (struct inherited_answer_tree *)tree, &key);
+	return answer && answer->owed.peer == peer ? answer : NULL;
+}
+
+bool inherited_answers_any_to(const struct inherited_answer_tree *tree, uint64_t peer)
+{
+	return first_to(tree, peer);
+}
+
 void inherited_answers_take(
 	struct inherited_answer_tree *tree, uint64_t peer, struct inherited_answers *list)
 {
-	struct inherited_answer key = {.owed.peer = peer}, *answer, *next;
+	struct inherited_answer *answer = first_to(tree, peer), *next;
 
-	answer = RB_NFIND(inherited_answer_tree, tree, &key);
 	for (; answer && answer->owed.peer == peer; answer = next) {
 		next = RB_NEXT(inherited_answer_tree, tree, answer);
 		RB_REMOVE(inherited_answer_tree, tree, answer);

@@ -43,6 +43,7 @@ bool inherited_answer_is_whole(const struct inherited_answer *answer);
 /* Moves those to a peer to the list, by turn and order. */
 void inherited_answers_take(
 	struct inherited_answer_tree *tree, uint64_t peer, struct inherited_answers *list);
+bool inherited_answers_any_to(const struct inherited_answer_tree *tree, uint64_t peer);
 /* One of all, taken out of the tree; NULL where there is none. */
 struct inherited_answer *inherited_answer_any(struct inherited_answer_tree *tree);
 /* Its place must have been deleted. */

@@ -129,6 +129,11 @@ void peer_ledger_take_owed(
 	inherited_answers_take(&ledger->inherited, peer, answers);
 }
 
+bool peer_ledger_owes(const struct peer_ledger *ledger, uint64_t peer)
+{
+	return inherited_answers_any_to(&ledger->inherited, peer);
+}
+
 void peer_ledger_delete_rest(struct peer_ledger *ledger)
 {
 	struct inherited_answer *answer;

@@ -60,5 +60,7 @@ bool peer_ledger_next_peer(
 /* Moves what is owed to the peer to the list, by order. */
 void peer_ledger_take_owed(
 	struct peer_ledger *ledger, uint64_t peer, struct inherited_answers *answers);
+/* Whether there is any that nobody has taken. */
+bool peer_ledger_owes(const struct peer_ledger *ledger, uint64_t peer);
 /* Of peers that are gone. */
 void peer_ledger_delete_rest(struct peer_ledger *ledger);

@@ -10,6 +10,7 @@
 #include "daemon/base/kill_step.h"
 #include "daemon/gate/gate_watch.h"
 #include "daemon/owner/scheduler.h"
+#include "daemon/peer/quiet_peers.h"
 #include "daemon/release/vm_watch.h"
 #include "daemon/vm/mailbox_label.h"
 #include "daemon/vm/vm_held.h"
@@ -48,15 +49,17 @@ static int finish_vm(struct vm *vm)
 	return r;
 }
 
-/* False at the end. */
+/* Whether there may be another. */
 static bool finish_next(struct recovery_rest *recovery, int *ret_r)
 {
 	struct vm *vm = registry_vm_from(&recovery->gmemd->registry, recovery->next);
 
-	*ret_r = vm ? finish_vm(vm) : 0;
-	if (*ret_r == 0 && vm)
+	if (!vm)
+		return false;
+	*ret_r = finish_vm(vm);
+	if (*ret_r == 0)
 		recovery->next = vm->number + 1;
-	return vm;
+	return *ret_r == 0;
 }
 
 static void rested(evutil_socket_t fd, short what, void *context)
@@ -75,12 +78,15 @@ static void go_on(struct work *work)
 	bool more = true;
 	int r = 0;
 
-	while (r == 0 && more && !scheduler_turn_is_over(scheduler))
-		more = finish_next(recovery, &r);
-	if (r < 0)
-		event_add(recovery->rested, &rest);
-	else if (more)
+	while (more && !scheduler_turn_is_over(scheduler)) {
+		more = quiet_peers_recover_some(recovery->gmemd->quiet_peers);
+		if (r == 0)
+			more |= finish_next(recovery, &r);
+	}
+	if (more)
 		scheduler_ready(scheduler, work);
+	else if (r < 0)
+		event_add(recovery->rested, &rest);
 	else
 		recovery_rest_end(recovery->gmemd);
 }
@@ -116,6 +122,7 @@ void recovery_rest_end(struct gmemd *gmemd)
 	if (!recovery)
 		return;
 	gmemd->recovery_rest = NULL;
+	gmemd->quiet_peers = quiet_peers_free(gmemd->quiet_peers);
 	scheduler_forget(&recovery->work);
 	event_free(recovery->rested);
 	free(recovery);

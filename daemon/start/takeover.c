@@ -12,6 +12,7 @@
 #include "daemon/fdstore/inherited_fds.h"
 #include "daemon/pages/page_closer.h"
 #include "daemon/peer/listener.h"
+#include "daemon/peer/quiet_peers.h"
 #include "daemon/pressure/watch.h"
 #include "daemon/release/lapse.h"
 #include "daemon/request/peer_ledger.h"
@@ -135,6 +136,7 @@ static bool anybody_would_miss_it(const struct gmemd *gmemd)
 	}
 	return gmemd->reservations.count > 0 || overrides_any(&gmemd->overrides) ||
 	       (gmemd->listeners && listeners_have_peers(gmemd->listeners)) ||
+	       quiet_peers_any(gmemd->quiet_peers) ||
 	       (gmemd->inherited && !inherited_fds_is_empty(gmemd->inherited));
 }
 

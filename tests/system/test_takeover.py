@@ -8,9 +8,9 @@ from subprocess import DEVNULL
 
 from gmemtest.host import Host, wait_until
 from gmemtest.keeper import KeeperPeer
-from gmemtest.tap import Skip, check, equal, main, need, test
+from gmemtest.tap import Failed, Skip, check, equal, main, need, test
 from gmemtest.vmm import PAGE, Vmm
-from gmemtest.wire import RpcError
+from gmemtest.wire import Closed, RpcError
 
 SIZE = 16 * PAGE
 OLDEST = 88  # bytes of a record: all but the number of a VM's last request
@@ -161,6 +161,53 @@ def start_bind(slot):
     return vmm.peer.call(
         "slot.bind", vmm.bind_params(slot, (20 + slot) * SIZE, PAGE, *memories[2], offset=slot * PAGE)
     )["call"]
+
+
+PEERS_PER_USER = 60
+
+
+def connect_until_refused(limited):
+    peers = []
+    while len(peers) < PEERS_PER_USER + 1:
+        peer = limited.peer()
+        try:
+            peer.call("ping")
+        except (Closed, OSError):
+            peer.close()
+            return peers
+        peers.append(peer)
+    raise Failed("nobody is refused")
+
+
+def connect_and_close(limited):
+    peers = connect_until_refused(limited)
+    for peer in peers:
+        peer.close()
+    return peers
+
+
+@test("connections that were taken over count, be it before gmemd has looked at them")
+def _():
+    limited = Host(config="[limits]\npeers-per-user = %d\n" % PEERS_PER_USER)
+    peers = connect_until_refused(limited)
+    for _ in range(3):
+        limited.kill()
+        limited.start(alone=False)
+        equal(connect_until_refused(limited), [], "more than before")
+        operator = limited.operator()
+        equal(operator.call("host.describe")["recovered"]["connections"], len(peers), "connections")
+        operator.close()
+        for peer in peers:
+            equal(peer.call("ping"), {}, "who was there before")
+    # Ended while nobody was there to see it.
+    limited.kill()
+    peers.pop().close()
+    limited.start(alone=False)
+    need(wait_until(lambda: len(connect_and_close(limited)) == 1), "there is room for one again")
+    for peer in peers:
+        equal(peer.call("ping"), {}, "who was there before")
+        peer.close()
+    limited.stop()
 
 
 @test("calls that were on their way can all be reported, in whatever order their records are")

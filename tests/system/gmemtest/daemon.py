@@ -12,7 +12,7 @@ import time
 
 from gmemtest import linux, sock_diag
 from gmemtest.tap import Failed, check, need, note
-from gmemtest.wire import Peer
+from gmemtest.wire import Peer, RpcError
 
 SECONDS_TO_START = 60
 COMM_LENGTH = 15
@@ -149,6 +149,8 @@ class Daemon:
             try:
                 peer = self.operator()
                 peer.call("ping")
+                if alone:
+                    self._have_all_recovered(peer)
                 fds = self.fds()
                 peer.close()
                 if alone:
@@ -157,6 +159,14 @@ class Daemon:
             except OSError:
                 time.sleep(0.01)
         raise Failed("gmemd does not serve: " + self.log())
+
+    @staticmethod
+    def _have_all_recovered(peer):
+        """What it has taken over it may go on recovering while it serves, until it is asked how much that was."""
+        try:
+            peer.call("host.describe")
+        except RpcError:
+            pass  # it refuses all requests
 
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
