@@ -18,6 +18,7 @@
 struct recovery_rest {
 	struct gmemd *gmemd;
 	uint64_t next; /* number of a VM */
+	bool again;    /* for some there was no memory */
 	struct work work;
 	struct event *rested;
 };
@@ -36,30 +37,28 @@ static int finish_mailbox(struct vm *vm)
 	return r == 0 ? mailbox_clear_free(vm->mailbox) : r;
 }
 
-/* May be done again. */
+/* May be done again. -ENOMEM. */
 static int finish_vm(struct vm *vm)
 {
-	int r = finish_mailbox(vm);
+	int watched = vm->watch ? watch_begin(vm) : 0, r;
 
-	if (r == 0 && vm->watch)
-		r = watch_begin(vm);
-	if (r == 0 && vm->gate_watch)
+	if (vm->gate_watch)
 		gate_watch_begin(vm);
+	r = finish_mailbox(vm);
 	STEP("recovery of a VM: rest");
-	return r;
+	return watched < 0 ? watched : r;
 }
 
 /* Whether there may be another. */
-static bool finish_next(struct recovery_rest *recovery, int *ret_r)
+static bool finish_next(struct recovery_rest *recovery)
 {
 	struct vm *vm = registry_vm_from(&recovery->gmemd->registry, recovery->next);
 
 	if (!vm)
 		return false;
-	*ret_r = finish_vm(vm);
-	if (*ret_r == 0)
-		recovery->next = vm->number + 1;
-	return *ret_r == 0;
+	recovery->again |= finish_vm(vm) < 0;
+	recovery->next = vm->number + 1;
+	return true;
 }
 
 static void rested(evutil_socket_t fd, short what, void *context)
@@ -71,24 +70,33 @@ static void rested(evutil_socket_t fd, short what, void *context)
 	scheduler_ready(recovery->gmemd->scheduler, &recovery->work);
 }
 
+/* Or is it to be done again, for some VMs. */
+static void finish(struct recovery_rest *recovery)
+{
+	if (recovery->again) {
+		recovery->again = false;
+		recovery->next = 0;
+		event_add(recovery->rested, &rest);
+		return;
+	}
+	STEP("recovery: nothing is left");
+	recovery_rest_end(recovery->gmemd);
+}
+
 static void go_on(struct work *work)
 {
 	struct recovery_rest *recovery = CONTAINER_OF(work, struct recovery_rest, work);
 	struct scheduler *scheduler = recovery->gmemd->scheduler;
 	bool more = true;
-	int r = 0;
 
 	while (more && !scheduler_turn_is_over(scheduler)) {
 		more = quiet_peers_recover_some(recovery->gmemd->quiet_peers);
-		if (r == 0)
-			more |= finish_next(recovery, &r);
+		more |= finish_next(recovery);
 	}
 	if (more)
 		scheduler_ready(scheduler, work);
-	else if (r < 0)
-		event_add(recovery->rested, &rest);
 	else
-		recovery_rest_end(recovery->gmemd);
+		finish(recovery);
 }
 
 static struct recovery_rest *rest_new(struct gmemd *gmemd)

@@ -7,7 +7,7 @@
  *  - a VM's process and gate are watched: whichever has ended or trapped meanwhile is so still;
  *  - its mailbox is as a gmemd leaves it: fixed, with its tenant, and what its predecessor has
  *    written and not committed is cleared. Before gmemd itself writes there that is done in any
- *    case (mailbox_take());
+ *    case (mailbox_take()). Where there is no memory for it, all is gone over once more;
  *  - quiet connections become peers: daemon/peer/quiet_peers.h.
  *
  * A gmemd that is killed amid it leaves it to the next one, as all that comes before.

@@ -32,7 +32,7 @@ TENANT, LIMIT = "uid:0", 1 << 30
 DYING = 0.3  # seconds in which gmemd has seen the end of a process, mostly
 SOURCE = pathlib.Path(__file__).resolve().parents[2] / "daemon"
 BUILD = os.environ["BUILD_DIR"]
-LAST = "recovery: finished"
+LAST = "recovery: nothing is left"
 PROMISED = "delivery: answer promised for later"
 
 # KVM_CREATE_VM, until it is not interrupted.
@@ -542,6 +542,8 @@ def start_and_end(label):
 
 @test("taking over, by a gmemd that ends amid it, and then by another")
 def taken_over():
+    quiet = host.peer()
+    equal(quiet.call("ping"), {}, "who says nothing for long")
     child = OwnerProcess(host.socket_path("gmemd.sock"))
     child.do("all")
     view = child.do("note")
@@ -551,6 +553,8 @@ def taken_over():
             reached.add(label)
             host.start(alone=False)
         equal(child.channel.hear(), ["done", view], "the VM, killed at: " + label)
+    equal(quiet.call("ping"), {}, "who has said nothing")
+    quiet.close()
     consistent()
     child.do("close")
     child.end()

@@ -39,14 +39,21 @@ def restart():
     vmm.peer = host.peer()
 
 
+def files_of(process):
+    """What each of a process's fds leads to, by its path; one may be closed meanwhile."""
+    directory, found = "/proc/%d/fd" % process, {}
+    for name in os.listdir(directory):
+        try:
+            found[os.path.join(directory, name)] = os.readlink(os.path.join(directory, name))
+        except OSError:
+            continue
+    return found
+
+
 def held():
     """Ledgers' inodes, as the keeper has them."""
     [keeper] = host.keepers()
-    directory = "/proc/%d/fd" % keeper
-    files = [os.path.join(directory, name) for name in os.listdir(directory)]
-    return sorted(
-        os.stat(file).st_ino for file in files if os.readlink(file).startswith("/memfd:gmemd-vm ")
-    )
+    return sorted(os.stat(file).st_ino for file, target in files_of(keeper).items() if target.startswith("/memfd:gmemd-vm "))
 
 
 def described():
@@ -88,8 +95,7 @@ PRESSURE = "/proc/pressure/memory"
 
 
 def triggers(process):
-    directory = "/proc/%d/fd" % process
-    return [name for name in os.listdir(directory) if os.readlink(os.path.join(directory, name)) == PRESSURE]
+    return sorted(file for file, target in files_of(process).items() if target == PRESSURE)
 
 
 @test("what tells of the host's stalls is the same file after each restart, which the keeper holds")
