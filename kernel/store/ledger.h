@@ -14,7 +14,8 @@
  * when the ledger is made. Only pages of cells that were ever used take memory, so the capacity
  * costs nothing: the file is as long as it needs to be from the start, and sealed so. A record
  * costs 16 + record size bytes, and so do as many cells as the largest transaction has changed; the
- * header 64. Beside that an open ledger costs 14 to 17 bytes for each record.
+ * header 64. Beside that an open ledger costs 14 to 17 bytes for each record. One that was made
+ * before is not mapped until it is first changed: until then it costs a copy of what it has.
  *
  * One writer at a time; who reads beside it opens it again to see what was committed since.
  * Functions return 0 or a negative errno and write outputs only on success.
