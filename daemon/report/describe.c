@@ -146,15 +146,15 @@ struct json_object *describe_call(const struct call *call)
 {
 	const struct mailbox *mailbox = call->vm->mailbox;
 	enum mailbox_command command = call_command(call);
-	const struct mailbox_area *area = mailbox_area(mailbox, command);
+	const struct mailbox_area area = mailbox_area(command);
 	struct report_place place;
 	struct json_writer object;
 
 	json_writer_begin(&object);
 	json_writer_uint(&object, "id", call->id);
-	json_writer_uint(&object, "request", area->request);
+	json_writer_uint(&object, "request", area.request);
 	json_writer_uint(&object, "address", mailbox_entry_address(mailbox, command, call->entry));
-	json_writer_uint(&object, "stride", area->stride);
+	json_writer_uint(&object, "stride", area.stride);
 	json_writer_uint(&object, "count", call->count);
 	if (call_report_place(call, &place))
 		json_writer_uint(&object, "report", place.offset);

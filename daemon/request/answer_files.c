@@ -10,16 +10,16 @@
 #include "kernel/kvm/report_page.h"
 #include "protocol/json.h"
 
-static void describe_areas(struct json_object *areas, const struct mailbox *mailbox)
+static void describe_areas(struct json_object *areas)
 {
 	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++) {
-		const struct mailbox_area *area = mailbox_area(mailbox, command);
+		const struct mailbox_area area = mailbox_area(command);
 		struct json_object *object = json_append_object(areas);
 
-		json_add_uint(object, "request", area->request);
-		json_add_uint(object, "address", area->address);
-		json_add_uint(object, "length", area->length);
-		json_add_uint(object, "stride", area->stride);
+		json_add_uint(object, "request", area.request);
+		json_add_uint(object, "address", area.address);
+		json_add_uint(object, "length", area.length);
+		json_add_uint(object, "stride", area.stride);
 	}
 }
 
@@ -54,7 +54,7 @@ static void describe_files(struct request *request, const struct vm *vm)
 	json_add_uint(mailbox, "fd", FILE_MAILBOX);
 	json_add_uint(mailbox, "address", mailbox_address(vm->mailbox));
 	json_add_uint(mailbox, "length", mailbox_length(vm->mailbox));
-	describe_areas(json_add_array(mailbox, "areas"), vm->mailbox);
+	describe_areas(json_add_array(mailbox, "areas"));
 	describe_report_page(request, vm);
 }
 

@@ -48,13 +48,18 @@ static const struct {
 	[MAILBOX_ATTRIBUTES] = {KVM_SET_MEMORY_ATTRIBUTES, 16, 32},
 };
 
+/* Of an area. Which are taken has a bit for each: in few where those suffice, else in many once one
+ * is taken, for most VMs never have an attribute set. */
 struct mailbox_entries {
-	struct mailbox_area area;
 	unsigned char *bytes; /* once it is mapped */
-	unsigned count;
-	unsigned free;
-	unsigned next;        /* where the search for a free one begins */
-	unsigned char *taken; /* a bit for each */
+	uint16_t stride;
+	uint16_t count;
+	uint16_t free;
+	uint16_t next; /* where the search for a free one begins */
+	union {
+		unsigned char few[sizeof(uint64_t)];
+		unsigned char *many; /* NULL: none is */
+	};
 };
 
 struct mailbox {
@@ -67,26 +72,43 @@ struct mailbox {
 	struct mailbox_entries entries[MAILBOX_COMMANDS];
 };
 
+static bool are_few(const struct mailbox_entries *entries)
+{
+	return entries->count <= 8 * sizeof entries->few;
+}
+
 static bool is_taken(const struct mailbox_entries *entries, unsigned entry)
 {
-	return entries->taken[entry / 8] & 1u << entry % 8;
+	const unsigned char *taken = are_few(entries) ? entries->few : entries->many;
+
+	return taken && taken[entry / 8] & 1u << entry % 8;
+}
+
+/* Before any is taken. */
+static int make_bits(struct mailbox_entries *entries)
+{
+	if (!are_few(entries) && !entries->many)
+		entries->many = calloc(1, (entries->count + 7) / 8);
+	return are_few(entries) || entries->many ? 0 : -ENOMEM;
 }
 
 static void set_taken(struct mailbox_entries *entries, unsigned entry, unsigned count, bool taken)
 {
+	unsigned char *bits = are_few(entries) ? entries->few : entries->many;
+
 	for (unsigned i = entry; i < entry + count; i++) {
 		unsigned char bit = (unsigned char)(1u << i % 8);
 
 		if (taken)
-			entries->taken[i / 8] |= bit;
+			bits[i / 8] |= bit;
 		else
-			entries->taken[i / 8] &= (unsigned char)~bit;
+			bits[i / 8] &= (unsigned char)~bit;
 	}
 }
 
 static unsigned char *entry_bytes(const struct mailbox_entries *entries, unsigned entry)
 {
-	return entries->bytes + entry * entries->area.stride;
+	return entries->bytes + entry * entries->stride;
 }
 
 /* The rest stays as it is: who has read the first word of a valid entry already must not find
@@ -109,21 +131,31 @@ static void entry_write(
 	__atomic_store_n((uint64_t *)bytes, first, __ATOMIC_RELEASE);
 }
 
-static int entries_set_up(struct mailbox *mailbox, enum mailbox_command command, uint64_t offset)
+struct mailbox_area mailbox_area(enum mailbox_command command)
 {
-	struct mailbox_entries *entries = &mailbox->entries[command];
-	uint64_t length = area_layout[command].pages * (uint64_t)sysconf(_SC_PAGESIZE);
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t offset = 0;
 
-	entries->area = (struct mailbox_area){
+	for (unsigned before = 0; before < command; before++)
+		offset += area_layout[before].pages * page;
+	return (struct mailbox_area){
 		.request = area_layout[command].request,
 		.address = MAILBOX_ADDRESS + offset,
-		.length = length,
+		.length = area_layout[command].pages * page,
 		.stride = area_layout[command].stride,
 	};
-	entries->count = length / entries->area.stride;
-	entries->taken = calloc(1, (entries->count + 7) / 8);
-	entries->free = entries->count;
-	return entries->taken ? 0 : -ENOMEM;
+}
+
+static void entries_set_up(struct mailbox *mailbox, enum mailbox_command command)
+{
+	const struct mailbox_area area = mailbox_area(command);
+	uint16_t count = (uint16_t)(area.length / area.stride);
+
+	mailbox->entries[command] = (struct mailbox_entries){
+		.stride = (uint16_t)area.stride,
+		.count = count,
+		.free = count,
+	};
 }
 
 static int mailbox_map(struct mailbox *mailbox)
@@ -140,21 +172,15 @@ static int mailbox_map(struct mailbox *mailbox)
 	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++) {
 		struct mailbox_entries *entries = &mailbox->entries[command];
 
-		entries->bytes = mailbox->bytes + (entries->area.address - MAILBOX_ADDRESS);
+		entries->bytes = mailbox->bytes + (mailbox_area(command).address - MAILBOX_ADDRESS);
 	}
 	return 0;
 }
 
-static int mailbox_set_up(struct mailbox *mailbox)
+static void mailbox_set_up(struct mailbox *mailbox)
 {
-	uint64_t offset = 0;
-	int r = 0;
-
-	for (unsigned command = 0; r == 0 && command < MAILBOX_COMMANDS; command++) {
-		r = entries_set_up(mailbox, command, offset);
-		offset += mailbox->entries[command].area.length;
-	}
-	return r;
+	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++)
+		entries_set_up(mailbox, command);
 }
 
 static int make_file(const char *name, uint64_t length, int *ret_fd)
@@ -212,8 +238,7 @@ int mailbox_new(const char *name, enum mailbox_writers writers, struct mailbox *
 	r = make_file(name, mailbox->length, &mailbox->write_fd);
 	if (r == 0)
 		r = file_identity_of(mailbox->write_fd, &mailbox->identity);
-	if (r == 0)
-		r = mailbox_set_up(mailbox);
+	mailbox_set_up(mailbox);
 	if (r == 0)
 		r = mailbox_map(mailbox);
 	if (r == 0)
@@ -234,7 +259,6 @@ int mailbox_open(int fd, struct mailbox **ret)
 {
 	struct mailbox *mailbox = mailbox_allocate();
 	struct file_look look;
-	int r;
 
 	if (!mailbox)
 		return -ENOMEM;
@@ -246,12 +270,7 @@ int mailbox_open(int fd, struct mailbox **ret)
 	mailbox->write_fd = fd;
 	mailbox->identity = look.identity;
 	mailbox->uncleared = true;
-	r = mailbox_set_up(mailbox);
-	if (r < 0) {
-		mailbox->write_fd = -1; /* stays the caller's */
-		mailbox_free(mailbox);
-		return r;
-	}
+	mailbox_set_up(mailbox);
 	*ret = mailbox;
 	return 0;
 }
@@ -464,10 +483,12 @@ int mailbox_claim(
 			return -EBADMSG;
 	}
 	r = mailbox_map(mailbox);
+	if (r == 0)
+		r = make_bits(entries);
 	if (r < 0)
 		return r;
 	set_taken(entries, entry, count, true);
-	entries->free -= count;
+	entries->free = (uint16_t)(entries->free - count);
 	return 0;
 }
 
@@ -506,7 +527,7 @@ static bool is_to_be_cleared(const struct mailbox_entries *entries, enum mailbox
 static int clear_part(const struct mailbox *mailbox, const struct part *part)
 {
 	const struct mailbox_entries *entries = &mailbox->entries[part->command];
-	unsigned stride = (unsigned)entries->area.stride;
+	unsigned stride = entries->stride;
 
 	for (unsigned entry = (unsigned)part->start / stride; entry < part->end / stride; entry++) {
 		if (is_to_be_cleared(entries, part->command, entry, entry_bytes(entries, entry)))
@@ -521,8 +542,8 @@ static int clear_part(const struct mailbox *mailbox, const struct part *part)
 static int look_at_some(const struct mailbox *mailbox, const struct part *part)
 {
 	const struct mailbox_entries *entries = &mailbox->entries[part->command];
-	uint64_t at = entries->area.address - MAILBOX_ADDRESS + part->start;
-	unsigned stride = (unsigned)entries->area.stride;
+	uint64_t at = mailbox_area(part->command).address - MAILBOX_ADDRESS + part->start;
+	unsigned stride = entries->stride;
 	uint64_t words[LOOK_SIZE / sizeof(uint64_t)];
 	ssize_t length = (ssize_t)(part->end - part->start);
 
@@ -558,14 +579,14 @@ static int each_part(const struct mailbox *mailbox,
 
 	while (r == 0 && next_pages(mailbox, end, &start, &end)) {
 		for (unsigned command = 0; r == 0 && command < MAILBOX_COMMANDS; command++) {
-			const struct mailbox_area *area = &mailbox->entries[command].area;
-			uint64_t begin = area->address - MAILBOX_ADDRESS;
+			const struct mailbox_area area = mailbox_area(command);
+			uint64_t begin = area.address - MAILBOX_ADDRESS;
 			struct part part = {.command = command,
 				.start = start > begin ? start - begin : 0,
 				.end = end > begin ? end - begin : 0};
 
-			if (part.end > area->length)
-				part.end = area->length;
+			if (part.end > area.length)
+				part.end = area.length;
 			if (part.start < part.end)
 				r = act(mailbox, &part);
 		}
@@ -590,10 +611,12 @@ int mailbox_clear_free(struct mailbox *mailbox)
 }
 
 /* Before an entry is taken: it must be invalid until all of it is written. */
-static int prepare_to_take(struct mailbox *mailbox)
+static int prepare_to_take(struct mailbox *mailbox, struct mailbox_entries *entries)
 {
 	int r = mailbox_map(mailbox);
 
+	if (r == 0)
+		r = make_bits(entries);
 	return r == 0 && mailbox->uncleared ? mailbox_clear_free(mailbox) : r;
 }
 
@@ -601,8 +624,10 @@ struct mailbox *mailbox_free(struct mailbox *mailbox)
 {
 	if (!mailbox)
 		return NULL;
-	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++)
-		free(mailbox->entries[command].taken);
+	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++) {
+		if (!are_few(&mailbox->entries[command]))
+			free(mailbox->entries[command].many);
+	}
 	if (mailbox->bytes)
 		munmap(mailbox->bytes, mailbox->length);
 	fd_close(mailbox->fd);
@@ -652,17 +677,13 @@ uint64_t mailbox_made(const struct mailbox *mailbox)
 
 uint64_t mailbox_address(const struct mailbox *mailbox)
 {
-	return mailbox->entries[0].area.address;
+	(void)mailbox; /* of all the same */
+	return MAILBOX_ADDRESS;
 }
 
 uint64_t mailbox_length(const struct mailbox *mailbox)
 {
 	return mailbox->length;
-}
-
-const struct mailbox_area *mailbox_area(const struct mailbox *mailbox, enum mailbox_command command)
-{
-	return &mailbox->entries[command].area;
 }
 
 /* How many follow from entry on that are free, at most wanted. */
@@ -679,8 +700,8 @@ static unsigned free_run(const struct mailbox_entries *entries, unsigned entry, 
 static void take_run(struct mailbox_entries *entries, unsigned entry, unsigned length)
 {
 	set_taken(entries, entry, length, true);
-	entries->free -= length;
-	entries->next = (entry + length) % entries->count;
+	entries->free = (uint16_t)(entries->free - length);
+	entries->next = (uint16_t)((entry + length) % entries->count);
 }
 
 int mailbox_take(
@@ -692,7 +713,7 @@ int mailbox_take(
 
 	if (entries->free == 0)
 		return -ENOSPC;
-	r = prepare_to_take(mailbox);
+	r = prepare_to_take(mailbox, entries);
 	if (r < 0)
 		return r;
 	while ((length = free_run(entries, entry, wanted)) == 0)
@@ -706,7 +727,7 @@ int mailbox_take_all(
 	struct mailbox *mailbox, enum mailbox_command command, unsigned wanted, unsigned *ret_entry)
 {
 	struct mailbox_entries *entries = &mailbox->entries[command];
-	int r = prepare_to_take(mailbox);
+	int r = prepare_to_take(mailbox, entries);
 
 	if (r < 0)
 		return r;
@@ -730,7 +751,7 @@ void mailbox_put(
 	for (unsigned i = entry; i < entry + count; i++)
 		entry_invalidate(entries, i);
 	set_taken(entries, entry, count, false);
-	entries->free += count;
+	entries->free = (uint16_t)(entries->free + count);
 }
 
 unsigned mailbox_entries(const struct mailbox *mailbox, enum mailbox_command command)
@@ -746,21 +767,22 @@ unsigned mailbox_free_entries(const struct mailbox *mailbox, enum mailbox_comman
 uint64_t mailbox_entry_address(
 	const struct mailbox *mailbox, enum mailbox_command command, unsigned entry)
 {
-	const struct mailbox_area *area = &mailbox->entries[command].area;
+	const struct mailbox_entries *entries = &mailbox->entries[command];
 
-	return area->address + entry * area->stride;
+	return MAILBOX_ADDRESS + (uint64_t)(entry_bytes(entries, entry) - mailbox->bytes);
 }
 
 int mailbox_entry_at(const struct mailbox *mailbox, enum mailbox_command command, uint64_t address,
 	unsigned *ret_entry)
 {
-	const struct mailbox_area *area = &mailbox->entries[command].area;
+	const struct mailbox_area area = mailbox_area(command);
 
-	if (address < area->address || address - area->address >= area->length)
+	(void)mailbox; /* of all the same */
+	if (address < area.address || address - area.address >= area.length)
 		return -ENOENT;
-	if ((address - area->address) % area->stride != 0)
+	if ((address - area.address) % area.stride != 0)
 		return -ENOENT;
-	*ret_entry = (address - area->address) / area->stride;
+	*ret_entry = (unsigned)((address - area.address) / area.stride);
 	return 0;
 }
 

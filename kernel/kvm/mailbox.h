@@ -111,17 +111,16 @@ uint64_t mailbox_made(const struct mailbox *mailbox);
 uint64_t mailbox_address(const struct mailbox *mailbox);
 uint64_t mailbox_length(const struct mailbox *mailbox);
 void mailbox_layout(uint64_t *ret_address, uint64_t *ret_length);
-const struct mailbox_area *mailbox_area(
-	const struct mailbox *mailbox, enum mailbox_command command);
+struct mailbox_area mailbox_area(enum mailbox_command command);
 
 /*
  * Takes entries that follow one another: as many as are wanted, or as there are in that place,
  * which is returned. *ret_entry is the first one's number in the command's area. -ENOSPC where none
- * is free; -ENOMEM or -EIO of one that was opened again.
+ * is free; -ENOMEM; -EIO of one that was opened again.
  */
 int mailbox_take(struct mailbox *mailbox, enum mailbox_command command, unsigned wanted,
 	unsigned *ret_entry);
-/* The same of exactly as many. -ENOSPC where so many don't follow one another. */
+/* The same of exactly as many. -ENOSPC where so many don't follow one another, -ENOMEM. */
 int mailbox_take_all(struct mailbox *mailbox, enum mailbox_command command, unsigned wanted,
 	unsigned *ret_entry);
 /* Makes the entries' bytes invalid, then gives them back. */

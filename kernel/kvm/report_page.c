@@ -32,8 +32,8 @@ struct report_place report_place_of(
 {
 	uint64_t address = mailbox_entry_address(mailbox, command, entry);
 
-	return report_place_told((address - mailbox_address(mailbox)) / PART,
-		mailbox_area(mailbox, command)->stride, count);
+	return report_place_told(
+		(address - mailbox_address(mailbox)) / PART, mailbox_area(command).stride, count);
 }
 
 uint64_t report_page_length(void)

@@ -66,7 +66,7 @@ uint64_t mailbox_start(const struct world *world);
 uint64_t mailbox_size(const struct world *world);
 /* The address of a command's entry, written or not. */
 void *entry_of(const struct world *world, enum mailbox_command command, unsigned entry);
-unsigned entries_of(const struct world *world, enum mailbox_command command);
+unsigned entries_of(enum mailbox_command command);
 
 /* --- order.c: what gmemd is asked for --- */
 

@@ -147,7 +147,7 @@ void attack_replay(struct world *world)
 /* What comes of the unwritten entries of a command: their common errno. */
 static void try_unwritten(struct world *world, unsigned command, int expected)
 {
-	unsigned count = entries_of(world, command), wrong = 0;
+	unsigned count = entries_of(command), wrong = 0;
 	int number = expected;
 
 	for (unsigned entry = 0; entry < count; entry++) {
@@ -184,9 +184,9 @@ void attack_unwritten(struct world *world)
 
 static void try_beside(struct world *world, unsigned command, unsigned char *entry)
 {
-	const struct mailbox_area *area = mailbox_area(world->layout, command);
-	const uint64_t steps[] = {1, 2, 4, 8, 16, area->stride / 2, area->stride - 1,
-		area->stride - 8, PAGE - 1, PAGE - area->stride / 2};
+	const struct mailbox_area area = mailbox_area(command);
+	const uint64_t steps[] = {1, 2, 4, 8, 16, area.stride / 2, area.stride - 1, area.stride - 8,
+		PAGE - 1, PAGE - area.stride / 2};
 
 	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
 		refused(EPERM, ioctl(world->vm.fd, commands[command], entry + steps[i]),

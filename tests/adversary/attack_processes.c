@@ -196,7 +196,7 @@ static void forge_mailbox(struct world *world)
 	require(mmap(start, mailbox_size(world), PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == start,
 		"own bytes at the mailbox's address");
-	for (unsigned entry = 0; entry < entries_of(world, MAILBOX_CREATE); entry++)
+	for (unsigned entry = 0; entry < entries_of(MAILBOX_CREATE); entry++)
 		*(struct kvm_create_guest_memfd *)entry_of(world, MAILBOX_CREATE, entry) =
 			creation_of(PAGE);
 	memcpy(entry_of(world, MAILBOX_SLOT, 0), &slot, sizeof slot);

@@ -68,7 +68,7 @@ static void words_for_creations(struct world *world, struct report_page *page)
 
 	require(order_memory(world, PAGE, &memory) == 0, "gmemd writes a creation");
 	slot = (struct order){.place = report_place_of(world->layout, MAILBOX_CREATE, 0,
-				      entries_of(world, MAILBOX_CREATE))};
+				      entries_of(MAILBOX_CREATE))};
 	report_page_write(page, &slot.place, memory.call, slot.place.count, /* failed= */ false);
 	verdict(order_slot(world, 1, ADDRESS, memory.memory, 0, &slot) == -EREMOTEIO &&
 			reason_is("busy"),

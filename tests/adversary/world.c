@@ -92,9 +92,9 @@ void *entry_of(const struct world *world, enum mailbox_command command, unsigned
 	return (void *)(uintptr_t)mailbox_entry_address(world->layout, command, entry);
 }
 
-unsigned entries_of(const struct world *world, enum mailbox_command command)
+unsigned entries_of(enum mailbox_command command)
 {
-	const struct mailbox_area *area = mailbox_area(world->layout, command);
+	const struct mailbox_area area = mailbox_area(command);
 
-	return (unsigned)(area->length / area->stride);
+	return (unsigned)(area.length / area.stride);
 }

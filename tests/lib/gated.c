@@ -24,7 +24,7 @@ static void run_gated(void *context)
 	int r;
 
 	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++)
-		areas[command] = *mailbox_area(gated->mailbox, command);
+		areas[command] = mailbox_area(command);
 	if (gated->prepare)
 		gated->prepare(gated->context);
 	r = mapping_make_permanent(mailbox_fd(gated->mailbox), mailbox_address(gated->mailbox),

@@ -39,7 +39,7 @@ static int create_vm(long fd, unsigned long type)
 static void areas_of(struct mailbox_area areas[MAILBOX_COMMANDS])
 {
 	for (unsigned command = 0; command < MAILBOX_COMMANDS; command++)
-		areas[command] = *mailbox_area(mailbox, command);
+		areas[command] = mailbox_area(command);
 }
 
 static void test_available(void)

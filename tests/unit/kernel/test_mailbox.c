@@ -32,9 +32,9 @@ static uint64_t page_size(void)
 
 static unsigned count_of(unsigned command)
 {
-	const struct mailbox_area *area = mailbox_area(mailbox, command);
+	const struct mailbox_area area = mailbox_area(command);
 
-	return (unsigned)(area->length / area->stride);
+	return (unsigned)(area.length / area.stride);
 }
 
 static const void *entry_view(unsigned command, unsigned entry)
@@ -54,22 +54,22 @@ static void test_areas(void)
 
 	CU_ASSERT_EQUAL(mailbox_address(mailbox) % page_size(), 0);
 	for (unsigned i = 0; i < MAILBOX_COMMANDS; i++) {
-		const struct mailbox_area *area = mailbox_area(mailbox, i);
+		const struct mailbox_area area = mailbox_area(i);
 
-		CU_ASSERT_EQUAL(area->request, requests[i]);
-		CU_ASSERT_TRUE(area->length > 0);
-		CU_ASSERT_EQUAL(area->address % page_size(), 0);
-		CU_ASSERT_EQUAL(area->length % page_size(), 0);
-		CU_ASSERT_TRUE(area->stride >= sizes[i]);
-		CU_ASSERT_EQUAL(area->stride & (area->stride - 1), 0);
-		CU_ASSERT_TRUE(area->address >= mailbox_address(mailbox));
-		CU_ASSERT_TRUE(area->address + area->length <= end);
-		total += area->length;
+		CU_ASSERT_EQUAL(area.request, requests[i]);
+		CU_ASSERT_TRUE(area.length > 0);
+		CU_ASSERT_EQUAL(area.address % page_size(), 0);
+		CU_ASSERT_EQUAL(area.length % page_size(), 0);
+		CU_ASSERT_TRUE(area.stride >= sizes[i]);
+		CU_ASSERT_EQUAL(area.stride & (area.stride - 1), 0);
+		CU_ASSERT_TRUE(area.address >= mailbox_address(mailbox));
+		CU_ASSERT_TRUE(area.address + area.length <= end);
+		total += area.length;
 		for (unsigned j = 0; j < i; j++) {
-			const struct mailbox_area *other = mailbox_area(mailbox, j);
+			const struct mailbox_area other = mailbox_area(j);
 
-			CU_ASSERT_TRUE(area->address >= other->address + other->length ||
-				       other->address >= area->address + area->length);
+			CU_ASSERT_TRUE(area.address >= other.address + other.length ||
+				       other.address >= area.address + area.length);
 		}
 	}
 	CU_ASSERT_EQUAL(total, mailbox_length(mailbox));
@@ -78,18 +78,18 @@ static void test_areas(void)
 static void test_entry_addresses(void)
 {
 	for (unsigned i = 0; i < MAILBOX_COMMANDS; i++) {
-		const struct mailbox_area *area = mailbox_area(mailbox, i);
-		uint64_t end = area->address + area->length;
-		const uint64_t none[] = {area->address - area->stride, area->address - 1,
-			area->address + 1, area->address + area->stride / 2,
-			area->address + area->stride - 1, end - 1, end, end + area->stride,
-			area->address + (1ull << 32), 0, UINT64_MAX};
+		const struct mailbox_area area = mailbox_area(i);
+		uint64_t end = area.address + area.length;
+		const uint64_t none[] = {area.address - area.stride, area.address - 1,
+			area.address + 1, area.address + area.stride / 2,
+			area.address + area.stride - 1, end - 1, end, end + area.stride,
+			area.address + (1ull << 32), 0, UINT64_MAX};
 		unsigned entry = 12345;
 
 		for (unsigned wanted = 0; wanted < count_of(i); wanted++) {
 			uint64_t address = mailbox_entry_address(mailbox, i, wanted);
 
-			CU_ASSERT_EQUAL(address, area->address + wanted * area->stride);
+			CU_ASSERT_EQUAL(address, area.address + wanted * area.stride);
 			CU_ASSERT_EQUAL(mailbox_entry_at(mailbox, i, address, &entry), 0);
 			CU_ASSERT_EQUAL(entry, wanted);
 		}
@@ -225,7 +225,7 @@ static void test_written(void)
  * here. */
 static void refuse_entries(int vm, unsigned command)
 {
-	uint32_t request = mailbox_area(mailbox, command)->request;
+	uint32_t request = mailbox_area(command).request;
 
 	for (unsigned entry = 0; entry < count_of(command); entry++) {
 		int r = ioctl(vm, request, entry_view(command, entry)) < 0 ? -errno : 0;
@@ -292,7 +292,7 @@ static void test_entries_given_back_are_refused(void)
 		for (unsigned turn = 0; turn < count_of(i); turn++) {
 			CU_ASSERT_EQUAL(mailbox_take(mailbox, i, 1, &entry), 1);
 			write_all(i, entry);
-			r = ioctl(vm, mailbox_area(mailbox, i)->request, entry_view(i, entry));
+			r = ioctl(vm, mailbox_area(i).request, entry_view(i, entry));
 			UNIT_ASSERT_ROW(turn > 0 || r >= 0, "command %u: %d", i, errno);
 			if (i == MAILBOX_CREATE)
 				fd_close(r);

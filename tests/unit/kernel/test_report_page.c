@@ -70,9 +70,9 @@ static void test_slots_are_in_the_first_page(void)
 
 static void test_a_place_told_is_the_same(void)
 {
-	const struct mailbox_area *area = mailbox_area(mailbox, MAILBOX_ATTRIBUTES);
+	const struct mailbox_area area = mailbox_area(MAILBOX_ATTRIBUTES);
 	struct report_place place = place_of(MAILBOX_ATTRIBUTES, 7, 3);
-	struct report_place told = report_place_told(place.offset, area->stride, 3);
+	struct report_place told = report_place_told(place.offset, area.stride, 3);
 
 	CU_ASSERT_EQUAL(told.stride, place.stride);
 	CU_ASSERT_EQUAL(told.count, place.count);

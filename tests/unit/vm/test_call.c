@@ -141,8 +141,8 @@ static void test_room(void)
 		first = first ? first : call;
 		count++;
 	}
-	CU_ASSERT_EQUAL(count, mailbox_area(vm->mailbox, MAILBOX_SLOT)->length /
-				       mailbox_area(vm->mailbox, MAILBOX_SLOT)->stride);
+	CU_ASSERT_EQUAL(
+		count, mailbox_area(MAILBOX_SLOT).length / mailbox_area(MAILBOX_SLOT).stride);
 	CU_ASSERT_EQUAL(call_new_bind(slot, 0, &none), -EBUSY);
 	CU_ASSERT_PTR_NULL(none);
 	/* Creations have entries of their own. */
