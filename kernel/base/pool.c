@@ -24,13 +24,26 @@ static int add_chunk(struct pool *pool)
 	return 0;
 }
 
-static int make_chunk(struct pool *pool, size_t size, struct pool_chunk **place)
+static unsigned room_of(uint32_t number)
 {
-	*place = malloc(sizeof **place + POOL_CHUNK_OBJECTS * size);
-	if (!*place)
+	return number <= POOL_SMALL_CHUNKS ? POOL_SMALL_OBJECTS : POOL_CHUNK_OBJECTS;
+}
+
+/* What is used of one that has nothing. */
+static uint32_t lacking(uint32_t number)
+{
+	return ALL_USED & ~((1u << room_of(number)) - 1);
+}
+
+static int make_chunk(struct pool *pool, size_t size, uint32_t number)
+{
+	struct pool_chunk *chunk = malloc(sizeof *chunk + room_of(number) * size);
+
+	if (!chunk)
 		return -1;
-	(*place)->pool = pool;
-	(*place)->used = 0;
+	chunk->pool = pool;
+	chunk->used = lacking(number);
+	pool->chunks[number] = chunk;
 	return 0;
 }
 
@@ -43,7 +56,7 @@ static int chunk_with_room(struct pool *pool, size_t size, uint32_t *ret)
 		chunk++;
 	if (chunk >= pool->n_chunks && add_chunk(pool) < 0)
 		return -1;
-	if (!pool->chunks[chunk] && make_chunk(pool, size, &pool->chunks[chunk]) < 0)
+	if (!pool->chunks[chunk] && make_chunk(pool, size, chunk) < 0)
 		return -1;
 	*ret = pool->lowest = chunk;
 	return 0;
@@ -83,7 +96,7 @@ void pool_give_back(struct pool *pool, uint32_t number)
 	chunk->used &= ~(1u << number % POOL_CHUNK_OBJECTS);
 	if (at < pool->lowest)
 		pool->lowest = at;
-	if (chunk->used != 0)
+	if (chunk->used != lacking(at))
 		return;
 	free(chunk);
 	pool->chunks[at] = NULL;

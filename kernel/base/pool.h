@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Pools: objects of one size, each with a number that is its place, in chunks of eight.
+ * Pools: objects of one size, each with a number that is its place, in chunks of eight; the first
+ * two are of four, for most have few.
  *
  * An object costs nothing beside itself, and has no pointer to what they all are of: its pool is
  * found by its place. Objects never move. A chunk of which all
@@ -12,10 +13,12 @@
 #include <stdint.h>
 
 #define POOL_CHUNK_OBJECTS 8
+#define POOL_SMALL_CHUNKS  2
+#define POOL_SMALL_OBJECTS 4
 
 struct pool_chunk {
 	struct pool *pool;
-	uint32_t used; /* a bit for each */
+	uint32_t used; /* a bit for each, and for each that a chunk of four lacks */
 	_Alignas(uint64_t) unsigned char objects[];
 };
 

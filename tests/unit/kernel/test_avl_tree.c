@@ -159,31 +159,54 @@ static void test_orders(void)
 	}
 }
 
+#define FEW (POOL_SMALL_CHUNKS * POOL_SMALL_OBJECTS)
+
+/* The place of the object that is the one of that index where none was given back. */
+static uint32_t place_of(uint32_t index)
+{
+	uint32_t chunk = index / POOL_SMALL_OBJECTS, in_chunk = index % POOL_SMALL_OBJECTS;
+
+	if (index >= FEW) {
+		chunk = POOL_SMALL_CHUNKS + (index - FEW) / POOL_CHUNK_OBJECTS;
+		in_chunk = (index - FEW) % POOL_CHUNK_OBJECTS;
+	}
+	return (1 + chunk) * POOL_CHUNK_OBJECTS + in_chunk;
+}
+
+static void take(struct pool *pool, uint32_t index)
+{
+	uint32_t place = 0;
+	struct thing *thing = pool_take(pool, sizeof *thing, &place);
+
+	CU_ASSERT_EQUAL_FATAL(place, place_of(index));
+	CU_ASSERT_PTR_EQUAL(pool_at(pool, sizeof *thing, place), thing);
+	CU_ASSERT_PTR_EQUAL(pool_of(thing, sizeof *thing, place), pool);
+	memset(thing, 0xff, sizeof *thing);
+}
+
+static void give_back(struct pool *pool, uint32_t first, uint32_t end)
+{
+	for (uint32_t i = first; i < end; i++)
+		pool_give_back(pool, place_of(i));
+}
+
 /* What is given back is taken again first, and a chunk that is empty is there no more. */
 static void test_places(void)
 {
+	const uint32_t count = FEW + 2 * POOL_CHUNK_OBJECTS;
 	struct pool pool = {.chunks = NULL};
-	uint32_t places[3 * POOL_CHUNK_OBJECTS], again = 0;
 
-	for (uint32_t i = 0; i < 3 * POOL_CHUNK_OBJECTS; i++) {
-		CU_ASSERT_PTR_NOT_NULL(pool_take(&pool, sizeof(struct thing), &places[i]));
-		CU_ASSERT_EQUAL(places[i], POOL_CHUNK_OBJECTS + i);
-	}
-	CU_ASSERT_EQUAL(pool.n_chunks, 4);
-	for (uint32_t i = POOL_CHUNK_OBJECTS; i < 2 * POOL_CHUNK_OBJECTS; i++)
-		pool_give_back(&pool, places[i]);
+	for (uint32_t i = 0; i < count; i++)
+		take(&pool, i);
+	CU_ASSERT_EQUAL(pool.n_chunks, 1 + POOL_SMALL_CHUNKS + 2);
+	give_back(&pool, POOL_SMALL_OBJECTS, FEW + POOL_CHUNK_OBJECTS);
 	CU_ASSERT_PTR_NULL(pool.chunks[2]);
-	CU_ASSERT_EQUAL(pool.n_chunks, 4);
-	pool_give_back(&pool, places[3]);
-	CU_ASSERT_PTR_NOT_NULL(pool_take(&pool, sizeof(struct thing), &again));
-	CU_ASSERT_EQUAL(again, places[3]);
-	CU_ASSERT_PTR_NOT_NULL(pool_take(&pool, sizeof(struct thing), &again));
-	CU_ASSERT_EQUAL(again, places[POOL_CHUNK_OBJECTS]);
-	pool_give_back(&pool, again);
-	for (uint32_t i = 0; i < POOL_CHUNK_OBJECTS; i++) {
-		pool_give_back(&pool, places[i]);
-		pool_give_back(&pool, places[2 * POOL_CHUNK_OBJECTS + i]);
-	}
+	CU_ASSERT_PTR_NULL(pool.chunks[3]);
+	CU_ASSERT_EQUAL(pool.n_chunks, 1 + POOL_SMALL_CHUNKS + 2);
+	give_back(&pool, 3, 4);
+	for (uint32_t i = 3; i < FEW + POOL_CHUNK_OBJECTS; i++)
+		take(&pool, i);
+	give_back(&pool, 0, count);
 	CU_ASSERT_EQUAL(pool.n_chunks, 0);
 	CU_ASSERT_PTR_NULL(pool.chunks);
 }
