@@ -63,27 +63,21 @@ static void timer_event(evutil_socket_t fd, short what, void *context)
 
 /* Asking */
 
-static int send_request(struct taking_process *process, enum taker_operation operation,
+static int send_request(struct taking_process *process, struct taker_message *request,
 	size_t length, const int *pidfd)
 {
-	struct taker_header *header = &process->request.header;
-
-	header->magic = TAKER_MAGIC;
-	header->version = TAKER_VERSION;
-	header->operation = operation;
-	header->serial = ++process->serial;
-	return fd_packet_send(process->socket, &process->request, length, pidfd, pidfd ? 1 : 0);
+	request->header.magic = TAKER_MAGIC;
+	request->header.version = TAKER_VERSION;
+	request->header.serial = ++process->serial;
+	process->asked = taker_asked(request);
+	return fd_packet_send(process->socket, request, length, pidfd, pidfd ? 1 : 0);
 }
 
-int taking_process_ask(
-	struct taking_process *process, const struct taker_message *request, int pidfd)
+int taking_process_ask(struct taking_process *process, struct taker_message *request, int pidfd)
 {
-	enum taker_operation operation = request->header.operation;
-	int r;
+	size_t length = taker_request_length(request->header.operation, request->header.count);
+	int r = send_request(process, request, length, &pidfd);
 
-	process->request = *request;
-	r = send_request(
-		process, operation, taker_request_length(operation, request->header.count), &pidfd);
 	if (r < 0)
 		taking_process_leave(process);
 	else
@@ -101,9 +95,10 @@ static void become_idle(struct taking_process *process)
 static void have_it_close(struct taking_process *process, bool kept)
 {
 	const bool quiet = kept && !process->hung;
+	struct taker_message request = {
+		.header = {.operation = TAKER_CLOSE, .flags = quiet ? TAKER_QUIET : 0}};
 
-	process->request = (struct taker_message){.header = {.flags = quiet ? TAKER_QUIET : 0}};
-	if (send_request(process, TAKER_CLOSE, sizeof process->request.header, NULL) < 0)
+	if (send_request(process, &request, sizeof request.header, NULL) < 0)
 		taking_process_leave(process);
 	else if (quiet)
 		become_idle(process);
@@ -160,7 +155,7 @@ static bool receive_answer(struct taking_process *process)
 		take_failure(process, r);
 		return true;
 	}
-	r = awaited ? taker_answer_check(&packet, &process->request) : -EBADMSG;
+	r = awaited ? taker_answer_check(&packet, &process->asked) : -EBADMSG;
 	if (r == 0) {
 		take_answer(process, &packet);
 	} else {

@@ -47,7 +47,7 @@ struct taking_process {
 	bool hung;
 	int socket; /* -1: left */
 	int pidfd;
-	struct taker_message request; /* that it answers next */
+	struct taker_asked asked; /* what it answers next */
 	uint64_t serial;
 	struct event *readable, *ended, *timer;
 };
@@ -58,8 +58,7 @@ int taking_process_start(struct event_base *base, const char *program,
 
 /* Asks an idle one for a TAKE or a LOOK, whose serial this fills in. The pidfd stays the caller's.
  * Where it can't be asked, it is left. */
-int taking_process_ask(
-	struct taking_process *process, const struct taker_message *request, int pidfd);
+int taking_process_ask(struct taking_process *process, struct taker_message *request, int pidfd);
 
 /* It has not answered in time. */
 void taking_process_give_up(struct taking_process *process);

@@ -139,32 +139,33 @@ int taker_request_check(const struct taker_packet *packet)
 	return request_valid(packet) && packet->message.header.result == 0 ? 0 : -EBADMSG;
 }
 
-/* All files that are to be handed over, or none. */
-static size_t files_due(const struct taker_message *request, int result)
+struct taker_asked taker_asked(const struct taker_message *request)
 {
-	size_t due = 0;
+	struct taker_asked asked = {.serial = request->header.serial,
+		.operation = request->header.operation,
+		.count = request->header.count};
 
-	if (result < 0 || request->header.operation != TAKER_TAKE)
-		return 0;
-	for (uint32_t i = 0; i < request->header.count; i++)
-		due += taker_kind_is_handed_over(request->request.files[i].kind);
-	return due;
+	if (asked.operation != TAKER_TAKE)
+		return asked;
+	for (uint32_t i = 0; i < asked.count; i++)
+		asked.n_fds += taker_kind_is_handed_over(request->request.files[i].kind);
+	return asked;
 }
 
-static bool answer_valid(const struct taker_packet *packet, const struct taker_message *request)
+static bool answer_valid(const struct taker_packet *packet, const struct taker_asked *asked)
 {
 	const struct taker_answer *answer = &packet->message.answer;
-	uint32_t count = request->header.count;
+	uint32_t count = asked->count;
 
-	if (request->header.operation == TAKER_LOOK)
+	if (asked->operation == TAKER_LOOK)
 		return count == TAKER_VIEWS_MAX || packet->message.look_answer.shown >> count == 0;
-	if (request->header.operation != TAKER_TAKE)
+	if (asked->operation != TAKER_TAKE)
 		return true;
 	return (answer->failed < count || (answer->failed == 0 && count == 0)) &&
 	       answer->mapping <= 0 && memchr(answer->reason, '\0', sizeof answer->reason);
 }
 
-int taker_answer_check(const struct taker_packet *packet, const struct taker_message *request)
+int taker_answer_check(const struct taker_packet *packet, const struct taker_asked *asked)
 {
 	const struct taker_header *header = &packet->message.header;
 	int r = check_header(packet);
@@ -173,12 +174,11 @@ int taker_answer_check(const struct taker_packet *packet, const struct taker_mes
 		return r;
 	if (packet->came.fds_lost)
 		return -EMFILE;
-	if (header->operation != request->header.operation ||
-		header->serial != request->header.serial || header->flags != 0 ||
-		header->count != 0 || header->result > 0)
+	if (header->operation != asked->operation || header->serial != asked->serial ||
+		header->flags != 0 || header->count != 0 || header->result > 0)
 		return -EBADMSG;
 	if (packet->came.length != taker_answer_length(header->operation) ||
-		packet->came.n_fds != files_due(request, header->result))
+		packet->came.n_fds != (header->result < 0 ? 0 : asked->n_fds))
 		return -EBADMSG;
-	return answer_valid(packet, request) ? 0 : -EBADMSG;
+	return answer_valid(packet, asked) ? 0 : -EBADMSG;
 }

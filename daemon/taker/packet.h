@@ -28,5 +28,15 @@ size_t taker_answer_length(enum taker_operation operation);
  * -EBADMSG where it is no request in another way. */
 int taker_request_check(const struct taker_packet *packet);
 
+/* What is to be known of a request when its answer comes. */
+struct taker_asked {
+	uint64_t serial;
+	enum taker_operation operation;
+	uint32_t count;
+	uint32_t n_fds; /* that go with its answer, unless that is an error */
+};
+
+struct taker_asked taker_asked(const struct taker_message *request);
+
 /* The same for what answers a request. Its result may be an error. */
-int taker_answer_check(const struct taker_packet *packet, const struct taker_message *request);
+int taker_answer_check(const struct taker_packet *packet, const struct taker_asked *asked);

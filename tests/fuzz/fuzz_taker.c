@@ -45,10 +45,12 @@ static void check_answer(const struct taker_packet *packet, uint32_t count)
 	struct taker_message request = {
 		.header = {
 			.operation = header->operation, .serial = header->serial, .count = count}};
+	struct taker_asked asked;
 
 	for (uint32_t i = 0; i < count; i++)
 		request.request.files[i].kind = TAKER_MEMORY;
-	if (taker_answer_check(packet, &request) < 0)
+	asked = taker_asked(&request);
+	if (taker_answer_check(packet, &asked) < 0)
 		return;
 	FUZZ_CHECK(header->result <= 0);
 	if (header->operation == TAKER_TAKE) {

@@ -154,7 +154,8 @@ static struct taker_packet answer_to(const struct taker_packet *request, int res
 static void check_answer(const struct taker_packet *answer, const struct taker_packet *request,
 	int expected, const char *what)
 {
-	int r = taker_answer_check(answer, &request->message);
+	const struct taker_asked asked = taker_asked(&request->message);
+	int r = taker_answer_check(answer, &asked);
 
 	UNIT_ASSERT_ROW(r == expected, "%s: %d", what, r);
 }
