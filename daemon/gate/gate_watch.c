@@ -5,6 +5,7 @@
 #include "daemon/gate/gate_watch.h"
 
 #include <errno.h>
+#include <event2/event_struct.h>
 #include <poll.h>
 #include <stdlib.h>
 
@@ -17,17 +18,31 @@ struct gate_watch {
 	struct gmemd *gmemd;
 	struct vm *vm;
 	bool begun;
-	struct event *listener, *rested;
-	struct work work; /* in a turn of the VM's owner */
+	struct event event; /* of the listener, or of a rest */
+	struct work work;   /* in a turn of the VM's owner */
 };
 
 /* How long it rests where the listener can't be watched, for want of memory. */
 static const struct timeval rest = {.tv_usec = 100 * 1000};
 
+static void rested(evutil_socket_t fd, short what, void *context);
+static void listener_event(evutil_socket_t listener, short what, void *context);
+
+static void be_listener_event(struct gate_watch *watch)
+{
+	event_assign(&watch->event, watch->gmemd->base, watch->vm->listener, EV_READ | EV_PERSIST,
+		listener_event, watch);
+}
+
 static void watch_listener(struct gate_watch *watch)
 {
-	if (event_add(watch->listener, NULL) < 0)
-		event_add(watch->rested, &rest);
+	if (event_pending(&watch->event, EV_READ | EV_TIMEOUT, NULL))
+		return;
+	be_listener_event(watch);
+	if (event_add(&watch->event, NULL) == 0)
+		return;
+	event_assign(&watch->event, watch->gmemd->base, -1, 0, rested, watch);
+	event_add(&watch->event, &rest);
 }
 
 static void rested(evutil_socket_t fd, short what, void *context)
@@ -62,7 +77,7 @@ static void serve_trap(struct work *work)
 		log_vm_warning(vm->id, "gmemd serves its gate no more: another process answers at "
 				       "the same listener");
 	if (r == -EINTR || vm->trap.inquiry || (r < 0 && hung_up(vm->listener)))
-		event_del(watch->listener);
+		event_del(&watch->event);
 	else
 		watch_listener(watch);
 }
@@ -75,17 +90,14 @@ static void listener_event(evutil_socket_t listener, short what, void *context)
 	(void)listener;
 	(void)what;
 	if (scheduler_has(&watch->work))
-		event_del(watch->listener);
+		event_del(&watch->event);
 	else
 		scheduler_ready(watch->gmemd->scheduler, &watch->work);
 }
 
 static void gate_watch_free(struct gate_watch *watch)
 {
-	if (watch->listener)
-		event_free(watch->listener);
-	if (watch->rested)
-		event_free(watch->rested);
+	event_del(&watch->event);
 	free(watch);
 }
 
@@ -97,13 +109,7 @@ int gate_watch_prepare(struct gmemd *gmemd, struct vm *vm)
 		return -ENOMEM;
 	*watch = (struct gate_watch){
 		.gmemd = gmemd, .vm = vm, .work = {.owner = vm->owner, .run = serve_trap}};
-	watch->listener =
-		event_new(gmemd->base, vm->listener, EV_READ | EV_PERSIST, listener_event, watch);
-	watch->rested = event_new(gmemd->base, -1, 0, rested, watch);
-	if (!watch->listener || !watch->rested) {
-		gate_watch_free(watch);
-		return -ENOMEM;
-	}
+	be_listener_event(watch);
 	vm->gate_watch = watch;
 	return 0;
 }
@@ -123,7 +129,7 @@ int gate_watch_new(struct gmemd *gmemd, struct vm *vm)
 
 	if (r < 0)
 		return r;
-	vm->gate_watch->begun = event_add(vm->gate_watch->listener, NULL) == 0;
+	vm->gate_watch->begun = event_add(&vm->gate_watch->event, NULL) == 0;
 	if (vm->gate_watch->begun)
 		return 0;
 	gate_watch_free(vm->gate_watch);

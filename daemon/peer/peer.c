@@ -5,6 +5,7 @@
 #include "daemon/peer/peer.h"
 
 #include <errno.h>
+#include <event2/event_struct.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,10 +32,10 @@ struct peer {
 	int fd;
 	struct caller caller;
 	struct subscriber subscriber;
-	bool provisional; /* let in while nobody knew whom the configuration lets in */
-	bool ended;       /* has sent its last, and has files to receive */
-	struct event *readable;
-	bool watched; /* the event is added: it is told when a packet comes */
+	bool provisional;   /* let in while nobody knew whom the configuration lets in */
+	bool ended;         /* has sent its last, and has files to receive */
+	struct event event; /* the connection can be read; or the send queue's */
+	bool watched;       /* it is added for that: it is told when a packet comes */
 	struct send_queue send_queue;
 
 	struct work work; /* sending what waits, going on with a batch, or reading it */
@@ -64,8 +65,7 @@ static void peer_free(struct peer *peer)
 	send_queue_clear(&peer->send_queue);
 	delivery_clear(&peer->caller.delivery);
 	forget_entry(peer->gmemd, &peer->entry);
-	if (peer->readable)
-		event_free(peer->readable);
+	event_del(&peer->event);
 	process_release(&peer->caller.process);
 	fd_close(peer->fd);
 	owner_give_back(peer->caller.owner, OWNER_PEERS);
@@ -228,15 +228,23 @@ static int serve_packet(struct peer *peer, const struct packet_bytes *packet)
 	return r;
 }
 
+static void peer_readable(evutil_socket_t fd, short what, void *context);
+
+static int add_readable(struct peer *peer)
+{
+	event_assign(&peer->event, peer->gmemd->base, peer->fd, EV_READ | EV_PERSIST, peer_readable,
+		peer);
+	return event_add(&peer->event, NULL);
+}
+
 /* Mostly it is as it is to be: each of libevent's calls takes longer than to look. */
 static void watch_connection(struct peer *peer, bool watched)
 {
 	if (peer->watched == watched)
 		return;
 	peer->watched = watched;
-	if (!watched) {
-		event_del(peer->readable);
-	} else if (event_add(peer->readable, NULL) < 0) {
+	event_del(&peer->event);
+	if (watched && add_readable(peer) < 0) {
 		peer->watched = false;
 		send_queue_rest(&peer->send_queue);
 	}
@@ -469,7 +477,6 @@ static void set_up_caller(struct peer *peer)
 
 static int peer_set_up(struct peer *peer)
 {
-	struct event_base *base = peer->gmemd->base;
 	int r;
 
 	r = process_of_socket(peer->fd, &peer->caller.process);
@@ -481,10 +488,8 @@ static int peer_set_up(struct peer *peer)
 	set_up_caller(peer);
 	if (peer->gmemd->peer_ledger)
 		peer_ledger_note(peer->gmemd->peer_ledger, &peer->entry);
-	peer->readable = event_new(base, peer->fd, EV_READ | EV_PERSIST, peer_readable, peer);
 	peer->send_queue.uid = peer->caller.process.uid;
-	if (send_queue_init(&peer->send_queue, peer->fd) < 0 || !peer->readable ||
-		event_add(peer->readable, NULL) < 0)
+	if (add_readable(peer) < 0)
 		return -ENOMEM;
 	peer->watched = true;
 	return 0;
@@ -493,7 +498,10 @@ static int peer_set_up(struct peer *peer)
 /* What can be cleared at any time from then on. */
 static void set_up_outbox(struct peer *peer)
 {
+	event_assign(&peer->event, peer->gmemd->base, -1, 0, NULL, NULL); /* none yet */
 	peer->send_queue = (struct send_queue){.gmemd = peer->gmemd,
+		.fd = peer->fd,
+		.event = &peer->event,
 		.delivery = &peer->caller.delivery,
 		.owner = &peer->caller.owner,
 		.blocked = wait_to_send,

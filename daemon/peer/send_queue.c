@@ -89,9 +89,32 @@ static int send_now(struct send_queue *send_queue, enum packet_kind kind, const 
 
 /* Waiting */
 
+static void has_room(evutil_socket_t fd, short what, void *context)
+{
+	struct send_queue *send_queue = context;
+
+	(void)fd;
+	(void)what;
+	send_queue->ready(send_queue);
+}
+
 void send_queue_rest(struct send_queue *send_queue)
 {
-	event_add(send_queue->rested, &rest);
+	event_del(send_queue->event);
+	event_assign(send_queue->event, send_queue->gmemd->base, -1, 0, has_room, send_queue);
+	event_add(send_queue->event, &rest);
+}
+
+/* Edge-triggered: a connection whose queue has room, but is not empty, is writable all the time. So
+ * it is watched on where it is watched already. */
+static int watch_for_room(struct send_queue *send_queue)
+{
+	if (event_pending(send_queue->event, EV_WRITE, NULL))
+		return 0;
+	event_del(send_queue->event);
+	event_assign(send_queue->event, send_queue->gmemd->base, send_queue->fd,
+		EV_WRITE | EV_PERSIST | EV_ET, has_room, send_queue);
+	return event_add(send_queue->event, NULL);
 }
 
 /* What can be sent some time. */
@@ -100,14 +123,11 @@ static bool is_passing(int r)
 	return r == -EAGAIN || r == -ETOOMANYREFS || r == -EDQUOT;
 }
 
-/* Edge-triggered: a connection whose queue has room, but is not empty, is writable all the time. */
 static void wait_to_send(struct send_queue *send_queue, int r)
 {
 	send_queue->blocked(send_queue);
-	if (r == -EAGAIN && event_add(send_queue->writable, NULL) == 0)
-		return;
-	event_del(send_queue->writable);
-	send_queue_rest(send_queue);
+	if (r != -EAGAIN || watch_for_room(send_queue) < 0)
+		send_queue_rest(send_queue);
 }
 
 /* Takes the files and what is later on success. */
@@ -204,15 +224,6 @@ static int send_waiting(struct send_queue *send_queue)
 	return 0;
 }
 
-static void has_room(evutil_socket_t fd, short what, void *context)
-{
-	struct send_queue *send_queue = context;
-
-	(void)fd;
-	(void)what;
-	send_queue->ready(send_queue);
-}
-
 void send_queue_go_on(struct send_queue *send_queue)
 {
 	int r = send_waiting(send_queue);
@@ -222,7 +233,7 @@ void send_queue_go_on(struct send_queue *send_queue)
 	} else if (r < 0) {
 		send_queue->failed(send_queue);
 	} else {
-		event_del(send_queue->writable);
+		event_del(send_queue->event);
 		send_queue->drained(send_queue);
 	}
 }
@@ -235,25 +246,9 @@ bool send_queue_awaits_receipt(struct send_queue *send_queue)
 	return true;
 }
 
-int send_queue_init(struct send_queue *send_queue, int fd)
-{
-	struct event_base *base = send_queue->gmemd->base;
-
-	send_queue->fd = fd;
-	send_queue->writable =
-		event_new(base, fd, EV_WRITE | EV_PERSIST | EV_ET, has_room, send_queue);
-	send_queue->rested = event_new(base, -1, 0, has_room, send_queue);
-	return send_queue->writable && send_queue->rested ? 0 : -ENOMEM;
-}
-
 void send_queue_clear(struct send_queue *send_queue)
 {
 	while (!send_queue_is_empty(send_queue))
 		outgoing_free(send_queue, TAILQ_FIRST(&send_queue->waiting));
 	in_flight_end(&send_queue->in_flight);
-	if (send_queue->writable)
-		event_free(send_queue->writable);
-	if (send_queue->rested)
-		event_free(send_queue->rested);
-	send_queue->writable = send_queue->rested = NULL;
 }

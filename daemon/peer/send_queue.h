@@ -19,6 +19,7 @@ struct json_object;
 
 TAILQ_HEAD(outgoing_list, outgoing);
 
+/* All of the first part is the caller's to set. */
 struct send_queue {
 	struct gmemd *gmemd;
 	struct delivery *delivery;
@@ -27,10 +28,10 @@ struct send_queue {
 	struct owner *const *owner; /* whose the connection is now */
 	struct outgoing_list waiting;
 	unsigned n_waiting;
-	struct event *writable, *rested;
+	struct event *event; /* the caller's; the send queue's from blocked() to drained() */
 	struct in_flight_peer in_flight;
 	/* Something waits from now on: stop reading, before the send queue watches the
-	 * connection. */
+	 * connection. The event must not be added then, by the caller. */
 	void (*blocked)(struct send_queue *send_queue);
 	/* Nothing waits any more. */
 	void (*drained)(struct send_queue *send_queue);
@@ -40,9 +41,6 @@ struct send_queue {
 	void (*ready)(struct send_queue *send_queue);
 };
 
-/* Sets up what the caller has not: gmemd, delivery, owner and the calls are set before. fd stays
- * the caller's. -ENOMEM; it is to be cleared then, too. */
-int send_queue_init(struct send_queue *send_queue, int fd);
 /* ready is called after a while. For when there was no memory to watch the connection. */
 void send_queue_rest(struct send_queue *send_queue);
 
