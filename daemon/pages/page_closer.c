@@ -25,12 +25,14 @@ static void file_closed(struct page_job *job)
 	page_job_free(job);
 }
 
-static void begin_closing(struct page_file_closing *take_closing, struct page_file *file,
-	uint64_t size, bool released)
+static void begin_closing(
+	struct page_file_closing *take_closing, struct page_file *file, bool released)
 {
 	struct closing *closing = CONTAINER_OF(take_closing, struct closing, base);
 	struct page_job *job = closing->job;
+	uint64_t size = 0;
 
+	memory_file_size(page_file_fd(file), &size);
 	job->done = file_closed;
 	page_job_add(job, released ? PAGES_EMPTY : PAGES_CLOSE, file, 0, size);
 	page_worker_submit(closing->pages, job);
@@ -65,7 +67,7 @@ struct page_file *page_file_new(struct page_worker *pages, struct owner *owner, 
 
 	if (large && !closing)
 		return NULL;
-	file = page_file_make(owner, consume_fd, size, huge, closing ? &closing->base : NULL);
+	file = page_file_make(owner, consume_fd, huge, closing ? &closing->base : NULL);
 	if (!file && closing)
 		closing_free(closing);
 	return file;

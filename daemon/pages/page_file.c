@@ -12,14 +12,13 @@
 
 struct page_file {
 	struct fdstore_closer closer;
-	int fd;
-	uint64_t size;
-	uint64_t huge; /* bytes of a page; 0: they are the host's own */
-	unsigned references;
 	struct owner *owner;
-	bool released;                     /* its pages are nobody's any more */
-	bool charged;                      /* to the owner, as a memory */
 	struct page_file_closing *closing; /* NULL: whoever drops it closes it */
+	int fd;
+	unsigned references;
+	uint8_t huge_shift; /* its pages are of 2^n bytes; 0: they are the host's own */
+	bool released;      /* its pages are nobody's any more */
+	bool charged;       /* to the owner, as a memory */
 };
 
 static void unref_by_closer(struct fdstore_closer *closer, int take_fd)
@@ -28,8 +27,8 @@ static void unref_by_closer(struct fdstore_closer *closer, int take_fd)
 	page_file_unref(CONTAINER_OF(closer, struct page_file, closer));
 }
 
-struct page_file *page_file_make(struct owner *owner, int consume_fd, uint64_t size, uint64_t huge,
-	struct page_file_closing *take_closing)
+struct page_file *page_file_make(
+	struct owner *owner, int consume_fd, uint64_t huge, struct page_file_closing *take_closing)
 {
 	struct page_file *file = malloc(sizeof *file);
 
@@ -37,8 +36,7 @@ struct page_file *page_file_make(struct owner *owner, int consume_fd, uint64_t s
 		return NULL;
 	*file = (struct page_file){.closer = {unref_by_closer},
 		.fd = consume_fd,
-		.size = size,
-		.huge = huge,
+		.huge_shift = huge > 0 ? (uint8_t)__builtin_ctzll(huge) : 0,
 		.references = 1,
 		.owner = owner_ref(owner),
 		.closing = take_closing};
@@ -65,7 +63,7 @@ static void close_later(struct page_file *file)
 	struct page_file_closing *closing = file->closing;
 
 	file->closing = NULL;
-	closing->begin(closing, file, file->size, file->released);
+	closing->begin(closing, file, file->released);
 }
 
 struct page_file *page_file_unref(struct page_file *file)
@@ -101,7 +99,7 @@ int page_file_fd(const struct page_file *file)
 
 uint64_t page_file_huge(const struct page_file *file)
 {
-	return file->huge;
+	return file->huge_shift > 0 ? UINT64_C(1) << file->huge_shift : 0;
 }
 
 bool page_file_is_released(const struct page_file *file)

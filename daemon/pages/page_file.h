@@ -23,14 +23,14 @@ struct page_file;
 /* Closes a file that may be large in the place of whoever drops the last reference, which is the
  * closing's then, as the closing is its own. */
 struct page_file_closing {
-	void (*begin)(struct page_file_closing *take_closing, struct page_file *file, uint64_t size,
-		bool released);
+	void (*begin)(
+		struct page_file_closing *take_closing, struct page_file *file, bool released);
 };
 
 /* A file of the owner's, who is referred to. huge: its memory_file_huge(). The fd and the closing,
  * which may be NULL, are taken on success. NULL without memory. See page_closer.h. */
-struct page_file *page_file_make(struct owner *owner, int consume_fd, uint64_t size, uint64_t huge,
-	struct page_file_closing *take_closing);
+struct page_file *page_file_make(
+	struct owner *owner, int consume_fd, uint64_t huge, struct page_file_closing *take_closing);
 struct page_file *page_file_ref(struct page_file *file);
 /* Takes NULL, returns NULL. */
 struct page_file *page_file_unref(struct page_file *file);

@@ -63,16 +63,16 @@ static void find_process_end(struct vm *vm, uint64_t now)
 static void note_recount(struct memory *memory, const struct page_part *part)
 {
 	struct recounts *recounts = &memory->vm->registry->recounts;
-	bool given_back = part->kind == PAGES_PUNCH, was_filled = memory->recount.filled;
+	struct recount *recount = &memory->closed->recount;
+	bool given_back = part->kind == PAGES_PUNCH, was_filled = recount->filled;
 	uint64_t now = closed_memory_clock();
 
 	closed_memory_count(memory, given_back ? part->left : part->resident, given_back);
 	find_process_end(memory->vm, now);
-	if (recount_may_be_let_go(&memory->recount, memory->vm->remains_since, now))
+	if (recount_may_be_let_go(recount, memory->vm->remains_since, now))
 		closed_memory_let_go(memory);
 	else
-		recounts_again(
-			recounts, &memory->recount, was_filled != memory->recount.filled, now);
+		recounts_again(recounts, recount, was_filled != recount->filled, now);
 }
 
 /* Giving back again what has been there for a while. Whoever has the file may keep who does that
@@ -142,7 +142,7 @@ static struct memory *take_due(struct registry *registry, uint64_t now)
 {
 	struct recount *recount = recounts_take(&registry->recounts, now);
 
-	return recount ? CONTAINER_OF(recount, struct memory, recount) : NULL;
+	return recount ? CONTAINER_OF(recount, struct closed, recount)->memory : NULL;
 }
 
 static void fill_round(struct recounting *recounting, struct page_job *job)
@@ -156,7 +156,8 @@ static void fill_round(struct recounting *recounting, struct page_job *job)
 		memory = take_due(&gmemd->registry, now);
 		if (!memory)
 			return;
-		if (recount_is_to_be_punched(&memory->recount, now) && punch_again(gmemd, memory))
+		if (recount_is_to_be_punched(&memory->closed->recount, now) &&
+			punch_again(gmemd, memory))
 			continue;
 		page_job_add(job, PAGES_COUNT, memory->pages, 0, memory->size);
 		recounting->ids[recounting->count++] = memory->id;

@@ -85,8 +85,8 @@ static void list_as_counted(struct memory *memory, struct closed_of_user *user)
 		user->counts.filled++;
 		return;
 	}
-	TAILQ_INSERT_TAIL(&vm->closed_empty, memory, in_vm_empty);
-	TAILQ_INSERT_TAIL(&user->empty, memory, in_user_empty);
+	TAILQ_INSERT_TAIL(&vm->closed_empty, memory->closed, in_vm_empty);
+	TAILQ_INSERT_TAIL(&user->empty, memory->closed, in_user_empty);
 }
 
 static void unlist_as_counted(struct memory *memory, struct closed_of_user *user)
@@ -98,8 +98,8 @@ static void unlist_as_counted(struct memory *memory, struct closed_of_user *user
 		user->counts.filled--;
 		return;
 	}
-	TAILQ_REMOVE(&vm->closed_empty, memory, in_vm_empty);
-	TAILQ_REMOVE(&user->empty, memory, in_user_empty);
+	TAILQ_REMOVE(&vm->closed_empty, memory->closed, in_vm_empty);
+	TAILQ_REMOVE(&user->empty, memory->closed, in_user_empty);
 }
 
 /* Charges */
@@ -120,26 +120,31 @@ static void give_back_closed(struct memory *memory, uint64_t bytes)
 		budget_give_back(memory->node_budget, bytes);
 }
 
-static void set_closed_changed(struct memory *memory, bool changed)
+static void set_closed_changed(struct closed *closed, bool changed)
 {
-	struct closed_list *list = &memory->vm->registry->closed_changed;
+	struct closed_list *list = &closed->memory->vm->registry->closed_changed;
 
-	if (changed && !memory->is_changed)
-		TAILQ_INSERT_TAIL(list, memory, in_changed);
-	if (!changed && memory->is_changed)
-		TAILQ_REMOVE(list, memory, in_changed);
-	memory->is_changed = changed;
+	if (changed && !closed->is_changed)
+		TAILQ_INSERT_TAIL(list, closed, in_changed);
+	if (!changed && closed->is_changed)
+		TAILQ_REMOVE(list, closed, in_changed);
+	closed->is_changed = changed;
+}
+
+static void note_if_changed(struct closed *closed)
+{
+	set_closed_changed(closed, (closed->memory->resident > 0) != closed->told_filled);
 }
 
 struct memory *closed_memory_take_changed(struct registry *registry)
 {
-	struct memory *memory = TAILQ_FIRST(&registry->closed_changed);
+	struct closed *closed = TAILQ_FIRST(&registry->closed_changed);
 
-	if (memory) {
-		set_closed_changed(memory, false);
-		memory->told_filled = memory->resident > 0;
-	}
-	return memory;
+	if (!closed)
+		return NULL;
+	set_closed_changed(closed, false);
+	closed->told_filled = closed->memory->resident > 0;
+	return closed->memory;
 }
 
 /* Its place among the empty ones is by how long it has been one. */
@@ -157,7 +162,7 @@ static void set_closed_resident(struct memory *memory, uint64_t resident)
 	memory->resident = resident;
 	if (moves)
 		list_as_counted(memory, user);
-	set_closed_changed(memory, (resident > 0) != memory->told_filled);
+	note_if_changed(memory->closed);
 	vm_ledger_note_memory(memory);
 	vm_ledger_commit(memory->vm);
 }
@@ -166,16 +171,20 @@ bool closed_memory_count(struct memory *memory, uint64_t resident, bool given_ba
 {
 	if (resident != memory->resident)
 		set_closed_resident(memory, resident);
-	return recounts_note(&memory->recount, resident > 0, given_back, closed_memory_clock());
+	return recounts_note(
+		&memory->closed->recount, resident > 0, given_back, closed_memory_clock());
 }
 
 /* Beginning and end */
 
-static void enlist_closed(struct memory *memory, struct closed_of_user *user)
+static void enlist_closed(
+	struct memory *memory, struct closed *take_closed, struct closed_of_user *user)
 {
 	struct vm *vm = memory->vm;
 	uint64_t resident = memory->resident;
 
+	take_closed->memory = memory;
+	memory->closed = take_closed;
 	memory->state = OBJECT_CLOSED;
 	vm_ledger_note_memory(memory);
 	vm->closed_counts.all++;
@@ -183,9 +192,9 @@ static void enlist_closed(struct memory *memory, struct closed_of_user *user)
 	user->counts.all++;
 	charge_closed(memory, resident);
 	list_as_counted(memory, user);
-	recounts_add(
-		&vm->registry->recounts, &memory->recount, resident > 0, closed_memory_clock());
-	set_closed_changed(memory, (resident > 0) != memory->told_filled);
+	recounts_add(&vm->registry->recounts, &take_closed->recount, resident > 0,
+		closed_memory_clock());
+	note_if_changed(memory->closed);
 }
 
 struct memory *closed_memory_free(struct memory *memory)
@@ -193,14 +202,15 @@ struct memory *closed_memory_free(struct memory *memory)
 	struct vm *vm = memory->vm;
 	struct closed_of_user *user = closed_user_of(vm);
 
-	recounts_remove(&vm->registry->recounts, &memory->recount);
-	set_closed_changed(memory, false);
+	recounts_remove(&vm->registry->recounts, &memory->closed->recount);
+	set_closed_changed(memory->closed, false);
 	unlist_as_counted(memory, user);
 	give_back_closed(memory, memory->resident);
 	vm->closed_counts.all--;
 	vm->closed_size -= memory->size;
 	user->counts.all--;
 	put_closed_user(vm->registry, user);
+	free(memory->closed);
 	return memory_free(memory);
 }
 
@@ -235,12 +245,22 @@ bool closed_memory_keep(struct memory *memory)
 {
 	struct vm *vm = memory->vm;
 	struct closed_of_user *user = is_to_be_kept(memory) ? get_closed_user(vm) : NULL;
+	struct closed *closed = user ? calloc(1, sizeof *closed) : NULL;
 
-	if (!user)
-		return false;
-	memory_to_closed(memory);
-	enlist_closed(memory, user);
-	return true;
+	if (closed) {
+		memory_to_closed(memory);
+		enlist_closed(memory, closed, user);
+	} else if (user) {
+		put_closed_user(vm->registry, user);
+	}
+	return closed;
+}
+
+static struct memory *first_of(const struct closed_list *list)
+{
+	const struct closed *closed = TAILQ_FIRST(list);
+
+	return closed ? closed->memory : NULL;
 }
 
 /* The last of its user's may go, and then there is none. */
@@ -249,23 +269,26 @@ struct memory *closed_memory_too_many(const struct vm *vm)
 	const struct closed_of_user *user = closed_user_of(vm);
 
 	if (vm->closed_counts.all > limit_of_vm(vm) && !TAILQ_EMPTY(&vm->closed_empty))
-		return TAILQ_FIRST(&vm->closed_empty);
-	return user && user->counts.all > limit_of_user(vm) ? TAILQ_FIRST(&user->empty) : NULL;
+		return first_of(&vm->closed_empty);
+	return user && user->counts.all > limit_of_user(vm) ? first_of(&user->empty) : NULL;
 }
 
 int closed_memory_recover(struct vm *vm, const struct memory_request *request, uint64_t resident,
 	int consume_fd, struct memory **ret)
 {
 	struct closed_of_user *user = get_closed_user(vm);
+	struct closed *closed = user ? calloc(1, sizeof *closed) : NULL;
 	int r;
 
 	if (!user)
 		return -ENOMEM;
-	r = memory_recover_closed(vm, request, consume_fd, ret);
+	r = closed ? memory_recover_closed(vm, request, consume_fd, ret) : -ENOMEM;
 	if (r == 0) {
 		(*ret)->resident = resident < request->size ? resident : request->size;
-		(*ret)->told_filled = resident > 0;
-		enlist_closed(*ret, user);
+		closed->told_filled = resident > 0;
+		enlist_closed(*ret, closed, user);
+	} else {
+		free(closed);
 	}
 	put_closed_user(vm->registry, user);
 	return r;

@@ -21,8 +21,17 @@
 #include "daemon/owner/limit.h"
 #include "daemon/vm/memory.h"
 
+/* What a closed memory has beside others, of whose pages resident are charged. */
+struct closed {
+	struct memory *memory;
+	TAILQ_ENTRY(closed) in_vm_empty, in_user_empty;
+	TAILQ_ENTRY(closed) in_changed; /* where it is_changed: filled is not what was told */
+	struct recount recount;
+	bool is_changed, told_filled;
+};
+
 /* Keeps the file of a memory whose pages are gone, but for memory->resident. False where it has no
- * file, or one of huge pages, or gmemd keeps none of its VM's. */
+ * file, or one of huge pages, or gmemd keeps none of its VM's, or there is no memory for it. */
 bool closed_memory_keep(struct memory *memory);
 /* The next to be let go where those of the VM or its user are too many; NULL: none is. */
 struct memory *closed_memory_too_many(const struct vm *vm);

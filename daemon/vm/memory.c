@@ -44,7 +44,7 @@ static int memory_set_up(struct memory *memory, const char *name)
 	r = owner_charge(vm->owner, OWNER_MEMORIES);
 	if (r < 0)
 		return r;
-	memory->owner = vm->owner;
+	memory->is_charged = true;
 	if (name) {
 		memory->name = strdup(name);
 		if (!memory->name)
@@ -53,9 +53,16 @@ static int memory_set_up(struct memory *memory, const char *name)
 	return 0;
 }
 
+static void give_back_count(struct memory *memory)
+{
+	if (memory->is_charged)
+		owner_give_back(memory->vm->owner, OWNER_MEMORIES);
+	memory->is_charged = false;
+}
+
 static void memory_unset(struct memory *memory)
 {
-	owner_give_back(memory->owner, OWNER_MEMORIES);
+	give_back_count(memory);
 	model_memory_unref(memory->model);
 	free(memory->name);
 	free(memory);
@@ -165,6 +172,11 @@ static void memory_enlist(struct memory *memory)
 	vm->n_memories++;
 }
 
+static enum memory_flags known_flags(const struct memory_request *request)
+{
+	return (enum memory_flags)request->flags & (MEMORY_MMAP | MEMORY_INIT_SHARED);
+}
+
 int memory_new(struct vm *vm, const struct memory_request *request, struct memory **ret,
 	const struct budget **ret_refused, uint64_t *ret_bytes)
 {
@@ -181,7 +193,7 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
 	memory->fd = -1;
 	memory->size = request->size;
 	memory->backing = request->backing;
-	memory->flags = request->flags;
+	memory->flags = known_flags(request);
 	memory->node = request->node;
 	memory->page_size = request->page_size;
 	memory->id = request->id ? request->id : registry_next_id(vm->registry);
@@ -279,7 +291,7 @@ static struct memory *allocate_recovered(struct vm *vm, const struct memory_requ
 		.id = request->id,
 		.size = request->size,
 		.backing = request->backing,
-		.flags = request->flags,
+		.flags = known_flags(request),
 		.node = request->node,
 		.page_size = request->page_size,
 		.fd = -1};
@@ -373,7 +385,7 @@ void memory_to_closed(struct memory *memory)
 {
 	end_grants(memory, /* holdings= */ false);
 	memory_leave(memory);
-	memory->owner = owner_give_back(memory->owner, OWNER_MEMORIES);
+	give_back_count(memory);
 	memory->model = model_memory_unref(memory->model);
 	memory_enlist_closed(memory);
 }
@@ -386,7 +398,7 @@ static void memory_leave_closed(struct memory *memory)
 	RB_REMOVE(memory_tree, &vm->closed, memory);
 	RB_REMOVE(memory_id_tree, &vm->registry->closed_memories, memory);
 	owner_charge_anyway(vm->owner, OWNER_MEMORIES);
-	memory->owner = vm->owner;
+	memory->is_charged = true;
 }
 
 /* Its charge goes with it. */
@@ -396,7 +408,7 @@ static void memory_drop_file(struct memory *memory)
 
 	RB_REMOVE(memory_file_tree, &vm->registry->memory_files, memory);
 	page_file_take_charge(memory->pages);
-	memory->owner = NULL;
+	memory->is_charged = false;
 	fdstore_release(vm->registry->fdstore, FDSTORE_MEMORY, vm->number, memory->id, memory->fd,
 		page_file_closer(memory->pages));
 }

@@ -18,7 +18,6 @@
 
 #include "daemon/base/numa_node.h"
 #include "daemon/pages/page_file.h"
-#include "daemon/vm/recount_policy.h"
 #include "daemon/vm/registry.h"
 #include "daemon/vm/vm_record.h"
 #include "kernel/host/memory_file.h"
@@ -29,33 +28,29 @@ struct memory {
 	RB_ENTRY(memory) by_id;
 	RB_ENTRY(memory) by_file; /* of a ready one */
 	struct vm *vm;
-	struct owner *owner;        /* its VM's; NULL: it is not charged yet */
 	struct budget *node_budget; /* its node's, of the tenant's; NULL: it is charged to none */
 	uint64_t id;
 	char *name; /* NULL: none */
 	uint64_t size;
-	enum memory_backing backing;
-	uint64_t flags;
-	int node;           /* that its pages come from, or NODE_ANY */
-	uint64_t page_size; /* of huge ones; 0: the host's own */
-	enum object_state state;
-	int fd;                  /* -1 while pending */
+	uint64_t page_size;      /* of huge ones; 0: the host's own */
 	struct page_file *pages; /* has the fd; NULL while pending */
 	uint64_t resident;       /* bytes of pages when they were last counted */
 	struct file_identity file;
 	struct model_memory *model; /* with the model */
-	uint32_t record;            /* in its VM's ledger; 0: none */
-	uint32_t name_records[NAME_RECORDS];
-	unsigned n_slots; /* that use it */
 	/* Trees: see kernel/base/avl_tree.h. */
 	void *slots_by_offset;
 	void *halves_by_offset; /* struct shared_half: whose shared half it is */
 	void *slots_showing;    /* through the VMM's mapping of it */
-	/* Of a closed one, see closed_memory.h; of its pages, resident are charged. */
-	TAILQ_ENTRY(memory) in_vm_empty, in_user_empty;
-	struct recount recount;
-	TAILQ_ENTRY(memory) in_changed; /* where it is_changed: filled is not what was told */
-	bool is_changed, told_filled;
+	struct closed *closed;  /* see closed_memory.h; NULL: it is none */
+	int fd;                 /* -1 while pending */
+	int node;               /* that its pages come from, or NODE_ANY */
+	unsigned n_slots;       /* that use it */
+	uint32_t record;        /* in its VM's ledger; 0: none */
+	uint32_t name_records[NAME_RECORDS];
+	enum memory_backing backing : 8;
+	enum object_state state : 8;
+	enum memory_flags flags : 8;
+	bool is_charged; /* as one of its VM's owner's */
 };
 
 RB_PROTOTYPE(memory_tree, memory, in_vm, )

@@ -71,7 +71,7 @@ struct closed_counts {
 	uint64_t all, filled; /* those that have pages */
 };
 
-TAILQ_HEAD(closed_list, memory);
+TAILQ_HEAD(closed_list, closed);
 RB_HEAD(closed_user_tree, closed_of_user);
 RB_HEAD(memory_tree, memory);
 TAILQ_HEAD(call_list, call);
