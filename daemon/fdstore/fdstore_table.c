@@ -9,9 +9,16 @@
 
 #include "daemon/keeper/packet.h"
 
+static struct keeper_id id_of(const struct fdstore_entry *entry)
+{
+	return (struct keeper_id){entry->kind, entry->owner, entry->member};
+}
+
 static int fdstore_entry_compare(struct fdstore_entry *a, struct fdstore_entry *b)
 {
-	return keeper_id_compare(&a->id, &b->id);
+	const struct keeper_id id = id_of(a), other = id_of(b);
+
+	return keeper_id_compare(&id, &other);
 }
 
 RB_GENERATE_LOCAL(fdstore_tree, fdstore_entry, by_id, fdstore_entry_compare)
@@ -53,13 +60,13 @@ static enum fdstore_order order_of(const struct fdstore_entry *entry)
 {
 	if (entry->dropped)
 		return FDSTORE_DROPS;
-	switch (entry->id.kind) {
+	switch (entry->kind) {
 	case FDSTORE_VM_LEDGER:
 	case FDSTORE_RESERVATIONS:
 	case FDSTORE_TENANTS:
 		return FDSTORE_LEDGERS;
 	default:
-		return entry->id.kind < KEEPER_OWNED_KINDS ? FDSTORE_CONNECTIONS : FDSTORE_CONTENT;
+		return entry->kind < KEEPER_OWNED_KINDS ? FDSTORE_CONNECTIONS : FDSTORE_CONTENT;
 	}
 }
 
@@ -74,7 +81,7 @@ static void post(struct fdstore_table *table, struct fdstore_entry *entry, uint6
 {
 	leave_stage(table, entry);
 	entry->stage = FDSTORE_POSTED;
-	entry->serial = serial;
+	entry->serial = (uint32_t)serial;
 	entry->there = !entry->dropped;
 	TAILQ_INSERT_TAIL(&table->posted, entry, link);
 	table->n_posted_files += !entry->dropped;
@@ -89,9 +96,15 @@ static void come_to_rest(struct fdstore_table *table, struct fdstore_entry *entr
 
 /* Entries */
 
+static struct fdstore_entry entry_of(const struct keeper_id *id)
+{
+	return (struct fdstore_entry){
+		.kind = (uint32_t)id->kind, .owner = id->owner, .member = id->member};
+}
+
 static struct fdstore_entry *find(const struct fdstore_table *table, const struct keeper_id *id)
 {
-	struct fdstore_entry key = {.id = *id};
+	struct fdstore_entry key = entry_of(id);
 
 	return RB_FIND(fdstore_tree, (struct fdstore_tree *)&table->entries, &key);
 }
@@ -127,7 +140,7 @@ static struct fdstore_entry *take_entry(struct fdstore_table *table, const struc
 		entry = malloc(sizeof *entry);
 		if (!entry)
 			return NULL;
-		*entry = (struct fdstore_entry){.id = *id};
+		*entry = entry_of(id);
 		RB_INSERT(fdstore_tree, &table->entries, entry);
 	}
 	entry->dropped = false;
@@ -141,7 +154,7 @@ static struct fdstore_entry *add_entry(struct fdstore_table *table, const struct
 
 	if (!entry)
 		return NULL;
-	*entry = (struct fdstore_entry){.id = *id};
+	*entry = entry_of(id);
 	if (!RB_INSERT(fdstore_tree, &table->entries, entry))
 		return entry;
 	free(entry);
@@ -210,9 +223,9 @@ static unsigned flags_of(const struct fdstore_entry *entry)
 {
 	if (entry->dropped)
 		return 0;
-	if (entry->id.kind == FDSTORE_VM_PROCESS)
+	if (entry->kind == FDSTORE_VM_PROCESS)
 		return KEEPER_LIFE;
-	return entry->id.kind == FDSTORE_LISTENER && entry->id.member > 0 ? KEEPER_STORE : 0;
+	return entry->kind == FDSTORE_LISTENER && entry->member > 0 ? KEEPER_STORE : 0;
 }
 
 bool fdstore_table_has_sent_vms(const struct fdstore_table *table)
@@ -240,7 +253,7 @@ void fdstore_table_next(const struct fdstore_queue *queue, struct fdstore_batch 
 	for (ret->count = 0; entry && ret->count < KEEPER_BATCH; ret->count++) {
 		if (operation_of(entry) != ret->operation || flags_of(entry) != ret->flags)
 			return;
-		ret->ids[ret->count] = entry->id;
+		ret->ids[ret->count] = id_of(entry);
 		ret->fds[ret->count] = entry->fd;
 		entry = TAILQ_NEXT(entry, link);
 	}
@@ -274,7 +287,7 @@ void fdstore_table_answered(struct fdstore_table *table, uint64_t serial, int re
 {
 	struct fdstore_entry *entry;
 
-	while ((entry = TAILQ_FIRST(&table->posted)) && entry->serial == serial)
+	while ((entry = TAILQ_FIRST(&table->posted)) && entry->serial == (uint32_t)serial)
 		take_answer_of(table, entry, result);
 }
 

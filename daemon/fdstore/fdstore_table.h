@@ -59,10 +59,11 @@ enum fdstore_order {
 struct fdstore_entry {
 	RB_ENTRY(fdstore_entry) by_id;
 	TAILQ_ENTRY(fdstore_entry) link; /* of its stage's queue */
-	struct keeper_id id;
-	struct fdstore_closer *closer; /* of one to be dropped; NULL: it has no file */
-	uint64_t serial;               /* of the request that has posted it */
+	uint64_t owner, member;          /* of its id */
+	struct fdstore_closer *closer;   /* of one to be dropped; NULL: it has no file */
+	uint32_t serial;                 /* of the request that has posted it: its lower half */
 	int fd;        /* to be put: its putter's; to be dropped: to be closed then */
+	uint32_t kind; /* of its id: all are small numbers */
 	bool dropped;  /* it is to be */
 	bool there;    /* the keeper has it, or will when it has done what was sent */
 	uint8_t stage; /* of enum fdstore_stage */
