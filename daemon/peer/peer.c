@@ -28,30 +28,33 @@ struct peer {
 	TAILQ_ENTRY(peer) link;
 	struct peer_list *list;
 	struct gmemd *gmemd;
-	struct peer_entry entry;
-	int fd;
 	struct caller caller;
 	struct subscriber subscriber;
-	bool provisional;   /* let in while nobody knew whom the configuration lets in */
-	bool ended;         /* has sent its last, and has files to receive */
 	struct event event; /* the connection can be read; or the send queue's */
-	bool watched;       /* it is added for that: it is told when a packet comes */
 	struct send_queue send_queue;
-
 	struct work work; /* sending what waits, going on with a batch, or reading it */
+
+	uint64_t number;
+	uint64_t vms_seen;       /* how many there had been when its owner was found */
+	uint64_t noted_sequence; /* and whether it was subscribed, as it was noted last */
+	uint32_t record;         /* in the ledger of peers; 0: it is not noted yet */
+	int fd;
+	bool noted_subscribed;
+	bool provisional; /* let in while nobody knew whom the configuration lets in */
+	bool ended;       /* has sent its last, and has files to receive */
+	bool watched;     /* the event is added for reading: it is told when a packet comes */
 	bool can_send;
-	bool backlogged;   /* it has sent more than was read: its connection need not be polled */
-	uint64_t vms_seen; /* how many there had been when its owner was found */
+	bool backlogged; /* it has sent more than was read: its connection need not be polled */
 };
 
 /* What of it would outlive gmemd goes with it. */
-static void forget_entry(struct gmemd *gmemd, const struct peer_entry *entry)
+static void forget_entry(struct gmemd *gmemd, uint64_t number, uint32_t record)
 {
-	struct peer_entry forgotten = *entry;
+	struct peer_entry forgotten = {.number = number, .record = record};
 
 	if (!gmemd->peer_ledger || fdstore_is_left(gmemd->fdstore))
 		return;
-	fdstore_drop(gmemd->fdstore, FDSTORE_PEER, entry->number, 0);
+	fdstore_drop(gmemd->fdstore, FDSTORE_PEER, number, 0);
 	peer_ledger_forget(gmemd->peer_ledger, &forgotten);
 }
 
@@ -64,7 +67,7 @@ static void peer_free(struct peer *peer)
 	profile_end(peer->caller.profile);
 	send_queue_clear(&peer->send_queue);
 	delivery_clear(&peer->caller.delivery);
-	forget_entry(peer->gmemd, &peer->entry);
+	forget_entry(peer->gmemd, peer->number, peer->record);
 	event_del(&peer->event);
 	process_release(&peer->caller.process);
 	fd_close(peer->fd);
@@ -78,18 +81,33 @@ void peers_free(struct peer_list *list)
 		peer_free(TAILQ_FIRST(list));
 }
 
-/* What a successor must know of it, where that has changed. */
+/* What a successor must know of it. */
+static void note(struct peer *peer)
+{
+	const struct owner_name name = owner_name(peer->caller.owner);
+	struct peer_entry entry = {.number = peer->number,
+		.access = (uint8_t)peer->caller.access,
+		.subscribed = peer->noted_subscribed,
+		.sequence = peer->noted_sequence,
+		.record = peer->record,
+		.owned = true};
+
+	memcpy(entry.unit, name.unit, sizeof entry.unit);
+	memcpy(entry.tenant, name.tenant, sizeof entry.tenant);
+	peer_ledger_note(peer->gmemd->peer_ledger, &entry);
+	peer->record = entry.record;
+}
+
+/* Where that has changed. */
 static void note_changes(struct peer *peer)
 {
-	struct peer_entry *entry = &peer->entry;
-
 	if (!peer->gmemd->peer_ledger ||
-		(entry->record > 0 && entry->subscribed == peer->subscriber.subscribed &&
-			entry->sequence == peer->subscriber.sequence))
+		(peer->record > 0 && peer->noted_subscribed == peer->subscriber.subscribed &&
+			peer->noted_sequence == peer->subscriber.sequence))
 		return;
-	entry->subscribed = peer->subscriber.subscribed;
-	entry->sequence = peer->subscriber.sequence;
-	peer_ledger_note(peer->gmemd->peer_ledger, entry);
+	peer->noted_subscribed = peer->subscriber.subscribed;
+	peer->noted_sequence = peer->subscriber.sequence;
+	note(peer);
 }
 
 /* Whose it is */
@@ -129,19 +147,19 @@ static int find_tenant(struct peer *peer, struct owner_name *name)
 
 /* In a process that has a VM, the VM's; else by what was noted of it, or by where the process
  * is. */
-static int find_owner(struct peer *peer, struct owner **ret)
+static int find_owner(struct peer *peer, const struct peer_entry *entry, struct owner **ret)
 {
 	const struct process *process = &peer->caller.process;
 	const struct vm *vm = registry_vm_of_process(&peer->gmemd->registry, process);
 	struct owner_name name = {.uid = process->uid};
 	int r = 0;
 
-	if (peer->entry.access == ACCESS_OPERATOR)
+	if (entry->access == ACCESS_OPERATOR)
 		name.kind = OWNER_IS_OPERATOR;
 	else if (vm)
 		name = owner_name(vm->owner);
-	else if (peer->entry.owned)
-		name_noted(&peer->entry, &name);
+	else if (entry->owned)
+		name_noted(entry, &name);
 	else {
 		unit_of_process(process, name.unit);
 		r = find_tenant(peer, &name);
@@ -151,13 +169,8 @@ static int find_owner(struct peer *peer, struct owner **ret)
 
 static void set_owner(struct peer *peer, struct owner *owner)
 {
-	const struct owner_name name = owner_name(owner);
-
 	peer->caller.owner = peer->work.owner = owner;
 	peer->vms_seen = peer->gmemd->registry.n_made;
-	peer->entry.owned = true;
-	memcpy(peer->entry.unit, name.unit, sizeof peer->entry.unit);
-	memcpy(peer->entry.tenant, name.tenant, sizeof peer->entry.tenant);
 }
 
 static void audit_full(struct peer *peer, const struct owner *owner)
@@ -173,10 +186,10 @@ static void audit_full(struct peer *peer, const struct owner *owner)
 		audit_refused(peer, tenant, "connections", "its tenant has as many as it may have");
 }
 
-static int charge_owner(struct peer *peer)
+static int charge_owner(struct peer *peer, const struct peer_entry *entry)
 {
 	struct owner *owner;
-	int r = find_owner(peer, &owner);
+	int r = find_owner(peer, entry, &owner);
 
 	if (r < 0)
 		return r;
@@ -198,7 +211,7 @@ static void follow_vm(struct peer *peer)
 	if (peer->vms_seen == registry->n_made)
 		return;
 	peer->vms_seen = registry->n_made;
-	vm = peer->entry.access == ACCESS_OPERATOR
+	vm = peer->caller.access == ACCESS_OPERATOR
 		     ? NULL
 		     : registry_vm_of_process(registry, &peer->caller.process);
 	if (vm && vm->owner != peer->caller.owner)
@@ -373,7 +386,7 @@ static void serve_next(struct peer *peer)
 static void serve_peer(struct work *work)
 {
 	struct peer *peer = CONTAINER_OF(work, struct peer, work);
-	bool of_operator = peer->entry.access == ACCESS_OPERATOR;
+	bool of_operator = peer->caller.access == ACCESS_OPERATOR;
 	rlim_t usual = of_operator ? file_reserve_open() : 0;
 	struct stages *stages = &peer->gmemd->stages;
 
@@ -458,36 +471,36 @@ static void deliver_event(struct subscriber *subscriber, struct json_object *par
 	json_unref(message);
 }
 
-static void set_up_caller(struct peer *peer)
+static void set_up_caller(struct peer *peer, const struct peer_entry *entry)
 {
 	struct caller *caller = &peer->caller;
 
-	caller->access = peer->entry.access;
+	caller->access = entry->access;
 	caller->subscriber = &peer->subscriber;
 	caller->send = send_later_answer;
 	caller->notify = notify_peer;
 	caller->go_on = go_on;
 	caller->wait_for_turn = wait_for_turn;
-	delivery_init(&caller->delivery, &peer->gmemd->registry, peer->gmemd->peer_ledger,
-		&peer->entry, &caller->owner, peer->fd);
+	delivery_init(&caller->delivery, &peer->gmemd->registry, peer->gmemd->peer_ledger, entry,
+		&caller->owner, peer->fd);
 	peer->subscriber.is_operator = caller->access == ACCESS_OPERATOR;
 	peer->subscriber.sees = subscriber_sees;
 	peer->subscriber.deliver = deliver_event;
 }
 
-static int peer_set_up(struct peer *peer)
+static int peer_set_up(struct peer *peer, const struct peer_entry *entry)
 {
 	int r;
 
 	r = process_of_socket(peer->fd, &peer->caller.process);
 	if (r < 0)
 		return r;
-	r = charge_owner(peer);
+	r = charge_owner(peer, entry);
 	if (r < 0)
 		return r;
-	set_up_caller(peer);
+	set_up_caller(peer, entry);
 	if (peer->gmemd->peer_ledger)
-		peer_ledger_note(peer->gmemd->peer_ledger, &peer->entry);
+		note(peer);
 	peer->send_queue.uid = peer->caller.process.uid;
 	if (add_readable(peer) < 0)
 		return -ENOMEM;
@@ -498,16 +511,18 @@ static int peer_set_up(struct peer *peer)
 /* What can be cleared at any time from then on. */
 static void set_up_outbox(struct peer *peer)
 {
+	static const struct send_queue_calls calls = {.blocked = wait_to_send,
+		.ready = can_send,
+		.drained = all_sent,
+		.failed = can_not_send};
+
 	event_assign(&peer->event, peer->gmemd->base, -1, 0, NULL, NULL); /* none yet */
 	peer->send_queue = (struct send_queue){.gmemd = peer->gmemd,
 		.fd = peer->fd,
 		.event = &peer->event,
 		.delivery = &peer->caller.delivery,
 		.owner = &peer->caller.owner,
-		.blocked = wait_to_send,
-		.ready = can_send,
-		.drained = all_sent,
-		.failed = can_not_send};
+		.calls = &calls};
 	TAILQ_INIT(&peer->send_queue.waiting);
 	in_flight_begin(&peer->send_queue.in_flight, peer->fd);
 }
@@ -519,13 +534,16 @@ static int peer_make(struct gmemd *gmemd, struct peer_list *list, const struct p
 	int r;
 
 	if (!peer) {
-		forget_entry(gmemd, entry);
+		forget_entry(gmemd, entry->number, entry->record);
 		fd_close(consume_fd);
 		return -ENOMEM;
 	}
 	peer->list = list;
 	peer->gmemd = gmemd;
-	peer->entry = *entry;
+	peer->number = entry->number;
+	peer->record = entry->record;
+	peer->noted_subscribed = entry->subscribed;
+	peer->noted_sequence = entry->sequence;
 	peer->fd = consume_fd;
 	peer->caller.process.pidfd = -1;
 	peer->work.run = serve_peer;
@@ -533,7 +551,7 @@ static int peer_make(struct gmemd *gmemd, struct peer_list *list, const struct p
 	STAILQ_INIT(&peer->caller.delivery.inherited_later);
 	set_up_outbox(peer);
 	TAILQ_INSERT_TAIL(list, peer, link);
-	r = peer_set_up(peer);
+	r = peer_set_up(peer, entry);
 	if (r < 0)
 		peer_free(peer);
 	else

@@ -95,7 +95,7 @@ static void has_room(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	send_queue->ready(send_queue);
+	send_queue->calls->ready(send_queue);
 }
 
 void send_queue_rest(struct send_queue *send_queue)
@@ -125,7 +125,7 @@ static bool is_passing(int r)
 
 static void wait_to_send(struct send_queue *send_queue, int r)
 {
-	send_queue->blocked(send_queue);
+	send_queue->calls->blocked(send_queue);
 	if (r != -EAGAIN || watch_for_room(send_queue) < 0)
 		send_queue_rest(send_queue);
 }
@@ -231,10 +231,10 @@ void send_queue_go_on(struct send_queue *send_queue)
 	if (is_passing(r)) {
 		wait_to_send(send_queue, r);
 	} else if (r < 0) {
-		send_queue->failed(send_queue);
+		send_queue->calls->failed(send_queue);
 	} else {
 		event_del(send_queue->event);
-		send_queue->drained(send_queue);
+		send_queue->calls->drained(send_queue);
 	}
 }
 

@@ -19,7 +19,21 @@ struct json_object;
 
 TAILQ_HEAD(outgoing_list, outgoing);
 
-/* All of the first part is the caller's to set. */
+struct send_queue;
+
+struct send_queue_calls {
+	/* Something waits from now on: stop reading, before the send queue watches the
+	 * connection. The event must not be added then, by the caller. */
+	void (*blocked)(struct send_queue *send_queue);
+	/* Nothing waits any more. */
+	void (*drained)(struct send_queue *send_queue);
+	/* The peer can't be sent to. The send queue may be cleared. */
+	void (*failed)(struct send_queue *send_queue);
+	/* There may be room for what waits: have send_queue_go_on() called. */
+	void (*ready)(struct send_queue *send_queue);
+};
+
+/* The caller sets all but n_waiting, and has the event assigned. */
 struct send_queue {
 	struct gmemd *gmemd;
 	struct delivery *delivery;
@@ -30,15 +44,7 @@ struct send_queue {
 	unsigned n_waiting;
 	struct event *event; /* the caller's; the send queue's from blocked() to drained() */
 	struct in_flight_peer in_flight;
-	/* Something waits from now on: stop reading, before the send queue watches the
-	 * connection. The event must not be added then, by the caller. */
-	void (*blocked)(struct send_queue *send_queue);
-	/* Nothing waits any more. */
-	void (*drained)(struct send_queue *send_queue);
-	/* The peer can't be sent to. The send queue may be cleared. */
-	void (*failed)(struct send_queue *send_queue);
-	/* There may be room for what waits: have send_queue_go_on() called. */
-	void (*ready)(struct send_queue *send_queue);
+	const struct send_queue_calls *calls;
 };
 
 /* ready is called after a while. For when there was no memory to watch the connection. */
