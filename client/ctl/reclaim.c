@@ -69,7 +69,7 @@ static enum ctl_status reclaim_ranges(
 		json_unref(result);
 	}
 	json_add_uint(row, "reclaimed", reclaimed);
-	if (ranges->count > 0)
+	if (ranges_count(ranges) > 0)
 		json_add_uint(row, "resident", resident);
 	return status;
 }
@@ -78,7 +78,7 @@ static enum ctl_status reclaim_memory(struct ctl *ctl, const struct json_object 
 	const struct json_object *memory, struct json_object *rows)
 {
 	struct json_object *row = json_append_object(rows);
-	struct ranges ranges = {.count = 0};
+	struct ranges ranges = {.leaves = NULL};
 	uint64_t id = 0, size = 0;
 	enum ctl_status status;
 	int r;

@@ -75,7 +75,7 @@ static int keep_seen(
 static int keep_parts(const struct json_object *vm, uint64_t memory, struct ranges *ranges)
 {
 	const struct json_object *found = vm_view_memory(vm, memory);
-	struct ranges whole = {.count = 0};
+	struct ranges whole = {.leaves = NULL};
 	struct range_place place;
 	uint64_t page = 0;
 	int r = 0;
@@ -98,7 +98,7 @@ static int keep_parts(const struct json_object *vm, uint64_t memory, struct rang
 int stale_find(const struct json_object *vm, uint64_t memory, uint64_t size, struct ranges *ret)
 {
 	struct json_object *slots = json_get(vm, "slots");
-	struct ranges private = {.count = 0};
+	struct ranges private = {.leaves = NULL};
 	int r = vm_view_private(vm, &private);
 
 	if (r == 0)

@@ -22,7 +22,7 @@
 /* libnuma knows those that there were when it was loaded. */
 bool node_exists(int node)
 {
-	struct ranges nodes = {.count = 0};
+	struct ranges nodes = {.leaves = NULL};
 	bool exists = node == 0;
 
 	if (meminfo_nodes(&nodes) == 0)

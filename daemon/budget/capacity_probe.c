@@ -50,12 +50,12 @@ static struct capacity_request request_of(const struct config *config, uint64_t 
 /* The caller frees them; without memory there are none. */
 static size_t list_nodes(struct capacity_node **ret)
 {
-	struct ranges numbers = {.count = 0};
+	struct ranges numbers = {.leaves = NULL};
 	size_t count = 0;
 
 	*ret = NULL;
-	if (meminfo_nodes(&numbers) == 0 && numbers.total > 0) {
-		*ret = calloc(numbers.total, sizeof **ret);
+	if (meminfo_nodes(&numbers) == 0 && ranges_total(&numbers) > 0) {
+		*ret = calloc(ranges_total(&numbers), sizeof **ret);
 		if (*ret)
 			count = read_nodes(&numbers, *ret);
 	}

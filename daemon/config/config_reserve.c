@@ -50,7 +50,7 @@ static uint64_t node_total(unsigned node)
 
 static uint64_t all_nodes_total(void)
 {
-	struct ranges numbers = {.count = 0};
+	struct ranges numbers = {.leaves = NULL};
 	struct range_place place;
 	uint64_t total = 0;
 

@@ -226,7 +226,7 @@ static int add_range(
 
 	if (fault)
 		return item_error(request, of->param, index, fault, expected);
-	if (of->ranges->count >= vm_limit(vm, LIMIT_PRIVATE_RANGES_PER_VM))
+	if (ranges_count(of->ranges) >= vm_limit(vm, LIMIT_PRIVATE_RANGES_PER_VM))
 		return request_limit_error(request, LIMIT_PRIVATE_RANGES_PER_VM,
 			"The VM has as many ranges of private memory as it may have");
 	r = ranges_add(of->ranges, told->guest_phys_addr, told->size);

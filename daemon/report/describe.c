@@ -46,7 +46,7 @@ void describe_vm(struct json_object *object, const struct vm *vm)
 	json_add_uint(object, "promised", vm->budget.is_promised ? vm->budget.limit : 0);
 	json_add_uint(object, "resident", vm_resident(vm));
 	json_add_uint(object, "closed_resident", vm->closed_resident);
-	json_add_uint(object, "private", vm->private_ranges.total);
+	json_add_uint(object, "private", ranges_total(&vm->private_ranges));
 	if (vm->opened > 0)
 		json_add_uint(object, "opened", vm->opened);
 	else

@@ -150,7 +150,8 @@ static int check_counts(struct request *request, const struct vm *vm, const stru
 			"The VM has more memories than one of the tenant may have"},
 		{LIMIT_SLOTS_PER_VM, vm->n_slots,
 			"The VM has more slots than one of the tenant may have"},
-		{LIMIT_PRIVATE_RANGES_PER_VM, vm->private_ranges.count + vm->converting.count,
+		{LIMIT_PRIVATE_RANGES_PER_VM,
+			ranges_count(&vm->private_ranges) + ranges_count(&vm->converting),
 			"The VM has more private ranges than one of the tenant may have"},
 	};
 

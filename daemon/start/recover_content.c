@@ -247,7 +247,7 @@ static int recover_in_both(struct vm *vm)
 	uint64_t none;
 	int r = frames_read(vm->frames, FRAMES_IN_BOTH, &vm->in_both);
 
-	if (r == 0 && commitment_keep(vm, vm->in_both.total, &none))
+	if (r == 0 && commitment_keep(vm, ranges_total(&vm->in_both), &none))
 		r = -ENOSPC;
 	if (r == 0)
 		return 0;

@@ -216,7 +216,8 @@ static int check_pieces(const struct vm *vm, size_t added)
 {
 	uint64_t limit = vm_limit(vm, LIMIT_PRIVATE_RANGES_PER_VM);
 
-	if (added > 0 && vm->private_ranges.count + vm->converting.count + added > limit)
+	if (added > 0 &&
+		ranges_count(&vm->private_ranges) + ranges_count(&vm->converting) + added > limit)
 		return CONVERSION_TOO_MANY;
 	return CONVERSION_FITS;
 }
@@ -412,7 +413,7 @@ int conversion_begin(struct vm *vm, struct conversion *conversion,
 	r = find_kept(vm, conversion);
 	if (r < 0)
 		return r;
-	*ret_refused = commitment_keep(vm, conversion->kept.total, ret_bytes);
+	*ret_refused = commitment_keep(vm, ranges_total(&conversion->kept), ret_bytes);
 	if (*ret_refused)
 		return -ENOSPC;
 	r = mark(vm, conversion);
@@ -424,13 +425,13 @@ int conversion_begin(struct vm *vm, struct conversion *conversion,
 /* The guest frames are in one half alone. */
 static int leave_both(struct vm *vm, uint64_t start, uint64_t size)
 {
-	uint64_t before = vm->in_both.total;
+	uint64_t before = ranges_total(&vm->in_both);
 	int r;
 
 	r = ranges_remove(&vm->in_both, start, size);
-	if (vm->in_both.total == before)
+	if (ranges_total(&vm->in_both) == before)
 		return r;
-	commitment_discard(vm, before - vm->in_both.total);
+	commitment_discard(vm, before - ranges_total(&vm->in_both));
 	outlive(vm, FRAMES_IN_BOTH, &vm->in_both, start, size);
 	return r;
 }

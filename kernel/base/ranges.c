@@ -19,6 +19,8 @@ struct leaf_entry {
 /* In their order; none is empty. */
 struct range_leaves {
 	uint32_t count, room;
+	size_t n_ranges; /* in all of them */
+	uint64_t total;  /* of numbers */
 	struct leaf_entry entries[];
 };
 
@@ -30,6 +32,16 @@ struct position {
 static bool is_range(uint64_t start, uint64_t size)
 {
 	return size > 0 && start + size > start;
+}
+
+size_t ranges_count(const struct ranges *ranges)
+{
+	return ranges->leaves ? ranges->leaves->n_ranges : 0;
+}
+
+uint64_t ranges_total(const struct ranges *ranges)
+{
+	return ranges->leaves ? ranges->leaves->total : 0;
 }
 
 /* Finding */
@@ -162,7 +174,8 @@ static int leaves_reserve(struct ranges *ranges)
 	leaves = realloc(leaves, sizeof *leaves + room * sizeof leaves->entries[0]);
 	if (!leaves)
 		return -ENOMEM;
-	leaves->count = count;
+	if (!ranges->leaves)
+		*leaves = (struct range_leaves){.count = 0};
 	leaves->room = room;
 	ranges->leaves = leaves;
 	return 0;
@@ -308,8 +321,8 @@ static int insert_range(
 	range_leaf_insert(leaf_at(ranges, position.leaf), position.place, &range);
 	if (position.place == 0)
 		note_first(ranges, position.leaf);
-	ranges->count++;
-	ranges->total += end - start;
+	ranges->leaves->n_ranges++;
+	ranges->leaves->total += end - start;
 	return 0;
 }
 
@@ -326,7 +339,7 @@ static int resize(
 	range_leaf_set(leaf_at(ranges, position->leaf), position->place, &range);
 	if (position->place == 0)
 		note_first(ranges, position->leaf);
-	ranges->total += (end - start) - (before.end - before.start);
+	ranges->leaves->total += (end - start) - (before.end - before.start);
 	return 0;
 }
 
@@ -350,9 +363,9 @@ static void drop_in_leaf(struct ranges *ranges, uint32_t leaf, unsigned from, un
 	for (unsigned place = from; place < to; place++) {
 		const struct range range = range_leaf_get(entry->leaf, place);
 
-		ranges->total -= range.end - range.start;
+		ranges->leaves->total -= range.end - range.start;
 	}
-	ranges->count -= to - from;
+	ranges->leaves->n_ranges -= to - from;
 	range_leaf_remove(entry->leaf, from, to - from);
 	if (from == 0 && entry->leaf->count > 0)
 		note_first(ranges, leaf);

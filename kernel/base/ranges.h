@@ -23,8 +23,6 @@ struct range_leaves;
 /* All zeroes is the empty set. */
 struct ranges {
 	struct range_leaves *leaves; /* NULL: it is empty */
-	size_t count;                /* of ranges */
-	uint64_t total;              /* of numbers */
 };
 
 /* One of its ranges, and where it is. */
@@ -39,6 +37,10 @@ void ranges_clear(struct ranges *ranges);
 
 int ranges_add(struct ranges *ranges, uint64_t start, uint64_t size);
 int ranges_remove(struct ranges *ranges, uint64_t start, uint64_t size);
+
+/* How many ranges it has, and how many numbers. */
+size_t ranges_count(const struct ranges *ranges);
+uint64_t ranges_total(const struct ranges *ranges);
 
 bool ranges_contain(const struct ranges *ranges, uint64_t number);
 /* How many numbers of [start, start + size) are in the set; 0 for what is no range. */

@@ -23,7 +23,7 @@ static void try_meminfo(const char *text, int (*parse)(const char *text, struct 
 
 static void try_nodes(const char *text)
 {
-	struct ranges nodes = {.count = 0};
+	struct ranges nodes = {.leaves = NULL};
 	struct range_place place;
 	uint64_t end = 0;
 	int r = meminfo_parse_nodes(text, &nodes);

@@ -22,7 +22,7 @@ static void check(const char *vm, uint64_t memory, const char *expected)
 {
 	const char *why;
 	struct json_object *value = json_parse(vm, strlen(vm), &why);
-	struct ranges found = {.count = 0};
+	struct ranges found = {.leaves = NULL};
 	struct range_place place;
 	char text[256] = "";
 

@@ -20,11 +20,11 @@ static void check_read(int fd, enum frames_set set)
 {
 	struct range_place of_wanted, of_found;
 	const struct range *a = ranges_from(&wanted, 0, &of_wanted), *b;
-	struct ranges found = {.count = 0};
+	struct ranges found = {.leaves = NULL};
 
 	CU_ASSERT_EQUAL(frames_read(fd, set, &found), 0);
-	CU_ASSERT_EQUAL(found.count, wanted.count);
-	CU_ASSERT_EQUAL(found.total, wanted.total);
+	CU_ASSERT_EQUAL(ranges_count(&found), ranges_count(&wanted));
+	CU_ASSERT_EQUAL(ranges_total(&found), ranges_total(&wanted));
 	for (b = ranges_from(&found, 0, &of_found); a && b;
 		a = ranges_next(&of_wanted), b = ranges_next(&of_found))
 		UNIT_ASSERT_ROW(a->start == b->start && a->end == b->end, "range at %llx",
@@ -69,7 +69,7 @@ static void test_random(void)
 
 		change(fd, rand_r(&seed) % 2, start, size);
 	}
-	CU_ASSERT_TRUE(wanted.count > 50);
+	CU_ASSERT_TRUE(ranges_count(&wanted) > 50);
 	check_read(fd, FRAMES_PRIVATE);
 	ranges_clear(&wanted);
 }
@@ -77,7 +77,7 @@ static void test_random(void)
 static void test_other_files(void)
 {
 	cleanup_fd int fd = memfd_create("other", MFD_CLOEXEC);
-	struct ranges found = {.count = 0};
+	struct ranges found = {.leaves = NULL};
 
 	CU_ASSERT_EQUAL(frames_read(fd, FRAMES_PRIVATE, &found), -EBADMSG);
 	CU_ASSERT_EQUAL(ftruncate(fd, 4096), 0);

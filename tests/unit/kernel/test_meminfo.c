@@ -107,7 +107,7 @@ static void test_nodes(void)
 		return;
 	}
 	CU_ASSERT_EQUAL_FATAL(r, 0);
-	CU_ASSERT_TRUE(nodes.total > 0);
+	CU_ASSERT_TRUE(ranges_total(&nodes) > 0);
 	for (const struct range *range = ranges_from(&nodes, 0, &place); range;
 		range = ranges_next(&place)) {
 		for (uint64_t node = range->start; node < range->end; node++)
@@ -142,10 +142,10 @@ static void test_parse_nodes(void)
 		struct ranges nodes = {0};
 		int r = meminfo_parse_nodes(rows[i].text, &nodes);
 
-		UNIT_ASSERT_ROW(r == rows[i].r && nodes.count == rows[i].count &&
-					nodes.total == rows[i].total,
-			"row %zu: %d, %zu of %llu", i, r, nodes.count,
-			(unsigned long long)nodes.total);
+		UNIT_ASSERT_ROW(r == rows[i].r && ranges_count(&nodes) == rows[i].count &&
+					ranges_total(&nodes) == rows[i].total,
+			"row %zu: %d, %zu of %llu", i, r, ranges_count(&nodes),
+			(unsigned long long)ranges_total(&nodes));
 		ranges_clear(&nodes);
 	}
 }

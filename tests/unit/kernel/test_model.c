@@ -163,7 +163,7 @@ static void test_long_accesses(void)
 	CU_ASSERT_EQUAL(model_vm_access(vm, 0, ADDRESS, bytes, 6 * PAGE, false, &done),
 		MODEL_ACCESS_MEMORY_FAULT);
 	CU_ASSERT_EQUAL(done, 4 * PAGE);
-	CU_ASSERT_EQUAL(model_vm_private_ranges(vm)->total, PAGE);
+	CU_ASSERT_EQUAL(ranges_total(model_vm_private_ranges(vm)), PAGE);
 	free(bytes);
 	model_memory_unref(memory);
 	model_vm_free(vm);

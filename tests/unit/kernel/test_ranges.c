@@ -31,9 +31,9 @@ static void check_is(const struct ranges *ranges, const char *expected)
 		count++;
 	}
 	UNIT_ASSERT_ROW(strcmp(text, expected) == 0, "is %s, expected %s", text, expected);
-	UNIT_ASSERT_ROW(ranges->count == count && ranges->total == total,
-		"%s: count %zu, total %llu", text, ranges->count,
-		(unsigned long long)ranges->total);
+	UNIT_ASSERT_ROW(ranges_count(ranges) == count && ranges_total(ranges) == total,
+		"%s: count %zu, total %llu", text, ranges_count(ranges),
+		(unsigned long long)ranges_total(ranges));
 }
 
 struct step {
@@ -159,16 +159,16 @@ static void check_alternating(uint64_t pages)
 	for (uint64_t i = 0; i < pages; i++) /* each once, in no order: 7919 is prime */
 		failed += ranges_add(&ranges, (i * 7919 % pages) * 2 * PAGE, PAGE) != 0;
 	CU_ASSERT_EQUAL(failed, 0);
-	CU_ASSERT_EQUAL(ranges.count, pages);
-	CU_ASSERT_EQUAL(ranges.total, pages * PAGE);
+	CU_ASSERT_EQUAL(ranges_count(&ranges), pages);
+	CU_ASSERT_EQUAL(ranges_total(&ranges), pages * PAGE);
 	bytes = mallinfo2().uordblks - before; /* 0 where a sanitizer has the heap */
 	for (uint64_t i = 0; i + 1 < pages; i++)
 		failed += ranges_add(&ranges, (2 * i + 1) * PAGE, PAGE) != 0;
-	CU_ASSERT_EQUAL(ranges.count, 1);
+	CU_ASSERT_EQUAL(ranges_count(&ranges), 1);
 	for (uint64_t i = 0; i < pages; i++)
 		failed += ranges_remove(&ranges, 2 * i * PAGE, PAGE) != 0;
 	CU_ASSERT_EQUAL(failed, 0);
-	CU_ASSERT_EQUAL(ranges.count, pages - 1);
+	CU_ASSERT_EQUAL(ranges_count(&ranges), pages - 1);
 	printf("# %llu alternating pages: %.0f ns an operation, %.1f bytes a range\n",
 		(unsigned long long)pages, seconds_since(&start) / (double)(3 * pages) * 1e9,
 		(double)bytes / (double)pages);
@@ -205,8 +205,8 @@ static void check_beside(
 		wrong += ranges_covered(ranges, i * unit, unit) != (bits[i] ? unit : 0);
 		count += bits[i] && (i == 0 || !bits[i - 1]);
 	}
-	UNIT_ASSERT_ROW(wrong == 0 && count == ranges->count, "seed %u, unit %llu: %u are wrong",
-		seed, (unsigned long long)unit, wrong);
+	UNIT_ASSERT_ROW(wrong == 0 && count == ranges_count(ranges),
+		"seed %u, unit %llu: %u are wrong", seed, (unsigned long long)unit, wrong);
 }
 
 /* Sizes that make many ranges at first, then fewer and fewer, and one at last. */
@@ -232,9 +232,9 @@ static void random_sets(unsigned seed, uint64_t unit)
 	}
 	check_beside(&ranges, bits, unit, seed);
 	CU_ASSERT_EQUAL(ranges_add(&ranges, 0, BITS * unit), 0);
-	CU_ASSERT_EQUAL(ranges.count, 1);
+	CU_ASSERT_EQUAL(ranges_count(&ranges), 1);
 	CU_ASSERT_EQUAL(ranges_remove(&ranges, 0, BITS * unit), 0);
-	CU_ASSERT_EQUAL(ranges.count + ranges.total, 0);
+	CU_ASSERT_EQUAL(ranges_count(&ranges) + ranges_total(&ranges), 0);
 	CU_ASSERT_PTR_NULL(ranges.leaves);
 }
 
@@ -260,18 +260,18 @@ static void test_in_order(void)
 
 		for (uint64_t i = 0; i < pages; i++)
 			failed += ranges_add(&ranges, (way ? pages - i : i) * 4 * PAGE, PAGE) != 0;
-		CU_ASSERT_EQUAL(ranges.count, pages);
+		CU_ASSERT_EQUAL(ranges_count(&ranges), pages);
 		for (uint64_t i = 0; i < pages; i++)
 			failed += ranges_add(&ranges, ((way ? pages - i : i) * 4 + 2) * PAGE,
 					  PAGE) != 0;
-		CU_ASSERT_EQUAL(ranges.count, 2 * pages);
+		CU_ASSERT_EQUAL(ranges_count(&ranges), 2 * pages);
 		for (uint64_t i = 0; i < pages; i++)
 			failed += ranges_contain(&ranges, (i + way) * 4 * PAGE + PAGE) ||
 				  !ranges_contain(&ranges, (i + way) * 4 * PAGE + 2 * PAGE);
 		CU_ASSERT_EQUAL(failed, 0);
 		CU_ASSERT_EQUAL(ranges_remove(&ranges, PAGE / 2, 8 * pages * PAGE), 0);
-		CU_ASSERT_EQUAL(ranges.count, way ? 0 : 1);
-		CU_ASSERT_EQUAL(ranges.total, way ? 0 : PAGE / 2);
+		CU_ASSERT_EQUAL(ranges_count(&ranges), way ? 0 : 1);
+		CU_ASSERT_EQUAL(ranges_total(&ranges), way ? 0 : PAGE / 2);
 		ranges_clear(&ranges);
 	}
 }

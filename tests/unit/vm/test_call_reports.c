@@ -78,7 +78,7 @@ static void test_own_request(void)
 	write_all();
 	ping(ACCESS_VMM);
 	CU_ASSERT_EQUAL(waiting(), 0);
-	CU_ASSERT_EQUAL(test.vm->private_ranges.total, CALLS * P);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->private_ranges), CALLS * P);
 	CU_ASSERT_FALSE(test.vm->awaits_reports);
 }
 

@@ -167,11 +167,11 @@ static void test_uncertain(void)
 	CU_ASSERT_EQUAL_FATAL(conversion_new(&first, &conversion), 0);
 	CU_ASSERT_EQUAL(conversion_begin(test.vm, conversion, &refused, &bytes), 0);
 	CU_ASSERT_EQUAL(conversion_end(test.vm, conversion, 0, 1, 0), 0);
-	CU_ASSERT_EQUAL(test.vm->uncertain.total, 2 * P); /* the kernel has set nothing */
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->uncertain), 2 * P); /* the kernel has set nothing */
 	CU_ASSERT_EQUAL(conversion_begin(test.vm, conversion, &refused, &bytes), 0);
 	CU_ASSERT_EQUAL(conversion_end(test.vm, conversion, 0, 1, 1), 0);
-	CU_ASSERT_EQUAL(test.vm->uncertain.total, 0);
-	CU_ASSERT_EQUAL(test.vm->private_ranges.total, 0);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->uncertain), 0);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->private_ranges), 0);
 	CU_ASSERT_EQUAL(plan(CONVERT_TO_SHARED, true, asked, &later, &index), 0);
 	CU_ASSERT_TRUE(same(later.ranges, later.count, none));
 	conversion_unref(conversion);
@@ -321,7 +321,7 @@ static uint64_t bytes_gone;
 static void note_gone(struct discard *discard, struct vm *vm, uint64_t bytes)
 {
 	CU_ASSERT_PTR_EQUAL(vm, test.vm);
-	CU_ASSERT_EQUAL(vm->discarding.total, 0);
+	CU_ASSERT_EQUAL(ranges_total(&vm->discarding), 0);
 	bytes_gone = bytes;
 	discard->gmemd = NULL;
 }
@@ -346,7 +346,7 @@ static uint64_t end(struct conversion *conversion, unsigned done)
 	if (conversion->discard)
 		discarded = discard(conversion->to, conversion->ranges, done);
 	CU_ASSERT_EQUAL(conversion_end(test.vm, conversion, 0, conversion->count, done), 0);
-	CU_ASSERT_EQUAL(test.vm->converting.total, 0);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->converting), 0);
 	conversion_unref(conversion);
 	return discarded;
 }
@@ -492,7 +492,7 @@ static void test_kept_refused(void)
 	CU_ASSERT_PTR_EQUAL(refused, &test.vm->budget);
 	CU_ASSERT_EQUAL(bytes, 5 * P);
 	CU_ASSERT_EQUAL(test.vm->budget.committed, committed);
-	CU_ASSERT_EQUAL(test.vm->in_both.total + test.vm->converting.total, 0);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->in_both) + ranges_total(&test.vm->converting), 0);
 	conversion_unref(conversion);
 }
 
@@ -537,10 +537,10 @@ static void test_overlapping(void)
 				"%zu", i);
 	}
 	other = begin(CONVERT_TO_PRIVATE, true, beside);
-	CU_ASSERT_EQUAL(test.vm->converting.total, 8 * P);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->converting), 8 * P);
 	CU_ASSERT_EQUAL(conversion_end(test.vm, other, 0, 2, 2), 0);
 	conversion_unref(other);
-	CU_ASSERT_EQUAL(test.vm->converting.total, 6 * P);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->converting), 6 * P);
 	end(conversion, 1);
 	CU_ASSERT_TRUE(private_is(both));
 }

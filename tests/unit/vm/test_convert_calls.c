@@ -202,7 +202,7 @@ static void test_fragments(void)
 		CU_ASSERT_EQUAL(
 			code_and_free(report(number(call, "id"), number(call, "count"), NULL)), 0);
 	}
-	CU_ASSERT_EQUAL(test.vm->private_ranges.count, 2048);
+	CU_ASSERT_EQUAL(ranges_count(&test.vm->private_ranges), 2048);
 	json_unref(answer);
 }
 
@@ -217,7 +217,7 @@ static void test_too_many_fragments(void)
 		CU_ASSERT_EQUAL(code_and_free(report(ids[i], 1, NULL)), 0);
 	CU_ASSERT_EQUAL(code_and_free(convert(CONVERT_TO_PRIVATE, true, 4100, 257, 1)), -32007);
 	CU_ASSERT_EQUAL(free_entries(), ENTRIES / 2);
-	CU_ASSERT_EQUAL(test.vm->converting.total, ENTRIES / 2 * P);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->converting), ENTRIES / 2 * P);
 	CU_ASSERT_EQUAL(code_and_free(convert(CONVERT_TO_PRIVATE, true, 4100, 256, 1)), 0);
 }
 
@@ -258,8 +258,8 @@ static void test_no_room(void)
 	committed = test.vm->budget.committed;
 	CU_ASSERT_EQUAL(code_and_free(convert(CONVERT_TO_PRIVATE, false, 5000, 25, 1)), -32007);
 	CU_ASSERT_EQUAL(free_entries(), 24);
-	CU_ASSERT_EQUAL(test.vm->converting.total, 2024 * P);
-	CU_ASSERT_EQUAL(test.vm->in_both.total, 0);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->converting), 2024 * P);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->in_both), 0);
 	CU_ASSERT_EQUAL(test.vm->budget.committed, committed);
 	one_call(convert(CONVERT_TO_PRIVATE, true, 5000, 24, 1));
 	CU_ASSERT_EQUAL(code_and_free(convert(CONVERT_TO_PRIVATE, true, 6000, 1, 1)), -32007);
@@ -277,9 +277,9 @@ static void test_bad_reports(void)
 	CU_ASSERT_EQUAL(code_and_free(report(id, 2, NULL)), -32602);
 	CU_ASSERT_EQUAL(code_and_free(report(id, 2, "EBOGUS")), -32602);
 	CU_ASSERT_EQUAL(code_and_free(report(id + 1, 3, NULL)), -32001);
-	CU_ASSERT_EQUAL(test.vm->private_ranges.total, 0);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->private_ranges), 0);
 	CU_ASSERT_EQUAL(code_and_free(report(id, 2, "EINVAL")), 0);
-	CU_ASSERT_EQUAL(test.vm->private_ranges.total, 2 * P);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->private_ranges), 2 * P);
 	CU_ASSERT_EQUAL(code_and_free(report(id, 3, NULL)), -32001);
 }
 
@@ -371,8 +371,8 @@ static void test_answered_when_gone(void)
 	struct json_object *answer;
 
 	CU_ASSERT_TRUE_FATAL(begin_report(id, 3));
-	CU_ASSERT_EQUAL(test.vm->discarding.total, 3 * P);
-	CU_ASSERT_EQUAL(test.vm->private_ranges.total, 0);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->discarding), 3 * P);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->private_ranges), 0);
 	test.caller.held = 0; /* another connection of the VMM's */
 	CU_ASSERT_EQUAL(code_and_free(convert(CONVERT_TO_SHARED, true, 2, 1, 1)), -32007);
 	CU_ASSERT_EQUAL(code_and_free(convert(CONVERT_TO_PRIVATE, true, 1, 1, 1)), 0);
@@ -382,8 +382,8 @@ static void test_answered_when_gone(void)
 	answer = private_vm_answer(&test);
 	CU_ASSERT_EQUAL(discarded_by(answer), 3 * P);
 	CU_ASSERT_EQUAL(resident(shared), 5 * P);
-	CU_ASSERT_EQUAL(test.vm->discarding.total, 0);
-	CU_ASSERT_EQUAL(test.vm->private_ranges.total, 3 * P);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->discarding), 0);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->private_ranges), 3 * P);
 	CU_ASSERT_EQUAL(code_and_free(report(id, 3, NULL)), -32001);
 	unbind_whole();
 }
@@ -397,7 +397,7 @@ static void test_reported_twice(void)
 	CU_ASSERT_TRUE_FATAL(begin_report(id, 3));
 	CU_ASSERT_EQUAL(test.caller.held, 2);
 	CU_ASSERT_EQUAL(discarded_by(private_vm_answer(&test)), 3 * P);
-	CU_ASSERT_EQUAL(test.vm->private_ranges.total, 3 * P);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->private_ranges), 3 * P);
 }
 
 /* The other half is discarded before what is asked for is carried out, all of it once. */
@@ -410,8 +410,8 @@ static void test_wanted_already(void)
 	answer = convert(CONVERT_TO_PRIVATE, true, 0, 1, 4);
 	CU_ASSERT_EQUAL(number(json_get(answer, "result"), "discarded"), P);
 	CU_ASSERT_EQUAL(json_length(calls_of(answer)), 1);
-	CU_ASSERT_EQUAL(test.vm->converting.total, 3 * P);
-	CU_ASSERT_EQUAL(test.vm->discarding.total, 0);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->converting), 3 * P);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->discarding), 0);
 	json_unref(answer);
 }
 
@@ -421,7 +421,7 @@ static void test_released_meanwhile(void)
 	CU_ASSERT_TRUE_FATAL(begin_report(convert_full(3), 3));
 	vm_stop(test.vm);
 	CU_ASSERT_EQUAL(code_and_free(private_vm_answer(&test)), -32008);
-	CU_ASSERT_EQUAL(test.vm->discarding.total, 0);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->discarding), 0);
 }
 
 /* What a gmemd was amid its successor begins again: who reports again is answered, whether that is
@@ -452,8 +452,8 @@ static void test_unbound_meanwhile(void)
 	id = one_call(convert(CONVERT_TO_PRIVATE, true, 0, 3, 1));
 	unbind_whole();
 	CU_ASSERT_EQUAL(discarded_by(report(id, 3, NULL)), 0);
-	CU_ASSERT_EQUAL(test.vm->private_ranges.total, 3 * P);
-	CU_ASSERT_EQUAL(test.vm->converting.total, 0);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->private_ranges), 3 * P);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->converting), 0);
 	CU_ASSERT_EQUAL(resident(shared), P);
 	CU_ASSERT_EQUAL(code_and_free(convert(CONVERT_TO_PRIVATE, true, 0, 3, 1)), -32602);
 	bind_slot();
@@ -474,7 +474,7 @@ static void test_kept_and_unbound(void)
 	CU_ASSERT_EQUAL(test.vm->budget.committed, PAGES * P);
 	bind_slot();
 	CU_ASSERT_EQUAL(test.vm->budget.committed, PAGES * P);
-	CU_ASSERT_EQUAL(test.vm->private_ranges.total, 2 * P);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->private_ranges), 2 * P);
 }
 
 /* slot.bind of a second slot behind the first. */
@@ -502,7 +502,7 @@ static void test_initially_private(void)
 	CU_ASSERT_EQUAL(entry(converted, 0)->size, 4 * P);
 	CU_ASSERT_EQUAL(code_and_free(report(number(bound, "id"), 1, NULL)), 0);
 	CU_ASSERT_EQUAL(code_and_free(report(number(converted, "id"), 1, NULL)), 0);
-	CU_ASSERT_EQUAL(test.vm->private_ranges.total, 4 * P);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->private_ranges), 4 * P);
 	json_unref(answer);
 }
 
@@ -518,7 +518,7 @@ static void test_initially_private_refused(void)
 	CU_ASSERT_EQUAL(code_and_free(bind_second(second)), -32007);
 	CU_ASSERT_PTR_NULL(vm_slot(test.vm, 1));
 	CU_ASSERT_EQUAL(mailbox_free_entries(test.vm->mailbox, MAILBOX_SLOT), free_slots);
-	CU_ASSERT_EQUAL(test.vm->converting.total, ENTRIES * P);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->converting), ENTRIES * P);
 	CU_ASSERT_EQUAL(second->n_slots, 0);
 	test.vm->initially_private = false;
 	CU_ASSERT_EQUAL(code_and_free(bind_second(second)), 0);
@@ -545,7 +545,7 @@ static void test_pinned(void)
 	CU_ASSERT_STRING_EQUAL(
 		json_get_string(json_get(json_get(answer, "error"), "data"), "reason"), "pinned");
 	CU_ASSERT_EQUAL(number(json_get(json_get(answer, "error"), "data"), "offset"), 3 * P);
-	CU_ASSERT_EQUAL(test.vm->converting.total, 0);
+	CU_ASSERT_EQUAL(ranges_total(&test.vm->converting), 0);
 	json_unref(answer);
 }
 
