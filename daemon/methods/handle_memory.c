@@ -106,7 +106,7 @@ static int check_create(struct request *request, struct vm *vm, struct memory_re
 
 	if (memory_check_told(vm, parameters, ret, &fault) == 0) {
 		if (ret->node == NODE_ANY)
-			ret->node = vm->reserved.node;
+			ret->node = vm_reserved_node(vm);
 		if (!is_never_seen(vm, ret))
 			return 0;
 		return rpc_error_invalid_param(&request->error, "flags",

@@ -96,7 +96,8 @@ static void forget_records(struct vm *vm)
 
 	vm->minimum_record = 0;
 	memset(vm->tenant_records, 0, sizeof vm->tenant_records);
-	vm->reserved.record = 0;
+	if (vm->reserved)
+		vm->reserved->record = 0;
 	TAILQ_FOREACH (grant, &vm->grants.all, link)
 		grant->record = 0;
 	RB_FOREACH (memory, memory_tree, &vm->memories)

@@ -56,7 +56,8 @@ static int end_used_reservations(struct gmemd *gmemd)
 	int r = 0;
 
 	RB_FOREACH (vm, vm_tree, &gmemd->registry.vms) {
-		reservation = reservations_by_id(reservations, vm->reserved.id);
+		reservation =
+			vm->reserved ? reservations_by_id(reservations, vm->reserved->id) : NULL;
 		if (r == 0 && reservation)
 			r = reservations_end(reservations, reservation);
 	}

@@ -96,12 +96,12 @@ static void memory_give_back(struct memory *memory)
 static int find_node_budget(struct memory *memory)
 {
 	struct vm *vm = memory->vm;
-	struct budget *reserved = &vm->reserved.of_node;
+	struct budget *reserved = vm->reserved ? &vm->reserved->of_node : NULL;
 
 	if (memory->node == NODE_ANY ||
 		(memory->backing == BACKING_MEMFD && vm_has_private_memory(vm)))
 		return 0;
-	if (memory->node != vm->reserved.node || !reserved->is_promised ||
+	if (!reserved || memory->node != vm->reserved->node || !reserved->is_promised ||
 		budget_refuses(reserved, memory->size))
 		return tenant_of_node(vm->tenant, (unsigned)memory->node, &memory->node_budget);
 	memory->node_budget = reserved;
@@ -110,7 +110,9 @@ static int find_node_budget(struct memory *memory)
 
 static bool is_of_tenants_node(const struct memory *memory)
 {
-	return memory->node_budget && memory->node_budget != &memory->vm->reserved.of_node;
+	const struct vm_reserved *reserved = memory->vm->reserved;
+
+	return memory->node_budget && (!reserved || memory->node_budget != &reserved->of_node);
 }
 
 int memories_prepare_move(struct vm *vm, struct tenant *to)

@@ -237,11 +237,9 @@ static const char *name_of_tenant(const struct vm *vm, const struct tenant *tena
 /* Of what it is promised of a node that is the tenant's, too. */
 static void move_on_nodes(struct vm *vm, struct tenant *to, struct budget *reserved_within)
 {
-	struct budget *reserved = &vm->reserved.of_node;
-
 	memories_move(vm, to);
-	if (reserved->within)
-		budget_move_anyway(reserved, reserved_within);
+	if (vm->reserved && vm->reserved->of_node.within)
+		budget_move_anyway(&vm->reserved->of_node, reserved_within);
 }
 
 /* All that can fail for want of memory: *ret_reserved_within is for move_on_nodes(). */
@@ -250,8 +248,8 @@ static int prepare_nodes(struct vm *vm, struct tenant *to, struct budget **ret_r
 	int r = memories_prepare_move(vm, to);
 
 	*ret_reserved_within = NULL;
-	if (r == 0 && vm->reserved.of_node.within)
-		r = tenant_of_node(to, (unsigned)vm->reserved.node, ret_reserved_within);
+	if (r == 0 && vm->reserved && vm->reserved->of_node.within)
+		r = tenant_of_node(to, (unsigned)vm->reserved->node, ret_reserved_within);
 	return r;
 }
 
@@ -259,7 +257,7 @@ static int prepare_nodes(struct vm *vm, struct tenant *to, struct budget **ret_r
 static const struct budget *move_budgets(
 	struct vm *vm, struct tenant *to, struct budget *reserved_within, uint64_t commit_limit)
 {
-	struct budget *reserved_before = vm->reserved.of_node.within;
+	struct budget *reserved_before = vm->reserved ? vm->reserved->of_node.within : NULL;
 	const struct budget *refused;
 
 	capacity_note_nodes(vm->registry->capacity);
@@ -307,7 +305,8 @@ int vm_move(struct vm *vm, struct tenant *to, uint64_t commit_limit, struct vm_m
 void vm_set_aside(struct vm *vm)
 {
 	memories_set_aside(vm, true);
-	budget_move_anyway(&vm->reserved.of_node, NULL);
+	if (vm->reserved)
+		budget_move_anyway(&vm->reserved->of_node, NULL);
 	budget_move_anyway(&vm->budget, NULL);
 }
 
@@ -316,10 +315,11 @@ void vm_put_back(struct vm *vm)
 {
 	struct budget *of_node = NULL;
 
-	if (vm->reserved.node != NODE_ANY)
-		tenant_of_node(vm->tenant, (unsigned)vm->reserved.node, &of_node);
+	if (vm_reserved_node(vm) != NODE_ANY)
+		tenant_of_node(vm->tenant, (unsigned)vm->reserved->node, &of_node);
 	budget_move_anyway(&vm->budget, &vm->tenant->budget);
-	budget_move_anyway(&vm->reserved.of_node, of_node);
+	if (vm->reserved)
+		budget_move_anyway(&vm->reserved->of_node, of_node);
 	memories_set_aside(vm, false);
 }
 

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/base/numa_node.h"
 #include "daemon/budget/budget.h"
 #include "daemon/grant/grant.h"
 #include "daemon/owner/owner.h"
@@ -64,6 +65,14 @@ struct watch;
 struct commitment {
 	uint64_t backed_by[2]; /* by enum memory_backing */
 	uint64_t in_both;      /* of guest frames that are in both halves */
+};
+
+/* What a VM's promise was before it was opened. */
+struct vm_reserved {
+	char id[RESERVATION_ID_SIZE];
+	int node;              /* or NODE_ANY */
+	struct budget of_node; /* what it is promised there */
+	uint32_t record;
 };
 
 /* Of closed memories: see closed_memory.h. */
@@ -127,13 +136,7 @@ struct vm {
 		uint64_t hearing; /* what was heard then; 0: nothing */
 	} creation;
 	struct budget budget;
-	/* What its promise was before it was opened. */
-	struct {
-		char id[RESERVATION_ID_SIZE]; /* "": none */
-		int node;                     /* or NODE_ANY */
-		struct budget of_node;        /* what it is promised there */
-		uint32_t record;
-	} reserved;
+	struct vm_reserved *reserved; /* NULL: nothing was */
 	struct commitment commitment;
 	uint64_t own_memory; /* bytes of slots on the VMM's own memory */
 	uint64_t opened;     /* CLOCK_REALTIME, microseconds; 0: by a gmemd that didn't keep it */
@@ -187,6 +190,12 @@ struct vm {
 	struct watch *watch;           /* see daemon/release/vm_watch.h */
 	struct gate_watch *gate_watch; /* see daemon/gate/gate_watch.h */
 };
+
+/* Where it was reserved, or NODE_ANY. */
+static inline int vm_reserved_node(const struct vm *vm)
+{
+	return vm->reserved ? vm->reserved->node : NODE_ANY;
+}
 
 /* Whether it is over: what the VM has had is gone, or is going. */
 static inline bool vm_is_released(const struct vm *vm)

@@ -88,7 +88,8 @@ void vm_stop(struct vm *vm)
 static void end_promises(struct vm *vm)
 {
 	budget_end_promise(&vm->budget);
-	budget_end_promise(&vm->reserved.of_node);
+	if (vm->reserved)
+		budget_end_promise(&vm->reserved->of_node);
 }
 
 void vm_drop(struct vm *vm)
@@ -161,6 +162,7 @@ struct vm *vm_free(struct vm *vm)
 	else
 		owner_give_back(vm->owner, OWNER_VMS);
 	tenant_unref(vm->tenant);
+	free(vm->reserved);
 	free(vm->name);
 	free(vm);
 	return NULL;

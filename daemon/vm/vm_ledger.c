@@ -4,6 +4,7 @@
  */
 #include "daemon/vm/vm_ledger.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-id128.h>
 
@@ -124,29 +125,35 @@ void vm_ledger_read_opened(struct vm *vm, const struct ledger *ledger)
 
 void vm_ledger_note_reserved(struct vm *vm)
 {
-	struct reserved_record record = {.kind = RECORD_RESERVED,
-		.node = vm->reserved.node,
-		.of_node = vm->reserved.of_node.limit};
+	struct vm_reserved *reserved = vm->reserved;
+	struct reserved_record record = {.kind = RECORD_RESERVED};
 	sd_id128_t id;
 
-	if (sd_id128_from_string(vm->reserved.id, &id) < 0)
+	if (!reserved || sd_id128_from_string(reserved->id, &id) < 0)
 		return;
+	record.node = reserved->node;
+	record.of_node = reserved->of_node.limit;
 	memcpy(record.id, &id, sizeof id);
-	put_record(vm, &vm->reserved.record, &record, sizeof record);
+	put_record(vm, &reserved->record, &record, sizeof record);
 }
 
-void vm_ledger_read_reserved(struct vm *vm, const struct ledger *ledger)
+int vm_ledger_read_reserved(struct vm *vm, const struct ledger *ledger)
 {
 	union record record;
 	sd_id128_t id;
 
 	EACH_RECORD (ledger, index, RECORD_RESERVED, &record) {
+		if (!vm->reserved)
+			vm->reserved = calloc(1, sizeof *vm->reserved);
+		if (!vm->reserved)
+			return -ENOMEM;
 		memcpy(&id, record.reserved.id, sizeof id);
-		sd_id128_to_string(id, vm->reserved.id);
-		vm->reserved.node = record.reserved.node;
-		vm->reserved.of_node.limit = record.reserved.of_node;
-		vm->reserved.record = index;
+		sd_id128_to_string(id, vm->reserved->id);
+		vm->reserved->node = record.reserved.node;
+		vm->reserved->of_node.limit = record.reserved.of_node;
+		vm->reserved->record = index;
 	}
+	return 0;
 }
 
 /* That its user alone is one need not be said. */

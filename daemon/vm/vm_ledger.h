@@ -29,9 +29,9 @@ void vm_ledger_note_tenant(struct vm *vm);
 void vm_ledger_find_tenant(struct vm *vm, struct ledger *ledger);
 /* vm->opened, of a predecessor's ledger. */
 void vm_ledger_read_opened(struct vm *vm, const struct ledger *ledger);
-/* vm->reserved; the same. */
+/* vm->reserved, where it has any; the same. */
 void vm_ledger_note_reserved(struct vm *vm);
-void vm_ledger_read_reserved(struct vm *vm, const struct ledger *ledger);
+int vm_ledger_read_reserved(struct vm *vm, const struct ledger *ledger);
 void vm_ledger_note_memory(struct memory *memory);
 void vm_ledger_note_slot(struct slot *slot);
 void vm_ledger_note_call(struct call *call);

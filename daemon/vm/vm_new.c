@@ -120,7 +120,6 @@ static struct vm *vm_allocate(struct registry *registry, const char *tenant, uid
 	vm->process.pidfd = -1;
 	vm->listener = -1;
 	vm->frames = -1;
-	vm->reserved.node = NODE_ANY;
 	vm->budget = budget_of_vm(vm->tenant, commit_limit);
 	grants_init(&vm->grants);
 	TAILQ_INIT(&vm->calls);
@@ -147,29 +146,35 @@ const struct budget *vm_reservation_refused(
 
 int vm_take_reservation(struct vm *vm, struct reservation *consume_reservation)
 {
-	const struct reservation reservation = *consume_reservation;
-	struct budget of_node;
-	int r = reserved_of_node(vm, reservation.node, vm->budget.limit, &of_node);
+	struct vm_reserved *reserved = calloc(1, sizeof *reserved);
+	int r;
 
+	if (!reserved)
+		return -ENOMEM;
+	memcpy(reserved->id, consume_reservation->id, sizeof reserved->id);
+	reserved->node = consume_reservation->node;
+	r = reserved_of_node(vm, reserved->node, vm->budget.limit, &reserved->of_node);
 	if (r == 0)
-		r = reservations_use(
-			vm->registry->reservations, consume_reservation, &vm->budget, &of_node);
-	if (r < 0)
+		r = reservations_use(vm->registry->reservations, consume_reservation, &vm->budget,
+			&reserved->of_node);
+	if (r < 0) {
+		free(reserved);
 		return r;
-	memcpy(vm->reserved.id, reservation.id, sizeof reservation.id);
-	vm->reserved.node = reservation.node;
-	vm->reserved.of_node = of_node;
+	}
+	vm->reserved = reserved;
 	vm_ledger_note_reserved(vm);
 	return 0;
 }
 
 static int recover_reserved(struct vm *vm, const struct ledger *ledger)
 {
-	struct budget *of_node = &vm->reserved.of_node;
-	int r;
+	struct budget *of_node;
+	int r = vm_ledger_read_reserved(vm, ledger);
 
-	vm_ledger_read_reserved(vm, ledger);
-	r = reserved_of_node(vm, vm->reserved.node, of_node->limit, of_node);
+	if (r < 0 || !vm->reserved)
+		return r;
+	of_node = &vm->reserved->of_node;
+	r = reserved_of_node(vm, vm->reserved->node, of_node->limit, of_node);
 	if (r == 0 && vm->state != VM_REMAINING)
 		budget_promise(of_node);
 	return r;
