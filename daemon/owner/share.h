@@ -34,11 +34,13 @@ struct share_node {
 		struct share_list waiting; /* children that are due, the next one first */
 		struct share_queue queue;  /* of a leaf */
 	};
-	uint64_t served;         /* its parent's turn that was its last; 0: none was */
-	uint64_t turns;          /* of its own, so far */
-	uint16_t held, held_max; /* 0: any number */
-	bool listed;             /* in its parent's list */
-	bool is_leaf;            /* work has waited there */
+	/* Turns are enough for 30 years of a million a second; held are threads. */
+	uint64_t served : 50; /* its parent's turn that was its last; 0: none was */
+	uint64_t listed : 1;  /* in its parent's list */
+	uint64_t is_leaf : 1; /* work has waited there */
+	uint64_t held : 12;
+	uint64_t turns : 50;    /* of its own, so far */
+	uint64_t held_max : 12; /* 0: any number */
 };
 
 /* parent, NULL for a root, must outlive it. It must wait for nothing when it goes. */

@@ -93,41 +93,44 @@ struct vm {
 	RB_ENTRY(vm) by_name;
 	RB_ENTRY(vm) by_uuid;
 	struct registry *registry;
-	uint64_t number; /* its id is "vm-NUMBER" */
-	char id[32];
+	uint64_t number;  /* its id is "vm-NUMBER" */
+	uint64_t request; /* number of the last that has changed anything of it */
 	char *name;
+	char id[24];
 	char uuid[37];
-	unsigned type;          /* as of KVM_CREATE_VM */
 	bool initially_private; /* what is newly bound is converted */
-	enum vm_charge charge;  /* whose memory cgroup what gmemd allocates for it is charged to */
+	bool rebuilt;           /* from what its process has told, who may tell the rest later */
+	bool said_filled, said_let_go, said_astray; /* in the log */
+	unsigned type;                              /* as of KVM_CREATE_VM */
+	enum vm_charge charge; /* whose memory cgroup what gmemd allocates for it is charged to */
+	enum vm_gate_state gate;
+	enum vm_state state;
 	struct process process;
 	struct owner *owner; /* its process; what is charged to it, charges it */
 	struct tenant *tenant;
 	LIST_ENTRY(vm) of_tenant; /* while it is in the registry */
-	enum vm_state state;
 	/* Milliseconds, CLOCK_MONOTONIC; 0: it doesn't linger. See daemon/release/vm_watch.h. */
 	uint64_t lingers_until;
 	LIST_ENTRY(vm) lingering; /* of the registry's, while it does */
-	enum vm_gate_state gate;
 
 	struct ledger *ledger; /* NULL: nothing of it outlives gmemd */
 	TAILQ_ENTRY(vm) noted_link;
 	bool noted;              /* there, and not committed */
 	bool succession_unnoted; /* this generation is to be, with what is noted next */
+	bool awaits_reports;     /* it is among those that are awaiting */
 	uint32_t generation;     /* how many gmemds have had it before */
-	uint64_t request;        /* number of the last that has changed anything of it */
 	struct mailbox *mailbox; /* with KVM */
 	/* Beside it; NULL: a gmemd has opened it that knew of none. */
 	struct report_page *report_page;
 	TAILQ_ENTRY(vm) awaiting; /* of the registry's, while awaits_reports */
-	bool awaits_reports;      /* there */
 	struct model_vm *model;   /* with the model */
 	int listener;             /* -1: none yet */
+	int frames; /* all but what is under way, in a file; -1: nothing outlives gmemd */
 	struct {
-		uint64_t id; /* the last that was received */
-		enum trap_answer answer;
+		uint64_t id;        /* the last that was received */
 		uint64_t verifying; /* KVM_CREATE_VM's, that an older gmemd was amid; 0: none */
 		struct inquiry *inquiry; /* what is being found out about it; NULL: nothing */
+		enum trap_answer answer;
 	} trap;
 	/* Its KVM_CREATE_VM that was let through last; see daemon/gate/vm_creations.h. */
 	struct {
@@ -144,8 +147,8 @@ struct vm {
 	uint32_t minimum_record;
 	uint32_t tenant_records[2];
 
-	struct memory_tree memories;
 	unsigned n_memories;
+	struct memory_tree memories;
 	struct grants grants; /* of these, and of closed ones */
 	struct memory_tree closed;
 	struct closed_counts closed_counts;
@@ -153,13 +156,12 @@ struct vm {
 	uint64_t closed_size, closed_resident; /* bytes, in all; of pages, which are charged */
 	/* Of a remaining one: when its process was found to have ended; 0: it was not. */
 	uint64_t remains_since;
-	bool said_filled, said_let_go, said_astray; /* in the log */
 	struct pool slot_pool, half_pool;
 	void *slots_by_number, *slots_by_address; /* see kernel/base/avl_tree.h */
 	unsigned n_slots;
+	unsigned n_showing;                   /* slots through a mapping, leaving or not */
 	uint32_t first_leaving, last_leaving; /* in none of these trees; 0: there is none */
 	uint32_t slots_with_room; /* a record of several slots that may have room; 0: none */
-	unsigned n_showing;       /* slots through a mapping, leaving or not */
 	struct views_look *look;  /* at what slots show; NULL: none is under way */
 	uint64_t looked;          /* when the last began; 0: there was none */
 	struct call_list calls;
@@ -176,15 +178,12 @@ struct vm {
 	struct ranges converting; /* by calls that are not done with */
 	struct ranges discarding; /* the page worker gives their stale half back */
 	struct ranges in_both;    /* not discarded from the half that went stale */
+	struct ranges uncertain;  /* may be private or not: see conversion.h */
 	/* The page that somebody holds, for which the last conversion was not done; by the back
 	 * end. */
 	struct {
 		uint64_t memory, offset;
 	} pinned;
-	struct ranges uncertain; /* may be private or not: see conversion.h */
-	int frames; /* all but what is under way, in a file; -1: nothing outlives gmemd */
-
-	bool rebuilt; /* from what its process has told, who may tell the rest later */
 
 	/* What the event loop keeps for it; NULL: it isn't watched. */
 	struct watch *watch;           /* see daemon/release/vm_watch.h */
