@@ -4,73 +4,89 @@
  */
 #include "daemon/pages/page_closer.h"
 
-#include <stdlib.h>
-
 #include "daemon/base/container_of.h"
 #include "daemon/fdstore/fdstore.h"
 #include "daemon/pages/page_worker.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/host/memory_file.h"
 
-/* Made beforehand, so that closing can't fail. */
-struct closing {
-	struct page_file_closing base;
-	struct page_worker *pages;
-	struct page_job *job;
-};
+static void file_closed(struct page_job *job);
 
-/* The job's is the last reference then. */
-static void file_closed(struct page_job *job)
+static void close_by(struct page_closer *closer, struct page_job *job, struct page_file *file)
 {
-	page_job_free(job);
-}
-
-static void begin_closing(
-	struct page_file_closing *take_closing, struct page_file *file, bool released)
-{
-	struct closing *closing = CONTAINER_OF(take_closing, struct closing, base);
-	struct page_job *job = closing->job;
+	bool released = page_file_is_released(file);
 	uint64_t size = 0;
 
 	memory_file_size(page_file_fd(file), &size);
 	job->done = file_closed;
+	job->context = closer;
 	page_job_add(job, released ? PAGES_EMPTY : PAGES_CLOSE, file, 0, size);
-	page_worker_submit(closing->pages, job);
-	free(closing);
+	page_worker_submit(closer->pages, job);
 }
 
-static struct closing *closing_new(struct page_worker *pages, struct owner *owner)
+/* The job's was the last reference. The first that is done without a spare one is that from then
+ * on. */
+static void file_closed(struct page_job *job)
 {
-	struct closing *closing = malloc(sizeof *closing);
+	struct page_closer *closer = job->context;
+	struct page_file *next = page_file_pop(&closer->waiting);
 
-	if (!closing)
-		return NULL;
-	*closing = (struct closing){{begin_closing}, pages, page_job_new(owner, 1)};
-	if (closing->job)
-		return closing;
-	free(closing);
-	return NULL;
+	if (next) {
+		page_job_renew(job, page_file_owner(next));
+		close_by(closer, job, next);
+		page_file_unref(next);
+	} else if (closer->spare) {
+		page_job_free(job);
+	} else {
+		page_job_renew(job, NULL);
+		closer->spare = job;
+	}
 }
 
-static void closing_free(struct closing *closing)
+static void begin_closing(struct page_file_closing *base, struct page_file *file)
 {
-	page_job_free(closing->job);
-	free(closing);
+	struct page_closer *closer = CONTAINER_OF(base, struct page_closer, base);
+	struct page_job *job = page_job_new(page_file_owner(file), 1);
+
+	if (!job && closer->spare) {
+		job = closer->spare;
+		closer->spare = NULL;
+		page_job_renew(job, page_file_owner(file));
+	}
+	if (job)
+		close_by(closer, job, file);
+	else
+		page_file_push(&closer->waiting, file);
+}
+
+void page_closer_init(struct page_closer *closer, struct page_worker *pages)
+{
+	*closer = (struct page_closer){.base = {begin_closing}, .pages = pages};
+}
+
+void page_closer_clear(struct page_closer *closer)
+{
+	closer->spare = page_job_free(closer->spare);
+}
+
+/* False without memory for a spare job, where there is none yet. */
+static bool can_close(struct page_closer *closer)
+{
+	if (!closer->has_job)
+		closer->spare = page_job_new(NULL, 1);
+	closer->has_job |= closer->spare != NULL;
+	return closer->has_job;
 }
 
 struct page_file *page_file_new(struct page_worker *pages, struct owner *owner, int consume_fd,
 	uint64_t size, uint64_t huge)
 {
 	bool large = pages && size > PAGES_SMALL;
-	struct closing *closing = large ? closing_new(pages, owner) : NULL;
-	struct page_file *file;
+	struct page_closer *closer = large ? page_worker_closer(pages) : NULL;
 
-	if (large && !closing)
+	if (closer && !can_close(closer))
 		return NULL;
-	file = page_file_make(owner, consume_fd, huge, closing ? &closing->base : NULL);
-	if (!file && closing)
-		closing_free(closing);
-	return file;
+	return page_file_make(owner, consume_fd, huge, closer ? &closer->base : NULL);
 }
 
 /* NULL where it is no memory's, or there is no memory for it. */

@@ -8,7 +8,22 @@
 
 struct fdstore;
 struct keeper_id;
+struct page_job;
 struct page_worker;
+
+/* A page worker's. */
+struct page_closer {
+	struct page_file_closing base;
+	struct page_worker *pages;
+	/* For when there is no memory for another: so closing can't fail, and it goes on. NULL
+	 * while it is at work. */
+	struct page_job *spare;
+	bool has_job;              /* there is one, or one at work becomes it */
+	struct page_file *waiting; /* for a job */
+};
+
+void page_closer_init(struct page_closer *closer, struct page_worker *pages);
+void page_closer_clear(struct page_closer *closer);
 
 /*
  * A file of the owner's, who is referred to. huge: its memory_file_huge(). pages, which must

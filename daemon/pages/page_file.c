@@ -13,7 +13,10 @@
 struct page_file {
 	struct fdstore_closer closer;
 	struct owner *owner;
-	struct page_file_closing *closing; /* NULL: whoever drops it closes it */
+	union {
+		struct page_file_closing *closing; /* NULL: whoever drops it closes it */
+		struct page_file *next;            /* of those that wait to be closed */
+	};
 	int fd;
 	unsigned references;
 	uint8_t huge_shift; /* its pages are of 2^n bytes; 0: they are the host's own */
@@ -28,7 +31,7 @@ static void unref_by_closer(struct fdstore_closer *closer, int take_fd)
 }
 
 struct page_file *page_file_make(
-	struct owner *owner, int consume_fd, uint64_t huge, struct page_file_closing *take_closing)
+	struct owner *owner, int consume_fd, uint64_t huge, struct page_file_closing *closing)
 {
 	struct page_file *file = malloc(sizeof *file);
 
@@ -39,7 +42,7 @@ struct page_file *page_file_make(
 		.huge_shift = huge > 0 ? (uint8_t)__builtin_ctzll(huge) : 0,
 		.references = 1,
 		.owner = owner_ref(owner),
-		.closing = take_closing};
+		.closing = closing};
 	return file;
 }
 
@@ -63,7 +66,7 @@ static void close_later(struct page_file *file)
 	struct page_file_closing *closing = file->closing;
 
 	file->closing = NULL;
-	closing->begin(closing, file, file->released);
+	closing->begin(closing, file);
 }
 
 struct page_file *page_file_unref(struct page_file *file)
@@ -75,6 +78,23 @@ struct page_file *page_file_unref(struct page_file *file)
 	if (--file->references == 0)
 		page_file_free(file);
 	return NULL;
+}
+
+void page_file_push(struct page_file **list, struct page_file *file)
+{
+	file->next = *list;
+	*list = page_file_ref(file);
+}
+
+struct page_file *page_file_pop(struct page_file **list)
+{
+	struct page_file *file = *list;
+
+	if (!file)
+		return NULL;
+	*list = file->next;
+	file->closing = NULL;
+	return file;
 }
 
 void page_file_set_released(struct page_file *file)
@@ -95,6 +115,11 @@ struct fdstore_closer *page_file_closer(struct page_file *file)
 int page_file_fd(const struct page_file *file)
 {
 	return file->fd;
+}
+
+struct owner *page_file_owner(const struct page_file *file)
+{
+	return file->owner;
 }
 
 uint64_t page_file_huge(const struct page_file *file)

@@ -20,20 +20,23 @@ struct fdstore_closer;
 
 struct page_file;
 
-/* Closes a file that may be large in the place of whoever drops the last reference, which is the
- * closing's then, as the closing is its own. */
+/* Closes files that may be large in the place of whoever drops the last reference, which is the
+ * closing's then. It outlives them. */
 struct page_file_closing {
-	void (*begin)(
-		struct page_file_closing *take_closing, struct page_file *file, bool released);
+	void (*begin)(struct page_file_closing *closing, struct page_file *file);
 };
 
-/* A file of the owner's, who is referred to. huge: its memory_file_huge(). The fd and the closing,
- * which may be NULL, are taken on success. NULL without memory. See page_closer.h. */
+/* A file of the owner's, who is referred to. huge: its memory_file_huge(). The fd is taken on
+ * success; closing may be NULL. NULL without memory. See page_closer.h. */
 struct page_file *page_file_make(
-	struct owner *owner, int consume_fd, uint64_t huge, struct page_file_closing *take_closing);
+	struct owner *owner, int consume_fd, uint64_t huge, struct page_file_closing *closing);
 struct page_file *page_file_ref(struct page_file *file);
 /* Takes NULL, returns NULL. */
 struct page_file *page_file_unref(struct page_file *file);
+/* Lists of files that are being closed, with a reference to each. page_file_pop() returns NULL
+ * where there is none, and else the list's reference. */
+void page_file_push(struct page_file **list, struct page_file *file);
+struct page_file *page_file_pop(struct page_file **list);
 /* The memory was released: its pages are nobody's any more. */
 void page_file_set_released(struct page_file *file);
 /* The owner's charge for the memory, which is no more, is the file's until it is closed. */
@@ -42,6 +45,7 @@ void page_file_take_charge(struct page_file *file);
 /* Drops a reference, the caller's, once the keeper doesn't hold the file any more. */
 struct fdstore_closer *page_file_closer(struct page_file *file);
 
+struct owner *page_file_owner(const struct page_file *file);
 int page_file_fd(const struct page_file *file);
 /* Of its huge pages, in bytes; 0: it has the host's own. */
 uint64_t page_file_huge(const struct page_file *file);

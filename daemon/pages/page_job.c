@@ -31,7 +31,7 @@ struct page_job *page_job_new(struct owner *owner, size_t room)
 	struct page_job *job = malloc(sizeof *job + room * sizeof *job->parts);
 
 	if (job)
-		*job = (struct page_job){.owner = owner_ref(owner)};
+		*job = (struct page_job){.owner = owner ? owner_ref(owner) : NULL};
 	return job;
 }
 
@@ -83,16 +83,27 @@ int page_job_add_ranges(struct page_job *job, enum page_job_kind kind, struct pa
 	return 0;
 }
 
-struct page_job *page_job_free(struct page_job *job)
+static void page_job_clear(struct page_job *job)
 {
-	if (!job)
-		return NULL;
 	for (size_t i = 0; i < job->count; i++) {
 		page_file_unref(job->parts[i].file);
 		free(job->parts[i].many);
 	}
 	owner_unref(job->taken_from);
 	owner_unref(job->owner);
+}
+
+void page_job_renew(struct page_job *job, struct owner *owner)
+{
+	page_job_clear(job);
+	*job = (struct page_job){.owner = owner ? owner_ref(owner) : NULL};
+}
+
+struct page_job *page_job_free(struct page_job *job)
+{
+	if (!job)
+		return NULL;
+	page_job_clear(job);
 	free(job);
 	return NULL;
 }

@@ -65,8 +65,11 @@ struct page_job {
 	struct page_part parts[];
 };
 
-/* A job with room for that many parts, and none. NULL without memory. */
+/* A job with room for that many parts, and none. NULL without memory. owner may be NULL: then it is
+ * to be renewed before it is submitted. */
 struct page_job *page_job_new(struct owner *owner, size_t room);
+/* One that is done, or was not submitted, is a new one of that owner's, with the same room. */
+void page_job_renew(struct page_job *job, struct owner *owner);
 /* The job with room for that many. NULL without memory, and the job is as it was. Not once it is
  * submitted. */
 struct page_job *page_job_grow(struct page_job *job, size_t room);

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "daemon/base/container_of.h"
+#include "daemon/pages/page_closer.h"
 #include "daemon/pages/puncher.h"
 #include "kernel/base/cleanup.h"
 
@@ -54,6 +55,7 @@ struct page_worker {
 	struct event *look;
 	bool looking;
 	struct page_job_list submitted;
+	struct page_closer closer;
 	int finished_fd; /* an eventfd */
 	struct event *event;
 	struct page_thread threads[];
@@ -306,6 +308,7 @@ static void page_worker_clear(struct page_worker *pages)
 		event_free(pages->event);
 	if (pages->look)
 		event_free(pages->look);
+	page_closer_clear(&pages->closer);
 	fd_close(pages->finished_fd);
 	pthread_cond_destroy(&pages->more);
 	pthread_mutex_destroy(&pages->lock);
@@ -342,6 +345,7 @@ int page_worker_new(struct event_base *base, struct scheduler *scheduler, struct
 	set_up_classes(pages, owners);
 	TAILQ_INIT(&pages->finished);
 	TAILQ_INIT(&pages->submitted);
+	page_closer_init(&pages->closer, pages);
 	pages->finished_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = pages->finished_fd < 0 ? -errno : page_worker_start(base, pages);
 	if (r < 0)
@@ -388,6 +392,11 @@ struct page_worker *page_worker_free(struct page_worker *pages)
 	if (pages)
 		page_worker_clear(pages);
 	return NULL;
+}
+
+struct page_closer *page_worker_closer(struct page_worker *pages)
+{
+	return &pages->closer;
 }
 
 void page_worker_submit(struct page_worker *pages, struct page_job *job)

@@ -17,6 +17,7 @@
 
 #include "daemon/pages/page_job.h"
 
+struct page_closer;
 struct page_worker;
 
 /* All must outlive it. puncher: the program, NULL for the one that is beside gmemd, or installed.
@@ -34,6 +35,8 @@ void page_worker_submit(struct page_worker *pages, struct page_job *job);
 /* The same, unless it is for the loop: then it is done, done has been called, which may have freed
  * the job, and true is returned. */
 bool page_worker_do(struct page_worker *pages, struct page_job *job);
+
+struct page_closer *page_worker_closer(struct page_worker *pages);
 
 /* As owner_move(), while no thread looks at owners. pages: NULL where there are none. */
 void page_worker_move_owner(

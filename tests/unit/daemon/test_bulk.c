@@ -35,6 +35,16 @@ static size_t fds;
 static unsigned n_done;
 static struct page_job *order[1024];
 
+/* Whether there is memory for another job. */
+static bool no_memory;
+struct page_job *__real_page_job_new(struct owner *owner, size_t room);
+struct page_job *__wrap_page_job_new(struct owner *owner, size_t room);
+
+struct page_job *__wrap_page_job_new(struct owner *of, size_t room)
+{
+	return no_memory ? NULL : __real_page_job_new(of, room);
+}
+
 static void note_done(struct page_job *job)
 {
 	order[n_done++] = job;
@@ -416,6 +426,33 @@ static void test_close_kept(void)
 	CU_ASSERT_EQUAL(resident(other), LARGE);
 }
 
+/* Without memory one after the other is closed by the job that was made beforehand. */
+static void test_close_without_memory(void)
+{
+	struct page_file *files[4];
+	int copies[4];
+
+	for (unsigned i = 0; i < 4; i++) {
+		files[i] = new_file(LARGE, 0, LARGE);
+		copies[i] = fcntl(page_file_fd(files[i]), F_DUPFD_CLOEXEC, 3);
+		CU_ASSERT_EQUAL(owner_charge(owner, OWNER_MEMORIES), 0);
+		page_file_take_charge(files[i]);
+		page_file_set_released(files[i]);
+	}
+	no_memory = true;
+	for (unsigned i = 0; i < 4; i++)
+		page_file_unref(files[i]);
+	CU_ASSERT_EQUAL(owner_holds(owner, OWNER_MEMORIES), 4);
+	wait_until_closed(0);
+	for (unsigned i = 0; i < 4; i++) {
+		CU_ASSERT_EQUAL(resident(copies[i]), 0);
+		fd_close(copies[i]);
+	}
+	files[0] = new_file(LARGE, 0, 0); /* the job is there again */
+	page_file_unref(files[0]);
+	no_memory = false;
+}
+
 /* Any file at all. A memory that somebody else has keeps its pages; of those that are no memories
  * nothing is looked at. */
 static void test_dispose(void)
@@ -680,6 +717,7 @@ int main(void)
 		{"one that is filled again", test_close_refilled},
 		{"one that was released is emptied", test_close_released},
 		{"one that was not keeps its pages", test_close_kept},
+		{"without memory they are closed one after the other", test_close_without_memory},
 		{"any file", test_dispose},
 		CU_TEST_INFO_NULL,
 	};
