@@ -18,7 +18,7 @@ static void set_timer(struct taking_process *process, int milliseconds)
 {
 	const struct timeval time = {milliseconds / 1000, milliseconds % 1000 * 1000};
 
-	event_add(process->timer, &time);
+	event_add(&process->ended, &time);
 }
 
 static void become_taker(struct taking_process *process, enum taking_state state)
@@ -33,7 +33,7 @@ void taking_process_leave(struct taking_process *process)
 {
 	if (process->socket < 0)
 		return;
-	event_del(process->readable);
+	event_del(&process->readable);
 	process->socket = fd_close(process->socket);
 	process->hung = false;
 	become_taker(process, TAKING_LEAVING);
@@ -45,16 +45,12 @@ void taking_process_give_up(struct taking_process *process)
 	if (process->hung)
 		return;
 	process->hung = true;
-	event_del(process->timer);
+	event_remove_timer(&process->ended);
 	process->events->changed(process);
 }
 
-static void timer_event(evutil_socket_t fd, short what, void *context)
+static void time_is_over(struct taking_process *process)
 {
-	struct taking_process *process = context;
-
-	(void)fd;
-	(void)what;
 	if (process->state == TAKING_IDLE)
 		taking_process_leave(process);
 	else
@@ -186,9 +182,15 @@ static void log_end(const struct helper_end *end)
 static void ended_event(evutil_socket_t pidfd, short what, void *context)
 {
 	struct taking_process *process = context;
-	struct helper_end end = helper_process_reap(pidfd);
+	struct helper_end end;
 
-	(void)what;
+	if (!(what & EV_READ)) {
+		event_remove_timer(&process->ended);
+		time_is_over(process);
+		return;
+	}
+	event_del(&process->ended);
+	end = helper_process_reap(pidfd);
 	log_end(&end);
 	while (process->socket >= 0 && receive_answer(process))
 		continue;
@@ -202,12 +204,8 @@ struct taking_process *taking_process_free(struct taking_process *process)
 {
 	if (!process)
 		return NULL;
-	if (process->readable)
-		event_free(process->readable);
-	if (process->ended)
-		event_free(process->ended);
-	if (process->timer)
-		event_free(process->timer);
+	event_del(&process->readable);
+	event_del(&process->ended);
 	fd_close(process->socket);
 	fd_close(process->pidfd);
 	free(process);
@@ -245,11 +243,9 @@ static int watch_taker(struct event_base *base, struct taking_process *process)
 {
 	const short persists = EV_READ | EV_PERSIST;
 
-	process->readable = event_new(base, process->socket, persists, readable_event, process);
-	process->ended = event_new(base, process->pidfd, EV_READ, ended_event, process);
-	process->timer = event_new(base, -1, 0, timer_event, process);
-	if (!process->readable || !process->ended || !process->timer ||
-		event_add(process->readable, NULL) < 0 || event_add(process->ended, NULL) < 0)
+	event_assign(&process->readable, base, process->socket, persists, readable_event, process);
+	event_assign(&process->ended, base, process->pidfd, persists, ended_event, process);
+	if (event_add(&process->readable, NULL) < 0 || event_add(&process->ended, NULL) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -264,6 +260,8 @@ int taking_process_start(struct event_base *base, const char *program,
 		return -ENOMEM;
 	*process = (struct taking_process){
 		.events = events, .context = context, .socket = -1, .pidfd = -1};
+	event_assign(&process->readable, base, -1, 0, NULL, NULL); /* none yet */
+	event_assign(&process->ended, base, -1, 0, NULL, NULL);
 	r = start_taker(process, program);
 	if (r == 0)
 		r = watch_taker(base, process);

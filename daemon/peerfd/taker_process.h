@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include <event2/event.h>
+#include <event2/event_struct.h>
 #include <stdbool.h>
 
 #include "daemon/taker/packet.h"
@@ -49,7 +49,8 @@ struct taking_process {
 	int pidfd;
 	struct taker_asked asked; /* what it answers next */
 	uint64_t serial;
-	struct event *readable, *ended, *timer;
+	struct event readable;
+	struct event ended; /* and its time: it is late, or was idle for long enough */
 };
 
 /* program: see struct helper_program. It is idle. Errors are helper_process_start()'s. */
