@@ -211,6 +211,7 @@ struct memory *closed_memory_free(struct memory *memory)
 	user->counts.all--;
 	put_closed_user(vm->registry, user);
 	free(memory->closed);
+	memory->closed = NULL;
 	return memory_free(memory);
 }
 

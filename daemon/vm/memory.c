@@ -196,7 +196,7 @@ int memory_new(struct vm *vm, const struct memory_request *request, struct memor
 	memory->size = request->size;
 	memory->backing = request->backing;
 	memory->flags = known_flags(request);
-	memory->node = request->node;
+	memory->node = (int16_t)request->node;
 	memory->page_size = request->page_size;
 	memory->id = request->id ? request->id : registry_next_id(vm->registry);
 	r = memory_set_up(memory, request->name);
@@ -294,7 +294,7 @@ static struct memory *allocate_recovered(struct vm *vm, const struct memory_requ
 		.size = request->size,
 		.backing = request->backing,
 		.flags = known_flags(request),
-		.node = request->node,
+		.node = (int16_t)request->node,
 		.page_size = request->page_size,
 		.fd = -1};
 	if (find_node_budget(memory) == 0)

@@ -36,21 +36,23 @@ struct memory {
 	struct page_file *pages; /* has the fd; NULL while pending */
 	uint64_t resident;       /* bytes of pages when they were last counted */
 	struct file_identity file;
-	struct model_memory *model; /* with the model */
+	union {
+		struct model_memory *model; /* with the model */
+		struct closed *closed;      /* of a closed one: see closed_memory.h */
+	};
 	/* Trees: see kernel/base/avl_tree.h. */
 	void *slots_by_offset;
 	void *halves_by_offset; /* struct shared_half: whose shared half it is */
 	void *slots_showing;    /* through the VMM's mapping of it */
-	struct closed *closed;  /* see closed_memory.h; NULL: it is none */
 	int fd;                 /* -1 while pending */
-	int node;               /* that its pages come from, or NODE_ANY */
 	unsigned n_slots;       /* that use it */
 	uint32_t record;        /* in its VM's ledger; 0: none */
 	uint32_t name_records[NAME_RECORDS];
-	enum memory_backing backing : 8;
-	enum object_state state : 8;
-	enum memory_flags flags : 8;
-	bool is_charged; /* as one of its VM's owner's */
+	enum memory_backing backing : 1;
+	enum object_state state : 2;
+	enum memory_flags flags : 2;
+	bool is_charged : 1; /* as one of its VM's owner's */
+	int16_t node;        /* that its pages come from, or NODE_ANY */
 };
 
 RB_PROTOTYPE(memory_tree, memory, in_vm, )
