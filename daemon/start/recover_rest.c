@@ -4,6 +4,7 @@
  */
 #include "daemon/start/recover_rest.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "daemon/base/container_of.h"
@@ -14,6 +15,7 @@
 #include "daemon/release/vm_watch.h"
 #include "daemon/vm/mailbox_label.h"
 #include "daemon/vm/vm_held.h"
+#include "kernel/store/ledger.h"
 
 struct recovery_rest {
 	struct gmemd *gmemd;
@@ -40,13 +42,16 @@ static int finish_mailbox(struct vm *vm)
 /* May be done again. -ENOMEM. */
 static int finish_vm(struct vm *vm)
 {
-	int watched = vm->watch ? watch_begin(vm) : 0, r;
+	int r = vm->watch ? watch_begin(vm) : 0, mailbox, ledger;
 
 	if (vm->gate_watch)
 		gate_watch_begin(vm);
-	r = finish_mailbox(vm);
+	mailbox = finish_mailbox(vm);
+	ledger = vm->ledger ? ledger_drop_copy(vm->ledger) : 0;
 	STEP("recovery of a VM: rest");
-	return watched < 0 ? watched : r;
+	if (r == 0)
+		r = mailbox < 0 ? mailbox : ledger;
+	return r;
 }
 
 /* Whether there may be another. */
@@ -81,6 +86,7 @@ static void finish(struct recovery_rest *recovery)
 	}
 	STEP("recovery: nothing is left");
 	recovery_rest_end(recovery->gmemd);
+	malloc_trim(0); /* of the copies */
 }
 
 static void go_on(struct work *work)

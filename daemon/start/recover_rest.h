@@ -8,6 +8,7 @@
  *  - its mailbox is as a gmemd leaves it: fixed, with its tenant, and what its predecessor has
  *    written and not committed is cleared. Before gmemd itself writes there that is done in any
  *    case (mailbox_take()). Where there is no memory for it, all is gone over once more;
+ *  - its ledger is mapped, and the copy that it was read from is freed;
  *  - quiet connections become peers: daemon/peer/quiet_peers.h.
  *
  * A gmemd that is killed amid it leaves it to the next one, as all that comes before.

@@ -452,13 +452,12 @@ static void free_leftovers(struct ledger *ledger)
 	}
 }
 
-/* The file itself takes the place of its copy. */
-static int map_copied(struct ledger *ledger)
+int ledger_drop_copy(struct ledger *ledger)
 {
 	void *copy = ledger->header;
-	int r = ledger_map(ledger->fd, ledger);
+	int r = ledger->copied ? ledger_map(ledger->fd, ledger) : 0;
 
-	if (r < 0)
+	if (r < 0 || !ledger->copied)
 		return r;
 	ledger->copied = false;
 	free(copy);
@@ -473,8 +472,8 @@ static int begin_change(struct ledger *ledger)
 	if (!ledger->leftovers)
 		return 0;
 	r = numbers_reserve(&ledger->free_cells, ledger->cells_end);
-	if (r == 0 && ledger->copied)
-		r = map_copied(ledger);
+	if (r == 0)
+		r = ledger_drop_copy(ledger);
 	if (r < 0)
 		return r;
 	free_leftovers(ledger);

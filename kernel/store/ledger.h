@@ -45,6 +45,9 @@ int ledger_new_of(uint32_t version, const char *name, uint32_t record_size, uint
  * -EPROTONOSUPPORT where a later version has made it, in a format that this one doesn't know.
  */
 int ledger_open(int fd, struct ledger **ret);
+/* Whoever opens one has a copy of a short one, until this or a change maps the file in its place:
+ * to be called once its records have been read. -ENOMEM, and then all stays as it was. */
+int ledger_drop_copy(struct ledger *ledger);
 
 /* Drops a transaction that was not committed. Takes NULL, returns NULL. */
 struct ledger *ledger_free(struct ledger *ledger);
@@ -59,7 +62,7 @@ uint32_t ledger_end(const struct ledger *ledger);
 
 /*
  * The record as committed; valid until it is changed for the second time, or, of a ledger that was
- * opened, until that is changed at all. A length smaller than
+ * opened, until ledger_drop_copy() or any change. A length smaller than
  * expected is how the record of an earlier writer looks that has grown since. -ENOENT where there
  * is none.
  */
