@@ -24,7 +24,7 @@ enum fdstore_kind {
 	FDSTORE_PEERS,        /* what there is of all of them */
 	FDSTORE_RESERVATIONS, /* their ledger */
 	FDSTORE_TENANTS,      /* what operators have set of them */
-	FDSTORE_PRESSURE,     /* what tells of the host's stalls; member: from when on */
+	FDSTORE_PRESSURE, /* owner: a pressure file's inode, 0: the host's; member: a threshold */
 	/* owner of this and those below: the VM's number, whose process's life they share */
 	FDSTORE_VM_LEDGER = KEEPER_OWNED_KINDS,
 	FDSTORE_VM_FRAMES,

@@ -10,9 +10,8 @@
 #include <string.h>
 
 #include "daemon/base/privileges.h"
-#include "daemon/pressure/trigger_end.h"
+#include "daemon/pressure/kept_trigger.h"
 #include "kernel/base/cleanup.h"
-#include "kernel/host/pressure.h"
 
 #define CGROUPS "/sys/fs/cgroup"
 
@@ -25,7 +24,7 @@ static const struct pressure_threshold threshold = {
 struct cgroup_watch {
 	char *cgroup;
 	bool gone;
-	struct pressure_trigger trigger;
+	struct kept_trigger trigger;
 	struct event *event;
 	void (*stalled)(void *context);
 	void *context;
@@ -37,14 +36,14 @@ static void ready_event(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	watch->gone = pressure_trigger_check(&watch->trigger) == -ENODEV;
+	watch->gone = pressure_trigger_check(&watch->trigger.trigger) == -ENODEV;
 	if (watch->gone)
 		event_del(watch->event);
 	else
 		watch->stalled(watch->context);
 }
 
-static int open_trigger(const char *cgroup, struct pressure_trigger *ret)
+static int open_trigger(struct gmemd *gmemd, const char *cgroup, struct kept_trigger *ret)
 {
 	cleanup_free char *path = NULL;
 	int r;
@@ -54,25 +53,25 @@ static int open_trigger(const char *cgroup, struct pressure_trigger *ret)
 		return -ENOMEM;
 	}
 	privileges_raise_to_enter();
-	r = pressure_trigger_open(path, &threshold, ret);
+	r = kept_trigger_open(gmemd, path, &threshold, ret);
 	privileges_lower();
 	return r;
 }
 
-static int set_up(struct cgroup_watch *watch, struct event_base *base, const char *cgroup)
+static int set_up(struct cgroup_watch *watch, struct gmemd *gmemd, const char *cgroup)
 {
 	int r;
 
 	watch->cgroup = strdup(cgroup);
-	r = watch->cgroup ? open_trigger(cgroup, &watch->trigger) : -ENOMEM;
+	r = watch->cgroup ? open_trigger(gmemd, cgroup, &watch->trigger) : -ENOMEM;
 	if (r < 0)
 		return r;
-	watch->event =
-		event_new(base, watch->trigger.ready, EV_READ | EV_PERSIST, ready_event, watch);
+	watch->event = event_new(gmemd->base, watch->trigger.trigger.ready, EV_READ | EV_PERSIST,
+		ready_event, watch);
 	return watch->event && event_add(watch->event, NULL) == 0 ? 0 : -ENOMEM;
 }
 
-int cgroup_watch_new(struct event_base *base, const char *cgroup, void (*stalled)(void *context),
+int cgroup_watch_new(struct gmemd *gmemd, const char *cgroup, void (*stalled)(void *context),
 	void *context, struct cgroup_watch **ret)
 {
 	struct cgroup_watch *watch = malloc(sizeof *watch);
@@ -80,8 +79,9 @@ int cgroup_watch_new(struct event_base *base, const char *cgroup, void (*stalled
 
 	if (!watch)
 		return -ENOMEM;
-	*watch = (struct cgroup_watch){.trigger = {-1, -1}, .stalled = stalled, .context = context};
-	r = set_up(watch, base, cgroup);
+	*watch = (struct cgroup_watch){
+		.trigger = KEPT_TRIGGER_NONE, .stalled = stalled, .context = context};
+	r = set_up(watch, gmemd, cgroup);
 	if (r < 0)
 		cgroup_watch_free(watch);
 	else
@@ -95,10 +95,15 @@ struct cgroup_watch *cgroup_watch_free(struct cgroup_watch *watch)
 		return NULL;
 	if (watch->event)
 		event_free(watch->event);
-	trigger_end(&watch->trigger);
+	kept_trigger_end(&watch->trigger);
 	free(watch->cgroup);
 	free(watch);
 	return NULL;
+}
+
+void cgroup_watch_drop(const struct cgroup_watch *watch)
+{
+	kept_trigger_drop(&watch->trigger);
 }
 
 bool cgroup_watch_is_of(const struct cgroup_watch *watch, const char *cgroup)

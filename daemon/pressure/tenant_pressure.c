@@ -251,7 +251,7 @@ static int watch_cgroup(struct tenant_pressure *pressure, struct tenant *tenant,
 	if (!watch)
 		return -ENOMEM;
 	*watch = (struct stall_watch){.pressure = pressure, .tenant = tenant_ref(tenant)};
-	r = cgroup_watch_new(pressure->gmemd->base, cgroup, stalled, watch, &watch->watch);
+	r = cgroup_watch_new(pressure->gmemd, cgroup, stalled, watch, &watch->watch);
 	if (r < 0) {
 		watch_free(watch);
 		return r;
@@ -298,6 +298,14 @@ void tenant_pressure_follow_config(struct tenant_pressure *pressure)
 		follow_tenant(pressure, tenant);
 }
 
+void tenant_pressure_drop(struct tenant_pressure *pressure)
+{
+	struct stall_watch *watch;
+
+	TAILQ_FOREACH (watch, &pressure->watches, link)
+		cgroup_watch_drop(watch->watch);
+}
+
 int tenant_pressure_new(struct gmemd *gmemd, struct tenant_pressure **ret)
 {
 	struct tenant_pressure *pressure = calloc(1, sizeof *pressure);
@@ -306,7 +314,6 @@ int tenant_pressure_new(struct gmemd *gmemd, struct tenant_pressure **ret)
 		return -ENOMEM;
 	pressure->gmemd = gmemd;
 	TAILQ_INIT(&pressure->watches);
-	tenant_pressure_follow_config(pressure);
 	*ret = pressure;
 	return 0;
 }

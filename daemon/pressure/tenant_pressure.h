@@ -13,7 +13,7 @@
 
 struct tenant_pressure;
 
-/* -ENOMEM. A cgroup whose pressure can't be watched is named in the log. */
+/* It watches no cgroup before it follows the configuration. -ENOMEM. */
 int tenant_pressure_new(struct gmemd *gmemd, struct tenant_pressure **ret);
 /* No job for the page worker may be left. Takes NULL, returns NULL. */
 struct tenant_pressure *tenant_pressure_free(struct tenant_pressure *pressure);
@@ -22,8 +22,11 @@ struct tenant_pressure *tenant_pressure_free(struct tenant_pressure *pressure);
 void tenant_pressure_look(struct tenant_pressure *pressure);
 /* The tenant is looked at now. */
 void tenant_pressure_ask(struct tenant_pressure *pressure, struct tenant *tenant);
-/* The settings of tenants have changed. */
+/* The settings of tenants have changed. A cgroup whose pressure can't be watched is named in the
+ * log. */
 void tenant_pressure_follow_config(struct tenant_pressure *pressure);
+/* No successor is to find any of it. */
+void tenant_pressure_drop(struct tenant_pressure *pressure);
 
 /* What a VM can give: not what it has said that it can't do without. */
 uint64_t vm_can_give(const struct vm *vm);

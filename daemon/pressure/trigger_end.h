@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The ends of pressure triggers. The kernel has whoever closes one wait for an RCU grace period, 8
- * to 16 ms on a quiet host (psi_trigger_destroy(), Linux 6.18): a thread of its own does, for all
- * of them one after the other, while the loop goes on.
+ * The ends of pressure triggers: a thread of its own closes them, one after the other, while the
+ * loop goes on, for it has to wait (kept_trigger.h).
  */
 #pragma once
 

@@ -13,7 +13,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/timer_file.h"
 #include "daemon/budget/capacity_probe.h"
-#include "daemon/fdstore/inherited_fds.h"
+#include "daemon/pressure/kept_trigger.h"
 #include "daemon/pressure/policy.h"
 #include "daemon/pressure/tenant_pressure.h"
 #include "daemon/vm/page_count.h"
@@ -35,7 +35,7 @@ struct pressure_watch {
 	struct gmemd *gmemd;
 	struct pressure_policy policy;
 	int meminfo;
-	struct pressure_trigger trigger; /* -1 in it where the kernel gives none */
+	struct kept_trigger trigger; /* none where the kernel gives none */
 	struct timer_file *timer;
 	struct event *stalled;
 	bool counting;   /* what VMs have, before a round */
@@ -303,59 +303,23 @@ static void stalled_event(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	if (pressure_trigger_check(&watch->trigger) == -ENODEV)
+	if (pressure_trigger_check(&watch->trigger.trigger) == -ENODEV)
 		event_del(watch->stalled);
 	else
 		look_at_host(watch, /* stalled= */ true);
 }
 
-/* By which the keeper knows it: one of another threshold is not taken over. */
-static uint64_t trigger_member(void)
-{
-	return (uint64_t)threshold.stall << 32 | threshold.window;
-}
-
-static int take_over_trigger(struct pressure_watch *watch)
-{
-	struct inherited_fds *inherited = watch->gmemd->inherited;
-	int r, fd = inherited ? inherited_fds_take(inherited, FDSTORE_PRESSURE, 0, trigger_member())
-			      : -1;
-
-	if (fd < 0)
-		return -ENOENT;
-	r = pressure_trigger_take_over(fd, &watch->trigger);
-	if (r < 0)
-		fd_close(fd);
-	return r;
-}
-
-/* Whoever closes a trigger's last file waits for an RCU grace period, some milliseconds: the kernel
- * would at the end of a gmemd that is killed, and its supervisor with it. The keeper has it still
- * then. */
-static int find_trigger(struct pressure_watch *watch)
-{
-	int r = take_over_trigger(watch);
-
-	if (r == 0)
-		return 0;
-	r = pressure_trigger_open(PRESSURE_OF_HOST, &threshold, &watch->trigger);
-	if (r == 0)
-		fdstore_put_later(watch->gmemd->fdstore, FDSTORE_PRESSURE, 0, trigger_member(),
-			watch->trigger.file);
-	return r;
-}
-
 /* A host without PSI is looked at each second all the same. */
 static int watch_stalls(struct pressure_watch *watch)
 {
-	int r = find_trigger(watch);
+	int r = kept_trigger_open(watch->gmemd, PRESSURE_OF_HOST, &threshold, &watch->trigger);
 
 	if (r < 0) {
 		log_info("the kernel gives no pressure stall information: %s", strerror(-r));
 		return 0;
 	}
-	watch->stalled = event_new(watch->gmemd->base, watch->trigger.ready, EV_READ | EV_PERSIST,
-		stalled_event, watch);
+	watch->stalled = event_new(watch->gmemd->base, watch->trigger.trigger.ready,
+		EV_READ | EV_PERSIST, stalled_event, watch);
 	return watch->stalled && event_add(watch->stalled, NULL) == 0 ? 0 : -ENOMEM;
 }
 
@@ -400,7 +364,8 @@ int pressure_watch_new(struct gmemd *gmemd, struct pressure_watch **ret)
 	if (!watch)
 		return -ENOMEM;
 	warn_of_reserve(gmemd, settings.floor);
-	*watch = (struct pressure_watch){.gmemd = gmemd, .meminfo = -1, .trigger = {-1, -1}};
+	*watch = (struct pressure_watch){
+		.gmemd = gmemd, .meminfo = -1, .trigger = KEPT_TRIGGER_NONE};
 	pressure_policy_init(&watch->policy, &settings);
 	r = set_up(watch);
 	if (r < 0)
@@ -412,13 +377,14 @@ int pressure_watch_new(struct gmemd *gmemd, struct pressure_watch **ret)
 
 int pressure_watch_begin(struct pressure_watch *watch)
 {
+	tenant_pressure_follow_config(watch->tenants);
 	return watch->policy.settings.floor > 0 ? watch_stalls(watch) : 0;
 }
 
 void pressure_watch_drop(struct pressure_watch *watch)
 {
-	if (watch->trigger.file >= 0)
-		fdstore_drop(watch->gmemd->fdstore, FDSTORE_PRESSURE, 0, trigger_member());
+	tenant_pressure_drop(watch->tenants);
+	kept_trigger_drop(&watch->trigger);
 }
 
 void pressure_watch_follow_config(struct pressure_watch *watch)
@@ -443,7 +409,7 @@ struct pressure_watch *pressure_watch_free(struct pressure_watch *watch)
 	timer_file_free(watch->timer);
 	if (watch->stalled)
 		event_free(watch->stalled);
-	pressure_trigger_close(&watch->trigger);
+	kept_trigger_end(&watch->trigger);
 	fd_close(watch->meminfo);
 	pressure_policy_clear(&watch->policy);
 	free(watch);

@@ -13,6 +13,7 @@
 #include "daemon/pages/page_closer.h"
 #include "daemon/peer/listener.h"
 #include "daemon/peer/quiet_peers.h"
+#include "daemon/pressure/kept_trigger.h"
 #include "daemon/pressure/watch.h"
 #include "daemon/release/lapse.h"
 #include "daemon/request/peer_ledger.h"
@@ -99,7 +100,10 @@ static void drop_file(void *context, const struct keeper_id *id, int take_fd)
 {
 	struct gmemd *gmemd = context;
 
-	page_file_dispose_held(gmemd->pages, gmemd->self, gmemd->fdstore, id, take_fd);
+	if (id->kind == FDSTORE_PRESSURE)
+		kept_trigger_dispose(gmemd->fdstore, id, take_fd);
+	else
+		page_file_dispose_held(gmemd->pages, gmemd->self, gmemd->fdstore, id, take_fd);
 }
 
 void takeover_finish(struct gmemd *gmemd)

@@ -601,10 +601,14 @@ def _():
 
 def triggers(path):
     """gmemd's files of a cgroup's pressure, by their numbers."""
-    return host.fds_of(CGROUPS + path + "/memory.pressure")
+    return linux.fds_of(host.pid, CGROUPS + path + "/memory.pressure")
 
 
-@test("a cgroup is watched on through a reload that leaves it; one that is named no more is watched no more")
+def held_triggers(path):
+    return [fd for keeper in host.keepers() for fd in linux.fds_of(keeper, CGROUPS + path + "/memory.pressure")]
+
+
+@test("a cgroup is watched on through a reload that leaves it, and through a kill; one that is named no more is watched no more")
 def _():
     with small_cgroup() as (path, _entrances):
         line = "pressure-cgroup = %s\n" % path
@@ -615,10 +619,15 @@ def _():
         gold_with(line + "requests = 7\n")
         (still,) = triggers(path)
         check(linux.same_file(host.pid, still, own), "it was opened again")
+        need(wait_until(lambda: held_triggers(path)), "the keeper does not hold it")
+        host.restart()
+        need(wait_until(lambda: triggers(path)), "the next gmemd does not watch it")
+        (inherited,) = triggers(path)
+        check(linux.same_file(host.pid, inherited, own), "the next gmemd has opened it again")
         os.close(own)
         os.close(pidfd)
         gold_with("")
-        need(wait_until(lambda: not triggers(path)), "it is watched on")
+        need(wait_until(lambda: not triggers(path) and not held_triggers(path)), "it is watched on")
         reload_with(RULES)
 
 

@@ -206,10 +206,6 @@ class Daemon:
         peers = {"socket:[%d]" % one for one, peer in sock_diag.unix_peers().items() if peer in theirs}
         return sum(1 for fd in self._links() if not fd.is_of(helpers, peers))
 
-    def fds_of(self, path):
-        """The numbers of those that are that file."""
-        return [int(os.path.basename(fd.info)) for fd in self._links() if fd.link == path]
-
     def _links(self):
         return [_Fd(self.pid, fd) for fd in os.listdir("/proc/%d/fd" % self.pid)]
 

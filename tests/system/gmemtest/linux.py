@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The system calls that Python's library lacks, by ctypes."""
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -241,6 +242,16 @@ def refuse_socket_option(level, option, error):
     _checked(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     number = NR_SECCOMP[os.uname().machine]
     _checked(_libc.syscall(ctypes.c_long(number), ctypes.c_ulong(SECCOMP_SET_MODE_FILTER), ctypes.c_ulong(0), ctypes.byref(program)))
+
+
+def fds_of(pid, path):
+    """The numbers of a process's files that are that one."""
+    found = []
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        with contextlib.suppress(FileNotFoundError):
+            if os.readlink("/proc/%d/fd/%s" % (pid, fd)) == path:
+                found.append(int(fd))
+    return found
 
 
 def same_file(pid, fd, other):
