@@ -68,7 +68,7 @@ int gmem_connect(const char *path, struct gmem **ret);
  * What the gate traps in the kernel, the making of the VM and of its guest_memfds, waits there for
  * the next gmemd, and nothing ends it. So a thread of its own, without signals, issues these two
  * ioctls, by whose number KVM's debugfs then knows the VM; it ends when it has had nothing to do
- * for 100 ms. While it is there unshare(CLONE_NEWUSER), which demands that a process has one thread
+ * for 5 ms. While it is there unshare(CLONE_NEWUSER), which demands that a process has one thread
  * alone, fails with EINVAL. A call that has waited for too long leaves it there. A guest_memfd that
  * is made at last is closed; gmemd hears of that, and gives its charge back, by the next
  * gmem_memory_create().

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <time.h>
 
-#define IDLE_NS 100000000
+#define IDLE_NS 5000000
 
 /* The thread's, and room for what the program has in thread-local storage. */
 #define STACK_SIZE (256 * 1024)

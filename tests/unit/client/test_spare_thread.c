@@ -14,7 +14,8 @@
 #include "tests/lib/unit.h"
 
 #define TRIES       6000
-#define INTERVAL_US 10000 /* less than one waits for more */
+#define INTERVAL_US 10000
+#define MOMENT_US   1000 /* less than one waits for more */
 
 /* A work that tells who does it, and is done when it may. */
 struct task {
@@ -90,7 +91,7 @@ static void test_again(void)
 
 		begin(&first);
 		sem_post(&first.may_end);
-		usleep(INTERVAL_US);
+		usleep(MOMENT_US);
 		begin(&second);
 		sem_post(&second.may_end);
 		again = first.thread == second.thread;
@@ -115,7 +116,7 @@ static void test_child(void)
 
 	begin(&task);
 	sem_post(&task.may_end);
-	usleep(INTERVAL_US); /* for it to wait for more */
+	usleep(MOMENT_US); /* for it to wait for more */
 	unit_in_child(use_in_child, NULL);
 	CU_ASSERT(ends(task.thread));
 }
