@@ -24,6 +24,8 @@
 #include "protocol/json.h"
 #include "protocol/message.h"
 
+#define LOOKS_MAX 8
+
 struct peer {
 	TAILQ_ENTRY(peer) link;
 	struct peer_list *list;
@@ -45,6 +47,7 @@ struct peer {
 	bool watched;     /* the event is added for reading: it is told when a packet comes */
 	bool can_send;
 	bool backlogged; /* it has sent more than was read: its connection need not be polled */
+	uint8_t looks;   /* how often it was found readable while it waited for its turn */
 };
 
 /* What of it would outlive gmemd goes with it. */
@@ -403,19 +406,27 @@ static void wait_for_turn(struct caller *caller)
 	scheduler_go_on(peer->gmemd->scheduler, &peer->work);
 }
 
-/* Where it is found readable again before its turn has come, or while it awaits an answer, there is
- * no use in looking on. */
+/*
+ * Where it is found readable again and again before its turn has come, or while it awaits an answer,
+ * there is no use in looking on. To stop looking and begin again takes as long as some looks, though,
+ * and with some dozens of clients each is found so a few times.
+ */
 static void peer_readable(evutil_socket_t fd, short what, void *context)
 {
 	struct peer *peer = context;
 
 	(void)fd;
 	(void)what;
+	if (scheduler_has(&peer->work) && peer->looks < LOOKS_MAX) {
+		peer->looks++;
+		return;
+	}
 	if (scheduler_has(&peer->work) || peer->caller.held > 0) {
 		peer->backlogged = true;
 		watch_connection(peer, false);
 		return;
 	}
+	peer->looks = 0;
 	follow_vm(peer);
 	scheduler_ready(peer->gmemd->scheduler, &peer->work);
 }
