@@ -407,9 +407,9 @@ static void wait_for_turn(struct caller *caller)
 }
 
 /*
- * Where it is found readable again and again before its turn has come, or while it awaits an answer,
- * there is no use in looking on. To stop looking and begin again takes as long as some looks, though,
- * and with some dozens of clients each is found so a few times.
+ * Where it is found readable again and again before its turn has come, or while it awaits an
+ * answer, there is no use in looking on. To stop looking and begin again takes as long as some
+ * looks, though, and with some dozens of clients each is found so a few times.
  */
 static void peer_readable(evutil_socket_t fd, short what, void *context)
 {
