@@ -11,7 +11,6 @@ import signal
 import socket
 import stat
 import struct
-import tempfile
 
 from gmemtest import linux
 from gmemtest.fuse import checked, libc, own_mounts, require_mounts
@@ -80,7 +79,7 @@ class StuckFile:
 
     def __init__(self, user, groups=()):
         own_mounts()
-        directory = tempfile.mkdtemp(prefix="gmemd-test-")
+        directory = "/mnt"  # what is there now only this namespace sees: nothing is left behind
         checked(libc.mount(b"gmemd", directory.encode(), b"tmpfs", 0, b"mode=777"))
         device_path, mount_point = os.path.join(directory, "fuse"), os.path.join(directory, "mount")
         os.mknod(device_path, 0o666 | stat.S_IFCHR, os.makedev(*FUSE_DEVICE))
