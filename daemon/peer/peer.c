@@ -24,6 +24,7 @@
 #include "protocol/json.h"
 #include "protocol/message.h"
 
+/* How often a connection is found readable before its turn, and is watched on all the same. */
 #define LOOKS_MAX 8
 
 struct peer {
