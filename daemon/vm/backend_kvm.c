@@ -78,6 +78,7 @@ static int kvm_submit(struct call *call)
 	r = take_entries(call, mailbox, command);
 	if (r < 0)
 		return r;
+	mailbox_note_generation(mailbox, call->vm->generation);
 	for (unsigned index = 0; index < call->count; index++)
 		write_entry(call, index);
 	return CALL_SUBMITTED;

@@ -58,6 +58,7 @@ int mailbox_label_read(int fd, struct label *ret)
 	label.initially_private = state == 'p';
 	snprintf(label.name, sizeof label.name, "%s", text + length);
 	read_tenant(fd, &label);
+	label.generation = mailbox_read_generation(fd);
 	*ret = label;
 	return 0;
 }

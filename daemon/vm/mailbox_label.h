@@ -4,8 +4,8 @@
  *
  * A gmemd that knows nothing of a VM any more believes the mailbox that the VM's process still has:
  * gmemd alone can have made it, a memfd's name never changes, and it says whose the VM is, what it
- * may be, and how much memory it may have. Which tenant it is of can change: that is a note within
- * the mailbox, where gmemd alone can write.
+ * may be, and how much memory it may have. Which tenant it is of can change, and so does
+ * the generation of its calls: these are noted within the mailbox, where gmemd alone can write.
  */
 #pragma once
 
@@ -27,6 +27,7 @@ struct label {
 	char name[NAME_BYTES_MAX + 1];
 	bool has_tenant; /* an older gmemd has noted none */
 	char tenant[TENANT_NAME_SIZE];
+	uint32_t generation; /* of the calls that it had last; 0: an older gmemd has noted none */
 };
 
 /* The name for the VM's mailbox. All that it says must be set. */

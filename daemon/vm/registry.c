@@ -202,10 +202,10 @@ void registry_remove(struct vm *vm)
 		RB_REMOVE(vm_process_tree, &registry->vms_by_process, vm);
 }
 
-/* However often gmemd and its keeper die. Generations begin anew after two years, so that calls'
- * ids stay positive. */
+/* Generations begin anew after two years, so that calls' ids stay positive, also those of gmemds
+ * that take over afterwards. */
 #define GENERATIONS_PER_SECOND 32
-#define GENERATIONS_END        (1u << 31)
+#define GENERATIONS_END        ((1u << 31) - (1u << 20))
 
 uint32_t registry_late_generation(const struct registry *registry)
 {

@@ -66,7 +66,8 @@ void registry_init(struct registry *registry, const struct backend *backend,
 	struct capacity *capacity);
 /* An id that no VM or memory had since the host booted. */
 uint64_t registry_next_id(struct registry *registry);
-/* A generation for a VM's calls that no gmemd can have had which began before this one. */
+/* A generation for a VM's calls that no gmemd has had which began before this one, unless gmemds
+ * have followed one another faster than these count. */
 uint32_t registry_late_generation(const struct registry *registry);
 
 /* NULL where there is none. */

@@ -299,6 +299,15 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	return 0;
 }
 
+/* Later than that of each call that its process may have heard of: a report of one must not be
+ * taken for that of a new call. */
+static uint32_t late_generation(const struct registry *registry, const struct label *label)
+{
+	uint32_t late = registry_late_generation(registry);
+
+	return label->generation < late ? late : label->generation + 1;
+}
+
 int vm_resume(struct registry *registry, const struct process *process, struct owner *opener,
 	const struct label *label, struct mailbox *mailbox, struct vm **ret)
 {
@@ -317,7 +326,7 @@ int vm_resume(struct registry *registry, const struct process *process, struct o
 	vm->gate = label->gate ? VM_GATE_LOST : VM_GATE_NONE;
 	vm->initially_private = label->initially_private;
 	vm->rebuilt = true;
-	vm->generation = registry_late_generation(registry);
+	vm->generation = late_generation(registry, label);
 	vm->last_call = (uint64_t)vm->generation << 32;
 	owned.uid = label->uid; /* whatever its process has become since */
 	r = vm_set_up_for(vm, &owned, opener, label->name);

@@ -445,19 +445,44 @@ int mailbox_note(const struct mailbox *mailbox, char ret[static MAILBOX_NOTE_SIZ
 	return mailbox_read_note(mailbox->write_fd, ret);
 }
 
+/* In the file. */
+static off_t slots_offset(void)
+{
+	return (off_t)(area_layout[MAILBOX_CREATE].pages * (uint64_t)sysconf(_SC_PAGESIZE));
+}
+
 /* Both by one read. */
 int mailbox_read_note(int fd, char ret[static MAILBOX_NOTE_SIZE])
 {
-	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	const uint64_t at = area_layout[MAILBOX_CREATE].pages * page + SLOT_BYTES;
 	unsigned char bytes[(NOTES - 1) * SLOT_STRIDE + sizeof(struct note)];
 	struct note notes[NOTES];
 
-	if (pread(fd, bytes, sizeof bytes, (off_t)at) != sizeof bytes)
+	if (pread(fd, bytes, sizeof bytes, slots_offset() + (off_t)SLOT_BYTES) != sizeof bytes)
 		return -ENOENT;
 	for (unsigned i = 0; i < NOTES; i++)
 		memcpy(&notes[i], bytes + i * SLOT_STRIDE, sizeof notes[i]);
 	return copy_note(notes, ret);
+}
+
+/* Behind the first note. Nothing is there of an older gmemd's. */
+#define GENERATION_AT (SLOT_STRIDE - sizeof(uint64_t))
+_Static_assert(SLOT_BYTES + sizeof(struct note) <= GENERATION_AT, "a slot's entry");
+
+void mailbox_note_generation(struct mailbox *mailbox, uint32_t generation)
+{
+	void *place = entry_bytes(&mailbox->entries[MAILBOX_SLOT], 0) + GENERATION_AT;
+
+	if (*(const uint64_t *)place < generation)
+		__atomic_store_n((uint64_t *)place, generation, __ATOMIC_RELAXED);
+}
+
+uint32_t mailbox_read_generation(int fd)
+{
+	uint64_t generation = 0;
+
+	if (pread(fd, &generation, sizeof generation, slots_offset() + (off_t)GENERATION_AT) < 0)
+		return 0;
+	return (uint32_t)generation;
 }
 
 int mailbox_fix(const struct mailbox *mailbox)

@@ -84,6 +84,13 @@ int mailbox_write_note(struct mailbox *mailbox, const char *note);
 int mailbox_note(const struct mailbox *mailbox, char ret[static MAILBOX_NOTE_SIZE]);
 /* The same by any fd of a mailbox that has a mailbox_name(). */
 int mailbox_read_note(int fd, char ret[static MAILBOX_NOTE_SIZE]);
+/*
+ * The generation of the calls whose arguments it has held last, for the same: who goes on with a VM
+ * must not give a new call the id of one that its VMM may yet report. It never becomes less.
+ */
+void mailbox_note_generation(struct mailbox *mailbox, uint32_t generation);
+/* By any fd of a mailbox that has a mailbox_name(). 0 where none is noted. */
+uint32_t mailbox_read_generation(int fd);
 /* Makes it immutable; see memory_file_set_immutable(). mailbox_reopen() undoes that, and needs the
  * same capability then. */
 int mailbox_fix(const struct mailbox *mailbox);

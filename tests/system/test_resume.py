@@ -146,6 +146,11 @@ class _Owner:
         os.close(fd)
         return True
 
+    def rebind(self):
+        """The id of the last of the calls for that."""
+        self.vmm.unbind(0)
+        return self.vmm.bind(0, 0, SIZE, self.memory, self.fd)["call"]["id"]
+
     def call(self, method, params):
         return self.vmm.peer.call(method, params)
 
@@ -254,6 +259,23 @@ def rebuilt():
         equal(vmm.do("get"), before, "after one more restart, by the keeper")
         vmm.do("work")
     check(wait_until(lambda: vms() == {}), "its process's death releases all")
+
+
+@test("ids of calls do not come again, however fast gmemds follow one another, and whatever is lost")
+def ids_grow():
+    with Remote() as vmm:
+        last = vmm.do("rebind")
+        for lives in (0, 40):
+            for _ in range(lives):
+                host.restart()
+                vmm.do("reconnect")
+                before, last = last, vmm.do("rebind")
+                check(last > before, "a call of a gmemd that took over: %d after %d" % (last, before))
+            host.lose_all()
+            vmm.do("reconnect")
+            vmm.do("resume")
+            before, last = last, vmm.do("rebind")
+            check(last > before, "a call of a gmemd that had lost the VM: %d after %d" % (last, before))
 
 
 @test("a VM that was lost: strangers, forged and wrong files get nothing")

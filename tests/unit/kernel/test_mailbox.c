@@ -579,6 +579,27 @@ static void test_note(void)
 	CU_ASSERT_EQUAL(memcmp(entry, entry_view(MAILBOX_SLOT, 0), sizeof entry), 0);
 }
 
+/* The highest counts; no entry has changed, and no note. */
+static void test_generation(void)
+{
+	unsigned char entry[sizeof(struct kvm_userspace_memory_region2)];
+	int fd = mailbox_fd(mailbox);
+
+	memcpy(entry, entry_view(MAILBOX_SLOT, 0), sizeof entry);
+	mailbox_write_note(mailbox, "gold");
+	mailbox_write_note(mailbox, "silver");
+	CU_ASSERT_EQUAL(mailbox_read_generation(fd), 0);
+	mailbox_note_generation(mailbox, 0);
+	CU_ASSERT_EQUAL(mailbox_read_generation(fd), 0);
+	mailbox_note_generation(mailbox, 7);
+	mailbox_note_generation(mailbox, 6);
+	CU_ASSERT_EQUAL(mailbox_read_generation(fd), 7);
+	mailbox_note_generation(mailbox, UINT32_MAX);
+	CU_ASSERT_EQUAL(mailbox_read_generation(fd), UINT32_MAX);
+	check_note(fd, "silver");
+	CU_ASSERT_EQUAL(memcmp(entry, entry_view(MAILBOX_SLOT, 0), sizeof entry), 0);
+}
+
 static void test_identity(void)
 {
 	struct file_identity own = mailbox_identity(mailbox), seen;
@@ -670,6 +691,7 @@ int main(void)
 		{"fixed", test_fixed},
 		{"opened again by another user", test_reopened_unprivileged},
 		{"its note", test_note},
+		{"the generation of calls", test_generation},
 		{"identity", test_identity},
 		{"when it was made", test_made},
 		{"freed", test_free},
