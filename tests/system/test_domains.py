@@ -109,7 +109,11 @@ def shows(name, **members):
 
 
 def remarks(name, part):
-    wait_until(lambda: part in (shown()[name]["remark"] or ""), "%s: %s; %s" % (name, part, shown().get(name)))
+    def does():
+        domain = shown().get(name)
+        return domain is not None and part in (domain["remark"] or "")
+
+    wait_until(does, "%s: %s; %s" % (name, part, shown().get(name)))
 
 
 def emulator():
