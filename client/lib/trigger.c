@@ -233,6 +233,16 @@ static void fail_call(struct gmem_vm *vm, uint64_t call, uint64_t done, int r)
 	last_error_restore(error);
 }
 
+/* A gmemd that has lost the VM since knows nothing of the call, and answers so. One that had lost
+ * it before is told of it anew wherever its connection breaks, too, and waits for the call. */
+static void return_stale_call(struct gmem_vm *vm, uint64_t call, uint64_t done)
+{
+	struct json_object *params = report_params(vm, call, done);
+
+	json_add_string(params, "errno", strerrorname_np(ECANCELED));
+	connection_request(vm->gmem, "call.done", params, NULL, NULL);
+}
+
 static int trigger_of(struct gmem_vm *vm, struct json_object *call,
 	struct carrying_out *carrying_out, const struct trigger_notes *notes, uint64_t *ret_id)
 {
@@ -249,7 +259,9 @@ static int trigger_of(struct gmem_vm *vm, struct json_object *call,
 		r = trigger_one(vm, request, address + i * stride, carrying_out, &given_up);
 		if (given_up)
 			note_given_up(vm, given_up, id);
-		else if (r < 0 && r != -ESTALE)
+		else if (r == -ESTALE)
+			return_stale_call(vm, id, i);
+		else if (r < 0)
 			fail_call(vm, id, i, r);
 		if (r < 0)
 			return r;
