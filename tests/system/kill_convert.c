@@ -123,6 +123,7 @@ static void work(unsigned thread)
 {
 	while (peer_goes_on()) {
 		step(thread);
+		peer_break_sometimes(gmem, &chances[thread - 1]);
 		usleep((useconds_t)peer_random(&chances[thread - 1], 500));
 	}
 }

@@ -365,6 +365,7 @@ static void work(unsigned thread)
 
 	while (peer_goes_on()) {
 		step(worker);
+		peer_break_sometimes(gmem, &worker->chance);
 		usleep((useconds_t)chance_of(worker, PAUSE_US_MAX));
 	}
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -245,6 +246,14 @@ struct gmem *peer_connect(void)
 	peer_need(r, "connecting");
 	peer_idle(0);
 	return gmem;
+}
+
+#define UNBROKEN 64 /* steps, in the mean */
+
+void peer_break_sometimes(struct gmem *gmem, uint64_t *chance)
+{
+	if (peer_random(chance, UNBROKEN) == 0)
+		shutdown(gmem_fd(gmem), SHUT_RDWR);
 }
 
 /* Chance */

@@ -55,6 +55,8 @@ void peer_need(int r, const char *what);
 
 /* Waits for a gmemd that serves. */
 struct gmem *peer_connect(void);
+/* Once in a while the connection breaks, whoever uses it, while gmemd knows of the VM. */
+void peer_break_sometimes(struct gmem *gmem, uint64_t *chance);
 
 /* From 0 to below. */
 uint64_t peer_random(uint64_t *state, uint64_t below);
