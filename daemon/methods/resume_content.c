@@ -159,8 +159,9 @@ static int resume_memories(struct request *request, struct vm *vm)
 
 /* Slots */
 
-/* A packet that was lost on its way may be sent again. */
-static bool is_same(const struct slot *slot, const struct slot_bind_parameters *told)
+/* With these flags. */
+static bool is_same(
+	const struct slot *slot, uint64_t flags, const struct slot_bind_parameters *told)
 {
 	uint64_t memory = slot->named ? slot->named->id : FIELD_UNSET;
 	uint64_t shared = slot->shared ? slot->shared->memory->id : FIELD_UNSET;
@@ -170,18 +171,48 @@ static bool is_same(const struct slot *slot, const struct slot_bind_parameters *
 	       slot->userspace_addr == told->userspace_addr && memory == told->memory &&
 	       slot->guest_memfd_offset == told->guest_memfd_offset &&
 	       shared == told->shared_memory && slot_shared_offset(slot) == told->shared_offset &&
-	       slot->flags == told->flags && slot->showing == (told->through == THROUGH_MAPPING);
+	       flags == told->flags && slot->showing == (told->through == THROUGH_MAPPING);
+}
+
+/* As it was before one of the change's steps, or is after it. */
+static bool change_has(const struct slot_change *change, const struct slot_bind_parameters *told)
+{
+	for (unsigned i = 0; i < change->count; i++) {
+		const struct slot_step *step = &change->steps[i];
+		const struct slot *slot = step->slot;
+
+		if ((step->kind == SLOT_STEP_UNBIND && is_same(slot, slot->flags, told)) ||
+			(step->kind == SLOT_STEP_FLAGS && is_same(slot, step->flags, told)))
+			return true;
+	}
+	return false;
+}
+
+/* A packet that was lost on its way may be sent again, and what is under way is not reported yet:
+ * another slot may be in the place of one that leaves. */
+static bool is_known(struct vm *vm, const struct slot_bind_parameters *told)
+{
+	const struct slot *slot = vm_slot(vm, (uint32_t)told->slot);
+	const struct call *call;
+
+	if (slot && is_same(slot, slot->flags, told))
+		return true;
+	TAILQ_FOREACH (call, &vm->calls, link) {
+		if (call->kind == CALL_CHANGE && change_has(call->change, told))
+			return true;
+	}
+	return false;
 }
 
 static int add_slot(struct request *request, struct vm *vm, const struct slot_bind_parameters *told,
 	size_t index)
 {
-	struct slot *slot = vm_slot(vm, (uint32_t)told->slot);
 	struct slot_request wanted;
 	struct slot_fault fault;
+	struct slot *slot;
 	int r;
 
-	if (slot && is_same(slot, told))
+	if (is_known(vm, told))
 		return 0;
 	if (slot_check_told(vm, told, &wanted, &fault) < 0 ||
 		slot_check_limits(vm, &wanted, &fault) < 0)

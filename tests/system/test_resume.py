@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """vm.resume on the wire: of VMs that gmemd knows, and of those that it has lost with its keeper."""
 
+import ctypes
 import mmap
 import os
 
@@ -150,6 +151,22 @@ class _Owner:
         """The id of the last of the calls for that."""
         self.vmm.unbind(0)
         return self.vmm.bind(0, 0, SIZE, self.memory, self.fd)["call"]["id"]
+
+    def begin_change(self, changes):
+        """What is not carried out. Returns that call's id."""
+        return self.vmm.peer.call("slot.change", {"vm": self.vmm.id, "changes": changes})["calls"][0]["id"]
+
+    def bind_own(self):
+        """Slot 1, of this process's own memory. Returns it as it is told."""
+        own = mmap.mmap(-1, SIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self.own = own
+        slot = {"slot": 1, "guest_phys_addr": 4 * SIZE, "memory_size": SIZE, "memory": None}
+        slot["userspace_addr"] = ctypes.addressof(ctypes.c_char.from_buffer(own))
+        self.vmm.bind_own(1, slot["guest_phys_addr"], SIZE, slot["userspace_addr"])
+        return slot
+
+    def end_change(self, call):
+        self.vmm.peer.call("call.done", {"vm": self.vmm.id, "call": call, "done": 0, "errno": "ECANCELED"})
 
     def call(self, method, params):
         return self.vmm.peer.call(method, params)
@@ -496,6 +513,28 @@ def told_twice():
         equal(error["data"].get("param"), "slots[1].slot", "the same number, another place")
         check(vmm.do("resume", {"slots": [told, told]})["rebuilt"], "told twice")
         equal(vmm.do("get"), before, "the VM")
+
+
+@test("a VM that was lost, on another connection later: a slot that is being changed is told as it was")
+def told_amid_change():
+    with Remote() as vmm:
+        host.lose_all()
+        vmm.do("reconnect")
+        vmm.do("resume")
+        slot = vmm.do("bind_own")
+        before = vmm.do("get")
+        moved, flagged = dict(slot, guest_phys_addr=5 * SIZE), dict(slot, flags=["log_dirty_pages"])
+        unbound = {"guest_memfd_offset": 0, "guest_memfd": None}
+        for told, steps in ((moved, [{"unbind": 1}]), (flagged, [])):
+            call = vmm.do("begin_change", steps + [{"bind": dict(told, **unbound)}])
+            vmm.do("reconnect")
+            for one in (slot, told):
+                equal(vmm.do("resume", {"slots": [one]})["rebuilt"], True, "as it was, and as it is to be")
+            other = dict(told, guest_phys_addr=6 * SIZE)
+            equal(vmm.error("resume", {"slots": [other]})["data"]["param"], "slots[0].slot", "as it is not")
+            equal([one["id"] for one in vmm.do("get")["calls"]], [call], "the change goes on")
+            vmm.do("end_change", call)
+            equal(vmm.do("get"), before, "the VM")
 
 
 @test("without a keeper nothing outlives gmemd, and nothing of its VMs comes back")
