@@ -58,16 +58,30 @@ static void print_log(const struct gmemd_process *process)
 		fputs(line, stderr);
 }
 
+/* Each socket is there at a moment of its own. */
+static int try_sockets(const struct gmemd_process *process)
+{
+	static const char *const names[] = {"gmemd.sock", "admin.sock"};
+	char path[64];
+	int fd, r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof names / sizeof *names; i++) {
+		path_of(process, names[i], path);
+		r = packet_connect(path, &fd);
+		if (r == 0)
+			fd_close(fd);
+	}
+	return r;
+}
+
 int gmemd_process_await(struct gmemd_process *process)
 {
-	int fd, r = -ETIMEDOUT;
+	int r = -ETIMEDOUT;
 
 	for (unsigned i = 0; i < START_TRIES; i++) {
-		r = packet_connect(process->socket, &fd);
-		if (r == 0) {
-			fd_close(fd);
+		r = try_sockets(process);
+		if (r == 0)
 			return 0;
-		}
 		if (waitpid(process->pid, NULL, WNOHANG) != 0) {
 			process->pid = -1;
 			return -ECHILD;
