@@ -597,6 +597,7 @@ def _():
             equal((0 < heard[0][0] <= MIB, heard[1]), (True, []), "what Alice and Carol are asked for: %r" % heard)
             check("tenant gold is under pressure" in host.log() or tenant("gold")["under_pressure"], host.log())
         reload_with(RULES)
+        check(wait_until(lambda: not tenant("gold")["under_pressure"]), "it is under pressure without a VM")
 
 
 def triggers(path):
