@@ -1170,7 +1170,8 @@ const struct method methods[METHODS] = {
 		ERRORS(RPC_NOT_FOUND, RPC_NOT_PERMITTED, RPC_BUDGET_EXCEEDED, RPC_CONFLICT,
 			RPC_UNSUPPORTED, RPC_KERNEL, RPC_BUSY, RPC_LIMIT, RPC_GONE),
 		"Goes on with the VM of the peer's process on this connection, after another one "
-		"or another gmemd."},
+		"or another gmemd. What it has asked on one that it has closed, and was not "
+		"answered, is not carried out any more."},
 	[METHOD_VM_LIST] = {"vm.list", ACCESS_VMM | ACCESS_OPERATOR, vm_list_parameters,
 		vm_list_result, ERRORS(), "The VMs that the peer may see, in pages."},
 	[METHOD_VM_GET] = {"vm.get", ACCESS_VMM | ACCESS_OPERATOR, vm_get_parameters, vm_get_result,

@@ -27,6 +27,7 @@
 #include "daemon/request/request.h"
 #include "daemon/request/request_files.h"
 #include "daemon/request/request_tenant.h"
+#include "daemon/request/resumption.h"
 #include "daemon/tenant/tenant_rules.h"
 #include "daemon/vm/backend.h"
 #include "daemon/vm/mailbox_label.h"
@@ -36,13 +37,15 @@
 #include "daemon/vm/vm_new.h"
 #include "protocol/json.h"
 
-static int answer_resumed(struct request *request, const struct vm *vm)
+static int answer_resumed(struct request *request, struct vm *vm)
 {
 	int r = request_answer_vm(request, vm);
 
-	if (r == 0)
-		json_add_bool(request->result, "rebuilt", vm->rebuilt);
-	return r;
+	if (r < 0)
+		return r;
+	json_add_bool(request->result, "rebuilt", vm->rebuilt);
+	resumption_note(request, vm);
+	return 0;
 }
 
 /* 0 where the request has them: of a VM that gmemd has lost, the mailbox before the memories. */

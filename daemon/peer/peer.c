@@ -19,6 +19,7 @@
 #include "daemon/report/profile.h"
 #include "daemon/request/deferred_answer.h"
 #include "daemon/request/dispatch.h"
+#include "daemon/request/resumption.h"
 #include "daemon/tenant/tenant_rules.h"
 #include "kernel/base/cleanup.h"
 #include "protocol/json.h"
@@ -488,6 +489,7 @@ static void set_up_caller(struct peer *peer, const struct peer_entry *entry)
 	struct caller *caller = &peer->caller;
 
 	caller->access = entry->access;
+	resumption_begin(caller, &peer->gmemd->registry);
 	caller->subscriber = &peer->subscriber;
 	caller->send = send_later_answer;
 	caller->notify = notify_peer;

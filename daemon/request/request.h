@@ -29,6 +29,7 @@ struct caller {
 	struct owner *owner;       /* who is charged for it */
 	struct subscriber *subscriber;
 	struct profile *profile; /* that it has begun; NULL: none */
+	uint64_t resumption;     /* of all, the last that it knows of; see resumption.h */
 	struct delivery delivery;
 
 	/* Of answers that come later: see deferred_answer.h. */

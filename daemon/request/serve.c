@@ -13,6 +13,7 @@
 #include "daemon/request/postponement.h"
 #include "daemon/request/refusal.h"
 #include "daemon/request/replay.h"
+#include "daemon/request/resumption.h"
 #include "daemon/reservation/reservation_ledger.h"
 #include "daemon/vm/vm_ledger.h"
 #include "protocol/json.h"
@@ -99,6 +100,9 @@ static int check(
 	r = find_method(message->method, request, ret);
 	if (r < 0)
 		return r;
+	if (resumption_left_behind(request))
+		return rpc_error_conflict(&request->error, "vm",
+			"Its process has closed this connection, and goes on with it on another");
 	request->method = (*ret)->name;
 	request->timer.method = *ret;
 	request->gmemd->stages.now.method = *ret;

@@ -44,7 +44,8 @@ struct registry {
 	uint64_t last_id;                  /* of VMs and memories */
 	uint64_t first_id;                 /* up to here they were an earlier gmemd's */
 	struct vm_tree vms;
-	uint64_t n_made; /* that were ever there */
+	uint64_t n_made;      /* that were ever there */
+	uint64_t resumptions; /* of VMs, so far */
 	struct vm_process_tree vms_by_process;
 	struct vm_name_tree vms_by_name; /* of a user each */
 	struct vm_uuid_tree vms_by_uuid;

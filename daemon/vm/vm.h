@@ -93,8 +93,9 @@ struct vm {
 	RB_ENTRY(vm) by_name;
 	RB_ENTRY(vm) by_uuid;
 	struct registry *registry;
-	uint64_t number;  /* its id is "vm-NUMBER" */
-	uint64_t request; /* number of the last that has changed anything of it */
+	uint64_t number;     /* its id is "vm-NUMBER" */
+	uint64_t request;    /* number of the last that has changed anything of it */
+	uint64_t resumption; /* of all, its last; 0: none since gmemd began */
 	char *name;
 	char id[24];
 	char uuid[37];

@@ -94,7 +94,8 @@ def compare():
         vmm.state = vmm.hear()
     operator = host.operator()
     for vmm in vmms:
-        check(wait_until(lambda vmm=vmm: agrees(operator, vmm)), "calls of %s are left" % vmm.name)
+        agreed = wait_until(lambda vmm=vmm: agrees(operator, vmm))
+        check(agreed, "%s has calls that are left: %s" % (vmm.name, operator.call("vm.get", {"vm": vmm.state["vm"]})["calls"]))
     operator.close()
     for vmm in vmms:
         vmm.ask("run")

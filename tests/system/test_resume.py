@@ -5,6 +5,8 @@
 import ctypes
 import mmap
 import os
+import signal
+import time
 
 from gmemtest import linux
 from gmemtest.child import Child
@@ -156,17 +158,38 @@ class _Owner:
         """What is not carried out. Returns that call's id."""
         return self.vmm.peer.call("slot.change", {"vm": self.vmm.id, "changes": changes})["calls"][0]["id"]
 
-    def bind_own(self):
-        """Slot 1, of this process's own memory. Returns it as it is told."""
-        own = mmap.mmap(-1, SIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        self.own = own
+    def own_slot(self):
+        """Slot 1, of this process's own memory, as it is told."""
+        self.own = mmap.mmap(-1, SIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         slot = {"slot": 1, "guest_phys_addr": 4 * SIZE, "memory_size": SIZE, "memory": None}
-        slot["userspace_addr"] = ctypes.addressof(ctypes.c_char.from_buffer(own))
+        slot["userspace_addr"] = ctypes.addressof(ctypes.c_char.from_buffer(self.own))
+        return slot
+
+    def bind_own(self):
+        slot = self.own_slot()
         self.vmm.bind_own(1, slot["guest_phys_addr"], SIZE, slot["userspace_addr"])
         return slot
 
     def end_change(self, call):
         self.vmm.peer.call("call.done", {"vm": self.vmm.id, "call": call, "done": 0, "errno": "ECANCELED"})
+
+    def create(self):
+        """What is not reported."""
+        self.made = self.vmm.peer.call("memory.create", {"vm": self.vmm.id, "size": SIZE})
+        self.made_fd = self.vmm.trigger(self.made["call"])[1]
+        return self.made["call"]["id"]
+
+    def leave_behind(self, closes):
+        """That report, and the binding of slot 1, on a connection that another follows. Returns the calls that there are."""
+        bind = dict(self.own_slot(), vm=self.vmm.id, guest_memfd_offset=0, guest_memfd=None)
+        self.left = self.vmm.peer
+        self.vmm.notify_done(self.made["call"], self.made_fd)
+        self.left.send(request("slot.bind", bind, 2))
+        if closes:
+            self.left.close()
+        self.vmm.peer = Peer(self.path)
+        self.vmm.peer.call("vm.resume", {"vm": self.vmm.id})
+        return [call["id"] for call in self.vmm.get()["calls"]]
 
     def call(self, method, params):
         return self.vmm.peer.call(method, params)
@@ -556,6 +579,36 @@ def alone():
         equal(vmm.do("content"), "guest", "the guest goes on")
     host.change_config("")
     host.restart()
+
+
+def is_reported(vmm):
+    return all(memory["state"] == "ready" for memory in vmm.do("get")["memories"])
+
+
+def left_behind(closes):
+    """Slots and calls, once what is behind the report is carried out; None where that was not waited for."""
+    with Remote() as vmm:
+        made = vmm.do("create")
+        takers = host.takers()
+        for taker in takers:
+            os.kill(taker, signal.SIGSTOP)
+        before = vmm.do("leave_behind", closes)
+        for taker in takers:
+            os.kill(taker, signal.SIGCONT)
+        check(wait_until(lambda: is_reported(vmm)), "the creation is not reported")
+        for _ in range(10):
+            after = vmm.do("get")  # the other connection has had its turn
+        return ([slot["slot"] for slot in after["slots"]], len(after["calls"])) if before == [made] else None
+
+
+@test("what was asked on a connection that is closed is not carried out once the VM goes on on another")
+def closed_behind():
+    for closes, expected in ((True, ([0], 0)), (False, ([0, 1], 1))):
+        got = None
+        until = time.monotonic() + 60
+        while got is None and time.monotonic() < until:
+            got = left_behind(closes)  # another taker may have come meanwhile
+        equal(got, expected, "slots and calls, closed: %s" % closes)
 
 
 @test("memories that did not fit one packet follow")

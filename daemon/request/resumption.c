@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Resumption. See resumption.h.
+ */
+#include "daemon/request/resumption.h"
+
+#include <poll.h>
+
+void resumption_begin(struct caller *caller, const struct registry *registry)
+{
+	caller->resumption = registry->resumptions;
+}
+
+void resumption_note(const struct request *request, struct vm *vm)
+{
+	vm->resumption = request->caller->resumption = ++request->gmemd->registry.resumptions;
+}
+
+static bool is_closed(const struct caller *caller)
+{
+	struct pollfd event = {.fd = caller->delivery.fd};
+
+	return poll(&event, 1, 0) > 0;
+}
+
+bool resumption_left_behind(const struct request *request)
+{
+	struct registry *registry = &request->gmemd->registry;
+	const struct caller *caller = request->caller;
+	const struct vm *vm;
+
+	if (caller->resumption == registry->resumptions || request->notification)
+		return false;
+	vm = registry_vm_of_any_process(registry, &caller->process);
+	return vm && caller->resumption < vm->resumption && is_closed(caller);
+}
