@@ -29,7 +29,7 @@ struct caller {
 	struct owner *owner;       /* who is charged for it */
 	struct subscriber *subscriber;
 	struct profile *profile; /* that it has begun; NULL: none */
-	uint64_t resumption;     /* of all, the last that it knows of; see resumption.h */
+	uint64_t resumption;     /* of all, up to which none left it behind; see resumption.h */
 	struct delivery delivery;
 
 	/* Of answers that come later: see deferred_answer.h. */

@@ -23,14 +23,18 @@ static bool is_closed(const struct caller *caller)
 	return poll(&event, 1, 0) > 0;
 }
 
+/* Of others' VMs there may be many. */
 bool resumption_left_behind(const struct request *request)
 {
 	struct registry *registry = &request->gmemd->registry;
-	const struct caller *caller = request->caller;
+	struct caller *caller = request->caller;
 	const struct vm *vm;
 
 	if (caller->resumption == registry->resumptions || request->notification)
 		return false;
 	vm = registry_vm_of_any_process(registry, &caller->process);
-	return vm && caller->resumption < vm->resumption && is_closed(caller);
+	if (vm && caller->resumption < vm->resumption)
+		return is_closed(caller);
+	caller->resumption = registry->resumptions;
+	return false;
 }
