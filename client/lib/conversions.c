@@ -154,6 +154,20 @@ void conversions_note_told(struct conversions *conversions)
 	pthread_mutex_unlock(&conversions->lock);
 }
 
+bool conversions_hold(struct conversions *conversions, uint64_t told)
+{
+	pthread_mutex_lock(&conversions->lock);
+	if (conversions->told == told)
+		return true;
+	pthread_mutex_unlock(&conversions->lock);
+	return false;
+}
+
+void conversions_release(struct conversions *conversions)
+{
+	pthread_mutex_unlock(&conversions->lock);
+}
+
 size_t conversions_copy(struct conversions *conversions, enum conversions_set set, uint64_t from,
 	struct gmem_range *ranges, size_t count)
 {

@@ -88,6 +88,10 @@ bool conversions_contradicted_again(
 /* How often a gmemd that had lost the VM was told of it. */
 uint64_t conversions_told(struct conversions *conversions);
 void conversions_note_told(struct conversions *conversions);
+/* It is not noted as told once more until conversions_release(). False where it has been meanwhile:
+ * then there is nothing to release. */
+bool conversions_hold(struct conversions *conversions, uint64_t told);
+void conversions_release(struct conversions *conversions);
 
 enum conversions_set { CONVERSIONS_PRIVATE, CONVERSIONS_UNCERTAIN, CONVERSIONS_SETS };
 

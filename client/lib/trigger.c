@@ -314,17 +314,34 @@ int vm_report(struct gmem_vm *vm, struct json_object *call)
 	return report_done(vm, id, count, NULL);
 }
 
+/* The page is that of the gmemd that has the call: a word that is written later may be that of
+ * another call already, whose report would be lost. */
+static bool write_conversion_report(
+	struct gmem_vm *vm, struct json_object *call, uint64_t id, uint64_t count, uint64_t told)
+{
+	bool written;
+
+	if (vm->waited_ms > 0 || !conversions_hold(&vm->conversions, told))
+		return false;
+	written = write_report(vm, call, id, count);
+	conversions_release(&vm->conversions);
+	return written;
+}
+
 /* gmemd begins at once with what it is to give back. */
 static int report_conversion(
 	struct gmem_vm *vm, struct json_object *call, const struct carrying_out *carrying_out)
 {
-	uint64_t id, count;
+	const struct conversion_order *order = &carrying_out->order;
+	uint64_t id, count, nothing = 0;
 
-	if (!carrying_out->left)
-		return vm_report(vm, call);
 	if (!json_get_uint(call, "id", &id) || !json_get_uint(call, "count", &count))
 		return -EPROTO;
-	return report_done(vm, id, count, carrying_out->order.discarded);
+	if (carrying_out->left)
+		return report_done(vm, id, count, order->discarded);
+	if (write_conversion_report(vm, call, id, count, order->told))
+		return 0;
+	return report_done(vm, id, count, &nothing);
 }
 
 /* Where gmemd has nothing to give back, its answer would tell nothing. */
