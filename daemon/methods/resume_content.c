@@ -257,6 +257,8 @@ static int add_range(
 
 	if (fault)
 		return item_error(request, of->param, index, fault, expected);
+	if (ranges_covered(of->ranges, told->guest_phys_addr, told->size) == told->size)
+		return 0;
 	if (ranges_count(of->ranges) >= vm_limit(vm, LIMIT_PRIVATE_RANGES_PER_VM))
 		return request_limit_error(request, LIMIT_PRIVATE_RANGES_PER_VM,
 			"The VM has as many ranges of private memory as it may have");

@@ -593,6 +593,7 @@ int peer_recover(
 	r = peer_make(gmemd, list, entry, consume_fd, &peer);
 	if (r < 0)
 		return r;
+	resumption_recover(&peer->caller);
 	if (entry->subscribed) {
 		events_subscribe(&gmemd->events, &peer->subscriber);
 		peer->subscriber.sequence = entry->sequence;

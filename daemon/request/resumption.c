@@ -23,6 +23,12 @@ static bool is_closed(const struct caller *caller)
 	return poll(&event, 1, 0) > 0;
 }
 
+void resumption_recover(struct caller *caller)
+{
+	if (is_closed(caller))
+		caller->resumption = 0;
+}
+
 /* Of others' VMs there may be many. */
 bool resumption_left_behind(const struct request *request)
 {

@@ -13,6 +13,8 @@
 
 /* Before a connection's first request. */
 void resumption_begin(struct caller *caller, const struct registry *registry);
+/* Of one that a predecessor has left: where it is closed its process may have been told already. */
+void resumption_recover(struct caller *caller);
 /* The VM goes on on the request's connection. */
 void resumption_note(const struct request *request, struct vm *vm);
 /* Whether it is one that nobody waits for any more. */

@@ -95,7 +95,7 @@ struct vm {
 	struct registry *registry;
 	uint64_t number;     /* its id is "vm-NUMBER" */
 	uint64_t request;    /* number of the last that has changed anything of it */
-	uint64_t resumption; /* of all, its last; 0: none since gmemd began */
+	uint64_t resumption; /* of all, its last; 0: there was none */
 	char *name;
 	char id[24];
 	char uuid[37];

@@ -294,6 +294,8 @@ int vm_recover(struct registry *registry, const struct vm_recovery *recovery, st
 	vm->listener = recovery->listener;
 	vm->frames = recovery->frames;
 	succeed(vm);
+	/* Its process may have told a predecessor that it goes on on another connection. */
+	vm->resumption = registry->resumptions = 1;
 	registry_add(vm);
 	*ret = vm;
 	return 0;
