@@ -26,7 +26,7 @@ struct conversions {
 	struct ranges under_way; /* asked for by threads, until they return */
 	struct ranges private;   /* what is so */
 	struct ranges uncertain; /* may be either */
-	uint64_t told;           /* how often a gmemd that had lost the VM was told of it */
+	uint64_t told;           /* how often a gmemd was told of the VM, or is being told */
 	uint64_t changes;        /* of frames or slots */
 	LIST_HEAD(, contradiction) contradictions;
 };
@@ -85,7 +85,7 @@ enum conversions_found conversions_find(
 bool conversions_contradicted_again(
 	struct conversions *conversions, const void *vcpu, uint64_t guest_phys_addr);
 
-/* How often a gmemd that had lost the VM was told of it. */
+/* How often a gmemd was told of the VM, which may have lost it, or is being told. */
 uint64_t conversions_told(struct conversions *conversions);
 void conversions_note_told(struct conversions *conversions);
 /* It is not noted as told once more until conversions_release(). False where it has been meanwhile:

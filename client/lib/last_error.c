@@ -65,6 +65,7 @@ static void remember_details(const struct json_object *data)
 	copy_detail(data, "what", details->what, sizeof details->what);
 	copy_detail(data, "with", details->with, sizeof details->with);
 	copy_detail(data, "vm", details->vm, sizeof details->vm);
+	json_get_uint(data, "id", &details->id);
 	if (json_get_uint(data, "retry_after_ms", &pause))
 		details->pause_ms = pause < INT64_MAX ? (int64_t)pause : INT64_MAX;
 }

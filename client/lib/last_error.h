@@ -24,6 +24,7 @@ int last_error_complete(int r, const char *what);
 struct last_error_details {
 	char reason[32];  /* why, as a word: "gone" */
 	char what[32];    /* of which kind of thing: "memory" */
+	uint64_t id;      /* of which of them; 0: it says none, or it is no number */
 	char with[32];    /* what it collides with: "listener" */
 	char vm[64];      /* the id of the VM that there is already */
 	int64_t pause_ms; /* to wait before it is asked again; negative: it asks for none */

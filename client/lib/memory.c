@@ -244,9 +244,10 @@ int gmem_memory_create(struct gmem_vm *vm, uint64_t size, const struct gmem_memo
 }
 
 /* Closed before the answer was lost. */
-static bool is_closed(const struct exchange *exchange)
+static bool is_closed(const struct gmem_memory *memory, const struct exchange *exchange)
 {
-	return exchange->repeated && strcmp(last_error_details()->what, "memory") == 0;
+	return (exchange->repeated || memory->closing) &&
+	       strcmp(last_error_details()->what, "memory") == 0;
 }
 
 /* Not told of meanwhile: gmemd may have closed it when the connection breaks. */
@@ -259,10 +260,11 @@ static int close_untold(struct gmem_memory *memory)
 	memory_forget(memory);
 	json_add_uint(params, "memory", memory->id);
 	r = connection_request(memory->vm->gmem, "memory.close", params, &exchange, NULL);
-	if (r == -EREMOTEIO && is_closed(&exchange))
+	if (r == -EREMOTEIO && is_closed(memory, &exchange))
 		return 0;
 	if (r < 0)
 		memory_note(memory);
+	memory->closing = r == -ECONNRESET;
 	return r;
 }
 

@@ -29,6 +29,7 @@ static int replace_fd(struct gmem *gmem, int consume_fd)
 	int r = dup3(consume_fd, gmem->fd, O_CLOEXEC) < 0 ? -errno : 0;
 
 	fd_close(consume_fd);
+	gmem->reconnected++;
 	connection_limit_wait(gmem);
 	return r;
 }
@@ -202,6 +203,13 @@ static int try_until(struct gmem *gmem, int64_t until)
 int reconnect(struct gmem *gmem)
 {
 	return try_until(gmem, connection_until(gmem));
+}
+
+int reconnect_with_vm(struct gmem *gmem)
+{
+	int r = resume_vm(gmem);
+
+	return r == -ECONNRESET ? reconnect(gmem) : r;
 }
 
 int reconnect_at_once(struct gmem *gmem)

@@ -16,5 +16,8 @@
  * to go on with the VM.
  */
 int reconnect(struct gmem *gmem);
-/* The same, but tries it only once. */
+/* Of a VM that is known only since the connection was made again: gmemd is told of it now. Errors
+ * are reconnect()'s. */
+int reconnect_with_vm(struct gmem *gmem);
+/* The same as reconnect(), but tries it only once. */
 int reconnect_at_once(struct gmem *gmem);

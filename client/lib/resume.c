@@ -4,7 +4,11 @@
  */
 #include "client/lib/resume.h"
 
+#include <errno.h>
+#include <string.h>
+
 #include "client/lib/exchange.h"
+#include "client/lib/last_error.h"
 #include "protocol/json.h"
 #include "protocol/methods.h"
 
@@ -39,13 +43,28 @@ static void tell_memories(struct telling *telling, struct json_object *params)
 	}
 }
 
+static bool is_there(const struct gmem_vm *vm, uint64_t memory)
+{
+	return memory == 0 || vm_memory(vm, memory);
+}
+
+/* A gmemd that has lost the VM can't know what the slot is on otherwise. */
+static void tell_slot(const struct telling *telling, struct json_object *list)
+{
+	const struct bound_slot *bound = telling->slot;
+
+	if (is_there(telling->vm, bound->memories.memory) &&
+		is_there(telling->vm, bound->memories.shared_memory))
+		slot_describe(json_append_object(list), &bound->slot, &bound->memories);
+}
+
 /* Once all memories are told, which they are on. */
 static void tell_slots(struct telling *telling, struct json_object *params)
 {
 	struct json_object *list = json_add_array(params, "slots");
 
 	for (size_t i = 0; telling->slot && !telling->memory && i < SLOTS_TOLD; i++) {
-		slot_describe(json_append_object(list), &telling->slot->slot);
+		tell_slot(telling, list);
 		telling->slot = LIST_NEXT(telling->slot, link);
 	}
 }
@@ -102,16 +121,44 @@ static int tell_packet(struct telling *telling, bool *ret_rebuilt)
 	return 0;
 }
 
-int resume_tell(struct gmem_vm *vm, bool *ret_rebuilt)
+static int tell_all(struct gmem_vm *vm, bool *ret_rebuilt)
 {
 	struct telling telling = {
 		.vm = vm, .memory = LIST_FIRST(&vm->memories), .slot = LIST_FIRST(&vm->slots)};
 	int r;
 
+	/* Before anything of it is: what is issued from then on is not what is told. */
+	conversions_note_told(&vm->conversions);
 	do
 		r = tell_packet(&telling, ret_rebuilt);
 	while (r == 0 && *ret_rebuilt && (telling.memory || telling.slot || telling.ranges_left));
-	if (r == 0 && *ret_rebuilt)
-		conversions_note_told(&vm->conversions);
+	return r;
+}
+
+/* Closed by an operator, or before this process was answered that it is. */
+static bool forget_closed(struct gmem_vm *vm)
+{
+	const struct last_error_details *details = last_error_details();
+	struct gmem_memory *memory;
+
+	if (strcmp(details->what, "memory") != 0)
+		return false;
+	LIST_FOREACH (memory, &vm->memories, link) {
+		if (memory->id != details->id)
+			continue;
+		LIST_REMOVE(memory, link);
+		memory->noted = false;
+		return true;
+	}
+	return false;
+}
+
+int resume_tell(struct gmem_vm *vm, bool *ret_rebuilt)
+{
+	int r;
+
+	do
+		r = tell_all(vm, ret_rebuilt);
+	while (r == -EREMOTEIO && forget_closed(vm));
 	return r;
 }

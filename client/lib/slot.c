@@ -18,7 +18,9 @@ _Static_assert(GMEM_SLOT_CHANGES_MAX == SLOT_CHANGES_MAX, "limit");
 /* As slot.bind has it, but for the VM. */
 static void bind_describe(struct json_object *params, const struct gmem_slot *slot)
 {
-	slot_describe(params, slot);
+	const struct slot_memories memories = slot_memories(slot);
+
+	slot_describe(params, slot, &memories);
 	if (slot->memory && !(slot->flags & GMEM_SLOT_THROUGH_MAPPING))
 		json_add_uint(params, "guest_memfd", (uint64_t)slot->memory->fd);
 }
@@ -48,6 +50,7 @@ static void note_bound(struct gmem_vm *vm, const struct gmem_slot *slot)
 	if (!bound)
 		return;
 	bound->slot = *slot;
+	bound->memories = slot_memories(slot);
 	connection_take_turn_anyway(vm->gmem);
 	LIST_INSERT_HEAD(&vm->slots, bound, link);
 	connection_leave_turn(vm->gmem);
@@ -85,28 +88,51 @@ static int carry_out(const struct change *change, struct json_object *call,
 	uint64_t id;
 	int r = call ? vm_trigger(change->vm, call, &id) : 0;
 
-	if (r < 0)
+	if (r == 0)
+		note(change);
+	return r;
+}
+
+static int report(struct gmem_vm *vm, struct json_object *call)
+{
+	return call ? vm_report(vm, call) : 0;
+}
+
+/* Reported once all of it is done: a report may have to connect again, and then what is not carried
+ * out yet is of a gmemd that is gone. */
+static int bind_and_convert(
+	const struct change *change, struct json_object *call, struct json_object *convert)
+{
+	int r = carry_out(change, call, note_change), converted, reported;
+
+	if (r < 0) {
+		if (convert)
+			vm_report_untouched(change->vm, convert);
 		return r;
-	note(change);
-	return call ? vm_report(change->vm, call) : 0;
+	}
+	converted = carry_out(change, convert, note_private);
+	r = report(change->vm, call);
+	reported = converted == 0 ? report(change->vm, convert) : converted;
+	return r < 0 ? r : reported;
 }
 
 /* In a VM that is private from the start a slot's conversion follows its binding. */
 static int change_slot(
 	const struct change *change, const char *method, struct json_object *take_params)
 {
-	struct json_object *result, *convert;
+	struct json_object *result, *call;
 	int r;
 
 	r = vm_request_call(change->vm, method, take_params, NULL, &result);
 	if (r < 0)
 		return r;
-	convert = json_get(result, "convert");
-	r = carry_out(change, json_get(result, "call"), note_change);
-	if (r == 0 && json_has(result, "convert"))
-		r = carry_out(change, convert, note_private);
-	else if (convert)
-		vm_report_untouched(change->vm, convert);
+	call = json_get(result, "call");
+	if (json_has(result, "convert"))
+		r = bind_and_convert(change, call, json_get(result, "convert"));
+	else
+		r = carry_out(change, call, note_change);
+	if (r == 0 && !json_has(result, "convert"))
+		r = report(change->vm, call);
 	json_unref(result);
 	return r;
 }
@@ -176,6 +202,7 @@ struct changes {
 	size_t count;
 	const struct gmem_slot_hold *hold; /* NULL: none */
 	size_t done;
+	size_t converted; /* of calls, behind the first */
 };
 
 static struct json_object *changes_params(const struct changes *changes)
@@ -235,11 +262,27 @@ static int convert_bound(struct changes *changes, struct json_object *calls)
 			change.bound->flags & GMEM_SLOT_THROUGH_MAPPING)
 			continue;
 		next++;
-		if (r < 0)
-			vm_report_untouched(changes->vm, call);
-		else
+		if (r == 0)
 			r = carry_out(&change, call, note_private);
+		if (r == 0)
+			changes->converted++;
 	}
+	return r;
+}
+
+/* Those behind one that failed were not touched. */
+static int report_changes(struct changes *changes, struct json_object *calls, bool all)
+{
+	size_t reached = 1 + changes->converted;
+	int r = vm_report(changes->vm, json_at(calls, 0));
+
+	for (size_t i = 1; i < reached; i++) {
+		int one = vm_report(changes->vm, json_at(calls, i));
+
+		r = r < 0 ? r : one;
+	}
+	for (size_t i = reached + !all; i < json_length(calls); i++)
+		vm_report_untouched(changes->vm, json_at(calls, i));
 	return r;
 }
 
@@ -253,17 +296,18 @@ static int carry_out_changes(struct changes *changes, struct json_object *calls)
 {
 	struct json_object *call = json_at(calls, 0);
 	uint64_t count;
-	int r;
+	int r, converted;
 
 	if (!json_get_uint(call, "count", &count) || count != changes->count)
 		return last_error_own(-EPROTO, "gmemd has not an entry for each change");
 	r = trigger_held(changes, call);
-	if (r == 0)
-		r = vm_report(changes->vm, call);
-	if (r == 0)
-		return convert_bound(changes, calls);
-	report_rest_untouched(changes, calls);
-	return r;
+	if (r < 0) {
+		report_rest_untouched(changes, calls);
+		return r;
+	}
+	converted = convert_bound(changes, calls);
+	r = report_changes(changes, calls, converted == 0);
+	return r < 0 ? r : converted;
 }
 
 static int change_slots(struct changes *changes)

@@ -29,18 +29,6 @@ static struct part part_of(const struct gmem_slot *slot, const struct gmem_range
 	return (struct part){start - slot->guest_phys_addr, end - start};
 }
 
-/* Neither freed nor closed. */
-static bool is_there(const struct gmem_vm *vm, const struct gmem_memory *memory)
-{
-	const struct gmem_memory *one;
-
-	LIST_FOREACH (one, &vm->memories, link) {
-		if (one == memory)
-			return true;
-	}
-	return false;
-}
-
 /* To punch where there is nothing takes longer than to look: KVM unmaps the range all the same. */
 static bool give_back(
 	const struct gmem_memory *memory, uint64_t offset, uint64_t size, uint64_t *discarded)
@@ -58,16 +46,17 @@ static bool give_back(
 
 /* A slot with a shared half has a memory that can't be mapped, or gmemd would have refused it. */
 static bool give_back_part(const struct gmem_vm *vm, enum gmem_state to,
-	const struct gmem_slot *slot, const struct part *part, uint64_t *discarded)
+	const struct bound_slot *bound, const struct part *part, uint64_t *discarded)
 {
-	if (!slot->shared_memory || !is_there(vm, slot->memory) ||
-		!is_there(vm, slot->shared_memory))
+	const struct gmem_memory *private = vm_memory(vm, bound->memories.memory);
+	const struct gmem_memory *shared = vm_memory(vm, bound->memories.shared_memory);
+	const struct gmem_slot *slot = &bound->slot;
+
+	if (!private || !shared)
 		return false;
 	if (to == GMEM_PRIVATE)
-		return give_back(slot->shared_memory, slot->shared_offset + part->offset,
-			part->size, discarded);
-	return give_back(
-		slot->memory, slot->guest_memfd_offset + part->offset, part->size, discarded);
+		return give_back(shared, slot->shared_offset + part->offset, part->size, discarded);
+	return give_back(private, slot->guest_memfd_offset + part->offset, part->size, discarded);
 }
 
 /* A slot that was bound since a gmemd has lost the VM may have made them all private. */
@@ -82,7 +71,7 @@ static bool give_back_in_turn(
 	LIST_FOREACH (bound, &vm->slots, link) {
 		struct part part = part_of(&bound->slot, range);
 
-		if (part.size > 0 && give_back_part(vm, to, &bound->slot, &part, discarded))
+		if (part.size > 0 && give_back_part(vm, to, bound, &part, discarded))
 			given_back += part.size;
 	}
 	return given_back == range->size;

@@ -37,6 +37,7 @@ struct gmem {
 	struct own_process_mark *mark;
 	_Atomic unsigned limit_ms; /* as gmem_set_reconnect_limit() says */
 	bool broken;               /* and not mended */
+	unsigned reconnected;      /* so often */
 	struct gmem_vm *vm;        /* to go on with; NULL: none */
 	unsigned n_vms;            /* that have not been freed */
 	bool subscribed;

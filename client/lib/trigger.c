@@ -233,8 +233,8 @@ static void fail_call(struct gmem_vm *vm, uint64_t call, uint64_t done, int r)
 	last_error_restore(error);
 }
 
-/* A gmemd that has lost the VM since knows nothing of the call, and answers so. One that had lost
- * it before is told of it anew wherever its connection breaks, too, and waits for the call. */
+/* A gmemd that has lost the VM since knows nothing of the call, and answers so. One that has not,
+ * and is told of the VM on another connection, waits for the call. */
 static void return_stale_call(struct gmem_vm *vm, uint64_t call, uint64_t done)
 {
 	struct json_object *params = report_params(vm, call, done);

@@ -11,6 +11,7 @@
 #include "client/lib/connection.h"
 #include "client/lib/last_error.h"
 #include "client/lib/opening.h"
+#include "client/lib/reconnect.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/base/uapi.h"
 #include "kernel/kvm/mapping.h"
@@ -182,8 +183,36 @@ static struct gmem_vm *vm_new(struct gmem *gmem)
 	return vm;
 }
 
+/* Of the connection that the VM was opened on; gmem-run's was never made again. */
+static unsigned reconnected_before(struct gmem *gmem)
+{
+	unsigned reconnected;
+
+	connection_take_turn_anyway(gmem);
+	reconnected = gmem->inherited ? 0 : gmem->reconnected;
+	connection_leave_turn(gmem);
+	return reconnected;
+}
+
+/* From now on whoever connects again tells of the VM, whose calls' ids begin anew. Another thread
+ * may have connected again since it was opened. */
+static int go_on_with(struct gmem_vm *vm, unsigned reconnected)
+{
+	struct gmem *gmem = vm->gmem;
+	int r = 0;
+
+	connection_take_turn_anyway(gmem);
+	gmem->vm = vm;
+	gmem->heard.call = 0;
+	if (gmem->reconnected != reconnected)
+		r = reconnect_with_vm(gmem);
+	connection_leave_turn(gmem);
+	return r;
+}
+
 static int vm_open(struct gmem *gmem, const struct gmem_vm_options *options, struct gmem_vm **ret)
 {
+	unsigned reconnected = reconnected_before(gmem);
 	struct gmem_vm *vm = vm_new(gmem);
 	int r;
 
@@ -192,15 +221,15 @@ static int vm_open(struct gmem *gmem, const struct gmem_vm_options *options, str
 	r = open_with_gmemd(gmem, options, &vm->opening);
 	if (r == 0)
 		r = vm_make(vm);
-	if (r < 0) {
-		vm_drop(vm);
-		return r;
-	}
-	if (options && !gmem->inherited)
+	if (r == 0 && options && !gmem->inherited)
 		vm->minimum = options->minimum;
-	gmem->vm = vm;
-	*ret = vm;
-	return 0;
+	if (r == 0)
+		r = go_on_with(vm, reconnected);
+	if (r < 0)
+		vm_drop(vm);
+	else
+		*ret = vm;
+	return r;
 }
 
 int gmem_vm_open(struct gmem *gmem, const struct gmem_vm_options *options, struct gmem_vm **ret)
@@ -235,15 +264,33 @@ static bool is_closed(const struct exchange *exchange)
 	       (strcmp(reason, "gone") == 0 || strcmp(reason, "not_found") == 0);
 }
 
-int gmem_vm_close(struct gmem_vm *vm)
+/* Whoever connects again meanwhile, or later, does not tell of it. */
+static int close_untold(struct gmem_vm *vm)
 {
 	struct exchange exchange = {.repeated = false};
+	struct gmem_vm *told = vm->gmem->vm;
+	int r;
+
+	if (told == vm)
+		vm->gmem->vm = NULL;
+	r = connection_request(vm->gmem, "vm.close", vm_params(vm), &exchange, NULL);
+	if (r == -EREMOTEIO && is_closed(&exchange))
+		r = 0;
+	if (r < 0)
+		vm->gmem->vm = told;
+	return r;
+}
+
+int gmem_vm_close(struct gmem_vm *vm)
+{
 	int r = connection_enter(vm->gmem);
 
 	if (r == 0)
-		r = connection_request(vm->gmem, "vm.close", vm_params(vm), &exchange, NULL);
-	if (r == -EREMOTEIO && is_closed(&exchange))
-		r = 0;
+		r = connection_take_turn(vm->gmem);
+	if (r == 0) {
+		r = close_untold(vm);
+		connection_leave_turn(vm->gmem);
+	}
 	return last_error_complete(r, "closing the VM");
 }
 

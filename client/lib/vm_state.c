@@ -38,20 +38,40 @@ struct report_page *vm_report_page(const struct gmem_vm *vm)
 	return __atomic_load_n(&vm->report_page, __ATOMIC_ACQUIRE);
 }
 
-void slot_describe(struct json_object *object, const struct gmem_slot *slot)
+const struct gmem_memory *vm_memory(const struct gmem_vm *vm, uint64_t id)
+{
+	const struct gmem_memory *memory;
+
+	LIST_FOREACH (memory, &vm->memories, link) {
+		if (memory->id == id)
+			break;
+	}
+	return memory;
+}
+
+struct slot_memories slot_memories(const struct gmem_slot *slot)
+{
+	return (struct slot_memories){
+		.memory = slot->memory ? slot->memory->id : 0,
+		.shared_memory = slot->shared_memory ? slot->shared_memory->id : 0,
+	};
+}
+
+void slot_describe(struct json_object *object, const struct gmem_slot *slot,
+	const struct slot_memories *memories)
 {
 	json_add_uint(object, "slot", slot->slot);
 	json_add_uint(object, "guest_phys_addr", slot->guest_phys_addr);
 	json_add_uint(object, "memory_size", slot->memory_size);
 	json_add_uint(object, "userspace_addr", slot->userspace_addr);
-	if (slot->memory) {
-		json_add_uint(object, "memory", slot->memory->id);
+	if (memories->memory > 0) {
+		json_add_uint(object, "memory", memories->memory);
 		json_add_uint(object, "guest_memfd_offset", slot->guest_memfd_offset);
 	} else {
 		json_add_null(object, "memory");
 	}
-	if (slot->shared_memory) {
-		json_add_uint(object, "shared_memory", slot->shared_memory->id);
+	if (memories->shared_memory > 0) {
+		json_add_uint(object, "shared_memory", memories->shared_memory);
 		json_add_uint(object, "shared_offset", slot->shared_offset);
 	}
 	if (slot->flags & ~GMEM_SLOT_THROUGH_MAPPING)

@@ -26,6 +26,7 @@ struct opening {
 struct gmem_memory {
 	LIST_ENTRY(gmem_memory) link; /* while it is to be told of */
 	bool noted;
+	bool closing; /* gmemd was asked for that, and has not answered */
 	struct gmem_vm *vm;
 	uint64_t id;
 	uint64_t size;
@@ -34,9 +35,15 @@ struct gmem_memory {
 	uint64_t flags;
 };
 
+/* Of its memories, which the caller may have freed since. 0: none. */
+struct slot_memories {
+	uint64_t memory, shared_memory;
+};
+
 struct bound_slot {
 	LIST_ENTRY(bound_slot) link;
 	struct gmem_slot slot;
+	struct slot_memories memories;
 };
 
 struct gmem_vm {
@@ -62,7 +69,13 @@ void vm_map_report_page(struct gmem_vm *vm, int fd);
 /* NULL: none. */
 struct report_page *vm_report_page(const struct gmem_vm *vm);
 
+/* The one of that id that is neither freed nor closed; NULL: none. */
+const struct gmem_memory *vm_memory(const struct gmem_vm *vm, uint64_t id);
+
+/* While the caller has them. */
+struct slot_memories slot_memories(const struct gmem_slot *slot);
 /* A slot's members, as slot.bind has them. */
-void slot_describe(struct json_object *object, const struct gmem_slot *slot);
+void slot_describe(struct json_object *object, const struct gmem_slot *slot,
+	const struct slot_memories *memories);
 /* How many a call may have. -EINVAL, -E2BIG, and the last error says why. */
 int vm_check_range_count(size_t count);

@@ -55,6 +55,7 @@ static void make_memory(struct held_vm *held, struct gmem_memory *memory)
 {
 	memory->vm = &held->vm;
 	memory->size = SIZE;
+	memory->id = memory == &held->private ? 1 : 2;
 	CU_ASSERT_EQUAL_FATAL(memory_file_create_memfd("half", SIZE, &memory->fd), 0);
 	LIST_INSERT_HEAD(&held->vm.memories, memory, link);
 	fill(memory);
@@ -74,6 +75,7 @@ static void open_vm(struct held_vm *held)
 			.guest_memfd_offset = i * SIZE / 2,
 			.shared_memory = &held->shared,
 			.shared_offset = SIZE / 2 - i * SIZE / 2};
+		held->slots[i].memories = slot_memories(&held->slots[i].slot);
 		LIST_INSERT_HEAD(&held->vm.slots, &held->slots[i], link);
 	}
 }
@@ -164,7 +166,7 @@ static void test_left_to_gmemd(void)
 	LIST_REMOVE(&held.shared, link); /* it is closed */
 	check_left_to_gmemd(&held, PAGE, PAGE);
 	LIST_INSERT_HEAD(&held.vm.memories, &held.shared, link);
-	held.slots[0].slot.shared_memory = NULL; /* what is shared is the VMM's own */
+	held.slots[0].memories.shared_memory = 0; /* what is shared is the VMM's own */
 	check_left_to_gmemd(&held, PAGE, PAGE);
 	close_vm(&held);
 }
