@@ -50,7 +50,7 @@ static int gmem_new(int consume_fd, const char *path, bool inherited, struct gme
 	gmem->inherited = inherited;
 	gmem->limit_ms = CONNECTION_PATIENCE_MS;
 	gmem->path = path ? strdup(path) : NULL;
-	gmem->unconfirmed = json_new_array();
+	pthread_mutex_init(&gmem->unconfirmed.lock, NULL);
 	make_recursive(&gmem->turn);
 	STAILQ_INIT(&gmem->events);
 	*ret = gmem;
@@ -104,7 +104,8 @@ struct gmem *gmem_free(struct gmem *gmem)
 	kept_events_clear(gmem);
 	pthread_mutex_destroy(&gmem->turn);
 	own_process_unmark(gmem->mark);
-	json_unref(gmem->unconfirmed);
+	pthread_mutex_destroy(&gmem->unconfirmed.lock);
+	json_unref(gmem->unconfirmed.list);
 	free(gmem->path);
 	fd_close(gmem->kept_signal);
 	fd_close(gmem->fd);
@@ -146,13 +147,22 @@ static void note_heard(struct gmem *gmem, const struct json_object *result)
 		hear(&gmem->heard.call, json_at(calls, i), "id");
 }
 
+static int exchange_once(struct gmem *gmem, const char *method, struct json_object *params,
+	struct exchange *exchange, struct json_object **ret_result)
+{
+	int r = unconfirmed_send(gmem);
+
+	return r == 0 ? connection_exchange(gmem, method, json_ref(params), exchange, ret_result)
+		      : r;
+}
+
 static int with_connection(struct gmem *gmem, const char *method, struct json_object *params,
 	struct exchange *exchange, struct json_object **ret_result)
 {
 	int r = gmem->broken ? -ECONNRESET : 0;
 
 	if (r == 0)
-		r = connection_exchange(gmem, method, json_ref(params), exchange, ret_result);
+		r = exchange_once(gmem, method, params, exchange, ret_result);
 	if (r == -ECONNRESET && !gmem->broken)
 		connection_note_sign(gmem); /* its end */
 	while (r == -ECONNRESET) {
@@ -160,7 +170,7 @@ static int with_connection(struct gmem *gmem, const char *method, struct json_ob
 		if (r < 0)
 			return r;
 		exchange->repeated = true;
-		r = connection_exchange(gmem, method, json_ref(params), exchange, ret_result);
+		r = exchange_once(gmem, method, params, exchange, ret_result);
 	}
 	return r;
 }
@@ -191,14 +201,6 @@ static int repeat_request(struct gmem *gmem, const char *method, struct json_obj
 	}
 }
 
-static void forget_unconfirmed(struct gmem *gmem)
-{
-	if (json_length(gmem->unconfirmed) == 0)
-		return;
-	json_unref(gmem->unconfirmed);
-	gmem->unconfirmed = json_new_array();
-}
-
 /* What was sent and may be answered yet is not to be taken for the answer to something else. */
 static int give_up(struct gmem *gmem, int r)
 {
@@ -218,7 +220,7 @@ static int request_in_turn(struct gmem *gmem, const char *method, struct json_ob
 		gmem->subscribed |= strcmp(method, "event.subscribe") == 0;
 	}
 	if (r == 0 || r == -EREMOTEIO)
-		forget_unconfirmed(gmem);
+		unconfirmed_forget_sent(gmem);
 	return give_up(gmem, r);
 }
 
@@ -243,27 +245,36 @@ int connection_request(struct gmem *gmem, const char *method, struct json_object
 	return r;
 }
 
-static int notify_in_turn(struct gmem *gmem, struct json_object *notification)
+static int notify_in_turn(struct gmem *gmem)
 {
-	int r = gmem->broken ? -ECONNRESET : exchange_send(gmem, notification);
+	int r = gmem->broken ? -ECONNRESET : unconfirmed_send(gmem);
 
 	if (r == -ECONNRESET && !gmem->broken)
 		connection_note_sign(gmem); /* its end */
-	return give_up(gmem, r == -ECONNRESET ? reconnect(gmem) : r);
+	while (r == -ECONNRESET) {
+		r = reconnect(gmem);
+		if (r < 0)
+			break;
+		r = unconfirmed_send(gmem);
+	}
+	return give_up(gmem, r);
 }
 
-/* One that can't be sent goes with those that are sent again. */
+void connection_notify_later(struct gmem *gmem, const char *method, struct json_object *take_params)
+{
+	unconfirmed_add(gmem, message_notification(method, take_params));
+}
+
 int connection_notify(struct gmem *gmem, const char *method, struct json_object *take_params)
 {
-	struct json_object *notification = message_notification(method, take_params);
-	int r = connection_take_turn(gmem);
+	int r;
 
-	if (r == 0) {
-		json_append(gmem->unconfirmed, json_ref(notification));
-		r = notify_in_turn(gmem, notification);
-		connection_leave_turn(gmem);
-	}
-	json_unref(notification);
+	connection_notify_later(gmem, method, take_params);
+	r = connection_take_turn(gmem);
+	if (r < 0)
+		return r;
+	r = notify_in_turn(gmem);
+	connection_leave_turn(gmem);
 	return r;
 }
 

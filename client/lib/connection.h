@@ -13,5 +13,8 @@
  */
 int connection_request(struct gmem *gmem, const char *method, struct json_object *take_params,
 	struct exchange *exchange, struct json_object **ret_result);
-/* Sends a notification. Takes params. */
+/* Sends a notification. Takes params. One that can't be sent goes with what is sent next. */
 int connection_notify(struct gmem *gmem, const char *method, struct json_object *take_params);
+/* One that waits for that. */
+void connection_notify_later(
+	struct gmem *gmem, const char *method, struct json_object *take_params);

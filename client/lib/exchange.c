@@ -252,3 +252,71 @@ int connection_exchange(struct gmem *gmem, const char *method, struct json_objec
 	json_unref(request);
 	return r;
 }
+
+/* Notifications */
+
+void unconfirmed_add(struct gmem *gmem, struct json_object *take_notification)
+{
+	struct unconfirmed *unconfirmed = &gmem->unconfirmed;
+
+	pthread_mutex_lock(&unconfirmed->lock);
+	if (!unconfirmed->list)
+		unconfirmed->list = json_new_array();
+	json_append(unconfirmed->list, take_notification);
+	pthread_mutex_unlock(&unconfirmed->lock);
+}
+
+/* A reference to the next; NULL: there is none. */
+static struct json_object *next_to_send(struct unconfirmed *unconfirmed)
+{
+	struct json_object *next = NULL;
+
+	pthread_mutex_lock(&unconfirmed->lock);
+	if (unconfirmed->sent < json_length(unconfirmed->list))
+		next = json_ref(json_at(unconfirmed->list, unconfirmed->sent));
+	pthread_mutex_unlock(&unconfirmed->lock);
+	return next;
+}
+
+int unconfirmed_send(struct gmem *gmem)
+{
+	struct json_object *next;
+	int r = 0;
+
+	while (r == 0 && (next = next_to_send(&gmem->unconfirmed))) {
+		r = exchange_send(gmem, next);
+		json_unref(next);
+		if (r == 0)
+			gmem->unconfirmed.sent++;
+	}
+	return r;
+}
+
+void unconfirmed_begin_again(struct gmem *gmem)
+{
+	gmem->unconfirmed.sent = 0;
+}
+
+static struct json_object *from(struct json_object *list, size_t first)
+{
+	struct json_object *rest = first < json_length(list) ? json_new_array() : NULL;
+
+	for (size_t i = first; i < json_length(list); i++)
+		json_append(rest, json_ref(json_at(list, i)));
+	return rest;
+}
+
+void unconfirmed_forget_sent(struct gmem *gmem)
+{
+	struct unconfirmed *unconfirmed = &gmem->unconfirmed;
+	struct json_object *list;
+
+	if (unconfirmed->sent == 0)
+		return;
+	pthread_mutex_lock(&unconfirmed->lock);
+	list = unconfirmed->list;
+	unconfirmed->list = from(list, unconfirmed->sent);
+	unconfirmed->sent = 0;
+	pthread_mutex_unlock(&unconfirmed->lock);
+	json_unref(list);
+}

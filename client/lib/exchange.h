@@ -25,3 +25,19 @@ int exchange_send(struct gmem *gmem, struct json_object *message);
  * caller's.
  */
 int exchange_receive(struct gmem *gmem, struct json_object **ret_message);
+
+/*
+ * Notifications that gmemd may not have read: what has become of calls, mostly. They are sent again
+ * where the connection breaks, and are forgotten once something that was sent behind them is
+ * answered. One that could not be sent, for another thread has waited for gmemd in vain, goes with
+ * whatever is sent next: a report that is given up would leave its call waiting for ever.
+ */
+
+/* Takes it. Needs no turn, as those below do. */
+void unconfirmed_add(struct gmem *gmem, struct json_object *take_notification);
+/* Sends those that were not sent on this connection. -ECONNRESET, -ETIMEDOUT. */
+int unconfirmed_send(struct gmem *gmem);
+/* The connection is another. */
+void unconfirmed_begin_again(struct gmem *gmem);
+/* What was sent is read. */
+void unconfirmed_forget_sent(struct gmem *gmem);

@@ -114,11 +114,20 @@ static void memory_drop(struct gmem_memory *memory)
 	free(memory);
 }
 
+/* It may be that gmemd has it: its report was not answered. */
+static void close_later(const struct gmem_memory *memory)
+{
+	struct json_object *params = json_new_object();
+
+	json_add_uint(params, "memory", memory->id);
+	connection_notify_later(memory->vm->gmem, "memory.close", params);
+}
+
 /* A guest_memfd comes without FD_CLOEXEC. */
 static int create_guest_memfd(struct gmem_memory *memory, struct json_object *call)
 {
 	uint64_t id;
-	int fd;
+	int fd, r;
 
 	fd = vm_trigger(memory->vm, call, &id);
 	if (fd < 0)
@@ -126,7 +135,10 @@ static int create_guest_memfd(struct gmem_memory *memory, struct json_object *ca
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	memory->fd = fd;
 	memory_note(memory);
-	return vm_report_created(memory->vm, id, fd);
+	r = vm_report_created(memory->vm, id, fd);
+	if (r == -ECONNRESET)
+		close_later(memory);
+	return r;
 }
 
 static int take_file(struct gmem_memory *memory, struct json_object *result, struct fd_list *fds)

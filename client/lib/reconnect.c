@@ -30,6 +30,7 @@ static int replace_fd(struct gmem *gmem, int consume_fd)
 
 	fd_close(consume_fd);
 	gmem->reconnected++;
+	unconfirmed_begin_again(gmem);
 	connection_limit_wait(gmem);
 	return r;
 }
@@ -136,16 +137,6 @@ static int tell_minimum(struct gmem_vm *vm)
 	return r == -EREMOTEIO ? 0 : r;
 }
 
-/* Sends once more what gmemd may not have read. */
-static int send_unconfirmed(struct gmem *gmem)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < json_length(gmem->unconfirmed); i++)
-		r = exchange_send(gmem, json_at(gmem->unconfirmed, i));
-	return r;
-}
-
 /* A VM that gmemd has released meanwhile is no error of the connection's. One that was rebuilt may
  * have been so long ago. */
 static int resume_vm(struct gmem *gmem)
@@ -158,7 +149,7 @@ static int resume_vm(struct gmem *gmem)
 	if (r == 0 && rebuilt && gmem->vm->minimum > 0)
 		r = tell_minimum(gmem->vm);
 	if (r == 0)
-		r = send_unconfirmed(gmem);
+		r = unconfirmed_send(gmem);
 	if (r == 0)
 		r = undo_all_unheard(gmem->vm);
 	return r;

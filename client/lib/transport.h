@@ -29,6 +29,13 @@ struct kept_event {
 /* Most answers come sooner: these are waited for without asking poll() and the clock. */
 #define CONNECTION_BRIEF_WAIT_MS 50
 
+/* Notifications: see exchange.h. */
+struct unconfirmed {
+	pthread_mutex_t lock;     /* of the list, which is added to without the turn */
+	struct json_object *list; /* NULL: none */
+	size_t sent;              /* of these, on this connection */
+};
+
 struct gmem {
 	int fd;
 	bool waits_briefly; /* at fd, in the call that receives */
@@ -45,8 +52,7 @@ struct gmem {
 	struct {
 		uint64_t call, memory;
 	} heard;
-	/* Notifications since the last answer: gmemd may not have read them. */
-	struct json_object *unconfirmed;
+	struct unconfirmed unconfirmed;
 	/* Recursive: who needs several steps to be one, whatever connects again, takes it too. */
 	pthread_mutex_t turn;
 	unsigned depth;       /* of who has it */

@@ -57,12 +57,18 @@ static void tell_waited(struct gmem_vm *vm, struct json_object *params)
 	vm->waited_ms = 0;
 }
 
-static void report_failure(struct gmem_vm *vm, uint64_t call, uint64_t done, int number)
+static struct json_object *failure_params(
+	const struct gmem_vm *vm, uint64_t call, uint64_t done, int number)
 {
 	struct json_object *params = report_params(vm, call, done);
 
 	json_add_string(params, "errno", strerrorname_np(number));
-	connection_notify(vm->gmem, "call.done", params);
+	return params;
+}
+
+static void report_failure(struct gmem_vm *vm, uint64_t call, uint64_t done, int number)
+{
+	connection_notify(vm->gmem, "call.done", failure_params(vm, call, done, number));
 }
 
 /* Where a report is repeated, gmemd knows of it by the first one or by what it was told of the
@@ -101,6 +107,8 @@ static int report_done(struct gmem_vm *vm, uint64_t call, uint64_t count, uint64
 	r = connection_request(vm->gmem, "call.done", params, &exchange, &result);
 	if (r == -EREMOTEIO && exchange.repeated && is_unknown_call())
 		return 0;
+	if (r == -ECONNRESET)
+		connection_notify_later(vm->gmem, "call.done", report_params(vm, call, count));
 	if (r < 0)
 		return r;
 	json_get_uint(result, "discarded", &bytes);
@@ -130,6 +138,9 @@ int vm_report_created(struct gmem_vm *vm, uint64_t call, int fd)
 		return exchange.repeated ? 0 : tell_again(vm);
 	if (r == -EREMOTEIO)
 		report_failure(vm, call, 0, ECANCELED);
+	if (r == -ECONNRESET)
+		connection_notify_later(
+			vm->gmem, "call.done", failure_params(vm, call, 0, ECANCELED));
 	return r;
 }
 
@@ -237,10 +248,11 @@ static void fail_call(struct gmem_vm *vm, uint64_t call, uint64_t done, int r)
  * and is told of the VM on another connection, waits for the call. */
 static void return_stale_call(struct gmem_vm *vm, uint64_t call, uint64_t done)
 {
-	struct json_object *params = report_params(vm, call, done);
+	struct json_object *params = failure_params(vm, call, done, ECANCELED);
 
-	json_add_string(params, "errno", strerrorname_np(ECANCELED));
-	connection_request(vm->gmem, "call.done", params, NULL, NULL);
+	if (connection_request(vm->gmem, "call.done", json_ref(params), NULL, NULL) == -ECONNRESET)
+		connection_notify_later(vm->gmem, "call.done", json_ref(params));
+	json_unref(params);
 }
 
 static int trigger_of(struct gmem_vm *vm, struct json_object *call,
