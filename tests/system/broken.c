@@ -41,13 +41,13 @@
 
 #define CALLS       10    /* of the first VM of two */
 #define SHORT_LIMIT 500   /* ms that gmemd may be silent, before a call gives up */
-#define LONG_LIMIT  10000 /* and once it is to answer again */
+#define LONG_LIMIT  60000 /* and once it is to answer again */
 #define SILENCE     2200  /* ms, for which a slow answer is waited for */
 #define CROWD       8     /* threads that want an answer at once */
 #define RANGES      6     /* of one conversion */
 #define CONVERSIONS 300
-#define FULL        4   /* private ranges: the test's configuration has the same */
-#define LOOKS       500 /* at the VM, until it is as it must be */
+#define FULL        4    /* private ranges: the test's configuration has the same */
+#define LOOKS       6000 /* at the VM, until it is as it must be */
 
 static struct gmem *gmem;
 static struct gmem_vm *vm;
