@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -52,9 +53,10 @@ int vm_request_call(struct gmem_vm *vm, const char *method, struct json_object *
 /* With a report of what it was for. */
 static void tell_waited(struct gmem_vm *vm, struct json_object *params)
 {
-	if (vm->waited_ms > 0)
-		json_add_uint(params, "waited_ms", vm->waited_ms);
-	vm->waited_ms = 0;
+	uint64_t waited_ms = atomic_exchange(&vm->waited_ms, 0);
+
+	if (waited_ms > 0)
+		json_add_uint(params, "waited_ms", waited_ms);
 }
 
 static struct json_object *failure_params(

@@ -51,8 +51,9 @@ struct gmem_vm {
 	struct opening opening;
 	struct report_page *report_page; /* by vm_report_page() */
 	int fd;
-	uint64_t minimum;    /* as gmemd was told */
-	uint64_t waited_ms;  /* for gmemd, to be told with what is reported next; 0: nothing */
+	uint64_t minimum; /* as gmemd was told */
+	/* For gmemd, to be told with what is reported next; 0: nothing. */
+	_Atomic uint64_t waited_ms;
 	unsigned n_memories; /* that have not been freed */
 	LIST_HEAD(, gmem_memory) memories;
 	LIST_HEAD(, bound_slot) slots;
