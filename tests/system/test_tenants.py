@@ -80,7 +80,10 @@ def peer(uid):
 @contextlib.contextmanager
 def peers(*uids):
     with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(peer(uid)) for uid in uids]
+        entered = [stack.enter_context(peer(uid)) for uid in uids]
+        for one in entered:
+            one.call("ping")  # it is of its tenant from then on
+        yield entered
     need(wait_until(lambda: as_operator("vm.list")["vms"] == []), "VMs stay")
 
 
