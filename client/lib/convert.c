@@ -112,13 +112,13 @@ static bool is_busy(int r)
 static int convert_until_known(struct gmem_vm *vm, enum gmem_state to,
 	const struct gmem_range *ranges, size_t count, unsigned flags, uint64_t *discarded)
 {
-	int64_t until = connection_now_ms() + connection_patience(vm->gmem);
+	int64_t began = connection_now_ms();
 	useconds_t pause = FIRST_PAUSE_US;
 	int r;
 
 	for (;;) {
 		r = convert_once(vm, to, ranges, count, flags, discarded);
-		if (connection_now_ms() > until)
+		if (connection_now_ms() > connection_until_of(vm->gmem, began))
 			return r == -ESTALE ? -ECONNRESET : r;
 		if (r == -ESTALE)
 			continue;

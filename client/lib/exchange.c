@@ -258,7 +258,13 @@ int connection_exchange(struct gmem *gmem, const char *method, struct json_objec
 void unconfirmed_add(struct gmem *gmem, struct json_object *take_notification)
 {
 	struct unconfirmed *unconfirmed = &gmem->unconfirmed;
+	size_t length;
 
+	/* Without memory for it nothing behind it could be sent, either. */
+	if (!take_notification || !json_print(take_notification, &length)) {
+		json_unref(take_notification);
+		return;
+	}
 	pthread_mutex_lock(&unconfirmed->lock);
 	if (!unconfirmed->list)
 		unconfirmed->list = json_new_array();

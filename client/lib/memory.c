@@ -114,6 +114,17 @@ static void memory_drop(struct gmem_memory *memory)
 	free(memory);
 }
 
+/* Or a gmemd that was told of it had none such. */
+static bool is_noted(const struct gmem_memory *memory)
+{
+	bool noted;
+
+	connection_take_turn_anyway(memory->vm->gmem);
+	noted = memory->noted;
+	connection_leave_turn(memory->vm->gmem);
+	return noted;
+}
+
 /* It may be that gmemd has it: its report was not answered. */
 static void close_later(const struct gmem_memory *memory)
 {
@@ -138,6 +149,8 @@ static int create_guest_memfd(struct gmem_memory *memory, struct json_object *ca
 	r = vm_report_created(memory->vm, id, fd);
 	if (r == -ECONNRESET)
 		close_later(memory);
+	if (r == 0 && !is_noted(memory))
+		return last_error_own(-EREMOTEIO, "gmemd was lost, and this memory with it");
 	return r;
 }
 

@@ -200,7 +200,12 @@ int reconnect_with_vm(struct gmem *gmem)
 {
 	int r = resume_vm(gmem);
 
-	return r == -ECONNRESET ? reconnect(gmem) : r;
+	if (r == -ECONNRESET)
+		r = reconnect(gmem);
+	if (r != -ETIMEDOUT)
+		return r;
+	gmem->broken = true; /* what comes yet is the answer to something else */
+	return -ECONNRESET;
 }
 
 int reconnect_at_once(struct gmem *gmem)

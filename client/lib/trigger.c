@@ -253,8 +253,9 @@ static void return_stale_call(struct gmem_vm *vm, uint64_t call, uint64_t done)
 	struct json_object *params = failure_params(vm, call, done, ECANCELED);
 
 	if (connection_request(vm->gmem, "call.done", json_ref(params), NULL, NULL) == -ECONNRESET)
-		connection_notify_later(vm->gmem, "call.done", json_ref(params));
-	json_unref(params);
+		connection_notify_later(vm->gmem, "call.done", params);
+	else
+		json_unref(params);
 }
 
 static int trigger_of(struct gmem_vm *vm, struct json_object *call,
@@ -358,7 +359,7 @@ static int report_conversion(
 	return report_done(vm, id, count, &nothing);
 }
 
-/* Where gmemd has nothing to give back, its answer would tell nothing. */
+/* Where gmemd has nothing to give back, the page suffices. */
 int vm_carry_out_conversion(
 	struct gmem_vm *vm, struct json_object *call, const struct conversion_order *order)
 {

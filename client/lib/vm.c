@@ -223,8 +223,11 @@ static int vm_open(struct gmem *gmem, const struct gmem_vm_options *options, str
 		r = vm_make(vm);
 	if (r == 0 && options && !gmem->inherited)
 		vm->minimum = options->minimum;
-	if (r == 0)
+	if (r == 0) {
 		r = go_on_with(vm, reconnected);
+		if (r < 0 && !gmem->inherited)
+			connection_notify_later(gmem, "vm.close", vm_params(vm));
+	}
 	if (r < 0)
 		vm_drop(vm);
 	else
