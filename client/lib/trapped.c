@@ -7,11 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "client/lib/last_error.h"
 #include "client/lib/sign.h"
@@ -100,6 +102,23 @@ static int wait_for(struct gmem *gmem, struct trapped *trapped)
 	return r == -ETIMEDOUT ? -ECONNRESET : r;
 }
 
+#define YIELDS   100
+#define PAUSE_US 50
+
+/* The thread that has carried it out is about to let go of it: what closes its files is this one,
+ * before the program goes on. A VMM that closes whatever it has not opened may have others under
+ * their numbers soon. */
+static void free_finished(struct trapped *trapped)
+{
+	for (unsigned i = 0; atomic_load(&trapped->holders) > 1; i++) {
+		if (i < YIELDS)
+			sched_yield();
+		else
+			usleep(PAUSE_US);
+	}
+	trapped_free(trapped);
+}
+
 int trapped_ioctl(struct gmem *gmem, int fd, unsigned long request, uint64_t argument,
 	struct trapped **ret_given_up)
 {
@@ -119,7 +138,7 @@ int trapped_ioctl(struct gmem *gmem, int fd, unsigned long request, uint64_t arg
 	if (trapped->given_up)
 		*ret_given_up = trapped;
 	else
-		trapped_free(trapped);
+		free_finished(trapped);
 	return r;
 }
 
