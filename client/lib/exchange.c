@@ -303,7 +303,8 @@ void unconfirmed_begin_again(struct gmem *gmem)
 	gmem->unconfirmed.sent = 0;
 }
 
-static struct json_object *from(struct json_object *list, size_t first)
+/* NULL: nothing. */
+static struct json_object *rest_of(struct json_object *list, size_t first)
 {
 	struct json_object *rest = first < json_length(list) ? json_new_array() : NULL;
 
@@ -321,7 +322,7 @@ void unconfirmed_forget_sent(struct gmem *gmem)
 		return;
 	pthread_mutex_lock(&unconfirmed->lock);
 	list = unconfirmed->list;
-	unconfirmed->list = from(list, unconfirmed->sent);
+	unconfirmed->list = rest_of(list, unconfirmed->sent);
 	unconfirmed->sent = 0;
 	pthread_mutex_unlock(&unconfirmed->lock);
 	json_unref(list);

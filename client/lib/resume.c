@@ -141,7 +141,7 @@ static bool forget_closed(struct gmem_vm *vm)
 	const struct last_error_details *details = last_error_details();
 	struct gmem_memory *memory;
 
-	if (strcmp(details->what, "memory") != 0)
+	if (strcmp(details->reason, "not_found") != 0 || strcmp(details->what, "memory") != 0)
 		return false;
 	LIST_FOREACH (memory, &vm->memories, link) {
 		if (memory->id != details->id)

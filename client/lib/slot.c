@@ -129,9 +129,7 @@ static int change_slot(
 	call = json_get(result, "call");
 	if (json_has(result, "convert"))
 		r = bind_and_convert(change, call, json_get(result, "convert"));
-	else
-		r = carry_out(change, call, note_change);
-	if (r == 0 && !json_has(result, "convert"))
+	else if ((r = carry_out(change, call, note_change)) == 0)
 		r = report(change->vm, call);
 	json_unref(result);
 	return r;

@@ -102,23 +102,6 @@ static int wait_for(struct gmem *gmem, struct trapped *trapped)
 	return r == -ETIMEDOUT ? -ECONNRESET : r;
 }
 
-#define YIELDS   100
-#define PAUSE_US 50
-
-/* The thread that has carried it out is about to let go of it: what closes its files is this one,
- * before the program goes on. A VMM that closes whatever it has not opened may have others under
- * their numbers soon. */
-static void free_finished(struct trapped *trapped)
-{
-	for (unsigned i = 0; atomic_load(&trapped->holders) > 1; i++) {
-		if (i < YIELDS)
-			sched_yield();
-		else
-			usleep(PAUSE_US);
-	}
-	trapped_free(trapped);
-}
-
 int trapped_ioctl(struct gmem *gmem, int fd, unsigned long request, uint64_t argument,
 	struct trapped **ret_given_up)
 {
@@ -138,7 +121,7 @@ int trapped_ioctl(struct gmem *gmem, int fd, unsigned long request, uint64_t arg
 	if (trapped->given_up)
 		*ret_given_up = trapped;
 	else
-		free_finished(trapped);
+		trapped_free_over(trapped);
 	return r;
 }
 
@@ -147,4 +130,21 @@ bool trapped_is_over(const struct trapped *trapped)
 	struct pollfd over = {.fd = trapped->over, .events = POLLIN};
 
 	return poll(&over, 1, 0) == 1;
+}
+
+#define YIELDS   100
+#define PAUSE_US 50
+
+/* The thread that has carried it out is about to let go of it: what closes its files is this one,
+ * before the program goes on. A VMM that closes whatever it has not opened may have others under
+ * their numbers soon. */
+void trapped_free_over(struct trapped *trapped)
+{
+	for (unsigned i = 0; atomic_load(&trapped->holders) > 1; i++) {
+		if (i < YIELDS)
+			sched_yield();
+		else
+			usleep(PAUSE_US);
+	}
+	trapped_free(trapped);
 }

@@ -41,5 +41,7 @@ int trapped_ioctl(struct gmem *gmem, int fd, unsigned long request, uint64_t arg
 	struct trapped **ret_given_up);
 /* Whether nothing comes of it any more, now or after it was freed. */
 bool trapped_is_over(const struct trapped *trapped);
+/* The same as trapped_free() of one that is over: its files are closed when this returns. */
+void trapped_free_over(struct trapped *trapped);
 /* Takes NULL, returns NULL. */
 struct trapped *trapped_free(struct trapped *trapped);

@@ -210,7 +210,7 @@ void vm_settle_given_up(struct gmem_vm *vm)
 		if (!trapped_is_over(trapped))
 			continue;
 		LIST_REMOVE(trapped, link);
-		trapped_free(trapped);
+		trapped_free_over(trapped);
 		report_failure(vm, call, 0, ECANCELED);
 	}
 	connection_leave_turn(vm->gmem);
