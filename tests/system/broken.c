@@ -45,6 +45,7 @@
 #define SILENCE     2200  /* ms, for which a slow answer is waited for */
 #define CROWD       8     /* threads that want an answer at once */
 #define RANGES      6     /* of one conversion */
+#define MANY        128   /* the same, of one that takes a while */
 #define CONVERSIONS 300
 #define FULL        4    /* private ranges: the test's configuration has the same */
 #define LOOKS       6000 /* at the VM, until it is as it must be */
@@ -170,6 +171,18 @@ static void await(const char *text)
 static void await_no_calls(void)
 {
 	await("\"calls\":[]");
+}
+
+static void await_private(const struct gmem_range *ranges, unsigned count)
+{
+	char text[8192] = "\"private_ranges\":[";
+	size_t length = strlen(text);
+
+	for (unsigned i = 0; i < count; i++)
+		length += (size_t)snprintf(text + length, sizeof text - length,
+			"{\"guest_phys_addr\":%" PRIu64 ",\"size\":%" PRIu64 "}%s",
+			ranges[i].guest_phys_addr, ranges[i].size, i < count - 1 ? "," : "]");
+	await(text);
 }
 
 static void map_frames(void)
@@ -345,6 +358,53 @@ static void full(void)
 	need(ping(), "ping after the connection broke");
 }
 
+/* amid, amid_lost */
+
+static void *convert_each_second(void *context)
+{
+	const struct gmem_range *ranges = context;
+
+	need(gmem_convertv(vm, GMEM_PRIVATE, ranges, MANY, 0, NULL), "converting");
+	return NULL;
+}
+
+/* Once the first of them is private. */
+static void shut_amid_conversion(struct gmem_range *ranges)
+{
+	pthread_t thread;
+
+	for (unsigned i = 0; i < MANY; i++)
+		ranges[i] = (struct gmem_range){2 * i * PAGE, PAGE};
+	check(pthread_create(&thread, NULL, convert_each_second, ranges) == 0, "a thread starts");
+	while (frames[0] != '1')
+		usleep(100);
+	shut();
+	need(ping(), "ping amid a conversion");
+	pthread_join(thread, NULL);
+}
+
+static void amid(void)
+{
+	struct gmem_range ranges[MANY];
+
+	open_halves();
+	shut_amid_conversion(ranges);
+	await_no_calls();
+	await_private(ranges, MANY);
+}
+
+static void amid_lost(void)
+{
+	struct gmem_range ranges[MANY];
+
+	open_halves();
+	lose();
+	need(ping(), "ping after gmemd is lost");
+	shut_amid_conversion(ranges);
+	await_no_calls();
+	await_private(ranges, MANY);
+}
+
 /* keep */
 
 static void *break_often(void *context)
@@ -375,18 +435,6 @@ static void keep_once(const struct gmem_range *ranges, enum gmem_state to, unsig
 	}
 }
 
-static void await_private(const struct gmem_range *ranges)
-{
-	char text[1024] = "\"private_ranges\":[";
-	size_t length = strlen(text);
-
-	for (unsigned i = 0; i < RANGES; i++)
-		length += (size_t)snprintf(text + length, sizeof text - length,
-			"{\"guest_phys_addr\":%" PRIu64 ",\"size\":%" PRIu64 "}%s",
-			ranges[i].guest_phys_addr, ranges[i].size, i < RANGES - 1 ? "," : "]");
-	await(text);
-}
-
 /* In the end they are private. */
 static void keep(void)
 {
@@ -404,7 +452,7 @@ static void keep(void)
 	atomic_store(&stops, true);
 	pthread_join(thread, NULL);
 	await_no_calls();
-	await_private(ranges);
+	await_private(ranges, RANGES);
 }
 
 /* freed, freed_lost */
@@ -577,6 +625,8 @@ static const struct {
 	{"close", close_given_up},
 	{"opclose", closed_by_operator},
 	{"full", full},
+	{"amid", amid},
+	{"amid_lost", amid_lost},
 	{"keep", keep},
 	{"freed", freed},
 	{"freed_lost", freed_lost},

@@ -22,6 +22,8 @@ SCENARIOS = (
     ("close", "a closing that libgmem has given up keeps nothing else from going on"),
     ("opclose", "a memory that an operator has closed is not resumed"),
     ("full", "a VM with as many private ranges as there may be is resumed"),
+    ("amid", "a connection breaks amid a conversion, of a VM that gmemd has had all the time"),
+    ("amid_lost", "a connection breaks amid a conversion, of a VM that gmemd has lost before, and was told of"),
     ("keep", "frames are as asked for after each conversion, however often the connection breaks"),
     ("freed", "a VM is resumed with a slot whose memory the VMM has freed"),
     ("freed_lost", "a VM is rebuilt with a slot whose memory the VMM has freed"),
