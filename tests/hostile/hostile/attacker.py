@@ -176,6 +176,23 @@ def answers(peer, count):
     return found
 
 
+def is_put_off(answer):
+    return "retry_after_ms" in answer.get("error", {}).get("data", {})
+
+
+def answers_at_last(asked):
+    """To each of [(peer, request)], which are sent all at once. Those that gmemd puts off are sent again, as a PatientPeer
+    does by itself."""
+    found = []
+    while asked:
+        for peer, packet in asked:
+            peer.send(packet)
+        came = [(one, answers(one[0], 1)[0]) for one in asked]
+        found += [answer for _, answer in came if not is_put_off(answer)]
+        asked = [one for one, answer in came if is_put_off(answer)]
+    return found
+
+
 def send_all(peer, requests):
     """[(method, params)], numbered from 0, without waiting for answers. They must fit the connection's queue."""
     for number, (method, params) in enumerate(requests):

@@ -9,7 +9,8 @@ from gmemtest.child import Child
 from gmemtest.tap import check, equal
 from gmemtest.vmm import FAILED
 from gmemtest.wire import close_all, request
-from hostile.attacker import GONE, INVALID_PARAMS, NOT_FOUND, PAGE, answers, code_of, misbehaviour, patiently, refused
+from hostile.attacker import GONE, INVALID_PARAMS, NOT_FOUND, PAGE, answers, answers_at_last, code_of, misbehaviour
+from hostile.attacker import patiently, refused
 
 CONFLICT = -32004
 
@@ -108,9 +109,7 @@ def twice_at_once(attacker):
         memory, report, fd = created(vmm)
         whole = dict(report, done=1, fd=fd)
         vmm.peer.send({"jsonrpc": "2.0", "method": "call.done", "params": whole})
-        for peer in others:
-            peer.send(request("call.done", whole))
-        found = [answers(peer, 1)[0] for peer in others]
+        found = answers_at_last([(peer, request("call.done", whole)) for peer in others])
         codes = sorted(one["error"]["code"] if "error" in one else 0 for one in found)
         check(all(code in (0, NOT_FOUND, CONFLICT, INVALID_PARAMS) for code in codes), "codes %r" % codes)
         vmm.peer.call("ping")

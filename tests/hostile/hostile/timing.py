@@ -6,7 +6,8 @@ import time
 
 from gmemtest.tap import check, equal
 from gmemtest.wire import request
-from hostile.attacker import BUSY, GONE, INVALID_PARAMS, NOT_FOUND, PAGE, answers, guest_ranges, memfd, misbehaviour, patiently, refused
+from hostile.attacker import BUSY, GONE, INVALID_PARAMS, NOT_FOUND, PAGE, answers, answers_at_last, guest_ranges, memfd
+from hostile.attacker import misbehaviour, patiently, refused
 from hostile.identity import requests_about
 
 CONFLICT = -32004
@@ -43,9 +44,7 @@ def twice(attacker):
     peer = attacker.peer()
 
     def both(method, params):
-        for _ in range(2):
-            peer.send(request(method, params))
-        found = answers(peer, 2)
+        found = answers_at_last([(peer, request(method, params))] * 2)
         codes = [one["error"]["code"] if "error" in one else 0 for one in found]
         equal(codes[0], 0, "%s, the first: %r" % (method, found[0]))
         return codes[1], found[0].get("result")
