@@ -238,8 +238,6 @@ static int start_thread(struct page_worker *pages)
 		return -EAGAIN;
 	thread->pages = pages;
 	puncher_init(&thread->puncher, pages->puncher);
-	if (pages->n_threads == 0)
-		puncher_ready(&thread->puncher);
 	r = -pthread_create(&thread->id, NULL, run, thread);
 	if (r == 0)
 		pages->n_threads++;

@@ -161,6 +161,29 @@ static int open_peer(int socket, pid_t pid, int *ret_pidfd)
 	return 0;
 }
 
+bool process_is_pidfd(int fd)
+{
+	struct statfs status;
+
+	return fstatfs(fd, &status) == 0 && status.f_type == PID_FS_MAGIC;
+}
+
+/* Of what is a pidfd for certain: a kernel has all of them in one file system. */
+static int identity_of_pidfd(int pidfd, pid_t pid, uint64_t *ret)
+{
+	static _Atomic bool in_own_system;
+	struct stat status;
+
+	if (!in_own_system)
+		in_own_system = process_is_pidfd(pidfd);
+	if (!in_own_system)
+		return process_identity(pidfd, pid, ret);
+	if (fstat(pidfd, &status) < 0)
+		return -errno;
+	*ret = status.st_ino;
+	return 0;
+}
+
 int process_of_socket(int socket, struct process *ret)
 {
 	struct ucred credentials;
@@ -175,7 +198,7 @@ int process_of_socket(int socket, struct process *ret)
 	r = open_peer(socket, process.pid, &process.pidfd);
 	if (r < 0)
 		return r;
-	r = process_identity(process.pidfd, process.pid, &process.identity);
+	r = identity_of_pidfd(process.pidfd, process.pid, &process.identity);
 	if (r < 0)
 		process_release(&process);
 	else
@@ -186,13 +209,6 @@ int process_of_socket(int socket, struct process *ret)
 void process_release(struct process *process)
 {
 	process->pidfd = fd_close(process->pidfd);
-}
-
-bool process_is_pidfd(int fd)
-{
-	struct statfs status;
-
-	return fstatfs(fd, &status) == 0 && status.f_type == PID_FS_MAGIC;
 }
 
 bool process_shares_pid_namespace(pid_t process)
