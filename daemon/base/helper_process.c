@@ -8,9 +8,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
-#include <spawn.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
@@ -20,6 +23,9 @@
 
 /* Of one helper, at most. */
 #define FILES_MAX 4
+
+/* Of what it does before it is another program. */
+#define STACK_SIZE (64 * 1024)
 
 /* In the build, all are in one folder. */
 static int find_beside(const char *name, char ret[static PATH_MAX])
@@ -48,100 +54,187 @@ static const char *find_program(const struct helper_program *program, char path[
 	return path;
 }
 
-/* Above all numbers that the helper has its files at, so that none is overwritten. */
-struct copies {
-	size_t count;
-	int fds[FILES_MAX];
+/* ThreadSanitizer takes each clone(2) for a fork(2), and changes what it knows as in a copy. */
+#ifdef __SANITIZE_THREAD__
+int __clone(int (*body)(void *), void *stack, int flags, void *context, ...);
+#define clone __clone
+#endif
+
+/*
+ * Where a helper's files are put before it begins, with an empty file in each while there is none.
+ * A helper copies this process's files up to the last of these places, and no others
+ * (close_range(2) with CLOSE_RANGE_UNSHARE): there are nine for each VM, and this process waits
+ * for that copy, which posix_spawn(3) makes of all. All places are behind those that the helper
+ * has its files at, so that none is overwritten.
+ */
+static struct {
+	pthread_mutex_t lock; /* one helper begins at a time */
+	bool reserved;
+	int files[FILES_MAX];
+	int empty; /* /dev/null */
+	unsigned end;
+} places = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* What a helper begins with, in memory that it shares until it is another program. */
+struct beginning {
+	const struct helper_program *program;
+	const char *path;
+	size_t count; /* of files */
+	int error;
 };
 
-static void copies_close(struct copies *copies)
+static int reserve_places(void)
 {
-	while (copies->count > 0)
-		fd_close(copies->fds[--copies->count]);
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int fds[FILES_MAX + 1];
+
+	if (null < 0)
+		return -errno;
+	for (unsigned i = 0; i <= FILES_MAX; i++) {
+		fds[i] = fcntl(null, F_DUPFD_CLOEXEC, HELPER_FIRST_FILE + FILES_MAX);
+		if (fds[i] < 0) {
+			int r = -errno;
+
+			while (i > 0)
+				fd_close(fds[--i]);
+			return r;
+		}
+	}
+	memcpy(places.files, fds, sizeof places.files);
+	places.empty = fds[FILES_MAX]; /* the last, and so the highest */
+	places.end = (unsigned)places.empty + 1;
+	places.reserved = true;
+	return 0;
 }
 
-static int copies_make(const int *files, size_t count, struct copies *ret)
+int helper_process_reserve(void)
 {
-	const int above = HELPER_FIRST_FILE + (int)count;
+	int r;
 
-	ret->count = 0;
-	if (count > FILES_MAX)
-		return -EINVAL;
-	while (ret->count < count) {
-		int fd = fcntl(files[ret->count], F_DUPFD_CLOEXEC, above);
+	pthread_mutex_lock(&places.lock);
+	r = places.reserved ? 0 : reserve_places();
+	pthread_mutex_unlock(&places.lock);
+	return r;
+}
 
-		if (fd < 0)
-			return -errno;
-		ret->fds[ret->count++] = fd;
+static void clear_places(size_t count)
+{
+	while (count-- > 0)
+		dup3(places.empty, places.files[count], O_CLOEXEC);
+}
+
+static int fill_places(const int *files, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (dup3(files[i], places.files[i], O_CLOEXEC) < 0) {
+			int r = -errno;
+
+			clear_places(i);
+			return r;
+		}
 	}
 	return 0;
 }
 
-static int hand_over(const struct helper_program *program, const struct copies *copies,
-	posix_spawn_file_actions_t *actions)
+/* In the helper: its own files, which begin as a copy. */
+static bool have_files(const struct beginning *beginning)
 {
-	const int end = HELPER_FIRST_FILE + (int)copies->count;
+	const struct helper_program *program = beginning->program;
 	int own = program->outlives ? STDERR_FILENO : HELPER_FIRST_FILE;
-	int r = 0;
+	unsigned end = HELPER_FIRST_FILE + (unsigned)beginning->count;
 
-	for (int fd = 0; r == 0 && !program->standard_files && fd < own; fd++)
-		r = posix_spawn_file_actions_addopen(actions, fd, "/dev/null", O_RDWR, 0);
-	for (size_t i = 0; r == 0 && i < copies->count; i++)
-		r = posix_spawn_file_actions_adddup2(
-			actions, copies->fds[i], HELPER_FIRST_FILE + (int)i);
-	if (r == 0)
-		r = posix_spawn_file_actions_addclosefrom_np(actions, end);
-	return -r;
+	if (close_range(places.end, UINT_MAX, CLOSE_RANGE_UNSHARE) < 0)
+		return false;
+	for (int fd = 0; !program->standard_files && fd < own; fd++) {
+		if (dup2(places.empty, fd) < 0)
+			return false;
+	}
+	for (size_t i = 0; i < beginning->count; i++) {
+		if (dup2(places.files[i], HELPER_FIRST_FILE + (int)i) < 0)
+			return false;
+	}
+	return close_range(end, UINT_MAX, 0) == 0;
 }
 
-static int spawn_program(
-	const struct helper_program *program, const posix_spawn_file_actions_t *actions, pid_t *ret)
+/* In the helper. Handlers end with the program that has them. */
+static void heed_signals(void)
 {
+	struct sigaction action;
+	sigset_t none;
+
+	for (int number = 1; number < NSIG; number++) {
+		if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+			signal(number, SIG_DFL);
+	}
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* The helper, which shares this process's memory, but none of its files and signal handlers: it
+ * must not return. */
+static int become(void *context)
+{
+	struct beginning *beginning = context;
+	const struct helper_program *program = beginning->program;
 	char *const alone[] = {(char *)program->name, NULL}, *const nothing[] = {NULL};
-	short session = program->outlives ? POSIX_SPAWN_SETSID : 0;
-	char path[PATH_MAX];
-	posix_spawnattr_t attributes;
-	sigset_t signals;
-	int r = posix_spawnattr_init(&attributes);
 
-	if (r != 0)
-		return -r;
-	sigemptyset(&signals);
-	posix_spawnattr_setsigmask(&attributes, &signals);
-	sigfillset(&signals);
-	posix_spawnattr_setsigdefault(&attributes, &signals);
-	posix_spawnattr_setflags(
-		&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | session);
-	r = posix_spawn(ret, find_program(program, path), actions, &attributes,
-		program->arguments ? program->arguments : alone,
-		program->outlives ? environ : nothing);
-	posix_spawnattr_destroy(&attributes);
-	return -r;
+	if (have_files(beginning) && (!program->outlives || setsid() >= 0)) {
+		heed_signals();
+		execve(beginning->path, program->arguments ? program->arguments : alone,
+			program->outlives ? environ : nothing);
+	}
+	beginning->error = errno;
+	_exit(EXIT_FAILURE);
 }
 
-static int spawn_with(const struct helper_program *program, const struct copies *copies, pid_t *ret)
+/* No handler of this process's must run in the helper. This thread goes on once it is another
+ * program. */
+static int clone_helper(struct beginning *beginning, pid_t *ret)
 {
-	posix_spawn_file_actions_t actions;
-	int r = -posix_spawn_file_actions_init(&actions);
+	static _Alignas(max_align_t) unsigned char stack[STACK_SIZE];
+	sigset_t all, before;
+	pid_t pid;
+	int r;
 
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pid = clone(become, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD,
+		beginning);
+	r = pid < 0 ? -errno : -beginning->error;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (pid >= 0 && r < 0)
+		waitpid(pid, NULL, 0);
+	if (r == 0)
+		*ret = pid;
+	return r;
+}
+
+static int spawn_with_places(struct beginning *beginning, const int *files, pid_t *ret)
+{
+	int r = places.reserved ? 0 : reserve_places();
+
+	if (r == 0)
+		r = fill_places(files, beginning->count);
 	if (r < 0)
 		return r;
-	r = hand_over(program, copies, &actions);
-	if (r == 0)
-		r = spawn_program(program, &actions, ret);
-	posix_spawn_file_actions_destroy(&actions);
+	r = clone_helper(beginning, ret);
+	clear_places(beginning->count);
 	return r;
 }
 
 int helper_process_spawn(
 	const struct helper_program *program, const int *files, size_t count, pid_t *ret_pid)
 {
-	struct copies copies;
-	int r = copies_make(files, count, &copies);
+	char path[PATH_MAX];
+	struct beginning beginning = {
+		.program = program, .path = find_program(program, path), .count = count};
+	int r;
 
-	if (r == 0)
-		r = spawn_with(program, &copies, ret_pid);
-	copies_close(&copies);
+	if (count > FILES_MAX)
+		return -EINVAL;
+	pthread_mutex_lock(&places.lock);
+	r = spawn_with_places(&beginning, files, ret_pid);
+	pthread_mutex_unlock(&places.lock);
 	return r;
 }
 

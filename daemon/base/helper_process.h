@@ -29,6 +29,13 @@ struct helper_program {
 #define HELPER_FIRST_FILE 3
 
 /*
+ * Has room, for good, for the files of helpers at low numbers: starting one takes as long as
+ * copying what lies below them, so whoever has many files does this early. The first start does it
+ * at the latest. -EMFILE.
+ */
+int helper_process_reserve(void);
+
+/*
  * Starts it with those files, from HELPER_FIRST_FILE on in their order, and with no others; with no
  * environment unless it outlives this process, no signal blocked or handled. The files stay the
  * caller's. -ENOENT where there is no such program.

@@ -14,6 +14,7 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include "daemon/base/helper_process.h"
 #include "daemon/base/log.h"
 #include "daemon/budget/capacity_probe.h"
 #include "daemon/gate/vm_creations.h"
@@ -140,6 +141,9 @@ static int set_up(struct gmemd *gmemd)
 {
 	int r;
 
+	r = helper_process_reserve();
+	if (r < 0)
+		return start_failed("opening /dev/null", r);
 	r = core_set_up(
 		gmemd, gmemd->config.backend == BACKEND_MODEL ? &backend_model : &backend_kvm);
 	if (r == 0)

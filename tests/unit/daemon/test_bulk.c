@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "daemon/base/helper_process.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/host/memory_file.h"
 #include "tests/lib/held_file.h"
@@ -62,6 +63,7 @@ static struct owner *get(enum owner_kind kind, uid_t uid)
 
 static void set_up_with(const char *puncher)
 {
+	CU_ASSERT_EQUAL_FATAL(helper_process_reserve(), 0);
 	fds = unit_open_fds();
 	base = event_base_new();
 	CU_ASSERT_PTR_NOT_NULL_FATAL(base);

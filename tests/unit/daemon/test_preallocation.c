@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/base/helper_process.h"
 #include "kernel/base/cleanup.h"
 #include "kernel/base/uapi.h"
 #include "kernel/host/memory_file.h"
@@ -71,6 +72,7 @@ static void done(void *context, const struct preallocation_result *result)
 
 static void trial_init(struct trial *trial, int file, uint64_t size)
 {
+	CU_ASSERT_EQUAL_FATAL(helper_process_reserve(), 0);
 	*trial = (struct trial){
 		.fds = unit_open_fds(),
 		.request = {.file = file,

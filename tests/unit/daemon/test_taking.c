@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/base/helper_process.h"
 #include "daemon/owner/owner.h"
 #include "daemon/peerfd/taker_process.h"
 #include "kernel/base/cleanup.h"
@@ -556,5 +557,7 @@ int main(void)
 		CU_SUITE_INFO_NULL,
 	};
 
+	if (helper_process_reserve() < 0)
+		return EXIT_FAILURE;
 	return unit_main(suites);
 }

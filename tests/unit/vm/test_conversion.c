@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "daemon/base/helper_process.h"
 #include "daemon/release/discard.h"
 #include "daemon/request/deferred_answer.h"
 #include "tests/lib/private_vm.h"
@@ -49,6 +50,7 @@ static struct slot *bind_slot(uint32_t number, uint64_t start, uint64_t pages, s
 
 static void set_up(void)
 {
+	CU_ASSERT_EQUAL_FATAL(helper_process_reserve(), 0);
 	fds = unit_open_fds();
 	private_vm_init(&test, &backend_kvm);
 	test.gmemd.config.private_ranges_per_vm = LIMIT;
