@@ -12,11 +12,14 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kernel/base/cleanup.h"
@@ -68,7 +71,7 @@ int __clone(int (*body)(void *), void *stack, int flags, void *context, ...);
  * has its files at, so that none is overwritten.
  */
 static struct {
-	pthread_mutex_t lock; /* one helper begins at a time */
+	pthread_mutex_t lock; /* one helper begins at a time, and others' starters wait */
 	bool reserved;
 	int files[FILES_MAX];
 	int empty; /* /dev/null */
@@ -86,7 +89,7 @@ struct beginning {
 static int reserve_places(void)
 {
 	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int fds[FILES_MAX + 1];
+	int fds[FILES_MAX + 1], last = 0;
 
 	if (null < 0)
 		return -errno;
@@ -99,10 +102,11 @@ static int reserve_places(void)
 				fd_close(fds[--i]);
 			return r;
 		}
+		last = fds[i] > last ? fds[i] : last;
 	}
 	memcpy(places.files, fds, sizeof places.files);
-	places.empty = fds[FILES_MAX]; /* the last, and so the highest */
-	places.end = (unsigned)places.empty + 1;
+	places.empty = fds[FILES_MAX];
+	places.end = (unsigned)last + 1;
 	places.reserved = true;
 	return 0;
 }
@@ -123,11 +127,12 @@ static void clear_places(size_t count)
 		dup3(places.empty, places.files[count], O_CLOEXEC);
 }
 
+/* dup3(2) says EBADF as well where fewer files than that may be open by now. */
 static int fill_places(const int *files, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (dup3(files[i], places.files[i], O_CLOEXEC) < 0) {
-			int r = -errno;
+			int r = errno == EBADF && fcntl(files[i], F_GETFD) >= 0 ? -EMFILE : -errno;
 
 			clear_places(i);
 			return r;
@@ -136,59 +141,66 @@ static int fill_places(const int *files, size_t count)
 	return 0;
 }
 
-/* In the helper: its own files, which begin as a copy. */
-static bool have_files(const struct beginning *beginning)
+/*
+ * The helper, until it is another program, has this process's memory, and its own files, signals'
+ * handlers and mask, which begin as copies. So it makes nothing but system calls: what a sanitizer
+ * notes of glibc's functions and of the calls on the stack, it would note of this process.
+ */
+#define IN_HELPER __attribute__((no_sanitize("thread")))
+
+IN_HELPER static bool copy_file(int fd, int number)
+{
+	return syscall(SYS_dup3, fd, number, 0) >= 0;
+}
+
+IN_HELPER static bool have_files(const struct beginning *beginning)
 {
 	const struct helper_program *program = beginning->program;
 	int own = program->outlives ? STDERR_FILENO : HELPER_FIRST_FILE;
 	unsigned end = HELPER_FIRST_FILE + (unsigned)beginning->count;
 
-	if (close_range(places.end, UINT_MAX, CLOSE_RANGE_UNSHARE) < 0)
+	if (syscall(SYS_close_range, places.end, UINT_MAX, CLOSE_RANGE_UNSHARE) < 0)
 		return false;
 	for (int fd = 0; !program->standard_files && fd < own; fd++) {
-		if (dup2(places.empty, fd) < 0)
+		if (!copy_file(places.empty, fd))
 			return false;
 	}
 	for (size_t i = 0; i < beginning->count; i++) {
-		if (dup2(places.files[i], HELPER_FIRST_FILE + (int)i) < 0)
+		if (!copy_file(places.files[i], HELPER_FIRST_FILE + (int)i))
 			return false;
 	}
-	return close_range(end, UINT_MAX, 0) == 0;
+	return syscall(SYS_close_range, end, UINT_MAX, 0) == 0;
 }
 
-/* In the helper. Handlers end with the program that has them. */
-static void heed_signals(void)
+/* Before any can come: a handler would do this process's work, with the helper's files. */
+IN_HELPER static void heed_signals(void)
 {
-	struct sigaction action;
-	sigset_t none;
+	static const uint64_t defaults[4], none; /* as the kernel has actions and masks */
 
-	for (int number = 1; number < NSIG; number++) {
-		if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
-			signal(number, SIG_DFL);
-	}
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	for (int number = 1; number < NSIG; number++)
+		syscall(SYS_rt_sigaction, number, defaults, NULL, sizeof none);
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
 }
 
-/* The helper, which shares this process's memory, but none of its files and signal handlers: it
- * must not return. */
-static int become(void *context)
+/* It must not return. */
+IN_HELPER static int become(void *context)
 {
 	struct beginning *beginning = context;
 	const struct helper_program *program = beginning->program;
 	char *const alone[] = {(char *)program->name, NULL}, *const nothing[] = {NULL};
 
-	if (have_files(beginning) && (!program->outlives || setsid() >= 0)) {
+	if (have_files(beginning) && (!program->outlives || syscall(SYS_setsid) >= 0)) {
 		heed_signals();
-		execve(beginning->path, program->arguments ? program->arguments : alone,
+		syscall(SYS_execve, beginning->path,
+			program->arguments ? program->arguments : alone,
 			program->outlives ? environ : nothing);
 	}
 	beginning->error = errno;
-	_exit(EXIT_FAILURE);
+	syscall(SYS_exit_group, EXIT_FAILURE);
+	__builtin_unreachable();
 }
 
-/* No handler of this process's must run in the helper. This thread goes on once it is another
- * program. */
+/* This thread goes on once the helper is another program. */
 static int clone_helper(struct beginning *beginning, pid_t *ret)
 {
 	static _Alignas(max_align_t) unsigned char stack[STACK_SIZE];
@@ -201,9 +213,9 @@ static int clone_helper(struct beginning *beginning, pid_t *ret)
 	pid = clone(become, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD,
 		beginning);
 	r = pid < 0 ? -errno : -beginning->error;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (pid >= 0 && r < 0)
 		waitpid(pid, NULL, 0);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r == 0)
 		*ret = pid;
 	return r;
@@ -260,11 +272,26 @@ void helper_process_kill(int pidfd)
 	pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+/* However many signals this process has to handle meanwhile. */
 bool helper_process_wait(int pidfd, int milliseconds)
 {
+	const int64_t end = now_ms() + milliseconds;
 	struct pollfd event = {.fd = pidfd, .events = POLLIN};
+	int left = milliseconds, r;
 
-	return poll(&event, 1, milliseconds) > 0;
+	while ((r = poll(&event, 1, left)) < 0 && errno == EINTR) {
+		if (milliseconds >= 0)
+			left = end > now_ms() ? (int)(end - now_ms()) : 0;
+	}
+	return r > 0;
 }
 
 struct helper_end helper_process_reap(int pidfd)

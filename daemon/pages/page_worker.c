@@ -146,7 +146,7 @@ static void take_turn(struct page_thread *thread, struct share_class *class)
 		pages->current = NULL;
 }
 
-/* Under the lock. There is always one puncher that needs not be started first. */
+/* Under the lock. Once there was one, there is always a puncher that needs not be started first. */
 static void await_more(struct page_thread *thread)
 {
 	struct page_worker *pages = thread->pages;

@@ -72,7 +72,8 @@ static int start_puncher(struct puncher *puncher)
 	return 0;
 }
 
-void puncher_ready(struct puncher *puncher)
+/* Starts one, if there is none. */
+static void have_puncher(struct puncher *puncher)
 {
 	if (puncher->pidfd >= 0 || now_ns() < puncher->next_try)
 		return;
@@ -129,7 +130,7 @@ static bool have_it_punch(struct puncher *puncher, int fd, enum punch_kind kind,
 	struct puncher_answer answer;
 
 	for (unsigned i = 0; i < 2 && !is_stopped(puncher); i++) {
-		puncher_ready(puncher);
+		have_puncher(puncher);
 		if (puncher->pidfd >= 0 &&
 			ask_puncher(puncher, fd, kind, ranges, count, &answer) == 0) {
 			ret->resident += answer.punched.resident;

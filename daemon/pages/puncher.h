@@ -25,8 +25,6 @@ struct puncher {
 };
 
 void puncher_init(struct puncher *puncher, const char *program);
-/* Starts one, if there is none. */
-void puncher_ready(struct puncher *puncher);
 /* It is stopped, or not in use; what it is asked for goes on without anybody. */
 void puncher_clear(struct puncher *puncher);
 /* The puncher leaves; the next is started when it is needed. */

@@ -143,7 +143,7 @@ static int set_up(struct gmemd *gmemd)
 
 	r = helper_process_reserve();
 	if (r < 0)
-		return start_failed("opening /dev/null", r);
+		return start_failed("room for the files of helper processes", r);
 	r = core_set_up(
 		gmemd, gmemd->config.backend == BACKEND_MODEL ? &backend_model : &backend_kvm);
 	if (r == 0)

@@ -4,10 +4,10 @@
  *
  *     observe [--kill=PID [--signal=NUMBER]] [--fds=NUMBER] RUNTIME-DIRECTORY GMEMD-PID
  *
- * Sends the signal, then waits, at most 5 s, until gmemd has no VM and that many file descriptors,
- * and prints what it saw and how long that took. Without --fds it just looks. What the host has
- * committed is in no answer but the refusal of more than it has, so it opens a VM of its own and
- * asks for that.
+ * Sends the signal, then waits, at most a minute, until gmemd has no VM and that many file
+ * descriptors, and prints what it saw and how long that took. Without --fds it just looks. What the
+ * host has committed is in no answer but the refusal of more than it has, so it opens a VM of its
+ * own and asks for that.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -52,6 +52,36 @@ static double now(void)
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
+static bool is_puncher_of(const char *process, pid_t parent)
+{
+	char path[64], name[32];
+	bool is_one = false;
+	int its_parent;
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%.20s/stat", process);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	if (fscanf(file, "%*d (%31[^)]) %*c %d", name, &its_parent) == 2)
+		is_one = its_parent == parent && strcmp(name, "gmemd-puncher") == 0;
+	fclose(file);
+	return is_one;
+}
+
+/* They come and go with what is given back. gmemd has a pidfd and a socket for each. */
+static long count_fds_of_punchers(pid_t process)
+{
+	DIR *directory = opendir("/proc");
+	long count = 0;
+
+	for (struct dirent *entry; directory && (entry = readdir(directory));)
+		count += is_puncher_of(entry->d_name, process) ? 2 : 0;
+	if (directory)
+		closedir(directory);
+	return count;
+}
+
 static long count_fds(pid_t process)
 {
 	char path[64];
@@ -90,7 +120,7 @@ static int look(const struct settings *settings, struct gmem *gmem, struct obser
 	if (r < 0)
 		return r;
 	ret->vms = json_length(json_get(result, "vms"));
-	ret->fds = count_fds(settings->gmemd);
+	ret->fds = count_fds(settings->gmemd) - count_fds_of_punchers(settings->gmemd);
 	json_unref(result);
 	return 0;
 }

@@ -176,20 +176,24 @@ def answers(peer, count):
     return found
 
 
-def is_put_off(answer):
-    return "retry_after_ms" in answer.get("error", {}).get("data", {})
+def pause_of(answer):
+    """Seconds after which gmemd is to be asked again; None: it has answered."""
+    error = answer.get("error", {})
+    pause = error.get("data", {}).get("retry_after_ms") if error.get("code") == BUSY else None
+    return None if pause is None else pause / 1000
 
 
 def answers_at_last(asked):
-    """To each of [(peer, request)], which are sent all at once. Those that gmemd puts off are sent again, as a PatientPeer
-    does by itself."""
+    """To [(peer, request)], which are sent all at once, in the order in which they come; what gmemd puts off is asked again
+    when it says."""
     found = []
     while asked:
         for peer, packet in asked:
             peer.send(packet)
         came = [(one, answers(one[0], 1)[0]) for one in asked]
-        found += [answer for _, answer in came if not is_put_off(answer)]
-        asked = [one for one, answer in came if is_put_off(answer)]
+        found += [answer for _, answer in came if pause_of(answer) is None]
+        asked = [one for one, answer in came if pause_of(answer) is not None]
+        time.sleep(max((pause_of(answer) or 0 for _, answer in came), default=0))
     return found
 
 

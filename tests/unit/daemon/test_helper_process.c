@@ -4,22 +4,25 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "daemon/base/helper_process.h"
 #include "tests/lib/unit.h"
 
-#define FILES    3
+#define FILES    4
 #define MANY     5000
 #define FEW      256
 #define PATIENCE 60000
+#define STARTS   100
 
 /* What a helper says of itself. */
 struct report {
@@ -92,7 +95,7 @@ static char *const arguments[] = {(char *)"test", (char *)"helper", NULL};
 static struct helper_program program = {
 	.name = "test", .path = "/proc/self/exe", .arguments = arguments};
 
-/* Files that it is given: what it writes to, and two of its own. */
+/* Files that it is given: what it writes to, which is not waited for, and others. */
 struct given {
 	int fds[FILES], answer;
 	ino_t inodes[FILES];
@@ -103,22 +106,27 @@ static void give(struct given *ret)
 	struct stat status;
 	int ends[2], others[2];
 
-	CU_ASSERT_EQUAL_FATAL(pipe2(ends, O_CLOEXEC), 0);
+	CU_ASSERT_EQUAL_FATAL(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
 	CU_ASSERT_EQUAL_FATAL(pipe2(others, O_CLOEXEC), 0);
 	ret->answer = ends[0];
 	ret->fds[0] = ends[1];
 	ret->fds[1] = others[1];
 	ret->fds[2] = others[0];
+	ret->fds[3] = open("/", O_PATH | O_CLOEXEC);
 	for (unsigned i = 0; i < FILES; i++) {
 		CU_ASSERT_EQUAL(fstat(ret->fds[i], &status), 0);
 		ret->inodes[i] = status.st_ino;
 	}
 }
 
+/* Nothing of them is left in this process: who reads finds their end. */
 static void clear_given(struct given *given)
 {
+	char byte;
+
 	for (unsigned i = 0; i < FILES; i++)
 		close(given->fds[i]);
+	CU_ASSERT_EQUAL(read(given->answer, &byte, sizeof byte), 0);
 	close(given->answer);
 }
 
@@ -176,6 +184,95 @@ static void test_outliving(void)
 	clear_given(&given);
 }
 
+static void test_standard_files(void)
+{
+	struct given given;
+	struct report report;
+
+	give(&given);
+	program.standard_files = true;
+	report = run_helper(&given, FILES);
+	program.standard_files = false;
+	for (int fd = 0; fd < 3; fd++)
+		CU_ASSERT_EQUAL(report.null[fd], is_null(fd));
+	CU_ASSERT_EQUAL(report.open, 3 + FILES);
+	clear_given(&given);
+}
+
+/* Each of two threads gives its own. */
+static void *run_some(void *context)
+{
+	struct given *given = context;
+
+	for (unsigned i = 0; i < STARTS; i++) {
+		struct report report = run_helper(given, FILES);
+
+		for (size_t file = 0; file < FILES; file++)
+			CU_ASSERT_EQUAL(report.inodes[file], given->inodes[file]);
+	}
+	return NULL;
+}
+
+static void test_threads(void)
+{
+	struct given given[2];
+	pthread_t thread;
+
+	give(&given[0]);
+	give(&given[1]);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, run_some, &given[0]), 0);
+	run_some(&given[1]);
+	pthread_join(thread, NULL);
+	clear_given(&given[0]);
+	clear_given(&given[1]);
+}
+
+static volatile sig_atomic_t handled_elsewhere;
+static pid_t own_pid;
+
+/* In memory that a helper shares while it begins. */
+static void note_process(int number)
+{
+	(void)number;
+	if ((pid_t)syscall(SYS_getpid) != own_pid)
+		handled_elsewhere++;
+}
+
+/* To all of a process group, and by default nothing comes of it. */
+static void send_signals(void *context)
+{
+	(void)context;
+	signal(SIGURG, SIG_DFL);
+	for (;;)
+		kill(0, SIGURG);
+}
+
+/* Signals that come amid a start are this process's to handle. */
+static void handle_signals(void *context)
+{
+	const struct sigaction action = {.sa_handler = note_process, .sa_flags = SA_RESTART};
+	struct unit_child sender;
+	struct given given;
+
+	(void)context;
+	setpgid(0, 0);
+	own_pid = getpid();
+	sigaction(SIGURG, &action, NULL);
+	give(&given);
+	unit_child_start(&sender, send_signals, NULL);
+	for (unsigned i = 0; i < STARTS; i++)
+		run_helper(&given, 1);
+	kill(sender.pid, SIGKILL);
+	unit_child_end(&sender, SIGKILL);
+	CU_ASSERT_EQUAL(handled_elsewhere, 0);
+	clear_given(&given);
+}
+
+static void test_handlers(void)
+{
+	unit_in_child(handle_signals, NULL);
+}
+
 static void test_signals(void)
 {
 	struct given given;
@@ -196,16 +293,19 @@ static void test_signals(void)
 /* A copy of so large a table has room for as many files; one that begins with few is made. */
 static void test_many_files(void)
 {
+	rlim_t before;
 	struct rlimit limit;
 	struct given given;
 	struct report report;
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC), many[MANY];
+	int null, many[MANY];
 
 	getrlimit(RLIMIT_NOFILE, &limit);
+	before = limit.rlim_cur;
 	if (limit.rlim_max < MANY + FEW) {
 		unit_skip("so many files can't be open here");
 		return;
 	}
+	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	for (unsigned i = 0; i < MANY; i++)
@@ -219,6 +319,8 @@ static void test_many_files(void)
 	for (unsigned i = 0; i < MANY; i++)
 		close(many[i]);
 	close(null);
+	limit.rlim_cur = before;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static void test_refusals(void)
@@ -241,6 +343,9 @@ int main(int argc, char **argv)
 	static CU_TestInfo tests[] = {
 		{"its files, and no others", test_files},
 		{"one that outlives this process", test_outliving},
+		{"this process's own standard files", test_standard_files},
+		{"two threads start them at once", test_threads},
+		{"a signal amid a start is not the helper's", test_handlers},
 		{"no signal is blocked or ignored", test_signals},
 		{"many files are not copied", test_many_files},
 		{"no program, no file", test_refusals},
