@@ -12,6 +12,12 @@
 #include "kernel/base/cleanup.h"
 #include "kernel/kvm/kvm_events.h"
 
+/* Of what KVM tells, in a turn of the loop. */
+#define AT_ONCE 32
+
+/* Of a VM, 0 is none. */
+#define FIRST_HEARING 1
+
 #define UNKNOWN "it is not known whether the first KVM_CREATE_VM made a VM: "
 
 static const char not_open[] = UNKNOWN "gmemd may have no netlink socket";
@@ -38,38 +44,49 @@ int creations_new(struct creations **ret)
 	if (!creations)
 		return -ENOMEM;
 	creations->fd = -1;
-	creations->hearing = 1;
+	creations->hearing = FIRST_HEARING;
 	creations->deaf = kvm_events_open(&creations->fd) < 0 ? not_open : not_heard;
 	*ret = creations;
 	return 0;
 }
 
-/* Tells are few: of all VMs of the host. */
+/* KVM tells of all VMs of the host, and whoever has /dev/kvm can have it tell of many. */
 static void note_made(const struct creations *creations, pid_t thread)
 {
-	struct vm *vm;
+	struct vm *vm, *next;
 
-	RB_FOREACH (vm, vm_tree, &creations->registry->vms) {
-		if (vm->creation.thread == thread)
-			vm->creation.made = true;
+	LIST_FOREACH_SAFE (vm, &creations->registry->creating, creation.link, next) {
+		if (vm->creation.thread != thread)
+			continue;
+		vm->creation.made = true;
+		registry_unlist_creation(vm);
 	}
 }
 
-static void hear_uevents(struct creations *creations)
+/* Whoever can have some lost can do so again and again: it is said once. */
+static void note_loss(struct creations *creations)
+{
+	if (creations->hearing == FIRST_HEARING)
+		log_info("uevents of KVM were lost: a KVM_CREATE_VM that fails amid that can't be "
+			 "tried again");
+	creations->hearing++;
+}
+
+static void hear_uevents(struct creations *creations, unsigned most)
 {
 	pid_t thread;
 	int r;
 
-	while (!creations->deaf && (r = kvm_events_next(creations->fd, &thread)) != -EAGAIN) {
-		if (r == 0) {
+	for (; most > 0 && !creations->deaf; most--) {
+		r = kvm_events_next(creations->fd, &thread);
+		if (r == -EAGAIN)
+			return;
+		if (r == 0 && thread > 0)
 			note_made(creations, thread);
-		} else if (r == -ENOBUFS) {
-			creations->hearing++;
-			log_info("uevents of KVM were lost: a KVM_CREATE_VM that fails now can't "
-				 "be tried again");
-		} else {
+		else if (r == -ENOBUFS)
+			note_loss(creations);
+		else if (r < 0)
 			creations->deaf = not_heard;
-		}
 	}
 }
 
@@ -82,7 +99,8 @@ void creations_try(struct creations *creations)
 			creations->deaf = NULL;
 			return;
 		}
-		creations->deaf = of_others;
+		if (thread > 0)
+			creations->deaf = of_others;
 	}
 }
 
@@ -92,7 +110,7 @@ static void uevents_told(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	hear_uevents(creations);
+	hear_uevents(creations, AT_ONCE);
 	if (creations->deaf)
 		event_del(creations->told);
 }
@@ -123,7 +141,8 @@ struct creations *creations_free(struct creations *creations)
 
 void creations_note(struct creations *creations, struct vm *vm, pid_t thread)
 {
-	hear_uevents(creations);
+	hear_uevents(creations, KVM_EVENTS_MAX);
+	registry_list_creation(vm);
 	vm->creation.thread = thread;
 	vm->creation.made = false;
 	vm->creation.hearing = creations->deaf ? 0 : creations->hearing;
@@ -143,7 +162,7 @@ const char *creations_fault(
 
 	/* What it has told by the time that the thread is back is all. */
 	if (back)
-		hear_uevents(creations);
+		hear_uevents(creations, KVM_EVENTS_MAX);
 	if (vm->creation.made)
 		return second;
 	if (vm->creation.thread == 0)

@@ -184,6 +184,20 @@ void registry_add(struct vm *vm)
 		RB_INSERT(vm_process_tree, &registry->vms_by_process, vm);
 }
 
+void registry_list_creation(struct vm *vm)
+{
+	if (!vm->creation.listed)
+		LIST_INSERT_HEAD(&vm->registry->creating, vm, creation.link);
+	vm->creation.listed = true;
+}
+
+void registry_unlist_creation(struct vm *vm)
+{
+	if (vm->creation.listed)
+		LIST_REMOVE(vm, creation.link);
+	vm->creation.listed = false;
+}
+
 void registry_remove(struct vm *vm)
 {
 	struct registry *registry = vm->registry;
@@ -193,6 +207,7 @@ void registry_remove(struct vm *vm)
 	if (vm->awaits_reports)
 		TAILQ_REMOVE(&registry->awaiting, vm, awaiting);
 	vm->awaits_reports = false;
+	registry_unlist_creation(vm);
 	LIST_REMOVE(vm, of_tenant);
 	vm->tenant->n_vms--;
 	RB_REMOVE(vm_tree, &registry->vms, vm);

@@ -54,6 +54,7 @@ struct registry {
 	struct closed_user_tree closed_users;
 	struct closed_list closed_changed; /* that are to be told of */
 	struct recounts recounts;
+	LIST_HEAD(, vm) creating;      /* VMs of whose KVM_CREATE_VM KVM may tell */
 	LIST_HEAD(, vm) lingering;     /* VMs that linger */
 	LIST_HEAD(, views_look) looks; /* at what slots show */
 };
@@ -93,6 +94,9 @@ bool registry_has_process(struct registry *registry, const struct process *proce
 /* The VM can be found from then on, and has its id; or can't be any more, if it could. */
 void registry_add(struct vm *vm);
 void registry_remove(struct vm *vm);
+/* Whether it is among those in registry.creating. */
+void registry_list_creation(struct vm *vm);
+void registry_unlist_creation(struct vm *vm);
 
 /* What the limit is of this VM. */
 uint64_t vm_limit(const struct vm *vm, enum limit limit);

@@ -135,8 +135,10 @@ struct vm {
 	} trap;
 	/* Its KVM_CREATE_VM that was let through last; see daemon/gate/vm_creations.h. */
 	struct {
-		pid_t thread;     /* 0: none by this gmemd */
-		bool made;        /* KVM has told of it */
+		pid_t thread; /* 0: none by this gmemd */
+		bool made;    /* KVM has told of it */
+		bool listed;  /* KVM may tell of it */
+		LIST_ENTRY(vm) link;
 		uint64_t hearing; /* what was heard then; 0: nothing */
 	} creation;
 	struct budget budget;

@@ -24,6 +24,10 @@ static const char start[] = "change@/devices/virtual/misc/kvm";
 #define UEVENT_GROUP     1
 #define UEVENT_BYTES_MAX 4096
 #define QUEUE_BYTES      (1 << 20)
+#define QUEUED_BYTES_MIN 512 /* of one: its data, and what the kernel has beside it */
+
+/* The kernel doubles what it is asked for. */
+_Static_assert(KVM_EVENTS_MAX >= 2 * QUEUE_BYTES / QUEUED_BYTES_MIN, "a whole queue");
 
 /* Others' uevents must not fill the queue. */
 static int attach_filter(int fd)
@@ -77,15 +81,15 @@ static const char *value_of(const char *text, size_t length, const char *name)
 	return NULL;
 }
 
-static bool is_creation(const char *text, size_t length, pid_t *ret_thread)
+/* 0: none. */
+static pid_t thread_of_creation(const char *text, size_t length)
 {
 	const char *event = value_of(text, length, "EVENT");
 	const char *thread = value_of(text, length, "PID");
 
 	if (strcmp(text, start) != 0 || !event || strcmp(event, "create") != 0 || !thread)
-		return false;
-	*ret_thread = atoi(thread);
-	return *ret_thread > 0;
+		return 0;
+	return atoi(thread);
 }
 
 /* By the kernel alone: whoever may send in the network namespace could say anything. */
@@ -93,18 +97,15 @@ int kvm_events_next(int fd, pid_t *ret_thread)
 {
 	char text[UEVENT_BYTES_MAX + 1];
 	struct sockaddr_nl sender;
+	socklen_t size = sizeof sender;
+	ssize_t length;
 
-	for (;;) {
-		socklen_t size = sizeof sender;
-		ssize_t length =
-			recvfrom(fd, text, UEVENT_BYTES_MAX, 0, (struct sockaddr *)&sender, &size);
-
-		if (length < 0 && errno != EINTR)
-			return -errno;
-		if (length <= 0 || sender.nl_pid != 0)
-			continue;
-		text[length] = '\0';
-		if (is_creation(text, (size_t)length, ret_thread))
-			return 0;
-	}
+	do
+		length = recvfrom(fd, text, UEVENT_BYTES_MAX, 0, (struct sockaddr *)&sender, &size);
+	while (length < 0 && errno == EINTR);
+	if (length < 0)
+		return -errno;
+	text[length] = '\0';
+	*ret_thread = sender.nl_pid == 0 ? thread_of_creation(text, (size_t)length) : 0;
+	return 0;
 }

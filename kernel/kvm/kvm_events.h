@@ -15,6 +15,10 @@
  * not allowed. The caller owns the fd, which has FD_CLOEXEC and waits for nothing. */
 int kvm_events_open(int *ret_fd);
 
-/* The thread that has made the next VM. -EAGAIN where no more is told, -ENOBUFS where some were
- * lost before that: then what follows is told all the same. */
+/* More than can be told without being taken: what was told before is among the next so many. */
+#define KVM_EVENTS_MAX 4096
+
+/* The thread that has made the next VM; 0 where what is told next is something else. -EAGAIN where
+ * no more is told, -ENOBUFS where some were lost before that: then what follows is told all the
+ * same. */
 int kvm_events_next(int fd, pid_t *ret_thread);

@@ -263,6 +263,7 @@ _ROWS = {
         ("out-of-order", "a memory that a slot uses is freed", "clarity"),
         ("creation-still-pending", "a memory without a file is used", "clarity"),
         ("subscribes-again-and-again", "an event comes as often as it was asked for", "fairness"),
+        ("makes-VMs-of-KVM-without-end", "what KVM tells of them delays others", "fairness"),
         ("resumes-without-end", "a connection that was left keeps something of the VM", "release"),
         ("one that connects, asks and vanishes", "what it has asked stays", "release", "test_fairness.py"),
         ("a peer that goes in the middle leaves nothing", "what it has begun stays", "release", "test_bad_input.py"),

@@ -4,10 +4,11 @@
 import os
 import time
 
+from gmemtest import linux
 from gmemtest.tap import check, equal
 from gmemtest.wire import request
 from hostile.attacker import BUSY, GONE, INVALID_PARAMS, NOT_FOUND, PAGE, answers, answers_at_last, guest_ranges, memfd
-from hostile.attacker import misbehaviour, patiently, refused
+from hostile.attacker import misbehaviour, patiently, process, refused
 from hostile.identity import requests_about
 
 CONFLICT = -32004
@@ -141,6 +142,23 @@ def subscribes(attacker):
         vmm.peer.call("ping")
         kinds = [event["kind"] for event in vmm.peer.events if event.get("memory") == memory]
         equal(len(kinds), len(set(kinds)), "events of one memory: %r" % kinds)
+
+
+@misbehaviour("makes-VMs-of-KVM-without-end")
+def makes_vms(attacker):
+    """Two processes at once; KVM tells everybody of each, and of its end."""
+    attacker.need_calls()
+    kvm, count = attacker.vmm().kvm(), 0
+    with process(lambda _: all(True for _ in vms_of(kvm, lambda: True))):
+        for _ in vms_of(kvm, attacker.goes_on):
+            count += 1
+    attacker.note = "%d VMs by one of them" % count
+
+
+def vms_of(kvm, goes_on):
+    while goes_on():
+        os.close(linux.ioctl(kvm, linux.KVM_CREATE_VM, 0))
+        yield
 
 
 @misbehaviour("resumes-without-end")
