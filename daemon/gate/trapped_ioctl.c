@@ -88,7 +88,9 @@ static const char *unfit_for_vm(const struct taking_result *found)
 static void announce_vm(struct gmemd *gmemd, const struct vm *vm, bool again)
 {
 	if (again) {
-		log_vm_info(vm->id, "its KVM_CREATE_VM made no VM: it is let through again");
+		if (audit_admits_line(&gmemd->audit, &vm->process))
+			log_vm_info(
+				vm->id, "its KVM_CREATE_VM made no VM: it is let through again");
 		return;
 	}
 	audit_vm(&gmemd->audit, ACT_VM_RUNNING, vm, "made behind its gate by process %d",

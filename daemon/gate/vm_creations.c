@@ -72,7 +72,9 @@ static void note_loss(struct creations *creations)
 	creations->hearing++;
 }
 
-static void hear_uevents(struct creations *creations, unsigned most)
+/* Whether all that KVM has told is heard: not where there are more than that. Once some are lost,
+ * so is what follows, until what is left is heard. */
+static bool hear_uevents(struct creations *creations, unsigned most)
 {
 	pid_t thread;
 	int r;
@@ -80,7 +82,7 @@ static void hear_uevents(struct creations *creations, unsigned most)
 	for (; most > 0 && !creations->deaf; most--) {
 		r = kvm_events_next(creations->fd, &thread);
 		if (r == -EAGAIN)
-			return;
+			return true;
 		if (r == 0 && thread > 0)
 			note_made(creations, thread);
 		else if (r == -ENOBUFS)
@@ -88,6 +90,7 @@ static void hear_uevents(struct creations *creations, unsigned most)
 		else if (r < 0)
 			creations->deaf = not_heard;
 	}
+	return false;
 }
 
 void creations_try(struct creations *creations)
@@ -141,11 +144,12 @@ struct creations *creations_free(struct creations *creations)
 
 void creations_note(struct creations *creations, struct vm *vm, pid_t thread)
 {
-	hear_uevents(creations, KVM_EVENTS_MAX);
+	bool heard = hear_uevents(creations, KVM_EVENTS_MAX);
+
 	registry_list_creation(vm);
 	vm->creation.thread = thread;
 	vm->creation.made = false;
-	vm->creation.hearing = creations->deaf ? 0 : creations->hearing;
+	vm->creation.hearing = heard ? creations->hearing : 0;
 }
 
 /* A number is another thread's only once that one has ended. */

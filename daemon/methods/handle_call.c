@@ -81,7 +81,8 @@ static void note_waited(struct request *request, const struct vm *vm)
 {
 	uint64_t waited_ms = request->parameters.call_done.waited_ms;
 
-	log_vm_info(vm->id, "its VMM has waited %" PRIu64 " ms for gmemd", waited_ms);
+	if (audit_admits_line(&request->gmemd->audit, &vm->process))
+		log_vm_info(vm->id, "its VMM has waited %" PRIu64 " ms for gmemd", waited_ms);
 	events_vm_waited(&request->gmemd->events, vm, waited_ms);
 }
 

@@ -145,7 +145,8 @@ static int check_mapping(struct request *request, const struct label *label)
 
 	if (!label->gate || files->mapping == 0)
 		return 0;
-	log_warning("vm-%" PRIu64 " is not resumed: %s", label->number, files->reason);
+	if (audit_admits_line(&request->gmemd->audit, &request->caller->process))
+		log_warning("vm-%" PRIu64 " is not resumed: %s", label->number, files->reason);
 	return rpc_error_not_permitted(&request->error, files->reason);
 }
 

@@ -75,11 +75,21 @@ static bool is_listed(
 	       (length >= UUID_PREFIX_MIN && strncasecmp(vm->uuid, context->named, length) == 0);
 }
 
-static struct vm *first_vm(struct gmemd *gmemd, const struct list_context *context)
+/* A VMM sees its own VM alone: what it asks costs no look at others'. */
+static struct vm *first_vm(
+	struct gmemd *gmemd, const struct caller *caller, const struct list_context *context)
 {
-	struct vm key = {.number = context->from};
+	struct vm key = {.number = context->from}, *own;
 
-	return RB_NFIND(vm_tree, &gmemd->registry.vms, &key);
+	if (caller->access == ACCESS_OPERATOR)
+		return RB_NFIND(vm_tree, &gmemd->registry.vms, &key);
+	own = registry_vm_of_process(&gmemd->registry, &caller->process);
+	return own && own->number >= context->from ? own : NULL;
+}
+
+static struct vm *next_vm(const struct caller *caller, struct vm *vm)
+{
+	return caller->access == ACCESS_OPERATOR ? RB_NEXT(vm_tree, _, vm) : NULL;
 }
 
 static int fill_list(struct gmemd *gmemd, const struct caller *caller, const void *what,
@@ -87,11 +97,11 @@ static int fill_list(struct gmemd *gmemd, const struct caller *caller, const voi
 {
 	const struct list_context *context = what;
 	struct json_object *list = json_add_array(result, "vms");
-	struct vm *vm = first_vm(gmemd, context);
+	struct vm *vm = first_vm(gmemd, caller, context);
 	struct listing listing = {.listed = 0};
 
 	(void)error;
-	for (; vm; vm = RB_NEXT(vm_tree, _, vm)) {
+	for (; vm; vm = next_vm(caller, vm)) {
 		if (!is_listed(caller, context, vm))
 			continue;
 		if (!listing_takes(&listing, context, vm)) {
@@ -106,11 +116,11 @@ static int fill_list(struct gmemd *gmemd, const struct caller *caller, const voi
 static int add_listed(
 	struct page_count *count, const struct request *request, const struct list_context *context)
 {
-	struct vm *vm = first_vm(request->gmemd, context);
+	struct vm *vm = first_vm(request->gmemd, request->caller, context);
 	struct listing listing = {.listed = 0};
 	int r = 0;
 
-	for (; r == 0 && vm; vm = RB_NEXT(vm_tree, _, vm)) {
+	for (; r == 0 && vm; vm = next_vm(request->caller, vm)) {
 		if (!is_listed(request->caller, context, vm))
 			continue;
 		if (!listing_takes(&listing, context, vm))

@@ -115,6 +115,19 @@ static void leave_out(struct audit *audit)
 		event_add(audit->telling, &telling_interval);
 }
 
+static bool admits(struct audit *audit, const struct process *process, enum audit_kind kind)
+{
+	if (audit_bound_admits(&audit->bound, process->uid, kind, now_us()))
+		return true;
+	leave_out(audit);
+	return false;
+}
+
+bool audit_admits_line(struct audit *audit, const struct process *process)
+{
+	return admits(audit, process, AUDIT_REFUSALS);
+}
+
 void audit_write(struct audit *audit, const struct audit_entry *entry, const char *format, ...)
 {
 	const struct process *process =
@@ -124,11 +137,8 @@ void audit_write(struct audit *audit, const struct audit_entry *entry, const cha
 	va_list arguments;
 
 	audit->counts[entry->act]++;
-	if (process &&
-		!audit_bound_admits(&audit->bound, process->uid, kind_of(entry->act), now_us())) {
-		leave_out(audit);
+	if (process && !admits(audit, process, kind_of(entry->act)))
 		return;
-	}
 	va_start(arguments, format);
 	vsnprintf(message, sizeof message, format, arguments);
 	va_end(arguments);

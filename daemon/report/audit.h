@@ -38,6 +38,10 @@ int audit_watch(struct audit *audit, struct event_base *base);
 /* The base is about to end. */
 void audit_unwatch(struct audit *audit);
 
+/* Whether the log may have one more line, which is no entry, about what this process has done. It
+ * is bounded, and left out, as refusals are. */
+bool audit_admits_line(struct audit *audit, const struct process *process);
+
 __attribute__((format(printf, 3, 4))) void audit_write(
 	struct audit *audit, const struct audit_entry *entry, const char *format, ...);
 

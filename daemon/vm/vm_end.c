@@ -65,6 +65,7 @@ void vm_stop(struct vm *vm)
 
 	if (!vm_is_released(vm))
 		vm_state_change(&vm->state, VM_RELEASED);
+	registry_unlist_creation(vm); /* it is let make none any more */
 	vm_ledger_note_vm(vm);
 	while (!TAILQ_EMPTY(&vm->calls))
 		call_free(TAILQ_FIRST(&vm->calls));

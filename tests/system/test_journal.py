@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 
-from gmemtest import programs, tap
+from gmemtest import linux, programs, tap
 from gmemtest.child import Child
 from gmemtest.journal import entries, journal
 from gmemtest.tap import check, equal, test
@@ -181,6 +181,18 @@ def _():
         users = [seen["GMEMD_UID"] for seen in reader.seen if seen.get("GMEMD_ACT") == "request_refused"]
         equal(users.count(str(OTHERS)), 100 - left_out, "entries of who provokes them")
         equal(users.count(str(os.getuid())), 1, "entries of others")
+
+
+@test("what a VMM has said again and again is bounded, and what was left out is counted")
+def _():
+    linux.require_guest_memfd()
+    with journal(backend="kvm") as (daemon, _, _), contextlib.closing(daemon.peer()) as peer:
+        vm = peer.call("vm.open", {"name": "waits", "gate": "none"})["vm"]
+        for _ in range(500):
+            call = peer.call("memory.create", {"vm": vm, "size": PAGE})["call"]
+            told = {"vm": vm, "call": call["id"], "done": 0, "errno": "ENOMEM", "waited_ms": 1}
+            peer.call("call.done", told)
+        check(counts(daemon)["gmemd_entries_left_out_total"] > 0, "all 500 are in the log")
 
 
 @test("a setting that is changed while gmemd serves")

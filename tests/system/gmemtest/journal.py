@@ -42,7 +42,7 @@ def own_journal(directory):
 
 
 @contextlib.contextmanager
-def journal(**options):
+def journal(backend="model", **options):
     """(a gmemd that logs to it, its socket, the other end of gmemd's stderr)"""
     linux.require_root()
     require_mounts()
@@ -52,7 +52,7 @@ def journal(**options):
     with tempfile.TemporaryDirectory() as directory:
         entrance = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         entrance.bind(os.path.join(directory, "socket"))
-        daemon = Daemon(backend="model", stderr=theirs.fileno(), before=own_journal(directory), **options)
+        daemon = Daemon(backend=backend, stderr=theirs.fileno(), before=own_journal(directory), **options)
         try:
             del os.environ["JOURNAL_STREAM"]
             yield daemon, entrance, ours
