@@ -4,6 +4,7 @@
 with all that was in them when they are given back.
 """
 
+import contextlib
 import os
 
 from gmemtest import linux, tap
@@ -13,7 +14,6 @@ from gmemtest.linux import PAGE
 from gmemtest.swap import SwapFile, swap_out
 from gmemtest.tap import Skip, check, equal, need, test
 from gmemtest.vmm import Vmm
-from gmemtest.wire import close_all
 
 SIZE = 4 << 20
 
@@ -46,53 +46,53 @@ def written(fd):
     swap_out(fd, SIZE)
 
 
+@contextlib.contextmanager
 def memory_of_pages():
+    """(its id, its file), whatever comes of it: others need what it is charged for."""
     memory, fd = vmm.create(SIZE, backing="memfd")
-    written(fd)
-    return memory, fd
+    try:
+        written(fd)
+        yield memory, fd
+    finally:
+        peer.error("memory.close", {"memory": memory})  # that it was closed already
+        os.close(fd)
 
 
 @test("they are counted")
 def counted():
-    memory, fd = memory_of_pages()
-    equal(vmm.get()["memories"][0]["resident"], SIZE, "resident")
-    equal(linux.in_memory(fd, SIZE), 0, "counted without having been read")
-    peer.call("memory.close", {"memory": memory})
-    os.close(fd)
+    with memory_of_pages() as (_, fd):
+        equal(vmm.get()["memories"][0]["resident"], SIZE, "resident")
+        equal(linux.in_memory(fd, SIZE), 0, "counted without having been read")
 
 
 @test("what is reclaimed is gone")
 def reclaimed():
-    memory, fd = memory_of_pages()
-    params = {"memory": memory, "ranges": [{"offset": PAGE, "size": 2 * PAGE}]}
-    equal(peer.call("memory.reclaim", params), {"reclaimed": 2 * PAGE, "resident": SIZE - 2 * PAGE}, "its answer")
-    check(os.pread(fd, 4 * PAGE, 0) == b"x" * PAGE + bytes(2 * PAGE) + b"x" * PAGE, "it is there still, or more is gone")
-    peer.call("memory.close", {"memory": memory})
-    os.close(fd)
+    with memory_of_pages() as (memory, fd):
+        params = {"memory": memory, "ranges": [{"offset": PAGE, "size": 2 * PAGE}]}
+        equal(peer.call("memory.reclaim", params), {"reclaimed": 2 * PAGE, "resident": SIZE - 2 * PAGE}, "its answer")
+        check(os.pread(fd, 4 * PAGE, 0) == b"x" * PAGE + bytes(2 * PAGE) + b"x" * PAGE, "it is there still, or more is gone")
 
 
 @test("what is closed is gone")
 def closed():
-    memory, fd = memory_of_pages()
-    equal(peer.call("memory.close", {"memory": memory}), {"released": SIZE}, "its answer")
-    equal(linux.resident(fd, SIZE), 0, "what is left")
-    os.close(fd)
+    with memory_of_pages() as (memory, fd):
+        equal(peer.call("memory.close", {"memory": memory}), {"released": SIZE}, "its answer")
+        equal(linux.resident(fd, SIZE), 0, "what is left")
 
 
 @test("what is closed, filled again and swapped out is charged, and nothing more is admitted than fits beside it")
 def charged():
-    fds = []
-    for _ in range(2):
-        memory, fd = vmm.create(SIZE, backing="memfd")
-        peer.call("memory.close", {"memory": memory})
-        written(fd)
-        fds.append(fd)
-    check(wait_until(lambda: vmm.get()["closed_resident"] == 2 * SIZE), "closed_resident: %r" % vmm.get())
-    equal(vmm.get()["committed"], 2 * SIZE, "committed")
-    error = peer.error("memory.create", {"vm": vmm.id, "size": PAGE, "backing": "memfd"})
-    need(error, "a memory is admitted")
-    equal(error["data"]["scope"], "vm", "its limit")
-    close_all(fds)
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            memory, fd = vmm.create(SIZE, backing="memfd")
+            stack.callback(os.close, fd)
+            peer.call("memory.close", {"memory": memory})
+            written(fd)
+        check(wait_until(lambda: vmm.get()["closed_resident"] == 2 * SIZE), "closed_resident: %r" % vmm.get())
+        equal(vmm.get()["committed"], 2 * SIZE, "committed")
+        error = peer.error("memory.create", {"vm": vmm.id, "size": PAGE, "backing": "memfd"})
+        need(error, "a memory is admitted")
+        equal(error["data"]["scope"], "vm", "its limit")
 
 
 if __name__ == "__main__":

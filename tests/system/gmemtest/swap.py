@@ -59,9 +59,11 @@ def swap_out(fd, size):
     """All of the file's pages, by a mapping that shows them; the kernel may put off those that are in use."""
     address = linux.mmap(None, size, linux.PROT_READ | linux.PROT_WRITE, linux.MAP_SHARED | MAP_POPULATE, fd)
     until = time.monotonic() + SECONDS
-    while linux.in_memory(fd, size) > 0:
-        if time.monotonic() > until:
-            raise Skip("this kernel swaps no pages out when it is asked to")
-        libc.madvise(address, size, MADV_PAGEOUT)
-        time.sleep(0.01)
-    linux.munmap(address, size)
+    try:
+        while linux.in_memory(fd, size) > 0:
+            if time.monotonic() > until:
+                raise Skip("this kernel swaps no pages out when it is asked to")
+            libc.madvise(address, size, MADV_PAGEOUT)
+            time.sleep(0.01)
+    finally:
+        linux.munmap(address, size)
