@@ -83,7 +83,7 @@ static struct vm *first_vm(
 
 	if (caller->access == ACCESS_OPERATOR)
 		return RB_NFIND(vm_tree, &gmemd->registry.vms, &key);
-	own = registry_vm_of_process(&gmemd->registry, &caller->process);
+	own = registry_vm_of_any_process(&gmemd->registry, &caller->process);
 	return own && own->number >= context->from ? own : NULL;
 }
 

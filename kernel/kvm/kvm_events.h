@@ -19,6 +19,6 @@ int kvm_events_open(int *ret_fd);
 #define KVM_EVENTS_MAX 4096
 
 /* The thread that has made the next VM; 0 where what is told next is something else. -EAGAIN where
- * no more is told, -ENOBUFS where some were lost before that: then what follows is told all the
- * same. */
+ * no more is told, -ENOBUFS where some were lost before that: then nothing else is told, and no
+ * loss of it, until what is left was taken (af_netlink.c, NETLINK_S_CONGESTED). */
 int kvm_events_next(int fd, pid_t *ret_thread);

@@ -21,6 +21,7 @@
 
 #define UEVENT_FILE "/sys/devices/virtual/misc/kvm/uevent"
 #define FLOOD       5000
+#define TAKEN       100
 
 /* The next VM that one of these threads has made: other programs may make some meanwhile. */
 static int next_of(int fd, const pid_t *threads, size_t count, pid_t *ret)
@@ -130,6 +131,32 @@ static void test_loss(void)
 	CU_ASSERT_EQUAL(next_of(fd, &made, 1, &told), 0);
 }
 
+/* A loss is told once: until all that was told before it is taken, nothing is told any more. */
+static void test_congestion(void)
+{
+	cleanup_fd int fd = open_or_skip();
+	pid_t told = 0, made;
+	int r;
+
+	if (fd < 0)
+		return;
+	if (!tell("change")) {
+		unit_skip("no uevent of KVM can be had here: " UEVENT_FILE);
+		return;
+	}
+	for (unsigned i = 0; i < FLOOD; i++)
+		tell("change");
+	CU_ASSERT_EQUAL(kvm_events_next(fd, &told), -ENOBUFS);
+	for (unsigned i = 0; i < TAKEN; i++)
+		CU_ASSERT_EQUAL(kvm_events_next(fd, &told), 0);
+	make_vm(&made);
+	while ((r = kvm_events_next(fd, &told)) == 0)
+		CU_ASSERT_NOT_EQUAL(told, made);
+	CU_ASSERT_EQUAL(r, -EAGAIN);
+	make_vm(&made);
+	CU_ASSERT_EQUAL(next_of(fd, &made, 1, &told), 0);
+}
+
 /* Whoever may send in this network namespace could say so. */
 static void test_others(void)
 {
@@ -155,6 +182,7 @@ int main(void)
 		{"threads", test_threads},
 		{"one that fails", test_failure},
 		{"what is lost", test_loss},
+		{"a loss is told once", test_congestion},
 		{"of others", test_others},
 		CU_TEST_INFO_NULL,
 	};
